@@ -1,0 +1,41 @@
+# Every target sets up what it needs in .venv; nothing else has to be installed first
+# (Python >= 3.11 with venv, and make).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow check bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# Installing writes to stderr only, so that `echo hi | make -s run` prints nothing but text.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VENV) 1>&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]' 1>&2
+	@touch $@
+
+run: $(READY) ## start gptterm (ARGS="..." passes options; a pipe into it works)
+	@$(BIN)/gptterm $(ARGS)
+
+test: $(READY) ## the test suite
+	$(BIN)/pytest -n auto --dist loadscope
+
+test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
+	$(BIN)/pytest -m slow --override-ini addopts=
+
+check: $(READY) ## what CI runs: lint, types, import contracts, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto --dist loadscope
+
+bench: $(READY) ## benchmarks that need no extra package
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

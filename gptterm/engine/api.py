@@ -1,0 +1,317 @@
+"""The contract between front ends and engines: requests, events, the `Engine` protocol.
+
+Everything here is plain, frozen, validated data that msgspec can send over a pipe or write as
+JSON. Nothing heavy is imported, so that a front end can be on the screen before torch is.
+"""
+
+import math
+from collections.abc import Generator
+from typing import Literal, Protocol
+
+import msgspec
+
+SamplerOrder = Literal["transformers", "llama"]
+Overflow = Literal["error", "truncate"]
+FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
+FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "internal"]
+Role = Literal["system", "user", "assistant"]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of the contract's values: immutable, keyword-only, told apart by their type's name."""
+
+
+# ---------------------------------------------------------------------------------- sampling
+
+
+def _require(ok: bool, name: str, value: float, rule: str) -> None:
+    if not ok:
+        raise ValueError(f"{name} must be {rule}, not {value:g}")
+
+
+class SamplingParams(Data, frozen=True, kw_only=True):
+    """How one token is chosen from one row of logits. The defaults are the command line's.
+
+    Raises:
+        ValueError: a value is out of range, NaN or infinite; the message names it and the range.
+    """
+
+    temperature: float = 0.8
+    """Divides the logits; 0 is greedy."""
+    top_k: int = 40
+    """Keep the k largest logits; 0 is off."""
+    top_p: float = 0.95
+    """Nucleus (Holtzman et al., 2020): keep a token iff the mass above it is < p; 1 is off."""
+    min_p: float = 0.0
+    """Keep a token iff its probability ≥ min_p × the largest (Nguyen et al., 2024); 0 is off."""
+    typical_p: float = 1.0
+    """Locally typical sampling (Meister et al., 2023); 1 is off."""
+    repetition_penalty: float = 1.0
+    """Divides positive, multiplies negative logits of seen tokens (Keskar et al., 2019)."""
+    presence_penalty: float = 0.0
+    """Subtracted once from each token of the output so far."""
+    frequency_penalty: float = 0.0
+    """Subtracted once per occurrence in the output so far."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(token id, value added to its logit); -inf bans the token."""
+    order: SamplerOrder = "transformers"
+    """Which engine's order of the filters is followed."""
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "repetition_penalty", "presence_penalty", "frequency_penalty"):
+            value = getattr(self, name)
+            _require(math.isfinite(value), name, value, "a finite number")
+        _require(self.temperature >= 0, "temperature", self.temperature, "0 or more")
+        _require(self.top_k >= 0, "top_k", self.top_k, "0 (off) or more")
+        _require(0 < self.top_p <= 1, "top_p", self.top_p, "in (0, 1]")
+        _require(0 <= self.min_p <= 1, "min_p", self.min_p, "in [0, 1]")
+        _require(0 < self.typical_p <= 1, "typical_p", self.typical_p, "in (0, 1]")
+        _require(
+            self.repetition_penalty > 0, "repetition_penalty", self.repetition_penalty, "above 0"
+        )
+        for _, bias in self.logit_bias:
+            _require(bias < math.inf, "logit_bias", bias, "a number or -inf")
+
+
+NEUTRAL = SamplingParams(temperature=1.0, top_k=0, top_p=1.0)
+"""Every sampler off: the model's own distribution."""
+
+
+# ---------------------------------------------------------------------------------- requests
+
+
+class Message(Data, frozen=True, kw_only=True):
+    """One turn of a chat."""
+
+    role: Role
+    text: str
+    ids: tuple[int, ...] = ()
+    """The token ids the text was generated as, when this very model wrote it: they are reused
+    verbatim, since encoding the text anew may give others and lose the cached prefix."""
+
+
+class TextPrompt(Data, frozen=True, kw_only=True):
+    """Text that the model continues from its end."""
+
+    text: str
+
+
+class TokenPrompt(Data, frozen=True, kw_only=True):
+    """Token ids that the model continues."""
+
+    ids: tuple[int, ...]
+
+
+class ChatPrompt(Data, frozen=True, kw_only=True):
+    """A chat for the model to answer: by its chat template, or as a transcript if it has none."""
+
+    messages: tuple[Message, ...]
+    continue_last: bool = False
+    """The last message is the assistant's and is gone on with, instead of a new one begun."""
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt
+
+
+class GenerateRequest(Data, frozen=True, kw_only=True):
+    """One generation.
+
+    Raises:
+        ValueError: a count is out of range.
+    """
+
+    prompt: Prompt
+    sampling: SamplingParams = SamplingParams()
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    """The text ends before the first of these that would appear."""
+    seed: int | None = None
+    """Seed of sample 0; sample i uses seed + i. None draws one, which `Started` reports."""
+    samples: int = 1
+    """Continuations of the one prompt, decoded together."""
+    logprobs: int | None = None
+    """None: off. K: each token event carries its logprob and the K best alternatives."""
+    overflow: Overflow = "truncate"
+    ignore_eos: bool = False
+    """Go on after an end-of-text token (benchmarks)."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "1 or more")
+        _require(self.samples >= 1, "samples", self.samples, "1 or more")
+        if self.logprobs is not None:
+            _require(self.logprobs >= 0, "logprobs", self.logprobs, "0 or more")
+        if self.seed is not None:
+            _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
+        if "" in self.stop:
+            raise ValueError("stop must not be an empty text")
+
+
+# ------------------------------------------------------------------------------------ events
+
+
+class Usage(Data, frozen=True, kw_only=True):
+    """Token counts of one sample."""
+
+    prompt_tokens: int
+    """Tokens the model was given, after any were dropped."""
+    completion_tokens: int
+    reused_tokens: int
+    """Of the prompt's, those whose keys and values were still in the cache."""
+    dropped_tokens: int
+    """Tokens that did not fit the context."""
+
+
+class Timings(Data, frozen=True, kw_only=True):
+    """Seconds; the rate counts every token after the first, so prefill does not blur it."""
+
+    first_token_s: float
+    total_s: float
+    tokens_per_s: float
+
+
+class Alternative(Data, frozen=True, kw_only=True):
+    """A token the model could have said."""
+
+    id: int
+    piece: bytes
+    logprob: float
+
+
+class Started(Data, frozen=True, kw_only=True):
+    """The prompt is rendered, encoded and fits; prefill begins."""
+
+    prompt_tokens: int
+    reused_tokens: int
+    dropped_tokens: int
+    context_length: int
+    seed: int
+    """The seed in effect for sample 0."""
+    prompt_ids: tuple[int, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What was truncated or substituted for this request, one line each."""
+
+
+class Token(Data, frozen=True, kw_only=True):
+    """One token was chosen."""
+
+    sample: int
+    id: int
+    text: str
+    """What may be shown now: complete characters that no stop text can still claim. Often empty
+    or several tokens' worth."""
+    piece: bytes
+    """The token's own bytes."""
+    logprob: float | None = None
+    """Natural log of the model's probability, before any sampler."""
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class Finished(Data, frozen=True, kw_only=True):
+    """One sample has ended, for a good reason."""
+
+    sample: int
+    reason: FinishReason
+    text: str
+    """What was still held back and now belongs to the text."""
+    usage: Usage
+    timings: Timings
+    stop: str | None = None
+    """The stop text that ended it."""
+
+
+class Failed(Data, frozen=True, kw_only=True):
+    """The generation broke off; no event follows. What was streamed before stays valid."""
+
+    kind: FailureKind
+    message: str
+
+
+Event = Started | Token | Finished | Failed
+
+
+# ------------------------------------------------------------------------------------ engine
+
+
+class ModelInfo(Data, frozen=True, kw_only=True):
+    """What a front end shows and decides by."""
+
+    name: str
+    """As the user would ask for it again."""
+    revision: str
+    """Commit of a Hub snapshot, or a digest of a local file; empty when unknown."""
+    architecture: str
+    decoder: Literal["native", "transformers", "remote", "scripted"]
+    device: str
+    dtype: str
+    parameters: int
+    context_length: int
+    vocab_size: int
+    has_chat_template: bool
+    load_s: float = 0.0
+    notices: tuple[str, ...] = ()
+    """What was substituted while loading, one line each."""
+
+
+class Candidate(Data, frozen=True, kw_only=True):
+    """One row of the next-token distribution."""
+
+    id: int
+    piece: bytes
+    raw: float
+    """Probability by the model (temperature 1, no filter, no penalty)."""
+    used: float
+    """Probability of being drawn; 0 when cut."""
+    cut: str | None = None
+    """The filter that removed it: `top-k`, `top-p`, `min-p`, `typical-p`, `ban`, `greedy`."""
+
+
+class NextToken(Data, frozen=True, kw_only=True):
+    """The distribution over the next token, raw and as the samplers leave it."""
+
+    candidates: tuple[Candidate, ...]
+    """The most probable tokens by `raw`, best first."""
+    entropy_bits: float
+    """Of the model's distribution."""
+    used_entropy_bits: float
+    kept: int
+    """Tokens that can still be drawn."""
+    kept_mass: float
+    """The model's probability of those."""
+    vocab_size: int
+
+
+class Piece(Data, frozen=True, kw_only=True):
+    """A token of a text."""
+
+    id: int
+    piece: bytes
+
+
+class Engine(Protocol):
+    """Anything that generates text. Synchronous; one generation at a time."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
+        """Yield `Started`, tokens, then `Finished` per sample; or `Failed` at any point.
+
+        Closing the generator cancels: between two steps, or between two chunks of the prefill.
+        """
+        ...
+
+    def set_sampling(self, sampling: SamplingParams) -> None:
+        """Change the samplers of the running generation from its next token on. Thread-safe."""
+        ...
+
+    def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
+        """The distribution at the end of the last generation; None before the first."""
+        ...
+
+    def tokenize(self, text: str) -> tuple[Piece, ...]:
+        """Encode as ordinary text: the name of a special token is just characters."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
