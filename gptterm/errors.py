@@ -1,4 +1,4 @@
-"""Errors that reach a user, each with its exit code. One line that says what to do, no traceback."""
+"""Errors that reach a user, each with its exit code: one line that says what to do."""
 
 from typing import ClassVar
 

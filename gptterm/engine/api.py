@@ -15,6 +15,7 @@ Overflow = Literal["error", "truncate"]
 FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
 FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "internal"]
 Role = Literal["system", "user", "assistant"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -102,12 +103,23 @@ class TokenPrompt(Data, frozen=True, kw_only=True):
     ids: tuple[int, ...]
 
 
+class Transcript(Data, frozen=True, kw_only=True):
+    """How a chat is written down for a model that has no chat template."""
+
+    preamble: str = (
+        "The following is a conversation between a user and a helpful, friendly assistant."
+    )
+    user: str = "User"
+    assistant: str = "Assistant"
+
+
 class ChatPrompt(Data, frozen=True, kw_only=True):
     """A chat for the model to answer: by its chat template, or as a transcript if it has none."""
 
     messages: tuple[Message, ...]
     continue_last: bool = False
     """The last message is the assistant's and is gone on with, instead of a new one begun."""
+    transcript: Transcript = Transcript()
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
@@ -186,9 +198,19 @@ class Started(Data, frozen=True, kw_only=True):
     context_length: int
     seed: int
     """The seed in effect for sample 0."""
+    dropped_messages: int = 0
+    """Of a chat's messages after the system's, how many of the oldest did not fit."""
     prompt_ids: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
     """What was truncated or substituted for this request, one line each."""
+
+
+class Prefilled(Data, frozen=True, kw_only=True):
+    """A chunk of the prompt went through the model."""
+
+    done: int
+    total: int
+    """Tokens to prefill, without the reused ones."""
 
 
 class Token(Data, frozen=True, kw_only=True):
@@ -226,10 +248,34 @@ class Failed(Data, frozen=True, kw_only=True):
     message: str
 
 
-Event = Started | Token | Finished | Failed
+Event = Started | Prefilled | Token | Finished | Failed
 
 
 # ------------------------------------------------------------------------------------ engine
+
+
+class ModelSource(Data, frozen=True, kw_only=True):
+    """Where a model's files lie: what `gptterm.models` finds and an engine loads."""
+
+    name: str
+    """As the user asked for it."""
+    directory: str
+    """Holds config.json, the weights (safetensors) and the tokenizer's files."""
+    revision: str = ""
+    """Commit of a Hub snapshot; empty when unknown."""
+    gguf_file: str | None = None
+    """Name of the .gguf file in `directory`, when the model is one."""
+    notices: tuple[str, ...] = ()
+    """What was substituted while looking, one line each."""
+
+
+class LoadRequest(Data, frozen=True, kw_only=True):
+    """What an engine is started with."""
+
+    source: ModelSource
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    dtype: Dtype = "auto"
 
 
 class ModelInfo(Data, frozen=True, kw_only=True):
@@ -294,7 +340,7 @@ class Engine(Protocol):
     def info(self) -> ModelInfo: ...
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """Yield `Started`, tokens, then `Finished` per sample; or `Failed` at any point.
+        """Yield `Started`, `Prefilled` per chunk, tokens and a `Finished` per sample, or `Failed`.
 
         Closing the generator cancels: between two steps, or between two chunks of the prefill.
         """
