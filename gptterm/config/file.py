@@ -1,0 +1,152 @@
+"""Reads config.toml; whatever is wrong with it is said with the file's name and the line."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS, TRANSCRIPT, TUI, Setting
+from gptterm.errors import UsageError
+from gptterm.terminal import one_line
+
+Values = dict[str, object]
+
+
+class ConfigFile(NamedTuple):
+    """The checked contents of a config.toml."""
+
+    values: Values
+    transcript: Values
+    tui: Values
+    keys: dict[str, str]
+    """TUI: action to key."""
+    presets: dict[str, Values]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean NAME?)` for a near miss, else nothing."""
+    close = difflib.get_close_matches(name.replace("-", "_"), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Read and check the file; one that does not exist is empty.
+
+    Raises:
+        UsageError: it cannot be read, is not TOML, or has an unknown key or a bad value.
+    """
+    try:
+        source = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return ConfigFile({}, {}, {}, {}, {})
+    except OSError as error:
+        raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
+    try:
+        text = source.decode()
+        return _Checker(path, text).checked(tomllib.loads(text))
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{one_line(str(path))}:{line}: not valid UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
+        message, _, place = str(error).partition(" (at ")
+        found = re.match(r"line (\d+)", place)
+        place = found.group(1) if found else str(source.count(b"\n") + 1)
+        raise UsageError(f"{one_line(str(path))}:{place}: {one_line(message)}") from None
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int:
+    """Return the line (from 1) on which the statement that sets `keys` begins.
+
+    tomllib keeps no positions. But the text up to the end of a statement is TOML too, so the
+    statement ends at the first line where the text so far parses and has the keys, and begins
+    after the last line before that where the text so far parses.
+    """
+    lines = text.splitlines(keepends=True)
+    begin = 0
+    for number in range(1, len(lines) + 1):
+        try:
+            data: object = tomllib.loads("".join(lines[:number]))
+        except tomllib.TOMLDecodeError:
+            continue
+        for key in keys:
+            data = data.get(key) if isinstance(data, dict) else None
+        if data is not None:
+            return begin + 1
+        begin = number
+    return max(len(lines), 1)
+
+
+class _Checker:
+    """Holds the parsed file against the table."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = one_line(str(path))
+        self._text = text
+
+    def checked(self, data: Mapping[str, object]) -> ConfigFile:
+        presets = {
+            name: self._values(value, _PRESET_SETTINGS, ("presets", name))
+            for name, value in self._table(data, "presets").items()
+        }
+        tui = dict(self._table(data, "tui"))
+        keys = self._texts(tui.pop("keys", {}), ("tui", "keys"))
+        plain = {key: value for key, value in data.items() if key not in _TABLES}
+        config = ConfigFile(
+            values=self._values(plain, SETTINGS, (), _TABLES),
+            transcript=self._values(self._table(data, "transcript"), TRANSCRIPT, ("transcript",)),
+            tui=self._values(tui, TUI, ("tui",), ("keys",)),
+            keys=keys,
+            presets=presets,
+        )
+        preset = config.values.get("preset")
+        if isinstance(preset, str) and preset not in {**BUILT_IN_PRESETS, **presets}:
+            hint = did_you_mean(preset, [*BUILT_IN_PRESETS, *presets])
+            self._fail(("preset",), f'there is no preset "{preset}"{hint}')
+        return config
+
+    def _table(self, data: Mapping[str, object], name: str) -> Mapping[str, object]:
+        table = data.get(name, {})
+        if not isinstance(table, dict):
+            self._fail((name,), f"{name} must be a table: [{name}]")
+        return table
+
+    def _texts(self, data: object, keys: tuple[str, ...]) -> dict[str, str]:
+        if not isinstance(data, dict):
+            self._fail(keys, f"{'.'.join(keys)} must be a table: [{'.'.join(keys)}]")
+        for name, value in data.items():
+            if not isinstance(value, str):
+                self._fail((*keys, name), f'{name} must be a text, such as {name} = "ctrl+r"')
+        return data
+
+    def _values(
+        self,
+        data: object,
+        known: Mapping[str, Setting],
+        keys: tuple[str, ...],
+        tables: tuple[str, ...] = (),
+    ) -> Values:
+        """Check one table of settings; `tables` only helps to name what else could be meant."""
+        if not isinstance(data, dict):
+            self._fail(keys, f"{'.'.join(keys)} must be a table: [{'.'.join(keys)}]")
+        values: Values = {}
+        for name, value in data.items():
+            setting = known.get(name)
+            if setting is None:
+                where = f" in [{'.'.join(keys)}]" if keys else ""
+                hint = did_you_mean(name, [*known, *tables])
+                self._fail((*keys, name), f'unknown key "{name}"{where}{hint}')
+            try:
+                values[name] = setting.rule.check(value)
+            except ValueError as error:
+                self._fail((*keys, name), f"{name} {error}")
+        return values
+
+    def _fail(self, keys: tuple[str, ...], message: str) -> NoReturn:
+        raise UsageError(f"{self._path}:{line_of(self._text, keys)}: {one_line(message)}")
+
+
+_TABLES = ("presets", "transcript", "tui")
+_PRESET_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.sampling}

@@ -1,0 +1,224 @@
+"""What values a setting may have, said once for the command line, the environment and the file.
+
+A rule checks a value that already has a type (from TOML, from code) and parses one from text
+(an option, a variable, a command at the prompt). Both raise `ValueError` with what is wanted.
+Nothing is imported here that would delay `gptterm --help`.
+"""
+
+import math
+import re
+from typing import Protocol
+
+_SHOWN_LENGTH = 40
+
+
+def _shown(value: object) -> str:
+    """`value` as an error shows it: strings in quotes, nothing endless."""
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, bool):
+        text = text.lower()
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+
+
+class Rule(Protocol):
+    """One kind of value and its range."""
+
+    metavar: str
+    """Stands for the value in `--help`."""
+    wanted: str
+    """The range in words: `must be …`."""
+
+    def check(self, value: object) -> object:
+        """Return the value as it is kept. ValueError: wrong type or out of range."""
+        ...
+
+    def parse(self, text: str) -> object:
+        """Return the value that `text` spells. ValueError: it spells none, or one out of range."""
+        ...
+
+
+class Number:
+    """A finite real number in a range; `low_open` leaves the lower end out."""
+
+    metavar = "X"
+
+    def __init__(
+        self, wanted: str, low: float | None = None, high: float | None = None, *,
+        low_open: bool = False,
+    ) -> None:  # fmt: skip
+        self.wanted = wanted
+        self._low = -math.inf if low is None else low
+        self._high = math.inf if high is None else high
+        self._low_open = low_open
+
+    def check(self, value: object) -> float:
+        # bool is an int to Python, but `temperature = true` is a slip.
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        low_ok = number > self._low if self._low_open else number >= self._low
+        if not (math.isfinite(number) and low_ok and number <= self._high):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        return number
+
+    def parse(self, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"must be {self.wanted}, not {_shown(text)}") from None
+        return self.check(number)
+
+
+class Integer:
+    """A whole number from `low` to `high`, both included."""
+
+    metavar = "N"
+
+    def __init__(self, wanted: str, low: int, high: int = 2**31 - 1) -> None:
+        self.wanted = wanted
+        self._low = low
+        self._high = high
+
+    def check(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        if value < self._low:
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        if value > self._high:
+            raise ValueError(f"must be {self.wanted}, at most {self._high}, not {_shown(value)}")
+        return value
+
+    def parse(self, text: str) -> int:
+        # int() also takes "1_000" and other scripts' digits: nobody means those here.
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,100}\s*", text):
+            raise ValueError(f"must be {self.wanted}, not {_shown(text)}")
+        return self.check(int(text))
+
+
+class Seed:
+    """A seed, or `random` (None): one is drawn, and reported."""
+
+    metavar = "N|random"
+    wanted = 'a whole number from 0 to 2^63 - 1 or "random"'
+
+    def check(self, value: object) -> int | None:
+        if value is None or value == "random":
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        return value
+
+    def parse(self, text: str) -> int | None:
+        if text.strip().isdecimal() and text.isascii() and len(text) < 100:
+            return self.check(int(text))
+        return self.check(text.strip().lower())
+
+
+class Choice:
+    """One of a few words."""
+
+    wanted: str
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+        self.metavar = "|".join(choices)
+        self.wanted = f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str) or value not in self.choices:
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        return value
+
+    def parse(self, text: str) -> str:
+        return self.check(text.strip().lower())
+
+
+class Switch:
+    """On or off."""
+
+    metavar = "true|false"
+    wanted = "true or false"
+    _WORDS = {  # noqa: RUF012 - read only
+        "1": True, "true": True, "yes": True, "on": True,
+        "0": False, "false": False, "no": False, "off": False, "": False,
+    }  # fmt: skip
+
+    def check(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        return value
+
+    def parse(self, text: str) -> bool:
+        word = text.strip().lower()
+        if word not in self._WORDS:
+            raise ValueError(f"must be {self.wanted}, not {_shown(text)}")
+        return self._WORDS[word]
+
+
+class Text:
+    """Any text; `empty` says whether it may be empty."""
+
+    metavar = "TEXT"
+
+    def __init__(self, wanted: str = "a text", *, empty: bool = True) -> None:
+        self.wanted = wanted
+        self._empty = empty
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        if not (self._empty or value.strip()):
+            raise ValueError(f"must be {self.wanted}, not empty")
+        if not value.isascii():
+            _require_unicode(value)
+        return value
+
+    def parse(self, text: str) -> str:
+        return self.check(text)
+
+
+class Texts:
+    """A list of texts, none of them empty. From text: that one text."""
+
+    metavar = "TEXT"
+    wanted = "a list of texts, none empty"
+
+    def check(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        for text in value:
+            if not isinstance(text, str):
+                raise ValueError(f"must be {self.wanted}, not one with {_shown(text)}")
+            if not text:
+                raise ValueError("must not be an empty text")
+            _require_unicode(text)
+        return tuple(value)
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        return self.check([text])
+
+
+class Device:
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+
+    metavar = "auto|cpu|cuda[:N]|mps"
+    wanted = "auto, cpu, cuda, cuda:N or mps"
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        return value
+
+    def parse(self, text: str) -> str:
+        return self.check(text.strip().lower())
+
+
+def _require_unicode(text: str) -> None:
+    """Arguments that are no UTF-8 reach Python as lone surrogates, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"is not valid UTF-8 (at character {error.start})") from None
