@@ -1,0 +1,374 @@
+"""One life of the engine's process, seen from the client: its socket, its answers, its death."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, cast
+
+from gptterm.engine.api import (
+    Event,
+    Failed,
+    Finished,
+    GenerateRequest,
+    LoadRequest,
+    ModelInfo,
+    SamplingParams,
+    Token,
+)
+from gptterm.engine.child import explain_death, oom_kills, spawn
+from gptterm.engine.wire import (
+    Answer,
+    AskFailed,
+    AskNextToken,
+    AskTokens,
+    Cancel,
+    Close,
+    Command,
+    EventFrame,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    Report,
+    SetSampling,
+    encode,
+    report_reader,
+)
+from gptterm.errors import (
+    GpttermError,
+    ModelError,
+    OutOfMemoryError,
+    PromptTooLongError,
+    UsageError,
+)
+
+HIGH_WATER = 4096
+"""Events waiting to be taken; at more the socket is not read, which so that the engine waits."""
+LOW_WATER = 1024
+_HANG_UP_S = 1.0
+"""How long the process may outlive its socket, and its socket the process."""
+
+
+class EventStream:
+    """The events of one generation: pushed by the connection, taken by `next`."""
+
+    def __init__(self, connection: "Connection", number: int, request: GenerateRequest) -> None:
+        self.ended = asyncio.Event()
+        """Set once the last event has arrived, taken or not."""
+        self.abandoned = False
+        self.begun = False
+        """Whether a token has arrived."""
+        self._connection = connection
+        self._number = number
+        self._unfinished = request.samples
+        self._waiting: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._cancelled = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the last event has arrived."""
+        return self.ended.is_set()
+
+    @property
+    def number(self) -> int:
+        """The generation's id on the wire."""
+        return self._number
+
+    @property
+    def backlog(self) -> int:
+        """Events not yet taken; 0 when nobody is going to be slow about them."""
+        return 0 if self._cancelled else len(self._waiting)
+
+    def push(self, event: Event) -> None:
+        """Take in an event; those after the end are dropped."""
+        if self.over:
+            return
+        if isinstance(event, Token):
+            self.begun = True
+        if not self.abandoned:
+            self._waiting.append(event)
+        if isinstance(event, Finished):
+            self._unfinished -= 1
+        if isinstance(event, Failed) or self._unfinished == 0:
+            self.ended.set()
+        self._arrived.set()
+
+    async def next(self) -> Event | None:
+        """The next event; None after the last."""
+        while not self._waiting:
+            if self.over:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._waiting.popleft()
+        if len(self._waiting) == LOW_WATER:
+            self._connection.regulate()
+        return event
+
+    def abandon(self) -> None:
+        """Nobody takes events any more."""
+        self.abandoned = True
+        self._waiting.clear()
+
+    def cancel(self) -> None:
+        """Ask the engine to end the generation, and read on until it has."""
+        self._cancelled = True
+        self._connection.send(Cancel(id=self._number))
+        self._connection.regulate()
+
+    def set_sampling(self, sampling: SamplingParams) -> None:
+        """Change the generation's samplers."""
+        self._connection.send(SetSampling(id=self._number, sampling=sampling))
+
+
+class Connection(asyncio.Protocol):
+    """A running process. `death` tells that it is gone, and of what."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.death: Failed | None = None
+        self.buried = asyncio.Event()
+        """Set with `death`, when the process has been waited for."""
+        self._process = process
+        self._log = log
+        self._oom_kills = oom_kills()
+        self._frames = report_reader()
+        self._transport: asyncio.Transport | None = None
+        self._hung_up = asyncio.Event()
+        self._why_killed: str | None = None
+        self._loading: asyncio.Future[ModelInfo] | None = None
+        self._model = ""
+        self._loaded = False
+        self._stage: LoadProgress | None = None
+        self._on_progress: Callable[[LoadProgress], None] | None = None
+        self._stream: EventStream | None = None
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._last_number = 0
+        self._watcher = asyncio.create_task(self._watch())
+
+    @classmethod
+    async def open(cls, factory: str, log: Path) -> Self:
+        """Start a process.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        process, ours = await spawn(factory, log)
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_unix_connection(lambda: cls(process, log), sock=ours)
+        return connection
+
+    @property
+    def pid(self) -> int:
+        """The process's id, and its group's."""
+        return self._process.pid
+
+    # --------------------------------------------------------------------------- commands
+
+    def send(self, command: Command) -> None:
+        """Write a command; nothing happens when the process is gone.
+
+        Raises:
+            UsageError: it cannot be written down.
+        """
+        try:
+            data = encode(command)
+        except UnicodeEncodeError as error:
+            raise UsageError("the text is not valid Unicode: half a surrogate pair") from error
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"the request cannot be sent: {error}") from error
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def load(
+        self, request: LoadRequest, on_progress: Callable[[LoadProgress], None]
+    ) -> ModelInfo:
+        """Have a model loaded; see `EngineClient.load`."""
+        if self._loading is not None:
+            raise GpttermError("another model is being loaded")
+        self.send(Load(request=request))
+        self._loading = asyncio.get_running_loop().create_future()
+        self._model, self._loaded = request.source.name, False
+        self._on_progress = on_progress
+        if self._stage is not None:
+            on_progress(self._stage)
+        try:
+            info = await self._loading
+        except asyncio.CancelledError:
+            self.kill("its load was given up")
+            raise
+        finally:
+            self._loading = self._on_progress = None
+        self._loaded = True
+        return info
+
+    def begin(self, request: GenerateRequest) -> EventStream:
+        """Have a generation begun.
+
+        Raises:
+            UsageError: the request cannot be written down.
+        """
+        self._last_number += 1
+        stream = EventStream(self, self._last_number, request)
+        self.send(Generate(id=stream.number, request=request))
+        self._stream = stream
+        return stream
+
+    async def ask_next_token(self, sampling: SamplingParams, limit: int) -> Answer:
+        """Ask for the next token's distribution."""
+        self._last_number += 1
+        return await self._ask(AskNextToken(call=self._last_number, sampling=sampling, limit=limit))
+
+    async def ask_tokens(self, text: str) -> Answer:
+        """Ask for the tokens of a text."""
+        self._last_number += 1
+        return await self._ask(AskTokens(call=self._last_number, text=text))
+
+    async def _ask(self, ask: AskNextToken | AskTokens) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.send(ask)
+        self._asked[ask.call] = answer
+        self.regulate()
+        try:
+            return await answer
+        finally:
+            del self._asked[ask.call]
+            self.regulate()
+
+    # ---------------------------------------------------------------------------- reports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio when the socket is ready."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio with what the process wrote."""
+        try:
+            reports = self._frames.feed(data)
+        except ValueError as error:
+            self.kill(f"what it said made no sense: {error}")
+            return
+        for report in reports:
+            self._receive(report)
+        self.regulate()
+
+    def _receive(self, report: Report) -> None:
+        match report:
+            case EventFrame(id=number, event=event):
+                if self._stream is not None and self._stream.number == number:
+                    self._stream.push(event)
+            case LoadProgress():
+                self._stage = report
+                if self._on_progress is not None:
+                    self._on_progress(report)
+            case Loaded(info=info):
+                if self._loading is not None and not self._loading.done():
+                    self._loading.set_result(info)
+            case LoadFailed():
+                self._fail_load(self._load_error(report))
+            case _:
+                answer = self._asked.get(report.call)
+                if answer is None or answer.done():
+                    return
+                if isinstance(report, AskFailed):
+                    answer.set_exception(GpttermError(report.message))
+                else:
+                    answer.set_result(report)
+
+    def _load_error(self, report: LoadFailed) -> GpttermError:
+        match report.kind:
+            case "out_of_memory":
+                return OutOfMemoryError(report.message)
+            case "usage":
+                return UsageError(report.message)
+            case "prompt_too_long":
+                return PromptTooLongError(report.message)
+            case "model":
+                return ModelError(report.message)
+            case "internal":
+                return ModelError(f"{report.message}; the log is {self._log}")
+
+    def _fail_load(self, error: GpttermError) -> None:
+        if self._loading is not None and not self._loading.done():
+            self._loading.set_exception(error)
+
+    def regulate(self) -> None:
+        """Read the socket, or leave it be while the events pile up.
+
+        While an answer is awaited it is read all the same: the answer comes behind the events.
+        """
+        if self._transport is None:
+            return
+        backlog = 0 if self._stream is None or self._asked else self._stream.backlog
+        if backlog > HIGH_WATER:
+            self._transport.pause_reading()
+        elif backlog <= LOW_WATER:
+            self._transport.resume_reading()
+
+    # ------------------------------------------------------------------------------ death
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by asyncio when the socket has closed: the process is gone, or about to be."""
+        del error
+        self._hung_up.set()
+
+    def close(self) -> None:
+        """Let the process end by itself: `buried` tells when it has."""
+        self._why_killed = "it was closed"
+        if self._loaded:
+            self.send(Close())
+        elif self._transport is not None:
+            # It may be deep in a load; without its socket it ends at once.
+            self._transport.abort()
+
+    def kill(self, why: str) -> None:
+        """Kill the process and whatever it started."""
+        if self._process.returncode is None:
+            self._why_killed = self._why_killed or why
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _watch(self) -> None:
+        """Wait for the process's end, read what it still said, and tell everybody who waits."""
+        exited = asyncio.create_task(self._process.wait())
+        hung_up = asyncio.create_task(self._hung_up.wait())
+        await asyncio.wait((exited, hung_up), return_when=asyncio.FIRST_COMPLETED)
+        if self._transport is not None:
+            self._transport.resume_reading()
+        await asyncio.wait((exited, hung_up), timeout=_HANG_UP_S)
+        self.kill("it hung up")
+        if self._transport is not None:
+            self._transport.abort()
+        self._bury(await exited)
+        await hung_up
+
+    def _bury(self, code: int) -> None:
+        doing = self._doing()
+        if self._why_killed is not None:
+            kind, message = "internal", f"the engine was stopped {doing}: {self._why_killed}"
+            self.death = Failed(kind="internal", message=message)
+        else:
+            before, now = self._oom_kills, oom_kills()
+            ran_out = before is not None and now is not None and now > before
+            kind, message = explain_death(code, doing, self._log, memory_ran_out=ran_out)
+            self.death = Failed(kind=kind, message=message)
+        error = OutOfMemoryError if kind == "out_of_memory" else ModelError
+        self._fail_load(error(message))
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(GpttermError(message))
+        if self._stream is not None:
+            self._stream.push(self.death)
+        self.buried.set()
+
+    def _doing(self) -> str:
+        if self._loading is not None:
+            return f"while it loaded {self._model}"
+        if self._stream is not None and not self._stream.over:
+            return "in the middle of a reply" if self._stream.begun else "while it read the prompt"
+        return "while it was idle" if self._loaded else "before it had loaded a model"

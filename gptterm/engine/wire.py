@@ -1,0 +1,194 @@
+"""What the engine's process and its client say to each other, and how it is written down.
+
+A frame is four bytes of length (big-endian) and that many bytes of msgpack: one tagged struct,
+a `Command` towards the engine or a `Report` from it.
+"""
+
+import struct
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from gptterm.engine.api import (
+    Data,
+    Event,
+    FailureKind,
+    GenerateRequest,
+    LoadRequest,
+    ModelInfo,
+    NextToken,
+    Piece,
+    SamplingParams,
+)
+
+LoadStage = Literal["starting", "importing", "loading"]
+T = TypeVar("T")
+
+# --------------------------------------------------------------------------------- commands
+
+
+class Load(Data, frozen=True, kw_only=True):
+    """Close the engine there is and start another."""
+
+    request: LoadRequest
+
+
+class Generate(Data, frozen=True, kw_only=True):
+    """Answered by `EventFrame`s of this id, the last a `Failed` or the last `Finished`."""
+
+    id: int
+    request: GenerateRequest
+
+
+class Cancel(Data, frozen=True, kw_only=True):
+    """End the generation of this id; its events still come to their end."""
+
+    id: int
+
+
+class SetSampling(Data, frozen=True, kw_only=True):
+    """For the generation of this id, from its next token on."""
+
+    id: int
+    sampling: SamplingParams
+
+
+class AskNextToken(Data, frozen=True, kw_only=True):
+    """Answered by `NextTokenAnswer` or `AskFailed`."""
+
+    call: int
+    sampling: SamplingParams
+    limit: int
+
+
+class AskTokens(Data, frozen=True, kw_only=True):
+    """Answered by `TokensAnswer` or `AskFailed`."""
+
+    call: int
+    text: str
+
+
+class Close(Data, frozen=True, kw_only=True):
+    """Free the model and end the process."""
+
+
+Ask = AskNextToken | AskTokens
+Command = Load | Generate | Cancel | SetSampling | AskNextToken | AskTokens | Close
+
+# ---------------------------------------------------------------------------------- reports
+
+
+class LoadProgress(Data, frozen=True, kw_only=True):
+    """How far a load has come."""
+
+    stage: LoadStage
+    """`starting` the process, `importing` the engine's code (torch: seconds), `loading` weights."""
+
+
+class Loaded(Data, frozen=True, kw_only=True):
+    """The model is ready."""
+
+    info: ModelInfo
+
+
+class LoadFailed(Data, frozen=True, kw_only=True):
+    """The model cannot be loaded; the process lives on without one."""
+
+    kind: FailureKind
+    message: str
+
+
+class EventFrame(Data, frozen=True, kw_only=True):
+    """An event of the generation of this id."""
+
+    id: int
+    event: Event
+
+
+class NextTokenAnswer(Data, frozen=True, kw_only=True):
+    """To `AskNextToken`."""
+
+    call: int
+    distribution: NextToken | None
+
+
+class TokensAnswer(Data, frozen=True, kw_only=True):
+    """To `AskTokens`."""
+
+    call: int
+    pieces: tuple[Piece, ...]
+
+
+class AskFailed(Data, frozen=True, kw_only=True):
+    """To either."""
+
+    call: int
+    message: str
+
+
+Answer = NextTokenAnswer | TokensAnswer | AskFailed
+Report = (
+    LoadProgress | Loaded | LoadFailed | EventFrame | NextTokenAnswer | TokensAnswer | AskFailed
+)
+
+# ---------------------------------------------------------------------------------- framing
+
+MAX_FRAME = 1 << 30
+"""Bytes; a longer frame is taken for a broken stream rather than waited for."""
+
+_length = struct.Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(frame: Command | Report) -> bytes:
+    """Write a frame.
+
+    Raises:
+        ValueError: a text in it holds half of a surrogate pair (UnicodeEncodeError is one), or
+            it is longer than `MAX_FRAME`.
+        OverflowError: a number in it does not fit 64 bits.
+    """
+    body = _encoder.encode(frame)
+    if len(body) > MAX_FRAME:
+        raise ValueError(f"a message of {len(body)} bytes is too long")
+    return _length.pack(len(body)) + body
+
+
+class FrameReader(Generic[T]):
+    """Cuts a stream of bytes into frames of one type, wherever the stream was cut itself."""
+
+    def __init__(self, frame_type: object) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(frame_type)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[T]:
+        """Take in `data` and return the frames that it completes.
+
+        Raises:
+            ValueError: the bytes are no such frames (msgspec's DecodeError is one).
+        """
+        self._buffer += data
+        frames: list[T] = []
+        at = 0
+        with memoryview(self._buffer) as view:
+            while len(view) - at >= _length.size:
+                (length,) = _length.unpack_from(view, at)
+                if length > MAX_FRAME:
+                    raise ValueError(f"a frame of {length} bytes")
+                end = at + _length.size + length
+                if end > len(view):
+                    break
+                frames.append(self._decoder.decode(view[at + _length.size : end]))
+                at = end
+        del self._buffer[:at]
+        return frames
+
+
+def command_reader() -> FrameReader[Command]:
+    """For the engine's process."""
+    return FrameReader(Command)
+
+
+def report_reader() -> FrameReader[Report]:
+    """For its client."""
+    return FrameReader(Report)
