@@ -8,8 +8,6 @@ def reusable(cached: Sequence[int], prompt: Sequence[int]) -> int:
 
     Ids are compared, never text: the same text encoded twice may differ in its ids.
     """
-    limit = min(len(cached), len(prompt) - 1)
-    for index in range(limit):
-        if cached[index] != prompt[index]:
-            return index
-    return max(limit, 0)
+    limit = max(0, min(len(cached), len(prompt) - 1))
+    pairs = enumerate(zip(cached[:limit], prompt[:limit], strict=True))
+    return next((index for index, (old, new) in pairs if old != new), limit)

@@ -1,191 +1,237 @@
-"""The sampler chain: from rows of logits to rows of chosen ids.
+"""The sampler chain: from a row of logits to the chosen id.
 
-Every filter is a pure function on `Candidates`, a batch of rows that all follow the same
-`SamplingParams`. A filter cuts a token by setting its logit to -inf; top-k, the first filter in
-both orders, also shrinks the rows to k columns, so that a vocabulary is never sorted per token.
-All arithmetic is float32 on raw logits.
+Each filter is a pure function on the `Candidates` of one row and drops the tokens it cuts, so
+that what follows handles few. Rows never meet: a draw is the same alone and in a batch.
+
+Logits and weights are float32, sums of weights float64. NumPy and not torch, because a step
+handles one row of some 50,000 numbers: there torch's threads cost more than they save, and
+several milliseconds when another program holds one of the cores.
 """
 
+import math
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gptterm.engine.api import Candidate, NextToken, SamplingParams
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+_MOST = float(np.finfo(np.float32).max)
+_LEAST_ABOVE_ZERO = float(np.finfo(np.float32).tiny)
 _NUCLEUS_GUESS = 1024
-"""Columns tried before a whole vocabulary is sorted for top-p; nearly always enough."""
+"""Tokens sorted at first for top-p and typical-p; nearly always enough."""
+_SHORT = 512
+"""Fewer keys than this are sorted as they are."""
+_BLOCK = 256
+"""Weights summed at once when a token is drawn."""
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Rows of tokens that may still be drawn.
+class UnusableLogitsError(ValueError):
+    """The logits are NaN or infinite, or every token is banned."""
 
-    `logits` is (rows, n) float32, -inf where cut. `ids` is (rows, n) int64, or None where the
-    columns are the vocabulary itself. `ordered` says that columns run by logit down, then id up.
+
+class Candidates(NamedTuple):
+    """The tokens of one row that may still be drawn.
+
+    Columns run by id up or, if `ordered`, by logit down and then id up: either way the first of
+    equal logits has the lowest id.
     """
 
-    logits: Tensor
-    ids: Tensor | None = None
+    logits: Floats
+    ids: Ids | None = None
+    """None: the columns are the vocabulary itself."""
     ordered: bool = False
+
+    def take(self, columns: Ids | slice, *, ordered: bool) -> "Candidates":
+        """These columns only."""
+        if self.ids is not None:
+            return Candidates(self.logits[columns], self.ids[columns], ordered)
+        ids = np.arange(self.logits.size)[columns] if isinstance(columns, slice) else columns
+        return Candidates(self.logits[columns], ids, ordered)
+
+    def weights(self) -> Floats:
+        """Probabilities up to a factor: the largest is 1."""
+        best = self.logits[0] if self.ordered else self.logits.max()
+        weights: Floats = np.exp(self.logits - best)
+        return weights
 
 
 class History:
-    """What the penalties of one sequence look at: distinct ids of all of it, counts of its output.
+    """What the penalties of one sequence look at: its distinct ids, and how often it wrote them.
 
-    The prompt counts for repetition only, as in vLLM.
+    Kept as growing arrays, so that a step does not cost more the longer the text is.
     """
 
     def __init__(self, prompt_ids: Iterable[int] = ()) -> None:
-        self._seen = set(prompt_ids)
-        self._output: Counter[int] = Counter()
+        self._columns = {id_: i for i, id_ in enumerate(dict.fromkeys(prompt_ids))}
+        self._ids = np.fromiter(self._columns, np.int64)
+        self._counts = np.zeros(self._ids.size, np.float32)
 
     def append(self, token_id: int) -> None:
         """Note one generated token."""
-        self._seen.add(token_id)
-        self._output[token_id] += 1
+        column = self._columns.setdefault(token_id, len(self._columns))
+        if column == self._ids.size:
+            more = max(64, column)
+            self._ids = np.concatenate([self._ids, np.zeros(more, np.int64)])
+            self._counts = np.concatenate([self._counts, np.zeros(more, np.float32)])
+        self._ids[column] = token_id
+        self._counts[column] += 1
 
     @property
-    def seen(self) -> list[int]:
-        """Distinct ids of prompt and output."""
-        return list(self._seen)
+    def ids(self) -> Ids:
+        """Distinct ids of prompt and output, in the order of their first appearance."""
+        return self._ids[: len(self._columns)]
 
     @property
-    def output(self) -> Counter[int]:
-        """How often each id was generated."""
-        return self._output
+    def counts(self) -> Floats:
+        """How often each of `ids` was generated; 0 for those of the prompt only."""
+        return self._counts[: len(self._columns)]
 
 
 # ---------------------------------------------------------------------- logit adjustments
 
 
-def penalise(logits: Tensor, params: SamplingParams, histories: Sequence[History]) -> Tensor:
-    """Apply bias, bans and the three penalties.
-
-    Args:
-        logits: (rows, vocabulary) float32, left untouched.
-        histories: one per row.
+def penalise(row: Floats, params: SamplingParams, history: History) -> Floats:
+    """Apply bias, bans and the three penalties to a (vocabulary,) row, which is left untouched.
 
     Returns:
-        A new tensor, or `logits` itself where nothing applies.
+        A new row, or `row` itself where nothing applies.
     """
-    bias = params.logit_bias
-    repetition = params.repetition_penalty
-    presence, frequency = params.presence_penalty, params.frequency_penalty
-    if not bias and repetition == 1 and presence == 0 and frequency == 0:
-        return logits
-    logits = logits.clone()
-    device = logits.device
-    if bias:
-        ids = torch.tensor([i for i, _ in bias if i < logits.shape[1]], device=device)
-        values = torch.tensor([v for i, v in bias if i < logits.shape[1]], device=device)
-        logits.index_add_(1, ids.long(), values.float().expand(logits.shape[0], -1))
-    for row, history in zip(logits, histories, strict=True):
-        if repetition != 1 and history.seen:
-            seen = torch.tensor(history.seen, device=device)
-            values = row[seen]
-            row[seen] = torch.where(values > 0, values / repetition, values * repetition)
-        if (presence or frequency) and history.output:
-            seen = torch.tensor(list(history.output), device=device)
-            counts = torch.tensor(list(history.output.values()), device=device)
-            row[seen] -= presence + frequency * counts.float()
-    return logits
+    repetition = _finite(params.repetition_penalty)
+    presence, frequency = _finite(params.presence_penalty), _finite(params.frequency_penalty)
+    penalised = bool(repetition != 1 or presence or frequency) and history.ids.size > 0
+    if not params.logit_bias and not penalised:
+        return row
+    row = row.copy()
+    if params.logit_bias:
+        biased, values = _biases(params.logit_bias, row.size)
+        row[biased] = np.minimum(row[biased] + values, _MOST)
+    if penalised:
+        ids, counts = history.ids, history.counts
+        values = row[ids]
+        if repetition != 1:
+            values = np.where(values > 0, values / repetition, values * repetition)
+        values -= presence * (counts > 0) + frequency * counts
+        # An absurd penalty may overflow; it must not look like a broken model.
+        row[ids] = np.minimum(values, _MOST)
+    return row
+
+
+@lru_cache(maxsize=8)
+def _biases(bias: tuple[tuple[int, float], ...], vocabulary: int) -> tuple[Ids, Floats]:
+    """Distinct ids inside the vocabulary and what is added to each."""
+    sums: dict[int, float] = {}
+    for id_, value in bias:
+        if 0 <= id_ < vocabulary:
+            sums[id_] = sums.get(id_, 0.0) + value
+    values = [value if value == -math.inf else _finite(value) for value in sums.values()]
+    return np.fromiter(sums, np.int64), np.array(values, np.float32)
+
+
+def _finite(value: float) -> float:
+    """The nearest number that float32 can hold."""
+    return max(-_MOST, min(_MOST, value))
 
 
 # -------------------------------------------------------------------------------- filters
 
 
+def _descending(keys: Floats) -> Ids:
+    """Columns by key down, the lower column first on a tie."""
+    if keys.size < _SHORT:
+        return np.argsort(-keys, kind="stable")
+    # As one integer, key above column: NumPy sorts integers with vector instructions and a
+    # stable argsort of floats without, some ten times slower. Adding 0 makes -0 into 0.
+    bits = (keys + np.float32(0)).view(np.int32)
+    rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)
+    return np.sort((~rising << 32) | np.arange(keys.size)) & 0xFFFFFFFF
+
+
+def _largest(keys: Floats, k: int) -> Ids:
+    """Columns of the k largest keys, largest first, the lower column first on a tie.
+
+    Columns whose key is -inf are left out. Sorts no more than it returns, but for ties.
+    """
+    if k < keys.size:
+        # The k-th largest of the maxima of disjoint blocks is at most the k-th largest of all.
+        size = max(1, keys.size // (8 * k))
+        width = keys.size // size
+        maxima = keys[: size * width].reshape(size, width).max(axis=0)
+        floor = max(float(np.partition(maxima, width - k)[width - k]), -_MOST)
+    else:
+        floor = -_MOST
+    columns = np.flatnonzero(keys >= floor)
+    return columns[_descending(keys[columns])[:k]]
+
+
+def _leading(keys: Floats, weights: Floats, share: float) -> Ids:
+    """Columns by key down for as long as the mass before them is less than `share` of all."""
+    limit = share * weights.sum(dtype=np.float64)
+    k = _NUCLEUS_GUESS
+    while True:
+        columns = _largest(keys, k)
+        mass = np.cumsum(weights[columns], dtype=np.float64)
+        if k >= keys.size or mass[-1] >= limit:
+            return columns[: 1 + int(np.searchsorted(mass[:-1], limit))]
+        k *= 8
+
+
 def _temperature(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.temperature == 1:
         return rows
-    return replace(rows, logits=rows.logits / params.temperature)
-
-
-def _ordered(rows: Candidates) -> Candidates:
-    """Columns by logit down, id up. A stable sort keeps ids ascending inside a tie."""
-    if rows.ordered:
-        return rows
-    logits, order = torch.sort(rows.logits, dim=1, descending=True, stable=True)
-    ids = order if rows.ids is None else rows.ids.gather(1, order)
-    return Candidates(logits, ids, ordered=True)
-
-
-def _largest(logits: Tensor, k: int) -> Candidates | None:
-    """The k largest of each vocabulary row, ordered; None if a tie straddles the cut.
-
-    `topk` leaves the order within a tie open, so ids are sorted first and values stably after.
-    """
-    values, ids = torch.topk(logits, k + 1, dim=1)
-    if bool((values[:, k - 1] == values[:, k]).any()):
-        return None
-    ids, _ = torch.sort(ids[:, :k], dim=1)
-    return _ordered(Candidates(logits.gather(1, ids), ids))
+    # Relative to the largest, which cannot overflow however low the temperature.
+    best = rows.logits[0] if rows.ordered else rows.logits.max()
+    divisor = max(params.temperature, _LEAST_ABOVE_ZERO)
+    return rows._replace(logits=(rows.logits - best) / np.float32(_finite(divisor)))
 
 
 def _top_k(rows: Candidates, params: SamplingParams) -> Candidates:
     k = params.top_k
-    if k == 0 or k >= rows.logits.shape[1]:
+    if k == 0 or k >= rows.logits.size:
         return rows
-    if rows.ids is None:
-        cut = _largest(rows.logits, k)
-        if cut is not None:
-            return cut
-    rows = _ordered(rows)
-    assert rows.ids is not None
-    return Candidates(rows.logits[:, :k], rows.ids[:, :k], ordered=True)
+    columns = slice(k) if rows.ordered else _largest(rows.logits, k)
+    return rows.take(columns, ordered=True)
 
 
 def _top_p(rows: Candidates, params: SamplingParams) -> Candidates:
-    p = params.top_p
-    if p >= 1:
+    if params.top_p >= 1:
         return rows
-    if not rows.ordered and rows.ids is None and rows.logits.shape[1] > 4 * _NUCLEUS_GUESS:
-        guess = _largest(rows.logits, _NUCLEUS_GUESS)
-        if guess is not None:
-            total = rows.logits.logsumexp(1, keepdim=True)
-            above = _mass_above(torch.exp(guess.logits - total))
-            if bool((above[:, -1] >= p).all()):
-                return replace(guess, logits=guess.logits.masked_fill(above >= p, -torch.inf))
-    rows = _ordered(rows)
-    above = _mass_above(rows.logits.softmax(1))
-    return replace(rows, logits=rows.logits.masked_fill(above >= p, -torch.inf))
-
-
-def _mass_above(probabilities: Tensor) -> Tensor:
-    """For each column the mass of those before it, (rows, n). The first has exactly 0."""
-    above = torch.zeros_like(probabilities)
-    torch.cumsum(probabilities[:, :-1], 1, out=above[:, 1:])
-    return above
+    return rows.take(_leading(rows.logits, rows.weights(), params.top_p), ordered=True)
 
 
 def _min_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.min_p == 0:
         return rows
-    ratio = torch.exp(rows.logits - rows.logits.amax(1, keepdim=True))
-    return replace(rows, logits=rows.logits.masked_fill(ratio < params.min_p, -torch.inf))
+    return rows.take(np.flatnonzero(rows.weights() >= params.min_p), ordered=rows.ordered)
 
 
 def _typical_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.typical_p >= 1:
         return rows
-    rows = _ordered(rows)  # so that equally typical tokens rank by probability, then id
-    log_p = rows.logits.log_softmax(1)
-    p = log_p.exp()
-    entropy = -(p * log_p).nan_to_num(0.0).sum(1, keepdim=True)
-    distance, order = torch.sort((-log_p - entropy).abs(), dim=1, stable=True)
-    cut = (_mass_above(p.gather(1, order)) >= params.typical_p) | distance.isinf()
-    cut = torch.zeros_like(cut).scatter(1, order, cut)
-    return replace(rows, logits=rows.logits.masked_fill(cut, -torch.inf))
+    rows = rows.take(np.flatnonzero(rows.logits >= -_MOST), ordered=rows.ordered)
+    weights = rows.weights()
+    # Surprisal minus entropy is the mean logit minus the logit: the normaliser cancels.
+    mean = np.average(rows.logits.astype(np.float64), weights=weights)
+    distance = np.abs(rows.logits - mean).astype(np.float32)
+    columns = _leading(-distance, weights, params.typical_p)
+    return rows.take(np.sort(columns), ordered=rows.ordered)
 
 
 Filter = Callable[[Candidates, SamplingParams], Candidates]
 ORDERS: dict[str, tuple[tuple[str, Filter], ...]] = {
+    # Temperature does not change which logits are the k largest: after top-k it costs less.
     "transformers": (
-        ("temperature", _temperature),
         ("top-k", _top_k),
+        ("temperature", _temperature),
         ("top-p", _top_p),
         ("min-p", _min_p),
         ("typical-p", _typical_p),
@@ -200,149 +246,148 @@ ORDERS: dict[str, tuple[tuple[str, Filter], ...]] = {
 }
 
 
-def filtered(logits: Tensor, params: SamplingParams) -> Candidates:
-    """Run the filters of `params.order` over penalised logits, (rows, vocabulary) float32.
-
-    Temperature 0 is not handled here: greedy choice looks at no filter.
-    """
-    rows = Candidates(logits)
-    for _, apply in ORDERS[params.order]:
-        rows = apply(rows, params)
-    return rows
-
-
-def process(logits: Tensor, params: SamplingParams, histories: Sequence[History]) -> Tensor:
-    """The whole chain on (rows, vocabulary) logits, in their own columns, -inf where cut.
-
-    Returns `logits` itself, bit for bit, when every parameter is neutral. For temperature 0 only
-    the greedy token keeps its logit.
-    """
-    penalised = penalise(logits, params, histories)
+def _stages(
+    row: Floats, params: SamplingParams, history: History
+) -> Iterable[tuple[str, Candidates]]:
+    """The candidates as each step of the chain leaves them, with the step's name."""
+    rows = Candidates(penalise(row, params, history))
+    best = rows.logits.max()
+    if not math.isfinite(best):
+        raise UnusableLogitsError(
+            "no token can be drawn: the model's logits are not finite numbers, "
+            "or every token is banned"
+        )
+    yield "ban", rows
     if params.temperature == 0:
-        ids = _greedy(penalised).unsqueeze(1)
-        rows = Candidates(penalised.gather(1, ids), ids)
-    else:
-        rows = filtered(penalised, params)
-    if rows.ids is None:
-        return rows.logits
-    return torch.full_like(logits, -torch.inf).scatter(1, rows.ids, rows.logits)
+        yield "greedy", rows.take(np.array([rows.logits.argmax()]), ordered=True)
+        return
+    for name, apply in ORDERS[params.order]:
+        rows = apply(rows, params)
+        yield name, rows
+
+
+@np.errstate(all="ignore")
+def survivors(row: Floats, params: SamplingParams, history: History) -> Candidates:
+    """The whole chain on a (vocabulary,) row: what may be drawn, with its final logits.
+
+    At temperature 0 that is the largest logit, the lowest id on a tie. When every parameter is
+    neutral it is `row` itself.
+
+    Raises:
+        UnusableLogitsError: no token can be drawn.
+    """
+    rows = Candidates(row)
+    for _, rows in _stages(row, params, history):  # noqa: B007
+        pass
+    return rows
 
 
 # ------------------------------------------------------------------------------- choosing
 
 
-def _greedy(logits: Tensor) -> Tensor:
-    """The largest logit of each row, the lowest id on a tie: (rows,) int64."""
-    # Argmax over a mask keeps the first of equal values on every device; over floats it may not.
-    best = logits == logits.amax(1, keepdim=True)
-    columns = torch.arange(logits.shape[1], 0, -1, device=logits.device)
-    return (best * columns).argmax(1)
-
-
-class UnusableLogitsError(ValueError):
-    """The logits are NaN, or every token is banned."""
-
-
 def choose(
-    logits: Tensor,
+    logits: "Tensor",
     params: SamplingParams,
     histories: Sequence[History],
     generators: Sequence[random.Random],
 ) -> list[int]:
     """Draw one id per row.
 
-    Each row takes one number from its own generator and inverts the cumulative distribution of
-    what the chain kept, so a row's draw does not depend on the batch around it.
+    Each row takes one number from its own generator (none at temperature 0) and inverts the
+    cumulative distribution of what the chain kept.
 
     Args:
-        logits: (rows, vocabulary) float32, raw.
+        logits: (rows, vocabulary), raw, on any device.
         histories, generators: one per row.
 
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    logits = penalise(logits, params, histories)
-    if params.temperature == 0:
-        chosen = _greedy(logits).unsqueeze(1)
-        _require_usable(logits.gather(1, chosen))
-        return chosen[:, 0].tolist()
-    rows = filtered(logits, params)
-    _require_usable(rows.logits.amax(1))
-    cumulative = rows.logits.softmax(1).cumsum(1)
-    # Scaled by the last sum, not 1: rounding must not leave a gap that no token owns.
-    uniform = torch.tensor([[g.random()] for g in generators], device=logits.device)
-    target = uniform * cumulative[:, -1:]
-    columns = torch.searchsorted(cumulative, target, right=True)
-    # Past the end by rounding: the last column that still has mass.
-    last = torch.searchsorted(cumulative, cumulative[:, -1:])
-    columns = torch.minimum(columns, last)
-    return (columns if rows.ids is None else rows.ids.gather(1, columns))[:, 0].tolist()
+    chosen = []
+    for row, history, generator in zip(_rows(logits), histories, generators, strict=True):
+        rows = survivors(row, params, history)
+        column = 0 if params.temperature == 0 else _draw(rows.weights(), generator.random())
+        chosen.append(column if rows.ids is None else int(rows.ids[column]))
+    return chosen
 
 
-def _require_usable(best: Tensor) -> None:
-    if not bool(torch.isfinite(best).all()):
-        raise UnusableLogitsError(
-            "no token can be drawn: the logits are not finite numbers, or every token is banned"
-        )
+def _rows(logits: "Tensor") -> Floats:
+    rows: Floats = logits.detach().float().cpu().numpy()
+    return rows
+
+
+def _draw(weights: Floats, uniform: float) -> int:
+    """The column in whose share of the summed weights `uniform` in [0, 1) falls.
+
+    Finds the block of columns first: a running sum over a whole vocabulary is slow.
+    """
+    starts = np.arange(0, weights.size, _BLOCK)
+    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
+    target = uniform * sums[-1]
+    block = _share(sums, target)
+    if block > 0:
+        target -= sums[block - 1]
+    inside = np.cumsum(weights[starts[block] :][:_BLOCK], dtype=np.float64)
+    return int(starts[block]) + _share(inside, target)
+
+
+def _share(sums: NDArray[np.float64], target: float) -> int:
+    """The first index whose running sum exceeds `target`; past the end, the last with weight."""
+    index = int(np.searchsorted(sums, target, side="right"))
+    return index if index < sums.size else int(np.searchsorted(sums, sums[-1]))
 
 
 # --------------------------------------------------------------------------------- seeing
 
 
-def entropy_bits(logits: Tensor) -> float:
-    """Shannon entropy of softmax(logits), a 1-D tensor, in bits."""
-    log_p = logits.log_softmax(0)
-    return float(-(log_p.exp() * log_p).nan_to_num(0.0).sum()) / 0.6931471805599453
-
-
+@np.errstate(all="ignore")
 def explain(
-    logits: Tensor,
+    logits: "Tensor",
     params: SamplingParams,
     history: History,
     piece: Callable[[int], bytes],
     limit: int,
 ) -> NextToken:
-    """The distribution of one (vocabulary,) row: raw, as it will be drawn from, and why not."""
-    raw = logits.softmax(0)
-    best = torch.topk(raw, min(limit, raw.shape[0])).indices.tolist()
-    reasons = _cut_reasons(logits.unsqueeze(0), params, history, best)
-    used = process(logits.unsqueeze(0), params, [history])[0]
-    used_p = used.softmax(0)
-    alive = used > -torch.inf
+    """The distribution of one (vocabulary,) row: raw, as it will be drawn from, and why not.
+
+    Raises:
+        UnusableLogitsError: no token can be drawn.
+    """
+    row = _rows(logits)
+    watched = _largest(row, limit)
+    reasons: dict[int, str] = {}
+    rows = Candidates(row)
+    for name, rows in _stages(row, params, history):
+        ids = rows.ids
+        alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
+        for id_ in watched[~alive].tolist():
+            reasons.setdefault(id_, name)
+    ids = np.arange(row.size) if rows.ids is None else rows.ids
+    raw, used = _probabilities(row), np.zeros(row.size)
+    used[ids] = _probabilities(rows.logits)
     return NextToken(
         candidates=tuple(
             Candidate(
-                id=i,
-                piece=piece(i),
-                raw=float(raw[i]),
-                used=float(used_p[i]),
-                cut=reasons.get(i),
+                id=i, piece=piece(i), raw=float(raw[i]), used=float(used[i]), cut=reasons.get(i)
             )
-            for i in best
+            for i in watched.tolist()
         ),
-        entropy_bits=entropy_bits(logits),
-        used_entropy_bits=entropy_bits(used),
-        kept=int(alive.sum()),
-        kept_mass=float(raw[alive].sum()),
-        vocab_size=logits.shape[0],
+        entropy_bits=_entropy_bits(raw),
+        used_entropy_bits=_entropy_bits(used),
+        kept=int(np.count_nonzero(rows.logits > -np.inf)),
+        kept_mass=float(raw[ids[rows.logits > -np.inf]].sum()),
+        vocab_size=row.size,
     )
 
 
-def _cut_reasons(
-    logits: Tensor, params: SamplingParams, history: History, watched: list[int]
-) -> dict[int, str]:
-    """For each watched id that the chain removes, the name of the filter that did."""
-    penalised = penalise(logits, params, [history])
-    reasons = {i: "ban" for i in watched if penalised[0, i] == -torch.inf}
-    if params.temperature == 0:
-        greedy = int(_greedy(penalised)[0])
-        return {i: "greedy" for i in watched if i != greedy} | reasons
-    rows = Candidates(penalised)
-    for name, apply in ORDERS[params.order]:
-        rows = apply(rows, params)
-        kept = rows.logits[0] > -torch.inf
-        ids = kept.nonzero()[:, 0] if rows.ids is None else rows.ids[0, kept]
-        alive = set(ids.tolist()) if ids.shape[0] < logits.shape[1] else None
-        if alive is not None:
-            reasons |= {i: name for i in watched if i not in alive and i not in reasons}
-    return reasons
+def _probabilities(logits: Floats) -> NDArray[np.float64]:
+    """Softmax."""
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities: NDArray[np.float64] = weights / weights.sum()
+    return probabilities
+
+
+def _entropy_bits(probabilities: NDArray[np.float64]) -> float:
+    """Shannon entropy in bits."""
+    p = probabilities[probabilities > 0]
+    return max(0.0, float(-(p * np.log2(p)).sum()))
