@@ -1,0 +1,217 @@
+"""Download a model from the Hub: only what is needed, only what is safe to load.
+
+The repository's file list is looked at first, then its config.json, so that a model that cannot
+be used is refused before its weights are fetched. huggingface_hub moves the files; it is imported
+here only, when there is something to download.
+"""
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gptterm.errors import ModelError
+from gptterm.models import cache
+from gptterm.models.directory import (
+    CONFIG,
+    INDEX,
+    TOKENIZER_FILES,
+    WEIGHTS,
+    check_config,
+    check_directory,
+    check_tokenizer,
+    check_weight_names,
+    read_config,
+    shards,
+)
+from gptterm.models.network import unreachable
+from gptterm.models.problems import (
+    DamagedModelError,
+    IncompleteModelError,
+    NotHereError,
+    shown,
+    size,
+)
+from gptterm.models.progress import OnProgress, Tally
+from gptterm.models.safetensors_check import read_header
+from gptterm.models.trouble import explained
+
+_TIMEOUT = 10.0  # seconds without a byte from a server that had answered before
+_SPARE = 50_000_000  # bytes left free on the disk
+
+
+def endpoint() -> str:
+    """The Hub's address: HF_ENDPOINT, or huggingface.co."""
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+def require_reachable(name: str, within: float) -> None:
+    """See that the Hub answers before anything slow is tried.
+
+    Raises:
+        NotHereError: it does not, within that many seconds.
+        ModelError: HF_ENDPOINT is no web address.
+    """
+    address = endpoint()
+    if not address.startswith(("http://", "https://")):
+        raise ModelError(f"HF_ENDPOINT must be a web address, not '{shown(address)}'")
+    try:
+        reason = unreachable(address, within)
+    except ValueError as error:
+        raise ModelError(f"HF_ENDPOINT or a proxy variable is no web address: {error}") from error
+    if reason is not None:
+        host = address.split("://", 1)[1]
+        raise NotHereError(
+            f"{shown(name)} is not on this machine and {shown(host)} cannot be reached: {reason}"
+        )
+
+
+def download(repo_id: str, name: str, on_progress: OnProgress) -> cache.Snapshot:
+    """Bring the newest revision of `repo_id` into the cache, whole, and look it over.
+
+    Files that are there and whole are kept; damaged ones are fetched again.
+
+    Args:
+        repo_id: the repository.
+        name: what messages call the model.
+        on_progress: told the bytes of all files together.
+
+    Raises:
+        ModelError: anything that goes wrong, in one line that says what to do.
+    """
+    # Set before the import reads it: nobody asked that it be reported what runs here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi
+
+    with explained(name), _quietly():
+        listing = HfApi().model_info(repo_id, files_metadata=True, timeout=_TIMEOUT)
+        sizes = {file.rfilename: file.size or 0 for file in listing.siblings or ()}
+        revision = listing.sha or ""
+        _check_listing(sizes, name)
+        fetch = _fetcher(repo_id, revision)
+        directory = fetch(CONFIG, sizes[CONFIG], None).parent
+        check_config(read_config(directory, name), name)
+        wanted = _wanted(sizes, name, lambda: fetch(INDEX, sizes[INDEX], None))
+        missing = {f: sizes[f] for f in wanted if _is_to_fetch(directory / f, sizes[f])}
+        _check_space(sum(missing.values()), name)
+        tally = Tally(sum(missing.values()), on_progress)
+        for file, length in missing.items():
+            fetch(file, length, tally)
+        check_directory(directory, name)
+        _write_main(cache.repository_folder(repo_id), revision)
+    return cache.Snapshot(directory, revision)
+
+
+def _check_listing(sizes: Mapping[str, int], name: str) -> None:
+    try:
+        if CONFIG not in sizes:
+            check_weight_names(sizes, name)
+            raise IncompleteModelError(f"{shown(name)} has no config.json: not a model to load")
+        check_weight_names(sizes, name)
+        check_tokenizer(sizes, name)
+    except IncompleteModelError as error:
+        # Nothing that another look at the Hub could mend.
+        raise ModelError(str(error)) from error
+
+
+def _wanted(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> list[str]:
+    """The files to have, small ones first. Never pickles, code, pictures or other frameworks'."""
+    small = [f for f in sizes if f in TOKENIZER_FILES or f == "generation_config.json"]
+    if WEIGHTS in sizes:
+        return [*small, WEIGHTS]
+    files = shards(index(), name)
+    absent = [file for file in files if file not in sizes]
+    if absent:
+        raise ModelError(f"{shown(name)} lists {shown(absent[0])}, which its repository lacks")
+    return [*small, *files]
+
+
+def _is_to_fetch(path: Path, length: int) -> bool:
+    """Whether a file is missing or not whole."""
+    try:
+        if length and path.stat().st_size != length:
+            return True
+        if path.suffix == ".safetensors":
+            read_header(path)
+    except (OSError, DamagedModelError):
+        return True
+    return False
+
+
+def _fetcher(repo_id: str, revision: str) -> Callable[[str, int, Tally | None], Path]:
+    """A function that brings one file of a revision into the cache and returns its path there."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils.tqdm import tqdm
+
+    def counter(tally: Tally | None) -> type[Any]:
+        class Counter(tqdm):
+            """A tqdm that draws nothing and reports to a tally."""
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+
+            def update(self, n: float | None = 1) -> None:
+                if tally is not None:
+                    tally.add(int(n or 0))
+
+            # Present, so that a Xet download counts its bytes in one bar and not in two.
+            def update_transfer(self, n: float) -> None: ...
+            def set_transfer_postfix_str(self, *args: Any, **kwargs: Any) -> None: ...
+
+        return Counter
+
+    def fetch(file: str, length: int, tally: Tally | None) -> Path:
+        present = cache.repository_folder(repo_id) / "snapshots" / revision / file
+        return Path(
+            hf_hub_download(
+                repo_id,
+                file,
+                revision=revision,
+                force_download=present.exists() and _is_to_fetch(present, length),
+                tqdm_class=counter(tally),
+            )
+        )
+
+    return fetch
+
+
+def _check_space(needed: int, name: str) -> None:
+    """Find out before the download, and not after an hour of it, that the disk is too small."""
+    folder = cache.cache_folder()
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if needed and needed + _SPARE > free:
+        raise ModelError(
+            f"{shown(name)} needs {size(needed)} in {folder}, which has {size(free)} free; "
+            "make room (`gptterm models list` shows what is there) or set HF_HOME to another disk"
+        )
+
+
+def _write_main(folder: Path, revision: str) -> None:
+    """Let `main` point to the revision, now that it is whole."""
+    refs = folder / "refs"
+    with suppress(OSError):  # the snapshot is found without it
+        refs.mkdir(parents=True, exist_ok=True)
+        temporary = refs / f".main.{os.getpid()}"
+        temporary.write_text(revision, encoding="utf-8")
+        temporary.replace(refs / "main")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep huggingface_hub's warnings off stderr: what matters becomes an error's one line."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
