@@ -19,8 +19,9 @@ LOG_LIMIT = 1 << 20
 def default_log() -> Path:
     """`engine.log` in the user's state folder, or in GPTTERM_HOME."""
     home = os.environ.get("GPTTERM_HOME")
-    folder = Path(home) if home else platformdirs.user_state_path("gptterm")
-    return folder / "engine.log"
+    if home:
+        return Path(os.path.abspath(os.path.expanduser(home))) / "engine.log"
+    return platformdirs.user_state_path("gptterm", appauthor=False) / "engine.log"
 
 
 def open_log(path: Path) -> int:

@@ -53,12 +53,11 @@ class Tally:
         self._begun = time.perf_counter()
         self._started: Started | None = None
         self._open = {index: _Sample() for index in range(request.samples)}
-        self._failed = False
 
     @property
     def over(self) -> bool:
         """Whether nothing more is to come: all samples have finished or the generation failed."""
-        return self._failed or not self._open
+        return not self._open
 
     def note(self, event: Event) -> None:
         """Count `event` in."""
@@ -71,7 +70,7 @@ class Tally:
             case Started():
                 self._started = event
             case Failed():
-                self._failed = True
+                self._open.clear()
 
     def cancelled(self) -> list[Finished]:
         """The ends of the samples that have none; the generation is over with them."""

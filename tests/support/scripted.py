@@ -6,9 +6,11 @@ No torch: it is there in a tenth of a second.
 """
 
 import codecs
+import itertools
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import zlib
@@ -42,12 +44,14 @@ from gptterm.engine.api import (
     TokenPrompt,
     Usage,
 )
-from gptterm.engine.prefix import reusable
 from gptterm.engine.stopping import StopMatcher
 from gptterm.errors import ModelError, OutOfMemoryError
 
 FACTORY = "tests.support.scripted:load"
 """For `EngineClient(factory=FACTORY)`."""
+
+STALLED = "the script stalls"
+"""What a stall writes to stderr first: the log of the process tells when it is stuck."""
 
 VOCAB_SIZE = 50257
 EOS_ID = VOCAB_SIZE - 1
@@ -222,7 +226,7 @@ class ScriptedEngine:
         room = max(1, self.script.context_length - request.max_tokens)
         dropped = max(0, len(ids) - room)
         ids = ids[dropped:]
-        reused = reusable(self._prompt, ids)
+        reused = min(_common(self._prompt, ids), len(ids) - 1)
         self._prompt = ids
         return Started(
             prompt_tokens=len(ids),
@@ -340,6 +344,8 @@ def _break(fault: Fault) -> None:
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "stall":
+            sys.stderr.write(f"{STALLED}\n")
+            sys.stderr.flush()
             threading.Event().wait()
         case "out_of_memory":
             if fault.at == "load":
@@ -355,6 +361,11 @@ def _out_of_memory(faults: list[Fault], at: str, step: int) -> Failed | None:
 
 _WORDS = (b" the", b" a", b" of", b" and", b" to")
 _PROBABILITIES = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16)
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    same = (a == b for a, b in zip(one, other, strict=False))
+    return sum(1 for _ in itertools.takewhile(bool, same))
 
 
 def _id(piece: bytes) -> int:

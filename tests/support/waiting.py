@@ -1,0 +1,30 @@
+"""Waits for conditions, never for times."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import psutil
+
+DEADLINE_S = 30.0
+"""Long enough for a loaded machine; a test that reaches it has failed."""
+
+
+async def until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Return once `condition()` is true.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {DEADLINE_S:g} s for {what}"
+        await asyncio.sleep(0.002)
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; one that only waits to be reaped has."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
