@@ -36,7 +36,7 @@ _BLOCK = 256
 
 
 class UnusableLogitsError(ValueError):
-    """The logits are NaN or infinite, or every token is banned."""
+    """No token can be drawn; the message says why."""
 
 
 class Candidates(NamedTuple):
@@ -250,13 +250,11 @@ def _stages(
     row: Floats, params: SamplingParams, history: History
 ) -> Iterable[tuple[str, Candidates]]:
     """The candidates as each step of the chain leaves them, with the step's name."""
+    if not math.isfinite(row.max()):
+        raise UnusableLogitsError("the model's logits are not finite numbers")
     rows = Candidates(penalise(row, params, history))
-    best = rows.logits.max()
-    if not math.isfinite(best):
-        raise UnusableLogitsError(
-            "no token can be drawn: the model's logits are not finite numbers, "
-            "or every token is banned"
-        )
+    if rows.logits is not row and rows.logits.max() == -np.inf:
+        raise UnusableLogitsError("every token is banned")
     yield "ban", rows
     if params.temperature == 0:
         yield "greedy", rows.take(np.array([rows.logits.argmax()]), ordered=True)

@@ -1,0 +1,84 @@
+"""Streaming text from ids: nothing is held back but the bytes of an unfinished character."""
+
+import codecs
+from collections.abc import Sequence
+from typing import Protocol
+
+from gptterm.engine.tokenizer import Tokenizer
+
+_CONTEXT = 8
+"""Tokens of the past that a tokenizer without bytes of its own is given to decode beside."""
+
+
+class Detokenizer(Protocol):
+    """Turns ids into text, one at a time."""
+
+    def push(self, token_id: int) -> str:
+        """Take one id; return the text that is certain now."""
+        ...
+
+    def flush(self) -> str:
+        """No id follows: return what was held back, incomplete characters as U+FFFD."""
+        ...
+
+
+def detokenizer(tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> Detokenizer:
+    """The right detokenizer for a continuation of `prompt`."""
+    if tokenizer.kind == "other":
+        return WindowDetokenizer(tokenizer, prompt)
+    return ByteDetokenizer(tokenizer, prompt)
+
+
+class ByteDetokenizer:
+    """For tokenizers whose tokens are bytes: O(1) per token, exact for any sequence of ids.
+
+    A character that the prompt left unfinished is finished by the first tokens of the reply.
+    Invalid bytes become U+FFFD once per maximal bad sequence, as in Python's own decoder.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for token_id in prompt[-4:]:  # a character has at most four bytes
+            self.push(token_id)
+
+    def push(self, token_id: int) -> str:
+        if token_id in self._tokenizer.special_ids:
+            return ""
+        return self._decoder.decode(self._tokenizer.piece(token_id))
+
+    def flush(self) -> str:
+        return self._decoder.decode(b"", final=True)
+
+
+class WindowDetokenizer:
+    """For any other tokenizer: the text is what decoding a window of ids gains with each one.
+
+    Decoders may add or drop spaces at the ends of what they are given, so text is compared only
+    between windows that begin at the same token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._ids = [i for i in prompt if i not in tokenizer.special_ids][-_CONTEXT:]
+        self._shown = tokenizer.decode(self._ids)
+
+    def push(self, token_id: int) -> str:
+        if token_id in self._tokenizer.special_ids:
+            return ""
+        self._ids.append(token_id)
+        text = self._tokenizer.decode(self._ids)
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return ""
+        return self._take(text)
+
+    def flush(self) -> str:
+        return self._take(self._tokenizer.decode(self._ids))
+
+    def _take(self, text: str) -> str:
+        new = text[len(self._shown) :] if text.startswith(self._shown) else ""
+        if len(self._ids) > 2 * _CONTEXT:
+            self._ids = self._ids[-_CONTEXT:]
+            text = self._tokenizer.decode(self._ids)
+        self._shown = text
+        return new

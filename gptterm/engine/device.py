@@ -1,0 +1,134 @@
+"""Which device and dtype a model runs on, and with how many threads."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gptterm.engine.api import Dtype
+from gptterm.errors import ModelError
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that models can run on. Sizes in bytes; 0 when unknown."""
+
+    name: str
+    description: str
+    total_bytes: int
+    free_bytes: int
+
+
+def select_device(name: str) -> str:
+    """Resolve `auto`, and check that a named device is there.
+
+    Raises:
+        ModelError: no such device on this machine.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return "cuda:0" if cuda else "mps" if mps else "cpu"
+    kind, _, index = name.partition(":")
+    if kind == "cuda":
+        if not cuda:
+            raise ModelError("no CUDA device is usable here; --device cpu works everywhere")
+        count = torch.cuda.device_count()
+        if index and (not index.isdigit() or int(index) >= count):
+            raise ModelError(f"{name} does not exist; this machine has cuda:0 to cuda:{count - 1}")
+        return f"cuda:{index or 0}"
+    if name == "mps" and not mps:
+        raise ModelError("no Apple GPU is usable here; --device cpu works everywhere")
+    if name not in ("cpu", "mps"):
+        raise ModelError(f"unknown device {name!r}; known are auto, cpu, cuda, cuda:N and mps")
+    return name
+
+
+def select_dtype(device: str, stored: torch.dtype, size: int) -> Dtype:
+    """What `auto` means: exact where it is affordable, else what the device computes fast.
+
+    Args:
+        stored: dtype of the weights in the file.
+        size: bytes of the weights in the file.
+    """
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device == "mps":
+        return "float16"
+    as_float32 = size * 4 // max(stored.itemsize, 1)
+    if stored in (torch.bfloat16, torch.float16) and as_float32 > available_memory() // 2:
+        return "bfloat16"
+    return "float32"
+
+
+def describe_devices() -> list[DeviceInfo]:
+    """What `--device` can name here, the best first."""
+    devices = []
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(i)
+            devices.append(DeviceInfo(f"cuda:{i}", torch.cuda.get_device_name(i), total, free))
+    if torch.backends.mps.is_available():
+        devices.append(DeviceInfo("mps", "Apple GPU", 0, 0))
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cpu = DeviceInfo("cpu", f"{usable_cores()} cores", total, available_memory())
+    return [*devices, cpu]
+
+
+def configure_threads() -> int:
+    """Let torch use the cores this process may really use; returns their number."""
+    threads = usable_cores()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def usable_cores() -> int:
+    """Physical cores within the CPU affinity and the cgroup's quota.
+
+    A thread too many costs far more than it gives: each layer waits for the slowest.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity(0)
+    else:
+        allowed = set(range(os.cpu_count() or 1))
+    cores = len({_siblings(cpu) for cpu in allowed})
+    quota = _cgroup_quota()
+    return max(1, min(cores, int(quota) if quota else cores))
+
+
+def _siblings(cpu: int) -> str:
+    """The hardware threads that share a CPU's core; the CPU's own number where unknown."""
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return str(cpu)
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs' worth of time this cgroup (version 2) gets; None without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def available_memory() -> int:
+    """Bytes of main memory that can be had without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device, or the machine, has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

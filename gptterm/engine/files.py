@@ -1,0 +1,48 @@
+"""A model directory's files, found without torch."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from gptterm.errors import ModelError
+
+_INDEX = "model.safetensors.index.json"
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is no such file.
+
+    Raises:
+        ModelError: the file cannot be read, or holds no JSON object.
+    """
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({error}); fetch the model again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{file} does not hold a JSON object; fetch the model again")
+    return value
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files of a model directory, by its index where there is one."""
+    index = read_json(directory / _INDEX)
+    if index:
+        return [directory / name for name in sorted(set(index["weight_map"].values()))]
+    whole = directory / "model.safetensors"
+    return [whole] if whole.exists() else sorted(directory.glob("*.safetensors"))
+
+
+def read_ahead(directory: Path) -> None:
+    """Ask the kernel to start reading the weights, while the caller goes on importing torch."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in weight_files(directory):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
