@@ -39,7 +39,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     info = ModelInfo(
         name=source.name,
         revision=source.revision,
-        architecture=str((config.get("architectures") or [config.get("model_type", "")])[0]),
+        architecture=decoder.architecture,
         decoder=name,
         device=decoder.device,
         dtype=decoder.dtype,

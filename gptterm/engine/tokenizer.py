@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers import Tokenizer as Backend
 
+from gptterm.engine import library
 from gptterm.engine.files import read_json
 from gptterm.errors import ModelError
 
@@ -127,9 +128,19 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     Raises:
         ModelError: there is none, or it cannot be read.
     """
+    try:
+        if gguf_file is not None:
+            return _convert(directory, gguf_file=gguf_file)
+        backend = _backend(directory)
+        if backend is None:
+            return _convert(directory)
+    except Exception as error:  # the libraries raise bare Exception
+        raise ModelError(
+            f"the tokenizer in {directory} cannot be read: {library.reason(error)}"
+        ) from error
     settings = read_json(directory / "tokenizer_config.json")
     return Tokenizer(
-        backend := _backend(directory, gguf_file),
+        backend,
         _end_ids(backend, directory, settings),
         _chat_template(directory, settings),
         {
@@ -140,29 +151,34 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     )
 
 
-def _backend(directory: Path, gguf_file: str | None) -> Backend:
+def _backend(directory: Path) -> Backend | None:
+    """The tokenizer as the `tokenizers` library reads it by itself; None if it cannot."""
     whole = directory / "tokenizer.json"
+    if whole.exists():
+        return Backend.from_file(str(whole))
     vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
-    try:
-        if gguf_file is None and whole.exists():
-            return Backend.from_file(str(whole))
-        if gguf_file is None and vocabulary.exists() and merges.exists():
-            backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
-            backend.add_special_tokens(
-                [name for name in ("<|endoftext|>",) if backend.token_to_id(name) is not None]
-            )
-            return backend
-        from transformers import AutoTokenizer
+    if not (vocabulary.exists() and merges.exists()):
+        return None
+    if "</w>" in merges.read_text("utf-8")[:4096]:
+        return None  # GPT-1's, which is not byte-level
+    backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
+    if backend.token_to_id("<|endoftext|>") is not None:
+        backend.add_special_tokens(["<|endoftext|>"])
+    return backend
 
-        options = {"gguf_file": gguf_file} if gguf_file else {}
-        loaded = AutoTokenizer.from_pretrained(
+
+def _convert(directory: Path, **options: str) -> Tokenizer:
+    """Any other tokenizer, by way of the transformers library."""
+    with library.transformers() as transformers:
+        loaded = transformers.AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True, **options
         )
-        converted: Backend = loaded.backend_tokenizer
-        return converted
-    except Exception as error:  # the library raises bare Exception
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the tokenizer in {directory} cannot be read: {reason}") from error
+    backend = loaded.backend_tokenizer
+    ends = _end_ids(backend, directory, {"eos_token": loaded.eos_token})
+    template = loaded.chat_template
+    return Tokenizer(
+        backend, ends, template if isinstance(template, str) else None, loaded.special_tokens_map
+    )
 
 
 def _end_ids(backend: Backend, directory: Path, settings: dict[str, Any]) -> frozenset[int]:

@@ -36,6 +36,11 @@ class Decoder(Protocol):
     """A causal language model's forward pass."""
 
     @property
+    def architecture(self) -> str:
+        """The model class's name in the transformers library."""
+        ...
+
+    @property
     def vocab_size(self) -> int: ...
 
     @property

@@ -107,6 +107,8 @@ class KVCache:
 class GPT2:
     """A GPT-2 of any size on one device."""
 
+    architecture = "GPT2LMHeadModel"
+
     def __init__(self, config: GPT2Config, weights: Weights, device: str, dtype: str) -> None:
         self._config = config
         self._device = torch.device(device)

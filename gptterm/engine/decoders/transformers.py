@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gptterm.engine import library
 from gptterm.engine.decoders.base import Cache
 from gptterm.engine.device import is_out_of_memory
 from gptterm.errors import ModelError
@@ -58,18 +59,9 @@ class LibraryCache:
             self.past.batch_select_indices(torch.tensor(rows, device=device))
 
 
-def import_quietly() -> Any:
-    """The transformers module, with its warnings and progress bars off: they are not for users."""
-    import transformers
-
-    library: Any = transformers
-    library.utils.logging.set_verbosity_error()
-    library.utils.logging.disable_progress_bar()
-    return library
-
-
 def _new_past() -> Any:
-    return import_quietly().DynamicCache()
+    with library.transformers() as transformers:
+        return transformers.DynamicCache()
 
 
 class TransformersDecoder:
@@ -81,6 +73,7 @@ class TransformersDecoder:
         config = model.config.get_text_config()
         self.device = device
         self.dtype = dtype
+        self.architecture = type(model).__name__
         self.vocab_size = int(model.get_output_embeddings().weight.shape[0])
         self.context_length = _context_length(config)
         self.parameters = sum(p.numel() for p in model.parameters())
@@ -94,24 +87,24 @@ class TransformersDecoder:
         Raises:
             ModelError: the library cannot load it.
         """
-        library = import_quietly()
         options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
         try:
-            model = library.AutoModelForCausalLM.from_pretrained(
-                directory,
-                dtype=getattr(torch, dtype),
-                use_safetensors=None if gguf_file else True,
-                trust_remote_code=False,
-                local_files_only=True,
-                low_cpu_mem_usage=True,
-                **_placement(directory, device),
-                **options,
-            )
+            with library.transformers() as transformers:
+                model = transformers.AutoModelForCausalLM.from_pretrained(
+                    directory,
+                    dtype=getattr(torch, dtype),
+                    use_safetensors=None if gguf_file else True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    **_placement(directory, device),
+                    **options,
+                )
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(f"transformers cannot load {directory}: {reason}") from error
+            raise ModelError(
+                f"transformers cannot load {directory}: {library.reason(error)}"
+            ) from error
         return cls(model.eval(), device, dtype)
 
     def new_cache(self) -> LibraryCache:
