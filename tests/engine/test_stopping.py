@@ -1,5 +1,7 @@
 """Stop texts: independent of how the stream is cut, and nothing is held back without a reason."""
 
+import itertools
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def expected(text: str, stops: list[str]) -> tuple[str, str | None]:
 def cut(text: str, places: list[int]) -> list[str]:
     """The text in pieces; some may be empty."""
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def run(stops: list[str], pieces: list[str]) -> tuple[str, str | None]:
