@@ -161,7 +161,7 @@ def _largest(keys: Floats, k: int) -> Ids:
 
     Columns whose key is -inf are left out. Sorts no more than it returns, but for ties.
     """
-    if k < keys.size:
+    if 0 < k < keys.size:
         # The k-th largest of the maxima of disjoint blocks is at most the k-th largest of all.
         size = max(1, keys.size // (8 * k))
         width = keys.size // size
