@@ -1,11 +1,31 @@
 """`gptterm` and `python -m gptterm`."""
 
+import os
+import sys
+from typing import NoReturn
 
-def main() -> None:
-    """Run the command line."""
-    from gptterm.cli.main import cli
+from gptterm.cli.signals import Signals
 
-    cli()
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    signals = Signals()
+    signals.install()
+    # Only now what takes longer: from here Ctrl-C ends the process without a traceback.
+    from gptterm.cli.main import READER_GONE, run
+    from gptterm.cli.streams import ensure_descriptors
+
+    ensure_descriptors()
+    code = run(sys.argv[1:], signals)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or READER_GONE
+    finally:
+        # Not sys.exit: taking torch down costs a tenth of a second, a library's thread could
+        # keep the process alive, and Python would complain about a stdout that nobody reads.
+        os._exit(code)
 
 
 if __name__ == "__main__":

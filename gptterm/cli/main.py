@@ -1,8 +1,117 @@
-"""The click command. Heavy imports stay inside the commands."""
+"""From the command line to a command, and from an exception to one line and an exit code."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
 
 import click
 
+from gptterm.cli.signals import Signals
+from gptterm.cli.streams import ReaderGoneError, Streams, debugging
+from gptterm.errors import GpttermError, OutOfMemoryError
+from gptterm.terminal import one_line
 
-@click.command()
-def cli() -> None:
-    """Chat, write and look inside language models from the terminal."""
+READER_GONE = 141
+"""128 + SIGPIPE, as the shell reports a process that it ended."""
+
+
+class Subcommand(NamedTuple):
+    """Where a subcommand is, so that it is only imported when asked for."""
+
+    module: str
+    help: str
+
+
+SUBCOMMANDS = {
+    "models": Subcommand("gptterm.cli.models", "models at hand, downloads: list, info, path, ..."),
+    "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
+    "doctor": Subcommand("gptterm.cli.doctor", "what gptterm finds on this machine"),
+}
+
+
+def run(arguments: Sequence[str], signals: Signals) -> int:
+    """Do what the command line asks; return the exit code. Nothing is raised."""
+    try:
+        return _dispatch(list(arguments), signals)
+    except (ReaderGoneError, BrokenPipeError):
+        return READER_GONE
+    except Exception as error:
+        return _report(error)
+
+
+def _dispatch(arguments: list[str], signals: Signals) -> int:
+    subcommand = SUBCOMMANDS.get(arguments[0]) if arguments else None
+    if subcommand is None:
+        command = _main_command(signals)
+    else:
+        command = getattr(import_module(subcommand.module), arguments.pop(0))
+        signals.watch()
+    name = "gptterm" if subcommand is None else f"gptterm {command.name}"
+    # Not standalone: exceptions come here, `--help` returns its exit code.
+    code = command.main(arguments, prog_name=name, standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def _main_command(signals: Signals) -> click.Command:
+    from gptterm.cli.options import RunOptions, main_command
+
+    def start(settings: dict[str, object], options: RunOptions) -> int:
+        from gptterm.cli.start import start
+
+        return start(settings, options, signals)
+
+    return main_command(start, {name: sub.help for name, sub in SUBCOMMANDS.items()})
+
+
+def _report(error: Exception) -> int:
+    """Say the error in one line on stderr; return its exit code."""
+    if debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    message, code = _explain(error)
+    Streams().say(f"gptterm: error: {one_line(message)}")
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    match error:
+        case GpttermError():
+            return str(error), error.exit_code
+        case click.exceptions.UsageError():
+            return _usage_message(error), 2
+        case click.ClickException():
+            return error.format_message(), 1
+        case click.exceptions.Abort():
+            return "interrupted", 130
+        case MemoryError():
+            return "out of memory; try a smaller model or a shorter prompt", (
+                OutOfMemoryError.exit_code
+            )
+        case OSError() if error.strerror:
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror}", 1
+        case _:
+            kind = type(error).__name__
+            return f"internal error, {kind}: {error} (GPTTERM_DEBUG=1 shows where)", 1
+
+
+def _usage_message(error: click.exceptions.UsageError) -> str:
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            message = "no command given"
+        case click.exceptions.NoSuchOption():
+            hint = f" (did you mean {error.possibilities[0]}?)" if error.possibilities else ""
+            message = f"no such option {error.option_name}{hint}"
+        case click.exceptions.MissingParameter():
+            message = error.format_message().rstrip(".")
+        case click.exceptions.BadParameter() if isinstance(error.param, click.Option):
+            name = next(name for name in error.param.opts if name.startswith("--"))
+            message = f"{name} {error.message}"
+        case click.exceptions.BadParameter() if isinstance(error.param, click.Argument):
+            message = f"{error.param.human_readable_name} {error.message}"
+        case _:
+            message = error.message.rstrip(".")
+            message = message[:1].lower() + message[1:]
+    path = error.ctx.command_path if error.ctx else "gptterm"
+    return f"{message}; see {path} --help"

@@ -1,0 +1,151 @@
+"""`gptterm config`: the settings in effect and the file that sets them."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import click
+
+from gptterm.cli.streams import calm_libraries
+from gptterm.config import Settings, config_file, load_settings
+from gptterm.config.file import read_config
+from gptterm.config.table import SETTINGS, variable
+from gptterm.errors import GpttermError, ModelError, UsageError
+from gptterm.terminal import one_line, printable
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def config() -> None:
+    """Show and change the settings.
+
+    An option wins over its GPTTERM_* variable, that over config.toml, that over what the model's
+    own generation_config.json says, that over the built-in value.
+    """
+
+
+@config.command()
+def show() -> None:
+    """Print each setting in effect and where its value comes from."""
+    settings = _with_model(load_settings())
+    rows = [
+        (f"{name} = {_toml(settings.value(name))}", settings.origins[name]) for name in SETTINGS
+    ]
+    rows += _tables(settings)
+    width = min(max(len(value) for value, _ in rows), 48)
+    for value, origin in rows:
+        click.echo(printable(f"{value:{width}}  # {origin}" if origin else value))
+    click.echo(f"\n# presets: {one_line(', '.join(sorted(settings.presets)))}")
+    click.echo(f"# config.toml: {one_line(str(config_file()))}")
+    for notice in settings.notices:
+        click.echo(f"gptterm: note: {notice}", err=True)
+
+
+@config.command()
+def path() -> None:
+    """Print where config.toml is, whether it exists or not."""
+    click.echo(printable(str(config_file())))
+
+
+@config.command()
+def edit() -> None:
+    """Open config.toml in $VISUAL or $EDITOR; made with all settings as comments if missing."""
+    file = config_file()
+    if not file.exists():
+        _create(file)
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    # What Ctrl-C means is the editor's business.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = subprocess.call([*shlex.split(editor), str(file)])
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot start the editor {one_line(editor)} ({error}); set $VISUAL or $EDITOR"
+        ) from None
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if code != 0:
+        raise GpttermError(f"the editor {one_line(editor)} failed with exit code {code}")
+    read_config(file)
+
+
+def _with_model(settings: Settings) -> Settings:
+    """Take in what the model's own files recommend, if it is here; nothing is downloaded."""
+    calm_libraries()
+    from gptterm.models import generation_defaults, resolve
+
+    with contextlib.suppress(ModelError):
+        source = resolve(settings.model, offline=True, fallback=settings.model_is_default)
+        settings = settings.with_model_defaults(generation_defaults(source))
+    return settings
+
+
+def _tables(settings: Settings) -> list[tuple[str, str]]:
+    transcript, tui = settings.transcript, settings.tui
+    return [
+        ("", ""),
+        ("[transcript]", ""),
+        *((f"{name} = {_toml(getattr(transcript, name))}", "") for name in _TRANSCRIPT),
+        ("", ""),
+        ("[tui]", ""),
+        *((f"{name} = {_toml(getattr(tui, name))}", "") for name in _TUI),
+        *((f"keys.{name} = {_toml(key)}", "") for name, key in tui.keys.items()),
+    ]
+
+
+_TRANSCRIPT = ("preamble", "user", "assistant")
+_TUI = ("theme", "mouse", "reduced_motion")
+
+
+def _toml(value: object) -> str:
+    """Spell a value as config.toml would; what is not set has no spelling there."""
+    match value:
+        case None:
+            return "(not set)"
+        case bool():
+            return str(value).lower()
+        case str():
+            return _quoted(value)
+        case tuple():
+            return f"[{', '.join(_quoted(str(item)) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _create(file: Path) -> None:
+    """Write a config.toml that sets nothing and says what could be set."""
+    lines = [
+        "# Settings of gptterm. Options and GPTTERM_* variables win over what is set here.",
+        "# What is commented out shows the built-in value.",
+    ]
+    for name, setting in SETTINGS.items():
+        value = setting.default if setting.default is not None else _EXAMPLES[name]
+        lines += ["", f"# {setting.help} ({variable(name)})", f"# {name} = {_toml(value)}"]
+    lines += [
+        "",
+        "# [presets.mine]        # gptterm --preset mine",
+        "# temperature = 1.0",
+        "# top_p = 0.9",
+        "",
+        "# [transcript]          # a chat with a model that has no chat template",
+        '# user = "User"',
+        '# assistant = "Assistant"',
+        "",
+        "# [tui]",
+        "# mouse = true",
+        "# reduced_motion = false",
+        "",
+    ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+_EXAMPLES = {"system": "You are terse.", "preset": "focused", "seed": 7}

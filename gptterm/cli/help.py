@@ -1,0 +1,84 @@
+"""`gptterm --help`: the options by section, and what a script has to know."""
+
+from typing import Any
+
+import click
+
+EXAMPLES = [
+    ("gptterm", "chat at the terminal"),
+    ("gptterm Once upon a time", "continue a text; several words need no quotes"),
+    ('echo "Once upon a time" | gptterm', "the same"),
+    ("gptterm -m tiny -n 40 --seed 7 The king", "the bundled model: nothing to download"),
+    ("gptterm -- models are fun", "-- forces a prompt where a command's name begins it"),
+]
+
+NOTES = [
+    (
+        "Input",
+        "PROMPT, or stdin, or both: a chat gets stdin, a blank line and PROMPT; a continuation "
+        "gets stdin and PROMPT on a last line of its own. Of stdin alone one newline at the end "
+        "is dropped (LF or CR LF), every other byte counts.",
+    ),
+    (
+        "Samplers",
+        "Order: penalties, temperature, top-k, top-p, min-p, typical-p. With --sampler-order "
+        "llama: penalties, top-k, typical-p, top-p, min-p, temperature. Presets: neutral (all "
+        "off), focused, creative, base, and [presets.NAME] of config.toml.",
+    ),
+    (
+        "Settings",
+        "Options win over GPTTERM_* variables (GPTTERM_MODEL, GPTTERM_TOP_K, ...), these over "
+        "config.toml, that over the model's generation_config.json. See `gptterm config show`. "
+        "GPTTERM_HOME puts config.toml, history and cache in one folder.",
+    ),
+    (
+        "Exit codes",
+        "0 done, 1 failed while running, 2 wrong usage or prompt, 3 no such model, 4 out of "
+        "memory, 5 prompt too long with --overflow error, 130 interrupted, 141 nobody reads the "
+        "output. GPTTERM_DEBUG=1 shows tracebacks.",
+    ),
+]
+
+
+class SectionedCommand(click.Command):
+    """A command whose help groups its options by their `section`."""
+
+    def __init__(self, name: str, *, commands: dict[str, str], **attributes: Any) -> None:
+        self._commands = commands
+        super().__init__(name, **attributes)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write both ways to call gptterm."""
+        formatter.write_usage("gptterm", "[OPTIONS] [PROMPT]...")
+        formatter.write_usage("gptterm", "COMMAND [ARGS]...", prefix="       ")
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write what gptterm is, with examples."""
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Chat, write and look inside language models from the terminal. With a prompt it "
+            "prints the model's text and exits; without one, at a terminal, it opens a chat."
+        )
+        with formatter.section("Examples"):
+            formatter.write_dl(EXAMPLES)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list a section, then the subcommands and the notes."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                # Only `--help` itself, which click makes, knows no section.
+                section = getattr(parameter, "section", "Other")
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._commands.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the notes."""
+        for title, text in NOTES:
+            with formatter.section(title):
+                formatter.write_text(text)

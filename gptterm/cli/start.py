@@ -1,0 +1,105 @@
+"""Decides what a call of `gptterm` is: one generation, or a chat at the terminal."""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+
+from gptterm.cli.options import RunOptions
+from gptterm.cli.prompt import Input, open_terminal_as_stdin, read_input
+from gptterm.cli.signals import Signals
+from gptterm.cli.streams import Streams, calm_libraries
+from gptterm.config import Settings, load_settings
+from gptterm.errors import UsageError
+
+
+def start(values: dict[str, object], options: RunOptions, signals: Signals) -> int:
+    """Do what the options say; return the exit code.
+
+    Args:
+        values: the settings that options set.
+
+    Raises:
+        GpttermError: with its exit code.
+    """
+    signals.watch()
+    streams = Streams(quiet=options.quiet)
+    signals.stderr = streams.err
+    calm_libraries()
+    settings = load_settings(values)
+    _check(settings, options)
+    for notice in settings.notices:
+        streams.note(notice)
+    if options.interactive or options.plain:
+        return _interactive(settings, options, streams, signals)
+    given = read_input(options.words, options.use_stdin)
+    if given is not None:
+        from gptterm.cli.oneshot import generate
+
+        return generate(given, settings, options, streams, signals)
+    if not (os.isatty(0) and streams.out_is_terminal):
+        raise UsageError("no prompt: give a PROMPT or text on stdin; see gptterm --help")
+    return _interactive(settings, options, streams, signals)
+
+
+def _check(settings: Settings, options: RunOptions) -> None:
+    """Refuse options that contradict each other, before anything is read or loaded."""
+    if options.logprobs is not None and not options.json:
+        raise UsageError("--logprobs needs --json; see gptterm --help")
+    if options.json and options.echo:
+        raise UsageError("--echo is for text: with --json the object has the prompt anyway")
+    if settings.form == "raw" and settings.origins["system"] == "option":
+        raise UsageError("--system is for a chat, which --raw turns off")
+    if options.interactive or options.plain:
+        _refuse_one_shot(options, "-i and --plain do not take")
+
+
+def _refuse_one_shot(options: RunOptions, problem: str) -> None:
+    given = {
+        "--json": options.json,
+        "--echo": options.echo,
+        "--no-stream": not options.stream,
+        "--samples": options.samples != 1,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{problem} {name}: it is for a single prompt")
+
+
+def _interactive(
+    settings: Settings, options: RunOptions, streams: Streams, signals: Signals
+) -> int:
+    """Open the TUI, or the plain chat where it was asked for or nothing can be drawn."""
+    _refuse_one_shot(options, "a chat does not take")
+    plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
+    prompt = _first_prompt(options, plain=options.plain)
+    if not plain and not streams.out_is_terminal:
+        raise UsageError("-i needs a terminal on stdout")
+    if not plain and (code := _tui(settings, prompt, signals)) is not None:
+        return code
+    from gptterm.cli.plain import chat
+
+    return chat(settings, prompt, streams, signals, verbose=options.verbose)
+
+
+def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
+    """The message that the chat opens with.
+
+    A piped stdin is the first message of -i, which goes on at the terminal; for --plain it is
+    the lines that someone would type.
+    """
+    if plain and not options.interactive:
+        return " ".join(options.words) or None
+    given: Input | None = read_input(options.words, options.use_stdin)
+    if not os.isatty(0):
+        open_terminal_as_stdin()
+    return None if given is None else given.joined(chat=True)
+
+
+def _tui(settings: Settings, prompt: str | None, signals: Signals) -> int | None:
+    """Run the TUI; None: this build has none yet."""
+    run: Callable[[Settings, str | None], int] | None
+    run = getattr(import_module("gptterm.tui"), "run", None)
+    if run is None:
+        return None
+    signals.release()
+    return run(settings, prompt)

@@ -1,0 +1,117 @@
+"""Runs the real command in pipes and in pseudo-terminals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pexpect
+
+COMMAND = [sys.executable, "-m", "gptterm"]
+PATIENCE = 60.0
+"""Seconds after which a test gives up; nothing is expected to take a tenth of it."""
+
+
+class Result(NamedTuple):
+    """What came of a run."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+    max_rss: int
+    """Bytes of memory at the peak."""
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode()
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment in which nothing of the user's or the machine's settings is seen."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GPTTERM_", "HF_", "TRANSFORMERS_", "LC_", "LANG"))
+    }
+    return {
+        **kept,
+        "LC_ALL": "C.UTF-8",
+        "GPTTERM_HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "TERM": "xterm-256color",
+        **more,
+    }
+
+
+def start(
+    arguments: Sequence[str | Path],
+    env: Mapping[str, str],
+    *,
+    stdin: int | None = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start gptterm."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        env=dict(env), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(
+    arguments: Sequence[str | Path], env: Mapping[str, str], stdin: bytes | None = None
+) -> Result:
+    """Run gptterm to its end; `stdin` None: it is empty."""
+    with start(arguments, env, stdin=subprocess.PIPE) as process:
+        return finish(process, stdin or b"")
+
+
+def finish(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Result:
+    """Feed a process, read what it writes, and wait for it."""
+    before = _children_rss()
+    stdout, stderr = process.communicate(stdin, timeout=PATIENCE)
+    return Result(
+        process.returncode, stdout or b"", stderr.decode("utf-8", "replace"), _children_rss(before)
+    )
+
+
+def _children_rss(before: int = 0) -> int:
+    """The largest peak of any child so far, if it grew, else 0."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return peak if peak > before else 0
+
+
+def spawn(arguments: Sequence[str | Path], env: Mapping[str, str]) -> "pexpect.spawn[str]":
+    """Start gptterm in a pseudo-terminal of 100 × 30."""
+    return pexpect.spawn(
+        COMMAND[0], [*COMMAND[1:], *map(str, arguments)],
+        env=dict(env), encoding="utf-8", timeout=PATIENCE, dimensions=(30, 100),
+    )  # fmt: skip
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that nothing announces."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+
+
+def handles_signals(pid: int) -> bool:
+    """Whether the process has put its own handler in place for SIGTERM (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
+
+
+def is_importing_torch(pid: int) -> bool:
+    """Whether torch's libraries are being mapped (Linux)."""
+    return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
