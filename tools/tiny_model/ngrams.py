@@ -1,0 +1,133 @@
+"""A 5-gram model to be better than, and the spans a text shares with the training text.
+
+Windows of ids are known by 64-bit hashes, so that both work on many millions of tokens at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_BASE = 0x9E3779B97F4A7C15 | 1
+_INVERSE = pow(_BASE, -1, 2**64)
+
+
+def _powers(base: int, count: int) -> Hashes:
+    factors = np.full(count, base, dtype=np.uint64)
+    factors[:1] = 1
+    powers: Hashes = np.multiply.accumulate(factors)
+    return powers
+
+
+class Windows:
+    """The hash of every window of a sequence of ids, for any length."""
+
+    def __init__(self, ids: Ids) -> None:
+        table = np.random.default_rng(0).integers(1, 2**63, size=65_536, dtype=np.uint64)
+        terms = table[ids] * _powers(_BASE, len(ids))
+        self._sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+        self._unshift = _powers(_INVERSE, len(ids) + 1)
+
+    def of(self, size: int) -> Hashes:
+        """The hashes of the windows of this many ids, one for each start."""
+        count = len(self._sums) - size
+        if count <= 0:
+            return np.zeros(0, np.uint64)
+        different = self._sums[size:] - self._sums[:count]
+        hashes: Hashes = different * self._unshift[:count]
+        return hashes
+
+
+def _lookup(keys: Hashes, values: npt.NDArray[np.int64], wanted: Hashes) -> npt.NDArray[np.int64]:
+    """The values of the wanted keys, 0 for those that are not there; keys are sorted."""
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], 0)
+
+
+@dataclass(frozen=True)
+class _Order:
+    keys: Hashes
+    counts: npt.NDArray[np.int64]
+    contexts: Hashes
+    context_counts: npt.NDArray[np.int64]
+    context_types: npt.NDArray[np.int64]
+
+
+class KneserNey:
+    """An interpolated Kneser-Ney n-gram model over token ids, with one discount."""
+
+    def __init__(self, ids: Ids, vocab: int, order: int = 5, discount: float = 0.75) -> None:
+        self.vocab, self.order, self.discount = vocab, order, discount
+        self._orders = self._count(ids)
+
+    def _count(self, ids: Ids) -> list[_Order]:
+        windows = Windows(ids)
+        hashes = {size: windows.of(size) for size in range(self.order + 1)}
+        orders: list[_Order] = []
+        above: npt.NDArray[np.int64] | None = None
+        for size in range(self.order, 0, -1):
+            of_size = hashes[size]
+            # Below the top an n-gram counts once for each different id that came before it.
+            starts = np.arange(len(of_size)) if above is None else above + 1
+            keys, first, counts = np.unique(of_size[starts], return_index=True, return_counts=True)
+            _, above = np.unique(of_size, return_index=True)
+            before = hashes[size - 1] if size > 1 else np.zeros(len(ids) + 1, np.uint64)
+            contexts, where = np.unique(before[starts[first]], return_inverse=True)
+            totals = np.bincount(where, weights=counts).astype(np.int64)
+            orders.append(_Order(keys, counts, contexts, totals, np.bincount(where)))
+        return orders[::-1]
+
+    def probabilities(self, ids: Ids) -> Floats:
+        """The probability of each id after the first, given at most order - 1 before it."""
+        windows = Windows(ids)
+        result = np.full(len(ids) - 1, 1 / self.vocab)
+        for size, order in enumerate(self._orders, start=1):
+            if size > len(ids):
+                break
+            skip = max(0, size - 2)  # windows that end at id 1 or later
+            start = 0 if size > 1 else 1
+            grams = windows.of(size)[start:]
+            before = (
+                windows.of(size - 1)[start : start + len(grams)]
+                if size > 1
+                else np.zeros(len(grams), np.uint64)
+            )
+            seen = _lookup(order.contexts, order.context_counts, before)
+            types = _lookup(order.contexts, order.context_types, before)
+            count = _lookup(order.keys, order.counts, grams)
+            lower = result[skip:]
+            total = np.maximum(seen, 1)
+            mixed = (np.maximum(count - self.discount, 0) + self.discount * types * lower) / total
+            result[skip:] = np.where(seen > 0, mixed, lower)
+        return result
+
+
+def longest_copied(text: Ids, corpus: Windows, limit: int = 1024) -> int:
+    """The length of the longest run of ids in the text that the corpus has, too."""
+    mine = Windows(text)
+    low, high = 0, min(limit, len(text))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if np.isin(np.unique(mine.of(middle)), corpus.of(middle)).any():
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def copied_whole(texts: list[Ids], corpus: Windows, probe: int = 48) -> int:
+    """How many of the texts the corpus has from end to end."""
+    known = corpus.of(probe)
+    whole = 0
+    for ids in texts:
+        # Few texts have all their short windows in the corpus; only those are looked at whole.
+        if len(ids) > probe and not np.isin(Windows(ids).of(probe), known).all():
+            continue
+        whole += bool(np.isin(Windows(ids).of(len(ids)), corpus.of(len(ids))).all())
+    return whole

@@ -1,0 +1,72 @@
+"""The byte-level BPE of `tiny`, trained on its own stories, with a chat template."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from .chat import Turn, conversation
+from .story import choose_plot, draw_cast, tell
+
+END_OF_TEXT = "<|endoftext|>"
+END_OF_TURN = "<|end|>"
+SPECIAL = (END_OF_TEXT, "<|user|>", "<|assistant|>", "<|system|>", END_OF_TURN)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] | trim + '<|end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def render(turns: list[Turn]) -> str:
+    """The conversation as the chat template writes it."""
+    return "".join(f"<|{turn.role}|>{turn.text.strip()}{END_OF_TURN}" for turn in turns)
+
+
+def _texts(seed: int, count: int) -> Iterator[str]:
+    for index in range(count):
+        rng = random.Random(f"tokenizer-{seed}-{index}")
+        if index % 2:
+            yield tell(choose_plot(rng, frozenset()), draw_cast(rng), rng.getrandbits(40)).text
+        else:
+            yield from (turn.text for turn in conversation(rng))
+
+
+def train_tokenizer(seed: int, vocab: int, documents: int = 16_000) -> Tokenizer:
+    """A byte-level BPE with all 256 bytes in its alphabet and the special tokens first."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(seed, documents), trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, positions: int) -> None:
+    """Writes `tokenizer.json` and `tokenizer_config.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "add_prefix_space": False,
+        "bos_token": END_OF_TEXT,
+        "chat_template": CHAT_TEMPLATE,
+        "clean_up_tokenization_spaces": False,
+        "eos_token": END_OF_TEXT,
+        "extra_special_tokens": list(SPECIAL[1:]),
+        "model_max_length": positions,
+        "pad_token": END_OF_TEXT,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": END_OF_TEXT,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")

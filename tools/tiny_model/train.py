@@ -1,0 +1,165 @@
+"""The training loop: seeded, resumable, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from .corpus import Batch, chunk_ids, chunk_texts, stream
+from .corpus import batches as make_batches
+from .export import export
+from .model import GPT2, ModelConfig
+from .optimizer import Optimizer
+from .tokenizer import train_tokenizer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what comes out."""
+
+    seed: int = 1
+    steps: int = 3000
+    batch_tokens: int = 2048
+    batches_per_step: int = 3
+    warmup: int = 60
+    muon_rate: float = 0.006
+    adam_rate: float = 4e-3
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+SMOKE = Settings(
+    steps=60,
+    warmup=5,
+    batches_per_step=1,
+    model=ModelConfig(vocab=512, positions=256, width=64, layers=2, heads=2),
+)
+
+
+def rate_scale(step: int, settings: Settings) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.targets).to(device)
+
+
+class Trainer:
+    """One run in a work folder that keeps the tokenizer, the checkpoint and the log."""
+
+    def __init__(self, settings: Settings, work: Path, device: str = "cpu") -> None:
+        self.settings = settings
+        self.work = work
+        self.device = torch.device(device)
+        work.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = self._tokenizer()
+        torch.manual_seed(settings.seed)
+        self.model = GPT2(settings.model).to(self.device)
+        self.optimizer = Optimizer(self.model, settings.muon_rate, settings.adam_rate)
+        self.step = 0
+        self._resume()
+
+    def _tokenizer(self) -> Tokenizer:
+        path = self.work / "tokenizer.json"
+        if not path.exists():
+            train_tokenizer(self.settings.seed, self.settings.model.vocab).save(str(path))
+        return Tokenizer.from_file(str(path))
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.work / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        saved = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+        if saved["settings"] != asdict(self.settings):
+            raise SystemExit(f"{self._checkpoint} is of other settings; use another --work folder")
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+
+    def save(self) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        state = {
+            "settings": asdict(self.settings),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        part = self._checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self._checkpoint)
+
+    def log(self, text: str) -> None:
+        """One line to the terminal and to `log.txt`."""
+        print(text, flush=True)
+        with (self.work / "log.txt").open("a") as file:
+            file.write(text + "\n")
+
+    def held_out_loss(self, documents: int = 96) -> float:
+        """Mean loss in nats a token on documents of seeds that training does not use."""
+        settings = self.settings
+        texts = chunk_texts(f"held-out-{settings.seed}", 0, documents)
+        rows = chunk_ids(self.tokenizer, texts, settings.model.positions)
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for batch in make_batches(rows, settings.batch_tokens, random.Random(0)):
+                number = int((batch.targets >= 0).sum())
+                total += self.model.loss(*_tensors(batch, self.device)).item() * number
+                count += number
+        return total / count
+
+    def run(self, every: int = 50, check: int = 250) -> float:
+        """Trains to the last step and returns the last held-out loss, in nats a token."""
+        settings = self.settings
+        each = settings.batches_per_step
+        source = stream(
+            self.tokenizer,
+            settings.seed,
+            settings.model.positions,
+            settings.batch_tokens,
+            skip=self.step * each,
+        )
+        start, seen, mean = time.monotonic(), 0, 0.0
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.log(f"{parameters:,} parameters, step {self.step} of {settings.steps}")
+        while self.step < settings.steps:
+            loss, tokens = self._one_step([next(source) for _ in range(each)])
+            seen += tokens
+            mean = loss if mean == 0 else mean + 0.05 * (loss - mean)
+            self.step += 1
+            if self.step % every == 0:
+                speed = seen / (time.monotonic() - start)
+                self.log(f"step {self.step:5d}  loss {mean:.4f}  {speed:,.0f} tokens/s")
+            if self.step % check == 0:
+                self.log(f"step {self.step:5d}  held-out loss {self.held_out_loss():.4f}")
+                self.save()
+        self.save()
+        final = self.held_out_loss()
+        self.log(f"done: held-out loss {final:.4f}")
+        return final
+
+    def _one_step(self, made: list[Batch]) -> tuple[float, int]:
+        counts = [int((batch.targets >= 0).sum()) for batch in made]
+        total, whole = sum(counts), 0.0
+        for batch, count in zip(made, counts, strict=True):
+            loss = self.model.loss(*_tensors(batch, self.device)) * (count / total)
+            torch.autograd.backward(loss)
+            whole += loss.item()
+        self.optimizer.step(rate_scale(self.step, self.settings))
+        return whole, total
+
+    def export(self, folder: Path) -> None:
+        """Writes the model folder."""
+        export(self.model, self.tokenizer, folder)
