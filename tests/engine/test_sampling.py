@@ -125,6 +125,13 @@ def test_top_k_keeps_exactly_k_and_of_a_tie_the_lower_ids(k: int) -> None:
     assert kept(np.array([0, 1, 1, 1, 2], np.float32), top_k=2) == {1, 4}
 
 
+@pytest.mark.parametrize("size", [20, 2000])
+def test_minus_zero_ties_with_zero(size: int) -> None:
+    row = np.zeros(size, np.float32)
+    row[::2] = -0.0
+    assert kept(row, top_k=size // 2) == set(range(size // 2))
+
+
 @pytest.mark.parametrize(("top_p", "count"), [(0.5, 4), (0.51, 5)])
 def test_top_p_of_equal_tokens_keeps_the_lower_ids(top_p: float, count: int) -> None:
     assert kept(np.zeros(8, np.float32), top_p=top_p) == set(range(count))
