@@ -75,7 +75,7 @@ def parse(name: str) -> Target:
         return Bundled()
     if name in _REPOSITORIES:
         return HubModel(_REPOSITORIES[name])
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no home
     if name.endswith(".gguf"):
         return LocalGguf(path)
     if _looks_like_path(name) or (path / "config.json").is_file():

@@ -25,8 +25,9 @@ def shown(name: str | bytes) -> str:
 
 def size(count: float) -> str:
     """A number of bytes for people, in powers of 1,000 as disks are sold: `548 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+    unit = "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if count < 999.5:
+            break
+        count, unit = count / 1000, larger
+    return f"{count:.1f} {unit}" if unit != "bytes" and count < 10 else f"{count:.0f} {unit}"
