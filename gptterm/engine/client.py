@@ -29,11 +29,12 @@ from gptterm.engine.api import (
     SamplingParams,
 )
 from gptterm.engine.child import default_log
-from gptterm.engine.connection import Connection, EventStream
+from gptterm.engine.connection import Connection
+from gptterm.engine.stream import EventStream
 from gptterm.engine.wire import LoadProgress, NextTokenAnswer, TokensAnswer
 from gptterm.errors import GpttermError, UsageError
 
-LOCAL_ENGINE = "gptterm.engine.local:load_engine"
+LOCAL_ENGINE = "gptterm.engine.hosted:load_engine"
 ProgressCallback = Callable[[LoadProgress], None]
 
 

@@ -4,38 +4,34 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, cast
 
 from gptterm.engine.api import (
-    Event,
     Failed,
-    Finished,
     GenerateRequest,
     LoadRequest,
     ModelInfo,
     SamplingParams,
-    Token,
 )
 from gptterm.engine.child import explain_death, oom_kills, spawn
+from gptterm.engine.stream import HIGH_WATER, LOW_WATER, EventStream
 from gptterm.engine.wire import (
     Answer,
     AskFailed,
     AskNextToken,
     AskTokens,
-    Cancel,
     Close,
     Command,
     EventFrame,
+    Fatal,
     Generate,
     Load,
     Loaded,
     LoadFailed,
     LoadProgress,
     Report,
-    SetSampling,
     encode,
     report_reader,
 )
@@ -47,84 +43,8 @@ from gptterm.errors import (
     UsageError,
 )
 
-HIGH_WATER = 4096
-"""Events waiting to be taken; at more the socket is not read, which so that the engine waits."""
-LOW_WATER = 1024
 _HANG_UP_S = 1.0
 """How long the process may outlive its socket, and its socket the process."""
-
-
-class EventStream:
-    """The events of one generation: pushed by the connection, taken by `next`."""
-
-    def __init__(self, connection: "Connection", number: int, request: GenerateRequest) -> None:
-        self.ended = asyncio.Event()
-        """Set once the last event has arrived, taken or not."""
-        self.abandoned = False
-        self.begun = False
-        """Whether a token has arrived."""
-        self._connection = connection
-        self._number = number
-        self._unfinished = request.samples
-        self._waiting: deque[Event] = deque()
-        self._arrived = asyncio.Event()
-        self._cancelled = False
-
-    @property
-    def over(self) -> bool:
-        """Whether the last event has arrived."""
-        return self.ended.is_set()
-
-    @property
-    def number(self) -> int:
-        """The generation's id on the wire."""
-        return self._number
-
-    @property
-    def backlog(self) -> int:
-        """Events not yet taken; 0 when nobody is going to be slow about them."""
-        return 0 if self._cancelled else len(self._waiting)
-
-    def push(self, event: Event) -> None:
-        """Take in an event; those after the end are dropped."""
-        if self.over:
-            return
-        if isinstance(event, Token):
-            self.begun = True
-        if not self.abandoned:
-            self._waiting.append(event)
-        if isinstance(event, Finished):
-            self._unfinished -= 1
-        if isinstance(event, Failed) or self._unfinished == 0:
-            self.ended.set()
-        self._arrived.set()
-
-    async def next(self) -> Event | None:
-        """The next event; None after the last."""
-        while not self._waiting:
-            if self.over:
-                return None
-            self._arrived.clear()
-            await self._arrived.wait()
-        event = self._waiting.popleft()
-        if len(self._waiting) == LOW_WATER:
-            self._connection.regulate()
-        return event
-
-    def abandon(self) -> None:
-        """Nobody takes events any more."""
-        self.abandoned = True
-        self._waiting.clear()
-
-    def cancel(self) -> None:
-        """Ask the engine to end the generation, and read on until it has."""
-        self._cancelled = True
-        self._connection.send(Cancel(id=self._number))
-        self._connection.regulate()
-
-    def set_sampling(self, sampling: SamplingParams) -> None:
-        """Change the generation's samplers."""
-        self._connection.send(SetSampling(id=self._number, sampling=sampling))
 
 
 class Connection(asyncio.Protocol):
@@ -141,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._hung_up = asyncio.Event()
         self._why_killed: str | None = None
+        self._last_words: str | None = None
         self._loading: asyncio.Future[ModelInfo] | None = None
         self._model = ""
         self._loaded = False
@@ -160,7 +81,11 @@ class Connection(asyncio.Protocol):
         """
         process, ours = await spawn(factory, log)
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(lambda: cls(process, log), sock=ours)
+        try:
+            _, connection = await loop.create_unix_connection(lambda: cls(process, log), sock=ours)
+        except BaseException:
+            ours.close()  # the process ends with it
+            raise
         return connection
 
     @property
@@ -262,6 +187,8 @@ class Connection(asyncio.Protocol):
             case EventFrame(id=number, event=event):
                 if self._stream is not None and self._stream.number == number:
                     self._stream.push(event)
+            case Fatal(message=message):
+                self._last_words = message
             case LoadProgress():
                 self._stage = report
                 if self._on_progress is not None:
@@ -348,23 +275,28 @@ class Connection(asyncio.Protocol):
         await hung_up
 
     def _bury(self, code: int) -> None:
-        doing = self._doing()
-        if self._why_killed is not None:
-            kind, message = "internal", f"the engine was stopped {doing}: {self._why_killed}"
-            self.death = Failed(kind="internal", message=message)
-        else:
-            before, now = self._oom_kills, oom_kills()
-            ran_out = before is not None and now is not None and now > before
-            kind, message = explain_death(code, doing, self._log, memory_ran_out=ran_out)
-            self.death = Failed(kind=kind, message=message)
-        error = OutOfMemoryError if kind == "out_of_memory" else ModelError
-        self._fail_load(error(message))
+        death = self.death = self._cause(code)
+        error = OutOfMemoryError if death.kind == "out_of_memory" else ModelError
+        self._fail_load(error(death.message))
         for answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(GpttermError(message))
+                answer.set_exception(GpttermError(death.message))
         if self._stream is not None:
-            self._stream.push(self.death)
+            self._stream.push(death)
         self.buried.set()
+
+    def _cause(self, code: int) -> Failed:
+        """What the process died of, given its exit code."""
+        if self._last_words is not None:
+            return Failed(kind="internal", message=f"{self._last_words}; its log is {self._log}")
+        doing = self._doing()
+        if self._why_killed is not None:
+            message = f"the engine was stopped {doing}: {self._why_killed}"
+            return Failed(kind="internal", message=message)
+        before, now = self._oom_kills, oom_kills()
+        ran_out = before is not None and now is not None and now > before
+        kind, message = explain_death(code, doing, self._log, memory_ran_out=ran_out)
+        return Failed(kind=kind, message=message)
 
     def _doing(self) -> str:
         if self._loading is not None:

@@ -43,6 +43,7 @@ from gptterm.engine.wire import (
     Close,
     Command,
     EventFrame,
+    Fatal,
     Generate,
     Load,
     Loaded,
@@ -195,6 +196,7 @@ class Host:
             report: Report = Loaded(info=self._engine.info)
         except Exception as error:
             traceback.print_exc()
+            self._leave_if_fatal(error)
             kind, message = describe(error)
             report = LoadFailed(kind=kind, message=message)
         self._outbox.post(report, at_once=True)
@@ -216,11 +218,10 @@ class Host:
                 raise RuntimeError("the engine stopped without finishing")
         except Exception as error:
             traceback.print_exc()
+            self._leave_if_fatal(error)
             if not tally.over:
                 kind, message = describe(error)
                 self._post(command.id, Failed(kind=kind, message=message))
-            if _is_device_fault(error):
-                _leave(1)  # The device's context is beyond repair; a new process gets a new one.
             return
         finally:
             with self._sampling_lock:
@@ -256,6 +257,15 @@ class Host:
     def _post(self, generation_id: int, event: Event) -> None:
         hasty = not isinstance(event, Token | Prefilled)
         self._outbox.post(EventFrame(id=generation_id, event=event), at_once=hasty)
+
+    def _leave_if_fatal(self, error: Exception) -> None:
+        """End the process if its device has failed for good: a new one gets a new context.
+
+        torch's error for that is known by its name, since torch may not be there at all.
+        """
+        if type(error).__name__ == "AcceleratorError":
+            self._outbox.post(Fatal(message=describe(error)[1]), at_once=True)
+            _leave(1)
 
     def _answer_waiting(self) -> None:
         """Answer what was asked during the generation; other commands wait for its end."""
@@ -319,11 +329,6 @@ def describe(error: Exception) -> tuple[FailureKind, str]:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "no reason given")
-
-
-def _is_device_fault(error: Exception) -> bool:
-    """Whether the error is torch's for an accelerator that has failed for good."""
-    return type(error).__name__ == "AcceleratorError"
 
 
 def _die_with(parent: int) -> None:

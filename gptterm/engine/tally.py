@@ -28,6 +28,7 @@ class _Sample:
     held: str | None = ""
     """Text of the pieces that was not shown yet; None once pieces and text do not agree (some
     tokenizers write spaces that their pieces do not have), since then nobody can tell."""
+    shown: bool = False
     decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
@@ -40,6 +41,9 @@ class _Sample:
         if self.held is None:
             return
         whole = self.held + self.decoder.decode(token.piece)
+        if token.text and not self.shown and not whole.startswith(token.text):
+            whole = whole.lstrip()  # a transcript's reply loses its leading white space
+        self.shown = self.shown or bool(token.text)
         self.held = whole[len(token.text) :] if whole.startswith(token.text) else None
 
     def tail(self) -> str:

@@ -98,6 +98,12 @@ class LoadFailed(Data, frozen=True, kw_only=True):
     message: str
 
 
+class Fatal(Data, frozen=True, kw_only=True):
+    """The process ends, of its own accord: the device has failed for good."""
+
+    message: str
+
+
 class EventFrame(Data, frozen=True, kw_only=True):
     """An event of the generation of this id."""
 
@@ -128,7 +134,14 @@ class AskFailed(Data, frozen=True, kw_only=True):
 
 Answer = NextTokenAnswer | TokensAnswer | AskFailed
 Report = (
-    LoadProgress | Loaded | LoadFailed | EventFrame | NextTokenAnswer | TokensAnswer | AskFailed
+    LoadProgress
+    | Loaded
+    | LoadFailed
+    | Fatal
+    | EventFrame
+    | NextTokenAnswer
+    | TokensAnswer
+    | AskFailed
 )
 
 # ---------------------------------------------------------------------------------- framing

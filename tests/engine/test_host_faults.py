@@ -58,6 +58,7 @@ def stalled(directory: Path) -> bool:
         ("out_of_memory", OutOfMemoryError, "no memory"),
         ("die", ModelError, "SIGKILL while it loaded scripted"),
         ("segfault", ModelError, "SIGSEGV while it loaded scripted"),
+        ("cuda", ModelError, "device-side assert"),
     ],
 )
 async def test_a_load_that_breaks(
