@@ -1,0 +1,376 @@
+"""Commands at the prompt: one table and one parser for the TUI and `--plain`.
+
+A line is a message, or a command: `/temperature 0.7`. `//` at its start is one slash of a
+message. The parser gives back what is meant, or says what is allowed; it changes nothing itself.
+What values a setting may have is the settings' table, the same as for options and the file.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS
+from gptterm.conversation.export import format_of
+from gptterm.engine.api import NEUTRAL
+from gptterm.errors import UsageError
+from gptterm.terminal import one_line
+
+# ------------------------------------------------------------------------- what can be meant
+
+
+@dataclass(frozen=True)
+class Say:
+    """A message for the model."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Help:
+    """Show the commands, or one."""
+
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
+class New:
+    """Begin a chat."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Go on with another model."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class System:
+    """Set the system text of the chat; empty takes it away."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Set:
+    """Give a setting (by its name in the settings' table) a value that is in its range."""
+
+    setting: str
+    value: object
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Take a preset's sampler values."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Regenerate:
+    """Make another reply beside the last one."""
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Go on with the last reply where it stopped."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Put another version of the last message beside it; None lets the user write it."""
+
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the chat to a file, in the format of its suffix."""
+
+    path: Path
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy the last reply, or only its last block of code."""
+
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Show counts and rates."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Change between drawing and line by line."""
+
+
+@dataclass(frozen=True)
+class Quit:
+    """End the program."""
+
+
+Command = (
+    Help | New | Model | System | Set | Preset | Regenerate | Continue | Edit | Export | Copy
+    | Stats | Plain | Quit
+)  # fmt: skip
+Line = Say | Command
+
+# --------------------------------------------------------------------------------- the table
+
+
+class CommandSpec(NamedTuple):
+    """One row: what `/help` and the completion show."""
+
+    name: str
+    argument: str
+    """As in the help, `[...]` when it can be left out; empty when there is none."""
+    help: str
+    aliases: tuple[str, ...] = ()
+    setting: str | None = None
+    """The setting it sets."""
+
+    @property
+    def usage(self) -> str:
+        """`/top-k N`."""
+        return f"/{self.name} {self.argument}".rstrip()
+
+
+_SETTING_ALIASES = {
+    "temperature": ("temp",),
+    "repetition_penalty": ("repeat-penalty",),
+    "max_tokens": ("max-new-tokens", "predict"),
+}
+_SET_BY_COMMAND = (
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
+    "presence_penalty", "frequency_penalty", "sampler_order", "max_tokens", "seed",
+)  # fmt: skip
+
+
+def _setting(name: str) -> CommandSpec:
+    setting = SETTINGS[name]
+    return CommandSpec(
+        name.replace("_", "-"),
+        setting.rule.metavar,
+        setting.help,
+        _SETTING_ALIASES.get(name, ()),
+        name,
+    )
+
+
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec("help", "[COMMAND]", "what can be typed here"),
+    CommandSpec("new", "", "begin a chat"),
+    CommandSpec("model", "NAME", "go on with another model: a Hub id, an alias, a directory, tiny"),
+    CommandSpec("system", "TEXT", 'the system text of this chat; "" for none'),
+    *map(_setting, _SET_BY_COMMAND),
+    CommandSpec(
+        "stop", "TEXT", 'end a reply before TEXT; several as "a" "b\\n"; off for none',
+        (), "stop",
+    ),
+    CommandSpec("preset", "NAME", "a named set of sampler values"),
+    CommandSpec("regenerate", "", "another reply beside the last one", ("regen", "again")),
+    CommandSpec("continue", "", "go on with the last reply where it stopped"),
+    CommandSpec("edit", "[TEXT]", "another version of your last message, the old one kept"),
+    CommandSpec(
+        "export", "[--overwrite] FILE", "write the chat: .md, .json (everything) or .txt", ("save",)
+    ),
+    CommandSpec("copy", "[code]", "copy the last reply, or its last block of code"),
+    CommandSpec("stats", "", "counts and rates"),
+    CommandSpec("plain", "", "line by line without drawing, and back"),
+    CommandSpec("quit", "", "end gptterm", ("exit", "q")),
+)  # fmt: skip
+
+BY_NAME: dict[str, CommandSpec] = {
+    name: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)
+}
+"""Aliases too."""
+_SIMPLE: dict[str, Command] = {
+    "new": New(),
+    "regenerate": Regenerate(),
+    "continue": Continue(),
+    "stats": Stats(),
+    "plain": Plain(),
+    "quit": Quit(),
+}
+
+# -------------------------------------------------------------------------------- the parser
+
+
+def parse(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS)) -> Line:
+    """What a line at the prompt means.
+
+    Args:
+        line: one message or command; both may have several lines.
+        presets: the names there are.
+
+    Raises:
+        UsageError: no such command, an argument that is missing or too much, a value out of its
+            range. One line that says what is allowed.
+    """
+    if not line.startswith("/"):
+        return Say(line)
+    if line.startswith("//"):
+        return Say(line[1:])
+    head, _, argument = split(line)
+    spec = find(head)
+    argument = argument.strip()
+    if not argument and spec.argument and not spec.argument.startswith("["):
+        raise UsageError(f"/{spec.name} needs {_needs(spec, presets)}")
+    return _meaning(spec, argument, presets)
+
+
+def split(line: str) -> tuple[str, str, str]:
+    """A command's name, what stands between it and its argument, and the argument."""
+    found = re.match(r"/(\S*)(\s*)(.*)", line, re.DOTALL)
+    assert found is not None
+    head, gap, argument = found.groups()
+    return head, gap, argument
+
+
+def find(name: str) -> CommandSpec:
+    """The command of that name or alias, with `_` or `-` in it, in capitals or not.
+
+    Raises:
+        UsageError: there is none; the nearest is named.
+    """
+    wanted = name.lower().replace("_", "-").removeprefix("/")
+    if spec := BY_NAME.get(wanted):
+        return spec
+    if not wanted:
+        raise UsageError("a command follows the slash: /help lists them")
+    begun = [known for known in BY_NAME if known.startswith(wanted)]
+    near = begun[:1] or difflib.get_close_matches(wanted, BY_NAME, n=1, cutoff=0.6)
+    hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+    raise UsageError(
+        f"there is no command /{_shown(name)}: {hint} (a message that starts with / is written //)"
+    )
+
+
+def _shown(text: str) -> str:
+    text = one_line(text)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
+    """The allowed range of a command's argument, in words."""
+    match spec.name:
+        case "model":
+            return "the name of a model"
+        case "system":
+            return 'a text; "" takes the system text away'
+        case "stop":
+            return "a text; off for none"
+        case "preset":
+            return f"the name of a preset: {', '.join(sorted(presets))}"
+        case "export":
+            return "the name of a file that ends in .md, .json or .txt"
+    assert spec.setting is not None
+    return SETTINGS[spec.setting].rule.wanted
+
+
+def _meaning(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
+    if simple := _SIMPLE.get(spec.name):
+        if argument:
+            raise UsageError(f"/{spec.name} takes nothing after it, not {_shown(argument)}")
+        return simple
+    match spec.name:
+        case "help":
+            return Help(find(argument).name if argument else None)
+        case "model":
+            return Model(argument)
+        case "system":
+            return System(_text(spec, argument))
+        case "stop":
+            return Set("stop", _stop_texts(spec, argument))
+        case "preset":
+            return Preset(_preset(argument, presets))
+        case "edit":
+            return Edit(argument or None)
+        case "export":
+            return _export(argument)
+        case "copy":
+            if argument not in ("", "code"):
+                raise UsageError(f"/copy takes nothing or code after it, not {_shown(argument)}")
+            return Copy(code=argument == "code")
+    assert spec.setting is not None
+    return Set(spec.setting, _value(spec, spec.setting, argument))
+
+
+def _value(spec: CommandSpec, setting: str, argument: str) -> object:
+    # As the panel shows it: `min-p off`.
+    if argument.lower() == "off" and setting != "temperature" and hasattr(NEUTRAL, setting):
+        return getattr(NEUTRAL, setting)
+    try:
+        return SETTINGS[setting].rule.parse(argument)
+    except ValueError as error:
+        raise UsageError(one_line(f"/{spec.name} {error}")) from None
+
+
+def _preset(argument: str, presets: Collection[str]) -> str:
+    name = argument.lower() if argument not in presets else argument
+    if name in presets:
+        return name
+    near = difflib.get_close_matches(name, presets, n=1, cutoff=0.6)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(
+        f"there is no preset {_shown(argument)}{hint}; there are {', '.join(sorted(presets))}"
+    )
+
+
+def _export(argument: str) -> Export:
+    flag, rest = re.match(r"(--overwrite(?:\s+|$))?(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not rest:
+        raise UsageError("/export needs the name of a file that ends in .md, .json or .txt")
+    name = _quoted(rest)
+    path = Path(rest if name is None else name[0])
+    format_of(path)
+    try:
+        return Export(path.expanduser(), overwrite=bool(flag))
+    except RuntimeError as error:
+        raise UsageError(f"/export: {one_line(str(error))}") from None
+
+
+def _text(spec: CommandSpec, argument: str) -> str:
+    quoted = _quoted(argument)
+    if quoted is None:
+        return argument
+    if len(quoted) > 1:
+        raise UsageError(f"/{spec.name} takes one text, not {len(quoted)}")
+    return quoted[0]
+
+
+def _stop_texts(spec: CommandSpec, argument: str) -> tuple[str, ...]:
+    if argument.lower() == "off":
+        return ()
+    texts = _quoted(argument)
+    try:
+        checked = SETTINGS["stop"].rule.check([argument] if texts is None else texts)
+    except ValueError as error:
+        raise UsageError(one_line(f"/{spec.name} {error}")) from None
+    assert isinstance(checked, tuple)
+    return checked
+
+
+def _quoted(argument: str) -> list[str] | None:
+    r"""The texts of `"a" "b\n"`, written as in JSON; None if that is not what it is."""
+    texts: list[str] = []
+    decoder = json.JSONDecoder()
+    at = 0
+    while at < len(argument):
+        if argument[at] != '"':
+            return None
+        try:
+            text, end = decoder.raw_decode(argument, at)
+        except json.JSONDecodeError:
+            return None
+        texts.append(text)
+        at = end + len(argument[end:]) - len(argument[end:].lstrip())
+    return texts or None

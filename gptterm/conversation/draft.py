@@ -1,0 +1,117 @@
+"""A reply while it is being written: text and tokens are gathered, and joined when looked at."""
+
+import itertools
+
+import msgspec
+
+from gptterm.conversation.nodes import Generation, Node
+from gptterm.engine.api import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    SamplingParams,
+    Started,
+    Timings,
+    Token,
+    Usage,
+)
+
+
+class Draft:
+    """The run that writes `node` or continues it."""
+
+    def __init__(self, node: Node, run: Generation) -> None:
+        self._node = node
+        self._run = msgspec.structs.replace(run, start=len(node.text))
+        self._text: list[str] = []
+        self._ids: list[int] = []
+        self._pieces: list[bytes] = []
+        # Ids that cover a part of the text only are of no use.
+        self._countable = not node.text or bool(node.ids)
+
+    def take(self, event: Event) -> None:
+        """Take in an event of the run. Other samples than the first are not this reply's."""
+        match event:
+            case Started():
+                self._run = msgspec.structs.replace(
+                    self._run,
+                    seed=event.seed,
+                    dropped_messages=event.dropped_messages,
+                    dropped_tokens=event.dropped_tokens,
+                )
+            case Token(sample=0):
+                self.append(event.text, event.id, event.piece)
+            case Finished(sample=0):
+                self.append(event.text)
+                self.end(event.reason, stop=event.stop, usage=event.usage, timings=event.timings)
+            case Failed():
+                self.end("error", error=event.message)
+
+    def append(self, text: str, token_id: int | None = None, piece: bytes = b"") -> None:
+        """Add text, and the token it came with."""
+        if text:
+            self._text.append(text)
+        if token_id is not None:
+            self._ids.append(token_id)
+            self._pieces.append(piece)
+
+    def change_sampling(self, sampling: SamplingParams) -> None:
+        """Note that the samplers are others from here on."""
+        changed = (*self._run.changed_sampling, (len(self._ids), sampling))
+        self._run = msgspec.structs.replace(self._run, changed_sampling=changed)
+
+    def end(
+        self,
+        reason: FinishReason,
+        *,
+        stop: str | None = None,
+        error: str = "",
+        usage: Usage | None = None,
+        timings: Timings | None = None,
+    ) -> None:
+        """The run is over."""
+        self._run = msgspec.structs.replace(
+            self._run, reason=reason, stop=stop, error=error, usage=usage, timings=timings
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended."""
+        return self._run.reason is not None
+
+    @property
+    def written(self) -> str:
+        """What this run has written so far."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        return self._text[0] if self._text else ""
+
+    def node(self) -> Node:
+        """The node as it is now. Its ids are there once the run is over."""
+        written = self.written
+        run = msgspec.structs.replace(self._run, tokens=len(self._ids))
+        spelling = self._spelling(written) if self.over and self._countable else None
+        return msgspec.structs.replace(
+            self._node,
+            text=self._node.text + written,
+            ids=() if spelling is None else self._node.ids + spelling,
+            generations=(*self._node.generations, run),
+        )
+
+    def _spelling(self, written: str) -> tuple[int, ...] | None:
+        """The first ids, as many as spell `written`; None when none do.
+
+        A reply that a stop text ended has tokens beyond its text, and that text may begin in the
+        middle of a token. Given to the model again, such ids would not be what the reader saw.
+        White space before the text is no part of it in a transcript, but belongs to the ids.
+        """
+        made, raw = b"".join(self._pieces), written.encode()
+        begin = made.find(raw)
+        if begin < 0 or made[:begin].decode(errors="replace").strip():
+            return None
+        ends = itertools.accumulate((len(piece) for piece in self._pieces), initial=0)
+        for count, end in enumerate(ends):
+            if end == begin + len(raw):
+                return tuple(self._ids[:count])
+        return None

@@ -1,0 +1,243 @@
+"""Conversations as files: Markdown and text of the open path, JSON of everything.
+
+JSON comes back as it was: every turn with its token ids and what it was made with. The other two
+are for readers.
+"""
+
+import contextlib
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.tree import Conversation
+from gptterm.errors import GpttermError, UsageError
+from gptterm.terminal import one_line
+
+Format = Literal["markdown", "json", "text"]
+SUFFIXES: Mapping[str, Format] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".json": "json",
+    ".txt": "text",
+}
+VERSION = 1
+
+# ----------------------------------------------------------------------------------- files
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name asks for.
+
+    Raises:
+        UsageError: none.
+    """
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise UsageError(
+            f"{one_line(str(path))} must end in .md (Markdown), .json (everything) or .txt (text)"
+        ) from None
+
+
+def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
+    """Write `chat` to a file that only this user can read, in the format of its suffix.
+
+    The file is whole or not there at all.
+
+    Raises:
+        UsageError: no such format, or the file exists and may not be overwritten.
+        GpttermError: it cannot be written.
+    """
+    render = {"markdown": to_markdown, "json": to_json, "text": to_text}[format_of(path)]
+    shown = one_line(str(path))
+    try:
+        _write(path, render(chat).encode(), overwrite=overwrite)
+    except FileExistsError:
+        raise UsageError(f"{shown} exists already and is left as it is") from None
+    except ValueError as error:  # a null byte in the name
+        raise UsageError(f"{shown} is no name for a file") from error
+    except OSError as error:
+        raise GpttermError(f"cannot write {shown}: {error.strerror or error}") from error
+
+
+def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
+    if overwrite:
+        # mkstemp makes it for this user alone; it takes the old file's place when it is whole.
+        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".gptterm-")
+    else:
+        new = str(path)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def read(path: Path) -> Conversation:
+    """Read a conversation from its JSON export.
+
+    Raises:
+        UsageError: the file cannot be read or is no such export.
+    """
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"{one_line(str(path))}: {one_line(str(error))}") from error
+
+
+# ------------------------------------------------------------------------------------ JSON
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    format: Literal["gptterm conversation"]
+    version: int
+    id: str
+    created: float
+    system: str
+    open_root: str | None
+    open_children: dict[str, str]
+    nodes: tuple[Node, ...]
+
+
+def to_json(chat: Conversation) -> str:
+    """Everything: all turns, and which are open."""
+    opened = {node.id: chat.open_child(node.id) for node in chat.nodes()}
+    data = _File(
+        format="gptterm conversation",
+        version=VERSION,
+        id=chat.id,
+        created=chat.created,
+        system=chat.system,
+        open_root=chat.open_child(None),
+        open_children={parent: child for parent, child in opened.items() if child is not None},
+        nodes=chat.nodes(),
+    )
+    encoded = msgspec.json.encode(_spelled(msgspec.to_builtins(data)))
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"
+
+
+def from_json(data: bytes | str) -> Conversation:
+    """Build the conversation that `to_json` wrote.
+
+    A reply that was being written then is there as far as it had come, without an end.
+
+    Raises:
+        ValueError: that is not what it is; the message is one line.
+    """
+    try:
+        raw = msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(raw, dict) or raw.get("format") != "gptterm conversation":
+        raise ValueError("not a conversation that gptterm exported")
+    if raw.get("version") != VERSION:
+        raise ValueError(f"written in version {raw.get('version')} of the format, not {VERSION}")
+    # Not strict: that is how "-inf" becomes a number again.
+    file = msgspec.convert(raw, _File, strict=False)
+    return Conversation.restore(
+        id=file.id,
+        created=file.created,
+        system=file.system,
+        nodes=file.nodes,
+        open_children=file.open_children,
+        open_root=file.open_root,
+    )
+
+
+def _spelled(value: object) -> object:
+    """JSON has no infinities (a banned token's bias is one): they become their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return value
+
+
+# ------------------------------------------------------------------------------- for readers
+
+
+def to_markdown(chat: Conversation) -> str:
+    """The open path as Markdown. Turns are verbatim: what a chat model writes is Markdown."""
+    parts = [f"# {_heading(one_line(chat.title))}"] if chat.title else []
+    if chat.system:
+        parts += ["## System", _closed(chat.system)]
+    for node in map(chat.node, chat.path()):
+        parts += [f"## {_heading(_speaker(node))}", _closed(node.text)]
+        parts += [f"<sub>{_heading(summary(run))}</sub>" for run in node.generations[-1:]]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def to_text(chat: Conversation) -> str:
+    """The open path as plain text."""
+    parts = [f"System:\n{chat.system}"] if chat.system else []
+    parts += [f"{_speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _speaker(node: Node) -> str:
+    return "You" if node.role == "user" else one_line(node.model) or "Assistant"
+
+
+_ENDS = {
+    None: "unfinished",
+    "length": "stopped at max tokens",
+    "cancelled": "stopped",
+    "error": "broken off",
+    "stop": "",
+    "eos": "",
+}
+
+
+def summary(run: Generation) -> str:
+    """What a reply was made with, in a line: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`."""
+    sampling = run.changed_sampling[-1][1] if run.changed_sampling else run.sampling
+    parts = [one_line(run.model), f"temperature {sampling.temperature:g}"]
+    if sampling.temperature > 0:
+        parts += [f"top-k {sampling.top_k}"] if sampling.top_k else []
+        parts += [f"top-p {sampling.top_p:g}"] if sampling.top_p < 1 else []
+        parts += [f"min-p {sampling.min_p:g}"] if sampling.min_p else []
+        parts += [f"seed {run.seed}"] if run.seed is not None else []
+    parts.append(f"{run.tokens} tokens" if run.tokens != 1 else "1 token")
+    if run.timings is not None and run.timings.tokens_per_s > 0:
+        parts.append(f"{run.timings.tokens_per_s:.1f} tok/s")
+    parts.append(_ENDS[run.reason])
+    return " · ".join(part for part in parts if part)
+
+
+def _heading(text: str) -> str:
+    """`text` as Markdown that shows just these characters."""
+    return re.sub(r"([\\`*_\[\]<>#&|~])", r"\\\1", text)
+
+
+def _closed(text: str) -> str:
+    """`text` with a code block that it leaves open closed, lest it swallow what follows."""
+    fence = ""
+    for line in text.splitlines():
+        found = re.match(r" {0,3}(`{3,}|~{3,})(.*)$", line)
+        if found is None:
+            continue
+        marks, info = found.groups()
+        if not fence:
+            # An info string with backticks in it makes the line ordinary text.
+            fence = "" if marks[0] == "`" and "`" in info else marks
+        elif marks.startswith(fence) and not info.strip():
+            fence = ""
+    return f"{text.rstrip()}\n{fence}" if fence else text

@@ -1,0 +1,95 @@
+"""What a conversation is made of: turns, and the runs of an engine that wrote them. Immutable."""
+
+from typing import Literal
+
+import msgspec
+
+from gptterm.engine.api import FinishReason, ModelInfo, SamplingParams, Timings, Usage
+
+TurnRole = Literal["user", "assistant"]
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run of the engine: what a reply, or one continued part of it, was made with."""
+
+    model: str
+    revision: str = ""
+    device: str = ""
+    dtype: str = ""
+    sampling: SamplingParams = SamplingParams()
+    """As asked for; samplers changed in the middle of the reply are in `changed_sampling`."""
+    changed_sampling: tuple[tuple[int, SamplingParams], ...] = ()
+    """(tokens written before, the samplers from there on)."""
+    max_tokens: int = 256
+    stop_texts: tuple[str, ...] = ()
+    seed: int | None = None
+    """The one in effect, once the engine has told it."""
+    start: int = 0
+    """Characters of the reply that were there before."""
+    dropped_messages: int = 0
+    """Of the messages it was given after the system's, the oldest that did not fit."""
+    dropped_tokens: int = 0
+    tokens: int = 0
+    """Tokens written."""
+    reason: FinishReason | None = None
+    """None: not finished, or cut off together with the program."""
+    stop: str | None = None
+    """The stop text that ended it."""
+    error: str = ""
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+    @classmethod
+    def planned(
+        cls,
+        info: ModelInfo,
+        sampling: SamplingParams,
+        *,
+        seed: int | None = None,
+        max_tokens: int = 256,
+        stop: tuple[str, ...] = (),
+    ) -> "Generation":
+        """What is going to be asked of the engine that `info` describes."""
+        return cls(
+            model=info.name,
+            revision=info.revision,
+            device=info.device,
+            dtype=info.dtype,
+            sampling=sampling,
+            seed=seed,
+            max_tokens=max_tokens,
+            stop_texts=stop,
+        )
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One turn."""
+
+    id: str
+    parent: str | None
+    """The turn before; None for a first turn."""
+    role: TurnRole
+    text: str
+    created: float
+    """Seconds since 1970."""
+    ids: tuple[int, ...] = ()
+    """The tokens that `text` was written as, when they spell exactly it; else empty."""
+    generations: tuple[Generation, ...] = ()
+    """The runs that wrote it, in order: more than one when it was continued; none when a person
+    wrote it."""
+
+    @property
+    def generation(self) -> Generation | None:
+        """The latest run."""
+        return self.generations[-1] if self.generations else None
+
+    @property
+    def model(self) -> str:
+        """The name of the model that wrote it last; empty when a person did."""
+        return self.generations[-1].model if self.generations else ""
+
+    def written_by(self, info: ModelInfo) -> bool:
+        """Whether this very model wrote all of it, so that its ids are that model's."""
+        return bool(self.generations) and all(
+            (run.model, run.revision) == (info.name, info.revision) for run in self.generations
+        )
