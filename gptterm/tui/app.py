@@ -1,0 +1,121 @@
+"""The application: themes, keymap, palette, and the session's life around the screen."""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from gptterm.config import Settings
+from gptterm.engine.client import EngineClient
+from gptterm.tui import keys, themes
+from gptterm.tui.engine import Finder, find_model
+from gptterm.tui.screens.chat import GROUPS, ChatScreen
+from gptterm.tui.session import Change, Session
+
+WIDGET_STYLES = (
+    "status", "transcript", "sampling", "distribution", "chats", "notice", "prompt", "keyline",
+)  # fmt: skip
+
+
+class GpttermApp(App[int]):
+    """gptterm's TUI.
+
+    Args:
+        settings: The settings in effect.
+        prompt: A first message, sent once the model is ready.
+        client: The engine's process; None for a local one.
+        find: How models are found.
+    """
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = [
+        "screens/chat.tcss",
+        *(f"widgets/{name}.tcss" for name in WIDGET_STYLES),
+    ]
+    TITLE = "gptterm"
+    ENABLE_COMMAND_PALETTE = True
+    PAUSE_GC_ON_SCROLL = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", id="quit", tooltip="Quit", priority=True),
+    ]
+
+    def __init__(
+        self,
+        settings: Settings,
+        prompt: str | None = None,
+        client: EngineClient | None = None,
+        find: Finder = find_model,
+    ) -> None:
+        super().__init__()
+        self._first_prompt = prompt
+        self._tui = settings.tui
+        self.session = Session(settings, self._session_changed, client or EngineClient(), find)
+        self.chat_screen = ChatScreen(self.session, keys.KeyNames(settings.tui.keys))
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
+        self.theme = name or themes.DARK.name
+        self._unknown_theme = "" if name else settings.tui.theme
+        if settings.tui.reduced_motion:
+            self.animation_level = "none"
+
+    def get_default_screen(self) -> ChatScreen:
+        """Chat mode."""
+        return self.chat_screen
+
+    def on_mount(self) -> None:
+        """The engine is started when the first frame has been drawn."""
+        self._remap()
+        if self._unknown_theme:
+            self.chat_screen.say("warning", f"there is no theme {self._unknown_theme}")
+        if self._tui.reduced_motion:
+            self.chat_screen.prompt.cursor_blink = False
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self._watch_signals()
+        self.session.load()
+        if self._first_prompt is not None:
+            self.chat_screen.send(self._first_prompt)
+
+    def _remap(self) -> None:
+        known = keys.identities([*GROUPS, ("", self.BINDINGS)])
+        for name in self._tui.keys:
+            if name not in known:
+                self.chat_screen.say("warning", f"[tui.keys] there is no action {name}; see F1")
+        self.set_keymap({name: key for name, key in self._tui.keys.items() if name in known})
+
+    def _session_changed(self, change: Change) -> None:
+        if self.chat_screen.is_mounted:
+            self.chat_screen.session_changed(change)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """Every action of the screen, a theme, and quit."""
+        chat = self.chat_screen
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Quit", self.action_quit)
+        yield SystemCommand("Preset", "Choose a preset of the samplers", chat.action_presets)
+        for heading, does, action in keys.commands(GROUPS):
+            yield SystemCommand(
+                does,
+                heading,
+                lambda heading=heading, action=action: chat.perform(heading, action),
+            )
+
+    # ------------------------------------------------------------------------------- ending
+
+    def _watch_signals(self) -> None:
+        """A closed terminal or a kill ends the program in order: the engine goes with it."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.exit, 128 + number)
+
+    async def on_unmount(self) -> None:
+        """Nothing is left behind."""
+        await self.session.close()

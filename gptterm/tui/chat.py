@@ -1,0 +1,144 @@
+"""A chat as the TUI shows it: the tree of a conversation, and a view of each of its turns."""
+
+from gptterm.config import Settings
+from gptterm.conversation.export import summary
+from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import ModelInfo, Prompt, TextPrompt
+from gptterm.tui.reply import Reply
+from gptterm.tui.widgets.status import seconds
+from gptterm.tui.widgets.turn import TurnView
+
+SYSTEM = "system"
+"""Key of the view of the system text, which is no turn."""
+WAITING = "waiting"
+"""Key of the view of a reply that has not begun."""
+UNTITLED = "new chat"
+
+
+class Chat:
+    """One conversation and the views of its turns, which keep what was wrapped."""
+
+    def __init__(self, system: str | None = None) -> None:
+        self.tree = Conversation(system or "")
+        self._views: dict[str, TurnView] = {}
+
+    @property
+    def key(self) -> str:
+        """Tells chats apart."""
+        return self.tree.id
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was said yet."""
+        return len(self.tree) == 0
+
+    @property
+    def title(self) -> str:
+        """What the list of chats calls it."""
+        return self.tree.title or UNTITLED
+
+    def question_of(self, key: str | None) -> str | None:
+        """The user's turn that a turn answers, or is; for None, that of the last reply."""
+        key = self.tree.last_reply() or self.tree.leaf if key is None else key
+        if key is None or key not in self.tree:
+            return None
+        node = self.tree.node(key)
+        return node.id if node.role == "user" else node.parent
+
+    def prompt(self, reply: str, settings: Settings, info: ModelInfo) -> Prompt:
+        """What the engine is asked for this reply."""
+        if settings.form == "raw":
+            nodes = [self.tree.node(key) for key in self.tree.lineage(reply)]
+            return TextPrompt(text="\n".join(node.text for node in nodes if node.text))
+        return self.tree.prompt(reply, info, settings.transcript)
+
+    # ------------------------------------------------------------------------------- views
+
+    def views(self, markdown: bool, waiting: str) -> list[TurnView]:
+        """The turns of the open path.
+
+        Args:
+            markdown: Finished replies are Markdown.
+            waiting: Why a reply has not begun, if one was asked for.
+        """
+        views: list[TurnView] = []
+        if self.tree.system:
+            views.append(self._system_view())
+        dropped = self.tree.out_of_context()
+        for key in self.tree.path():
+            view = self._view(self.tree.node(key), markdown)
+            if (is_dropped := key in dropped) != view.dropped:
+                view.dropped = is_dropped
+                view.version += 1
+            views.append(view)
+        if waiting:
+            view = TurnView(WAITING, "assistant", "…")
+            view.foot = waiting
+            views.append(view)
+        return views
+
+    def begin(self, reply: Reply) -> None:
+        """The view of a reply that is being written is plain and only grows."""
+        node = self.tree.node(reply.key)
+        view = self._views[node.id] = TurnView(node.id, node.role, node.model, node.text)
+        view.position = self.tree.place(node.id)
+
+    def forget(self, key: str) -> None:
+        """The turn's text is another: its view is made anew."""
+        self._views.pop(key, None)
+
+    def _view(self, node: Node, markdown: bool) -> TurnView:
+        view = self._views.get(node.id)
+        if view is None:
+            view = TurnView(node.id, node.role, label(node))
+            view.set_text(node.text, markdown=markdown and node.role == "assistant")
+            self._views[node.id] = view
+        place = self.tree.place(node.id)
+        foot = "" if self.tree.is_open(node.id) else mark(node)
+        if (place, foot) != (view.position, view.foot) and not self.tree.is_open(node.id):
+            view.foot = foot
+            view.version += 1
+        view.position = place
+        view.details = details(node)
+        return view
+
+    def _system_view(self) -> TurnView:
+        view = self._views.get(SYSTEM)
+        if view is None:
+            view = self._views[SYSTEM] = TurnView(SYSTEM, "system", "system", self.tree.system)
+        return view
+
+
+def label(node: Node) -> str:
+    """Who speaks."""
+    return "you" if node.role == "user" else node.model or "edited reply"
+
+
+def mark(node: Node) -> str:
+    """How a reply ended, in words, where that is not simply its end."""
+    run = node.generation
+    if run is None:
+        return ""
+    match run.reason:
+        case "cancelled":
+            return "■ stopped"
+        case "error":
+            return f"✗ failed: {run.error or 'the engine died'}"
+        case "length":
+            return f"… cut after {run.max_tokens} tokens"
+        case None:
+            return "■ cut off"
+        case _:
+            return "" if node.text else "(an empty reply)"
+
+
+def details(node: Node) -> str:
+    """What a reply was made with, on one line."""
+    run = node.generation
+    if run is None:
+        return ""
+    parts = [summary(run)]
+    if run.timings is not None and run.tokens:
+        parts.append(f"first {seconds(run.timings.first_token_s)}")
+    return " · ".join(parts)

@@ -1,0 +1,190 @@
+"""Commands typed at the prompt: what they do here, and what is hinted while one is typed."""
+
+from typing import TYPE_CHECKING
+
+from gptterm.conversation import commands
+from gptterm.conversation.commands import (
+    Continue,
+    Copy,
+    Edit,
+    Export,
+    Help,
+    Model,
+    New,
+    Plain,
+    Preset,
+    Quit,
+    Regenerate,
+    Say,
+    Set,
+    Stats,
+    System,
+)
+from gptterm.conversation.export import export
+from gptterm.errors import GpttermError
+from gptterm.terminal import one_line
+from gptterm.tui import deeds
+from gptterm.tui.widgets.status import rate, seconds
+
+if TYPE_CHECKING:
+    from gptterm.tui.screens.chat import ChatScreen
+
+HINTS = 6
+"""Commands that are named while the beginning of one is typed."""
+
+
+def handle(screen: "ChatScreen", text: str) -> None:
+    """Send a message or obey a command. What is refused stays in the prompt."""
+    try:
+        line = commands.parse(text, presets=screen.session.settings.presets)
+        if isinstance(line, Say):
+            screen.send(line.text)
+            return
+        screen.notice.notice = None
+        if _obey(screen, line):
+            screen.prompt.sent(text)
+    except GpttermError as error:
+        screen.say("error", str(error))
+
+
+def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
+    """Do it. False: it was refused, or has itself filled the prompt."""
+    session = screen.session
+    match command:
+        case Help():
+            screen.action_help()
+        case New():
+            screen.action_new_chat()
+        case Model(name=name):
+            session.load(name)
+        case System(text=text):
+            session.set_system(text)
+            screen.say("good", "the system text is set" if text else "there is no system text now")
+        case Set(setting=setting, value=value):
+            return _set(screen, setting, value)
+        case Preset(name=name):
+            return screen.change(preset=name) and _said(screen, f"preset {name}")
+        case Regenerate():
+            screen.action_regenerate()
+        case Continue():
+            screen.action_resume()
+        case Edit(text=text):
+            return _edit(screen, text)
+        case Export(path=path, overwrite=overwrite):
+            export(session.chat.tree, path, overwrite=overwrite)
+            screen.say("good", f"wrote {one_line(str(path))}")
+        case Copy(code=code):
+            return _copy(screen, code)
+        case Stats():
+            screen.say("info", stats(screen))
+        case Plain():
+            screen.say("info", "gptterm --plain starts a chat without drawing")
+        case Quit():
+            screen.app.exit(0)
+    return True
+
+
+def _said(screen: "ChatScreen", text: str) -> bool:
+    screen.say("good", text)
+    return True
+
+
+def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
+    if not screen.change(**{setting: value}):
+        return False
+    name = setting.replace("_", "-")
+    shown = "random" if value is None else "none" if value == () else one_line(str(value))
+    return _said(screen, f"{name} {shown}")
+
+
+def _edit(screen: "ChatScreen", text: str | None) -> bool:
+    tree = screen.session.chat.tree
+    last = next((k for k in reversed(tree.path()) if tree.node(k).role == "user"), None)
+    if last is None:
+        screen.say("info", "there is no message to edit yet")
+        return True
+    if text is None:
+        screen.edit(last)
+        return False
+    screen.session.edit(last, text)
+    return True
+
+
+def _copy(screen: "ChatScreen", code: bool) -> bool:
+    tree = screen.session.chat.tree
+    reply = tree.last_reply()
+    if reply is None:
+        screen.say("info", "there is no reply to copy yet")
+    elif code:
+        deeds.copy_last_code(screen, tree.node(reply).text)
+    else:
+        deeds.copy(screen, tree.node(reply).text, "the reply")
+    return True
+
+
+def stats(screen: "ChatScreen") -> str:
+    """Counts and rates of the chat, on one line."""
+    session = screen.session
+    tree, reply = session.chat.tree, session.reply
+    runs = [run for node in tree.nodes() for run in node.generations]
+    parts = [f"{len(tree.path())} turns of {len(tree)}", f"{sum(r.tokens for r in runs):,} tokens"]
+    if reply is not None and reply.tokens_per_s is not None:
+        parts.append(f"{rate(reply.tokens_per_s)} tok/s")
+    if reply is not None and reply.first_token_s is not None:
+        parts.append(f"first token {seconds(reply.first_token_s)}")
+    if reply is not None and reply.started is not None:
+        parts.append(f"{reply.started.reused_tokens} of {reply.started.prompt_tokens} reused")
+    info = session.engine.info
+    if info is not None:
+        parts.append(f"{info.parameters / 1e6:,.1f} M parameters")
+    return " · ".join(parts)
+
+
+# ------------------------------------------------------------------------------------- hints
+
+
+def hint(text: str) -> str:
+    """What may follow what is typed so far: commands, or a command's argument."""
+    head, gap, _ = commands.split(text)
+    if not gap:
+        found = _begun(head)
+        if not found:
+            return f"there is no command /{one_line(head)[:40]}; // sends a slash"
+        if len(found) > 1:
+            more = "  …" if len(found) > HINTS else ""
+            return "  ".join(f"/{spec.name}" for spec in found[:HINTS]) + f"{more}  (tab)"
+        return f"{found[0].usage}   {found[0].help}"
+    spec = commands.BY_NAME.get(head.lower().replace("_", "-"))
+    return f"{spec.usage}   {spec.help}" if spec is not None else ""
+
+
+def complete(text: str) -> str | None:
+    """The command that is begun, completed as far as it is certain."""
+    head, gap, _ = commands.split(text)
+    found = _begun(head)
+    if gap or not found:
+        return None
+    names = [spec.name for spec in found]
+    if len(names) == 1:
+        return f"/{names[0]}{' ' if found[0].argument else ''}"
+    common = names[0]
+    while not all(name.startswith(common) for name in names):
+        common = common[:-1]
+    return f"/{common}" if len(common) >= len(head) else None
+
+
+def _begun(head: str) -> list[commands.CommandSpec]:
+    wanted = head.lower().replace("_", "-")
+    exact = commands.BY_NAME.get(wanted)
+    if exact is not None:
+        return [exact]
+    return [
+        spec
+        for spec in commands.COMMANDS
+        if any(name.startswith(wanted) for name in (spec.name, *spec.aliases))
+    ]
+
+
+def help_pairs() -> list[tuple[str, str]]:
+    """Every command and what it does."""
+    return [(spec.usage, spec.help) for spec in commands.COMMANDS]

@@ -1,0 +1,98 @@
+"""What keys set off outside the TUI: copying, exporting, the editor."""
+
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from gptterm.conversation.export import export as write_export
+from gptterm.terminal import one_line
+from gptterm.tui import clipboard
+from gptterm.tui.engine import in_daemon_thread
+from gptterm.tui.widgets.markdown import code_blocks
+
+if TYPE_CHECKING:
+    from gptterm.tui.screens.chat import ChatScreen
+
+
+def copy(screen: "ChatScreen", text: str, what: str) -> None:
+    """Copy, and say what was done."""
+    driver = screen.app._driver
+    if driver is not None:
+        driver.write(clipboard.osc52(text, os.environ))
+        driver.flush()
+
+    async def by_tool() -> None:
+        tool = await in_daemon_thread(lambda: clipboard.local_copy(text, os.environ))
+        screen.say("info" if tool is None else "good", clipboard.outcome(what, text, tool))
+
+    screen.run_worker(by_tool(), group="copy")
+
+
+def copy_code(screen: "ChatScreen", text: str, number: int) -> None:
+    """Copy code block `number` of a text, counted on from the first after the last."""
+    blocks = code_blocks(text)
+    if not blocks:
+        screen.say("info", "there is no code block in this turn")
+        return
+    number %= len(blocks)
+    copy(screen, blocks[number], f"code block {number + 1} of {len(blocks)}")
+
+
+def copy_last_code(screen: "ChatScreen", text: str) -> None:
+    """Copy the last code block of a text."""
+    blocks = code_blocks(text)
+    if blocks:
+        copy(screen, blocks[-1], "the last code block")
+    else:
+        screen.say("info", "there is no code block in the reply")
+
+
+def export(screen: "ChatScreen") -> None:
+    """Ask for a file and write the chat to it."""
+    from gptterm.tui.screens.export import ExportScreen
+
+    tree = screen.session.chat.tree
+    if not len(tree):
+        screen.say("info", "there is nothing to export yet")
+        return
+
+    def write(path: Path) -> str:
+        write_export(tree, path)
+        return f"wrote {one_line(str(path))}"
+
+    def done(sentence: str | None) -> None:
+        if sentence is not None:
+            screen.say("good", sentence)
+
+    words = "".join(c if c.isalnum() else " " for c in tree.title.lower()).split()
+    name = "-".join(words)[:40].strip("-") or "chat"
+    screen.app.push_screen(ExportScreen(f"{name}.md", write), done)
+
+
+def edit_prompt(screen: "ChatScreen") -> None:
+    """The prompt's text in the user's editor; what is saved comes back."""
+    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    descriptor, name = tempfile.mkstemp(prefix="gptterm-", suffix=".md")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(screen.prompt.message)
+        with screen.app.suspend():
+            code = subprocess.call([*shlex.split(command), name])
+        if code:
+            screen.say("error", f"{one_line(command)} ended with {code}; the prompt is as it was")
+        else:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            screen.prompt.put(text.removesuffix("\n"))
+    except SuspendNotSupported:
+        screen.say("error", "this terminal cannot be lent to an editor")
+    except (OSError, ValueError) as error:
+        screen.say("error", f"$EDITOR ({one_line(command)}) cannot be run: {error}")
+    finally:
+        path.unlink(missing_ok=True)
+    screen.app.refresh()

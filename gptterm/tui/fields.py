@@ -1,0 +1,113 @@
+"""The rows of the sampling panel: what each setting is called there and how it is stepped."""
+
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
+
+from gptterm.config.table import SETTINGS
+from gptterm.terminal import one_line
+
+
+class Field(NamedTuple):
+    """A setting that the panel can change."""
+
+    name: str
+    """As in the table of settings."""
+    label: str
+    neutral: object
+    """The value at which it does nothing."""
+    word: str = ""
+    """Shown for the neutral value."""
+    ladder: tuple[float, ...] = ()
+    """The values that Left and Right go through."""
+    decimals: int = 0
+
+    @property
+    def help(self) -> str:
+        """What it does, and its range."""
+        return SETTINGS[self.name].help
+
+
+def _grid(first: int, last: int, step: int, scale: int) -> tuple[float, ...]:
+    return tuple(number / scale for number in range(first, last + 1, step))
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "temperature", "temperature", 1.0, "", (*_grid(0, 200, 5, 100), 2.5, 3.0, 4.0, 5.0), 2,
+    ),
+    Field(
+        "top_k", "top-k", 0, "off",
+        (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300,
+         500, 1000),
+    ),
+    Field("top_p", "top-p", 1.0, "off", _grid(5, 85, 5, 100) + _grid(90, 100, 1, 100), 2),
+    Field(
+        "min_p", "min-p", 0.0, "off",
+        (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), 2,
+    ),
+    Field("typical_p", "typical-p", 1.0, "off", _grid(5, 85, 5, 100) + _grid(90, 100, 1, 100), 2),
+    Field("repetition_penalty", "repetition", 1.0, "off", _grid(50, 200, 5, 100), 2),
+    Field("presence_penalty", "presence", 0.0, "off", _grid(-20, 20, 1, 10), 2),
+    Field("frequency_penalty", "frequency", 0.0, "off", _grid(-20, 20, 1, 10), 2),
+    Field(
+        "max_tokens", "max tokens", None, "",
+        (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536, 2048, 4096, 8192, 16384, 32768),
+    ),
+    Field("seed", "seed", None, "random"),
+    Field("stop", "stop", (), "none"),
+    Field("sampler_order", "order", "transformers"),
+)  # fmt: skip
+
+
+def step(field: Field, value: object, direction: int) -> object:
+    """The value one step above (1) or below (-1); the same one at the end of the range."""
+    if field.name == "sampler_order":
+        return "llama" if value == "transformers" else "transformers"
+    if field.name == "seed":
+        return _step_seed(value, direction)
+    if not field.ladder or not isinstance(value, int | float):
+        return value
+    if direction > 0:
+        at = bisect_right(field.ladder, value)
+        return field.ladder[at] if at < len(field.ladder) else value
+    at = bisect_left(field.ladder, value)
+    return field.ladder[at - 1] if at else value
+
+
+def _step_seed(value: object, direction: int) -> int | None:
+    if not isinstance(value, int):
+        return 0 if direction > 0 else None
+    return value + direction if value + direction >= 0 else None
+
+
+def shown(field: Field, value: object) -> str:
+    """The value as the panel writes it."""
+    if field.word and value == field.neutral:
+        return field.word
+    if field.name == "temperature" and value == 0:
+        return "greedy"
+    if isinstance(value, tuple):
+        return " ".join(quoted(text) for text in value)
+    if isinstance(value, float) and field.decimals:
+        rounded = f"{value:.{field.decimals}f}"
+        return rounded if float(rounded) == value else f"{value:g}"
+    return one_line(str(value))
+
+
+def quoted(text: str) -> str:
+    """A stop text on one line: its newlines as \\n."""
+    return f'"{one_line(text.replace(chr(10), chr(92) + "n"))}"'
+
+
+def parse(field: Field, text: str) -> object:
+    """The value that was typed.
+
+    Raises:
+        ValueError: it is none, or out of range; the message says what is wanted.
+    """
+    if field.name == "stop":
+        text = text.strip()
+        return (text.encode().decode("unicode_escape") if "\\" in text else text,) if text else ()
+    if text.strip() == field.word and field.word:
+        return field.neutral
+    return SETTINGS[field.name].rule.parse(text)

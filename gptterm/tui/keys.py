@@ -1,0 +1,118 @@
+"""The keys of the chat screen: each with an id to be remapped by and a sentence for the help."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from textual.binding import Binding, BindingType
+
+
+def _key(keys: str, action: str, label: str, identity: str, does: str) -> Binding:
+    # Priority: the text area of the prompt binds some of these itself (Ctrl+C, Ctrl+Z, …).
+    return Binding(keys, action, label, id=identity, tooltip=does, priority=True)
+
+
+CHAT_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "escape",
+        "escape",
+        "Stop",
+        id="stop",
+        tooltip="Stop the generation, keep what was made; when idle, back to the prompt",
+    ),
+    _key("ctrl+c", "interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
+    _key("ctrl+r", "regenerate", "Again", "regenerate", "Another reply beside the last one"),
+    _key("ctrl+t", "resume", "Continue", "continue", "Continue the last reply where it stopped"),
+    _key("ctrl+n", "new_chat", "New chat", "new", "New chat"),
+    _key("ctrl+b", "toggle_chats", "Chats", "chats", "Show or hide the chats"),
+    _key("ctrl+l", "transcript", "Transcript", "transcript", "Select turns in the transcript"),
+    _key("f2", "chat", "Chat", "chat", "Chat: to the prompt"),
+    _key("f5", "sampling", "Sampling", "sampling", "Show and focus the sampling panel, or hide it"),
+    _key("ctrl+o", "models", "Model", "models", "Choose a model"),
+    _key("ctrl+g", "editor", "Editor", "editor", "The prompt in $EDITOR"),
+    _key("ctrl+s", "export", "Export", "export", "Export the chat"),
+    _key("ctrl+z", "suspend", "Suspend", "suspend", "Suspend; `fg` comes back"),
+    _key("f1", "help", "Help", "help", "Show all keys and commands"),
+    Binding("pageup", "page(-1)", "Up", id="page.up", tooltip="Scroll the transcript up"),
+    Binding("pagedown", "page(1)", "Down", id="page.down", tooltip="Scroll the transcript down"),
+    _key("ctrl+home", "begin", "Begin", "transcript.begin", "To the beginning of the transcript"),
+    _key("ctrl+end", "end", "End", "transcript.end", "To the end of the transcript"),
+)
+
+_SIGNS = {
+    "enter": "⏎",
+    "escape": "esc",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "underscore": "_",
+}
+
+Pairs = tuple[tuple[str, str], ...]
+Group = tuple[str, Sequence[BindingType]]
+"""A heading and the bindings under it."""
+
+
+def sign(key: str) -> str:
+    """One key as it is written on the screen: ^R, ⏎, alt+⏎, F5."""
+    *modifiers, name = key.strip().split("+")
+    name = _SIGNS.get(name, name)
+    if re.fullmatch(r"f\d+", name):
+        name = name.upper()
+    if "ctrl" in modifiers:
+        modifiers.remove("ctrl")
+        name = f"^{name.upper() if len(name) == 1 else name}"
+    return "+".join([*modifiers, name])
+
+
+class KeyNames:
+    """The keys as the user has them.
+
+    Args:
+        keymap: Of the settings: id of a binding to its keys, separated by commas.
+    """
+
+    def __init__(self, keymap: Mapping[str, str]) -> None:
+        self._keymap = keymap
+
+    def first(self, bindings: Sequence[BindingType], identity: str) -> str:
+        """The sign of the first key of a binding."""
+        binding = next(b for b in _identified(bindings) if b.id == identity)
+        return sign(self._keymap.get(identity, binding.key).split(",")[0])
+
+    def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
+        """Every binding's keys, and what it does with its name for the settings."""
+        return [
+            (
+                " ".join(sign(key) for key in self._keymap.get(b.id or "", b.key).split(",")),
+                f"{b.tooltip or b.description}  ({b.id})",
+            )
+            for b in _identified(bindings)
+        ]
+
+    def line(self, bindings: Sequence[BindingType], *shown: tuple[str, str]) -> Pairs:
+        """(key, label) of some of the bindings; ids joined by a space share one label."""
+        return tuple(
+            ("".join(self.first(bindings, identity) for identity in ids.split()), label)
+            for ids, label in shown
+        )
+
+
+def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
+    for binding in bindings:
+        if isinstance(binding, Binding) and binding.id is not None:
+            yield binding
+
+
+def identities(groups: Iterable[Group]) -> set[str]:
+    """The names of all actions that a key can be given to."""
+    return {b.id for _, bindings in groups for b in _identified(bindings) if b.id is not None}
+
+
+def commands(groups: Iterable[Group]) -> Iterator[tuple[str, str, str]]:
+    """For the palette: (heading, what it does, the action)."""
+    for heading, bindings in groups:
+        for binding in _identified(bindings):
+            yield heading, binding.tooltip or binding.description, binding.action

@@ -1,0 +1,137 @@
+"""Brings what the engine makes onto the screen: one timer, one drain and one paint a frame."""
+
+from textual.timer import Timer
+
+from gptterm.tui.reply import Reply
+from gptterm.tui.session import Session
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.widgets.transcript import Transcript
+
+FRAMES_PER_S = 60
+NUMBERS_EVERY = 15
+"""Frames between two changes of the numbers: digits that flicker cannot be read."""
+
+
+class LivePainter:
+    """Draws the running generation of the open chat.
+
+    Args:
+        session: What is drawn.
+        status: The line with the numbers.
+        transcript: The turns.
+        distribution: The next token.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        status: StatusLine,
+        transcript: Transcript,
+        distribution: Distribution,
+    ) -> None:
+        self._session = session
+        self._status = status
+        self._transcript = transcript
+        self._distribution = distribution
+        self._timer: Timer | None = None
+        self._frame = 0
+        self._asking = False
+        self._stale = False
+        self.notices = 0
+
+    def start(self) -> None:
+        """A generation began."""
+        self._frame = 0
+        if self._timer is None:
+            self._timer = self._transcript.set_interval(1 / FRAMES_PER_S, self._tick)
+        self._timer.resume()
+        self.show_status()
+
+    def stop(self) -> None:
+        """It is over: the last of it is drawn."""
+        if self._timer is not None:
+            self._timer.pause()
+        self.draw()
+        self.show_status()
+        self.refresh_distribution()
+
+    def _tick(self) -> None:
+        self._frame += 1
+        self.draw()
+        if self._frame % NUMBERS_EVERY == 1:
+            self.show_status()
+            self.refresh_distribution()
+
+    def draw(self) -> None:
+        """Add what came since the last frame."""
+        session, reply = self._session, self._session.reply
+        if reply is None or session.replying is not session.chat:
+            return
+        turns = self._transcript.turns
+        if not turns or turns[-1].key != reply.key:
+            return
+        turn = turns[-1]
+        fresh = reply.drain()
+        if turn.foot != reply.activity:
+            turn.foot = reply.activity
+            self._transcript.changed(turn)
+        if fresh:
+            self._transcript.append(fresh)
+
+    # ------------------------------------------------------------------------------ numbers
+
+    def show_status(self) -> None:
+        """Bring the status line up to date."""
+        session = self._session
+        engine, info = session.engine, session.engine.info
+        reply = session.reply
+        place = f"{info.device} · {info.dtype}" if info is not None and engine.ready else ""
+        self._status.status = Status(
+            model=info.name if info is not None and engine.ready else session.settings.model,
+            place=place,
+            activity=self._activity(reply),
+            tokens_per_s=None if reply is None else reply.tokens_per_s,
+            first_token_s=None if reply is None else reply.first_token_s,
+            context=None if reply is None else reply.context,
+            seed=_seed(session, reply),
+            notices=self.notices,
+        )
+
+    def _activity(self, reply: Reply | None) -> str:
+        session = self._session
+        if session.engine.activity:
+            return session.engine.activity
+        if session.engine.phase == "failed":
+            return "no model"
+        if session.replying is not None and reply is not None:
+            return reply.activity
+        return ""
+
+    # ------------------------------------------------------------------------- distribution
+
+    def refresh_distribution(self) -> None:
+        """Ask for the next-token distribution; while a question is out, one more is noted."""
+        if not self._distribution.display or not self._distribution.is_on_screen:
+            return
+        if self._asking:
+            self._stale = True
+            return
+        self._asking = True
+        self._distribution.run_worker(self._ask(), exit_on_error=False)
+
+    async def _ask(self) -> None:
+        try:
+            self._stale = True
+            while self._stale:
+                self._stale = False
+                found = await self._session.next_token(self._distribution.capacity)
+                self._distribution.show(found)
+        finally:
+            self._asking = False
+
+
+def _seed(session: Session, reply: Reply | None) -> int | None:
+    if session.settings.seed is not None:
+        return session.settings.seed
+    return reply.started.seed if reply is not None and reply.started is not None else None

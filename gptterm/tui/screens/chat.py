@@ -1,0 +1,489 @@
+"""The chat screen: where its parts are, and what its keys and its widgets set off."""
+
+import time
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from gptterm.errors import GpttermError
+from gptterm.terminal import one_line
+from gptterm.tui.chat import SYSTEM
+from gptterm.tui.keys import CHAT_KEYS, Group, KeyNames, Pairs, sign
+from gptterm.tui.live import LivePainter
+from gptterm.tui.session import (
+    Change,
+    ChatChanged,
+    EngineChanged,
+    ReplyBegun,
+    ReplyEnded,
+    Said,
+    Session,
+)
+from gptterm.tui.widgets.chats import ChatEntry, ChatList
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.keyline import KeyLine
+from gptterm.tui.widgets.notice import Kind, NoticeLine
+from gptterm.tui.widgets.prompt import Prompt
+from gptterm.tui.widgets.sampling import SamplingPanel
+from gptterm.tui.widgets.status import StatusLine
+from gptterm.tui.widgets.transcript import Transcript
+
+QUIT_WITHIN_S = 2.0
+"""Two Ctrl+C within this time quit."""
+
+
+class ChatScreen(Screen[None]):
+    """Chat mode. Session changes come in by `session_changed`, keys and widgets by actions."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(CHAT_KEYS)
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
+        (0, "-narrow"),
+        (100, "-wide"),
+        (160, "-very-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-high")]  # noqa: RUF012
+
+    def __init__(self, session: Session, keys: KeyNames) -> None:
+        super().__init__()
+        self.session = session
+        self.keys = keys
+        self.status = StatusLine()
+        self.chats = ChatList()
+        self.transcript = Transcript()
+        self.sampling = SamplingPanel(session.settings)
+        self.distribution = Distribution()
+        self.notice = NoticeLine()
+        self.prompt = Prompt()
+        self.keyline = KeyLine()
+        self.live = LivePainter(session, self.status, self.transcript, self.distribution)
+        self._editing: str | None = None
+        self._copied_code = ("", 0)
+        self._interrupted = -QUIT_WITHIN_S
+
+    def compose(self) -> ComposeResult:
+        """As UX.md draws it."""
+        yield self.status
+        with Horizontal(id="main"):
+            yield self.chats
+            yield self.transcript
+            with Vertical(id="side"):
+                yield self.sampling
+                yield self.distribution
+        yield self.notice
+        yield self.prompt
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        """The prompt has the keys."""
+        self.prompt.focus()
+        self.show_chat()
+        self.live.show_status()
+
+    # ----------------------------------------------------------------------------- showing
+
+    def session_changed(self, change: Change) -> None:
+        """Show what changed behind the screen."""
+        match change:
+            case EngineChanged():
+                self.live.show_status()
+                self.show_placeholder()
+            case ReplyBegun(chat=chat):
+                if chat is self.session.chat:
+                    self.show_chat()
+                self.live.start()
+                self.show_keys()
+            case ReplyEnded(chat=chat):
+                self.live.stop()
+                if chat is self.session.chat:
+                    self.show_chat(keep_place=True)
+                self.show_keys()
+            case ChatChanged(chat=chat):
+                if chat is self.session.chat:
+                    self.show_chat()
+            case Said(kind=kind, text=text):
+                self.say(kind, text)
+
+    def show_chat(self, *, keep_place: bool = False) -> None:
+        """Show the turns of the open chat, and the chats beside it."""
+        chat = self.session.chat
+        self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
+        self.transcript.border_title = "" if chat.empty else one_line(chat.title)[:60]
+        self.chats.show(
+            [
+                ChatEntry(other.key, other.title, other is chat, self.session.busy_with(other))
+                for other in self.session.chats
+            ]
+        )
+        self.show_placeholder()
+
+    def show_placeholder(self) -> None:
+        """What the empty prompt says."""
+        info = self.session.engine.info
+        name = info.name if info is not None else self.session.settings.model
+        if self.session.engine.phase in ("idle", "finding", "loading"):
+            self.prompt.placeholder = f"Message {name} (still loading: it will wait)"
+        else:
+            self.prompt.placeholder = f"Message {name}, or / for commands"
+
+    def show_keys(self) -> None:
+        """The key line for what can be done now."""
+        self.keyline.keys = self._key_pairs()
+
+    def _key_pairs(self) -> Pairs:
+        line = self.keys.line
+        back = ("stop", "stop" if self.session.replying is not None else "back")
+        if self.transcript.has_focus:
+            turn = line(
+                Transcript.BINDINGS,
+                ("turn.up turn.down", "turn"),
+                ("turn.previous turn.next", "version"),
+                ("turn.edit", "edit"),
+                ("turn.regenerate", "again"),
+                ("turn.copy", "copy"),
+                ("turn.code", "copy code"),
+                ("turn.export", "export"),
+            )
+            return turn + line(CHAT_KEYS, back)
+        if self.sampling.has_focus:
+            panel = line(
+                SamplingPanel.BINDINGS,
+                ("sampling.up sampling.down", "choose"),
+                ("sampling.less sampling.more", "change"),
+                ("sampling.type", "type"),
+                ("sampling.neutral", "neutral"),
+                ("sampling.presets", "presets"),
+            )
+            return panel + line(CHAT_KEYS, back)
+        if self.chats.has_focus:
+            chats = line(
+                ChatList.BINDINGS, ("chats.up chats.down", "choose"), ("chats.open", "open")
+            )
+            return chats + line(CHAT_KEYS, ("new", "new"), back)
+        first = () if self.session.replying is None else line(CHAT_KEYS, back)
+        return (
+            *first,
+            *line(Prompt.BINDINGS, ("prompt.send", "send")),
+            *line(
+                CHAT_KEYS,
+                ("regenerate", "again"),
+                ("continue", "continue"),
+                ("sampling", "sampling"),
+                ("transcript", "transcript"),
+                ("models", "model"),
+                ("new", "new"),
+                ("help", "help"),
+            ),
+            (sign(self.app.COMMAND_PALETTE_BINDING), "palette"),
+        )
+
+    def show_settings(self) -> None:
+        """The panel and the distribution under it, after a change."""
+        self.sampling.show(self.session.settings)
+        self.live.show_status()
+        self.live.refresh_distribution()
+
+    def say(self, kind: Kind, text: str) -> None:
+        """One line to the user."""
+        self.notice.say(kind, text)
+        if kind == "warning":
+            self.live.notices += 1
+            self.live.show_status()
+
+    # ------------------------------------------------------------------------------ prompt
+
+    @on(Prompt.Sent)
+    def _sent(self, event: Prompt.Sent) -> None:
+        from gptterm.tui.commands import handle
+
+        if self._editing is None:
+            handle(self, event.text)
+            return
+        key, self._editing = self._editing, None
+        self.prompt.border_title = ""
+        self.prompt.sent(event.text)
+        self.session.edit(key, event.text)
+
+    def send(self, text: str) -> None:
+        """Send a message from the prompt."""
+        self.prompt.sent(text)
+        self.notice.notice = None
+        self.transcript.to_end()
+        self.session.send(text)
+
+    @on(Prompt.Changed)
+    def _typed(self) -> None:
+        text = self.prompt.text
+        if text.startswith("/") and "\n" not in text:
+            from gptterm.tui.commands import hint
+
+            self.notice.hint = hint(text)
+        else:
+            self.notice.hint = ""
+
+    @on(Prompt.Completing)
+    def _complete(self, event: Prompt.Completing) -> None:
+        from gptterm.tui.commands import complete
+
+        if completed := complete(event.text):
+            self.prompt.put(completed)
+
+    # ---------------------------------------------------------------------------- sampling
+
+    @on(SamplingPanel.Changed)
+    def _sampling_changed(self, event: SamplingPanel.Changed) -> None:
+        self.change(**{event.name: event.value})
+
+    @on(SamplingPanel.NeutralWanted)
+    def _neutral(self) -> None:
+        self.change(preset="neutral")
+
+    @on(SamplingPanel.Chosen)
+    def _field_chosen(self, event: SamplingPanel.Chosen) -> None:
+        self.notice.hint = event.help
+
+    @on(SamplingPanel.Refused)
+    def _refused(self, event: SamplingPanel.Refused) -> None:
+        self.say("error", event.reason)
+
+    @on(SamplingPanel.PresetsWanted)
+    def action_presets(self) -> None:
+        """Choose a preset."""
+        from gptterm.tui.screens.pickers import preset_picker
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.change(preset=name)
+
+        self.app.push_screen(preset_picker(self.session.settings), chosen)
+
+    def change(self, **values: object) -> bool:
+        """Change settings; a refusal is said and nothing changes."""
+        try:
+            self.session.change(**values)
+        except (GpttermError, ValueError) as error:
+            self.say("error", str(error))
+            return False
+        self.show_settings()
+        return True
+
+    # --------------------------------------------------------------------------- transcript
+
+    @on(Transcript.Sibling)
+    def _sibling(self, event: Transcript.Sibling) -> None:
+        if self.session.busy_with(self.session.chat):
+            self.say("info", "stop the reply first (Esc)")
+        elif event.key in self.session.chat.tree:
+            self.session.chat.tree.step(event.key, event.step)
+            self.show_chat(keep_place=True)
+
+    @on(Transcript.Act)
+    def _act(self, event: Transcript.Act) -> None:
+        from gptterm.tui import deeds
+
+        if event.key not in self.session.chat.tree:
+            # The system text and a reply that waits are shown, but are no turns.
+            if event.key == SYSTEM and event.action == "edit":
+                self.prompt.put(f"/system {self.session.chat.tree.system}")
+                self.prompt.focus()
+            return
+        text = self.session.chat.tree.node(event.key).text
+        match event.action:
+            case "edit":
+                self.edit(event.key)
+            case "regenerate":
+                self._regenerate(event.key)
+            case "copy":
+                deeds.copy(self, text, "the turn")
+            case "copy_code":
+                key, number = self._copied_code
+                number = number + 1 if key == event.key else 0
+                self._copied_code = (event.key, number)
+                deeds.copy_code(self, text, number)
+            case "export":
+                self.action_export()
+
+    def edit(self, key: str) -> None:
+        """Put a turn's text into the prompt; sent, it becomes a branch."""
+        self._editing = key
+        self.prompt.put(self.session.chat.tree.node(key).text)
+        self.prompt.border_title = "edit: ⏎ makes a branch, esc leaves it"
+        self.prompt.focus()
+
+    def _regenerate(self, key: str | None) -> None:
+        if self.session.busy_with(self.session.chat):
+            self.say("info", "stop the reply first (Esc)")
+        elif not self.session.regenerate(key):
+            self.say("info", "there is no reply to make again")
+
+    @on(ChatList.Opened)
+    def _open(self, event: ChatList.Opened) -> None:
+        self.session.open(event.key)
+        self._fold()
+        self.prompt.focus()
+
+    # --------------------------------------------------------------------------------- keys
+
+    def action_escape(self) -> None:
+        """Stop; when idle, leave what one is in, back to the prompt."""
+        if self.session.stop():
+            self.say("info", "stopped")
+        elif self._editing is not None:
+            self._editing = None
+            self.prompt.border_title = ""
+            self.prompt.put("")
+        self._fold()
+        self.notice.hint = ""
+        self.prompt.focus()
+
+    def action_interrupt(self) -> None:
+        """Copy what is marked; else stop; else say how to quit; twice: quit."""
+        from gptterm.tui import deeds
+
+        marked = self.prompt.selected_text or self.get_selected_text()
+        if marked:
+            deeds.copy(self, marked, "the selection")
+            self.clear_selection()
+            return
+        now = time.monotonic()
+        if now - self._interrupted < QUIT_WITHIN_S:
+            self.app.exit(0)
+            return
+        self._interrupted = now
+        again = "Ctrl+C again quits"
+        self.say("info", f"stopped; {again}" if self.session.stop() else again)
+
+    def action_regenerate(self) -> None:
+        """Another reply beside the last one."""
+        self._regenerate(None)
+
+    def action_resume(self) -> None:
+        """Continue the last reply."""
+        if not self.session.resume():
+            self.say("info", "there is no reply to continue")
+
+    def action_new_chat(self) -> None:
+        """A new chat."""
+        self.session.new_chat()
+        self._fold()
+        self.prompt.focus()
+
+    def action_chat(self) -> None:
+        """To the prompt."""
+        self._fold()
+        self.prompt.focus()
+
+    def action_toggle_chats(self) -> None:
+        """Show the chats and go there, or hide them."""
+        self._toggle_pane("chats", self.chats)
+
+    def action_sampling(self) -> None:
+        """Show the sampling panel and go there; from there, back to the prompt."""
+        self._toggle_pane("side", self.sampling)
+        self.live.refresh_distribution()
+
+    def _toggle_pane(self, name: str, target: ChatList | SamplingPanel) -> None:
+        narrow = self.has_class("-narrow")
+        hidden, over = f"-no-{name}", f"-over-{name}"
+        visible = self.has_class(over) if narrow else not self.has_class(hidden)
+        leave = visible and (narrow or target.has_focus or name == "chats")
+        if narrow:
+            self._fold()
+            self.set_class(not leave, over)
+        elif name == "chats" or not visible:
+            self.set_class(leave, hidden)
+        if leave:
+            self.prompt.focus()
+        else:
+            self.call_after_refresh(target.focus)
+
+    def _fold(self) -> None:
+        """Put away the panes that lie over the transcript."""
+        self.remove_class("-over-chats", "-over-side")
+
+    def action_transcript(self) -> None:
+        """To the transcript."""
+        self._fold()
+        if self.transcript.turns:
+            self.transcript.focus()
+        else:
+            self.say("info", "there are no turns yet")
+
+    def action_page(self, by: int) -> None:
+        """Scroll the transcript from anywhere."""
+        if by < 0:
+            self.transcript.scroll_page_up(animate=False)
+        else:
+            self.transcript.scroll_page_down(animate=False)
+
+    def action_begin(self) -> None:
+        """To the beginning of the transcript."""
+        self.transcript.scroll_home(animate=False)
+
+    def action_end(self) -> None:
+        """To the end of the transcript."""
+        self.transcript.to_end()
+
+    def action_models(self) -> None:
+        """Choose a model."""
+        from gptterm.tui.screens.pickers import open_model_picker
+
+        open_model_picker(self)
+
+    def action_export(self) -> None:
+        """Write the chat to a file."""
+        from gptterm.tui import deeds
+
+        deeds.export(self)
+
+    def action_editor(self) -> None:
+        """The prompt in $EDITOR."""
+        from gptterm.tui import deeds
+
+        deeds.edit_prompt(self)
+
+    def action_suspend(self) -> None:
+        """Into the background."""
+        self.app.action_suspend_process()
+
+    def action_help(self) -> None:
+        """All keys and commands."""
+        from gptterm.tui.commands import help_pairs
+        from gptterm.tui.screens.help import HelpScreen
+
+        sections = [(heading, self.keys.table(bindings)) for heading, bindings in GROUPS]
+        self.app.push_screen(HelpScreen([*sections, ("commands", help_pairs())]))
+
+    def perform(self, heading: str, action: str) -> None:
+        """Do what a key of one of the parts does, from elsewhere."""
+        part: ChatScreen | Transcript | SamplingPanel | ChatList | Prompt = self
+        match heading:
+            case "transcript":
+                part = self.transcript
+            case "sampling panel":
+                self.remove_class("-no-side")
+                part = self.sampling
+            case "chats":
+                part = self.chats
+            case "prompt":
+                part = self.prompt
+        if part is not self:
+            part.focus()
+        self.call_after_refresh(part.run_action, action)
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Other keys matter elsewhere."""
+        self.show_keys()
+
+
+GROUPS: tuple[Group, ...] = (
+    ("everywhere", CHAT_KEYS),
+    ("prompt", Prompt.BINDINGS),
+    ("transcript", Transcript.BINDINGS),
+    ("sampling panel", SamplingPanel.BINDINGS),
+    ("chats", ChatList.BINDINGS),
+)
+"""All keys of the screen, for the help, the palette and the keymap."""

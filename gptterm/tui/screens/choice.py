@@ -1,0 +1,102 @@
+"""A list to choose from, narrowed by typing; what is typed can itself be the answer."""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from gptterm.terminal import one_line
+
+
+class Choice(NamedTuple):
+    """One thing to choose."""
+
+    key: str
+    detail: str = ""
+
+
+class ChoiceScreen(ModalScreen[str | None]):
+    """Dismissed with the chosen key, or None.
+
+    Args:
+        title: What is chosen.
+        choices: In order.
+        free: Also take what was typed, when it is none of the keys; the hint for that.
+    """
+
+    CSS_PATH = "choice.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Back", id="choice.cancel", tooltip="Choose nothing"),
+        Binding("up", "move(-1)", "Above", id="choice.up", priority=True),
+        Binding("down", "move(1)", "Below", id="choice.down", priority=True),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[Choice], free: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._choices = choices
+        self._free = free
+
+    def compose(self) -> ComposeResult:
+        """A line to type in over the list."""
+        with Vertical() as box:
+            box.border_title = self._title
+            box.border_subtitle = "↑↓ choose · ⏎ take · esc back"
+            yield Input(placeholder=self._free or "type to narrow")
+            yield OptionList()
+
+    def on_mount(self) -> None:
+        """Show everything."""
+        self._narrow("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what matches."""
+        self._narrow(event.value)
+
+    def _narrow(self, text: str) -> None:
+        words = text.lower().split()
+        found = [
+            choice
+            for choice in self._choices
+            if all(word in f"{choice.key} {choice.detail}".lower() for word in words)
+        ]
+        width = max((len(choice.key) for choice in found), default=0)
+        options = self.query_one(OptionList)
+        options.clear_options()
+        for choice in found:
+            label = Content.assemble(
+                one_line(choice.key).ljust(min(width, 32) + 2),
+                (one_line(choice.detail), "$text-muted"),
+            )
+            options.add_option(Option(label, id=choice.key))
+        options.highlighted = 0 if found else None
+
+    def action_move(self, by: int) -> None:
+        """Move in the list while the keys go to the line above it."""
+        options = self.query_one(OptionList)
+        if by > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
+    def action_cancel(self) -> None:
+        """Choose nothing."""
+        self.dismiss(None)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the marked one, else what was typed."""
+        options = self.query_one(OptionList)
+        if options.highlighted is not None:
+            self.dismiss(options.get_option_at_index(options.highlighted).id)
+        elif self._free and event.value.strip():
+            self.dismiss(event.value.strip())
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take the one that was clicked."""
+        self.dismiss(event.option.id)

@@ -1,0 +1,53 @@
+"""What there is to choose from: models and presets."""
+
+from typing import TYPE_CHECKING
+
+from gptterm.config import Settings
+from gptterm.tui.engine import in_daemon_thread
+from gptterm.tui.screens.choice import Choice, ChoiceScreen
+
+if TYPE_CHECKING:
+    from gptterm.tui.screens.chat import ChatScreen
+
+
+def preset_picker(settings: Settings) -> ChoiceScreen:
+    """The presets, with their values."""
+    choices = [
+        Choice(name, ", ".join(f"{key.replace('_', '-')} {value}" for key, value in values.items()))
+        for name, values in settings.presets.items()
+    ]
+    return ChoiceScreen("preset", choices)
+
+
+def model_choices() -> list[Choice]:
+    """The bundled model, those in the cache, and the aliases of others."""
+    from gptterm.models import ALIASES, BUNDLED, cached_models
+
+    here = cached_models()
+    choices = [Choice(BUNDLED, "bundled with gptterm")]
+    choices += [
+        Choice(model.name, model.problem or f"on this machine · {model.size / 1e6:,.0f} MB")
+        for model in here
+    ]
+    known = {model.repo_id for model in here}
+    choices += [
+        Choice(alias, f"{repo_id} · to be downloaded")
+        for alias, repo_id in ALIASES.items()
+        if repo_id not in known
+    ]
+    return choices
+
+
+def open_model_picker(screen: "ChatScreen") -> None:
+    """Look into the cache in another thread, then ask."""
+
+    def chosen(name: str | None) -> None:
+        if name is not None:
+            screen.session.load(name)
+
+    async def ask() -> None:
+        choices = await in_daemon_thread(model_choices)
+        picker = ChoiceScreen("model", choices, free="a name, a Hub id or a path")
+        screen.app.push_screen(picker, chosen)
+
+    screen.run_worker(ask(), exclusive=True, group="picker")

@@ -1,0 +1,353 @@
+"""What goes on behind the screen: chats, the engine, the queue, the running generation.
+
+No widget is known here. The screen is told by small values that something changed, and reads it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Literal
+
+from gptterm.config import Settings
+from gptterm.conversation.nodes import Generation
+from gptterm.engine.api import NextToken
+from gptterm.engine.client import EngineClient
+from gptterm.errors import GpttermError
+from gptterm.tui.chat import SYSTEM, Chat
+from gptterm.tui.engine import EngineKeeper, Finder, find_model
+from gptterm.tui.reply import Reply
+from gptterm.tui.widgets.turn import TurnView
+
+
+@dataclass(frozen=True)
+class EngineChanged:
+    """The engine's phase, its activity or the model is another."""
+
+
+@dataclass(frozen=True)
+class ReplyBegun:
+    """A generation was asked for; its turn is in the chat."""
+
+    chat: Chat
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class ReplyEnded:
+    """A generation is over and its turn complete."""
+
+    chat: Chat
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class ChatChanged:
+    """Turns of a chat were added, exchanged or waiting for the engine."""
+
+    chat: Chat
+
+
+@dataclass(frozen=True)
+class Said:
+    """One line for the user."""
+
+    kind: Literal["info", "good", "warning", "error"]
+    text: str
+
+
+Change = EngineChanged | ReplyBegun | ReplyEnded | ChatChanged | Said
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A reply that waits for its turn."""
+
+    chat: Chat
+    question: str
+    """The user's turn to be answered."""
+    reply: str | None = None
+    """The reply to be continued; None for a new one."""
+
+
+class Session:
+    """Owns the state; everything that changes it is a method here.
+
+    Args:
+        settings: To begin with.
+        tell: Called with every change.
+        client: The engine's process.
+        find: How models are found.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Callable[[Change], None],
+        client: EngineClient,
+        find: Finder = find_model,
+    ) -> None:
+        self._base = settings
+        self.settings = settings
+        self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
+        self.chats: list[Chat] = [Chat(settings.system)]
+        self.chat = self.chats[0]
+        self.reply: Reply | None = None
+        """The running generation, else the last one."""
+        self.replying: Chat | None = None
+        """The chat that a generation is running for."""
+        self._changes: dict[str, object] = {}
+        self._queue: list[_Wanted] = []
+        self._tell = tell
+        self._task: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    # ----------------------------------------------------------------------------- settings
+
+    def change(self, **values: object) -> None:
+        """Set values by hand, above all other layers; they act from the next token.
+
+        Raises:
+            GpttermError, ValueError: no such setting, preset or value. Nothing changes then.
+        """
+        changes = {**self._changes, **values}
+        if "preset" in values:
+            # A preset means its values, not what was set by hand before.
+            kept = {name for name in changes if name not in _preset_names(self._base)}
+            changes = {name: changes[name] for name in kept} | values
+        self.settings = self._base.with_values(changes, "panel")
+        self._changes = changes
+        if self.replying is not None:
+            assert self.reply is not None
+            sampling = self.settings.sampling
+            self.replying.tree.change_sampling(self.reply.key, sampling)
+            self._spawn(self.engine.client.set_sampling(sampling))
+
+    def _rebase(self, base: Settings) -> None:
+        self._base = base
+        self.settings = base.with_values(self._changes, "panel") if self._changes else base
+
+    # ------------------------------------------------------------------------------- engine
+
+    def load(self, model: str | None = None) -> None:
+        """Load the model of the settings, or another one; what is generated is stopped."""
+        if model is not None:
+            self.change(model=model)
+        if self._loading is not None:
+            self._loading.cancel()
+        self._loading = asyncio.create_task(self._load())
+
+    async def _load(self) -> None:
+        await self._halt()
+        if not await self.engine.load(self.settings):
+            self._tell(Said("error", self.engine.error))
+            self._tell_queued()
+            return
+        source, info = self.engine.source, self.engine.info
+        assert source is not None
+        assert info is not None
+        for notice in (*source.notices, *info.notices):
+            self._tell(Said("warning", notice))
+        from gptterm.models import generation_defaults
+
+        self._rebase(self._base.with_model_defaults(generation_defaults(source)))
+        self._tell(EngineChanged())
+        self._next()
+
+    async def _revive(self) -> None:
+        """Start the engine again after it died."""
+        if self.engine.client.alive:
+            return
+        if await self.engine.reload(self.settings):
+            self._tell(Said("info", "the engine was started again"))
+            self._next()
+        else:
+            self._tell(Said("error", self.engine.error))
+            self._tell_queued()
+
+    async def next_token(self, limit: int) -> NextToken | None:
+        """The distribution after the text so far under the settings in effect."""
+        if not self.engine.ready:
+            return None
+        try:
+            return await self.engine.client.next_token(self.settings.sampling, limit)
+        except GpttermError:
+            # The engine died between the question and the answer; the generation says so.
+            return None
+
+    async def close(self) -> None:
+        """End everything; nothing is left behind."""
+        for task in (self._loading, self._task):
+            if task is not None:
+                task.cancel()
+        await self.engine.client.close()
+
+    # -------------------------------------------------------------------------------- chats
+
+    def new_chat(self) -> None:
+        """Begin a chat, unless the open one is empty anyway."""
+        if not self.chat.empty:
+            self.chat = Chat(self.settings.system)
+            self.chats.insert(0, self.chat)
+        self._tell(ChatChanged(self.chat))
+
+    def open(self, key: str) -> None:
+        """Show another chat."""
+        self.chat = next((chat for chat in self.chats if chat.key == key), self.chat)
+        self._tell(ChatChanged(self.chat))
+
+    def set_system(self, text: str) -> None:
+        """Set the system text of the open chat; it counts from the next reply."""
+        self.chat.tree.system = text
+        self.chat.forget(SYSTEM)
+        self._tell(ChatChanged(self.chat))
+
+    # ----------------------------------------------------------------------------- replying
+
+    def send(self, text: str) -> None:
+        """Add a message to the open chat and have it answered, now or when the engine can."""
+        self._want(_Wanted(self.chat, self.chat.tree.add_user(text)))
+
+    def edit(self, key: str, text: str) -> None:
+        """Put another version of a turn beside it; a message of the user's is answered anew."""
+        chat = self.chat
+        node = chat.tree.node(chat.tree.edit(key, text))
+        if node.role == "user":
+            self._want(_Wanted(chat, node.id))
+        else:
+            self._tell(ChatChanged(chat))
+
+    def regenerate(self, key: str | None = None) -> bool:
+        """Make another reply beside a reply, by default the last one. False: there is none."""
+        question = self.chat.question_of(key)
+        if question is None:
+            return False
+        self.chat.tree.select(question)
+        self._want(_Wanted(self.chat, question))
+        return True
+
+    def resume(self) -> bool:
+        """Continue the last reply where it stopped. False: there is none."""
+        tree = self.chat.tree
+        reply = tree.last_reply()
+        if reply is None or reply != tree.leaf:
+            return False
+        self._want(_Wanted(self.chat, tree.node(reply).parent or "", reply))
+        return True
+
+    def view_of(self, chat: Chat) -> list[TurnView]:
+        """The turns of a chat, to be shown."""
+        info = self.engine.info
+        markdown = info is not None and info.has_chat_template and self.settings.form != "raw"
+        return chat.views(markdown, self.waiting_for(chat))
+
+    def busy_with(self, chat: Chat) -> bool:
+        """Whether a reply of this chat is running or waiting."""
+        return self.replying is chat or any(wanted.chat is chat for wanted in self._queue)
+
+    @property
+    def waiting(self) -> int:
+        """How many replies wait for the engine."""
+        return len(self._queue)
+
+    def waiting_for(self, chat: Chat) -> str:
+        """Why a reply of this chat has not begun; empty when none waits."""
+        if not any(wanted.chat is chat and wanted.reply is None for wanted in self._queue):
+            return ""
+        if self.engine.phase == "failed":
+            return "waiting: there is no model (Ctrl+O chooses one)"
+        return f"waiting: {self.engine.activity or 'another reply is being written'}"
+
+    def _want(self, wanted: _Wanted) -> None:
+        self._queue.append(wanted)
+        self._tell(ChatChanged(wanted.chat))
+        if self.engine.phase == "failed":
+            self.load()
+        self._next()
+
+    def stop(self) -> bool:
+        """Stop the running generation and forget the waiting ones. False: there was nothing."""
+        given_up, self._queue = self._queue, []
+        stopped = bool(given_up)
+        for wanted in given_up:
+            self._tell(ChatChanged(wanted.chat))
+        if self._task is not None and self.reply is not None and self.replying is not None:
+            self.reply.cancelled = True
+            self._spawn(self.engine.client.cancel())
+            stopped = True
+        return stopped
+
+    async def _halt(self) -> None:
+        """Stop what is running and wait for its end."""
+        if self._task is not None and self.replying is not None:
+            assert self.reply is not None
+            self.reply.cancelled = True
+            await self.engine.client.cancel()
+            await asyncio.wait([self._task])
+
+    def _next(self) -> None:
+        if self.replying is None and self._queue and self.engine.ready:
+            wanted = self._queue.pop(0)
+            self.replying = wanted.chat
+            self._task = asyncio.create_task(self._generate(wanted))
+
+    async def _generate(self, wanted: _Wanted) -> None:
+        chat, tree = wanted.chat, wanted.chat.tree
+        settings, info = self.settings, self.engine.info
+        assert info is not None
+        run = Generation.planned(
+            info,
+            settings.sampling,
+            seed=settings.seed,
+            max_tokens=settings.max_tokens,
+            stop=settings.stop,
+        )
+        if wanted.reply is None:
+            key = tree.begin_reply(wanted.question, run)
+        else:
+            key = wanted.reply
+            tree.continue_reply(key, run)
+        reply = self.reply = Reply(key)
+        chat.begin(reply)
+        self._tell(ReplyBegun(chat, reply))
+        try:
+            request = settings.request(chat.prompt(key, settings, info))
+            async with contextlib.aclosing(self.engine.client.generate(request)) as events:
+                async for event in events:
+                    reply.take(event)
+                    tree.take(key, event)
+        except (GpttermError, ValueError) as error:
+            tree.finish(key, "error", error=str(error))
+            self._tell(Said("error", str(error)))
+        finally:
+            tree.finish(key, "cancelled" if reply.cancelled else "error")
+            self.replying = None
+            self._tell(ReplyEnded(chat, reply))
+        self._after(reply)
+
+    def _after(self, reply: Reply) -> None:
+        if reply.started is not None:
+            for notice in reply.started.notices:
+                self._tell(Said("warning", notice))
+        if reply.failed is not None and not reply.cancelled:
+            self._tell(Said("error", reply.failed.message))
+        if not self.engine.client.alive:
+            self._loading = asyncio.create_task(self._revive())
+        self._next()
+
+    def _tell_queued(self) -> None:
+        for wanted in self._queue:
+            self._tell(ChatChanged(wanted.chat))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        _TASKS.add(task)
+        task.add_done_callback(_TASKS.discard)
+
+
+_TASKS: set[asyncio.Task[None]] = set()
+"""The event loop itself holds its tasks only weakly."""
+
+
+def _preset_names(settings: Settings) -> set[str]:
+    return {name for values in settings.presets.values() for name in values} | {"preset"}

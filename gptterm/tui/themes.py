@@ -1,0 +1,86 @@
+"""The themes of gptterm's own, and which one is meant by a name in the settings."""
+
+from collections.abc import Mapping
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="gptterm-dark",
+    primary="#7aa2f7",
+    secondary="#bb9af7",
+    accent="#e0af68",
+    foreground="#d5d9e6",
+    background="#12141b",
+    surface="#1b1e29",
+    panel="#232734",
+    success="#9ece6a",
+    warning="#e0af68",
+    error="#f7768e",
+    dark=True,
+    variables={
+        "border": "#e0af68",
+        "border-blurred": "#2f3445",
+        "block-cursor-background": "#e0af68",
+        "block-cursor-foreground": "#12141b",
+        "footer-key-foreground": "#e0af68",
+        "input-cursor-background": "#e0af68",
+        "input-cursor-foreground": "#12141b",
+        "input-selection-background": "#7aa2f7 35%",
+        "scrollbar": "#2f3445",
+        "scrollbar-hover": "#464c63",
+        "scrollbar-active": "#e0af68",
+        "scrollbar-background": "#12141b",
+        "scrollbar-background-hover": "#12141b",
+        "scrollbar-background-active": "#12141b",
+    },
+)
+
+LIGHT = Theme(
+    name="gptterm-light",
+    primary="#2e5fb8",
+    secondary="#7a4fc0",
+    accent="#9a5b00",
+    foreground="#23262f",
+    background="#fbfaf7",
+    surface="#f1efe9",
+    panel="#e6e3da",
+    success="#3d7a2a",
+    warning="#9a5b00",
+    error="#b3263e",
+    dark=False,
+    variables={
+        "border": "#9a5b00",
+        "border-blurred": "#cfcabd",
+        "block-cursor-background": "#9a5b00",
+        "block-cursor-foreground": "#fbfaf7",
+        "footer-key-foreground": "#9a5b00",
+        "input-cursor-background": "#9a5b00",
+        "input-cursor-foreground": "#fbfaf7",
+        "input-selection-background": "#2e5fb8 25%",
+        "scrollbar": "#cfcabd",
+        "scrollbar-hover": "#b5af9f",
+        "scrollbar-active": "#9a5b00",
+        "scrollbar-background": "#fbfaf7",
+        "scrollbar-background-hover": "#fbfaf7",
+        "scrollbar-background-active": "#fbfaf7",
+    },
+)
+
+OWN = (DARK, LIGHT)
+
+
+def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, str]) -> str | None:
+    """The theme that a setting names; None if there is no such one.
+
+    `auto` follows the terminal: its 16 colours where it has no more, light where COLORFGBG says
+    that the background is.
+    """
+    if setting == "ansi":
+        setting = "ansi-dark"
+    if setting != "auto":
+        return next((name for name in (setting, f"gptterm-{setting}") if name in known), None)
+    background = environ.get("COLORFGBG", "").rpartition(";")[2]
+    light = background in ("7", "15")
+    if environ.get("TERM") in ("linux", "vt100", "vt220"):
+        return "ansi-light" if light else "ansi-dark"
+    return "gptterm-light" if light else "gptterm-dark"

@@ -1,0 +1,206 @@
+"""The sampling panel: every sampler's setting, changed in place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from gptterm.config import Settings
+from gptterm.tui.fields import FIELDS, Field, parse, shown, step
+from gptterm.tui.widgets.rows import Part, Rows, fit
+
+ARROWS = 2
+
+
+class SamplingPanel(Rows, can_focus=True):
+    """Up and Down choose, Left and Right change, a number types."""
+
+    PREFIX = "sampling"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"sampling--{name}"
+        for name in ("label", "value", "neutral", "arrow", "chosen", "chosen-value", "typed")
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "choose(-1)", "Above", id="sampling.up", tooltip="Choose the one above"),
+        Binding("down", "choose(1)", "Below", id="sampling.down", tooltip="Choose the one below"),
+        Binding("left", "step(-1)", "Less", id="sampling.less", tooltip="One step less"),
+        Binding("right", "step(1)", "More", id="sampling.more", tooltip="One step more"),
+        Binding("n", "neutral", "Neutral", id="sampling.neutral", tooltip="All samplers off"),
+        Binding("p", "presets", "Presets", id="sampling.presets", tooltip="Choose a preset"),
+        Binding("enter", "type", "Type", id="sampling.type", tooltip="Type a value, or take it"),
+    ]
+
+    chosen: reactive[int] = reactive(0)
+    """Index of the chosen field."""
+
+    typed: reactive[str | None] = reactive(None)
+    """What was typed so far; None while nothing is typed."""
+
+    @dataclass
+    class Changed(Message):
+        """A setting has another value."""
+
+        name: str
+        value: object
+
+    @dataclass
+    class Chosen(Message):
+        """Another field is looked at; `help` says what it does."""
+
+        help: str
+
+    @dataclass
+    class Refused(Message):
+        """What was typed is no such value."""
+
+        reason: str
+
+    class NeutralWanted(Message):
+        """Switch all samplers off."""
+
+    class PresetsWanted(Message):
+        """Show the presets."""
+
+    def __init__(self, settings: Settings, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._settings = settings
+        self._title()
+
+    @property
+    def count(self) -> int:
+        """A row a field."""
+        return len(FIELDS)
+
+    @property
+    def field(self) -> Field:
+        """The chosen one."""
+        return FIELDS[self.chosen]
+
+    def show(self, settings: Settings) -> None:
+        """Draw these values from now on."""
+        self._settings = settings
+        self._title()
+        self.refresh()
+
+    def _title(self) -> None:
+        origins = self._settings.origins
+        changed = any(origins[field.name] == "panel" for field in FIELDS)
+        preset = self._settings.preset
+        self.border_title = f"sampling · {'custom' if changed else preset or 'default'}"
+
+    # ------------------------------------------------------------------------------ drawing
+
+    def row(self, y: int, width: int) -> Sequence[Part]:
+        """Label, and the value between arrows at the right edge."""
+        field = FIELDS[y]
+        value = self._settings.value(field.name)
+        chosen = self.has_focus and y == self.chosen
+        typing = chosen and self.typed is not None
+        label_width = max(len(other.label) for other in FIELDS) + 1
+        room = max(3, width - label_width - 2 * ARROWS)
+        text = f"{self.typed}▏" if typing else shown(field, value)
+        text = fit(text, room) if cell_len(text) > room else " " * (room - cell_len(text)) + text
+        neutral = value == field.neutral
+        style = "chosen-value" if chosen else "neutral" if neutral else "value"
+        return (
+            (field.label.ljust(label_width), "chosen" if chosen else "label"),
+            ("◂ ", "chosen-value" if chosen else "arrow"),
+            (text, "typed" if typing else style),
+            (" ▸", "chosen-value" if chosen else "arrow"),
+        )
+
+    def watch_has_focus(self, _value: bool) -> None:
+        """The chosen row is only marked while keys go here."""
+        super().watch_has_focus(_value)
+        self.typed = None
+        if _value:
+            self.post_message(self.Chosen(self.field.help))
+        self.refresh()
+
+    # --------------------------------------------------------------------------------- keys
+
+    def action_choose(self, by: int) -> None:
+        """Choose a neighbour; what was typed is taken first."""
+        if self.typed is not None and not self._take():
+            return
+        self.chosen = (self.chosen + by) % len(FIELDS)
+        self.post_message(self.Chosen(self.field.help))
+
+    def action_step(self, direction: int) -> None:
+        """Change the chosen value by one step."""
+        self.typed = None
+        self._step(direction)
+
+    def _step(self, direction: int) -> None:
+        value = self._settings.value(self.field.name)
+        stepped = step(self.field, value, direction)
+        if stepped != value:
+            self.post_message(self.Changed(self.field.name, stepped))
+        elif not self.field.ladder and self.field.name == "stop":
+            self.action_type()
+
+    def action_type(self) -> None:
+        """Begin to type, or take what was typed."""
+        if self.typed is None:
+            self.typed = ""
+        else:
+            self._take()
+
+    def action_neutral(self) -> None:
+        """Switch all samplers off."""
+        self.post_message(self.NeutralWanted())
+
+    def action_presets(self) -> None:
+        """Show the presets."""
+        self.post_message(self.PresetsWanted())
+
+    def _take(self) -> bool:
+        text, self.typed = self.typed or "", None
+        if not text and self.field.name != "stop":
+            return True
+        try:
+            value = parse(self.field, text)
+        except ValueError as error:
+            self.post_message(self.Refused(f"{self.field.label} {error}"))
+            return False
+        self.post_message(self.Changed(self.field.name, value))
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Letters are text while something is typed."""
+        return not (self.typed is not None and action in ("neutral", "presets"))
+
+    def on_key(self, event: events.Key) -> None:
+        """A number begins to type a value; then any character goes on with it."""
+        if self.typed is not None and event.key in ("escape", "backspace"):
+            self.typed = self.typed[:-1] or None if event.key == "backspace" else None
+        elif (
+            event.character
+            and event.is_printable
+            and (self.typed is not None or event.character in "0123456789.-")
+        ):
+            self.typed = (self.typed or "") + event.character
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click chooses a row; on an arrow it changes the value."""
+        y = event.y - self.gutter.top
+        if not 0 <= y < len(FIELDS):
+            return
+        self.typed = None
+        self.chosen = y
+        width = self.size.width
+        x = event.x - self.gutter.left
+        label_width = max(len(field.label) for field in FIELDS) + 1
+        if x >= width - ARROWS:
+            self._step(1)
+        elif label_width <= x < label_width + ARROWS:
+            self._step(-1)

@@ -1,0 +1,329 @@
+"""The transcript: turns drawn row by row, following the stream while the view is at its end."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from gptterm.tui.widgets.turn import TurnView
+from gptterm.tui.widgets.turnstrip import TurnPainter
+
+GUTTER = 2
+"""Cells left of the text, where the selection's bar is."""
+STRIPS_KEPT = 512
+
+
+class Transcript(ScrollView, can_focus=True):
+    """Turns, oldest first. Focus is for reading: a turn is selected and acted upon."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"turn--{name}" for name in TurnPainter.STYLES}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "select(-1)", "Turn above", id="turn.up", tooltip="Select the turn above"),
+        Binding("down", "select(1)", "Turn below", id="turn.down", tooltip="Select the turn below"),
+        Binding(
+            "left",
+            "sibling(-1)",
+            "Earlier version",
+            id="turn.previous",
+            tooltip="Show the version of this turn made before it",
+        ),
+        Binding(
+            "right",
+            "sibling(1)",
+            "Later version",
+            id="turn.next",
+            tooltip="Show the version of this turn made after it",
+        ),
+        Binding("e", "act('edit')", "Edit", id="turn.edit", tooltip="Edit as a new branch"),
+        Binding(
+            "r", "act('regenerate')", "Again", id="turn.regenerate", tooltip="Make another reply"
+        ),
+        Binding("c", "act('copy')", "Copy", id="turn.copy", tooltip="Copy the turn's text"),
+        Binding(
+            "b", "act('copy_code')", "Copy code", id="turn.code", tooltip="Copy its next code block"
+        ),
+        Binding("x", "act('export')", "Export", id="turn.export", tooltip="Export the chat"),
+        Binding("home", "first", "First", id="turn.first", tooltip="Go to the first turn"),
+        Binding("end", "last", "Last", id="turn.last", tooltip="Go to the last turn"),
+    ]
+
+    selected: reactive[int | None] = reactive(None)
+    """Index of the selected turn; None while the transcript has no focus."""
+
+    follow: reactive[bool] = reactive(True)
+    """Whether the view stays at the end when text is added."""
+
+    @dataclass
+    class Act(Message):
+        """A key asked for something to be done with a turn."""
+
+        action: str
+        """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
+        key: str
+
+    @dataclass
+    class Sibling(Message):
+        """Another version of a turn is asked for."""
+
+        key: str
+        step: int
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
+        super().__init__(id=id)
+        self._turns: list[TurnView] = []
+        self._ends: list[int] = []
+        self._painter = TurnPainter(self.get_component_rich_style)
+        self._strips: dict[tuple[object, ...], Strip] = {}
+        self._laid_out = 0
+        self._placing = False
+
+    # ------------------------------------------------------------------------------ content
+
+    @property
+    def turns(self) -> Sequence[TurnView]:
+        """What is shown, oldest first."""
+        return self._turns
+
+    @property
+    def selected_turn(self) -> TurnView | None:
+        """The turn that the keys act upon."""
+        if self.selected is None or not 0 <= self.selected < len(self._turns):
+            return None
+        return self._turns[self.selected]
+
+    def show(self, turns: Sequence[TurnView], *, keep_place: bool = False) -> None:
+        """Replace all turns; the end comes into view unless `keep_place`."""
+        self._turns = list(turns)
+        if self.selected is not None:
+            self.selected = min(self.selected, len(turns) - 1) if turns else None
+        if not keep_place:
+            self.follow = True
+        self._measure()
+        self.refresh()
+
+    def append(self, text: str) -> None:
+        """Add text to the last turn."""
+        turn = self._turns[-1]
+        if not self._laid_out:
+            turn.set_text("\n".join(line.text for line in turn.lines) + text)
+            return
+        before = turn.height
+        changed = turn.append(text)
+        turn.version += 1
+        top = self._top(len(self._turns) - 1) + 1 + changed
+        if turn.height != before:
+            self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
+            self._resize_content()
+        self.refresh_lines(top, turn.height - changed)
+
+    def changed(self, turn: TurnView) -> None:
+        """A turn's text, foot, position or dimming was changed from outside."""
+        turn.version += 1
+        self._measure()
+        self.refresh()
+
+    def _measure(self) -> None:
+        """Lay out what is not yet laid out, and place every turn."""
+        width = self._text_width
+        if width <= 0:
+            return
+        self._laid_out = width
+        for turn in self._turns:
+            turn.layout(width)
+        self._ends = list(accumulate(turn.height for turn in self._turns))
+        self._resize_content()
+
+    @property
+    def _text_width(self) -> int:
+        return self.scrollable_content_region.width - GUTTER - 1
+
+    def _resize_content(self) -> None:
+        self._placing = True
+        height = self._ends[-1] if self._ends else 0
+        self.virtual_size = Size(self.scrollable_content_region.width, height)
+        if self.follow:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+        self._placing = False
+
+    def _top(self, index: int) -> int:
+        return self._ends[index - 1] if index else 0
+
+    def _locate(self, y: int) -> tuple[int, int]:
+        """The turn at a row of the content, and the row within it."""
+        index = bisect_right(self._ends, y)
+        return index, y - self._top(index)
+
+    # ---------------------------------------------------------------------------- scrolling
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Following ends when the reader scrolls up, and begins again at the end."""
+        super().watch_scroll_y(old_value, new_value)
+        if not self._placing:
+            self.follow = new_value >= self.max_scroll_y
+
+    def watch_follow(self, follow: bool) -> None:
+        """Say that there is more below."""
+        self.border_subtitle = "" if follow else "↓ more below · End"
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        """Wrap for the new width; the same words stay at the top of the view."""
+        if self._text_width == self._laid_out:
+            self._resize_content()
+            return
+        anchor = self._anchor()
+        self._measure()
+        if anchor is not None and not self.follow:
+            index, line, start = anchor
+            turn = self._turns[index]
+            row = self._top(index) + (1 + turn.row_at(line, start) if line >= 0 else 0)
+            self.scroll_to(y=row, animate=False, immediate=True, force=True)
+        self.refresh()
+
+    def _anchor(self) -> tuple[int, int, int] | None:
+        """Turn, line and character at the top of the view; line -1 is a header."""
+        if not self._turns or not self._ends:
+            return None
+        index, row = self._locate(self.scroll_offset.y)
+        if index >= len(self._turns):
+            return None
+        turn = self._turns[index]
+        if not 1 <= row <= len(turn.rows):
+            return index, -1, 0
+        return index, turn.rows[row - 1][0], turn.rows[row - 1][1]
+
+    # ---------------------------------------------------------------------------- selecting
+
+    def on_focus(self) -> None:
+        """Reading begins at the last turn."""
+        if self._turns and self.selected is None:
+            self.selected = len(self._turns) - 1
+
+    def on_blur(self) -> None:
+        """Nothing is selected while typing."""
+        self.selected = None
+
+    def watch_selected(self, old: int | None, new: int | None) -> None:
+        """Show the details of the selected turn instead of those of the one before."""
+        if old != new:
+            self.refresh()
+
+    def action_select(self, step: int) -> None:
+        """Select a neighbour; a turn taller than the view is scrolled through first."""
+        if self.selected is None:
+            return
+        top, end = self._top(self.selected), self._ends[self.selected]
+        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
+        if step > 0 and end > view_top + view + 1 and end - top > view:
+            self.scroll_to(y=view_top + view // 2, animate=False)
+        elif step < 0 and top < view_top and end - top > view:
+            self.scroll_to(y=view_top - view // 2, animate=False)
+        else:
+            self._go(self.selected + step)
+
+    def action_first(self) -> None:
+        """Go to the beginning."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """Go to the end and follow it."""
+        self._go(len(self._turns) - 1)
+        self.to_end()
+
+    def to_end(self) -> None:
+        """Bring the end into view and keep it there."""
+        self.follow = True
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    def _go(self, index: int) -> None:
+        if not 0 <= index < len(self._turns):
+            return
+        self.selected = index
+        top, end = self._top(index), self._ends[index]
+        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
+        if top < view_top or end - top > view:
+            self.scroll_to(y=top, animate=False)
+        elif end > view_top + view:
+            self.scroll_to(y=end - view, animate=False)
+
+    def action_sibling(self, step: int) -> None:
+        """Ask for another version of the selected turn."""
+        if turn := self.selected_turn:
+            self.post_message(self.Sibling(turn.key, step))
+
+    def action_act(self, action: str) -> None:
+        """Ask for something to be done with the selected turn."""
+        if turn := self.selected_turn:
+            self.post_message(self.Act(action, turn.key))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click selects the turn under it; on its arrows it changes the version."""
+        y = event.y - self.gutter.top + self.scroll_offset.y
+        index, row = self._locate(y)
+        if index >= len(self._turns):
+            return
+        self.selected = index
+        right = self.scrollable_content_region.width - (event.x - self.gutter.left)
+        if row == 0 and self._turns[index].position[1] > 1 and right <= 4:
+            self.action_sibling(-1 if right == 4 else 1)
+
+    # ------------------------------------------------------------------------------ drawing
+
+    def notify_style_update(self) -> None:
+        """Colours may have changed: nothing drawn before is right any more."""
+        self._painter.forget()
+        self._strips.clear()
+        super().notify_style_update()
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        """Text was selected with the mouse."""
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text under the mouse selection, as it is drawn."""
+        if not self._ends:
+            return None
+        first = selection.start.y if selection.start else 0
+        last = selection.end.y if selection.end else self._ends[-1] - 1
+        picked: list[str] = []
+        for y in range(max(0, first), min(last, self._ends[-1] - 1) + 1):
+            text = self._row_strip(y).text
+            start, end = selection.get_span(y) or (0, -1)
+            picked.append(text[start : None if end < 0 else end].removeprefix(" " * GUTTER))
+        return "\n".join(line.rstrip() for line in picked), "\n"
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the view."""
+        width = self.scrollable_content_region.width
+        y += self.scroll_offset.y
+        if not self._ends or y >= self._ends[-1]:
+            return Strip.blank(width, self.rich_style)
+        strip = self._row_strip(y)
+        if (selection := self.text_selection) and (span := selection.get_span(y)):
+            strip = self._painter.mark(
+                strip, span, self.screen.get_component_rich_style("screen--selection")
+            )
+        return strip.apply_offsets(0, y)
+
+    def _row_strip(self, y: int) -> Strip:
+        index, row = self._locate(y)
+        turn = self._turns[index]
+        selected = index == self.selected
+        width = self.scrollable_content_region.width
+        key = (turn.key, turn.version, row, selected, width)
+        if (strip := self._strips.get(key)) is None:
+            if len(self._strips) >= STRIPS_KEPT:
+                self._strips.clear()
+            strip = self._painter.strip(turn, row, width, selected, self.rich_style)
+            self._strips[key] = strip
+        return strip

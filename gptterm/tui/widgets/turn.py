@@ -1,0 +1,119 @@
+"""One turn as rows: its header, its wrapped text, its mark. Wrapping is kept and only extended."""
+
+from rich.cells import cell_len
+
+from gptterm.tui.widgets.lines import Line, plain_lines
+from gptterm.tui.widgets.markdown import markdown_lines
+from gptterm.tui.widgets.wrapping import display_text, wrap
+
+BodyRow = tuple[int, int, int]
+"""Index of the line, start and end of the slice of its text."""
+
+
+class TurnView:
+    """What the transcript knows about a turn.
+
+    A turn is `1 + rows + (1 if it has a foot) + 1` rows high: header, body, foot, a blank row.
+    """
+
+    __slots__ = (
+        "_markdown",
+        "_width",
+        "details",
+        "dropped",
+        "foot",
+        "key",
+        "label",
+        "lines",
+        "position",
+        "role",
+        "rows",
+        "version",
+    )
+
+    def __init__(self, key: str, role: str, label: str, text: str = "") -> None:
+        self.key = key
+        """The node of the conversation."""
+        self.role = role
+        self.label = display_text(label)
+        self.position = (1, 1)
+        """Which of how many siblings, from 1."""
+        self.foot = ""
+        """A word under the text: stopped, failed, how far the prefill is."""
+        self.details = ""
+        """What the reply was made with; shown while the turn is selected."""
+        self.dropped = False
+        """It no longer fits the context."""
+        self.version = 0
+        """Changes with everything that is drawn."""
+        self._markdown = False
+        self._width = 0
+        self.lines: list[Line] = plain_lines(display_text(text))
+        self.rows: list[BodyRow] = []
+
+    @property
+    def height(self) -> int:
+        """In rows, the blank one after it included."""
+        return len(self.rows) + (3 if self.foot else 2)
+
+    def set_text(self, text: str, *, markdown: bool = False) -> None:
+        """Replace the text; it is wrapped anew at the next `layout`."""
+        self._markdown = markdown
+        shown = display_text(text)
+        self.lines = markdown_lines(shown) if markdown else plain_lines(shown)
+        self._width = 0
+
+    def append(self, text: str) -> int:
+        """Add to plain text. Only the last row so far is wrapped again.
+
+        Returns:
+            The first body row that changed.
+        """
+        first, *rest = display_text(text).split("\n")
+        last = Line(self.lines[-1].text + first)
+        self.lines[-1] = last
+        changed = max(0, len(self.rows) - 1)
+        start = self.rows.pop()[1] if self.rows else 0
+        index = len(self.lines) - 1
+        self._wrap_line(index, start)
+        for line in rest:
+            index += 1
+            self.lines.append(Line(line))
+            self._wrap_line(index)
+        return changed
+
+    def layout(self, width: int) -> bool:
+        """Wrap for `width` cells, if that was not done yet. True if anything was wrapped."""
+        if width == self._width:
+            return False
+        self._width = width
+        self.rows = []
+        for index in range(len(self.lines)):
+            self._wrap_line(index)
+        self.version += 1
+        return True
+
+    def _wrap_line(self, index: int, start: int = 0) -> None:
+        line = self.lines[index]
+        room = self._width - (cell_len(line.lead) if line.lead else 0)
+        for begin, end in wrap(line.text, room, None, start):
+            self.rows.append((index, begin, end))
+
+    def body(self, row: int) -> tuple[Line, int, int, str]:
+        """The line, the slice and the text before it of one body row."""
+        index, start, end = self.rows[row]
+        line = self.lines[index]
+        first = row == 0 or self.rows[row - 1][0] != index
+        return line, start, end, line.lead if first else line.hang
+
+    def row_text(self, row: int) -> str:
+        """The drawn text of one body row."""
+        line, start, end, lead = self.body(row)
+        return lead + line.text[start:end]
+
+    def row_at(self, line: int, start: int) -> int:
+        """The body row that shows character `start` of a line."""
+        for row, (index, begin, end) in enumerate(self.rows):
+            if (index == line and begin <= start <= end) or index > line:
+                return row
+        return max(0, len(self.rows) - 1)

@@ -1,0 +1,129 @@
+"""A row of a turn as styled cells."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from gptterm.tui.widgets.lines import Span
+from gptterm.tui.widgets.turn import TurnView
+
+GUTTER = 2
+
+
+class TurnPainter:
+    """Draws rows of turns with the styles of the transcript's component classes."""
+
+    STYLES: ClassVar[tuple[str, ...]] = (
+        "user",
+        "assistant",
+        "system",
+        "text",
+        "dropped",
+        "faint",
+        "mark",
+        "selected",
+        "bar",
+        "strong",
+        "emphasis",
+        "strike",
+        "code",
+        "code-block",
+        "heading",
+        "subheading",
+        "quote",
+        "link",
+    )
+
+    def __init__(self, component_style: Callable[..., Style]) -> None:
+        self._component_style = component_style
+        self._styles: dict[str, Style] = {}
+
+    def forget(self) -> None:
+        """The theme changed."""
+        self._styles.clear()
+
+    def style(self, name: str) -> Style:
+        """The style of a component class, without what it inherits."""
+        if (style := self._styles.get(name)) is None:
+            style = self._styles[name] = self._component_style(f"turn--{name}", partial=True)
+        return style
+
+    def strip(self, turn: TurnView, row: int, width: int, selected: bool, base: Style) -> Strip:
+        """Row `row` of a turn, `width` cells wide."""
+        base += self.style("dropped" if turn.dropped else "text")
+        if selected:
+            base += self.style("selected")
+        body = len(turn.rows)
+        if row == 0:
+            cells = self._header(turn, width, base)
+        elif row <= body:
+            cells, base = self._body(turn, row - 1, base)
+        elif row == body + 1 and turn.foot:
+            cells = [Segment(turn.foot, base + self.style("mark"))]
+        elif selected and turn.details:
+            cells = [Segment(turn.details, base + self.style("faint"))]
+        else:
+            cells = []
+        last = row == turn.height - 1
+        bar = "▎" if selected and not (last and not cells) else " "
+        gutter = base + self.style("bar") if selected else base
+        strip = Strip([Segment(bar.ljust(GUTTER), gutter), *cells])
+        if last and not cells and selected:
+            base = Style(bgcolor=None) + base
+        return strip.adjust_cell_length(width, base)
+
+    def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
+        number, of = turn.position
+        right = f"{number}/{of} ◂▸ " if of > 1 else ""
+        if turn.dropped:
+            right = f"out of context  {right}" if right else "out of context "
+        room = width - GUTTER - cell_len(right)
+        label = set_cell_size(turn.label, max(0, room))
+        colour = "faint" if turn.dropped else turn.role
+        return [
+            Segment(label, base + self.style(colour)),
+            Segment(right, base + self.style("faint")),
+        ]
+
+    def _body(self, turn: TurnView, row: int, base: Style) -> tuple[list[Segment], Style]:
+        line, start, end, lead = turn.body(row)
+        if line.base:
+            base += self.style(line.base)
+        cells = [Segment(lead, base + self.style("faint"))] if lead else []
+        if not line.spans:
+            cells.append(Segment(line.text[start:end], base))
+            return cells, base
+        for begin, stop, names in cut(line.spans, start, end):
+            style = base
+            for name in names:
+                style += self.style(name)
+            cells.append(Segment(line.text[begin:stop], style))
+        return cells, base
+
+    @staticmethod
+    def mark(strip: Strip, span: tuple[int, int], style: Style) -> Strip:
+        """The strip with the characters of a span in another style."""
+        start, end = span
+        text = strip.text
+        first = cell_len(text[:start])
+        last = strip.cell_length if end < 0 else cell_len(text[:end])
+        if last <= first:
+            return strip
+        before, within, after = strip.divide([first, last, strip.cell_length])
+        return Strip.join([before, within.apply_style(style), after])
+
+
+def cut(spans: tuple[Span, ...], start: int, end: int) -> Iterator[tuple[int, int, list[str]]]:
+    """A row's slice in pieces that have the same styles: (start, end, names, outermost first)."""
+    edges = {start, end}
+    for span in spans:
+        if span.start < end and span.end > start:
+            edges.update((max(start, span.start), min(end, span.end)))
+    ordered = sorted(edges)
+    for begin, stop in pairwise(ordered):
+        yield begin, stop, [s.style for s in spans if s.start <= begin and s.end >= stop]

@@ -1,0 +1,123 @@
+"""Text to rows of terminal cells: what is shown of a character, and where lines break.
+
+Pure functions. Rows are (start, end) slices of the text, so a megabyte of transcript costs two
+integers a row and nothing is copied before it is drawn.
+"""
+
+import re
+
+from rich.cells import cell_len, split_graphemes
+
+from gptterm.terminal import printable
+
+TAB = " " * 4
+
+# Characters whose width terminals disagree about or that change the width of their neighbour.
+# Showing a family emoji as its members is the price of borders that stay where they are.
+_UNSTEADY: dict[int, str | None] = dict.fromkeys(
+    (
+        *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
+        *range(0x1F3FB, 0x1F400),
+        *range(0xE0000, 0xE0080),
+    )
+)
+_UNSTEADY.update({0x2028: "\n", 0x2029: "\n"})
+
+# A row of Chinese or Japanese does not begin with one of these (the common part of kinsoku).
+_NO_ROW_START = frozenset("、。，．！？：；）］｝」』】〉》〕’”々ー…")
+
+# Everything outside these ranges may be wide or of no width.
+_NOT_NARROW = re.compile(
+    "[^ -~\xa0-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u2500-\u25fc]"
+)
+
+Row = tuple[int, int]
+
+
+def display_text(text: str) -> str:
+    """The text as it may be drawn: no control characters, tabs as spaces, steady widths."""
+    text = printable(text)
+    if not text.isascii():
+        text = text.translate(_UNSTEADY)
+    return text.replace("\t", TAB) if "\t" in text else text
+
+
+def wrap(text: str, width: int, rest_width: int | None = None, start: int = 0) -> list[Row]:
+    """Break one line (no newline in it) into rows at most `width` cells wide.
+
+    Greedy, at spaces where there are some, else at the edge; between wide characters a break
+    needs no space. The spaces at a break are swallowed.
+
+    Args:
+        text: `display_text` of a line.
+        width: Cells of the first row.
+        rest_width: Cells of the following rows; `width` if None.
+        start: Where the first row begins, a row start of an earlier wrap of the same text.
+
+    Returns:
+        At least one row.
+    """
+    width = max(1, width)
+    rest_width = width if rest_width is None else max(1, rest_width)
+    if text.isascii() or not _NOT_NARROW.search(text, start):
+        return _wrap_narrow(text, width, rest_width, start)
+    return _wrap_wide(text, width, rest_width, start)
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    """The end of a row without the spaces that hang over its edge."""
+    while end > start + 1 and text[end - 1] == " ":
+        end -= 1
+    return end
+
+
+def _wrap_narrow(text: str, width: int, rest_width: int, start: int) -> list[Row]:
+    """`wrap` where every character is one cell: breaks are found by C string searches."""
+    rows: list[Row] = []
+    end = len(text)
+    while end - start > width:
+        edge = start + width
+        cut = edge if text[edge] == " " else text.rfind(" ", start, edge)
+        if cut <= start or text[start:cut].isspace():
+            cut = following = edge
+        else:
+            following = cut
+        while following < end and text[following] == " ":
+            following += 1
+        rows.append((start, _trimmed(text, start, cut)))
+        start, width = following, rest_width
+    if start < end or not rows:
+        rows.append((start, end))
+    return rows
+
+
+def _wrap_wide(text: str, width: int, rest_width: int, start: int) -> list[Row]:
+    """`wrap` for text with wide or zero-width characters, by grapheme."""
+    offset = start
+    spans, _ = split_graphemes(text[start:])
+    rows: list[Row] = []
+    column = 0
+    # (end of the row, start of the next, column at that start) if it is broken here
+    chance: tuple[int, int, int] | None = None
+    previous = 1
+    for begin, stop, cells in spans:
+        at = offset + begin
+        character = text[at]
+        is_space = character == " " and stop - begin == 1
+        if not is_space and at > start:
+            after_space = text[at - 1] == " "
+            wide = (cells == 2 or previous == 2) and character not in _NO_ROW_START
+            if (after_space and text[start:at].strip(" ")) or wide:
+                chance = (at, at, column)
+        while column + cells > width and not is_space and at > start:
+            cut, following, used = chance or (at, at, column)
+            rows.append((start, _trimmed(text, start, cut)))
+            start, width, column, chance = following, rest_width, column - used, None
+        column += cells
+        previous = cells or previous
+    end = offset + spans[-1][1] if spans else start
+    if start < end or not rows:
+        if cell_len(text[start:end]) > width:
+            end = _trimmed(text, start, end)
+        rows.append((start, end))
+    return rows
