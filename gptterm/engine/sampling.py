@@ -181,8 +181,13 @@ def _leading(keys: Floats, weights: Floats, share: float) -> Ids:
         columns = _largest(keys, k)
         mass = np.cumsum(weights[columns], dtype=np.float64)
         if k >= keys.size or mass[-1] >= limit:
-            return columns[: 1 + int(np.searchsorted(mass[:-1], limit))]
+            return columns[: _reach(mass, limit)]
         k *= 8
+
+
+def _reach(mass: NDArray[np.float64], limit: float) -> int:
+    """How many columns have less than `limit` before them, by their running sums; at least 1."""
+    return 1 + int(mass[:-1].searchsorted(limit))
 
 
 def _temperature(rows: Candidates, params: SamplingParams) -> Candidates:
@@ -205,7 +210,11 @@ def _top_k(rows: Candidates, params: SamplingParams) -> Candidates:
 def _top_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.top_p >= 1:
         return rows
-    return rows.take(_leading(rows.logits, rows.weights(), params.top_p), ordered=True)
+    weights = rows.weights()
+    if not rows.ordered:
+        return rows.take(_leading(rows.logits, weights, params.top_p), ordered=True)
+    mass = np.cumsum(weights, dtype=np.float64)
+    return rows.take(slice(_reach(mass, params.top_p * mass[-1])), ordered=True)
 
 
 def _min_p(rows: Candidates, params: SamplingParams) -> Candidates:
@@ -274,9 +283,7 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    rows = Candidates(row)
-    for _, rows in _stages(row, params, history):  # noqa: B007
-        pass
+    *_, (_, rows) = _stages(row, params, history)
     return rows
 
 
@@ -317,8 +324,11 @@ def _rows(logits: "Tensor") -> Floats:
 def _draw(weights: Floats, uniform: float) -> int:
     """The column in whose share of the summed weights `uniform` in [0, 1) falls.
 
-    Finds the block of columns first: a running sum over a whole vocabulary is slow.
+    In a long row the block of columns is found first: running sums are slow.
     """
+    if weights.size <= _BLOCK:
+        sums = np.cumsum(weights, dtype=np.float64)
+        return _share(sums, uniform * sums[-1])
     starts = np.arange(0, weights.size, _BLOCK)
     sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
     target = uniform * sums[-1]
@@ -331,8 +341,8 @@ def _draw(weights: Floats, uniform: float) -> int:
 
 def _share(sums: NDArray[np.float64], target: float) -> int:
     """The first index whose running sum exceeds `target`; past the end, the last with weight."""
-    index = int(np.searchsorted(sums, target, side="right"))
-    return index if index < sums.size else int(np.searchsorted(sums, sums[-1]))
+    index = int(sums.searchsorted(target, side="right"))
+    return index if index < sums.size else int(sums.searchsorted(sums[-1]))
 
 
 # --------------------------------------------------------------------------------- seeing
@@ -363,12 +373,11 @@ def explain(
     ids = np.arange(row.size) if rows.ids is None else rows.ids
     raw, used = _probabilities(row), np.zeros(row.size)
     used[ids] = _probabilities(rows.logits)
+    columns = zip(watched.tolist(), raw[watched].tolist(), used[watched].tolist(), strict=True)
     return NextToken(
         candidates=tuple(
-            Candidate(
-                id=i, piece=piece(i), raw=float(raw[i]), used=float(used[i]), cut=reasons.get(i)
-            )
-            for i in watched.tolist()
+            Candidate(id=id_, piece=piece(id_), raw=p, used=q, cut=reasons.get(id_))
+            for id_, p, q in columns
         ),
         entropy_bits=_entropy_bits(raw),
         used_entropy_bits=_entropy_bits(used),

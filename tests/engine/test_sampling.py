@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -454,6 +455,7 @@ def test_what_is_shown_of_the_next_token() -> None:
     assert [c.raw for c in shown.candidates] == pytest.approx(P, abs=1e-7)
     assert [c.cut for c in shown.candidates] == [None, "ban", "min-p", "top-p", "top-p"]
     assert [c.used for c in shown.candidates] == [1, 0, 0, 0, 0]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(shown), type=NextToken) == shown
     assert (shown.kept, shown.vocab_size) == (1, 5)
     assert shown.kept_mass == pytest.approx(0.5)
     assert shown.used_entropy_bits == 0
