@@ -4,20 +4,25 @@ Nothing here imports torch or transformers, nor runs a model's code.
 """
 
 from gptterm.models.cache import CachedModel, cache_folder, cached_models
+from gptterm.models.facts import Facts, facts
 from gptterm.models.generation import generation_defaults
 from gptterm.models.names import ALIASES, BUNDLED
-from gptterm.models.resolver import Outlook, bundled, outlook, pull, resolve
+from gptterm.models.resolver import Outlook, at_hand, bundled, outlook, pull, remove, resolve
 
 __all__ = [
     "ALIASES",
     "BUNDLED",
     "CachedModel",
+    "Facts",
     "Outlook",
+    "at_hand",
     "bundled",
     "cache_folder",
     "cached_models",
+    "facts",
     "generation_defaults",
     "outlook",
     "pull",
+    "remove",
     "resolve",
 ]

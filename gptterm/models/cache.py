@@ -7,6 +7,7 @@ they honour HF_HOME and HF_HUB_CACHE.
 """
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -99,6 +100,23 @@ def find(repo_ids: Sequence[str], name: str) -> Snapshot | None:
 def cached_models() -> list[CachedModel]:
     """All models in the cache by name, with what keeps each from being used, if anything does."""
     return sorted(_scan(), key=lambda model: model.name.lower())
+
+
+def remove(repo_ids: Sequence[str]) -> int:
+    """Delete repositories from the cache, all their revisions; return the bytes that were there.
+
+    Raises:
+        OSError: a folder cannot be deleted.
+    """
+    freed = 0
+    for repo_id in repo_ids:
+        folder = repository_folder(repo_id)
+        locks = folder.parent / ".locks" / folder.name
+        if folder.is_dir():
+            freed += _bytes_in(folder)
+            shutil.rmtree(folder)
+        shutil.rmtree(locks, ignore_errors=True)
+    return freed
 
 
 def _scan() -> Iterator[CachedModel]:

@@ -94,6 +94,7 @@ def download(repo_id: str, name: str, on_progress: OnProgress) -> cache.Snapshot
         sizes = {file.rfilename: file.size or 0 for file in listing.siblings or ()}
         revision = listing.sha or ""
         _check_listing(sizes, name)
+        _sweep(cache.repository_folder(repo_id))
         fetch = _fetcher(repo_id, revision)
         directory = fetch(CONFIG, sizes[CONFIG], None).parent
         check_config(read_config(directory, name), name)
@@ -191,6 +192,19 @@ def _check_space(needed: int, name: str) -> None:
             f"{shown(name)} needs {size(needed)} in {folder}, which has {size(free)} free; "
             "make room (`gptterm models list` shows what is there) or set HF_HOME to another disk"
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the pieces that killed downloads have left: nothing else ever would, and
+    huggingface_hub, which names each anew, cannot go on with them."""
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # lazy
+
+    locks = folder.parent / ".locks" / folder.name
+    for piece in (folder / "blobs").glob("*.incomplete"):
+        blob = piece.name.split(".", 1)[0]
+        # Who is at work on a blob holds its lock. Not getting it in time is an OSError as well.
+        with suppress(OSError), WeakFileLock(locks / f"{blob}.lock", timeout=0.05):
+            piece.unlink()
 
 
 def _write_main(folder: Path, revision: str) -> None:

@@ -47,14 +47,14 @@ def resolve(
     """
     target = names.parse(name)
     try:
-        at_hand = _at_hand(target, name)
-        if at_hand is not None:
-            return at_hand
+        source = _at_hand(target, name)
+        if source is not None:
+            return source
         assert isinstance(target, names.HubModel)
         if offline or cache.is_offline():
             raise NotHereError(
-                f"{shown(name)} is not on this machine and nothing may be asked of the network "
-                f"(offline){names.suggestion(name)}"
+                f"{shown(name)} is not on this machine and gptterm is offline"
+                f"{names.suggestion(name)}; {_remedy(name)} when there is a network"
             )
         patience = _PATIENCE_BEFORE_FALLBACK if fallback else _PATIENCE
         return _download(target, name, patience, progress, on_progress)
@@ -62,6 +62,19 @@ def resolve(
         if not fallback or isinstance(target, names.Bundled):
             raise
         return _instead(name, error)
+
+
+def at_hand(name: str) -> ModelSource:
+    """Find the files of a model that is on this machine; ask nothing of the network.
+
+    Raises:
+        ModelError: it is not here, not whole, or cannot be used.
+    """
+    source = _at_hand(names.parse(name), name)
+    if source is None:
+        hint = names.suggestion(name)
+        raise NotHereError(f"{shown(name)} is not on this machine{hint}; {_remedy(name)}")
+    return source
 
 
 def pull(
@@ -78,6 +91,25 @@ def pull(
     if cache.is_offline():
         raise NotHereError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded")
     return _download(target, name, _PATIENCE, progress, on_progress)
+
+
+def remove(name: str) -> int:
+    """Delete a model from the cache; return the bytes that it took.
+
+    Raises:
+        ModelError: it is not in the cache, or cannot be deleted.
+    """
+    target = names.parse(name)
+    if not isinstance(target, names.HubModel):
+        raise ModelError(f"{shown(name)} is not in the cache; only what was downloaded is deleted")
+    present = [repo_id for repo_id in target.ids if cache.repository_folder(repo_id).is_dir()]
+    if not present:
+        raise ModelError(f"{shown(name)} is not in the cache{names.suggestion(name)}")
+    try:
+        return cache.remove(present)
+    except OSError as error:
+        where = shown(str(error.filename or cache.cache_folder()))
+        raise ModelError(f"{shown(name)} cannot be deleted: {where}: {error.strerror}") from error
 
 
 class Outlook(NamedTuple):
@@ -97,11 +129,11 @@ def outlook(name: str, *, offline: bool = False) -> Outlook:
     """
     target = names.parse(name)
     try:
-        at_hand = _at_hand(target, name)
-        if at_hand is not None:
-            return Outlook("use", at_hand.directory)
+        source = _at_hand(target, name)
+        if source is not None:
+            return Outlook("use", source.directory)
         if offline or cache.is_offline():
-            return Outlook("fall back", "it is not on this machine, and gptterm is offline")
+            return Outlook("fall back", f"{name} is not on this machine and gptterm is offline")
         from gptterm.models import hub
 
         hub.require_reachable(name, _PATIENCE_BEFORE_FALLBACK)
@@ -166,9 +198,7 @@ def _cached(ids: tuple[str, ...], name: str) -> ModelSource | None:
     try:
         snapshot = cache.find(ids, name)
     except DamagedModelError as error:
-        raise DamagedModelError(
-            f"{error}; `gptterm models pull {shown(name)}` gets it again"
-        ) from error
+        raise DamagedModelError(f"{error}; {_remedy(name)} again") from error
     if snapshot is None:
         return None
     return ModelSource(name=name, directory=str(snapshot.directory), revision=snapshot.revision)
@@ -193,6 +223,10 @@ def _download(
     return ModelSource(name=name, directory=str(snapshot.directory), revision=snapshot.revision)
 
 
+def _remedy(name: str) -> str:
+    return f"`gptterm models pull {shown(name)}` gets it"
+
+
 def _unheard(_done: int, _total: int) -> None:
     """Progress that nobody asked for."""
 
@@ -200,7 +234,6 @@ def _unheard(_done: int, _total: int) -> None:
 def _instead(name: str, error: ModelError) -> ModelSource:
     """The bundled model, with a notice that says why and how to get the one that was meant."""
     notice = f"{error}; using the bundled model, {BUNDLED}"
-    command = f"`gptterm models pull {shown(name)}`"
-    if command not in notice:
-        notice += f" ({command} gets {shown(name)})"
+    if "`gptterm models pull" not in notice:
+        notice += f"; {_remedy(name)}"
     return msgspec.structs.replace(bundled(), notices=(notice,))

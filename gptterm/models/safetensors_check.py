@@ -32,7 +32,7 @@ class Header(NamedTuple):
     """What a header says of its file."""
 
     parameters: int
-    """Elements of all tensors."""
+    """Elements of all tensors, without the causal masks that old GPT-2 checkpoints carry."""
     dtypes: frozenset[str]
 
 
@@ -56,7 +56,7 @@ def read_header(path: Path) -> Header:
     for name, tensor in tensors.items():
         _check_range(name, tensor)
     return Header(
-        parameters=sum(math.prod(t.shape) for t in tensors.values()),
+        parameters=sum(math.prod(t.shape) for t in tensors.values() if not _is_mask(t.shape)),
         dtypes=frozenset(t.dtype for t in tensors.values()),
     )
 
@@ -76,6 +76,10 @@ def _tensors(file: BinaryIO, total: int) -> dict[str, _Tensor]:
         return {name: msgspec.json.decode(raw, type=_Tensor) for name, raw in header.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedModelError("damaged: its header is not valid") from error
+
+
+def _is_mask(shape: list[int]) -> bool:
+    return len(shape) == 4 and shape[:2] == [1, 1] and shape[2] == shape[3]
 
 
 def _check_range(name: str, tensor: _Tensor) -> None:

@@ -3,6 +3,7 @@
 Real HTTP on the loopback: `HF_ENDPOINT` is pointed at it. It can be told to misbehave.
 """
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -26,6 +27,8 @@ class Repository:
     """Sizes in the file list that are not those of the files."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     """Per file, after how many bytes the connection is closed, request by request."""
+    stalls: dict[str, threading.Event] = field(default_factory=dict)
+    """Per file, what is waited for after half of it."""
     moved_to: str | None = None
     """The id that requests are redirected to."""
     status: int = 200
@@ -138,7 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
             status = 206
         cuts = repository.cuts.get(name, [])
         cut = cuts.pop(0) if cuts and self.command == "GET" else None
-        return self._send(status, content[start:], headers, cut)
+        stall = repository.stalls.get(name) if self.command == "GET" else None
+        return self._send(status, content[start:], headers, cut, stall)
 
     def _refuse(self, status: int, code: str) -> None:
         self._send(status, b"", {"X-Error-Code": code})
@@ -149,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         body: bytes,
         headers: dict[str, str] | None = None,
         cut: int | None = None,
+        stall: threading.Event | None = None,
     ) -> None:
         self.send_response(status)
         for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
@@ -156,6 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.wfile.write(body if cut is None else body[:cut])
+        if stall is not None:
+            self.wfile.write(body[: len(body) // 2])
+            stall.wait()
+            body = body[len(body) // 2 :]
+        with contextlib.suppress(OSError):  # the client may be gone
+            self.wfile.write(body if cut is None else body[:cut])
         if cut is not None:
             self.close_connection = True

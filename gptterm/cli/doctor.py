@@ -1,0 +1,175 @@
+"""`gptterm doctor`: what gptterm finds on this machine, for the user and for bug reports."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gptterm import __version__
+from gptterm.errors import GpttermError
+from gptterm.terminal import one_line
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "accelerate",
+    "huggingface_hub",
+    "textual",
+    "rich",
+    "numpy",
+    "openai",
+)
+_Section = dict[str, str]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--offline", is_flag=True, help="Do not even ask whether the Hub answers.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def doctor(offline: bool, as_json: bool) -> None:
+    """Show versions, devices, memory, the cache, and what the default model would be.
+
+    Nothing is downloaded; the Hub is asked at most whether it answers.
+    """
+    sections: dict[str, Callable[[], _Section]] = {
+        "versions": _versions,
+        "devices": _devices,
+        "files": _files,
+        "network": _network,
+        "models": _models,
+        "default model": lambda: _default_model(offline),
+    }
+    if as_json:
+        from gptterm.cli.output import json_line
+
+        report: dict[str, Any] = {title: section() for title, section in sections.items()}
+        click.echo(json_line(report), nl=False)
+        return
+    for title, section in sections.items():
+        click.echo(title)
+        rows = section()
+        width = max((len(one_line(label)) for label in rows), default=0)
+        for label, text in rows.items():
+            click.echo(f"  {one_line(label):{width}}  {one_line(text)}".rstrip())
+
+
+def _versions() -> _Section:
+    found = {
+        "gptterm": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+    }
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def _devices() -> _Section:
+    """Devices, with torch imported for them. A broken torch is a finding, not a failure."""
+    from gptterm.models.problems import size
+
+    try:
+        from gptterm.engine.device import describe_devices
+
+        devices = describe_devices()
+    except Exception as error:
+        return {"torch": f"cannot be used: {error}"}
+    rows: _Section = {}
+    for device in devices:
+        memory = f", {size(device.free_bytes)} free of {size(device.total_bytes)}"
+        rows[device.name] = device.description + (memory if device.total_bytes else "")
+    return rows
+
+
+def _files() -> _Section:
+    import shutil
+
+    from gptterm.config import config_file, data_directory
+    from gptterm.models import cache_folder
+    from gptterm.models.problems import size
+
+    cache = cache_folder()
+    place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
+    writable = "" if os.access(place, os.W_OK) else ", not writable"
+    return {
+        "config": f"{config_file()}{'' if config_file().exists() else ' (not there)'}",
+        "data": str(data_directory()),
+        "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
+        "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
+    }
+
+
+def _network() -> _Section:
+    """How the Hub is reached. Of what is secret only that it is set."""
+    from huggingface_hub import constants
+
+    rows = {"hub": constants.ENDPOINT, "offline": "yes" if constants.HF_HUB_OFFLINE else "no"}
+    has_token = "HF_TOKEN" in os.environ or Path(constants.HF_TOKEN_PATH).is_file()
+    rows["token"] = "set" if has_token else "none"
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        value = os.environ.get(name) or os.environ.get(name.lower())
+        if value:
+            rows[name] = _without_password(value)
+    return rows
+
+
+def _without_password(address: str) -> str:
+    """A proxy's address without the user and password before the @."""
+    head, scheme, rest = address.rpartition("://")
+    return f"{head}{scheme}{rest.rpartition('@')[2]}"
+
+
+def _models() -> _Section:
+    from gptterm.models import BUNDLED, bundled, cached_models
+    from gptterm.models.problems import size
+
+    rows: _Section = {}
+    try:
+        rows[BUNDLED] = bundled().directory
+    except GpttermError as error:
+        rows[BUNDLED] = str(error)
+    for model in cached_models():
+        rows[model.name] = model.problem or f"{size(model.size)}, {model.path}"
+    return rows
+
+
+def _default_model(offline: bool) -> _Section:
+    """What `gptterm` without `-m` would use right now, and what gpt2 is if that is another."""
+    from gptterm.config import load_settings
+
+    rows: _Section = {}
+    try:
+        settings = load_settings()
+        names: Iterator[str] = iter(dict.fromkeys((settings.model, "gpt2")))
+        offline = offline or settings.offline
+    except GpttermError as error:
+        rows["settings"] = str(error)
+        names = iter(("gpt2",))
+    for name in names:
+        rows[name] = _outlook(name, offline)
+    return rows
+
+
+def _outlook(name: str, offline: bool) -> str:
+    from gptterm.models import BUNDLED, outlook
+
+    try:
+        action, detail = outlook(name, offline=offline)
+    except GpttermError as error:
+        return str(error)
+    match action:
+        case "use":
+            return f"here, {detail}"
+        case "download":
+            return f"would be downloaded from {detail}"
+        case _:
+            return f"{detail}; gptterm would use {BUNDLED} instead"

@@ -1,0 +1,187 @@
+"""`gptterm models`: what is at hand, and what is to be."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gptterm.errors import ModelError, UsageError
+from gptterm.terminal import one_line
+
+if TYPE_CHECKING:
+    from gptterm.models import Facts
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group(context_settings=_HELP)
+def models() -> None:
+    """See which models are at hand, get others, remove them.
+
+    Downloaded models lie in the Hugging Face cache (HF_HOME) and are shared with other programs.
+    A NAME is `tiny` (the bundled model), an alias such as gpt2, a Hub id, a directory or a .gguf
+    file.
+    """
+
+
+@models.command("list", context_settings=_HELP)
+@_json_option
+def list_models(as_json: bool) -> None:
+    """List the bundled model and those in the cache."""
+    rows = _rows()
+    if as_json:
+        _print_json(rows)
+        return
+    from gptterm.models.problems import size
+
+    _print_table(
+        ("NAME", "SIZE", "ARCHITECTURE", ""),
+        [
+            (row["name"], size(row["size"]), row["architecture"], row["problem"] or row["from"])
+            for row in rows
+        ],
+    )
+
+
+@models.command("path", context_settings=_HELP)
+@click.argument("name")
+def path_of(name: str) -> None:
+    """Print where a model's files lie. Nothing is downloaded."""
+    from pathlib import Path
+
+    from gptterm.models import at_hand
+
+    source = at_hand(name)
+    _print_path(str(Path(source.directory, source.gguf_file or "")))
+
+
+@models.command("pull", context_settings=_HELP)
+@click.argument("name")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def pull_model(name: str, quiet: bool) -> None:
+    """Download a model, or what is new, missing or damaged of it; print where it lies."""
+    from gptterm.models import pull
+
+    _print_path(pull(name, progress=not quiet).directory)
+
+
+@models.command("info", context_settings=_HELP)
+@click.argument("name")
+@_json_option
+def show_info(name: str, as_json: bool) -> None:
+    """Tell what a model at hand is, and on which device it fits."""
+    from gptterm.models import at_hand, facts
+
+    source = at_hand(name)
+    known = facts(source)
+    fits = _fits(known)
+    if as_json:
+        about = {"name": name, "revision": source.revision, "path": source.directory}
+        _print_json([about | known._asdict() | {"fits": fits}])
+        return
+    from gptterm.models.problems import size
+
+    lines = {
+        "name": name,
+        "revision": source.revision,
+        "path": source.directory,
+        "architecture": known.architecture,
+        "parameters": f"{known.parameters:,}" if known.parameters else "",
+        "weights": f"{size(known.size)} {known.dtypes}",
+        "context": f"{known.context_length:,} tokens" if known.context_length else "",
+        "vocabulary": f"{known.vocab_size:,} tokens" if known.vocab_size else "",
+        "chat template": "yes" if known.has_chat_template else "no",
+        **{f"fits {device}": ", ".join(dtypes) or "no" for device, dtypes in fits.items()},
+    }
+    _print_table(None, [(label, text) for label, text in lines.items() if text])
+
+
+@models.command("rm", context_settings=_HELP)
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def remove_model(name: str, yes: bool) -> None:
+    """Delete a downloaded model from the cache."""
+    from gptterm.models import remove
+    from gptterm.models.problems import size
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked here: give --yes to delete the model")
+        if not click.confirm(f"Delete {one_line(name)} from the cache?", err=True):
+            return
+    freed = remove(name)
+    click.echo(f"{one_line(name)} deleted, {size(freed)} freed", err=True)
+
+
+def _rows() -> list[dict[str, Any]]:
+    """The bundled model, then the cached ones, as `--json` prints them."""
+    from gptterm.models import BUNDLED, bundled, cached_models, facts
+
+    first: dict[str, Any] = {"name": BUNDLED, "from": "bundled with gptterm", "revision": ""}
+    try:
+        source = bundled()
+        known = facts(source)
+        first |= {"path": source.directory, "size": known.size, "problem": None}
+        first["architecture"] = known.architecture
+    except ModelError as error:
+        first |= {"path": "", "size": 0, "problem": str(error), "architecture": ""}
+    return [
+        first,
+        *(
+            {
+                "name": model.name,
+                "from": model.repo_id,
+                "revision": model.revision,
+                "path": model.path,
+                "size": model.size,
+                "problem": model.problem,
+                "architecture": model.architecture,
+            }
+            for model in cached_models()
+        ),
+    ]
+
+
+def _fits(known: "Facts") -> dict[str, list[str]]:
+    """Per device, the dtypes in which the weights and a fifth more fit its free memory."""
+    from gptterm.engine.device import describe_devices
+
+    bytes_each = {"float32": 4, "bfloat16": 2, "int8": 1}
+    return {
+        device.name: [
+            dtype
+            for dtype, each in bytes_each.items()
+            if known.parameters and known.parameters * each * 1.2 <= device.free_bytes
+        ]
+        for device in describe_devices()
+        if device.free_bytes
+    }
+
+
+def _print_table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> None:
+    lines = [tuple(one_line(cell) for cell in row) for row in rows]
+    if header is not None:
+        lines.insert(0, header)
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_json(rows: Iterable[dict[str, Any]]) -> None:
+    from gptterm.cli.output import json_line
+
+    for row in rows:
+        click.echo(json_line(row), nl=False)
+
+
+def _print_path(path: str) -> None:
+    """A path for `$(...)`: its very bytes, but on a terminal no control characters."""
+    import os
+
+    if sys.stdout.isatty():
+        click.echo(one_line(path))
+    else:
+        click.echo(os.fsencode(path))

@@ -1,0 +1,63 @@
+"""What can be told of a model from its files, without loading it."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gptterm.engine.api import ModelSource
+from gptterm.models.directory import read_config, read_json, weight_files
+from gptterm.models.safetensors_check import read_header
+
+_CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
+
+
+class Facts(NamedTuple):
+    """A model as its files describe it; 0 and empty where they do not say."""
+
+    architecture: str
+    """`model_type` of config.json; `gguf` for a GGUF file."""
+    parameters: int
+    dtypes: str
+    """Of the stored weights, such as `F32`."""
+    size: int
+    """Bytes of the weights."""
+    context_length: int
+    vocab_size: int
+    has_chat_template: bool
+
+
+def facts(source: ModelSource) -> Facts:
+    """Read config.json, the tokenizer's configuration and the headers of the weights.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    directory = Path(source.directory)
+    if source.gguf_file is not None:
+        size = (directory / source.gguf_file).stat().st_size
+        return Facts("gguf", 0, "", size, 0, 0, False)
+    config = read_config(directory, source.name)
+    text = config.get("text_config")
+    if isinstance(text, dict):  # a model of several modalities
+        config = text | config
+    weights = weight_files(directory, source.name)
+    headers = [read_header(path) for path in weights]
+    return Facts(
+        architecture=str(config.get("model_type", "")),
+        parameters=sum(header.parameters for header in headers),
+        dtypes=", ".join(sorted({dtype for header in headers for dtype in header.dtypes})),
+        size=sum(path.stat().st_size for path in weights),
+        context_length=_first_number(config, _CONTEXT_KEYS),
+        vocab_size=_first_number(config, ("vocab_size",)),
+        has_chat_template=_has_chat_template(directory, source.name),
+    )
+
+
+def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:
+    return next((config[key] for key in keys if type(config.get(key)) is int), 0)
+
+
+def _has_chat_template(directory: Path, name: str) -> bool:
+    if any((directory / f"chat_template.{kind}").is_file() for kind in ("jinja", "json")):
+        return True
+    path = directory / "tokenizer_config.json"
+    return path.is_file() and bool(read_json(path, name).get("chat_template"))

@@ -1,0 +1,201 @@
+"""`gptterm models` and `gptterm doctor` as they are typed."""
+
+import json
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.models.conftest import Machine
+from tests.support.hub import Hub
+
+GPT2 = "openai-community/gpt2"
+COMMAND = ("-m", "gptterm")
+PATIENCE = 60
+
+
+def terminal(machine: Machine, *arguments: str) -> "pexpect.spawn[str]":
+    """Start gptterm in a pseudo-terminal."""
+    return pexpect.spawn(
+        sys.executable,
+        [*COMMAND, *arguments],
+        env=machine.environment | {"TERM": "xterm-256color"},
+        cwd=str(machine.home),
+        dimensions=(24, 100),
+        timeout=PATIENCE,
+        encoding="utf-8",
+    )
+
+
+def test_pull_list_path_and_rm(machine: Machine, hub: Hub) -> None:
+    pulled = machine.run(*COMMAND, "models", "pull", "gpt2")
+    assert (pulled.returncode, pulled.stderr) == (0, "")
+    snapshot = machine.snapshot(GPT2)
+    assert pulled.stdout == f"{snapshot}\n"
+
+    assert machine.run(*COMMAND, "models", "path", "gpt2").stdout == f"{snapshot}\n"
+
+    table = machine.run(*COMMAND, "models", "list").stdout.splitlines()
+    assert re.fullmatch(r"gpt2 +\d+ kB +gpt2 +openai-community/gpt2", table[-1])
+    rows = [
+        json.loads(line)
+        for line in machine.run(*COMMAND, "models", "list", "--json").stdout.splitlines()
+    ]
+    assert [row["name"] for row in rows] == ["tiny", "gpt2"]
+    assert rows[1]["revision"] == hub.repositories[GPT2].sha
+    assert rows[1]["problem"] is None
+
+    unsure = machine.run(*COMMAND, "models", "rm", "gpt2")
+    assert (unsure.returncode, snapshot.exists()) == (2, True)
+    removed = machine.run(*COMMAND, "models", "rm", "--yes", "gpt2")
+    assert removed.returncode == 0
+    assert removed.stderr.startswith("gpt2 deleted, ")
+    assert list(machine.cache.glob("models--*")) == []
+    assert machine.run(*COMMAND, "models", "rm", "--yes", "gpt2").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("path", "gpt2"), 3, "gpt2 is not on this machine; `gptterm models pull gpt2` gets it"),
+        (("info", "./nothing"), 3, "there is no directory ./nothing"),
+        (("pull", "tiny"), 3, "tiny is not on the Hub: there is nothing to download"),
+        (("pull", "org/nothing"), 3, "there is no model org/nothing on the Hub"),
+        (("rm", "-y", "tiny"), 3, "only what was downloaded is deleted"),
+        (("pull",), 2, "argument"),
+    ],
+)
+def test_errors_are_one_line(
+    machine: Machine, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = machine.run(*COMMAND, "models", *arguments)
+
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert message in done.stderr.lower() or message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_info(machine: Machine, directory: Path) -> None:
+    text = machine.run(*COMMAND, "models", "info", str(directory)).stdout
+    about = json.loads(machine.run(*COMMAND, "models", "info", str(directory), "--json").stdout)
+
+    assert about["architecture"] == "gpt2"
+    assert about["context_length"] == 16
+    assert about["vocab_size"] == 384
+    assert about["parameters"] == 384 * 8 + 16 * 8 + 2 * (12 * 8 * 8 + 13 * 8) + 2 * 8
+    assert about["fits"]["cpu"] == ["float32", "bfloat16", "int8"]
+    assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
+    assert re.search(r"^fits cpu +float32, bfloat16, int8$", text, re.MULTILINE)
+
+
+def test_a_bar_on_a_terminal(machine: Machine) -> None:
+    child = terminal(machine, "models", "pull", "gpt2")
+    child.expect("100|━━━")
+    child.expect(re.escape(str(machine.cache)))
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_ends_a_download_that_can_be_taken_up_again(machine: Machine, hub: Hub) -> None:
+    stall = threading.Event()
+    hub.repositories[GPT2].stalls["model.safetensors"] = stall
+    child = terminal(machine, "models", "pull", "gpt2")
+    try:
+        child.expect("━")
+        while not hub.served("GET", "model.safetensors"):
+            child.expect([r"\d", pexpect.TIMEOUT], timeout=0.2)
+        child.kill(signal.SIGINT)
+        child.expect(pexpect.EOF)
+    finally:
+        stall.set()
+        child.close()
+
+    assert child.exitstatus == 130
+    assert "Traceback" not in (child.before or "")
+    # What was complete is kept, what was not is gone once the download is done.
+    assert (machine.snapshot(GPT2) / "tokenizer.json").is_file()
+    del hub.repositories[GPT2].stalls["model.safetensors"]
+    assert machine.run(*COMMAND, "models", "pull", "gpt2").returncode == 0
+    assert hub.served("GET", "tokenizer.json") == 1
+    assert list(machine.cache.rglob("*.incomplete")) == []
+
+
+def test_a_download_that_another_process_is_at_is_waited_for(machine: Machine, hub: Hub) -> None:
+    stall = threading.Event()
+    hub.repositories[GPT2].stalls["model.safetensors"] = stall
+    first = terminal(machine, "models", "pull", "gpt2")
+    try:
+        while not list(machine.cache.rglob("*.incomplete")):
+            first.expect(["━", pexpect.TIMEOUT], timeout=0.2)
+        second = terminal(machine, "models", "pull", "gpt2")
+        second.expect("━")
+        stall.set()
+        for child in (first, second):
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == 0
+    finally:
+        stall.set()
+    assert hub.served("GET", "model.safetensors") == 1
+
+
+def test_rm_asks_on_a_terminal(machine: Machine) -> None:
+    machine.run(*COMMAND, "models", "pull", "gpt2")
+    for answer, gone in (("n", False), ("y", True)):
+        child = terminal(machine, "models", "rm", "gpt2")
+        child.expect("Delete gpt2 from the cache")
+        child.sendline(answer)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0
+        assert (list(machine.cache.glob("models--*")) == []) is gone
+
+
+def test_doctor(machine: Machine) -> None:
+    machine.environment["HTTPS_PROXY"] = "http://user:secret@127.0.0.1:1"
+    machine.environment["HF_TOKEN"] = "hf_secret"
+    machine.run(*COMMAND, "models", "pull", "gpt2")
+    text = machine.run(*COMMAND, "doctor")
+    report = json.loads(machine.run(*COMMAND, "doctor", "--json").stdout)
+
+    assert (text.returncode, text.stderr) == (0, "")
+    assert "secret" not in text.stdout + json.dumps(report)
+    assert report["versions"]["torch"]
+    assert "cores" in report["devices"]["cpu"]
+    assert report["files"]["cache"] == str(machine.cache)
+    assert report["network"]["HTTPS_PROXY"] == "http://127.0.0.1:1"
+    assert str(machine.snapshot(GPT2)) in report["models"]["gpt2"]
+    assert report["default model"]["gpt2"] == f"here, {machine.snapshot(GPT2)}"
+    for section, rows in report.items():
+        assert section in text.stdout
+        assert all(label in text.stdout for label in rows)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "would be downloaded from http://127.0.0.1"),
+        ({"HF_HUB_OFFLINE": "1"}, "gpt2 is not on this machine and gptterm is offline"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:1"}, "connection refused; gptterm would use tiny"),
+    ],
+)
+def test_doctor_says_what_gpt2_would_be(
+    machine: Machine, environment: dict[str, str], expected: str
+) -> None:
+    machine.environment |= environment
+    report = json.loads(machine.run(*COMMAND, "doctor", "--json").stdout)
+    assert expected in report["default model"]["gpt2"]
+
+
+def test_doctor_survives_a_broken_config(machine: Machine) -> None:
+    machine.environment["GPTTERM_HOME"] = str(machine.home)
+    (machine.home / "config.toml").write_text("nonsense = [")
+    done = machine.run(*COMMAND, "doctor", "--offline")
+    assert done.returncode == 0
+    assert "config.toml" in done.stdout.split("default model")[1]
