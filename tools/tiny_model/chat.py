@@ -155,7 +155,10 @@ def _follow_up(request: Story, rng: random.Random, asked: list[Asked]) -> list[T
             Turn("user", expand(rng.choice(talk.MORE_ASKS), {}, rng)),
             Turn("assistant", request.more()),
         ]
-    if roll < 0.9:
+    if roll < 0.89:
+        ask = expand(rng.choice(talk.ENDING_ASKS), {}, rng)
+        return [Turn("user", ask), Turn("assistant", request.ending)]
+    if roll < 0.92:
         return [
             Turn("user", expand(rng.choice(talk.MORAL_ASKS), {}, rng)),
             Turn("assistant", request.moral()),

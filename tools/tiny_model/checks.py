@@ -11,6 +11,12 @@ _SENTENCE_END = re.compile(r"[.!?]\"?(?:\s|$)")
 _KINDS = sorted(world.KINDS, key=len, reverse=True)
 _KIND = "|".join(_KINDS)
 _REFERENCE = re.compile(rf"\bthe (?:little )?({_KIND})\b", re.IGNORECASE)
+# What may stand before "the fox" at the start of a sentence and is not its name.
+_NOT_A_NAME = (
+    "After|Also|And|As|At|Before|Behind|Beside|Between|But|By|Did|Even|For|From|How|If|In|Inside|"
+    "Is|Just|Near|Next|Not|Now|On|Once|Only|Over|So|Soon|Suddenly|That|Then|Though|To|Together|"
+    "Under|Was|What|When|Where|While|Who|Why|With"
+)
 _NAME = re.compile(rf"\b({'|'.join(world.NAMES)})\b")
 
 
@@ -42,8 +48,9 @@ def strangers(text: str, prompt: str = "") -> set[str]:
         told = f"{prompt} {text[: _sentence_with(text, match.start())]}"
         if not (
             re.search(rf"\b(?:an?|no)(?: [\w-]+)? {kind}\b", told, re.IGNORECASE)
-            or re.search(rf"\b[A-Z]\w+,? the(?: \w+)? {kind}\b", told)
+            or re.search(rf"\b(?!(?:{_NOT_A_NAME})\b)[A-Z]\w+,? the(?: \w+)? {kind}\b", told)
             or re.search(rf"\bThe(?: \w+)? {kind} (?:had no name|.*was called)", told)
+            or re.match(rf"(?:<\S+>)*The(?: \w+)? {kind}\b", f"{prompt}{text}")
         ):
             found.add(kind)
     for name in set(_NAME.findall(text)):

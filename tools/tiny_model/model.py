@@ -23,7 +23,7 @@ class ModelConfig:
     positions: int = 1024
     width: int = 192
     layers: int = 6
-    heads: int = 6
+    heads: int = 4
 
     def to_transformers(self, eos: int) -> dict[str, Any]:
         """The `config.json` that loads these weights with `GPT2LMHeadModel`."""

@@ -32,6 +32,10 @@ _ANY = (
 OPENINGS_UNNAMED = (
     *_ANY,
     "The {trait} {hk} had no name. Everyone just called {him} the {hk}.",
+    "The {size} {hk} lived {home}.",
+    "The {hk} was {trait}, and everyone {in_p} knew it.",
+    "The {hk} lived {home} and loved {hobby}.",
+    "The {hk} came {to_p} every day.",
 )
 OPENINGS = (
     *_ANY,
@@ -47,6 +51,8 @@ OPENINGS = (
     "Have you heard about {h_name}, the {hk} who loved {hobby}?",
     "Once there was a {hk}. {His} name was {h_name}.",
     "The {hk} {in_p} was called {h_name}.",
+    "The {size} {hk} was called {h_name}, and {he} lived {home}.",
+    "The {hk} was called {h_name} and loved {hobby}.",
 )
 TRAITS = (
     "{He} was very {trait}.",

@@ -11,11 +11,13 @@ from . import world
 from .grammar import a, capital, expand
 from .openings import CLOSINGS, MORE, OPENINGS, OPENINGS_UNNAMED, TRAITS
 from .plot import Plot
+from .plots_days import DAY_PLOTS
 from .plots_more import MORE_PLOTS
 from .plots_people import PEOPLE_PLOTS
 from .plots_things import THING_PLOTS
 
-PLOTS: tuple[Plot, ...] = THING_PLOTS + PEOPLE_PLOTS + MORE_PLOTS
+_SUBJECT = re.compile(r"\b(did|was) {h}(?=[ ?])")
+PLOTS: tuple[Plot, ...] = THING_PLOTS + PEOPLE_PLOTS + MORE_PLOTS + DAY_PLOTS
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Story:
     cast: Cast
     seed: int
     slots: Slots
+    ending: str
 
     def short(self) -> str:
         """The story in two or three sentences."""
@@ -228,6 +231,16 @@ class Story:
             asked.append(
                 self._asked(f"Who is {friend.name}?", f"{friend.name} is {{a_fk}}.", "{fk}", rng)
             )
+        if self.slots.used & {"a_t", "t_look"}:
+            look = self.cast.look
+            asked.append(
+                self._asked(
+                    rng.choice(("What was the {t} like?", "What kind of {t} was it?")),
+                    "It was {a_t}.",
+                    look,
+                    rng,
+                )
+            )
         if "home" in self.slots.used:
             asked.append(self._asked("Where did {h} live?", "{H} lived {in_p}.", "{p}", rng))
         rng.shuffle(asked)
@@ -235,6 +248,9 @@ class Story:
 
     def _asked(self, ask: str, answer: str, key: str, rng: random.Random) -> Asked:
         slots = self.slots
+        if rng.random() < 0.12:  # "What did he find?"
+            ask = _SUBJECT.sub(r"\1 {he}", ask)
+            ask = ask.replace("ed {h}?", "ed {him}?")
         return Asked(expand(ask, slots, rng), expand(answer, slots, rng), expand(key, slots, rng))
 
     def _told(self, slot: str) -> bool:
@@ -255,7 +271,7 @@ def choose_plot(rng: random.Random, cast_wants: frozenset[str], topic: str | Non
         for plot in PLOTS
         if (plot.thing or "thing" not in cast_wants)
         and (topic is None or topic in plot.topics)
-        and not (plot is PLOTS[5] and "friend" in cast_wants)
+        and not (plot.name == "magic" and "friend" in cast_wants)
     ]
     return rng.choice(plots)
 
@@ -280,7 +296,7 @@ def tell(plot: Plot, cast: Cast, seed: int) -> Story:
     text = between.join(" ".join(filter(None, group)) for group in (start, middle, end))
     slots.used.discard("f_key")
     slots.used.discard("h_key")
-    return Story(text, plot, cast, seed, slots)
+    return Story(text, plot, cast, seed, slots, parts[-1] or parts[-2])
 
 
 def _with_names(cast: Cast) -> Cast:

@@ -71,6 +71,12 @@ MORAL_ASKS = (
     "What can I learn from it?",
     "What is the moral of the story?",
 )
+ENDING_ASKS = (
+    "How does it end?",
+    "How did the story end?",
+    "What happened [in|at] the end?",
+    "And how did it end?",
+)
 SWAPS = (
     "[Make it about|Now with|The same with|Tell it with|Change it to] {x}[ instead|][.|]",
     "Can you tell it with {x}?",

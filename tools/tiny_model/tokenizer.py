@@ -38,7 +38,7 @@ def _texts(seed: int, count: int) -> Iterator[str]:
             yield from (turn.text for turn in conversation(rng))
 
 
-def train_tokenizer(seed: int, vocab: int, documents: int = 16_000) -> Tokenizer:
+def train_tokenizer(seed: int, vocab: int, documents: int) -> Tokenizer:
     """A byte-level BPE with all 256 bytes in its alphabet and the special tokens first."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -27,10 +27,11 @@ class Settings:
     seed: int = 1
     steps: int = 3000
     batch_tokens: int = 2048
-    batches_per_step: int = 3
+    batches_per_step: int = 2
     warmup: int = 60
     muon_rate: float = 0.006
     adam_rate: float = 4e-3
+    tokenizer_documents: int = 16_000
     model: ModelConfig = field(default_factory=ModelConfig)
 
 
@@ -38,6 +39,7 @@ SMOKE = Settings(
     steps=60,
     warmup=5,
     batches_per_step=1,
+    tokenizer_documents=500,
     model=ModelConfig(vocab=512, positions=256, width=64, layers=2, heads=2),
 )
 
@@ -72,7 +74,11 @@ class Trainer:
     def _tokenizer(self) -> Tokenizer:
         path = self.work / "tokenizer.json"
         if not path.exists():
-            train_tokenizer(self.settings.seed, self.settings.model.vocab).save(str(path))
+            settings = self.settings
+            made = train_tokenizer(
+                settings.seed, settings.model.vocab, settings.tokenizer_documents
+            )
+            made.save(str(path))
         return Tokenizer.from_file(str(path))
 
     @property
@@ -120,8 +126,9 @@ class Trainer:
                 count += number
         return total / count
 
-    def run(self, every: int = 50, check: int = 250) -> float:
-        """Trains to the last step and returns the last held-out loss, in nats a token."""
+    def run(self, until: int | None = None, every: int = 50, check: int = 250) -> float:
+        """Trains to the last step, or `until` one; returns the held-out loss in nats a token."""
+        last = self.settings.steps if until is None else until
         settings = self.settings
         each = settings.batches_per_step
         source = stream(
@@ -134,7 +141,7 @@ class Trainer:
         start, seen, mean = time.monotonic(), 0, 0.0
         parameters = sum(p.numel() for p in self.model.parameters())
         self.log(f"{parameters:,} parameters, step {self.step} of {settings.steps}")
-        while self.step < settings.steps:
+        while self.step < last:
             loss, tokens = self._one_step([next(source) for _ in range(each)])
             seen += tokens
             mean = loss if mean == 0 else mean + 0.05 * (loss - mean)
