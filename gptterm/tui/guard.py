@@ -31,8 +31,10 @@ def stderr_to(log: Path) -> Iterator[None]:
         sys.__stderr__ = drawing  # type: ignore[misc]
         yield
     finally:
-        drawing.flush()
-        os.dup2(terminal, 2)
         sys.__stderr__, sys.stderr = before  # type: ignore[misc]
-        drawing.close()
+        with contextlib.suppress(OSError):  # the terminal was closed
+            drawing.flush()
+        os.dup2(terminal, 2)
+        with contextlib.suppress(OSError):
+            drawing.close()
         os.close(sink)

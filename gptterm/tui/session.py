@@ -321,6 +321,7 @@ class Session:
             self._tell(Said("error", str(error)))
         finally:
             tree.finish(key, "cancelled" if reply.cancelled else "error")
+            chat.forget(key)
             self.replying = None
             self._tell(ReplyEnded(chat, reply))
         self._after(reply)

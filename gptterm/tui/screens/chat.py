@@ -57,7 +57,7 @@ class ChatScreen(Screen[None]):
         self.sampling = SamplingPanel(session.settings)
         self.distribution = Distribution()
         self.notice = NoticeLine()
-        self.prompt = Prompt()
+        self.prompt = Prompt(self._submit, keys.keymap)
         self.keyline = KeyLine()
         self.live = LivePainter(session, self.status, self.transcript, self.distribution)
         self._editing: str | None = None
@@ -195,17 +195,16 @@ class ChatScreen(Screen[None]):
 
     # ------------------------------------------------------------------------------ prompt
 
-    @on(Prompt.Sent)
-    def _sent(self, event: Prompt.Sent) -> None:
+    def _submit(self, text: str) -> None:
         from gptterm.tui.commands import handle
 
         if self._editing is None:
-            handle(self, event.text)
+            handle(self, text)
             return
         key, self._editing = self._editing, None
         self.prompt.border_title = ""
-        self.prompt.sent(event.text)
-        self.session.edit(key, event.text)
+        self.prompt.sent(text)
+        self.session.edit(key, text)
 
     def send(self, text: str) -> None:
         """Send a message from the prompt."""

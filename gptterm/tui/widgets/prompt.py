@@ -1,7 +1,7 @@
 """The prompt: several lines that grow with the text, history at the edges, pastes as tokens."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,17 +17,21 @@ FOLDED_PASTE = 4000
 
 
 class Prompt(TextArea):
-    """Where messages and commands are typed."""
+    """Where messages and commands are typed.
+
+    Args:
+        submit: Takes a text that was sent; calls `sent` if it took it.
+        keymap: Of the settings: id of a binding to its keys.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", id="prompt.send", tooltip="Send", priority=True),
+        Binding("enter", "send", "Send", id="prompt.send", tooltip="Send"),
         Binding(
             "alt+enter,shift+enter,ctrl+j",
             "newline",
             "New line",
             id="prompt.newline",
             tooltip="Begin a new line",
-            priority=True,
         ),
         Binding("tab", "complete", "Complete", id="prompt.complete", tooltip="Complete a command"),
         Binding(
@@ -36,25 +40,24 @@ class Prompt(TextArea):
     ]
 
     @dataclass
-    class Sent(Message):
-        """Enter was pressed on this text."""
-
-        text: str
-
-    @dataclass
     class Completing(Message):
         """Tab was pressed on this text."""
 
         text: str
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
+    def __init__(self, submit: Callable[[str], None], keymap: Mapping[str, str]) -> None:
         super().__init__(
-            id=id,
             compact=False,
             highlight_cursor_line=False,
             soft_wrap=True,
             show_line_numbers=False,
             tab_behavior="focus",
+        )
+        self._submit = submit
+        self._send_keys, self._newline_keys = (
+            keymap.get(binding.id or "", binding.key).split(",")
+            for binding in self.BINDINGS[:2]
+            if isinstance(binding, Binding)
         )
         self.earlier: list[str] = []
         """What was sent before, oldest first."""
@@ -97,12 +100,26 @@ class Prompt(TextArea):
         if result := self._replace_via_keyboard(shown, *self.selection):
             self.move_cursor(result.end_location)
 
+    async def _on_key(self, event: events.Key) -> None:
+        """Enter is handled in its turn among the characters, not by a binding.
+
+        Bindings are run by another queue than the text is typed by: fast typing would send half
+        of the text, and what follows Enter would be sent or wiped with it.
+        """
+        if event.key in self._send_keys:
+            self.action_send()
+        elif event.key in self._newline_keys:
+            self.action_newline()
+        else:
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+
     def action_send(self) -> None:
         """Send what is there."""
-        text = self.message
-        if not text.strip():
-            return
-        self.post_message(self.Sent(text))
+        if (text := self.message).strip():
+            self._submit(text)
 
     def sent(self, text: str) -> None:
         """The text was taken: it goes to the history and the prompt is emptied."""

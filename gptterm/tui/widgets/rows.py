@@ -9,6 +9,8 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gptterm.tui.widgets.styling import component_style
+
 Part = tuple[str, str]
 """Text, and the name of a component class after the widget's prefix; "" is the widget's own."""
 
@@ -49,7 +51,7 @@ class Rows(Widget):
         if (style := self._drawn.get(name)) is None:
             style = self.rich_style
             if name:
-                style += self.get_component_rich_style(f"{self.PREFIX}--{name}", partial=True)
+                style += component_style(self, f"{self.PREFIX}--{name}")
             self._drawn[name] = style
         return style
 

@@ -1,6 +1,6 @@
 """A row of a turn as styled cells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
@@ -8,8 +8,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+from textual.widget import Widget
 
 from gptterm.tui.widgets.lines import Span
+from gptterm.tui.widgets.styling import component_style
 from gptterm.tui.widgets.turn import TurnView
 
 GUTTER = 2
@@ -39,8 +41,8 @@ class TurnPainter:
         "link",
     )
 
-    def __init__(self, component_style: Callable[..., Style]) -> None:
-        self._component_style = component_style
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
         self._styles: dict[str, Style] = {}
 
     def forget(self) -> None:
@@ -50,14 +52,16 @@ class TurnPainter:
     def style(self, name: str) -> Style:
         """The style of a component class, without what it inherits."""
         if (style := self._styles.get(name)) is None:
-            style = self._styles[name] = self._component_style(f"turn--{name}", partial=True)
+            style = self._styles[name] = component_style(self._widget, f"turn--{name}")
         return style
 
     def strip(self, turn: TurnView, row: int, width: int, selected: bool, base: Style) -> Strip:
         """Row `row` of a turn, `width` cells wide."""
         base += self.style("dropped" if turn.dropped else "text")
+        plain = gutter = base
         if selected:
             base += self.style("selected")
+            gutter = base + self.style("bar")
         body = len(turn.rows)
         if row == 0:
             cells = self._header(turn, width, base)
@@ -69,13 +73,10 @@ class TurnPainter:
             cells = [Segment(turn.details, base + self.style("faint"))]
         else:
             cells = []
-        last = row == turn.height - 1
-        bar = "▎" if selected and not (last and not cells) else " "
-        gutter = base + self.style("bar") if selected else base
-        strip = Strip([Segment(bar.ljust(GUTTER), gutter), *cells])
-        if last and not cells and selected:
-            base = Style(bgcolor=None) + base
-        return strip.adjust_cell_length(width, base)
+        if not cells:
+            return Strip.blank(width, plain)
+        bar = Segment("▎ " if selected else "  ", gutter)
+        return Strip([bar, *cells]).adjust_cell_length(width, base)
 
     def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
         number, of = turn.position
