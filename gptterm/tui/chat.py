@@ -70,7 +70,7 @@ class Chat:
             view = self._view(self.tree.node(key), markdown)
             if (is_dropped := key in dropped) != view.dropped:
                 view.dropped = is_dropped
-                view.version += 1
+                view.touch()
             views.append(view)
         if waiting:
             view = TurnView(WAITING, "assistant", "…")
@@ -98,7 +98,7 @@ class Chat:
         foot = "" if self.tree.is_open(node.id) else mark(node)
         if (place, foot) != (view.position, view.foot) and not self.tree.is_open(node.id):
             view.foot = foot
-            view.version += 1
+            view.touch()
         view.position = place
         view.details = details(node)
         return view

@@ -75,18 +75,18 @@ class KeyNames:
     """
 
     def __init__(self, keymap: Mapping[str, str]) -> None:
-        self.keymap = keymap
+        self._keymap = keymap
 
     def first(self, bindings: Sequence[BindingType], identity: str) -> str:
         """The sign of the first key of a binding."""
         binding = next(b for b in _identified(bindings) if b.id == identity)
-        return sign(self.keymap.get(identity, binding.key).split(",")[0])
+        return sign(self._keymap.get(identity, binding.key).split(",")[0])
 
     def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
         """Every binding's keys, and what it does with its name for the settings."""
         return [
             (
-                " ".join(sign(key) for key in self.keymap.get(b.id or "", b.key).split(",")),
+                " ".join(sign(key) for key in self._keymap.get(b.id or "", b.key).split(",")),
                 f"{b.tooltip or b.description}  ({b.id})",
             )
             for b in _identified(bindings)

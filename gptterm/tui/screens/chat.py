@@ -57,7 +57,7 @@ class ChatScreen(Screen[None]):
         self.sampling = SamplingPanel(session.settings)
         self.distribution = Distribution()
         self.notice = NoticeLine()
-        self.prompt = Prompt(self._submit, keys.keymap)
+        self.prompt = Prompt(self._submit)
         self.keyline = KeyLine()
         self.live = LivePainter(session, self.status, self.transcript, self.distribution)
         self._editing: str | None = None
@@ -278,6 +278,10 @@ class ChatScreen(Screen[None]):
         elif event.key in self.session.chat.tree:
             self.session.chat.tree.step(event.key, event.step)
             self.show_chat(keep_place=True)
+
+    @on(Transcript.Selected)
+    def _turn_selected(self, event: Transcript.Selected) -> None:
+        self.notice.hint = event.details
 
     @on(Transcript.Act)
     def _act(self, event: Transcript.Act) -> None:

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
 from gptterm.tui.widgets.wrapping import display_text
 
@@ -82,6 +83,10 @@ class ChatList(Rows, can_focus=True):
         """The chosen row is only marked while keys go here."""
         super().watch_has_focus(_value)
         self.refresh()
+
+    async def on_key(self, event: events.Key) -> None:
+        """Keys in their turn."""
+        await run_own_binding(self, event)
 
     def action_choose(self, by: int) -> None:
         """Choose a neighbour."""

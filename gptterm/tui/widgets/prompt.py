@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from gptterm.terminal import printable
+from gptterm.tui.widgets.ordered import run_own_binding
 
 FOLDED_PASTE = 4000
 """Characters above which a paste is shown as one mark: the text area wraps slowly."""
@@ -21,7 +22,6 @@ class Prompt(TextArea):
 
     Args:
         submit: Takes a text that was sent; calls `sent` if it took it.
-        keymap: Of the settings: id of a binding to its keys.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,7 +45,7 @@ class Prompt(TextArea):
 
         text: str
 
-    def __init__(self, submit: Callable[[str], None], keymap: Mapping[str, str]) -> None:
+    def __init__(self, submit: Callable[[str], None]) -> None:
         super().__init__(
             compact=False,
             highlight_cursor_line=False,
@@ -54,11 +54,6 @@ class Prompt(TextArea):
             tab_behavior="focus",
         )
         self._submit = submit
-        self._send_keys, self._newline_keys = (
-            keymap.get(binding.id or "", binding.key).split(",")
-            for binding in self.BINDINGS[:2]
-            if isinstance(binding, Binding)
-        )
         self.earlier: list[str] = []
         """What was sent before, oldest first."""
         self._place: int | None = None
@@ -101,20 +96,9 @@ class Prompt(TextArea):
             self.move_cursor(result.end_location)
 
     async def _on_key(self, event: events.Key) -> None:
-        """Enter is handled in its turn among the characters, not by a binding.
-
-        Bindings are run by another queue than the text is typed by: fast typing would send half
-        of the text, and what follows Enter would be sent or wiped with it.
-        """
-        if event.key in self._send_keys:
-            self.action_send()
-        elif event.key in self._newline_keys:
-            self.action_newline()
-        else:
-            await super()._on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
+        """Enter and the arrows are taken in their turn among the characters."""
+        if not event.is_printable:
+            await run_own_binding(self, event)
 
     def action_send(self) -> None:
         """Send what is there."""

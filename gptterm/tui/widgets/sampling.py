@@ -12,6 +12,7 @@ from textual.reactive import reactive
 
 from gptterm.config import Settings
 from gptterm.tui.fields import FIELDS, Field, parse, shown, step
+from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
 
 ARROWS = 2
@@ -175,8 +176,10 @@ class SamplingPanel(Rows, can_focus=True):
         """Letters are text while something is typed."""
         return not (self.typed is not None and action in ("neutral", "presets"))
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         """A number begins to type a value; then any character goes on with it."""
+        if await run_own_binding(self, event):
+            return
         if self.typed is not None and event.key in ("escape", "backspace"):
             self.typed = self.typed[:-1] or None if event.key == "backspace" else None
         elif (

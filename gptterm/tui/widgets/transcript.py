@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.turn import TurnView
 from gptterm.tui.widgets.turnstrip import TurnPainter
 
@@ -73,6 +74,13 @@ class Transcript(ScrollView, can_focus=True):
         key: str
 
     @dataclass
+    class Selected(Message):
+        """Another turn is selected, or none."""
+
+        details: str
+        """What it was made with."""
+
+    @dataclass
     class Sibling(Message):
         """Another version of a turn is asked for."""
 
@@ -84,7 +92,7 @@ class Transcript(ScrollView, can_focus=True):
         self._turns: list[TurnView] = []
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
-        self._strips: dict[tuple[object, ...], Strip] = {}
+        self._strips: dict[tuple[int, int, bool, int], Strip] = {}
         self._laid_out = 0
         self._placing = False
 
@@ -120,7 +128,7 @@ class Transcript(ScrollView, can_focus=True):
             return
         before = turn.height
         changed = turn.append(text)
-        turn.version += 1
+        turn.touch()
         top = self._top(len(self._turns) - 1) + 1 + changed
         if turn.height != before:
             self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
@@ -129,7 +137,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def changed(self, turn: TurnView) -> None:
         """A turn's text, foot, position or dimming was changed from outside."""
-        turn.version += 1
+        turn.touch()
         self._measure()
         self.refresh()
 
@@ -213,10 +221,15 @@ class Transcript(ScrollView, can_focus=True):
         """Nothing is selected while typing."""
         self.selected = None
 
-    def watch_selected(self, old: int | None, new: int | None) -> None:
-        """Show the details of the selected turn instead of those of the one before."""
-        if old != new:
-            self.refresh()
+    def watch_selected(self) -> None:
+        """Mark the selected turn, and say what it was made with."""
+        self.refresh()
+        turn = self.selected_turn
+        self.post_message(self.Selected("" if turn is None else turn.details))
+
+    async def on_key(self, event: events.Key) -> None:
+        """Keys in their turn."""
+        await run_own_binding(self, event)
 
     def action_select(self, step: int) -> None:
         """Select a neighbour; a turn taller than the view is scrolled through first."""
@@ -320,7 +333,7 @@ class Transcript(ScrollView, can_focus=True):
         turn = self._turns[index]
         selected = index == self.selected
         width = self.scrollable_content_region.width
-        key = (turn.key, turn.version, row, selected, width)
+        key = (turn.version, row, selected, width)
         if (strip := self._strips.get(key)) is None:
             if len(self._strips) >= STRIPS_KEPT:
                 self._strips.clear()

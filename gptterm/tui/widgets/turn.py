@@ -1,10 +1,14 @@
 """One turn as rows: its header, its wrapped text, its mark. Wrapping is kept and only extended."""
 
+import itertools
+
 from rich.cells import cell_len
 
 from gptterm.tui.widgets.lines import Line, plain_lines
 from gptterm.tui.widgets.markdown import markdown_lines
 from gptterm.tui.widgets.wrapping import display_text, wrap
+
+_VERSIONS = itertools.count()
 
 BodyRow = tuple[int, int, int]
 """Index of the line, start and end of the slice of its text."""
@@ -41,11 +45,11 @@ class TurnView:
         self.foot = ""
         """A word under the text: stopped, failed, how far the prefill is."""
         self.details = ""
-        """What the reply was made with; shown while the turn is selected."""
+        """What the reply was made with."""
         self.dropped = False
         """It no longer fits the context."""
-        self.version = 0
-        """Changes with everything that is drawn."""
+        self.version = next(_VERSIONS)
+        """Changes with everything that is drawn; no two views ever have the same."""
         self._markdown = False
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
@@ -55,6 +59,10 @@ class TurnView:
     def height(self) -> int:
         """In rows, the blank one after it included."""
         return len(self.rows) + (3 if self.foot else 2)
+
+    def touch(self) -> None:
+        """Something that is drawn has changed."""
+        self.version = next(_VERSIONS)
 
     def set_text(self, text: str, *, markdown: bool = False) -> None:
         """Replace the text; it is wrapped anew at the next `layout`."""
@@ -90,7 +98,7 @@ class TurnView:
         self.rows = []
         for index in range(len(self.lines)):
             self._wrap_line(index)
-        self.version += 1
+        self.touch()
         return True
 
     def _wrap_line(self, index: int, start: int = 0) -> None:

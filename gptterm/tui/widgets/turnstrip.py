@@ -69,8 +69,6 @@ class TurnPainter:
             cells, base = self._body(turn, row - 1, base)
         elif row == body + 1 and turn.foot:
             cells = [Segment(turn.foot, base + self.style("mark"))]
-        elif selected and turn.details:
-            cells = [Segment(turn.details, base + self.style("faint"))]
         else:
             cells = []
         if not cells:
