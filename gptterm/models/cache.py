@@ -7,7 +7,6 @@ they honour HF_HOME and HF_HUB_CACHE.
 """
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -108,6 +107,8 @@ def remove(repo_ids: Sequence[str]) -> int:
     Raises:
         OSError: a folder cannot be deleted.
     """
+    import shutil
+
     freed = 0
     for repo_id in repo_ids:
         folder = repository_folder(repo_id)

@@ -60,8 +60,8 @@ def check_directory(directory: Path, name: str) -> None:
             cannot be read.
     """
     try:
-        names = {entry.name for entry in directory.iterdir() if entry.is_file()}
         check_config(read_config(directory, name), name)
+        names = {entry.name for entry in directory.iterdir() if entry.is_file()}
         for weights in _weight_files(directory, names, name):
             _check_weights(weights, name)
         check_tokenizer(names, name)

@@ -1,6 +1,5 @@
 """From the name of a model to the directory it is loaded from."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -148,6 +147,8 @@ def bundled() -> ModelSource:
     Raises:
         ModelError: its files are missing or damaged.
     """
+    from importlib.resources import files
+
     directory = Path(str(files("gptterm.models").joinpath(BUNDLED)))
     try:
         if not directory.is_dir():

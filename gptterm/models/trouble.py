@@ -42,10 +42,17 @@ def explanation(error: Exception, name: str) -> str:
             f"{shown(name)} cannot be saved in {cache.cache_folder()}, which is not writable; "
             "set HF_HOME to a folder that is"
         )
-    return _from_server(error, name)
+    for link in chain:
+        if message := _from_server(link, name):
+            return message
+    return (
+        f"the download of {shown(name)} broke off ({_first_line(chain[-1])}); "
+        f"run `gptterm models pull {shown(name)}` again, files that are complete are kept"
+    )
 
 
-def _from_server(error: Exception, name: str) -> str:
+def _from_server(error: BaseException, name: str) -> str | None:
+    """What the Hub's own answer means; None when the error is no such answer."""
     from huggingface_hub import errors
 
     subject = shown(name)
@@ -68,19 +75,16 @@ def _from_server(error: Exception, name: str) -> str:
         return f"the Hub refuses more requests for now; wait a minute, then ask for {subject} again"
     if status is not None and status >= 500:
         return f"the Hub has a fault of its own (status {status}); ask for {subject} again later"
-    return (
-        f"the download of {subject} broke off ({_first_line(error)}); "
-        f"run `gptterm models pull {subject}` again, files that are complete are kept"
-    )
+    return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return shown(lines[0].rstrip(" .:")) if lines else type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that led to it."""
+    """The error and all that led to it, the root last."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:

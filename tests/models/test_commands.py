@@ -199,3 +199,16 @@ def test_doctor_survives_a_broken_config(machine: Machine) -> None:
     done = machine.run(*COMMAND, "doctor", "--offline")
     assert done.returncode == 0
     assert "config.toml" in done.stdout.split("default model")[1]
+
+
+@pytest.mark.parametrize("command", ["models", "doctor"])
+def test_help_imports_nothing_heavy(machine: Machine, command: str) -> None:
+    script = (
+        f"import sys; from gptterm.cli.{command} import {command} as c;"
+        "c.main(['--help'], standalone_mode=False);"
+        "print(*sys.modules, sep='\\n', file=sys.stderr)"
+    )
+    imported = set(machine.run("-c", script).stderr.split())
+    heavy = {"torch", "transformers", "textual", "rich", "huggingface_hub", "numpy"}
+    assert "gptterm.errors" in imported
+    assert not heavy & imported
