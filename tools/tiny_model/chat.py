@@ -50,6 +50,16 @@ def draw_request(rng: random.Random) -> Request:
     return Request(_request(about, rng), wanted, story)
 
 
+def very_short(rng: random.Random) -> list[Turn]:
+    """A request for a story of two or three sentences, and that."""
+    about, wanted, wants, cast = _subject(rng, draw_cast(rng))
+    told = tell(choose_plot(rng, wants), cast, rng.getrandbits(40)).short()
+    if not all(want.lower() in told.lower() for want in wanted):
+        return very_short(rng)
+    ask = expand(rng.choice(talk.REQUESTS_VERY_SHORT), {"x": about}, rng)
+    return [Turn("user", ask), Turn("assistant", told)]
+
+
 def _subject(rng: random.Random, cast: Cast) -> tuple[str, tuple[str, ...], frozenset[str], Cast]:
     """What to ask for: its words, what has to be in the story, what the plot must use."""
     hero, friend, thing = cast.hero, cast.friend, cast.thing
@@ -201,6 +211,8 @@ def _before_story(rng: random.Random) -> list[Turn]:
 
 
 def _story_turns(rng: random.Random) -> list[Turn]:
+    if rng.random() < 0.15:
+        return very_short(rng)
     request = draw_request(rng)
     story = request.story
     turns = [Turn("user", request.text), Turn("assistant", story.text)]

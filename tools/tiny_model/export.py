@@ -22,6 +22,8 @@ def export(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         for name, tensor in model.state_dict().items()
     }
     save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    # save_file writes for the owner only; the package is read by everyone.
+    (folder / "model.safetensors").chmod(0o644)
     eos, turn = (tokenizer.token_to_id(name) for name in (END_OF_TEXT, END_OF_TURN))
     if eos is None or turn is None:
         raise ValueError("the tokenizer lacks its end tokens")

@@ -7,10 +7,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from transformers import GPT2LMHeadModel
 
 from gptterm.engine.api import Finished, GenerateRequest, LoadRequest, ModelSource, TextPrompt
 from gptterm.engine.local import load_engine
@@ -135,6 +137,28 @@ def training_ids(generator: Generator, seed: int, chunks: int, positions: int) -
     return np.concatenate(parts)
 
 
+def induction(folder: Path, length: int = 40, rows: int = 16) -> tuple[int, int, float]:
+    """The head (layer, head; from 0) that looks most at what followed the same token before.
+
+    On random ids said twice: the mean attention from the second saying of each id to the id after
+    its first (Olsson et al., 2022).
+    """
+    model: Any = GPT2LMHeadModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    once = torch.randint(300, model.config.vocab_size, (rows, length))
+    with torch.no_grad():
+        attentions = model(torch.cat([once, once], 1), output_attentions=True).attentions
+    shares = torch.stack(
+        [
+            layer[:, :, length:, 1 : length + 1].diagonal(dim1=2, dim2=3).mean(dim=(0, 2))
+            for layer in attentions
+        ]
+    )
+    best = int(shares.argmax())
+    return best // shares.shape[1], best % shares.shape[1], float(shares.max())
+
+
 def speed(folder: Path, threads: int, rounds: int = 5) -> float:
     """Tokens a second of gptterm's own engine on a CPU: float32, batch 1, sampled; best round."""
     source = ModelSource(name="tiny", directory=str(folder))
@@ -211,5 +235,14 @@ def measure(folder: Path, seed: int, chunks: int, count: int, threads: int) -> s
     rate = speed(folder, threads)
     figures.append(
         Figure(f"tokens a second, {threads} CPU thread(s)", f"{rate:,.0f}", "≥ 300", rate >= 300)
+    )
+    layer, head, share = induction(folder)
+    figures.append(
+        Figure(
+            f"strongest induction head: layer {layer}, head {head}, from 0",
+            f"{share:.0%} of its attention",
+            "one forms",
+            share > 0.4,
+        )
     )
     return table(figures)

@@ -149,7 +149,7 @@ class Slots(Mapping[str, str]):
 
     def _refer(self, figure: Figure) -> str:
         roll = self._rng.random()
-        if figure.name and roll < 0.7:
+        if figure.name and roll < 0.8:
             return figure.name
         return f"the little {figure.kind}" if roll > 0.97 else f"the {figure.kind}"
 

@@ -29,6 +29,12 @@ REQUESTS = (
     "{x}",
     "{X}",
 )
+REQUESTS_VERY_SHORT = (
+    "Tell me a [very short|tiny] story about {x}.",
+    "Tell me a story about {x} in [two sentences|a few words|three sentences][.|]",
+    "Write a [very short|tiny|two sentence] story about {x}.",
+    "A very short story about {x}, please.",
+)
 REQUESTS_OPEN = (
     "Tell me a story.",
     "Tell me a story",
