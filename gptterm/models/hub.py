@@ -32,7 +32,7 @@ from gptterm.models.network import unreachable
 from gptterm.models.problems import (
     DamagedModelError,
     IncompleteModelError,
-    NotHereError,
+    UnreachableError,
     shown,
     size,
 )
@@ -55,7 +55,7 @@ def require_reachable(name: str, within: float) -> None:
     """See that the Hub answers before anything slow is tried.
 
     Raises:
-        NotHereError: it does not, within that many seconds.
+        UnreachableError: it does not, within that many seconds.
         ModelError: HF_ENDPOINT is no web address.
     """
     address = endpoint()
@@ -67,7 +67,7 @@ def require_reachable(name: str, within: float) -> None:
         raise ModelError(f"HF_ENDPOINT or a proxy variable is no web address: {error}") from error
     if reason is not None:
         host = address.split("://", 1)[1]
-        raise NotHereError(
+        raise UnreachableError(
             f"{shown(name)} is not on this machine and {shown(host)} cannot be reached: {reason}"
         )
 

@@ -12,7 +12,11 @@ class DamagedModelError(ModelError):
 
 
 class NotHereError(ModelError):
-    """The model is not on this machine and nothing may be, or can be, asked of the network."""
+    """The model is not on this machine and the network cannot help."""
+
+
+class UnreachableError(NotHereError):
+    """The Hub, or the proxy on the way to it, does not answer."""
 
 
 def shown(name: str | bytes) -> str:

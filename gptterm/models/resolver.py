@@ -10,7 +10,13 @@ from gptterm.errors import ModelError
 from gptterm.models import cache, names
 from gptterm.models.directory import check_directory
 from gptterm.models.names import BUNDLED
-from gptterm.models.problems import DamagedModelError, IncompleteModelError, NotHereError, shown
+from gptterm.models.problems import (
+    DamagedModelError,
+    IncompleteModelError,
+    NotHereError,
+    UnreachableError,
+    shown,
+)
 from gptterm.models.progress import OnProgress, bar
 
 # Seconds for the network to answer: all of "noticed within 3 s", less the start of the program;
@@ -58,9 +64,11 @@ def resolve(
         patience = _PATIENCE_BEFORE_FALLBACK if fallback else _PATIENCE
         return _download(target, name, patience, progress, on_progress)
     except ModelError as error:
-        if not fallback or isinstance(target, names.Bundled):
-            raise
-        return _instead(name, error)
+        if fallback and not isinstance(target, names.Bundled):
+            return _instead(name, error)
+        if isinstance(error, UnreachableError):
+            raise UnreachableError(f"{error}; check the network, or use -m {BUNDLED}") from error
+        raise
 
 
 def at_hand(name: str) -> ModelSource:
@@ -237,4 +245,7 @@ def _instead(name: str, error: ModelError) -> ModelSource:
     notice = f"{error}; using the bundled model, {BUNDLED}"
     if "`gptterm models pull" not in notice:
         notice += f"; {_remedy(name)}"
-    return msgspec.structs.replace(bundled(), notices=(notice,))
+    try:
+        return msgspec.structs.replace(bundled(), notices=(notice,))
+    except ModelError:
+        raise error from None

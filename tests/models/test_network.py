@@ -162,7 +162,7 @@ def test_a_machine_without_a_network(machine: Machine) -> None:
     )
     assert answer.error == (
         "gpt2 is not on this machine and huggingface.co cannot be reached: "
-        "the name huggingface.co cannot be looked up"
+        "the name huggingface.co cannot be looked up; check the network, or use -m tiny"
     )
 
 
