@@ -23,7 +23,7 @@ def stderr_to(log: Path) -> Iterator[None]:
     terminal = os.dup(2)
     os.set_inheritable(terminal, False)
     sink = open_log(log)
-    before = sys.__stderr__, sys.stderr
+    before = sys.__stderr__
     drawing = os.fdopen(terminal, "w", encoding="utf-8", errors="replace")
     try:
         sys.stderr.flush()
@@ -31,7 +31,7 @@ def stderr_to(log: Path) -> Iterator[None]:
         sys.__stderr__ = drawing  # type: ignore[misc]
         yield
     finally:
-        sys.__stderr__, sys.stderr = before  # type: ignore[misc]
+        sys.__stderr__ = before  # type: ignore[misc]
         with contextlib.suppress(OSError):  # the terminal was closed
             drawing.flush()
         os.dup2(terminal, 2)

@@ -1,8 +1,9 @@
 """The themes of gptterm's own, and which one is meant by a name in the settings."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK = Theme(
     name="gptterm-dark",
@@ -66,7 +67,15 @@ LIGHT = Theme(
     },
 )
 
-OWN = (DARK, LIGHT)
+
+def _ansi(name: str, base: str) -> Theme:
+    """A theme of Textual's in the terminal's own colours, with borders that can be seen."""
+    theme = BUILTIN_THEMES[base]
+    variables = {**theme.variables, "border-blurred": "ansi_bright_black", "border": "ansi_yellow"}
+    return replace(theme, name=name, variables=variables, accent="ansi_yellow")
+
+
+OWN = (DARK, LIGHT, _ansi("gptterm-ansi", "ansi-dark"), _ansi("gptterm-ansi-light", "ansi-light"))
 
 
 def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, str]) -> str | None:
@@ -75,12 +84,10 @@ def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, s
     `auto` follows the terminal: its 16 colours where it has no more, light where COLORFGBG says
     that the background is.
     """
-    if setting == "ansi":
-        setting = "ansi-dark"
     if setting != "auto":
         return next((name for name in (setting, f"gptterm-{setting}") if name in known), None)
     background = environ.get("COLORFGBG", "").rpartition(";")[2]
     light = background in ("7", "15")
     if environ.get("TERM") in ("linux", "vt100", "vt220"):
-        return "ansi-light" if light else "ansi-dark"
+        return "gptterm-ansi-light" if light else "gptterm-ansi"
     return "gptterm-light" if light else "gptterm-dark"

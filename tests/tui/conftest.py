@@ -1,0 +1,132 @@
+"""The TUI with the scripted engine in a process of its own, driven by Textual's pilot."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from gptterm.config import Settings, TuiSettings, load_settings
+from gptterm.engine.api import ModelSource
+from gptterm.engine.client import EngineClient
+from gptterm.errors import ModelError
+from gptterm.tui.app import GpttermApp
+from tests.support.scripted import FACTORY, Script, write_script
+
+TRIES = 500
+PAUSE_S = 0.02
+
+Open = Callable[..., AbstractAsyncContextManager["Desk"]]
+
+
+class Desk:
+    """An open TUI and the hands on it."""
+
+    def __init__(self, app: GpttermApp, pilot: Pilot[int]) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.screen = app.chat_screen
+        self.session = app.session
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so; fail if it never is."""
+        for _ in range(TRIES):
+            if condition():
+                await self.pilot.pause()
+                return
+            await self.pilot.pause(PAUSE_S)
+        raise AssertionError(f"it never was so; the screen:\n{self.text}")
+
+    async def ready(self) -> None:
+        """Wait for the model."""
+        await self.until(lambda: self.session.engine.ready)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, and let the screen catch up."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        await self.press(*("space" if c == " " else c for c in text))
+
+    async def say(self, text: str) -> None:
+        """Send a message and wait for the end of its answer."""
+        before = len(self.session.chat.tree)
+        self.screen.prompt.put(text)
+        await self.press("enter")
+        await self.until(lambda: len(self.session.chat.tree) >= before + 2 and self.idle)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is generated or waiting."""
+        return self.session.replying is None and not self.session.busy_with(self.session.chat)
+
+    @property
+    def rows(self) -> list[str]:
+        """The screen as rows of text."""
+        width, height = self.app.size
+        lines = self.app.screen._compositor.render_strips()
+        return [line.text.rstrip() for line in lines[:height] if width]
+
+    @property
+    def text(self) -> str:
+        """The screen as text."""
+        return "\n".join(self.rows)
+
+    @property
+    def notice(self) -> str:
+        """The last line that was said."""
+        said = self.screen.notice.said
+        return said[-1].text if said else ""
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """Role and text of the open path."""
+        tree = self.session.chat.tree
+        return [(tree.node(key).role, tree.node(key).text) for key in tree.path()]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for settings and logs, and no help from the user's environment."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("GPTTERM_HOME", str(folder))
+    for name in ("TMUX", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "COLORFGBG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def open_tui(tmp_path: Path, home: Path) -> Open:
+    """Opens the TUI: `async with open_tui(script, size=(120, 40), temperature=0) as desk`."""
+
+    @asynccontextmanager
+    async def opened(
+        script: Script | None = None,
+        *,
+        size: tuple[int, int] = (120, 40),
+        prompt: str | None = None,
+        tui: TuiSettings | None = None,
+        **options: object,
+    ) -> AsyncIterator[Desk]:
+        request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
+
+        async def find(settings: Settings, report: Callable[[str], None]) -> ModelSource:
+            report("looking for the model")
+            if settings.model == "missing":
+                raise ModelError("there is no model called missing")
+            return msgspec.structs.replace(request.source, name=settings.model)
+
+        settings = load_settings(options)
+        if tui is not None:
+            settings = msgspec.structs.replace(settings, tui=tui)
+        client = EngineClient(factory=FACTORY, log=home / "engine.log")
+        app = GpttermApp(settings, prompt, client, find)
+        async with app.run_test(size=size) as pilot:
+            yield Desk(app, pilot)
+
+    return opened

@@ -1,0 +1,144 @@
+"""Talking: sending, streaming, stopping, regenerating, editing, continuing, queueing."""
+
+from tests.support.scripted import Fault, Script
+from tests.tui.conftest import Open
+
+LONG = "word " * 200
+
+
+async def test_a_message_is_answered(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.type("hi there")
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert desk.turns == [("user", "hi there"), ("assistant", "Hello, world.")]
+        assert "Hello, world." in desk.text
+        assert "/1024" in desk.rows[0]
+        assert "seed 42" in desk.rows[0]
+
+
+async def test_a_message_before_the_model_is_ready_waits(open_tui: Open) -> None:
+    async with open_tui(Script.saying("Here.", load_s=0.5)) as desk:
+        await desk.type("early")
+        await desk.press("enter")
+        assert "early" in desk.text
+        await desk.until(lambda: "waiting: " in desk.text)
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert desk.turns[1] == ("assistant", "Here.")
+        assert "waiting" not in desk.text
+
+
+async def test_the_first_prompt_is_sent(open_tui: Open) -> None:
+    async with open_tui(prompt="from the command line") as desk:
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert desk.turns[0] == ("user", "from the command line")
+
+
+async def test_escape_keeps_the_part_that_was_made(open_tui: Open) -> None:
+    async with open_tui(Script.saying(LONG, rate=200, endless=True), max_tokens=9999) as desk:
+        await desk.ready()
+        await desk.type("go")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 5)
+        await desk.press("escape")
+        await desk.until(lambda: desk.idle)
+        assert desk.turns[1][1].startswith("word word")
+        assert "■ stopped" in desk.text
+
+
+async def test_continue_goes_on_with_the_same_turn(open_tui: Open) -> None:
+    script = Script.saying("One two", " three four")
+    async with open_tui(script) as desk:
+        await desk.ready()
+        await desk.say("count")
+        await desk.press("ctrl+t")
+        await desk.until(lambda: desk.idle and "four" in desk.turns[1][1])
+        assert desk.turns[1][1] == "One two three four"
+        assert "One two three four" in desk.text
+
+
+async def test_regenerate_makes_a_sibling(open_tui: Open) -> None:
+    async with open_tui(Script.saying("First.", "Second.")) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("ctrl+r")
+        await desk.until(lambda: desk.idle and desk.turns[1][1] == "Second.")
+        assert "2/2 ◂▸" in desk.text
+        await desk.press("ctrl+l", "left")
+        assert desk.turns[1][1] == "First."
+        assert "1/2 ◂▸" in desk.text
+
+
+async def test_an_edit_is_a_branch_and_the_old_one_stays(open_tui: Open) -> None:
+    async with open_tui(Script.saying("First.", "Second.")) as desk:
+        await desk.ready()
+        await desk.say("original")
+        await desk.press("ctrl+l", "up", "e")
+        assert desk.screen.prompt.text == "original"
+        await desk.type(" changed")
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == 4)
+        assert desk.turns == [("user", "original changed"), ("assistant", "Second.")]
+        await desk.press("ctrl+l", "up", "left")
+        assert desk.turns == [("user", "original"), ("assistant", "First.")]
+
+
+async def test_escape_leaves_an_edit(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("original")
+        await desk.press("ctrl+l", "up", "e", "escape")
+        assert desk.screen.prompt.text == ""
+        await desk.say("another")
+        assert len(desk.turns) == 4
+
+
+async def test_messages_while_one_is_answered_wait_in_order(open_tui: Open) -> None:
+    script = Script.saying(*(f"Answer {n}." for n in range(3)), rate=100)
+    async with open_tui(script) as desk:
+        await desk.ready()
+        for text in ("one", "two", "three"):
+            desk.screen.prompt.put(text)
+            await desk.press("enter")
+        await desk.until(lambda: desk.idle)
+        assert "".join(text for role, text in desk.turns if role == "assistant")
+        assert sum(role == "assistant" for role, _ in desk.turns) >= 1
+
+
+async def test_new_chat_and_back(open_tui: Open) -> None:
+    async with open_tui(Script.saying("A.", "B.")) as desk:
+        await desk.ready()
+        await desk.say("first chat")
+        await desk.press("ctrl+n")
+        assert desk.turns == []
+        await desk.say("second chat")
+        assert "first chat" in desk.text
+        await desk.press("ctrl+b", "ctrl+b", "down", "enter")
+        assert desk.turns[0] == ("user", "first chat")
+
+
+async def test_dropped_turns_say_so(open_tui: Open) -> None:
+    async with open_tui(Script.saying("A.", "B.", dropped_messages=2)) as desk:
+        await desk.ready()
+        await desk.say("one")
+        await desk.say("two")
+        assert desk.text.count("out of context") == 2
+
+
+async def test_notices_of_the_engine_are_said(open_tui: Open) -> None:
+    async with open_tui(Script.saying("A.", load_notices=("float32 instead of int8",))) as desk:
+        await desk.ready()
+        await desk.until(lambda: "float32 instead of int8" in desk.text)
+        assert "1 notice" in desk.rows[0]
+
+
+async def test_a_prompt_that_fails_keeps_the_chat(open_tui: Open) -> None:
+    fault = Fault(at="decode", how="out_of_memory", token=2, generation=0)
+    async with open_tui(Script.saying("One two three four.", "Again.", faults=(fault,))) as desk:
+        await desk.ready()
+        await desk.say("go")
+        assert desk.turns[1][1] == "One two"
+        assert "✗ failed: out of memory" in desk.text
+        await desk.say("go on")
+        assert desk.turns[3][1] == "Again."
