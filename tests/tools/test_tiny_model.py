@@ -226,7 +226,6 @@ def test_the_bundled_model_tells_a_story_that_ends() -> None:
     prompts = {
         "Once upon a time": (),
         render([Turn("user", "Tell me a story about a fox and a lantern.")]) + "<|assistant|>": (
-            "fox",
             "lantern",
         ),
     }
