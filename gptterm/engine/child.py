@@ -45,7 +45,8 @@ def open_log(path: Path) -> int:
 async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, socket.socket]:
     """Start the process and return it with our end of its socket.
 
-    It leads a session of its own, so that Ctrl-C and a closing terminal do not reach it.
+    It leads a session of its own, so that Ctrl-C and a closing terminal do not reach it. It ends
+    with this process, on Linux already with the thread that called this.
 
     Raises:
         OSError: it cannot be started.

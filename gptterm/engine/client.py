@@ -228,7 +228,8 @@ class EngineClient:
 
     async def close(self) -> None:
         """End the process: gently, then by force. Safe to call twice, and at any time."""
-        connection = self._connection
+        async with self._starting:  # a process that is just being started is one to end
+            connection = self._connection
         if connection is None or connection.death is not None:
             return
         connection.close()

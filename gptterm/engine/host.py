@@ -63,6 +63,7 @@ from gptterm.errors import (
     PromptTooLongError,
     UsageError,
 )
+from gptterm.terminal import one_line
 
 Factory = Callable[[LoadRequest], Engine]
 
@@ -328,7 +329,8 @@ def describe(error: Exception) -> tuple[FailureKind, str]:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "no reason given")
+    """What the error says, without the pages that torch adds to it."""
+    return one_line(str(error).strip().partition("\n")[0])[:300] or "no reason given"
 
 
 def _die_with(parent: int) -> None:
