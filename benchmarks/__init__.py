@@ -1,0 +1,1 @@
+"""gptterm beside its peers, on one machine in one run: `python -m benchmarks --help`."""

@@ -1,0 +1,26 @@
+"""How fast the cores read memory: at batch 1 each token reads every weight once, so this is the
+limit that no engine on this machine can pass."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BYTES = 1 << 30
+_COLUMNS = 2048
+
+
+def read_bandwidth(repetitions: int = 5) -> float:
+    """Bytes a second: the fastest of several passes over a GiB, by two kernels, on all threads."""
+    matrix = torch.ones(BYTES // 4 // _COLUMNS, _COLUMNS)
+    vector = torch.ones(_COLUMNS)
+    kernels: list[Callable[[], Tensor]] = [lambda: torch.mv(matrix, vector), matrix.sum]
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repetitions):
+            for kernel in kernels:
+                started = time.perf_counter()
+                kernel()
+                seconds.append(time.perf_counter() - started)
+    return BYTES / min(seconds)

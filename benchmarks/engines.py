@@ -1,0 +1,115 @@
+"""The contenders for tokens a second, behind one interface."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gptterm.engine.api import (
+    Dtype,
+    GenerateRequest,
+    LoadRequest,
+    ModelSource,
+    SamplingParams,
+    Token,
+    TokenPrompt,
+)
+from gptterm.engine.decoders.native import GPT2
+from gptterm.engine.files import read_json
+from gptterm.engine.local import load_engine
+
+Contender = Callable[[Sequence[int], int, int], float]
+"""(prompt ids, samples, tokens a sample) → tokens a second after the first of each sample."""
+
+SAMPLING = SamplingParams()
+
+
+def rate(times: Sequence[float], samples: int) -> float:
+    """Tokens a second from the moments at which each step's tokens were there."""
+    return samples * (len(times) - 1) / (times[-1] - times[0])
+
+
+def ours(directory: Path, dtype: Dtype) -> Contender:
+    """The whole pipeline: samplers, detokenizer, stop matcher, events."""
+    source = ModelSource(name=str(directory), directory=str(directory))
+    engine = load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        request = GenerateRequest(
+            prompt=TokenPrompt(ids=tuple(prompt)),
+            sampling=SAMPLING,
+            max_tokens=tokens,
+            samples=samples,
+            stop=("\nUser:",),
+            seed=0,
+            ignore_eos=True,
+        )
+        times = [
+            time.perf_counter()
+            for event in engine.generate(request)
+            if isinstance(event, Token) and event.sample == 0
+        ]
+        return rate(times, samples)
+
+    return run
+
+
+def bare(directory: Path, dtype: Dtype) -> Contender:
+    """Our decoder fed with known ids: nothing is sampled and no text is made."""
+    decoder = GPT2.load(directory, read_json(directory / "config.json"), "cpu", dtype)
+    assert decoder is not None
+
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        cache = decoder.new_cache()
+        decoder.forward(torch.tensor([list(prompt)]), cache)
+        if samples > 1:
+            cache = cache.fork(samples, len(prompt) + tokens)
+        times = [time.perf_counter()]
+        for _ in range(tokens - 1):
+            decoder.forward(torch.full((samples, 1), prompt[-1]), cache)
+            times.append(time.perf_counter())
+        return rate(times, samples)
+
+    return run
+
+
+class _Clock:
+    """A transformers streamer that notes when it is given tokens."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def put(self, _: torch.Tensor) -> None:
+        self.times.append(time.perf_counter())
+
+    def end(self) -> None:
+        pass
+
+
+def transformers(directory: Path) -> Contender:
+    """`model.generate` in float32."""
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    model.eval()
+
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        ids, clock = torch.tensor([list(prompt)]), _Clock()
+        model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            temperature=SAMPLING.temperature,
+            top_k=SAMPLING.top_k,
+            top_p=SAMPLING.top_p,
+            num_return_sequences=samples,
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+            pad_token_id=model.config.eos_token_id,
+            streamer=clock,
+        )
+        return rate(clock.times[1:], samples)  # the first is the prompt
+
+    return run

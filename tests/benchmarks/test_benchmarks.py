@@ -1,0 +1,118 @@
+"""The benchmarks' own parts: the model made by rule, the contenders, the ratios, the commands."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import engines, optional, shapes, startup
+from benchmarks.report import Row, table
+from gptterm.engine.api import (
+    Finished,
+    GenerateRequest,
+    LoadRequest,
+    ModelSource,
+    SamplingParams,
+    TextPrompt,
+    Token,
+)
+from gptterm.engine.local import load_engine
+from gptterm.engine.tokenizer_files import load_tokenizer
+
+SMALL = shapes.GPT2_SMALL | {
+    "vocab_size": 1000,
+    "n_embd": 64,
+    "n_layer": 2,
+    "n_head": 2,
+    "eos_token_id": 999,
+    "bos_token_id": 999,
+}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shapes.make(tmp_path_factory.mktemp("model") / "small", SMALL)
+
+
+def greedy(source: ModelSource) -> list[int]:
+    engine = load_engine(LoadRequest(source=source, device="cpu", dtype="float32"))
+    request = GenerateRequest(
+        prompt=TextPrompt(text="the king"),
+        sampling=SamplingParams(temperature=0),
+        max_tokens=12,
+        ignore_eos=True,
+    )
+    events = list(engine.generate(request))
+    assert isinstance(events[-1], Finished), events[-1]
+    return [event.id for event in events if isinstance(event, Token)]
+
+
+def test_the_tokenizer_made_by_rule_has_gpt2s_size_and_loses_nothing(tmp_path: Path) -> None:
+    shapes.write_tokenizer(tmp_path, 50_257)
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.vocab_size == 50_257
+    text = "The quick brown fox\n  jumps — 人工智能 👩‍🚀"
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert len(ids) < len(text.encode()) * 0.8
+    assert tokenizer.end_ids == {50_256}
+
+
+def test_the_model_is_made_once_and_runs(small: Path) -> None:
+    weights = small / "model.safetensors"
+    made = weights.stat().st_mtime_ns
+    assert shapes.make(small, SMALL) == small
+    assert weights.stat().st_mtime_ns == made
+    assert len(greedy(ModelSource(name="small", directory=str(small)))) == 12
+
+
+def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
+    assert engines.rate([5.0, 6.0, 7.0, 9.0], samples=4) == 3.0
+    for contender in (
+        engines.ours(small, "float32"),
+        engines.bare(small, "float32"),
+        engines.transformers(small),
+    ):
+        assert contender([1, 2, 3], 1, 4) > 0
+        assert contender([1, 2, 3], 2, 4) > 0
+
+
+def test_the_converted_gguf_file_is_the_same_model(small: Path) -> None:
+    for precision in ("float32", "int8"):
+        optional.write_gguf(small, small.parent / f"{precision}.gguf", precision)
+    here = ModelSource(name="small", directory=str(small))
+    there = ModelSource(name="gguf", directory=str(small.parent), gguf_file="float32.gguf")
+    assert greedy(there) == greedy(here)
+
+
+@pytest.mark.parametrize(("lower_is_better", "ratios"), [(False, [0.5, 2.0]), (True, [2.0, 0.5])])
+def test_a_ratio_is_the_median_over_the_pairs(lower_is_better: bool, ratios: list[float]) -> None:
+    row = Row(
+        what="speed",
+        unit="tok/s",
+        runs={"gptterm": [1.0, 2.0, 30.0], "fast": [2.0, 4.0, 1.0], "slow": [0.5, 1.0, 15.0]},
+        lower_is_better=lower_is_better,
+        reach="≥ 1",
+        notes=["a note that is longer than the column it stands in"],
+    )
+    assert [row.ratio("fast"), row.ratio("slow")] == ratios
+    lines = table([row]).splitlines()
+    assert lines[1].split() == ["speed", "gptterm", "2", "tok/s", "1", "–", "30", "≥", "1"]
+    assert lines[2].split()[-2:] == [f"{ratios[0]:.2f}", "×"]
+    assert lines[4].strip() == row.notes[0]
+
+
+def test_a_command_is_timed_and_weighed() -> None:
+    script = "import sys; block = bytearray(200 << 20); print(sys.stdin.read())"
+    run = startup.run(startup.Command([sys.executable, "-c", script], b"hi"))
+    assert 0 < run.first_byte_s <= run.wall_s
+    assert 200 < run.peak_mib < 2000
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("import sys; sys.exit('no such model')", "no such model"), ("pass", "no message")],
+)
+def test_a_command_that_did_nothing_is_no_measurement(script: str, words: str) -> None:
+    with pytest.raises(startup.CommandFailedError, match=words):
+        startup.run(startup.Command([sys.executable, "-c", script], b"hi"))
