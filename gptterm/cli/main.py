@@ -15,6 +15,9 @@ READER_GONE = 141
 """128 + SIGPIPE, as the shell reports a process that it ended."""
 
 
+INTERRUPTED = 130
+
+
 class Subcommand(NamedTuple):
     """Where a subcommand is, so that it is only imported when asked for."""
 
@@ -35,6 +38,8 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
         return _dispatch(list(arguments), signals)
     except (ReaderGoneError, BrokenPipeError):
         return READER_GONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Exception as error:
         return _report(error)
 
@@ -83,7 +88,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         case click.ClickException():
             return error.format_message(), 1
         case click.exceptions.Abort():
-            return "interrupted", 130
+            return "interrupted", INTERRUPTED
         case MemoryError():
             return "out of memory; try a smaller model or a shorter prompt", (
                 OutOfMemoryError.exit_code

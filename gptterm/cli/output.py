@@ -82,14 +82,11 @@ class TextWriter:
 class JsonWriter:
     """One object a line for each sample, in their order, each as soon as it is its turn."""
 
-    def __init__(
-        self, streams: Streams, record: Record, info: ModelInfo, prompt: str, notices: list[str]
-    ) -> None:
+    def __init__(self, streams: Streams, record: Record, info: ModelInfo, prompt: str) -> None:
         self._streams = streams
         self._record = record
         self._info = info
         self._prompt = prompt
-        self._notices = notices
         self._current = 0
 
     def event(self, event: Event) -> None:
@@ -99,7 +96,7 @@ class JsonWriter:
     def close(self) -> None:
         samples = self._record.samples
         while self._current < len(samples) and samples[self._current].end is not None:
-            line = result(self._record, self._current, self._info, self._prompt, self._notices)
+            line = result(self._record, self._current, self._info, self._prompt)
             self._streams.write_bytes(json_line(line))
             self._current += 1
 

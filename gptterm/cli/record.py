@@ -1,5 +1,6 @@
 """What a generation has come to so far, sample by sample, and the results made of it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,10 +30,21 @@ class Sample:
 
 
 class Record:
-    """Adds up the events of one request."""
+    """Adds up the events of one request.
 
-    def __init__(self, request: GenerateRequest) -> None:
+    Args:
+        request: what the engine is asked.
+        notices: what was substituted before it started.
+        note: called with each notice, those that the engine has included.
+    """
+
+    def __init__(
+        self, request: GenerateRequest, notices: Iterable[str], note: Callable[[str], None]
+    ) -> None:
         self.request = request
+        self.notices: list[str] = []
+        self._note = note
+        self._add_notices(notices)
         self.started: Started | None = None
         self.samples = [Sample() for _ in range(request.samples)]
         self.failure: Failed | None = None
@@ -40,10 +52,15 @@ class Record:
 
     def add(self, event: Event) -> None:
         """Take one event in."""
+        if isinstance(event, Failed):
+            # Not told to the tally, which would give up the ends that `break_off` asks it for.
+            self.failure = event
+            return
         self._tally.note(event)
         match event:
             case Started():
                 self.started = event
+                self._add_notices(event.notices)
             case Token():
                 sample = self.samples[event.sample]
                 sample.text += event.text
@@ -51,16 +68,25 @@ class Record:
                     sample.tokens.append(event)
             case Finished():
                 self._finish(event)
-            case Failed():
-                self.failure = event
             case Prefilled():
                 pass
 
-    def break_off(self) -> None:
-        """Give the samples that have not ended an end, after a cancellation or a failure."""
+    def break_off(self) -> list[Finished]:
+        """Give the samples that have not ended an end, and return those ends.
+
+        There are some after a cancellation or a failure only.
+        """
         reason = "cancelled" if self.failure is None else "error"
-        for end in self._tally.cancelled():
-            self._finish(msgspec.structs.replace(end, reason=reason))
+        ends = [msgspec.structs.replace(end, reason=reason) for end in self._tally.cancelled()]
+        for end in ends:
+            self._finish(end)
+        return ends
+
+    def _add_notices(self, notices: Iterable[str]) -> None:
+        for notice in notices:
+            if notice not in self.notices:
+                self.notices.append(notice)
+                self._note(notice)
 
     def _finish(self, end: Finished) -> None:
         sample = self.samples[end.sample]
@@ -73,9 +99,7 @@ class Record:
         return None if first is None else first + index
 
 
-def result(
-    record: Record, index: int, info: ModelInfo, prompt: str, notices: list[str]
-) -> dict[str, Any]:
+def result(record: Record, index: int, info: ModelInfo, prompt: str) -> dict[str, Any]:
     """Return the object that `--json` prints for a sample that has ended."""
     sample = record.samples[index]
     end = sample.end
@@ -100,7 +124,7 @@ def result(
     }
     if record.request.logprobs is not None:
         line["logprobs"] = [_logprobs(token) for token in sample.tokens]
-    line["notices"] = notices
+    line["notices"] = record.notices
     if record.failure is not None and end.reason == "error":
         line["error"] = {"kind": record.failure.kind, "message": record.failure.message}
     return line

@@ -1,8 +1,6 @@
 """Decides what a call of `gptterm` is: one generation, or a chat at the terminal."""
 
 import os
-from collections.abc import Callable
-from importlib import import_module
 
 from gptterm.cli.options import RunOptions
 from gptterm.cli.prompt import Input, open_terminal_as_stdin, read_input
@@ -27,8 +25,6 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     calm_libraries()
     settings = load_settings(values)
     _check(settings, options)
-    for notice in settings.notices:
-        streams.note(notice)
     if options.interactive or options.plain:
         return _interactive(settings, options, streams, signals)
     given = read_input(options.words, options.use_stdin)
@@ -74,11 +70,15 @@ def _interactive(
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not streams.out_is_terminal:
         raise UsageError("-i needs a terminal on stdout")
-    if not plain and (code := _tui(settings, prompt, signals)) is not None:
-        return code
-    from gptterm.cli.plain import chat
+    if plain:
+        from gptterm.cli.plain import chat
 
-    return chat(settings, prompt, streams, signals, verbose=options.verbose)
+        return chat(settings, prompt, streams, signals, verbose=options.verbose)
+    from gptterm.tui import run
+
+    # Its event loop has its own way with signals.
+    signals.release()
+    return run(settings, prompt)
 
 
 def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
@@ -93,13 +93,3 @@ def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
     if not os.isatty(0):
         open_terminal_as_stdin()
     return None if given is None else given.joined(chat=True)
-
-
-def _tui(settings: Settings, prompt: str | None, signals: Signals) -> int | None:
-    """Run the TUI; None: this build has none yet."""
-    run: Callable[[Settings, str | None], int] | None
-    run = getattr(import_module("gptterm.tui"), "run", None)
-    if run is None:
-        return None
-    signals.release()
-    return run(settings, prompt)

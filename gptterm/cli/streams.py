@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TextIO, cast
 
+from gptterm.errors import GpttermError
 from gptterm.terminal import one_line, printable
 
 
@@ -44,7 +45,7 @@ class Streams:
 
         Raises:
             ReaderGoneError: the other end was closed.
-            OSError: the disk is full, for example.
+            GpttermError: the disk is full, for example.
         """
         if self.out_is_terminal:
             text = printable(text)
@@ -57,7 +58,7 @@ class Streams:
         except OSError as error:
             if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF):
                 raise ReaderGoneError from None
-            raise
+            raise GpttermError(f"cannot write to stdout: {error.strerror}") from None
 
     def reader_gone(self) -> bool:
         """Whether stdout is a pipe or socket that nobody reads any more."""
@@ -77,6 +78,11 @@ class Streams:
         """Write a notice to stderr, unless they are silenced."""
         if not self.quiet:
             self.say(f"gptterm: note: {one_line(message)}")
+
+    def inform(self, text: str) -> None:
+        """Write a line for someone at a terminal; it must be printable already."""
+        if self.err_is_terminal and not self.quiet:
+            self.say(text)
 
     def stats(self, lines: Iterable[str]) -> None:
         """Write what `-v` asked for to stderr."""

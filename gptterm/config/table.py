@@ -23,7 +23,8 @@ class Setting(NamedTuple):
 SETTINGS: dict[str, Setting] = {
     "model": Setting(
         Text("the name of a model", empty=False), "gpt2",
-        "a Hub id, an alias, a directory with a model, or tiny (the bundled model)",
+        "a Hub id, an alias, a directory with a model, or tiny (the bundled model, which also "
+        "stands in where the default cannot be had)",
     ),
     "system": Setting(Text(), None, "system text of a chat"),
     "preset": Setting(

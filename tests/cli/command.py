@@ -50,7 +50,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def start(
-    arguments: Sequence[str | Path],
+    arguments: Sequence[object],
     env: Mapping[str, str],
     *,
     stdin: int | None = subprocess.DEVNULL,
@@ -63,9 +63,7 @@ def start(
     )  # fmt: skip
 
 
-def run(
-    arguments: Sequence[str | Path], env: Mapping[str, str], stdin: bytes | None = None
-) -> Result:
+def run(arguments: Sequence[object], env: Mapping[str, str], stdin: bytes | None = None) -> Result:
     """Run gptterm to its end; `stdin` None: it is empty."""
     with start(arguments, env, stdin=subprocess.PIPE) as process:
         return finish(process, stdin or b"")
@@ -88,7 +86,7 @@ def _children_rss(before: int = 0) -> int:
     return peak if peak > before else 0
 
 
-def spawn(arguments: Sequence[str | Path], env: Mapping[str, str]) -> "pexpect.spawn[str]":
+def spawn(arguments: Sequence[object], env: Mapping[str, str]) -> "pexpect.spawn[str]":
     """Start gptterm in a pseudo-terminal of 100 × 30."""
     return pexpect.spawn(
         COMMAND[0], [*COMMAND[1:], *map(str, arguments)],

@@ -1,0 +1,103 @@
+"""Ctrl-C, SIGTERM and SIGHUP in every phase, and what a terminal shows."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import (
+    finish,
+    handles_signals,
+    is_importing_torch,
+    spawn,
+    start,
+    wait_until,
+)
+
+LONG_PROMPT = b"Once upon a time there was a king. " * 1000
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_while_reading_stdin(
+    number: signal.Signals, code: int, env: dict[str, str]
+) -> None:
+    with start([], env, stdin=subprocess.PIPE) as process:
+        wait_until(lambda: handles_signals(process.pid))
+        process.send_signal(number)
+        # The pipe stays open: nothing else could end it.
+        assert process.wait(timeout=60) == code
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_while_loading(models: Path, env: dict[str, str]) -> None:
+    terminal = spawn(["-m", models / "slow", "a", "king"], env)
+    pid = terminal.pid
+    assert pid is not None
+    wait_until(lambda: is_importing_torch(pid))
+    terminal.sendintr()
+    shown = terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == 130
+    assert shown.strip() in ("", "^C")
+
+
+def test_ctrl_c_in_prefill(models: Path, env: dict[str, str]) -> None:
+    arguments = ["-m", models / "slow", "--json", "-v", "-n", "8"]
+    with start(arguments, env, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(LONG_PROMPT)
+        process.stdin.close()
+        process.stdin = None
+        assert b"loaded in" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        result = finish(process)
+    assert result.code == 130
+    line = json.loads(result.stdout)
+    assert line["finish_reason"] == "cancelled"
+    assert line["text"] == ""
+    assert line["usage"]["completion_tokens"] == 0
+    assert "error" not in result.stderr
+
+
+def test_ctrl_c_in_decode_keeps_the_text(models: Path, env: dict[str, str]) -> None:
+    terminal = spawn(["-m", models / "slow", "-t", "0", "-n", "8000", "a king"], env)
+    terminal.expect("world")
+    terminal.sendintr()
+    shown = terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == 130
+    assert "Traceback" not in shown
+    assert shown.endswith("\r\n")
+
+
+def test_sigterm_in_decode_with_json(models: Path, env: dict[str, str]) -> None:
+    arguments = ["-m", models / "slow", "-t", "0", "-n", "8000", "--json", "-v", "a king"]
+    with start(arguments, env) as process:
+        assert process.stderr is not None
+        assert b"loaded in" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        result = finish(process)
+    assert result.code == 143
+    assert json.loads(result.stdout)["finish_reason"] == "cancelled"
+
+
+def test_escape_sequences_of_a_model_do_not_reach_a_terminal(
+    models: Path, env: dict[str, str]
+) -> None:
+    terminal = spawn(["-m", models / "escapes", "-t", "0", "-n", "120", "-N", "2", "x"], env)
+    shown = terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert "red ␛[31m bell ␇ back ␈" in shown
+    assert "csi ‹009B›2J rtl ‹202E›." in shown
+    assert "sample 2 of 2, seed" in shown
+    controls = {character for character in shown if ord(character) < 32 or character == "\x9b"}
+    # The faint line between the samples is ours.
+    assert controls == {"\r", "\n", "\x1b"}
+    assert shown.count("\x1b") == 2

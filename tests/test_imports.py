@@ -1,0 +1,83 @@
+"""What is not imported when nothing needs it: the static contracts do not see lazy imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROBE = """
+import json, os, sys
+from gptterm import __main__
+def report(code):
+    print("\\n" + json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    real_exit(0)
+real_exit, os._exit = os._exit, report
+sys.argv = ["gptterm", *sys.argv[1:]]
+__main__.main()
+"""
+HEAVY = {
+    "torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "textual",
+    "huggingface_hub", "openai", "rich", "httpx",
+}  # fmt: skip
+
+
+def _run(arguments: list[str], home: Path) -> tuple[int, set[str]]:
+    """Run the command; return its exit code and the packages that were imported."""
+    environment = {"PATH": "", "GPTTERM_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    return code, set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["-h"], 0),
+        (["--version"], 0),
+        (["--nosuch"], 2),
+        (["--temperature", "hot", "x"], 2),
+        (["--top-k"], 2),
+        (["nosuch\udcff"], 2),
+    ],
+)
+def test_help_version_and_usage_errors_import_next_to_nothing(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    exit_code, modules = _run(arguments, tmp_path)
+    assert exit_code == code
+    assert not modules & (HEAVY | {"msgspec", "tomllib", "platformdirs", "asyncio"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], 2),  # stdin is empty
+        (["x", "--logprobs", "3"], 2),
+        (["--preset", "nosuch", "x"], 2),
+        (["config", "path"], 0),
+        (["config", "--help"], 0),
+        (["models", "--help"], 0),
+        (["doctor", "--help"], 0),
+    ],
+)
+def test_what_ends_before_a_model_is_wanted_imports_nothing_heavy(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    exit_code, modules = _run(arguments, tmp_path)
+    assert exit_code == code
+    assert not modules & HEAVY
+
+
+def test_looking_for_a_model_needs_no_torch(tmp_path: Path) -> None:
+    exit_code, modules = _run(["-m", "someone/nosuch", "x"], tmp_path)
+    assert exit_code == 3
+    assert not modules & {"torch", "transformers", "textual", "openai"}

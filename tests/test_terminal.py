@@ -1,0 +1,43 @@
+"""Nothing that a terminal obeys gets through; everything else does."""
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptterm.terminal import one_line, printable
+
+ANY_TEXT = st.text(st.characters())
+
+
+@given(ANY_TEXT)
+def test_no_control_gets_through_and_the_rest_stays(text: str) -> None:
+    shown = printable(text)
+    for character in shown:
+        assert character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")
+        assert unicodedata.bidirectional(character) not in _EMBEDDINGS
+    shown.encode()
+    kept = [c for c in text if printable(c) == c]
+    remaining = iter(shown)
+    assert all(character in remaining for character in kept)
+
+
+_EMBEDDINGS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_a_stream_may_be_cut_anywhere(first: str, second: str) -> None:
+    assert printable(first) + printable(second) == printable(first + second)
+
+
+def test_examples() -> None:
+    assert printable("\x1b[2J\x07\r\n\tx\x7f") == "␛[2J␇␍\n\tx␡"
+    assert printable("\x9b31m\u202eevil\u061c\u200f") == "‹009B›31m‹202E›evil‹061C›‹200F›"
+    assert printable("a\ud800b") == "a\ufffdb"
+    family = "👩‍👩‍👧 שלום क्‍ष e\u0301 人工智能"
+    assert printable(family) is family or printable(family) == family
+
+
+@given(ANY_TEXT)
+def test_one_line_is_one_line(text: str) -> None:
+    assert len(one_line(text).splitlines()) <= 1
