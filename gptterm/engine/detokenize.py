@@ -1,4 +1,8 @@
-"""Streaming text from ids: nothing is held back but the bytes of an unfinished character."""
+"""Streaming text from ids: nothing is held back but the bytes of an unfinished character.
+
+For any prompt, reply and cut: the decoding of the prompt, as far as its characters are finished,
+and what is streamed are together the decoding of all ids at once.
+"""
 
 import codecs
 from collections.abc import Sequence
@@ -8,6 +12,7 @@ from gptterm.engine.tokenizer import Tokenizer
 
 _CONTEXT = 8
 """Tokens of the past that a tokenizer without bytes of its own is given to decode beside."""
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Detokenizer(Protocol):
@@ -38,14 +43,20 @@ class ByteDetokenizer:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
+        self._specials = tokenizer.special_ids
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for token_id in prompt[-4:]:  # a character has at most four bytes
+        self._begun = False
+        # Three tokens hold all of a character but its last byte; the fourth has gone before them.
+        for token_id in _last(tokenizer, prompt, 4):
             self.push(token_id)
 
     def push(self, token_id: int) -> str:
-        if token_id in self._tokenizer.special_ids:
+        if token_id in self._specials:
             return ""
-        return self._decoder.decode(self._tokenizer.piece(token_id))
+        if self._begun:
+            return self._decoder.decode(self._tokenizer.piece(token_id))
+        self._begun = True
+        return self._decoder.decode(self._tokenizer.first_piece(token_id))
 
     def flush(self) -> str:
         return self._decoder.decode(b"", final=True)
@@ -60,25 +71,34 @@ class WindowDetokenizer:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
-        self._ids = [i for i in prompt if i not in tokenizer.special_ids][-_CONTEXT:]
-        self._shown = tokenizer.decode(self._ids)
+        self._ids = _last(tokenizer, prompt, _CONTEXT)
+        self._shown = tokenizer.decode(self._ids).rstrip(_REPLACEMENT)
 
     def push(self, token_id: int) -> str:
         if token_id in self._tokenizer.special_ids:
             return ""
         self._ids.append(token_id)
         text = self._tokenizer.decode(self._ids)
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
-            return ""
-        return self._take(text)
+        return "" if text.endswith(_REPLACEMENT) else self._take(text)
 
     def flush(self) -> str:
         return self._take(self._tokenizer.decode(self._ids))
 
     def _take(self, text: str) -> str:
-        new = text[len(self._shown) :] if text.startswith(self._shown) else ""
+        new = text[len(self._shown) :]
         if len(self._ids) > 2 * _CONTEXT:
             self._ids = self._ids[-_CONTEXT:]
             text = self._tokenizer.decode(self._ids)
         self._shown = text
         return new
+
+
+def _last(tokenizer: Tokenizer, ids: Sequence[int], count: int) -> list[int]:
+    """The last `count` ids that are text."""
+    found: list[int] = []
+    for token_id in reversed(ids):
+        if len(found) == count:
+            break
+        if token_id not in tokenizer.special_ids:
+            found.append(token_id)
+    return found[::-1]

@@ -31,7 +31,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     from gptterm.engine.device import configure_threads
     from gptterm.engine.pipeline import LocalEngine
-    from gptterm.engine.tokenizer import load_tokenizer
+    from gptterm.engine.tokenizer_files import load_tokenizer
 
     configure_threads()
     tokenizer = load_tokenizer(directory, source.gguf_file)

@@ -144,9 +144,9 @@ def _render_template(prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> R
                 f"the model's chat template has no place for a {message.role} message here;"
                 " --raw goes without it"
             )
-        _template_text(parts, before, tokenizer.special_names)
+        _template_text(parts, before, {n: s.id for n, s in tokenizer.specials.items()})
         parts.message(message)
-    _template_text(parts, text, tokenizer.special_names)
+    _template_text(parts, text, {n: s.id for n, s in tokenizer.specials.items()})
     return Rendered(parts.ids())
 
 

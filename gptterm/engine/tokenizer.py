@@ -1,34 +1,30 @@
-"""Text to ids and ids to bytes, over the `tokenizers` library."""
+"""Text to ids and ids to text, over the `tokenizers` library."""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import Encoding, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine import library
-from gptterm.engine.files import read_json
-from gptterm.errors import ModelError
+from gptterm.engine.spelling import Kind, spelling
 
-Kind = Literal["byte-level", "sentencepiece", "other"]
+Place = Literal["start", "after special", "inside"]
+"""Where a text stands in a prompt. Some tokenizers write a space before a text that stands at the
+start, some also after a special token. Inside, after ordinary ids, there never is one."""
 
-
-def byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable stand-in for each byte (Radford et al., 2019), as character → byte."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    alphabet = {chr(byte): byte for byte in printable}
-    return alphabet | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-_BYTES = byte_alphabet()
 _PART = 1_000_000
 _BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z]) (?=[a-zA-Z])")
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class Special(NamedTuple):
+    """A token that is structure; `left` and `right`: it swallows the white space on that side."""
+
+    id: int
+    left: bool
+    right: bool
 
 
 class Tokenizer:
@@ -36,7 +32,8 @@ class Tokenizer:
 
     Attributes:
         kind: how a token's own bytes follow from its name.
-        special_ids: tokens that are structure, not text; never printed.
+        specials: tokens that are structure, not text, by name.
+        special_ids: their ids and `end_ids`; never printed.
         end_ids: tokens that end a text.
         chat_template: Jinja source, or None for a model that has none.
         template_tokens: names of the special tokens that a chat template may use.
@@ -54,28 +51,24 @@ class Tokenizer:
         backend.encode_special_tokens = True
         backend.no_truncation()
         backend.no_padding()
-        added = backend.get_added_tokens_decoder()
-        self.special_names = {token.content: i for i, token in added.items() if token.special}
-        self.special_ids = frozenset(self.special_names.values()) | end_ids
+        self.specials = {
+            token.content: Special(i, token.lstrip, token.rstrip)
+            for i, token in backend.get_added_tokens_decoder().items()
+            if token.special
+        }
+        self._structure = frozenset(special.id for special in self.specials.values())
+        self.special_ids = self._structure | end_ids
         self.end_ids = end_ids
         self.chat_template = chat_template
         self.template_tokens = template_tokens or {}
-        self.kind: Kind = _kind(backend)
+        self._spelling = spelling(backend)
+        self.kind: Kind = self._spelling.kind
         self._pieces: dict[int, bytes] = {}
 
     @property
     def vocab_size(self) -> int:
         """Number of ids, added tokens included."""
         return self._backend.get_vocab_size(with_added_tokens=True)
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of ordinary text, without any start or end token."""
-        parts = _parts(text) if self.kind == "byte-level" else (text,)
-        return [
-            token_id
-            for part in parts
-            for token_id in self._backend.encode(part, add_special_tokens=False).ids
-        ]
 
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
@@ -87,36 +80,113 @@ class Tokenizer:
                 return tuple(whole[:at])
         return ()
 
+    # ------------------------------------------------------------------------- text to ids
+
+    def encode(self, text: str, place: Place = "start") -> list[int]:
+        """Ids of ordinary text, without any start or end token."""
+        ids: list[int] = []
+        for part in _parts(text):
+            ids += self._encode(part, place)
+            place = "inside"
+        return ids
+
+    def _encode(self, text: str, place: Place) -> list[int]:
+        encoding = self._encoding(text, place)
+        if self._structure.isdisjoint(encoding.ids):
+            return list(encoding.ids)
+        # Some models know the name of a special token as if it were a word (Unigram does).
+        # Such a name is cut in two, and its halves are encoded by themselves.
+        ids: list[int] = []
+        waiting = [text]
+        while waiting:
+            text = waiting.pop()
+            encoding = self._encoding(text, place)
+            cut = self._first_name(encoding)
+            if cut is None:
+                ids += [i for i in encoding.ids if i not in self._forbidden]
+                place = "inside"
+            else:
+                waiting += [text[cut:], text[:cut]]
+        return ids
+
+    def _first_name(self, encoding: Encoding) -> int | None:
+        """Where to cut the first name of a special token in two; None if there is none."""
+        spans = zip(encoding.ids, encoding.offsets, strict=True)
+        return next(
+            (start + 1 for i, (start, end) in spans if i in self._forbidden and end > start + 1),
+            None,
+        )
+
+    @cached_property
+    def _forbidden(self) -> frozenset[int]:
+        """Tokens that ordinary text must not become: all special ones but the unknown one."""
+        model = self._backend.model
+        unknown = self._backend.token_to_id(getattr(model, "unk_token", None) or "")
+        if type(model).__name__ == "Unigram":
+            unknown = json.loads(model.__getstate__())["unk_id"]
+        return self._structure - {unknown}
+
+    def _encoding(self, text: str, place: Place) -> Encoding:
+        if place == "start" or place not in self._placed:
+            return self._backend.encode(text, add_special_tokens=False)
+        backend = self._backend
+        usual = backend.normalizer, backend.pre_tokenizer
+        backend.normalizer, backend.pre_tokenizer = self._placed[place]
+        try:
+            return backend.encode(text, add_special_tokens=False)
+        finally:
+            backend.normalizer, backend.pre_tokenizer = usual
+
+    @cached_property
+    def _placed(self) -> dict[Place, tuple[Any, Any]]:
+        """Normaliser and pre-tokeniser without the added space, for the places where they differ
+        from the tokenizer's own."""
+        normaliser, splitter = self._backend.normalizer, self._backend.pre_tokenizer
+        places: tuple[Place, ...] = ("after special", "inside")
+        found: dict[Place, tuple[Any, Any]] = {}
+        for place in places:
+            pair = (
+                _without_space(normaliser, normalizers.Sequence([]), place),
+                _without_space(splitter, pre_tokenizers.Sequence([]), place),
+            )
+            if pair != (normaliser, splitter):
+                found[place] = pair
+        return found
+
+    # ------------------------------------------------------------------------- ids to text
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids at once, special tokens left out."""
-        return self._backend.decode([i for i in ids if i not in self.special_ids])
+        """Text of ids at once, special tokens left out; U+FFFD once per maximal bad sequence."""
+        ids = [i for i in ids if i not in self.special_ids]
+        if self.kind == "other":
+            return self._backend.decode(ids)
+        pieces = [self.first_piece(i) for i in ids[:1]] + [self.piece(i) for i in ids[1:]]
+        return b"".join(pieces).decode(errors="replace")
 
     def piece(self, token_id: int) -> bytes:
         """A token's own bytes; a special token's are its name's, an unknown id has none."""
         piece = self._pieces.get(token_id)
         if piece is None:
-            piece = self._pieces[token_id] = self._piece(token_id)
+            name = self._backend.id_to_token(token_id)
+            piece = b"" if name is None else self._spell(token_id, name)
+            self._pieces[token_id] = piece
         return piece
 
-    def _piece(self, token_id: int) -> bytes:
-        name = self._backend.id_to_token(token_id)
-        if name is None:
-            return b""
-        if self.kind == "byte-level":
-            # A token with a character outside the alphabet was added, and stands for itself.
-            values = [_BYTES.get(character) for character in name]
-            return name.encode() if None in values else bytes(v for v in values if v is not None)
-        if self.kind == "sentencepiece":
-            match = _BYTE_TOKEN.fullmatch(name)
-            return bytes([int(match[1], 16)]) if match else name.replace("▁", " ").encode()
-        return name.replace("</w>", " ").encode()
+    def _spell(self, token_id: int, name: str) -> bytes:
+        return name.encode() if token_id in self._structure else self._spelling.piece(name)
+
+    def first_piece(self, token_id: int) -> bytes:
+        """A token's bytes at the beginning of a text, where some tokenizers drop a space."""
+        if token_id in self._structure or self._spelling.leading == "keep":
+            return self.piece(token_id)
+        return self._spelling.first_piece(self._backend.id_to_token(token_id) or "")
 
 
 def _parts(text: str) -> Iterator[str]:
     """A long text in parts of at most `_PART` characters: encoding takes 150 times its memory.
 
-    Cut between two words, where byte-level tokenizers begin a token anyway. A text without such a
-    place is cut where it must be; at this length it fits no context, and only its end counts.
+    Cut between two words, where tokenizers begin a token anyway. A text without such a place is
+    cut where it must be; at this length it fits no context, and only its end counts.
     """
     start = 0
     while len(text) - start > _PART:
@@ -128,103 +198,31 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _kind(backend: Backend) -> Kind:
-    """Tell the families apart by the decoder, the part that turns tokens into text."""
-    if backend.decoder is None:
-        return "other"
-    state = json.loads(backend.decoder.__getstate__())
-    parts = state["decoders"] if state["type"] == "Sequence" else [state]
-    types = {part["type"] for part in parts}
-    if "ByteLevel" in types:
-        return "byte-level"
-    if types <= {"Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"}:
-        return "sentencepiece"
-    return "other"
+def _without_space(step: Any, blank: Any, place: Place) -> Any:
+    """A normaliser or pre-tokeniser that writes no space before a text at `place`.
 
-
-def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
-    """Read a model directory's tokenizer.
-
-    tokenizer.json, or GPT-2's vocab.json with merges.txt, is read without transformers (whose
-    import takes seconds); for anything else the library converts it.
-
-    Raises:
-        ModelError: there is none, or it cannot be read.
+    Returns:
+        `step` itself if it writes none, else `blank` made into what is wanted.
     """
-    try:
-        if gguf_file is not None:
-            return _convert(directory, gguf_file=gguf_file)
-        backend = _backend(directory)
-        if backend is None:
-            return _convert(directory)
-    except Exception as error:  # the libraries raise bare Exception
-        raise ModelError(
-            f"the tokenizer in {directory} cannot be read: {library.reason(error)}"
-        ) from error
-    settings = read_json(directory / "tokenizer_config.json")
-    return Tokenizer(
-        backend,
-        _end_ids(backend, directory, settings),
-        _chat_template(directory, settings),
-        {
-            name: _token_text(value)
-            for name, value in settings.items()
-            if name.endswith("_token") and isinstance(value, str | dict)
-        },
-    )
-
-
-def _backend(directory: Path) -> Backend | None:
-    """The tokenizer as the `tokenizers` library reads it by itself; None if it cannot."""
-    whole = directory / "tokenizer.json"
-    if whole.exists():
-        return Backend.from_file(str(whole))
-    vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
-    if not (vocabulary.exists() and merges.exists()):
+    if step is None:
         return None
-    if "</w>" in merges.read_text("utf-8")[:4096]:
-        return None  # GPT-1's, which is not byte-level
-    backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
-    if backend.token_to_id("<|endoftext|>") is not None:
-        backend.add_special_tokens(["<|endoftext|>"])
-    return backend
+    state = json.loads(step.__getstate__())
+    steps = state.get("normalizers", state.get("pretokenizers", [state]))
+    kept = [changed for step_ in steps if (changed := _spaceless(step_, place))]
+    if kept == steps:
+        return step
+    whole = "normalizers" if isinstance(blank, normalizers.Normalizer) else "pretokenizers"
+    blank.__setstate__(json.dumps({"type": "Sequence", whole: kept}).encode())
+    return blank
 
 
-def _convert(directory: Path, **options: str) -> Tokenizer:
-    """Any other tokenizer, by way of the transformers library."""
-    with library.transformers() as transformers:
-        loaded = transformers.AutoTokenizer.from_pretrained(
-            directory, trust_remote_code=False, local_files_only=True, **options
-        )
-    backend = loaded.backend_tokenizer
-    ends = _end_ids(backend, directory, {"eos_token": loaded.eos_token})
-    template = loaded.chat_template
-    return Tokenizer(
-        backend, ends, template if isinstance(template, str) else None, loaded.special_tokens_map
-    )
-
-
-def _end_ids(backend: Backend, directory: Path, settings: dict[str, Any]) -> frozenset[int]:
-    ids: set[int] = set()
-    for file in ("generation_config.json", "config.json"):
-        value = read_json(directory / file).get("eos_token_id")
-        ids |= {i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int)}
-    if settings.get("eos_token"):
-        named = backend.token_to_id(_token_text(settings["eos_token"]))
-        ids |= {named} if named is not None else set()
-    return frozenset(i for i in ids if backend.id_to_token(i) is not None)
-
-
-def _token_text(value: Any) -> str:
-    return str(value["content"]) if isinstance(value, dict) else str(value)
-
-
-def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
-    file = directory / "chat_template.jinja"
-    if file.exists():
-        return file.read_text("utf-8")
-    template = settings.get("chat_template")
-    if isinstance(template, list):  # several, by name
-        named = {entry["name"]: entry["template"] for entry in template}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
+def _spaceless(step: dict[str, Any], place: Place) -> dict[str, Any] | None:
+    """The same step without its space at `place`; None if it does nothing else."""
+    scheme = step.get("prepend_scheme")
+    if scheme == "first" or (scheme == "always" and place == "inside"):
+        return step | {"prepend_scheme": "never"}
+    if place == "inside" and step["type"] == "Prepend":
+        return None
+    if place == "inside" and step.get("add_prefix_space"):
+        return step | {"add_prefix_space": False}
+    return step

@@ -1,0 +1,85 @@
+"""From a token's name to its bytes: how each family of tokenizers writes text in its tokens."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tokenizers import Tokenizer as Backend
+
+Kind = Literal["byte-level", "sentencepiece", "other"]
+
+_SPACE = "▁"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable stand-in for each byte (Radford et al., 2019), as character → byte."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    return alphabet | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTES = byte_alphabet()
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """The part of a decoder's settings that a single token's bytes depend on.
+
+    Attributes:
+        kind: `byte-level` and `sentencepiece` tokens have bytes of their own, and a text is those
+            bytes in a row. The text of any `other` tokens must be asked from the library.
+        byte_fallback: names like `<0x0A>` are bytes.
+        leading: what becomes of spaces at the very beginning of a text.
+    """
+
+    kind: Kind
+    byte_fallback: bool = False
+    leading: Literal["keep", "drop one", "drop all"] = "keep"
+
+    def piece(self, name: str) -> bytes:
+        """A token's bytes inside a text."""
+        if self.kind == "byte-level":
+            # A token with a character outside the alphabet was added, and stands for itself.
+            values = [_BYTES.get(character) for character in name]
+            return name.encode() if None in values else bytes(v for v in values if v is not None)
+        if self.kind == "sentencepiece":
+            if self.byte_fallback and (match := _BYTE_TOKEN.fullmatch(name)):
+                return bytes([int(match[1], 16)])
+            return name.replace(_SPACE, " ").encode()
+        return name.removeprefix("##").replace("</w>", " ").encode()
+
+    def first_piece(self, name: str) -> bytes:
+        """A token's bytes at the beginning of a text."""
+        if self.leading == "drop all":
+            name = name.replace(_SPACE, "")
+        piece = self.piece(name)
+        return piece.removeprefix(b" ") if self.leading == "drop one" else piece
+
+
+def spelling(backend: Backend) -> Spelling:
+    """Read it off the decoder, the part of a tokenizer that turns tokens into text."""
+    if backend.decoder is None:
+        return Spelling("other")
+    state = json.loads(backend.decoder.__getstate__())
+    steps = state["decoders"] if state["type"] == "Sequence" else [state]
+    types = [step["type"] for step in steps]
+    if types == ["ByteLevel"]:
+        return Spelling("byte-level")
+    if types == ["Metaspace"] and steps[0]["replacement"] == _SPACE:
+        kept = steps[0]["prepend_scheme"] == "never"
+        return Spelling("sentencepiece", leading="keep" if kept else "drop all")
+    if steps[0] != {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "}:
+        return Spelling("other")
+    fallback = types[1:2] == ["ByteFallback"]
+    rest = steps[2:] if fallback else steps[1:]
+    if rest in ([], [{"type": "Fuse"}]):
+        return Spelling("sentencepiece", fallback)
+    if rest == [{"type": "Fuse"}, _STRIP]:
+        return Spelling("sentencepiece", fallback, "drop one")
+    return Spelling("other")
+
+
+_STRIP: dict[str, Any] = {"type": "Strip", "content": " ", "start": 1, "stop": 0}

@@ -1,0 +1,105 @@
+"""A model directory's tokenizer, whatever files describe it."""
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import ByteLevelBPETokenizer
+from tokenizers import Tokenizer as Backend
+
+from gptterm.engine import library
+from gptterm.engine.files import read_json
+from gptterm.engine.tokenizer import Tokenizer
+from gptterm.errors import ModelError
+
+
+def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
+    """Read a model directory's tokenizer.
+
+    tokenizer.json, or GPT-2's vocab.json with merges.txt, is read without transformers (whose
+    import takes seconds); for anything else the library converts it.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    try:
+        if gguf_file is not None:
+            return _convert(directory, gguf_file=gguf_file)
+        backend = _backend(directory)
+        return _convert(directory) if backend is None else _tokenizer(directory, backend)
+    except ModelError:
+        raise
+    except Exception as error:  # the libraries raise bare Exception
+        raise ModelError(
+            f"the tokenizer in {directory} cannot be read: {library.reason(error)}"
+        ) from error
+
+
+def _backend(directory: Path) -> Backend | None:
+    """The tokenizer as the `tokenizers` library reads it by itself; None if it cannot."""
+    whole = directory / "tokenizer.json"
+    if whole.exists():
+        return Backend.from_file(str(whole))
+    vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
+    if not (vocabulary.exists() and merges.exists()):
+        return None
+    if "</w>" in merges.read_text("utf-8")[:4096]:
+        return None  # GPT-1's, which is not byte-level
+    backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
+    if backend.token_to_id("<|endoftext|>") is not None:
+        backend.add_special_tokens(["<|endoftext|>"])
+    return backend
+
+
+def _tokenizer(directory: Path, backend: Backend) -> Tokenizer:
+    settings = read_json(directory / "tokenizer_config.json")
+    if "added_tokens_decoder" not in settings:  # older repositories name the tokens here
+        settings = read_json(directory / "special_tokens_map.json") | settings
+    names = {
+        name: text
+        for name, value in settings.items()
+        if name.endswith("_token") and (text := _token_text(value)) is not None
+    }
+    ends = _end_ids(backend, directory, names.get("eos_token"))
+    return Tokenizer(backend, ends, _chat_template(directory, settings), names)
+
+
+def _convert(directory: Path, **options: str) -> Tokenizer:
+    """Any other tokenizer, by way of the transformers library."""
+    with library.transformers() as transformers:
+        loaded = transformers.AutoTokenizer.from_pretrained(
+            directory, trust_remote_code=False, local_files_only=True, **options
+        )
+    backend = loaded.backend_tokenizer
+    template = loaded.chat_template
+    return Tokenizer(
+        backend,
+        _end_ids(backend, directory, loaded.eos_token),
+        template if isinstance(template, str) else None,
+        loaded.special_tokens_map,
+    )
+
+
+def _end_ids(backend: Backend, directory: Path, name: str | None) -> frozenset[int]:
+    ids: set[int] = set()
+    for file in ("generation_config.json", "config.json"):
+        value = read_json(directory / file).get("eos_token_id")
+        ids |= {i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int)}
+    named = None if name is None else backend.token_to_id(name)
+    ids |= set() if named is None else {named}
+    return frozenset(i for i in ids if i >= 0 and backend.id_to_token(i) is not None)
+
+
+def _token_text(value: Any) -> str | None:
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else None
+
+
+def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
+    file = directory / "chat_template.jinja"
+    if file.exists():
+        return file.read_text("utf-8")
+    template = settings.get("chat_template")
+    if isinstance(template, list):  # several, by name
+        named = {entry["name"]: entry["template"] for entry in template}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
