@@ -290,6 +290,7 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
 # ------------------------------------------------------------------------------- choosing
 
 
+@np.errstate(all="ignore")
 def choose(
     logits: "Tensor",
     params: SamplingParams,
@@ -317,8 +318,7 @@ def choose(
 
 
 def _rows(logits: "Tensor") -> Floats:
-    rows: Floats = logits.detach().float().cpu().numpy()
-    return rows
+    return logits.detach().float().cpu().numpy()
 
 
 def _draw(weights: Floats, uniform: float) -> int:

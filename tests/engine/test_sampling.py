@@ -264,6 +264,7 @@ def test_a_row_without_any_token_is_an_error(temperature: float) -> None:
         {"min_p": 1e-300, "top_p": 1e-300, "typical_p": 1e-300},
     ],
 )
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("order", ORDERS)
 def test_absurd_but_valid_parameters_still_draw(
     changes: dict[str, float], order: SamplerOrder
