@@ -28,12 +28,12 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a model directory, by its index where there is one."""
-    index = read_json(directory / _INDEX)
-    if index:
-        return [directory / name for name in sorted(set(index["weight_map"].values()))]
+    """The safetensors files of a model directory: one, or as many as its index lists."""
     whole = directory / "model.safetensors"
-    return [whole] if whole.exists() else sorted(directory.glob("*.safetensors"))
+    index = {} if whole.exists() else read_json(directory / _INDEX)
+    if not index:
+        return [whole]
+    return [directory / name for name in sorted(set(index["weight_map"].values()))]
 
 
 def read_ahead(directory: Path) -> None:
