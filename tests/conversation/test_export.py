@@ -119,38 +119,39 @@ def test_a_conversation_that_was_read_goes_on() -> None:
     assert list(back.path()[-2:]) == added
 
 
-def _broken(**changes: object) -> str:
-    return json.dumps({**json.loads(to_json(short_chat())), **changes})
-
-
-def _broken_node(number: int, **changes: object) -> str:
-    raw = json.loads(to_json(short_chat()))
-    raw["nodes"][number].update(changes)
-    return json.dumps(raw)
+@pytest.mark.parametrize(
+    ("changes", "node_changes", "says"),
+    [
+        ({"version": 2}, {}, "version 2"),
+        ({"format": "other"}, {}, "not a conversation"),
+        ({"nodes": 5}, {}, "nodes"),
+        ({"extra": 5}, {}, "extra"),
+        ({"open_root": "9"}, {}, "does not follow"),
+        ({"open_children": {"1": "1"}}, {}, "does not follow"),
+        ({}, {1: {"id": "1"}}, "two turns"),
+        ({}, {0: {"id": ""}}, "two turns"),
+        ({}, {1: {"parent": "7"}}, "not there"),
+        ({}, {0: {"parent": "2"}}, "not there"),
+        ({}, {1: {"parent": None}}, "follows a turn of the user's"),
+        ({}, {1: {"role": "robot"}}, "robot"),
+    ],
+    ids=str,
+)
+def test_a_damaged_export_is_refused(
+    changes: dict[str, object], node_changes: dict[int, dict[str, object]], says: str
+) -> None:
+    raw = {**json.loads(to_json(short_chat())), **changes}
+    for number, values in node_changes.items():
+        raw["nodes"][number].update(values)
+    with pytest.raises(ValueError, match=says):
+        from_json(json.dumps(raw))
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [
-        ("", "not JSON"),
-        ("[1]", "not a conversation"),
-        ("{}", "not a conversation"),
-        (_broken(version=2), "version 2"),
-        (_broken(nodes=5), "nodes"),
-        (_broken(extra=5), "extra"),
-        (_broken(open_root="9"), "does not follow"),
-        (_broken(open_children={"1": "1"}), "does not follow"),
-        (_broken_node(1, id="1"), "two turns"),
-        (_broken_node(0, id=""), "two turns"),
-        (_broken_node(1, parent="7"), "not there"),
-        (_broken_node(0, parent="2"), "not there"),
-        (_broken_node(1, parent=None), "follows a turn of the user's"),
-        (_broken_node(1, role="robot"), "robot"),
-    ],
+    [("", "not JSON"), ("[1]", "not a conversation"), ("{}", "not a conversation")],
 )
 def test_other_files_are_refused(tmp_path: Path, data: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        from_json(data)
     path = tmp_path / "chat.json"
     path.write_text(data)
     with pytest.raises(UsageError, match=says) as raised:
