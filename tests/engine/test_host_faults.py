@@ -155,7 +155,9 @@ async def test_a_generation_that_breaks(
         assert failure.kind == kind
         assert says in failure.message
         assert "\n" not in failure.message
-        assert text_of(events) == ("one two" if at == "decode" else "")
+        written = "one two" if at == "decode" else ""
+        # A process that is killed takes with it the tokens of its last milliseconds.
+        assert text_of(events) == written if lives else written.startswith(text_of(events))
         if lives:
             assert failure_of(await collect(client, request())).kind == kind
         else:
