@@ -53,7 +53,7 @@ def read_config(path: Path) -> ConfigFile:
         # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
         message, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)
-        place = found.group(1) if found else str(source.count(b"\n") + 1)
+        place = found.group(1) if found else str(max(1, len(source.splitlines())))
         raise UsageError(f"{one_line(str(path))}:{place}: {one_line(message)}") from None
 
 

@@ -93,9 +93,9 @@ class Integer:
 
     def parse(self, text: str) -> int:
         # int() also takes "1_000" and other scripts' digits: nobody means those here.
-        if not re.fullmatch(r"\s*[+-]?[0-9]{1,100}\s*", text):
+        if not re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()):
             raise ValueError(f"must be {self.wanted}, not {_shown(text)}")
-        return self.check(int(text))
+        return self.check(int(text.strip()))
 
 
 class Seed:
@@ -112,9 +112,8 @@ class Seed:
         return value
 
     def parse(self, text: str) -> int | None:
-        if text.strip().isdecimal() and text.isascii() and len(text) < 100:
-            return self.check(int(text))
-        return self.check(text.strip().lower())
+        word = text.strip().lower()
+        return self.check(int(word) if re.fullmatch(r"[0-9]{1,100}", word) else word)
 
 
 class Choice:

@@ -175,18 +175,20 @@ def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
         if not text:
             continue  # an empty variable is a variable that is not set
         try:
-            values[name.removeprefix("GPTTERM_").lower()] = setting.rule.parse(text)
+            values[name.removeprefix(_PREFIX).lower()] = setting.rule.parse(text)
         except ValueError as error:
             raise UsageError(one_line(f"{name} {error}")) from None
     notices = []
     for name in environ:
-        if name.startswith("GPTTERM_") and name not in known and name not in _OTHER_VARIABLES:
-            hint = did_you_mean(name, known)
+        if name.startswith(_PREFIX) and name not in known and name not in _OTHER_VARIABLES:
+            # Without what all names share, or any two of them would look alike.
+            hint = did_you_mean(name.removeprefix(_PREFIX).lower(), SETTINGS)
             if hint:
                 notices.append(one_line(f"{name} is not a setting{hint}"))
     return values, notices
 
 
+_PREFIX = "GPTTERM_"
 _OTHER_VARIABLES = ("GPTTERM_HOME", "GPTTERM_DEBUG")
 
 

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from tests.cli.command import run, spawn
+import pexpect
+
+from tests.cli.command import COMMAND, run, spawn
 from tests.cli.conftest import GREETING
 
 
@@ -73,3 +75,22 @@ def test_bad_utf8_in_a_pipe_of_lines(models: Path, env: dict[str, str]) -> None:
     result = run(["--plain", "-m", models / "greeting"], env, b"\xff\n")
     assert result.code == 2
     assert result.stderr.startswith("gptterm: error: stdin is not valid UTF-8")
+
+
+def test_a_piped_message_then_the_terminal(models: Path, env: dict[str, str]) -> None:
+    command = f"echo hello | {' '.join(COMMAND)} -i --plain -m {models}/greeting -t 0 -n 9 in short"
+    terminal = pexpect.spawn("bash", ["-c", command], env=dict(env), encoding="utf-8", timeout=60)
+    terminal.expect("Ctrl-D quits")
+    terminal.expect("\n> ")
+    terminal.sendline("/stats")
+    terminal.expect("prompt [0-9]+ tokens")
+    terminal.sendline("/quit")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_interactive_without_a_terminal_is_wrong_usage(env: dict[str, str]) -> None:
+    result = run(["-i", "hello"], env)
+    assert result.code == 2
+    assert "terminal" in result.stderr

@@ -1,0 +1,105 @@
+"""`--help`, `--version` and `gptterm config`, through the real command."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gptterm import __version__
+from gptterm.config.table import SETTINGS
+from tests.cli.command import run
+
+ALIASES = [
+    "-m", "--model", "-s", "--system", "-t", "--temperature", "--temp", "--top-k", "--top-p",
+    "--min-p", "--typical-p", "--repetition-penalty", "--repeat-penalty", "--presence-penalty",
+    "--frequency-penalty", "--preset", "--seed", "-n", "--max-tokens", "--max-new-tokens",
+    "--predict", "--stop", "-N", "--samples", "--raw", "--chat", "--echo", "--no-stream", "--json",
+    "--logprobs", "--device", "--dtype", "--overflow", "--offline", "-q", "-v", "--version", "-h",
+    "--no-stdin", "-i", "--plain", "--sampler-order",
+]  # fmt: skip
+NOT_YET = ["--server", "--api-key", "--continue", "--conversation"]
+
+
+def test_help_names_every_option_range_and_exit_code(env: dict[str, str]) -> None:
+    result = run(["--help"], {**env, "COLUMNS": "100"})
+    assert result.code == 0
+    assert result.stderr == ""
+    words = set(result.text.replace(",", " ").split())
+    assert set(ALIASES) <= words
+    assert not set(NOT_YET) & words
+    text = " ".join(result.text.split())
+    assert "[0.8]" in text
+    assert "0 is greedy" in text
+    assert "penalties, temperature, top-k, top-p, min-p, typical-p" in text
+    assert "130 interrupted" in text
+    assert max(map(len, result.text.splitlines())) <= 100
+    assert run(["-h"], {**env, "COLUMNS": "100"}).text == result.text
+
+
+def test_version(env: dict[str, str]) -> None:
+    assert run(["--version"], env).text == f"gptterm {__version__}\n"
+
+
+def test_config_show_says_where_each_value_comes_from(models: Path, env: dict[str, str]) -> None:
+    home = Path(env["GPTTERM_HOME"])
+    (home / "config.toml").write_text(f'model = "{models / "random"}"\npreset = "base"\n')
+    (models / "random" / "generation_config.json").write_text('{"min_p": 0.25}')
+    try:
+        result = run(["config", "show"], {**env, "GPTTERM_TOP_K": "3"})
+    finally:
+        (models / "random" / "generation_config.json").unlink()
+    assert result.code == 0, result.stderr
+    lines = [line for line in result.text.splitlines() if " = " in line]
+    rows = dict(line.split(" = ", 1) for line in lines)
+    assert rows.keys() >= SETTINGS.keys()
+    assert [part.strip() for part in rows["top_k"].split("#")] == ["3", "GPTTERM_TOP_K"]
+    assert rows["repetition_penalty"].startswith("1.15")
+    assert "preset base (config.toml)" in rows["repetition_penalty"]
+    assert "built-in" in rows["max_tokens"]
+    assert "presets: base, creative, focused, neutral" in result.text
+
+
+def test_config_path_and_edit(env: dict[str, str], tmp_path: Path) -> None:
+    file = Path(env["GPTTERM_HOME"]) / "config.toml"
+    assert run(["config", "path"], env).text == f"{file}\n"
+    editor = tmp_path / "an editor"
+    editor.write_text('#!/bin/sh\necho "top_k = -1" >> "$2"\n')
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    result = run(["config", "edit"], {**env, "VISUAL": f"'{editor}' --wait"})
+    text = file.read_text()
+    line = text.count("\n")
+    assert result.code == 2
+    assert result.stderr.startswith(f"gptterm: error: {file}:{line}: top_k must be")
+    # Every line of the file that was made is a valid setting once it is no comment any more.
+    rows = [row.removeprefix("# ") if " = " in row else row for row in text.splitlines()[:-1]]
+    file.write_text("\n".join(rows).replace("# [", "["))
+    assert run(["config", "show"], env).code == 0
+
+
+@pytest.mark.parametrize("editor", ["/no/such/editor", "'unclosed", "false"])
+def test_an_editor_that_fails(editor: str, env: dict[str, str]) -> None:
+    result = run(["config", "edit"], {**env, "VISUAL": editor})
+    assert result.code in (1, 2)
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["x"], ["config", "show"], ["--plain"]])
+def test_a_bad_config_file_stops_everything(arguments: list[str], env: dict[str, str]) -> None:
+    file = Path(env["GPTTERM_HOME"]) / "config.toml"
+    file.write_text("\ntemprature = 1\n")
+    result = run(arguments, env)
+    assert result.code == 2
+    expected = f'gptterm: error: {file}:2: unknown key "temprature" (did you mean temperature?)\n'
+    assert result.stderr == expected
+    # What has nothing to do with settings goes on.
+    assert run(["--help"], env).code == 0
+    assert run(["config", "path"], env).code == 0
+
+
+def test_a_config_file_nobody_may_read(env: dict[str, str]) -> None:
+    file = Path(env["GPTTERM_HOME"]) / "config.toml"
+    os.symlink("/proc/self/mem", file)
+    result = run(["x"], env)
+    assert result.code == 2
+    assert "cannot read" in result.stderr
