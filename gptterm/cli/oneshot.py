@@ -8,7 +8,7 @@ from gptterm.cli.record import Record
 from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
 from gptterm.config import Settings
-from gptterm.engine.api import Engine, ModelInfo, ModelSource
+from gptterm.engine.api import Engine
 
 
 def generate(
@@ -22,56 +22,74 @@ def generate(
     """
     if streams.reader_gone():
         raise ReaderGoneError
-    source, settings = find_model(settings, streams, signals)
-    engine = load_model(settings, source, streams)
-    # Before the first word about it: whoever reads that we got here may cancel from here.
-    signals.cancel_mode()
-    if options.verbose:
-        streams.stats([loaded(engine.info)])
-    record = _run(engine, source, given, settings, options, streams, signals)
-    if options.verbose:
-        streams.stats(statistics(record, engine.info))
-    if record.failure is not None:
-        raise failed(record.failure)
-    return 0 if signals.pending is None else EXIT_BASE + signals.pending
+    return _OneShot(settings, options, streams, signals).run(given)
 
 
-def _run(
-    engine: Engine,
-    source: ModelSource,
-    given: Input,
-    settings: Settings,
-    options: RunOptions,
-    streams: Streams,
-    signals: Signals,
-) -> Record:
-    info = engine.info
-    chat = settings.form == "chat" or (settings.form == "auto" and info.has_chat_template)
-    logprobs = options.logprobs
-    if logprobs is not None:
-        logprobs = min(logprobs, info.vocab_size)
-    request = settings.request(
-        given.prompt(settings, chat), samples=options.samples, logprobs=logprobs
-    )
-    record = Record(request, _notices(settings, source, info, chat), streams.note)
-    text = given.joined(chat)
-    writer: Writer
-    if options.json:
-        writer = JsonWriter(streams, record, info, text)
-    else:
-        echo = f"{text}\n\n" if chat else text
-        writer = TextWriter(
-            streams, record, echo=echo if options.echo else "", stream=options.stream
-        )
-    consume(engine, record, writer, streams, signals)
-    return record
+class _OneShot:
+    """What a single generation goes through."""
 
+    def __init__(
+        self, settings: Settings, options: RunOptions, streams: Streams, signals: Signals
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._streams = streams
+        self._signals = signals
+        self._notices: list[str] = []
 
-def _notices(settings: Settings, source: ModelSource, info: ModelInfo, chat: bool) -> list[str]:
-    notices = list(dict.fromkeys([*settings.notices, *source.notices, *info.notices]))
-    if settings.system and not chat:
-        notices.append(
-            f"the system text is not used: {info.name} continues the prompt "
-            "(--chat makes it a chat)"
-        )
-    return notices
+    def run(self, given: Input) -> int:
+        engine = self._load()
+        chat = self._is_chat(engine)
+        if self._settings.system and not chat:
+            self._note(
+                f"the system text is not used: {engine.info.name} continues the prompt "
+                "(--chat makes it a chat)"
+            )
+        record = self._generate(engine, given, chat)
+        if self._options.verbose:
+            self._streams.stats(statistics(record, engine.info))
+        if record.failure is not None:
+            raise failed(record.failure)
+        pending = self._signals.pending
+        return 0 if pending is None else EXIT_BASE + pending
+
+    def _load(self) -> Engine:
+        source, settings = find_model(self._settings, self._streams, self._signals)
+        self._settings = settings
+        # At once: loading takes seconds, and another model than the one meant may be loading.
+        self._note(*settings.notices, *source.notices)
+        engine = load_model(settings, source, self._streams)
+        # Before the first word about it: whoever reads that we got here may cancel from here.
+        self._signals.cancel_mode()
+        if self._options.verbose:
+            self._streams.stats([loaded(engine.info)])
+        self._note(*engine.info.notices)
+        return engine
+
+    def _note(self, *notices: str) -> None:
+        for notice in notices:
+            if notice not in self._notices:
+                self._notices.append(notice)
+                self._streams.note(notice)
+
+    def _is_chat(self, engine: Engine) -> bool:
+        form = self._settings.form
+        return form == "chat" or (form == "auto" and engine.info.has_chat_template)
+
+    def _generate(self, engine: Engine, given: Input, chat: bool) -> Record:
+        options, streams = self._options, self._streams
+        logprobs = options.logprobs
+        if logprobs is not None:
+            logprobs = min(logprobs, engine.info.vocab_size)
+        prompt = given.prompt(self._settings, chat)
+        request = self._settings.request(prompt, samples=options.samples, logprobs=logprobs)
+        record = Record(request, self._notices, streams.note)
+        text = given.joined(chat)
+        writer: Writer
+        if options.json:
+            writer = JsonWriter(streams, record, engine.info, text)
+        else:
+            echo = (f"{text}\n\n" if chat else text) if options.echo else ""
+            writer = TextWriter(streams, record, echo=echo, stream=options.stream)
+        consume(engine, record, writer, streams, self._signals)
+        return record

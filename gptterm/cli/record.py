@@ -34,17 +34,16 @@ class Record:
 
     Args:
         request: what the engine is asked.
-        notices: what was substituted before it started.
-        note: called with each notice, those that the engine has included.
+        said: the notices that the user has seen already.
+        note: called with each notice that the engine adds.
     """
 
     def __init__(
-        self, request: GenerateRequest, notices: Iterable[str], note: Callable[[str], None]
+        self, request: GenerateRequest, said: Iterable[str], note: Callable[[str], None]
     ) -> None:
         self.request = request
-        self.notices: list[str] = []
+        self.notices = list(said)
         self._note = note
-        self._add_notices(notices)
         self.started: Started | None = None
         self.samples = [Sample() for _ in range(request.samples)]
         self.failure: Failed | None = None
@@ -60,7 +59,9 @@ class Record:
         match event:
             case Started():
                 self.started = event
-                self._add_notices(event.notices)
+                for notice in event.notices:
+                    self.notices.append(notice)
+                    self._note(notice)
             case Token():
                 sample = self.samples[event.sample]
                 sample.text += event.text
@@ -81,12 +82,6 @@ class Record:
         for end in ends:
             self._finish(end)
         return ends
-
-    def _add_notices(self, notices: Iterable[str]) -> None:
-        for notice in notices:
-            if notice not in self.notices:
-                self.notices.append(notice)
-                self._note(notice)
 
     def _finish(self, end: Finished) -> None:
         sample = self.samples[end.sample]

@@ -7,7 +7,6 @@ and while a library is at work 1 and 2 lead nowhere.
 
 import contextlib
 import errno
-import logging
 import os
 import select
 import sys
@@ -105,6 +104,8 @@ class Streams:
         if debugging():
             yield
             return
+        import logging  # not before `--help`
+
         saved = _duplicate(1), _duplicate(2)
         python_streams = sys.stdout, sys.stderr
         nowhere = os.open(os.devnull, os.O_WRONLY)

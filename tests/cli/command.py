@@ -22,8 +22,6 @@ class Result(NamedTuple):
     code: int
     stdout: bytes
     stderr: str
-    max_rss: int
-    """Bytes of memory at the peak."""
 
     @property
     def text(self) -> str:
@@ -71,19 +69,27 @@ def run(arguments: Sequence[object], env: Mapping[str, str], stdin: bytes | None
 
 def finish(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Result:
     """Feed a process, read what it writes, and wait for it."""
-    before = _children_rss()
     stdout, stderr = process.communicate(stdin, timeout=PATIENCE)
-    return Result(
-        process.returncode, stdout or b"", stderr.decode("utf-8", "replace"), _children_rss(before)
+    return Result(process.returncode, stdout or b"", stderr.decode("utf-8", "replace"))
+
+
+def run_measured(
+    arguments: Sequence[object], env: Mapping[str, str], stdin: bytes
+) -> tuple[Result, int]:
+    """Run gptterm to its end; return the bytes of memory at its peak too."""
+    # A process in between, since the peak is only known of all children of one together.
+    script = (
+        "import resource, subprocess, sys\n"
+        "code = subprocess.call(sys.argv[1:])\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n"
+        "sys.exit(code)"
     )
-
-
-def _children_rss(before: int = 0) -> int:
-    """The largest peak of any child so far, if it grew, else 0."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return peak if peak > before else 0
+    command = [sys.executable, "-c", script, *COMMAND, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=dict(env), input=stdin, capture_output=True, timeout=PATIENCE, check=False
+    )
+    *lines, peak = done.stderr.decode().splitlines(keepends=True)
+    return Result(done.returncode, done.stdout, "".join(lines)), 1024 * int(peak)
 
 
 def spawn(arguments: Sequence[object], env: Mapping[str, str]) -> "pexpect.spawn[str]":

@@ -29,7 +29,7 @@ def _run(
     engine = ScriptedEngine(script)
     notices: list[str] = []
     request = GenerateRequest(prompt=TextPrompt(text="say"), seed=5, samples=samples)
-    record = Record(request, ["a notice"], notices.append)
+    record = Record(request, ["said before"], notices.append)
     streams = Streams()
     writer = (
         JsonWriter(streams, record, engine.info, "say")
@@ -59,13 +59,13 @@ def test_samples_in_their_order(capfd: Capture) -> None:
 @pytest.mark.parametrize("how", ["raise", "out_of_memory"])
 def test_what_was_made_before_a_failure_stays(how: str, capfd: Capture) -> None:
     fault = Fault(at="decode", how=how, token=2)  # type: ignore[arg-type]
-    script = Script.saying(["One", " two", " three"], faults=(fault,))
+    script = Script.saying(["One", " two", " three"], faults=(fault,), notices=["from the engine"])
     record, notices = _run(script)
     assert capfd.readouterr().out == "One two\n"
     assert record.failure is not None
     assert isinstance(failed(record.failure), OutOfMemoryError) == (how == "out_of_memory")
     assert "\n" not in record.failure.message
-    assert notices[0] == "a notice"
+    assert notices == ["from the engine"]
 
     _run(script, json_lines=True)
     line = json.loads(capfd.readouterr().out)
@@ -73,7 +73,7 @@ def test_what_was_made_before_a_failure_stays(how: str, capfd: Capture) -> None:
     assert line["finish_reason"] == "error"
     assert line["error"]["message"] == record.failure.message
     assert line["usage"]["completion_tokens"] == 2
-    assert line["notices"][0] == "a notice"
+    assert line["notices"] == ["said before", "from the engine"]
     assert list(line)[-1] == "error"
 
 
