@@ -1,24 +1,13 @@
 """The context budget: what a prompt loses when it and its reply do not fit together."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from gptterm.engine.api import (
-    ChatPrompt,
-    GenerateRequest,
-    Message,
-    TextPrompt,
-    TokenPrompt,
-)
-from gptterm.engine.rendering import (
-    Rendered,
-    render_chat,
-    render_text,
-    render_tokens,
-    without_oldest,
-)
+from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, TextPrompt
+from gptterm.engine.rendering import Rendered, render
 from gptterm.engine.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
@@ -45,8 +34,8 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
     """Render a request's prompt within `context` tokens, the reply's room included.
 
     A text loses its oldest tokens, a chat whole oldest turns (and then the beginning of its last
-    message). The reply's room is `max_tokens`; where the context could not hold that many even
-    alone, half of it.
+    one). The reply's room is `max_tokens`, but never more than half the context: a prompt is not
+    dropped for the sake of a reply that may never be that long.
 
     Raises:
         PromptTooLongError: it does not fit and the request forbids truncation.
@@ -54,12 +43,12 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
         ModelError: the model's chat template fails.
     """
     prompt = request.prompt
-    rendered = _render(prompt, tokenizer, vocab_size)
-    if not rendered.ids:
-        raise UsageError("the prompt is empty")
-    room = request.max_tokens if request.max_tokens < context else context // 2
-    budget = context - room
+    rendered = render(prompt, tokenizer, vocab_size)
     length = len(rendered.ids)
+    if not length:
+        raise UsageError("the prompt is empty")
+    room = max(1, min(request.max_tokens, context // 2))
+    budget = context - room
     if length <= budget:
         return _fitted(rendered, request, context)
     if request.overflow == "error":
@@ -68,72 +57,97 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
             f" {context}; shorten it, lower --max-tokens, or use --overflow truncate"
         )
     if isinstance(prompt, ChatPrompt):
-        return _fit_chat(prompt, rendered, request, tokenizer, context, budget)
-    start = tokenizer.start_ids if isinstance(prompt, TextPrompt) else ()
-    if len(start) >= budget:
-        start = ()
-    kept = [*start, *rendered.ids[length - (budget - len(start)) :]]
-    dropped = length - len(kept)
-    return _fitted(
-        replace(rendered, ids=kept),
-        request,
-        context,
-        dropped_tokens=dropped,
-        notices=(f"the prompt is too long: its first {dropped} of {length} tokens were dropped",),
-    )
-
-
-def _render(
-    prompt: TextPrompt | TokenPrompt | ChatPrompt, tokenizer: Tokenizer, vocab_size: int
-) -> Rendered:
-    if isinstance(prompt, ChatPrompt):
-        return render_chat(prompt, tokenizer)
-    if isinstance(prompt, TokenPrompt):
-        return render_tokens(prompt, vocab_size)
-    return render_text(prompt, tokenizer)
-
-
-def _fit_chat(
-    prompt: ChatPrompt,
-    whole: Rendered,
-    request: GenerateRequest,
-    tokenizer: Tokenizer,
-    context: int,
-    budget: int,
-) -> Fitted:
-    def render(messages: tuple[Message, ...]) -> Rendered:
-        return render_chat(msgspec.structs.replace(prompt, messages=messages), tokenizer)
-
-    # The fewest turns are dropped that will do; a search, since a long chat has thousands.
-    choices = without_oldest(prompt.messages)
-    drop = bisect_left(choices[:-1], True, key=lambda messages: len(render(messages).ids) <= budget)
-    messages = choices[drop]
-    rendered = render(messages)
-    dropped_messages = len(prompt.messages) - len(messages)
-    if len(rendered.ids) > budget:
-        last = messages[-1]
-        ids = list(last.ids) or tokenizer.encode(last.text)
-        excess = len(rendered.ids) - budget
-        # Cutting at a token may make its neighbours encode differently: a few are given up more.
-        while len(rendered.ids) > budget and excess < len(ids):
-            shorter = msgspec.structs.replace(last, ids=tuple(ids[excess:]))
-            rendered = render((*messages[:-1], shorter))
-            excess += max(1, len(rendered.ids) - budget)
-    if len(rendered.ids) > budget:
-        raise PromptTooLongError(
-            f"the chat's system text and form alone take {len(rendered.ids)} tokens of the"
-            f" {budget} that are left beside the reply; shorten it or lower --max-tokens"
+        shortened = _Shortened(prompt, tokenizer, vocab_size, budget)
+        return _fitted(
+            shortened.rendered,
+            request,
+            context,
+            dropped_tokens=length - len(shortened.rendered.ids),
+            dropped_messages=len(prompt.messages) - len(shortened.messages),
         )
-    dropped = len(whole.ids) - len(rendered.ids)
-    turns = f", {dropped_messages} oldest messages of it" if dropped_messages else ""
-    return _fitted(
-        rendered,
-        request,
-        context,
-        dropped_tokens=dropped,
-        dropped_messages=dropped_messages,
-        notices=(f"the chat is too long: {dropped} tokens were dropped{turns}",),
-    )
+    start = tokenizer.start_ids if isinstance(prompt, TextPrompt) else ()
+    start = start if len(start) < budget else ()
+    kept = [*start, *rendered.ids[length - (budget - len(start)) :]]
+    return _fitted(replace(rendered, ids=kept), request, context, dropped_tokens=length - len(kept))
+
+
+class _Shortened:
+    """A chat that lost as little as it had to.
+
+    Attributes:
+        messages: what is left of it.
+        rendered: the same as the model gets it.
+
+    Raises:
+        PromptTooLongError: there is no room even for the end of its last message.
+    """
+
+    def __init__(
+        self, prompt: ChatPrompt, tokenizer: Tokenizer, vocab_size: int, budget: int
+    ) -> None:
+        self._prompt = prompt
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._budget = budget
+        has_system = prompt.messages[0].role == "system" and len(prompt.messages) > 1
+        first = 1 if has_system else 0
+        turns = _turns(prompt.messages, first)
+        # The fewest turns are dropped that will do; a search, since a long chat has thousands.
+        kept = bisect_left(
+            turns[:-1], True, key=lambda turn: self._fits(self._without(first, turn))
+        )
+        self._render(self._without(first, turns[kept]))
+        if len(self.rendered.ids) > budget:
+            self._cut_last_turn(first)
+
+    def _without(self, first: int, turn: int) -> tuple[Message, ...]:
+        """The system's text, and the messages from a turn on."""
+        return (*self._prompt.messages[:first], *self._prompt.messages[turn:])
+
+    def _fits(self, messages: tuple[Message, ...]) -> bool:
+        self._render(messages)
+        return len(self.rendered.ids) <= self._budget
+
+    def _render(self, messages: tuple[Message, ...]) -> None:
+        prompt = msgspec.structs.replace(self._prompt, messages=messages)
+        self.messages = messages
+        self.rendered = render(prompt, self._tokenizer, self._vocab_size)
+
+    def _cut_last_turn(self, first: int) -> None:
+        for position in range(first, len(self.messages)):
+            if self._cut(position):
+                return
+        raise PromptTooLongError(
+            f"the chat's system text and form alone take {len(self.rendered.ids)} tokens of the"
+            f" {self._budget} that are left beside the reply; shorten it or lower --max-tokens"
+        )
+
+    def _cut(self, position: int) -> bool:
+        """Drop as many of a message's first tokens as must be; returns whether that was enough."""
+        message = self.messages[position]
+        ids = list(message.ids) or self._tokenizer.encode(message.text)
+        is_last = position == len(self.messages) - 1
+        most = len(ids) - 1 if is_last else len(ids)
+        cut = 0
+        # Its neighbours may be encoded differently beside the rest: then a few more go.
+        while cut < most:
+            cut = min(most, cut + max(1, len(self.rendered.ids) - self._budget))
+            text = self._tokenizer.decode(ids[cut:])
+            shorter = msgspec.structs.replace(
+                message,
+                text=text if message.ids else text.lstrip("\N{REPLACEMENT CHARACTER}"),
+                ids=message.ids[cut:],
+            )
+            messages = (*self.messages[:position], shorter, *self.messages[position + 1 :])
+            if self._fits(messages):
+                return True
+        return False
+
+
+def _turns(messages: Sequence[Message], first: int) -> list[int]:
+    """Where turns begin: a turn is a user's message with the replies to it."""
+    later = (i for i in range(first + 1, len(messages)) if messages[i].role == "user")
+    return [first, *later]
 
 
 def _fitted(
@@ -143,11 +157,23 @@ def _fitted(
     *,
     dropped_tokens: int = 0,
     dropped_messages: int = 0,
-    notices: tuple[str, ...] = (),
 ) -> Fitted:
+    notices = []
+    if dropped_tokens:
+        what = "chat" if isinstance(request.prompt, ChatPrompt) else "prompt"
+        whole = dropped_tokens + len(rendered.ids)
+        turns = f", its {dropped_messages} oldest messages" if dropped_messages else ""
+        notices.append(
+            f"the {what} is too long: the first {dropped_tokens} of its {whole} tokens were"
+            f" dropped{turns}"
+        )
     left = context - len(rendered.ids)
     if request.max_tokens > left:
-        notices = (*notices, f"the reply is limited to {left} tokens by the model's {context}")
+        notices.append(f"the reply is limited to {left} tokens by the model's {context}")
     return Fitted(
-        rendered, min(request.max_tokens, left), dropped_tokens, dropped_messages, notices
+        rendered,
+        min(request.max_tokens, left),
+        dropped_tokens,
+        dropped_messages,
+        tuple(notices),
     )
