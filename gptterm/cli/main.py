@@ -47,12 +47,17 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
 def _dispatch(arguments: list[str], signals: Signals) -> int:
     subcommand = SUBCOMMANDS.get(arguments[0]) if arguments else None
     if subcommand is None:
-        command = _main_command(signals)
-    else:
-        command = getattr(import_module(subcommand.module), arguments.pop(0))
-        signals.watch()
-    name = "gptterm" if subcommand is None else f"gptterm {command.name}"
-    # Not standalone: exceptions come here, `--help` returns its exit code.
+        return _call(_main_command(signals), arguments, "gptterm")
+    name = arguments.pop(0)
+    command = getattr(import_module(subcommand.module), name)
+    signals.watch()
+    # A download's bar hides the cursor.
+    with signals.tidying(Streams().show_cursor):
+        return _call(command, arguments, f"gptterm {name}")
+
+
+def _call(command: click.Command, arguments: list[str], name: str) -> int:
+    # Not standalone: exceptions come to `run`, `--help` returns its exit code.
     code = command.main(arguments, prog_name=name, standalone_mode=False)
     return code if isinstance(code, int) else 0
 
@@ -119,4 +124,7 @@ def _usage_message(error: click.exceptions.UsageError) -> str:
             message = error.message.rstrip(".")
             message = message[:1].lower() + message[1:]
     path = error.ctx.command_path if error.ctx else "gptterm"
+    if message.startswith("no such command"):
+        # `gptterm models are fun` was meant as a prompt, perhaps.
+        return f"{message}; see {path} --help, or put -- before a prompt"
     return f"{message}; see {path} --help"

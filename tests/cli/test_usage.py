@@ -63,6 +63,7 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, env: dict[st
         (["--no-stdin"], "no prompt"),
         (["config"], "no command given"),
         (["config", "nosuch"], "no such command 'nosuch'"),
+        (["models", "are", "fun"], "put -- before a prompt"),
         (["a\udcff"], "not valid UTF-8"),
         (["--stop", "\udcff", "x"], "not valid UTF-8"),
     ],
@@ -114,3 +115,15 @@ def test_a_terminal_in_and_a_pipe_out_is_no_hidden_prompt(env: dict[str, str]) -
 )
 def test_an_unknown_model_is_exit_3(name: str, env: dict[str, str]) -> None:
     assert_one_error_line(run(["-m", name, "hello"], env), code=3)
+
+
+def test_a_traceback_only_where_it_is_wanted(env: dict[str, str]) -> None:
+    result = run(["--preset", "nosuch", "x"], {**env, "GPTTERM_DEBUG": "1"})
+    assert result.code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("gptterm: error: ")
+
+
+def test_words_after_two_dashes_are_a_prompt(env: dict[str, str]) -> None:
+    result = run(["-m", "nosuch", "--", "models", "--are", "fun"], env)
+    assert_one_error_line(result, code=3)
