@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -91,7 +92,7 @@ class Tokenizer:
         return ids
 
     def _encode(self, text: str, place: Place) -> list[int]:
-        encoding = self._encoding(text, place)
+        encoding = self._encoding(text, place, offsets=False)
         if self._structure.isdisjoint(encoding.ids):
             return list(encoding.ids)
         # Some models know the name of a special token as if it were a word (Unigram does).
@@ -100,7 +101,7 @@ class Tokenizer:
         waiting = [text]
         while waiting:
             text = waiting.pop()
-            encoding = self._encoding(text, place)
+            encoding = self._encoding(text, place, offsets=True)
             cut = self._first_name(encoding)
             if cut is None:
                 ids += [i for i in encoding.ids if i not in self._forbidden]
@@ -126,14 +127,24 @@ class Tokenizer:
             unknown = json.loads(model.__getstate__())["unk_id"]
         return self._structure - {unknown}
 
-    def _encoding(self, text: str, place: Place) -> Encoding:
-        if place == "start" or place not in self._placed:
-            return self._backend.encode(text, add_special_tokens=False)
+    def _encoding(self, text: str, place: Place, *, offsets: bool) -> Encoding:
+        """Without offsets it takes half the time."""
+        backend = self._backend
+        if place != "start" and place in self._placed:
+            with self._as_at(place):
+                return self._encoding(text, "start", offsets=offsets)
+        if offsets:
+            return backend.encode(text, add_special_tokens=False)
+        return backend.encode_batch_fast([text], add_special_tokens=False)[0]
+
+    @contextmanager
+    def _as_at(self, place: Place) -> Iterator[None]:
+        """The backend's normaliser and pre-tokeniser as they should be for a text at `place`."""
         backend = self._backend
         usual = backend.normalizer, backend.pre_tokenizer
         backend.normalizer, backend.pre_tokenizer = self._placed[place]
         try:
-            return backend.encode(text, add_special_tokens=False)
+            yield
         finally:
             backend.normalizer, backend.pre_tokenizer = usual
 
