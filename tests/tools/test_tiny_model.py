@@ -21,8 +21,8 @@ from tools.tiny_model.checks import answers, contains, repeated, strangers
 from tools.tiny_model.corpus import batches, chunk_texts, draw_story, stream
 from tools.tiny_model.grammar import expand, parse
 from tools.tiny_model.ngrams import KneserNey, Windows, copied_whole, longest_copied
-from tools.tiny_model.plot import Plot
-from tools.tiny_model.story import PLOTS, draw_cast, tell
+from tools.tiny_model.plots import PLOTS, Plot
+from tools.tiny_model.story import draw_cast, tell
 from tools.tiny_model.tokenizer import SPECIAL, render
 from tools.tiny_model.train import SMOKE, Trainer
 
@@ -134,7 +134,7 @@ def test_copied_spans_are_found() -> None:
     ids = rng.integers(0, 500, 4000)
     corpus = Windows(ids)
     mixed = np.concatenate([rng.integers(500, 900, 30), ids[100:137], rng.integers(500, 900, 30)])
-    assert longest_copied(mixed, corpus) == 37
+    assert longest_copied([mixed], corpus) == 37
     assert copied_whole([ids[50:150], ids[7:17], mixed], corpus) == 2
 
 
@@ -182,7 +182,7 @@ def test_the_smoke_run_learns_resumes_and_writes_a_model(tmp_path: Path) -> None
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     Trainer(SMOKE, tmp_path).save()
     with pytest.raises(SystemExit, match="other settings"):
-        Trainer(replace(SMOKE, steps=7), tmp_path)
+        Trainer(replace(SMOKE, seed=7), tmp_path)
 
 
 # ---------------------------------------------------------------------------------- the folder

@@ -32,7 +32,7 @@ def _train(options: argparse.Namespace) -> None:
 def _quality(options: argparse.Namespace) -> None:
     from .quality import measure
 
-    print(measure(options.model, options.seed, options.chunks, options.count, options.threads))
+    measure(options.model, options.seed, options.chunks, options.count, options.threads)
 
 
 def _sample(options: argparse.Namespace) -> None:

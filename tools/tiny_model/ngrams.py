@@ -108,26 +108,32 @@ class KneserNey:
         return result
 
 
-def longest_copied(text: Ids, corpus: Windows, limit: int = 1024) -> int:
-    """The length of the longest run of ids in the text that the corpus has, too."""
-    mine = Windows(text)
-    low, high = 0, min(limit, len(text))
+def _shared(mine: Hashes, corpus: Hashes) -> npt.NDArray[np.bool_]:
+    """Which of my few hashes are among the corpus's many."""
+    keys = np.unique(mine)
+    at = np.minimum(np.searchsorted(keys, corpus), len(keys) - 1)
+    found: npt.NDArray[np.bool_] = np.isin(mine, keys[np.unique(at[keys[at] == corpus])])
+    return found
+
+
+def longest_copied(texts: list[Ids], corpus: Windows) -> int:
+    """The length of the longest run of ids in one of the texts that the corpus has, too."""
+    windows = [Windows(ids) for ids in texts]
+    low, high = 0, max(map(len, texts))
     while low < high:
         middle = (low + high + 1) // 2
-        if np.isin(np.unique(mine.of(middle)), corpus.of(middle)).any():
+        mine = np.concatenate([window.of(middle) for window in windows])
+        if _shared(mine, corpus.of(middle)).any():
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def copied_whole(texts: list[Ids], corpus: Windows, probe: int = 48) -> int:
+def copied_whole(texts: list[Ids], corpus: Windows) -> int:
     """How many of the texts the corpus has from end to end."""
-    known = corpus.of(probe)
     whole = 0
-    for ids in texts:
-        # Few texts have all their short windows in the corpus; only those are looked at whole.
-        if len(ids) > probe and not np.isin(Windows(ids).of(probe), known).all():
-            continue
-        whole += bool(np.isin(Windows(ids).of(len(ids)), corpus.of(len(ids))).all())
+    for size in sorted({len(ids) for ids in texts}):
+        mine = np.concatenate([Windows(ids).of(size) for ids in texts if len(ids) == size])
+        whole += int(_shared(mine, corpus.of(size)).sum())
     return whole

@@ -10,14 +10,9 @@ from dataclasses import dataclass, replace
 from . import world
 from .grammar import a, capital, expand
 from .openings import CLOSINGS, MORE, OPENINGS, OPENINGS_UNNAMED, TRAITS
-from .plot import Plot
-from .plots_days import DAY_PLOTS
-from .plots_more import MORE_PLOTS
-from .plots_people import PEOPLE_PLOTS
-from .plots_things import THING_PLOTS
+from .plots import PLOTS, Plot
 
 _SUBJECT = re.compile(r"\b(did|was) {h}(?=[ ?])")
-PLOTS: tuple[Plot, ...] = THING_PLOTS + PEOPLE_PLOTS + MORE_PLOTS + DAY_PLOTS
 
 
 @dataclass(frozen=True)

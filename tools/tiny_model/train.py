@@ -89,7 +89,8 @@ class Trainer:
         if not self._checkpoint.exists():
             return
         saved = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
-        if saved["settings"] != asdict(self.settings):
+        # Only the number of steps may differ: the schedule goes on as that of the new number.
+        if saved["settings"] | {"steps": 0} != asdict(self.settings) | {"steps": 0}:
             raise SystemExit(f"{self._checkpoint} is of other settings; use another --work folder")
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a sentence is easier to read on one line)
-"""Plots that turn on what somebody feels, wants or meets: fear, hope, noise, storm, a race."""
+"""Plots about fear and help."""
 
 from __future__ import annotations
 
@@ -120,62 +120,6 @@ LOST_WAY = Plot(
     ),
 )
 
-LEARN = Plot(
-    "learn",
-    ("patience", "friendship", "helping others"),
-    False,
-    (
-        (
-            "{H} wanted to {job}. [But {he} did not know how.|{He} dreamed of it every night.|It was all {he} could think of.]",
-            "More than anything, {h} wanted to {job}.",
-            '"One day I will {job}," {h} said to everyone {in_p}.',
-        ),
-        (
-            "{He} tried on {a_weather} {time}. It did not work. {He} tried again. It still did not work.",
-            "One {weather} {time} {he} tried for the first time. [What a mess!|Bump! {He} fell down.|It went all wrong.]",
-            "{He} tried and tried, but [something always went wrong|it was too hard|nothing came of it].",
-        ),
-        (
-            'The others laughed. "[You are too small|You will never do it|Give up]!" they said. {H} was {sad}.',
-            '"I will never {job}," said {h}. {He} sat down {spot} and felt {sad}.',
-            "{H} was so {sad} that {he} wanted to give up.",
-        ),
-        (
-            '{A_friend} saw it. "I can show you how," said {f}.',
-            'But then {a_friend} came by. "[It took me a long time, too|I could not do it at first|Everyone has to learn]," said {f}.',
-            '{He} went to {p} and asked {a_friend}. "How do you {job}?" "[Slowly|Step by step|With a friend]," said {f}, "and never alone."',
-        ),
-        (
-            "So they worked together. {F} showed {him} one thing a day.",
-            '"First watch, and then do it slowly," said {f}. {H} watched and did it slowly.',
-            "Every {time} they met {in_p}. {H} tried, and {f} helped. Little by little, it went better.",
-        ),
-        (
-            "Then, one {time}, {h} did it! [It was not perfect, but it was good.|Nobody could believe it.]",
-            'At last it worked! "I did it!" {h} shouted. "[Look, {f_name}|I really did it]!"',
-            "And after many days, {h} could do it all alone.",
-        ),
-        (
-            "{F} was as {happy} as {h}. They had a party with {food}.",
-            'Everyone clapped. "I knew you could do it," said {f}.',
-            "{H} was very {happy}. {He} thanked {f} with a big hug.",
-        ),
-        (
-            'And when someone small says, "I cannot do it," {h} says, "Not yet. I will show you."',
-            "Now {h} helps others who want to learn.",
-            "From then on, {h} was never afraid to try new things.",
-        ),
-    ),
-    (
-        "{A_hero} wanted to {job}, but {he} could not do it. {A_friend} showed {him} how. After a while, {h} could do it.",
-    ),
-    ("If you try again and again, you can learn it.", "Everyone has to start small."),
-    (
-        Question("What did {h} want to do?|What did {h} learn?", "{H} wanted to {job}.", "{job}"),
-        Question("Who helped {h}?|Who showed {h} how?", "{F} helped {h}.", "{f_key}"),
-    ),
-)
-
 NOISE = Plot(
     "noise",
     ("a strange noise", "being brave", "a new friend"),
@@ -285,64 +229,6 @@ RESCUE = Plot(
     ),
 )
 
-RACE = Plot(
-    "race",
-    ("a race", "being kind", "friendship"),
-    False,
-    (
-        (
-            "There was going to be a big race {in_p}. {H} wanted to win it.",
-            'One {weather} {time}, there was a race {in_p}. "I will be there," said {h}.',
-            "Every year, there was a race from {p} to {p2}. This year, {h} was in it.",
-        ),
-        (
-            'The fastest of all was {a_friend}. "You are too slow," {f} told {h}. "I will win."',
-            '{H} ran against {a_friend}. {F} laughed. "I always win," {fhe} said.',
-            "There was also {a_friend}, who had won every year.",
-        ),
-        (
-            "One, two, three, go! They all ran as fast as they could. {F} was in front.",
-            "The race began. {F} ran like the wind, and {h} was far behind.",
-            "Off they went! Dust flew up. {H} ran and ran, but {f} was faster.",
-        ),
-        (
-            'Then {f} fell over a stone. "Ouch! My foot!" {fhe} cried. Nobody stopped.',
-            "But halfway, {f} slipped and fell {spot}. {Fhe} could not get up.",
-            "Suddenly {h} saw {f} {spot}. {Fhe} had hurt {fhis} leg.",
-        ),
-        (
-            '{H} could win now! But {he} stopped. "Come, I will help you," {he} said.',
-            'The end was near. {H} looked at it, and then {he} looked back at {f}. "A friend is more than a race," {he} said, and stopped.',
-            "{H} did not run on. {He} helped {f} up and held {fhim}.",
-        ),
-        (
-            "Together they walked to the end, side by side. They were last, but everyone clapped.",
-            "So they went on together, slowly. They came in last of all.",
-            "They came in last. But the others cheered as if they had won.",
-        ),
-        (
-            '"You could have won," said {f}. "I know," said {h}. "But this is better."',
-            '"Why did you stop?" asked {f}. "Because you needed me," said {h}.',
-            '"I am sorry that I laughed," said {f}. "You are the real winner."',
-        ),
-        (
-            "And they both got {food}, because there was enough for all.",
-            "After that day they always ran together, just for fun.",
-            "{H} went home {happy}. {He} had not won a race, but {he} had won a friend.",
-        ),
-    ),
-    (
-        "{A_hero} ran in a race against {a_friend}. {F} fell, and {h} stopped to help {fhim}. They came in last, but they were friends.",
-    ),
-    ("A friend is more than a race.", "To help is better than to win."),
-    (
-        Question("Who fell?|Who was hurt?", "{F} fell.", "{f_key}"),
-        Question("Who helped {f}?|Who stopped?", "{H} stopped and helped {f}.", "{h_key}"),
-        Question("Where was the race?", "The race was {in_p}.", "{p}"),
-        Question("Did {h} win the race?", "No, {h} did not win. {He} stopped to help {f}.", "no"),
-    ),
-)
-
 STORM = Plot(
     "storm",
     ("a storm", "helping others", "friendship"),
@@ -405,5 +291,3 @@ STORM = Plot(
         Question("What did they build?", "They built a new house.", "house"),
     ),
 )
-
-PEOPLE_PLOTS = (BRAVE, LOST_WAY, LEARN, NOISE, RESCUE, RACE, STORM)

@@ -1,111 +1,61 @@
 # ruff: noqa: E501 (a sentence is easier to read on one line)
-"""Plots of small days: a letter, a cake, a sleepless night, a narrow bridge, being small, a full house, winter."""
+"""Plots about meeting somebody."""
 
 from __future__ import annotations
 
 from .plot import Plot, Question
 
-LETTER = Plot(
-    "letter",
-    ("a secret", "friendship", "a new friend"),
-    True,
-    (
-        (
-            'One {weather} {time}, {h} found a letter under the door. "Come {to_p}," it said. There was no name on it.',
-            'One {time}, the wind blew a letter into {h_s} house. "I wait for you {in_p}," it said.',
-        ),
-        (
-            '"[Who wrote this|Who can it be from|What does it mean]?" said {h}. {He} turned it around, but it was empty.',
-            "{H} read it three times. [{His} heart beat fast.|{He} was very curious.]",
-        ),
-        (
-            "{He} put on {his} best scarf and went {to_p}.",
-            "So {h} closed the door and went {to_p}. On the way {he} thought of everyone {he} knew.",
-        ),
-        (
-            "But nobody was there. There was only {a_t} {spot}.",
-            "There {he} saw {a_t} {spot}, and nothing else.",
-        ),
-        (
-            '{H} picked up the {t}. "Is anyone there?" {he} called.',
-            '{H} looked at the {t}. On it was a small piece of paper. "Turn around," it said.',
-        ),
-        (
-            'Then {a_friend} came out from behind a tree. "Do you like it? The {t} is for you," said {f}.',
-            '"Surprise!" It was {a_friend}. "I wrote the letter," said {f}, "and I made the {t} for you."',
-        ),
-        (
-            '"For me? Why?" asked {h}. "Because you are always kind to me," said {f}.',
-            '"But it is not my birthday," said {h}. "I know," said {f}. "It is just a {weather} {time}, and you are my friend."',
-        ),
-        (
-            "{H} was so {happy} that {he} could not speak.",
-            "They sat down {in_p} and ate {food}. The {t} stood between them.",
-            "The next day, {f} found a letter under {fhis} door, too.",
-        ),
-    ),
-    (
-        "{A_hero} got a letter without a name and went {to_p}. There {he} found {a_t}. It was a surprise from {a_friend}.",
-    ),
-    ("A small surprise can make a day.",),
-    (
-        Question(
-            "Who wrote the letter?|Who was the letter from?", "{F} wrote the letter.", "{f_key}"
-        ),
-        Question("What did {h} find?|What was the surprise?", "{H} found {a_t}.", "{t}"),
-        Question("Where did {h} go?", "{H} went {to_p}.", "{p}"),
-    ),
-)
-
-BAKING = Plot(
-    "baking",
-    ("telling the truth", "friendship"),
+SHY = Plot(
+    "shy",
+    ("a new friend", "friendship", "being kind"),
     False,
     (
         (
-            "{H} wanted to make {food} for {his} friend, {a_friend}.",
-            "It was {h_s} turn to cook. {His} friend, {a_friend}, was coming to eat {food}.",
+            "{H} was new {in_p}. {He} did not know anyone.",
+            "{H} had no friends. {He} played alone every {time}.",
+            "{H} was too shy to talk to others. {He} always stood {spot} and looked on.",
         ),
         (
-            "{He} got a big bowl and a spoon. But {he} did not read the book.",
-            '"I do not need a book for that," {he} said, and put everything in one pot.',
+            "One {weather} {time}, {he} saw {a_friend}, who was also alone.",
+            "Then {a_friend} moved into the house next door.",
+            "One {time}, {a_friend} sat down {spot}, all alone.",
         ),
         (
-            "{He} took salt, and not sugar. Then {he} fell asleep, and the kitchen was full of smoke.",
-            "{He} put in too much of this and too little of that. It came out as hard as a stone.",
-            "The pot grew fuller and fuller. Soon it ran over the table and over the floor!",
+            '{H} wanted to say hello. But no word came out. "[Maybe tomorrow|What if {fhe} laughs at me]," {he} thought.',
+            "{H} walked past {fhim} once, twice, three times. {He} looked at {his} feet.",
+            "{His} face turned red. {He} ran home and hid.",
         ),
         (
-            "Knock, knock! {F} was at the door. {H} was {scared}. What should {he} say?",
-            'Then {f} came in. "It smells a little strange," {fhe} said.',
+            'The next day, {h} took some {food} with {him}. "[Would you like some|Do you want to share this]?" {he} asked in a very small voice.',
+            '"If I do not try, I will always be alone," thought {h}. So {he} went over and said, "Hello. My name is {h_name}."',
+            'Then the wind blew {f_s} hat away. {H} ran and caught it. "Here," {he} said. It was {his} first word.',
         ),
         (
-            'First {h} wanted to say that the [stove|spoon|wind] had done it. But then {he} said, "I did it all wrong. I am sorry."',
-            '"It is very good," said {h}. But {his} face was red. "No," {he} said then, "it is terrible."',
+            '{F} smiled. "Thank you," {fhe} said. "[I was too shy to ask you|I wanted to talk to you, too|I have nobody to play with]."',
+            '"Oh, hello!" said {f}. "I am {f_name}. I am so glad that you came. I was lonely."',
         ),
         (
-            "{F} took a bite and made a face. Then they both laughed and laughed.",
-            '"It is the worst {food} I ever had," said {f}, "but I like that you made it for me."',
+            "They talked about [the weather|the stars|food and games|their mothers]. Then they played until it was dark.",
+            "They found out that they both liked {hobby}. What fun they had!",
+            "Soon they laughed so loud that the birds flew up.",
         ),
         (
-            "Then they washed the pots and made it again, together. This time they read the book.",
-            '"Come," said {f}. "I will show you how my mother does it."',
-        ),
-        (
-            "The second time it was very good. They ate until they could not eat any more.",
-            "And now {h} makes the best {food} {in_p}.",
-            "{H} was {happy}. It is more fun to cook with a friend.",
+            "And {h} was not shy anymore. At least not with {f}.",
+            "That night {h} was too {happy} to sleep. {He} had a friend!",
+            '"See you tomorrow!" said {f}. Those were the best words that {h} had ever heard.',
+            "Now there were two {in_p}, and nobody was alone.",
         ),
     ),
     (
-        "{A_hero} made {food} for {a_friend}, but it went all wrong. They laughed about it and made it again together.",
+        "{A_hero} was shy and alone. Then {he} met {a_friend}. {H} was brave and said hello, and they became friends.",
     ),
-    ("It is not bad to make a mistake.", "It is best to say what is true."),
+    ("A small hello can begin a big friendship.", "Others may be shy, too."),
     (
-        Question("What did {h} make?|What did {h} want to make?", "{H} made {food}.", "{food}"),
-        Question("Who came to eat?|Who was at the door?", "{F} came to eat.", "{f_key}"),
-        Question("Who cooked?", "{H} cooked.", "{h_key}"),
+        Question("Who did {h} meet?|Who is the new friend?", "{H} met {f}.", "{f_key}"),
+        Question("Who was shy?", "{H} was shy.", "{h_key}"),
+        Question("How did {h} feel at the end?", "{H} was {happy}.", "{happy}"),
     ),
+    named=True,
 )
 
 SLEEPLESS = Plot(
@@ -265,55 +215,6 @@ SMALL = Plot(
     ),
 )
 
-FULL_HOUSE = Plot(
-    "full_house",
-    ("sharing", "patience", "being kind"),
-    False,
-    (
-        (
-            '"My house is too small," said {h}. {He} had one room and one window.',
-            "{H} lived in a very small house. {He} was not {happy} with it.",
-        ),
-        (
-            '{He} went to {a_friend}, who was known to be wise. "What can I do?" asked {h}.',
-            'One {weather} {time} {he} asked {a_friend} about it. "That is easy," said {f}.',
-        ),
-        (
-            '"Take a [hen|goose|duck] into your house," said {f}. {H} did so. Now the house was even smaller!',
-            '"Ask a [goat|sheep|pig] to live with you," said {f}. {H} did so. It ate the pillow.',
-        ),
-        (
-            '"It is worse now," said {h}. "Good," said {f}. "Take in a [cow|horse|donkey], too."',
-            '{H} came back. "I cannot even turn around!" {he} said. "Then take in ten of them," said {f}.',
-        ),
-        (
-            "That night, {h} had to sleep on the table. There was noise and hay everywhere.",
-            "Soon {h} could not sleep, or eat, or think.",
-        ),
-        (
-            '"Help me!" said {h}. "Now send them all away," said {f}.',
-            '{H} cried, "It cannot go on!" {F} smiled. "Then let them all out again."',
-        ),
-        (
-            "{H} opened the door, and they all went out. {He} looked around. How big the house was!",
-            "And when they were gone, {h} danced from wall to wall. There was so much room!",
-        ),
-        (
-            '"Thank you, {f_name}," said {h}. "Now I have a big house." And {he} was {happy}.',
-            "Since then, {h} never said that the house was too small.",
-        ),
-    ),
-    (
-        "{A_hero} thought that {his} house was too small. {A_friend} told {him} to take animals in, and then to send them away. Then the house seemed big.",
-    ),
-    ("Be happy with what you have.",),
-    (
-        Question("Who was wise?|Who did {h} ask?", "{H} asked {f}.", "{f_key}"),
-        Question("What was too small?", "The house was too small.", "house"),
-        Question("Who had a small house?", "{H} had a small house.", "{h_key}"),
-    ),
-)
-
 WINTER = Plot(
     "winter",
     ("sharing", "helping others", "patience"),
@@ -367,5 +268,3 @@ WINTER = Plot(
         Question("What did they play with?", "They played with the {t}.", "{t}"),
     ),
 )
-
-DAY_PLOTS = (LETTER, BAKING, SLEEPLESS, NARROW, SMALL, FULL_HOUSE, WINTER)
