@@ -17,11 +17,15 @@ from tokenizers import Tokenizer
 from . import world
 from .chat import begun_story, conversation
 from .grammar import capital
+from .lessons import lesson
 from .story import Story, choose_plot, draw_cast, tell
 from .tokenizer import END_OF_TEXT, render
 
 Ids = npt.NDArray[np.int64]
 DOCUMENTS_PER_CHUNK = 2048
+# Lessons in copying help only when the model can spell: they start with this chunk.
+FIRST_WITH_LESSONS = 4
+LESSONS = 0.25
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,10 @@ def _plain(rng: random.Random) -> str:
     return start + text + END_OF_TEXT
 
 
-def document(rng: random.Random) -> str:
+def document(rng: random.Random, lessons: bool = True) -> str:
     """One training document, special tokens and all."""
+    if lessons and rng.random() < LESSONS:
+        return render(lesson(rng))
     roll = rng.random()
     if roll < 0.5:
         return _plain(rng)
@@ -72,7 +78,8 @@ def document(rng: random.Random) -> str:
 
 def chunk_texts(seed: int | str, chunk: int, count: int = DOCUMENTS_PER_CHUNK) -> list[str]:
     """The documents of one chunk; no two chunks share a seed."""
-    return [document(random.Random(f"{seed}-{chunk}-{index}")) for index in range(count)]
+    lessons = chunk >= FIRST_WITH_LESSONS
+    return [document(random.Random(f"{seed}-{chunk}-{index}"), lessons) for index in range(count)]
 
 
 def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[list[int]]:
