@@ -103,7 +103,11 @@ class EngineKeeper:
         return self.phase == "ready" and self.client.alive
 
     async def load(self, settings: Settings) -> bool:
-        """Find and load the model that the settings name. False: `error` says why not."""
+        """Find and load the model that the settings name.
+
+        Returns:
+            False when that failed: `error` says why. A model that was there before is kept.
+        """
         self._enter("finding", "looking for the model")
         try:
             # The process imports torch while the model is still looked for.
@@ -114,7 +118,18 @@ class EngineKeeper:
                 await starting
             return await self._load(settings, source)
         except GpttermError as error:
-            return self._fail(str(error))
+            await self._keep(settings)
+            self.error = str(error)
+            return False
+
+    async def _keep(self, settings: Settings) -> None:
+        """Go on with the model there was before, loading it again if it had to go."""
+        if self.source is None:
+            self._fail("")
+        elif self.client.alive and self.client.info is not None:
+            self._enter("ready", "")
+        else:
+            await self.reload(settings)
 
     async def reload(self, settings: Settings) -> bool:
         """Load the same model again, after the process died."""

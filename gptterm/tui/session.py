@@ -97,6 +97,8 @@ class Session:
         self.replying: Chat | None = None
         """The chat that a generation is running for."""
         self._changes: dict[str, object] = {}
+        self._before: dict[str, object] = {}
+        """The changes before the model was changed, for when that fails."""
         self._queue: list[_Wanted] = []
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
@@ -132,6 +134,7 @@ class Session:
     def load(self, model: str | None = None) -> None:
         """Load the model of the settings, or another one; what is generated is stopped."""
         if model is not None:
+            self._before = self._changes
             self.change(model=model)
         if self._loading is not None:
             self._loading.cancel()
@@ -140,8 +143,11 @@ class Session:
     async def _load(self) -> None:
         await self._halt()
         if not await self.engine.load(self.settings):
+            self._changes = self._before
+            self._rebase(self._base)
             self._tell(Said("error", self.engine.error))
             self._tell_queued()
+            self._next()
             return
         source, info = self.engine.source, self.engine.info
         assert source is not None
@@ -263,6 +269,8 @@ class Session:
         self._tell(ChatChanged(wanted.chat))
         if self.engine.phase == "failed":
             self.load()
+        elif self.engine.phase == "ready" and not self.engine.client.alive:
+            self._loading = asyncio.create_task(self._revive())
         self._next()
 
     def stop(self) -> bool:

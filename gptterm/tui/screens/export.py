@@ -10,6 +10,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from gptterm.errors import GpttermError
+
 
 class ExportScreen(ModalScreen[str | None]):
     """Dismissed with the sentence that says what was written, or None.
@@ -44,7 +46,7 @@ class ExportScreen(ModalScreen[str | None]):
         path = Path(event.value.strip()).expanduser()
         try:
             self.dismiss(self._write(path))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, GpttermError) as error:
             problem = self.query_one(Static)
             problem.add_class("problem")
             problem.update(str(error))

@@ -1,0 +1,114 @@
+"""Engines that die, models that are not there, text that wants to harm: the chat goes on."""
+
+import os
+import signal
+
+import pytest
+
+from tests.support.scripted import Fault, Script
+from tests.tui.conftest import Open
+
+HOSTILE = (
+    "plain \x1b[2J\x1b]0;title\x07 \x9b31m \x85 [red]markup[/] \u202eevil\u202c | a | b |\n|--|\n"
+    + "x" * 10_000
+    + " 家族👨‍👩‍👧 e\u0301\u0301\u0301 \U0001f3fb"
+)
+
+
+@pytest.mark.parametrize("at", ["prefill", "decode"])
+async def test_a_killed_engine_is_started_again(open_tui: Open, at: str) -> None:
+    fault = Fault(at="prefill" if at == "prefill" else "decode", how="die", token=3, generation=0)
+    script = Script.saying("One two three four five.", rate=50, faults=(fault,))
+    async with open_tui(script) as desk:
+        await desk.ready()
+        pid = desk.session.engine.client.pid
+        await desk.say("go")
+        await desk.until(lambda: desk.session.engine.client.pid not in (None, pid))
+        assert "✗ failed: " in desk.text
+        assert desk.turns[1][1] == ("" if at == "prefill" else "One two three")
+        await desk.until(lambda: "the engine was started again" in desk.notice)
+
+
+async def test_an_engine_killed_from_outside(open_tui: Open) -> None:
+    script = Script.saying("word " * 50, rate=100, endless=True)
+    async with open_tui(script, max_tokens=9999) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("go")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        pid = desk.session.engine.client.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await desk.until(lambda: desk.idle)
+        assert desk.turns[1][1].startswith("word")
+        assert "✗ failed: " in desk.text
+        await desk.ready()
+        desk.screen.prompt.put("again")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        assert desk.session.engine.client.pid != pid
+
+
+async def test_an_idle_engine_that_dies_is_started_for_the_next_message(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        pid = desk.session.engine.client.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await desk.until(lambda: not desk.session.engine.client.alive)
+        await desk.say("hi")
+        assert desk.turns[1][1] == "Hello, world."
+
+
+@pytest.mark.parametrize("how", ["die", "raise", "out_of_memory"])
+async def test_an_engine_that_cannot_load(open_tui: Open, how: str) -> None:
+    script = Script.saying("Hi.", faults=(Fault(at="load", how=how),))  # type: ignore[arg-type]
+    async with open_tui(script) as desk:
+        await desk.type("early")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.engine.phase == "failed")
+        assert "no model" in desk.rows[0]
+        assert "waiting: there is no model" in desk.text
+        assert desk.turns == [("user", "early")]
+        assert "✗" in desk.text
+
+
+async def test_an_unknown_model_leaves_the_chat(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("hi")
+        desk.screen.prompt.put("/model missing")
+        await desk.press("enter")
+        await desk.until(lambda: "there is no model called missing" in desk.text)
+        assert desk.turns[1][1] == "Hello, world."
+        await desk.until(lambda: desk.session.engine.ready)
+        await desk.say("still there?")
+        assert len(desk.turns) == 4
+
+
+async def test_hostile_text_draws_nothing_but_signs(open_tui: Open) -> None:
+    async with open_tui(Script.saying([HOSTILE])) as desk:
+        await desk.ready()
+        await desk.say("go \x1b[31m red")
+        assert desk.turns[1][1] == HOSTILE
+        text = desk.text
+        assert not any((ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in text)
+        assert not any(c in text for c in "\u202e\u202c\u200d")
+        await desk.press("ctrl+l", "home")
+        assert "[red]markup[/]" in desk.text
+        assert {len(row) for row in desk.rows[1:-1]} <= {0, *range(118, 122)}
+
+
+async def test_a_resize_while_streaming(open_tui: Open) -> None:
+    script = Script.saying("word " * 20, rate=500, endless=True)
+    async with open_tui(script, max_tokens=2000) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("go")
+        await desk.press("enter")
+        for size in ((60, 20), (20, 5), (200, 60), (100, 30)):
+            await desk.pilot.resize_terminal(*size)
+            await desk.pilot.pause()
+            assert len(desk.rows) == size[1]
+        await desk.press("escape")
+        await desk.until(lambda: desk.idle)
+        assert desk.screen.transcript.follow

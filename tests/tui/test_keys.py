@@ -1,0 +1,215 @@
+"""Keys: quitting, the palette, help, remapping, panes, transcript, copying, exporting."""
+
+import base64
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gptterm.config import TuiSettings
+from gptterm.tui.clipboard import local_copy, osc52, outcome
+from gptterm.tui.keys import sign
+from gptterm.tui.screens.chat import GROUPS
+from tests.support.scripted import Script
+from tests.tui.conftest import Desk, Open
+
+CODE = "See:\n\n```python\nprint(1)\n```\n\nand\n\n```\nsecond\n```\n"
+
+
+def written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collects what is written to the terminal past the drawing."""
+    found: list[str] = []
+    assert desk.app._driver is not None
+    monkeypatch.setattr(desk.app._driver, "write", found.append)
+    return found
+
+
+async def test_control_c_once_says_how_to_quit_and_twice_quits(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.press("ctrl+c")
+        assert "Ctrl+C again quits" in desk.text
+        await desk.press("ctrl+c")
+        assert desk.app._exit
+    assert desk.app.return_value == 0
+
+
+async def test_control_c_stops_first(open_tui: Open) -> None:
+    async with open_tui(Script.saying("w " * 9, rate=200, endless=True), max_tokens=9999) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("go")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        await desk.press("ctrl+c")
+        await desk.until(lambda: desk.idle)
+        assert "■ stopped" in desk.text
+        assert not desk.app._exit
+
+
+async def test_every_binding_has_a_name_and_a_sentence() -> None:
+    names = [b.id for _, bindings in GROUPS for b in bindings]  # type: ignore[union-attr]
+    assert None not in names
+    assert len(names) == len(set(names))
+    assert all(b.tooltip for _, bindings in GROUPS for b in bindings)  # type: ignore[union-attr]
+
+
+async def test_help_shows_keys_and_commands_and_escape_leaves(open_tui: Open) -> None:
+    async with open_tui(size=(120, 60)) as desk:
+        await desk.press("f1")
+        await desk.until(lambda: "everywhere" in desk.text)
+        assert "Another reply beside the last one" in desk.text
+        await desk.press("end")
+        await desk.until(lambda: "/quit" in desk.text)
+        await desk.press("escape")
+        assert desk.app.screen is desk.screen
+
+
+async def test_keys_can_be_given_to_others(open_tui: Open) -> None:
+    tui = TuiSettings(keys={"new": "f9", "prompt.send": "ctrl+enter", "nonsense": "f8"})
+    async with open_tui(tui=tui) as desk:
+        assert "no action nonsense" in desk.notice
+        await desk.ready()
+        await desk.type("hi")
+        await desk.press("ctrl+enter")
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert "F9 new" in desk.rows[-1]
+        await desk.press("f9")
+        assert desk.turns == []
+
+
+async def test_the_palette_has_every_action(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        found = {command.title for command in desk.app.get_system_commands(desk.screen)}
+        wanted = {b.tooltip for _, bindings in GROUPS for b in bindings}  # type: ignore[union-attr]
+        assert wanted <= found
+        await desk.press("ctrl+p")
+        await desk.type("sampling panel, or")
+        await desk.press("enter")
+        await desk.until(lambda: desk.screen.sampling.has_focus)
+
+
+async def test_wide_panes_hide_and_come_back(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        assert "╭─ chats" in desk.text
+        await desk.press("ctrl+b")
+        assert "╭─ chats" not in desk.text
+        await desk.press("ctrl+b")
+        assert "╭─ chats" in desk.text
+        assert desk.screen.chats.has_focus
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (99, 30)])
+async def test_narrow_panes_come_over_the_transcript(open_tui: Open, size: tuple[int, int]) -> None:
+    async with open_tui(size=size) as desk:
+        assert "sampling" not in "\n".join(desk.rows[:-1])
+        await desk.press("f5")
+        assert "temperature" in desk.text
+        await desk.press("f5")
+        assert "temperature" not in desk.text
+        assert desk.screen.prompt.has_focus
+        await desk.press("ctrl+b")
+        assert "╭─ chats" in desk.text
+        await desk.press("escape")
+        assert "╭─ chats" not in desk.text
+
+
+async def test_the_smallest_terminal(open_tui: Open) -> None:
+    async with open_tui(size=(20, 5)) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        assert "Hello, world." in desk.text
+        for key in ("f5", "escape", "ctrl+b", "escape", "f1", "escape", "ctrl+o", "escape"):
+            await desk.press(key)
+        assert len(desk.rows) == 5
+
+
+async def test_copying_says_what_was_done(open_tui: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_tui(Script.saying([CODE])) as desk:
+        await desk.ready()
+        await desk.say("code")
+        sent = written(desk, monkeypatch)
+        await desk.press("ctrl+l", "b")
+        await desk.until(lambda: "code block 1 of 2" in desk.notice)
+        assert "terminals do not confirm it" in desk.notice
+        assert base64.b64encode(b"print(1)").decode() in "".join(sent)
+        await desk.press("b")
+        await desk.until(lambda: "code block 2 of 2" in desk.notice)
+        await desk.press("c")
+        await desk.until(lambda: "sent the turn" in desk.notice)
+
+
+def test_osc52_is_wrapped_for_tmux() -> None:
+    plain = osc52("hi", {})
+    assert plain == "\x1b]52;c;aGk=\x07"
+    assert osc52("hi", {"TMUX": "x"}) == plain + "\x1bPtmux;\x1b" + plain + "\x1b\\"
+    assert osc52("hi", {"TERM": "screen"}) == f"\x1bP{plain}\x1b\\"
+
+
+def test_a_local_tool_is_used_when_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "wl-copy"
+    tool.write_text(f"#!/bin/sh\ncat > {tmp_path}/clip\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert local_copy("hi", {"WAYLAND_DISPLAY": "w"}) == "wl-copy"
+    assert (tmp_path / "clip").read_text() == "hi"
+    assert outcome("it", "hi", "wl-copy") == "copied it (2 characters, by wl-copy)"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    assert local_copy("hi", {"WAYLAND_DISPLAY": "w"}) is None
+    assert local_copy("hi", {"DISPLAY": ":0", "SSH_CONNECTION": "x"}) is None
+
+
+async def test_exporting_asks_for_a_name(
+    open_tui: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("Tell me more!")
+        await desk.press("ctrl+s")
+        await desk.until(lambda: "tell-me-more.md" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: "wrote tell-me-more.md" in desk.notice)
+        await desk.press("ctrl+s", "enter")
+        await desk.until(lambda: "exists" in desk.text)
+        await desk.press("escape")
+        assert desk.app.screen is desk.screen
+    assert "Hello, world." in (tmp_path / "tell-me-more.md").read_text()
+
+
+async def test_choosing_a_model_keeps_the_chat(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("ctrl+o")
+        await desk.until(lambda: "bundled with gptterm" in desk.text)
+        await desk.type("distilgpt2")
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.engine.ready and "distilgpt2" in desk.rows[0])
+        await desk.say("again")
+        assert len(desk.turns) == 4
+        tree = desk.session.chat.tree
+        assert [tree.node(key).model for key in tree.path()] == ["", "gpt2", "", "distilgpt2"]
+
+
+async def test_reduced_motion_stops_the_blinking(open_tui: Open) -> None:
+    async with open_tui(tui=TuiSettings(reduced_motion=True)) as desk:
+        assert not desk.screen.prompt.cursor_blink
+        assert desk.app.animation_level == "none"
+
+
+@pytest.mark.parametrize(("setting", "theme"), [
+    ("auto", "gptterm-dark"), ("light", "gptterm-light"), ("ansi", "gptterm-ansi"),
+    ("nord", "nord"), ("nonsense", "gptterm-dark"),
+])  # fmt: skip
+async def test_themes(open_tui: Open, setting: str, theme: str) -> None:
+    tui = msgspec.structs.replace(TuiSettings(), theme=setting)
+    async with open_tui(tui=tui) as desk:
+        assert desk.app.theme == theme
+        assert (setting == "nonsense") == ("no theme nonsense" in desk.notice)
+
+
+def test_signs_of_keys() -> None:
+    assert [sign(key) for key in ("ctrl+r", "f5", "alt+enter", "escape", "e")] == [
+        "^R", "F5", "alt+⏎", "esc", "e",
+    ]  # fmt: skip

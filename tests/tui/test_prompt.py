@@ -1,0 +1,147 @@
+"""The prompt: lines, history, pastes, the editor, commands."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from gptterm.tui.widgets.prompt import paste_mark, unfold
+from tests.support.scripted import Script
+from tests.tui.conftest import Open
+
+
+async def test_new_lines_make_it_grow_to_ten_rows(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        for key in ("ctrl+j", "alt+enter", "shift+enter"):
+            await desk.type("a")
+            await desk.press(key)
+        assert desk.screen.prompt.text == "a\na\na\n"
+        assert desk.screen.prompt.size.height == 4
+        for _ in range(12):
+            await desk.press("ctrl+j")
+        assert desk.screen.prompt.size.height == 10
+
+
+async def test_nothing_is_lost_when_typing_faster_than_the_screen(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        for key in (*"first", "enter", *"second", "left", "X"):
+            character = key if len(key) == 1 else None
+            desk.app.post_message(events.Key(key, character))
+        await desk.until(lambda: desk.screen.prompt.text == "seconXd")
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert desk.turns[0] == ("user", "first")
+
+
+async def test_history_at_the_edges(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("one")
+        await desk.say("two\nlines")
+        await desk.type("draft")
+        await desk.press("up")
+        assert desk.screen.prompt.text == "two\nlines"
+        await desk.press("up", "up")
+        assert desk.screen.prompt.text == "one"
+        await desk.press("down", "down", "down")
+        assert desk.screen.prompt.text == "draft"
+
+
+async def test_a_long_paste_is_one_mark_until_it_is_sent(open_tui: Open) -> None:
+    pasted = ("lorem ipsum " * 80 + "\n") * 1000
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.type("see ")
+        desk.screen.prompt.post_message(events.Paste(pasted))
+        await desk.until(lambda: "[pasted 1,001 lines]" in desk.screen.prompt.text)
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and len(desk.turns) == 2)
+        assert desk.turns[0][1] == "see " + pasted
+
+
+async def test_a_paste_cannot_draw(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        desk.screen.prompt.post_message(events.Paste("a\x1b[31mb\r\nc"))
+        await desk.until(lambda: desk.screen.prompt.text == "a␛[31mb\nc")
+
+
+def test_unfold_is_one_pass() -> None:
+    inner = paste_mark("x" * 5000)
+    assert unfold(f"<{inner}>", {inner: f"has {inner} in it"}) == f"<has {inner} in it>"
+
+
+async def test_where_no_editor_can_be_shown_the_text_stays(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.type("draft")
+        await desk.press("ctrl+g")
+        assert "cannot be lent" in desk.notice
+        assert desk.screen.prompt.text == "draft"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("/temperature hot", "must be a number, 0 or more"),
+        ("/top-p 3", "must be a number above 0, up to 1"),
+        ("/preset nonsense", "there is no preset nonsense"),
+        ("/nonsense", "there is no command /nonsense"),
+        ("/seed", "needs a whole number"),
+        ("/export chat.pdf", "must end in .md"),
+    ],
+)
+async def test_a_bad_command_is_refused_and_stays(open_tui: Open, line: str, wanted: str) -> None:
+    async with open_tui() as desk:
+        before = desk.session.settings
+        await desk.type(line)
+        await desk.press("enter")
+        assert wanted in desk.notice
+        assert desk.screen.prompt.text == line
+        assert desk.session.settings == before
+        assert desk.turns == []
+
+
+async def test_commands_do_what_keys_do(open_tui: Open, tmp_path: Path) -> None:
+    async with open_tui(Script.saying("A.", "B.", "C.")) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        file = tmp_path / "chat.md"
+        for line in ("/temp 0.5", '/stop "END"', "/seed 9", "/system Be brief.", f"/export {file}"):
+            desk.screen.prompt.put(line)
+            await desk.press("enter")
+            assert desk.screen.prompt.text == ""
+        assert desk.session.settings.sampling.temperature == 0.5
+        assert desk.session.settings.stop == ("END",)
+        assert desk.session.settings.seed == 9
+        assert desk.session.chat.tree.system == "Be brief."
+        assert "Be brief." in desk.text
+        assert "hi" in file.read_text()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        desk.screen.prompt.put("/regenerate")
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and desk.turns[1][1] == "B.")
+        desk.screen.prompt.put("/stats")
+        await desk.press("enter")
+        assert "2 turns of 3" in desk.notice
+        desk.screen.prompt.put("/edit hello")
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and desk.turns[-1][1] == "C.")
+
+
+async def test_two_slashes_send_one(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("//etc/passwd")
+        assert desk.turns[0] == ("user", "/etc/passwd")
+
+
+async def test_hints_and_completion(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.type("/re")
+        assert "/repetition-penalty" in desk.text
+        assert "/regenerate" in desk.text
+        await desk.type("ge")
+        await desk.press("tab")
+        assert desk.screen.prompt.text == "/regenerate"
+        desk.screen.prompt.put("/top-k ")
+        await desk.until(lambda: "keep the N likeliest tokens" in desk.text)
