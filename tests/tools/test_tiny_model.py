@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from tools.tiny_model.__main__ import MODEL
 from tools.tiny_model.chat import Turn, conversation, draw_request, swap_hero
 from tools.tiny_model.checks import answers, contains, repeated, strangers
-from tools.tiny_model.corpus import batches, chunk_texts, draw_story, stream
+from tools.tiny_model.corpus import FIRST_WITH_LESSONS, batches, chunk_texts, draw_story, stream
 from tools.tiny_model.grammar import expand, parse
+from tools.tiny_model.lessons import repeat, who_is_who
 from tools.tiny_model.ngrams import KneserNey, Windows, copied_whole, longest_copied
 from tools.tiny_model.plots import PLOTS, Plot
 from tools.tiny_model.story import draw_cast, tell
@@ -111,6 +113,24 @@ def test_conversations_take_turns() -> None:
         spoken = [turn.role for turn in turns if turn.role != "system"]
         assert spoken == ["user", "assistant"] * (len(spoken) // 2)
         assert all(turn.text.strip() for turn in turns)
+
+
+def test_lessons_answer_with_what_they_were_told() -> None:
+    small = {"is", "the", "has", "a", "an", "in", "on", "at", "by", "s", "name", "under", "near"}
+    for seed in range(200):
+        turns = who_is_who(random.Random(seed))
+        told = set(re.findall(r"\w+", turns[0].text.lower())) | small
+        for turn in turns[1::2]:
+            assert set(re.findall(r"\w+", turn.text.lower())) <= told, turns
+        asked, said = repeat(random.Random(seed))[:2]
+        assert said.text in asked.text
+
+
+def test_lessons_begin_with_their_chunk() -> None:
+    def lessons(chunk: int) -> int:
+        return sum(len(text) < 300 for text in chunk_texts(1, chunk, 300))
+
+    assert lessons(FIRST_WITH_LESSONS - 1) < 20 < lessons(FIRST_WITH_LESSONS)
 
 
 # ---------------------------------------------------------------------------------- measures
