@@ -57,7 +57,7 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
             f" {context}; shorten it, lower --max-tokens, or use --overflow truncate"
         )
     if isinstance(prompt, ChatPrompt):
-        shortened = _Shortened(prompt, tokenizer, vocab_size, budget)
+        shortened = _Shortened(prompt, rendered, tokenizer, vocab_size, budget)
         return _fitted(
             shortened.rendered,
             request,
@@ -83,8 +83,15 @@ class _Shortened:
     """
 
     def __init__(
-        self, prompt: ChatPrompt, tokenizer: Tokenizer, vocab_size: int, budget: int
+        self,
+        prompt: ChatPrompt,
+        rendered: Rendered,
+        tokenizer: Tokenizer,
+        vocab_size: int,
+        budget: int,
     ) -> None:
+        self.messages = prompt.messages
+        self.rendered = rendered
         self._prompt = prompt
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -92,11 +99,12 @@ class _Shortened:
         has_system = prompt.messages[0].role == "system" and len(prompt.messages) > 1
         first = 1 if has_system else 0
         turns = _turns(prompt.messages, first)
-        # The fewest turns are dropped that will do; a search, since a long chat has thousands.
-        kept = bisect_left(
-            turns[:-1], True, key=lambda turn: self._fits(self._without(first, turn))
-        )
-        self._render(self._without(first, turns[kept]))
+        if len(turns) > 1:
+            # The fewest turns are dropped that will do: a search, a long chat has thousands.
+            kept = bisect_left(
+                turns[1:-1], True, key=lambda turn: self._fits(self._without(first, turn))
+            )
+            self._render(self._without(first, turns[1 + kept]))
         if len(self.rendered.ids) > budget:
             self._cut_last_turn(first)
 
