@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -93,7 +93,7 @@ class GpttermApp(App[int]):
         if self.chat_screen.is_mounted:
             self.chat_screen.session_changed(change)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Every action of the screen, a theme, and quit."""
         chat = self.chat_screen
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
