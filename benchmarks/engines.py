@@ -1,7 +1,7 @@
 """The contenders for tokens a second, behind one interface."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from gptterm.engine.decoders.native import GPT2
 from gptterm.engine.files import read_json
 from gptterm.engine.local import load_engine
 
+Steps = Callable[[Sequence[int], int, int], Iterator[object]]
+"""(prompt ids, samples, tokens a sample) → something whenever each sample has one more token."""
 Contender = Callable[[Sequence[int], int, int], float]
-"""(prompt ids, samples, tokens a sample) → tokens a second after the first of each sample."""
+"""The same → tokens a second, after the first of each sample."""
 
 SAMPLING = SamplingParams()
 
@@ -31,12 +33,19 @@ def rate(times: Sequence[float], samples: int) -> float:
     return samples * (len(times) - 1) / (times[-1] - times[0])
 
 
-def ours(directory: Path, dtype: Dtype) -> Contender:
+def timed(steps: Steps) -> Contender:
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        return rate([time.perf_counter() for _ in steps(prompt, samples, tokens)], samples)
+
+    return run
+
+
+def ours(directory: Path, dtype: Dtype) -> Steps:
     """The whole pipeline: samplers, detokenizer, stop matcher, events."""
     source = ModelSource(name=str(directory), directory=str(directory))
     engine = load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
 
-    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+    def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         request = GenerateRequest(
             prompt=TokenPrompt(ids=tuple(prompt)),
             sampling=SAMPLING,
@@ -46,33 +55,28 @@ def ours(directory: Path, dtype: Dtype) -> Contender:
             seed=0,
             ignore_eos=True,
         )
-        times = [
-            time.perf_counter()
-            for event in engine.generate(request)
-            if isinstance(event, Token) and event.sample == 0
-        ]
-        return rate(times, samples)
+        for event in engine.generate(request):
+            if isinstance(event, Token) and event.sample == 0:
+                yield event
 
-    return run
+    return steps
 
 
-def bare(directory: Path, dtype: Dtype) -> Contender:
+def bare(directory: Path, dtype: Dtype) -> Steps:
     """Our decoder fed with known ids: nothing is sampled and no text is made."""
     decoder = GPT2.load(directory, read_json(directory / "config.json"), "cpu", dtype)
     assert decoder is not None
 
-    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+    def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         cache = decoder.new_cache()
-        decoder.forward(torch.tensor([list(prompt)]), cache)
+        logits = decoder.forward(torch.tensor([list(prompt)]), cache)
         if samples > 1:
             cache = cache.fork(samples, len(prompt) + tokens)
-        times = [time.perf_counter()]
+        yield logits
         for _ in range(tokens - 1):
-            decoder.forward(torch.full((samples, 1), prompt[-1]), cache)
-            times.append(time.perf_counter())
-        return rate(times, samples)
+            yield decoder.forward(torch.full((samples, 1), prompt[-1]), cache)
 
-    return run
+    return steps
 
 
 class _Clock:

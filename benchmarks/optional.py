@@ -4,15 +4,14 @@ Their files are converted from the model directory once and kept beside it.
 """
 
 import importlib.util
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from benchmarks.engines import SAMPLING, Contender, rate
+from benchmarks.engines import SAMPLING, Steps
 from gptterm.engine.files import read_json
 
 Precision = Literal["float32", "int8"]
@@ -22,7 +21,7 @@ def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def ctranslate2(directory: Path, precision: Precision) -> Contender:
+def ctranslate2(directory: Path, precision: Precision) -> Steps:
     """CTranslate2; its int8 covers embeddings and linear layers."""
     import ctranslate2
     from tokenizers import Tokenizer
@@ -36,8 +35,9 @@ def ctranslate2(directory: Path, precision: Precision) -> Contender:
     )
     vocabulary = Tokenizer.from_file(str(directory / "tokenizer.json"))
 
-    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
-        steps = generator.generate_tokens(
+    def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
+        assert samples == 1
+        yield from generator.generate_tokens(
             [vocabulary.id_to_token(i) for i in prompt],
             max_length=tokens,
             min_length=tokens,
@@ -45,12 +45,11 @@ def ctranslate2(directory: Path, precision: Precision) -> Contender:
             sampling_topk=SAMPLING.top_k,
             sampling_topp=SAMPLING.top_p,
         )
-        return rate([time.perf_counter() for _ in steps], samples)
 
-    return run
+    return steps
 
 
-def llama_cpp(directory: Path, precision: Precision) -> Contender:
+def llama_cpp(directory: Path, precision: Precision) -> Steps:
     """llama.cpp with F32 or Q8_0 weights."""
     from llama_cpp import Llama
 
@@ -62,8 +61,9 @@ def llama_cpp(directory: Path, precision: Precision) -> Contender:
         str(file), n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False
     )
 
-    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
-        steps = model.generate(
+    def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
+        assert samples == 1
+        drawn = model.generate(
             list(prompt),
             temp=SAMPLING.temperature,
             top_k=SAMPLING.top_k,
@@ -72,9 +72,9 @@ def llama_cpp(directory: Path, precision: Precision) -> Contender:
             repeat_penalty=1.0,
             reset=True,
         )
-        return rate([time.perf_counter() for _ in islice(steps, tokens)], samples)
+        yield from islice(drawn, tokens)
 
-    return run
+    return steps
 
 
 _GGUF_NAMES = {

@@ -8,7 +8,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 
 from benchmarks import engines, optional
 from benchmarks.bandwidth import read_bandwidth
-from benchmarks.engines import Contender
+from benchmarks.engines import Contender, Steps, timed
 from benchmarks.report import Row
 from gptterm.engine.device import configure_threads
 from gptterm.engine.files import read_json
@@ -26,11 +27,15 @@ TOKENS = {1: 65, 8: 33, 64: 17}
 """Samples decoded together → tokens of each."""
 
 
+def made_up_prompt(vocabulary: int) -> list[int]:
+    return [i * 37 % (vocabulary - 1) for i in range(PROMPT_TOKENS)]
+
+
 def measure(
     what: str, contenders: Mapping[str, Contender], samples: int, rounds: int, vocabulary: int
 ) -> Row:
     """Every contender in turn, round after round; the first round only warms up."""
-    prompt = [i * 37 % (vocabulary - 1) for i in range(PROMPT_TOKENS)]
+    prompt = made_up_prompt(vocabulary)
     runs: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(rounds + 1):
         for name, contender in contenders.items():
@@ -41,7 +46,24 @@ def measure(
     return Row(what=what, unit="tok/s", runs=runs)
 
 
-def bandwidth_row(directory: Path, row: Row) -> Row:
+def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, vocabulary: int) -> Row:
+    """What sampling, text and events add to a decoder's step: the two in turn, step by step, so
+    that whatever else the machine does falls on both."""
+    prompt = made_up_prompt(vocabulary)
+    runs: dict[str, list[float]] = {"gptterm": [], "bare decoder": []}
+    for _ in range(rounds):
+        both = [ours(prompt, 1, TOKENS[1]), bare(prompt, 1, TOKENS[1])]
+        for steps in both:
+            next(steps)
+        for _ in range(TOKENS[1] - 1):
+            for steps, times in zip(both, runs.values(), strict=True):
+                started = time.perf_counter()
+                next(steps)
+                times.append(1e3 * (time.perf_counter() - started))
+    return Row(what=what, unit="ms", runs=runs, lower_is_better=True, reach="≥ 0.97 ×")
+
+
+def bandwidth_row(directory: Path, rates: Sequence[float]) -> Row:
     """What the memory allows, in tokens a second, and the share of it reached."""
     config = read_json(directory / "config.json")
     width, layers, vocabulary = config["n_embd"], config["n_layer"], config["vocab_size"]
@@ -49,44 +71,41 @@ def bandwidth_row(directory: Path, row: Row) -> Row:
     past = 4 * 2 * layers * width * (PROMPT_TOKENS + TOKENS[1] / 2)
     bandwidth = read_bandwidth()
     limit = bandwidth / (weights + past)
+    note = (
+        f"{(weights + past) / 1e6:.0f} MB a token, measured {bandwidth / 1e9:.1f} GB/s;"
+        " the ratio is the share reached"
+    )
     return Row(
         what="memory's limit, float32, batch 1",
         unit="tok/s",
-        runs={"gptterm": row.runs["gptterm"], "memory": [limit] * len(row.runs["gptterm"])},
-        notes=[
-            f"{(weights + past) / 1e6:.0f} MB a token, measured {bandwidth / 1e9:.1f} GB/s;"
-            " the ratio is the share reached"
-        ],
+        runs={"gptterm": list(rates), "memory": [limit] * len(rates)},
+        notes=[note],
     )
 
 
 def rows(directory: Path, rounds: int) -> list[Row]:
     configure_threads()
     vocabulary = read_json(directory / "config.json")["vocab_size"]
-    ours, transformers = engines.ours(directory, "float32"), engines.transformers(directory)
-    single = {
-        "gptterm": ours,
-        "bare decoder": engines.bare(directory, "float32"),
-        "transformers": transformers,
-    }
-    quantised = {
-        "gptterm": engines.ours(directory, "int8"),
-        "bare decoder": engines.bare(directory, "int8"),
-        "transformers float32": transformers,
-    }
-    for package in ("llama_cpp", "ctranslate2"):
-        if optional.installed(package):
-            make = getattr(optional, package)
-            single[package] = make(directory, "float32")
-            quantised[package] = make(directory, "int8")
-    first = measure("batch 1, float32", single, 1, rounds, vocabulary)
-    first.reach = "≥ 1.15 × transformers, ≥ 0.97 × bare decoder"
-    result = [first, measure("batch 1, int8", quantised, 1, rounds, vocabulary)]
-    pair = {"gptterm": ours, "transformers": transformers}
-    for samples in (8, 64):
-        what = f"{samples} samples, float32"
-        result.append(measure(what, pair, samples, rounds, vocabulary))
-    return [*result, bandwidth_row(directory, first)]
+    transformers = engines.transformers(directory)
+    single: list[Row] = []
+    pipeline: list[Row] = []
+    dtypes: tuple[optional.Precision, ...] = ("float32", "int8")
+    for dtype in dtypes:
+        ours, bare = engines.ours(directory, dtype), engines.bare(directory, dtype)
+        contenders = {"gptterm": timed(ours), "transformers float32": transformers}
+        for package in ("llama_cpp", "ctranslate2"):
+            if optional.installed(package):
+                contenders[package] = timed(getattr(optional, package)(directory, dtype))
+        single.append(measure(f"batch 1, {dtype}", contenders, 1, rounds, vocabulary))
+        what = f"one step, {dtype}"
+        pipeline.append(pipeline_row(what, ours, bare, rounds, vocabulary))
+    single[0].reach = "≥ 1.15 × transformers"
+    pair = {"gptterm": timed(engines.ours(directory, "float32")), "transformers": transformers}
+    batches = [
+        measure(f"{samples} samples, float32", pair, samples, rounds, vocabulary)
+        for samples in (8, 64)
+    ]
+    return [*single, *pipeline, *batches, bandwidth_row(directory, single[0].runs["gptterm"])]
 
 
 def main() -> None:

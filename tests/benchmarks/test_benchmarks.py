@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import engines, optional, shapes, startup
+from benchmarks import engines, optional, shapes, startup, throughput
 from benchmarks.report import Row, table
 from gptterm.engine.api import (
     Finished,
@@ -69,12 +69,19 @@ def test_the_model_is_made_once_and_runs(small: Path) -> None:
 def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
     assert engines.rate([5.0, 6.0, 7.0, 9.0], samples=4) == 3.0
     for contender in (
-        engines.ours(small, "float32"),
-        engines.bare(small, "float32"),
+        engines.timed(engines.ours(small, "float32")),
+        engines.timed(engines.bare(small, "float32")),
         engines.transformers(small),
     ):
         assert contender([1, 2, 3], 1, 4) > 0
         assert contender([1, 2, 3], 2, 4) > 0
+
+
+def test_pipeline_and_decoder_are_timed_step_by_step(small: Path) -> None:
+    ours, bare = engines.ours(small, "float32"), engines.bare(small, "float32")
+    row = throughput.pipeline_row("step", ours, bare, rounds=2, vocabulary=1000)
+    assert [len(times) for times in row.runs.values()] == [2 * (throughput.TOKENS[1] - 1)] * 2
+    assert row.median("gptterm") > 0
 
 
 def test_the_converted_gguf_file_is_the_same_model(small: Path) -> None:
