@@ -28,8 +28,8 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.child import default_log
 from gptterm.engine.connection import Connection
+from gptterm.engine.log import default_log
 from gptterm.engine.stream import EventStream
 from gptterm.engine.wire import LoadProgress, NextTokenAnswer, TokensAnswer
 from gptterm.errors import GpttermError, UsageError

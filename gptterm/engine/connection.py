@@ -16,6 +16,7 @@ from gptterm.engine.api import (
     SamplingParams,
 )
 from gptterm.engine.child import explain_death, oom_kills, spawn
+from gptterm.engine.failures import load_error
 from gptterm.engine.stream import HIGH_WATER, LOW_WATER, EventStream
 from gptterm.engine.wire import (
     Answer,
@@ -32,16 +33,11 @@ from gptterm.engine.wire import (
     LoadFailed,
     LoadProgress,
     Report,
+    Waiting,
     encode,
     report_reader,
 )
-from gptterm.errors import (
-    GpttermError,
-    ModelError,
-    OutOfMemoryError,
-    PromptTooLongError,
-    UsageError,
-)
+from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, UsageError
 
 _HANG_UP_S = 1.0
 """How long the process may outlive its socket, and its socket the process."""
@@ -187,6 +183,8 @@ class Connection(asyncio.Protocol):
             case EventFrame(id=number, event=event):
                 if self._stream is not None and self._stream.number == number:
                     self._stream.push(event)
+            case Waiting():
+                pass  # a process of our own has no other client
             case Fatal(message=message):
                 self._last_words = message
             case LoadProgress():
@@ -197,7 +195,7 @@ class Connection(asyncio.Protocol):
                 if self._loading is not None and not self._loading.done():
                     self._loading.set_result(info)
             case LoadFailed():
-                self._fail_load(self._load_error(report))
+                self._fail_load(load_error(report.kind, report.message, self._log))
             case _:
                 answer = self._asked.get(report.call)
                 if answer is None or answer.done():
@@ -206,19 +204,6 @@ class Connection(asyncio.Protocol):
                     answer.set_exception(GpttermError(report.message))
                 else:
                     answer.set_result(report)
-
-    def _load_error(self, report: LoadFailed) -> GpttermError:
-        match report.kind:
-            case "out_of_memory":
-                return OutOfMemoryError(report.message)
-            case "usage":
-                return UsageError(report.message)
-            case "prompt_too_long":
-                return PromptTooLongError(report.message)
-            case "model":
-                return ModelError(report.message)
-            case "internal":
-                return ModelError(f"{report.message}; the log is {self._log}")
 
     def _fail_load(self, error: GpttermError) -> None:
         if self._loading is not None and not self._loading.done():

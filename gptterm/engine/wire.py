@@ -111,6 +111,14 @@ class EventFrame(Data, frozen=True, kw_only=True):
     event: Event
 
 
+class Waiting(Data, frozen=True, kw_only=True):
+    """The generation of this id waits for those of other clients."""
+
+    id: int
+    ahead: int
+    """How many will run before it."""
+
+
 class NextTokenAnswer(Data, frozen=True, kw_only=True):
     """To `AskNextToken`."""
 
@@ -139,6 +147,7 @@ Report = (
     | LoadFailed
     | Fatal
     | EventFrame
+    | Waiting
     | NextTokenAnswer
     | TokensAnswer
     | AskFailed

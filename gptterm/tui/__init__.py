@@ -17,7 +17,7 @@ def run(settings: "Settings", prompt: str | None = None, *, inline: bool = False
     Returns:
         The exit code.
     """
-    from gptterm.engine.child import default_log
+    from gptterm.engine.log import default_log
     from gptterm.tui.app import GpttermApp
     from gptterm.tui.guard import stderr_to
 

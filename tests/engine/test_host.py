@@ -23,7 +23,7 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
-from gptterm.engine.child import LOG_LIMIT
+from gptterm.engine.log import LOG_LIMIT
 from gptterm.engine.wire import LoadProgress
 from gptterm.errors import GpttermError, UsageError
 from tests.support.hosted import (

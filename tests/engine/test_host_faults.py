@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from gptterm.engine.api import Event, Prefilled, Token
-from gptterm.engine.child import default_log, explain_death, spawn
+from gptterm.engine.child import explain_death, spawn
 from gptterm.engine.client import EngineClient
+from gptterm.engine.log import default_log
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError
 from tests.support.hosted import (
     collect,

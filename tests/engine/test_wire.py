@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.engine import host, wire
+from gptterm.engine import wire
 from gptterm.engine.api import Token
+from gptterm.engine.outbox import Outbox
 from tests.support.waiting import until
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -39,7 +40,7 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 
 async def test_what_nobody_reads_is_not_piled_up() -> None:
     ours, theirs = socket.socketpair()
-    outbox = host.Outbox(theirs)
+    outbox = Outbox(theirs, lost=theirs.close)
     count, size = 2000, 10_000
     token = Token(sample=0, id=1, text="x" * size, piece=b"")
     posted = 0
@@ -48,6 +49,7 @@ async def test_what_nobody_reads_is_not_piled_up() -> None:
         nonlocal posted
         for _ in range(count):
             outbox.post(wire.EventFrame(id=1, event=token))
+            assert outbox.make_room(lambda: False)
             posted += 1
 
     thread = threading.Thread(target=post)
@@ -57,7 +59,7 @@ async def test_what_nobody_reads_is_not_piled_up() -> None:
     await until(lambda: not select.select([], [theirs], [], 0)[1], "the socket to be full")
     # The socket takes some hundred kB of these 20 MB; the rest is not made yet.
     assert posted < count / 2
-    assert len(outbox._unsent) < 1 << 17
+    assert outbox.unsent < 1 << 17
     received = 0
     while received < count:
         received += len(reader.feed(ours.recv(1 << 16)))
