@@ -1,5 +1,6 @@
 """Which device and dtype a model runs on, and with how many threads."""
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,5 +131,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that a device, or the machine, has no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # The allocators for the CPU and for Apple's GPUs raise a plain RuntimeError.
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def release_memory() -> None:
+    """Give freed memory back to the device, so that the next request finds it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

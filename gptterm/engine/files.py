@@ -28,20 +28,36 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a model directory: one, or as many as its index lists."""
+    """The safetensors files of a model directory: one, or as many as its index lists.
+
+    Raises:
+        ModelError: the index is damaged.
+    """
     whole = directory / "model.safetensors"
     index = {} if whole.exists() else read_json(directory / _INDEX)
     if not index:
         return [whole]
-    return [directory / name for name in sorted(set(index["weight_map"].values()))]
+    places = index.get("weight_map")
+    names = set(map(str, places.values())) if isinstance(places, dict) else set()
+    # An index comes with a model: it may name files beside it and no others.
+    if not names or any(Path(name).name != name for name in names):
+        raise ModelError(f"{directory / _INDEX} is damaged; fetch the model again")
+    return [directory / name for name in sorted(names)]
 
 
 def read_ahead(directory: Path) -> None:
-    """Ask the kernel to start reading the weights, while the caller goes on importing torch."""
+    """Ask the kernel to start reading the weights, while the caller goes on importing torch.
+
+    Raises:
+        ModelError: as `weight_files`.
+    """
     if not hasattr(os, "posix_fadvise"):
         return
     for file in weight_files(directory):
-        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            descriptor = os.open(file, os.O_RDONLY)
+        except OSError:
+            continue  # whoever reads it will say so
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
         finally:

@@ -3,12 +3,11 @@
 import secrets
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from gptterm.engine import sampling
 from gptterm.engine.api import (
     Event,
     Failed,
@@ -23,9 +22,10 @@ from gptterm.engine.api import (
     Usage,
 )
 from gptterm.engine.context import fit
-from gptterm.engine.decoders.base import Cache, Decoder
-from gptterm.engine.device import is_out_of_memory
+from gptterm.engine.decoders.base import Decoder
+from gptterm.engine.device import is_out_of_memory, release_memory
 from gptterm.engine.sample import Sample
+from gptterm.engine.sampling import History, UnusableLogitsError, choose, explain
 from gptterm.engine.session import Session
 from gptterm.engine.tokenizer import Tokenizer
 from gptterm.errors import (
@@ -35,9 +35,6 @@ from gptterm.errors import (
     PromptTooLongError,
     UsageError,
 )
-
-_CHUNK = 256
-"""Tokens fed at once while prefilling: bounds the memory and the time until a cancel is seen."""
 
 _KINDS: dict[type[GpttermError], FailureKind] = {
     UsageError: "usage",
@@ -49,12 +46,14 @@ _KINDS: dict[type[GpttermError], FailureKind] = {
 
 @dataclass
 class _Latest:
-    """The row the latest token was drawn from, for whoever asks what else it could have been."""
+    """Where the latest generation stands (its first sample, of several), for `next_token`."""
 
+    prompt: list[int]
     logits: Tensor
-    history: sampling.History
-    unfed: int | None = None
-    """Drawn and shown, but not fed: the generation ended with it."""
+    """(1, vocabulary), after the prompt and the first `fed` ids of the output."""
+    output: list[int] = field(default_factory=list)
+    """Every id that was drawn and belongs to the text, fed or not."""
+    fed: int = 0
 
 
 class LocalEngine:
@@ -70,41 +69,70 @@ class LocalEngine:
         self._running: object = None
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """Run one request; see `Engine.generate`. A failure is an event, never an exception."""
+        """Run one request; see `Engine.generate`. A failure that is no bug is an event."""
         self._running = ticket = object()
+        out_of_memory = False
         try:
             for event in self._run(request):
                 yield event
                 if self._running is not ticket:
-                    raise UsageError("another generation was begun before this one had ended")
+                    raise UsageError("the engine was asked for something else in the meantime")
         except GpttermError as error:
             yield Failed(kind=_KINDS.get(type(error), "internal"), message=str(error))
-        except sampling.UnusableLogitsError as error:
+        except UnusableLogitsError as error:
             yield Failed(kind="internal", message=str(error))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            yield Failed(
-                kind="out_of_memory",
-                message=f"out of memory on {self.info.device}; a shorter prompt, fewer --samples,"
-                " a smaller model or another --dtype may fit",
-            )
+            out_of_memory = True
+        # Only now has the exception let go of the tensors in its traceback.
+        if out_of_memory:
+            release_memory()
+            yield Failed(kind="out_of_memory", message=self._out_of_memory())
 
-    def set_sampling(self, params: SamplingParams) -> None:
+    def _out_of_memory(self) -> str:
+        return (
+            f"out of memory on {self.info.device}; a shorter prompt, fewer --samples, a smaller"
+            " model or another --dtype may fit"
+        )
+
+    def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on."""
-        self._sampling = params
+        self._sampling = sampling
 
-    def next_token(self, params: SamplingParams, limit: int = 20) -> NextToken | None:
-        """See `Engine.next_token`. After the end of a generation its last token is fed first."""
+    def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
+        """The distribution after all that was generated so far; see `Engine.next_token`.
+
+        Of several samples it is the first one's. May be asked while a generation is paused.
+
+        Raises:
+            OutOfMemoryError: no room to compute it.
+            UnusableLogitsError: every token is banned.
+        """
         latest = self._latest
         if latest is None:
             return None
-        if latest.unfed is not None:
-            logits = self._session.feed([latest.unfed])
+        try:
+            logits = self._settled(latest)
+        except Exception as error:
+            # The session has lost what a paused generation would go on from.
+            self._latest = self._running = None
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(self._out_of_memory()) from error
+            raise
+        history = History(latest.prompt)
+        for token_id in latest.output:
+            history.append(token_id)
+        return explain(logits[0], sampling, history, self._tokenizer.piece, limit)
+
+    def _settled(self, latest: _Latest) -> Tensor:
+        """Feed what was drawn and not yet fed; (1, vocabulary) logits after all of it."""
+        while latest.fed < len(latest.output):
+            end = min(latest.fed + self._decoder.prefill_chunk, len(latest.output))
+            logits = self._session.feed(latest.output[latest.fed : end])
             assert logits is not None
-            latest.history.append(latest.unfed)
-            latest.logits, latest.unfed = logits[0], None
-        return sampling.explain(latest.logits, params, latest.history, self._tokenizer.piece, limit)
+            latest.logits, latest.fed = logits, end
+        return latest.logits
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text."""
@@ -115,8 +143,7 @@ class LocalEngine:
         """Free the model."""
         self._latest = None
         del self._session, self._decoder
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()
 
     def _run(self, request: GenerateRequest) -> Generator[Event, None, None]:
         started = time.perf_counter()
@@ -128,6 +155,12 @@ class LocalEngine:
         ids = fitted.prompt.ids
         reused = self._session.rewind(ids)
         seed = secrets.randbits(32) if request.seed is None else request.seed
+        usage = Usage(
+            prompt_tokens=len(ids),
+            completion_tokens=0,
+            reused_tokens=reused,
+            dropped_tokens=fitted.dropped_tokens,
+        )
         yield Started(
             prompt_tokens=len(ids),
             reused_tokens=reused,
@@ -138,59 +171,66 @@ class LocalEngine:
             prompt_ids=tuple(ids),
             notices=fitted.notices,
         )
-        logits = None
-        for start in range(reused, len(ids), _CHUNK):
-            end = min(start + _CHUNK, len(ids))
-            logits = self._session.feed(ids[start:end], logits=end == len(ids))
-            yield Prefilled(done=end - reused, total=len(ids) - reused)
-        assert logits is not None
-        usage = Usage(
-            prompt_tokens=len(ids),
-            completion_tokens=0,
-            reused_tokens=reused,
-            dropped_tokens=fitted.dropped_tokens,
-        )
+        yield from self._prefill(ids, reused)
         samples = [
             Sample(i, request, fitted, self._tokenizer, seed + i, usage, started)
             for i in range(request.samples)
         ]
         if len(samples) == 1:
-            yield from self._decode(samples, logits, None)
+            yield from self._decode(samples[0])
         else:
-            capacity = len(ids) + fitted.max_tokens
-            cache = self._session.fork(len(samples), capacity)
-            yield from self._decode(samples, logits.expand(len(samples), -1), cache)
+            yield from self._decode_together(samples, len(ids) + fitted.max_tokens)
 
-    def _decode(
-        self, samples: list[Sample], logits: Tensor, cache: Cache | None
+    def _prefill(self, ids: list[int], reused: int) -> Generator[Prefilled, None, None]:
+        """Feed what of the prompt is not in the cache."""
+        total = len(ids) - reused
+        for start in range(reused, len(ids), self._decoder.prefill_chunk):
+            chunk = ids[start : start + self._decoder.prefill_chunk]
+            end = start + len(chunk)
+            logits = self._session.feed(chunk, logits=end == len(ids))
+            if logits is not None:
+                self._latest = _Latest(ids, logits)
+            yield Prefilled(done=end - reused, total=total)
+
+    def _decode(self, sample: Sample) -> Generator[Event, None, None]:
+        """Draw and feed, in the session's own cache, until the sample has ended."""
+        latest = self._latest
+        assert latest is not None
+        while sample.reason is None:
+            logits = self._settled(latest)
+            token_id = self._draw(logits, [sample])[0]
+            if not sample.is_end(token_id):
+                latest.output.append(token_id)
+            yield from sample.advance(token_id, logits[0])
+
+    def _decode_together(
+        self, samples: list[Sample], capacity: int
     ) -> Generator[Event, None, None]:
-        """Draw and feed until every sample has ended. No cache: the session's own."""
+        """Draw for several samples at once, in a cache of as many rows, until all have ended."""
+        latest = self._latest
+        assert latest is not None
+        cache = self._session.fork(len(samples), capacity)
+        logits = latest.logits.expand(len(samples), -1)
+        first = samples[0]
         while True:
-            chosen = sampling.choose(
-                logits,
-                self._sampling,
-                [sample.history for sample in samples],
-                [sample.generator for sample in samples],
-            )
-            self._latest = _Latest(
-                logits[0], samples[0].history, chosen[0] if cache is None else None
-            )
-            for sample, row, token_id in zip(samples, logits, chosen, strict=True):
-                yield from sample.advance(token_id, row)
+            chosen = self._draw(logits, samples)
+            for row, (sample, token_id) in enumerate(zip(samples, chosen, strict=True)):
+                if sample is first and not sample.is_end(token_id):
+                    latest.output.append(token_id)
+                yield from sample.advance(token_id, logits[row])
             going = [i for i, sample in enumerate(samples) if sample.reason is None]
             if not going:
                 return
             if len(going) < len(samples):
-                assert cache is not None
                 cache.select(going)
                 samples = [samples[i] for i in going]
                 chosen = [chosen[i] for i in going]
-            for sample, token_id in zip(samples, chosen, strict=True):
-                sample.history.append(token_id)
-            if cache is None:
-                self._latest.unfed = None
-                fed = self._session.feed(chosen)
-            else:
-                fed = self._decoder.forward(torch.tensor(chosen).unsqueeze(1), cache)
+            fed = self._decoder.forward(torch.tensor(chosen).unsqueeze(1), cache)
             assert fed is not None
             logits = fed
+
+    def _draw(self, logits: Tensor, samples: list[Sample]) -> list[int]:
+        """One id per row, by the samplers in force now."""
+        histories = [sample.history for sample in samples]
+        generators = [sample.generator for sample in samples]
+        return choose(logits, self._sampling, histories, generators)

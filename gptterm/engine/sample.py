@@ -27,8 +27,7 @@ class Sample:
     """Turns the ids drawn for one sequence into events, until it ends.
 
     Attributes:
-        history: what the penalties look at. The caller appends an id when it feeds it, so that
-            until then the history is the one the id was drawn under.
+        history: what the penalties look at.
         generator: the sequence's own; nothing else draws from it.
         reason: why the sequence ended; None while it goes on.
     """
@@ -57,17 +56,23 @@ class Sample:
         self._strip = prompt.strip
         self._usage = usage
         self._started = started
-        self._first = 0.0
+        self._first = self._latest = 0.0
         self._count = 0
+
+    def is_end(self, token_id: int) -> bool:
+        """Whether this id would end the text, and not be part of it."""
+        return token_id in self._ends
 
     def advance(self, token_id: int, logits: Tensor) -> Generator[Token | Finished, None, None]:
         """Take the id drawn from a (vocabulary,) row of raw logits."""
-        if token_id in self._ends:
+        if self.is_end(token_id):
             yield self._finish("eos")
             return
+        self.history.append(token_id)
         self._count += 1
+        self._latest = time.perf_counter()
         if self._count == 1:
-            self._first = time.perf_counter()
+            self._first = self._latest
         logprob, alternatives = self._score(token_id, logits)
         yield Token(
             sample=self._index,
@@ -104,6 +109,7 @@ class Sample:
     def _finish(self, reason: FinishReason) -> Finished:
         self.reason = reason
         now = time.perf_counter()
+        span = self._latest - self._first
         text = self._shown(self._stops.push(self._detokenizer.flush()) + self._stops.flush())
         if self._stops.matched is not None:
             self.reason = reason = "stop"
@@ -121,6 +127,6 @@ class Sample:
             timings=Timings(
                 first_token_s=(self._first or now) - self._started,
                 total_s=now - self._started,
-                tokens_per_s=(self._count - 1) / (now - self._first) if self._count > 1 else 0.0,
+                tokens_per_s=(self._count - 1) / span if span > 0 else 0.0,
             ),
         )

@@ -29,8 +29,8 @@ class Session:
             result = self._decoder.forward(torch.tensor([list(ids)]), self._cache, logits=logits)
         except BaseException:
             # Layers before the fault have stored these ids, layers after it have not.
-            self._cache = self._decoder.new_cache()
             self._ids = []
+            self._cache.crop(0)
             raise
         self._ids += ids
         return result

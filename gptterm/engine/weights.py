@@ -1,7 +1,9 @@
 """A model directory's safetensors files as one read-only mapping from names to tensors."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +14,25 @@ from gptterm.errors import ModelError
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Constants that old GPT-2 files hold beside the weights."""
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A safetensors file, mapped.
+
+    Raises:
+        ModelError: it cannot be read as one.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            yield opened
+    except FileNotFoundError as error:
+        raise ModelError(f"{file} is missing; fetch the model again") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{file} is damaged ({error}); delete it and fetch the model again"
+        ) from error
 
 
 class Weights:
@@ -27,46 +48,48 @@ class Weights:
     def __init__(self, directory: Path, prefix: str = "") -> None:
         self._directory = directory
         self._tensors: dict[str, Tensor] = {}
+        self._taken: set[str] = set()
         for file in weight_files(directory):
-            try:
-                with safe_open(file, framework="pt") as opened:
-                    for name in opened.keys():  # noqa: SIM118 (it is no mapping)
-                        if not name.endswith(_BUFFERS):
-                            self._tensors[name.removeprefix(prefix)] = opened.get_tensor(name)
-            except (SafetensorError, OSError) as error:
-                raise ModelError(
-                    f"{file} is damaged ({error}); delete it and fetch the model again"
-                ) from error
+            with _opened(file) as opened:
+                for name in opened.keys():  # noqa: SIM118 (it is no mapping)
+                    if not name.endswith(_BUFFERS):
+                        self._tensors[name.removeprefix(prefix)] = opened.get_tensor(name)
 
-    def __getitem__(self, name: str) -> Tensor:
-        try:
-            return self._tensors[name]
-        except KeyError:
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor of the shape that config.json promises.
+
+        Raises:
+            ModelError: it is not there, or has another shape.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            raise ModelError(f"{self._directory} lacks the weight {name}; fetch the model again")
+        if tensor.shape != shape:
             raise ModelError(
-                f"{self._directory} lacks the weight {name}; fetch the model again"
-            ) from None
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
+                f"{self._directory}: config.json promises {name} of shape {shape}, the weights hold"
+                f" {tuple(tensor.shape)}; the files do not belong together"
+            )
+        self._taken.add(name)
+        return tensor
 
     @property
     def parameters(self) -> int:
-        """Numbers in all tensors together; tied ones are counted once."""
-        return sum(t.numel() for t in self._tensors.values() if t.dtype.is_floating_point)
+        """Numbers in all tensors that were taken; tied ones are counted once."""
+        return sum(self._tensors[name].numel() for name in self._taken)
 
 
 def stored_weights(directory: Path, gguf_file: str | None) -> tuple[torch.dtype, int]:
     """The dtype that a model's weights are kept in, and their bytes.
 
     A GGUF file counts as float16: it is unpacked when it is loaded.
+
+    Raises:
+        ModelError: a file is not there or cannot be read.
     """
     if gguf_file is not None:
         return torch.float16, 2 * (directory / gguf_file).stat().st_size
     files = weight_files(directory)
-    with safe_open(files[0], framework="pt") as opened:
-        dtypes = (opened.get_tensor(name).dtype for name in opened.keys())  # noqa: SIM118
-        dtype: torch.dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
-    return dtype, sum(file.stat().st_size for file in files)
+    with _opened(files[0]) as opened:
+        names = (opened.get_slice(name).get_dtype() for name in opened.keys())  # noqa: SIM118
+        dtype = next((_DTYPES[name] for name in names if name in _DTYPES), torch.float32)
+    return dtype, sum(file.stat().st_size for file in files if file.exists())

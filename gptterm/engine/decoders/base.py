@@ -16,7 +16,8 @@ class Cache(Protocol):
     def crop(self, length: int) -> int:
         """Forget what follows the first `length` tokens; return how many are in fact kept.
 
-        Fewer may be kept than asked for (none, if the kind of cache cannot be shortened).
+        Fewer may be kept than asked for (none, if the kind of cache cannot be shortened). To keep
+        0 always works, also after a forward pass has failed half-way.
         """
         ...
 
@@ -46,6 +47,11 @@ class Decoder(Protocol):
     @property
     def context_length(self) -> int:
         """Most tokens of prompt and reply together."""
+        ...
+
+    @property
+    def prefill_chunk(self) -> int:
+        """Most tokens of a prompt fed at once: bounds memory, and the time until a cancel acts."""
         ...
 
     @property

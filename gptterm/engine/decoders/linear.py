@@ -5,6 +5,7 @@ CPU cores for all layers of one GPT-2 124M token, `F.linear` takes 35 ms in floa
 (in, out) weights and `mv` on (out, in) ones 17 ms, which is all the memory gives.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -46,7 +47,8 @@ def int8(weight: Tensor, bias: Tensor | None) -> Linear:
     weight = weight.float()
     scales = weight.abs().amax(1).clamp_min(1e-8) / 127
     zeros = torch.zeros(len(weight), dtype=torch.int64)
-    quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+    with warnings.catch_warnings(action="ignore"):  # it is deprecated, and the kernel needs it
+        quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(quantised, bias)
     # reduce_range: FBGEMM's 16-bit sums would saturate with 8-bit activations on older CPUs.
     return lambda x: torch.ops.quantized.linear_dynamic(x, packed, True)

@@ -28,6 +28,7 @@ class GPT2Config:
     vocab_size: int
     n_positions: int
     n_embd: int
+    n_inner: int
     n_layer: int
     n_head: int
     layer_norm_epsilon: float
@@ -35,7 +36,11 @@ class GPT2Config:
 
     @classmethod
     def read(cls, config: dict[str, Any]) -> "GPT2Config | None":
-        """The configuration, or None for a variant of GPT-2 that this module does not compute."""
+        """The configuration, or None for a variant of GPT-2 that this module does not compute.
+
+        Raises:
+            ModelError: a size is no size.
+        """
         variant = (
             config.get("model_type") != "gpt2"
             or config.get("activation_function", "gelu_new") not in _ACTIVATIONS
@@ -47,14 +52,25 @@ class GPT2Config:
         )
         if variant:
             return None
+
+        def size(name: str, default: int) -> int:
+            value = config.get(name, default)
+            if type(value) is not int or value < 1:
+                raise ModelError(f"config.json: {name} must be a positive integer, not {value!r}")
+            return value
+
+        width, heads = size("n_embd", 768), size("n_head", 12)
+        if width % heads:
+            raise ModelError(f"config.json: n_embd {width} is not a multiple of n_head {heads}")
         return cls(
-            vocab_size=config.get("vocab_size", 50257),
-            n_positions=config.get("n_positions", 1024),
-            n_embd=config.get("n_embd", 768),
-            n_layer=config.get("n_layer", 12),
-            n_head=config.get("n_head", 12),
-            layer_norm_epsilon=config.get("layer_norm_epsilon", 1e-5),
-            tie_word_embeddings=config.get("tie_word_embeddings", True),
+            vocab_size=size("vocab_size", 50257),
+            n_positions=size("n_positions", 1024),
+            n_embd=width,
+            n_inner=4 * width if config.get("n_inner") is None else size("n_inner", 0),
+            n_layer=size("n_layer", 12),
+            n_head=heads,
+            layer_norm_epsilon=float(config.get("layer_norm_epsilon", 1e-5)),
+            tie_word_embeddings=bool(config.get("tie_word_embeddings", True)),
         )
 
 
@@ -108,6 +124,7 @@ class GPT2:
     """A GPT-2 of any size on one device."""
 
     architecture = "GPT2LMHeadModel"
+    prefill_chunk = 256
 
     def __init__(self, config: GPT2Config, weights: Weights, device: str, dtype: str) -> None:
         self._config = config
@@ -130,7 +147,7 @@ class GPT2:
         """Read a model directory; None if its config.json does not describe plain GPT-2.
 
         Raises:
-            ModelError: the files are damaged, or weights are missing.
+            ModelError: the files are damaged, or do not hold the weights that it describes.
         """
         plain = GPT2Config.read(config)
         if plain is None or (dtype == "int8" and device != "cpu"):
@@ -138,47 +155,42 @@ class GPT2:
         return cls(plain, Weights(directory, prefix="transformer."), device, dtype)
 
     def _build(self, weights: Weights) -> None:
-        def tensor(name: str) -> Tensor:
-            return weights[name].to(self._device, self._compute)
+        config, width = self._config, self._config.n_embd
+        packs = self._device.type == "cpu" and self.dtype != "float32"
+
+        def tensor(name: str, *shape: int) -> Tensor:
+            return weights.take(name, *shape).to(self._device, self._compute)
 
         def norm(name: str) -> Norm:
-            return tensor(f"{name}.weight"), tensor(f"{name}.bias")
+            return tensor(f"{name}.weight", width), tensor(f"{name}.bias", width)
 
-        def project(name: str) -> Linear:
-            bias = tensor(f"{name}.bias")
-            if self._device.type == "cpu" and self.dtype != "float32":
-                return self._packed(weights[f"{name}.weight"].t(), bias)
-            return linear.plain(tensor(f"{name}.weight"), bias)
+        def project(name: str, inner: int, outer: int) -> Linear:
+            bias = tensor(f"{name}.bias", outer)
+            if packs:
+                return self._packed(weights.take(f"{name}.weight", inner, outer).t(), bias)
+            return linear.plain(tensor(f"{name}.weight", inner, outer), bias)
 
-        self._tokens = tensor("wte.weight")
-        self._positions = tensor("wpe.weight")
+        self._tokens = tensor("wte.weight", config.vocab_size, width)
+        self._positions = tensor("wpe.weight", config.n_positions, width)
         self._blocks = [
             Block(
                 norm_1=norm(f"h.{i}.ln_1"),
-                attention_in=project(f"h.{i}.attn.c_attn"),
-                attention_out=project(f"h.{i}.attn.c_proj"),
+                attention_in=project(f"h.{i}.attn.c_attn", width, 3 * width),
+                attention_out=project(f"h.{i}.attn.c_proj", width, width),
                 norm_2=norm(f"h.{i}.ln_2"),
-                mlp_in=project(f"h.{i}.mlp.c_fc"),
-                mlp_out=project(f"h.{i}.mlp.c_proj"),
+                mlp_in=project(f"h.{i}.mlp.c_fc", width, config.n_inner),
+                mlp_out=project(f"h.{i}.mlp.c_proj", config.n_inner, width),
             )
-            for i in range(self._config.n_layer)
+            for i in range(config.n_layer)
         ]
         self._final_norm = norm("ln_f")
-        tied = self._config.tie_word_embeddings or "lm_head.weight" not in weights
-        if tied and (self._device.type != "cpu" or self.dtype == "float32"):
+        head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
+        if packs:
+            self._head = self._packed(weights.take(head, config.vocab_size, width), None)
+        elif config.tie_word_embeddings:
             self._head = linear.plain_head(self._tokens)
         else:
-            head = weights["wte.weight" if tied else "lm_head.weight"]
-            if self._device.type != "cpu" or self.dtype == "float32":
-                self._head = linear.plain_head(head.to(self._device, self._compute))
-            else:
-                self._head = self._packed(head, None)
-        expected = (self._config.vocab_size, self._config.n_embd)
-        if tuple(self._tokens.shape) != expected:
-            raise ModelError(
-                f"config.json promises an embedding of {expected}, the weights hold"
-                f" {tuple(self._tokens.shape)}; the files do not belong together"
-            )
+            self._head = linear.plain_head(tensor(head, config.vocab_size, width))
 
     def _packed(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """The CPU's layer for a dtype other than float32, from (out, in) weights."""

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +14,73 @@ from gptterm.engine.decoders.base import Cache
 from gptterm.engine.device import is_out_of_memory
 from gptterm.errors import ModelError
 
+_PREFILL_CHUNK = 256
+_STATE_IN_MODULES = ("recurrent_gemma",)
+"""Models that keep their state in themselves, not in the cache: it would not be forked."""
+
 
 class LibraryCache:
-    """The library's own cache object, or the ids themselves for a model that has none (GPT-1)."""
+    """The library's own cache object, of whatever kind the model wants.
 
-    def __init__(self, past: Any | None) -> None:
-        self.past = past
-        self.ids: Tensor | None = None
+    Args:
+        make: makes an empty one.
+        goes_back: whether it may be shortened, and whether several tokens may follow what is in
+            it: neither holds for recurrent states.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, goes_back: bool) -> None:
+        self._make = make
+        self.goes_back = goes_back
+        self.past = make()
         self.length = 0
 
+    @torch.inference_mode()
     def crop(self, length: int) -> int:
-        remove = self.length - length
-        if remove <= 0:
-            return self.length
-        if self.past is None:
-            assert self.ids is not None
-            self.ids = self.ids[:, :length]
-        else:
+        if not self.goes_back:
+            length = 0
+        elif 0 < length < self.length:
             try:
-                self.past.crop(-remove)
+                self.past.crop(length - self.length)
+                self.length = length
             except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-                # Recurrent states and sliding windows cannot go back: begin anew.
-                self.past = _new_past()
-                length = 0
-        self.length = length
-        return length
+                length = 0  # a sliding window is full, and what has left it is gone
+        if length == 0:
+            self.past, self.length = self._make(), 0
+        return self.length
 
+    @torch.inference_mode()
     def fork(self, rows: int, capacity: int) -> "LibraryCache":  # noqa: ARG002 (it grows by itself)
-        forked = LibraryCache(copy.deepcopy(self.past))
-        forked.length = self.length
-        if self.past is None:
-            forked.ids = None if self.ids is None else self.ids.repeat(rows, 1)
-        else:
-            forked.past.batch_repeat_interleave(rows)  # type: ignore[union-attr]
+        forked = copy.copy(self)
+        forked.past = copy.deepcopy(self.past)
+        forked.select([0] * rows)
+        return forked
+
+    @torch.inference_mode()
+    def select(self, rows: list[int]) -> None:
+        self.past.reorder_cache(torch.tensor(rows))
+
+
+class Recomputed:
+    """For a model without a cache (GPT-1): the ids, all of which are fed at each step."""
+
+    def __init__(self) -> None:
+        self.ids = torch.empty(1, 0, dtype=torch.int64)
+
+    @property
+    def length(self) -> int:
+        return self.ids.shape[1]
+
+    def crop(self, length: int) -> int:
+        self.ids = self.ids[:, :length]
+        return self.length
+
+    def fork(self, rows: int, capacity: int) -> "Recomputed":  # noqa: ARG002 (it grows by itself)
+        forked = Recomputed()
+        forked.ids = self.ids.repeat(rows, 1)
         return forked
 
     def select(self, rows: list[int]) -> None:
-        if self.past is None:
-            assert self.ids is not None
-            self.ids = self.ids[rows]
-        else:
-            device = next(
-                (layer.keys.device for layer in self.past.layers if layer.keys is not None), "cpu"
-            )
-            self.past.batch_select_indices(torch.tensor(rows, device=device))
-
-
-def _new_past() -> Any:
-    with library.transformers() as transformers:
-        return transformers.DynamicCache()
+        self.ids = self.ids[rows]
 
 
 class TransformersDecoder:
@@ -70,12 +89,16 @@ class TransformersDecoder:
     def __init__(self, model: Any, device: str, dtype: str) -> None:
         self._model = model
         self._parameters = inspect.signature(model.forward).parameters
+        self._cache_name = _cache_name(model, self._parameters)
+        self._recurrent = self._cache_name is not None and _is_recurrent(model, self._past())
         config = model.config.get_text_config()
         self.device = device
         self.dtype = dtype
         self.architecture = type(model).__name__
-        self.vocab_size = int(model.get_output_embeddings().weight.shape[0])
+        self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
         self.context_length = _context_length(config)
+        # In one pass: several library models forget a recurrent state when several tokens follow.
+        self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
         self.parameters = sum(p.numel() for p in model.parameters())
 
     @classmethod
@@ -90,8 +113,9 @@ class TransformersDecoder:
         options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
         try:
             with library.transformers() as transformers:
-                model = transformers.AutoModelForCausalLM.from_pretrained(
+                model, report = transformers.AutoModelForCausalLM.from_pretrained(
                     directory,
+                    output_loading_info=True,
                     dtype=getattr(torch, dtype),
                     use_safetensors=None if gguf_file else True,
                     trust_remote_code=False,
@@ -105,38 +129,78 @@ class TransformersDecoder:
             raise ModelError(
                 f"transformers cannot load {directory}: {library.reason(error)}"
             ) from error
+        # The library would go on with random numbers in their place.
+        wanting = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+        if wanting:
+            raise ModelError(
+                f"{directory} lacks the weight {min(wanting)}, or has it in another shape;"
+                " fetch the model again"
+            )
         return cls(model.eval(), device, dtype)
 
-    def new_cache(self) -> LibraryCache:
-        return LibraryCache(_new_past() if "past_key_values" in self._parameters else None)
+    def new_cache(self) -> LibraryCache | Recomputed:
+        if self._cache_name is None:
+            return Recomputed()
+        return LibraryCache(self._past, goes_back=not self._recurrent)
+
+    def _past(self) -> Any:
+        with library.transformers() as transformers:
+            return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
     def forward(self, ids: Tensor, cache: Cache, *, logits: bool = True) -> Tensor | None:
-        assert isinstance(cache, LibraryCache)
+        assert isinstance(cache, LibraryCache | Recomputed)
         n = ids.shape[1]
         if cache.length + n > self.context_length:
             raise ValueError(
                 f"{cache.length + n} tokens exceed the model's {self.context_length} positions"
             )
-        ids = ids.to(self._model.get_input_embeddings().weight.device)
+        if self._recurrent and cache.length > 0 and n > 1:
+            for i in range(n - 1):
+                self.forward(ids[:, i : i + 1], cache, logits=False)
+            return self.forward(ids[:, -1:], cache, logits=logits)
         arguments: dict[str, Any] = {}
-        if cache.past is not None:
-            arguments |= {"past_key_values": cache.past, "use_cache": True}
-        else:
-            cache.ids = ids if cache.ids is None else torch.cat([cache.ids, ids], dim=1)
-            if not logits:  # without a cache nothing is gained by an earlier pass
-                cache.length += n
+        if isinstance(cache, Recomputed):
+            cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
+            if not logits:  # nothing is gained by an earlier pass
                 return None
-            ids = cache.ids
+        elif self._cache_name is not None:
+            arguments = {self._cache_name: cache.past, "use_cache": True}
         if "logits_to_keep" in self._parameters:
             arguments["logits_to_keep"] = 1
-        output = self._model(ids, **arguments)
-        cache.length += n
+        device = self._model.get_input_embeddings().weight.device
+        output = self._model(ids.to(device), **arguments)
+        if isinstance(cache, LibraryCache):
+            cache.length += n
         return output.logits[:, -1].float() if logits else None
 
 
+def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
+    """What a model's forward pass calls its cache; None if it takes none of the usual kind."""
+    if not getattr(model, "_supports_default_dynamic_cache", lambda: True)():
+        return None
+    if model.config.model_type in _STATE_IN_MODULES:
+        return None
+    names = ("past_key_values", "cache_params")
+    return next((name for name in names if name in parameters), None)
+
+
+def _is_recurrent(model: Any, past: Any) -> bool:
+    """Whether layers of an empty cache will keep a state that sums up the past."""
+    # LFM2's layers are of that kind, but all they keep is the past that a convolution reaches.
+    types = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    return "conv" not in types and any(hasattr(x, "recurrent_states") for x in past.layers)
+
+
 def _context_length(config: Any) -> int:
-    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
+    for name in (
+        "max_position_embeddings",
+        "n_positions",
+        "n_ctx",
+        "max_seq_len",
+        "seq_length",
+        "context_length",
+    ):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
             return value

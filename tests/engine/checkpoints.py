@@ -1,0 +1,151 @@
+"""Small models of many architectures, made and saved by the transformers library.
+
+Weights are drawn large enough that attention and every layer matter: with the library's own
+initialisation all tokens are about as likely, and a wrong layer would not be noticed.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from gptterm.engine.api import (
+    Dtype,
+    GenerateRequest,
+    LoadRequest,
+    ModelSource,
+    Token,
+    TokenPrompt,
+)
+from gptterm.engine.local import load_engine
+from gptterm.engine.pipeline import LocalEngine
+from tests.support.gpt2 import train_tokenizer
+
+VOCABULARY = 384
+POSITIONS = 128
+WINDOW = 16
+"""Of the models with a sliding window."""
+
+library: Any = transformers  # its functions have no types
+library.logging.set_verbosity_error()
+
+
+def gpt2(**changes: Any) -> transformers.PretrainedConfig:
+    sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": POSITIONS}
+    return transformers.GPT2Config(**({"vocab_size": VOCABULARY} | sizes | changes))
+
+
+def _common(**changes: Any) -> dict[str, Any]:
+    sizes = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": POSITIONS,
+    }
+    return sizes | changes
+
+
+ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
+    "gpt2": gpt2,
+    "gpt2-relu": lambda: gpt2(activation_function="relu"),
+    "gpt1": lambda: transformers.OpenAIGPTConfig(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS
+    ),
+    "gpt-neo": lambda: transformers.GPTNeoConfig(
+        **_common(num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]]),
+        window_size=WINDOW,
+    ),
+    "gpt-neox": lambda: transformers.GPTNeoXConfig(**_common()),
+    "opt": lambda: transformers.OPTConfig(**_common(ffn_dim=64, word_embed_proj_dim=32)),
+    "bloom": lambda: transformers.BloomConfig(
+        vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4
+    ),
+    "llama": lambda: transformers.LlamaConfig(**_common(num_key_value_heads=2)),
+    "mistral": lambda: transformers.MistralConfig(
+        **_common(num_key_value_heads=2, sliding_window=WINDOW)
+    ),
+    "gemma3": lambda: transformers.Gemma3TextConfig(
+        **_common(num_key_value_heads=2, head_dim=8, sliding_window=WINDOW),
+        layer_types=["sliding_attention", "full_attention"],
+    ),
+    "mamba": lambda: transformers.MambaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=4
+    ),
+    "lfm2": lambda: transformers.Lfm2Config(
+        **_common(num_key_value_heads=2), layer_types=["conv", "full_attention"]
+    ),
+    "rwkv": lambda: transformers.RwkvConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        attention_hidden_size=32,
+        num_hidden_layers=2,
+        context_length=POSITIONS,
+    ),
+}
+NATIVE = "gpt2"
+CANNOT_GO_BACK = ("mamba", "lfm2", "mistral", "gemma3")
+"""Whose cache, once it is longer than the window, cannot be shortened."""
+
+
+def make(config: transformers.PretrainedConfig, seed: int = 0) -> Any:
+    """A model with lively weights."""
+    torch.manual_seed(seed)
+    model = library.AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2 and "mixer" not in name:
+                weight.normal_(0, 0.25)
+            elif weight.ndim == 1:
+                weight += 0.2 * torch.randn_like(weight)
+    return model.eval()
+
+
+def save(model: Any, directory: Path, **options: Any) -> Path:
+    """Model and tokenizer as a directory that gptterm can load."""
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory, **options)
+    train_tokenizer().save(str(directory / "tokenizer.json"))
+    return directory
+
+
+def edit_config(directory: Path, **changes: Any) -> None:
+    file = directory / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def load(directory: Path, dtype: Dtype = "float32") -> LocalEngine:
+    source = ModelSource(name=directory.name, directory=str(directory))
+    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+
+
+@torch.inference_mode()
+def reference(model: Any, ids: list[int]) -> Tensor:
+    """(vocabulary,) logits after ids, by one pass over all of them without a cache."""
+    logits: Tensor = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+    return logits.float()
+
+
+def log_probabilities(engine: LocalEngine, ids: list[int]) -> Tensor:
+    """(vocabulary,) of the token after ids, as a request for all of them tells."""
+    request = GenerateRequest(
+        prompt=TokenPrompt(ids=tuple(ids)), max_tokens=1, logprobs=VOCABULARY, ignore_eos=True
+    )
+    for event in engine.generate(request):
+        if isinstance(event, Token):
+            found = torch.empty(VOCABULARY)
+            for alternative in event.alternatives:
+                found[alternative.id] = alternative.logprob
+            return found
+    raise AssertionError("no token")
+
+
+def draw_ids(count: int, seed: int = 0) -> list[int]:
+    """Random ids, the last of the vocabulary (the end of text) excluded."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, VOCABULARY - 1, (count,), generator=generator).tolist()

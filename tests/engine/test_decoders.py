@@ -1,0 +1,235 @@
+"""Every decoder against one pass over the whole sequence, without a cache, by transformers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders.base import Cache, Decoder
+from gptterm.engine.decoders.native import GPT2
+from gptterm.engine.decoders.transformers import TransformersDecoder
+from gptterm.engine.files import read_json
+from tests.engine.checkpoints import (
+    ARCHITECTURES,
+    CANNOT_GO_BACK,
+    NATIVE,
+    POSITIONS,
+    VOCABULARY,
+    WINDOW,
+    draw_ids,
+    gpt2,
+    make,
+    reference,
+    save,
+)
+
+TOLERANCE = 1e-4
+DECODERS = [*ARCHITECTURES, "gpt2 by transformers"]
+IDS = draw_ids(POSITIONS)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A decoder, and the model it must agree with."""
+
+    decoder: Decoder
+    model: Any
+
+    def feed(self, cache: Cache, *rows: list[int], logits: bool = True) -> Tensor | None:
+        return self.decoder.forward(torch.tensor(rows), cache, logits=logits)
+
+    def check(self, cache: Cache, *rows: list[int], past: list[list[int]]) -> None:
+        """Feed rows of ids and compare each row's logits with those after its whole past."""
+        found = self.feed(cache, *rows)
+        assert found is not None
+        assert found.dtype == torch.float32
+        assert found.shape == (len(rows), VOCABULARY)
+        for row, ids, before in zip(found, rows, past, strict=True):
+            torch.testing.assert_close(
+                row, reference(self.model, before + ids), rtol=0, atol=TOLERANCE
+            )
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
+    @cache
+    def pair(name: str) -> Pair:
+        model = make(ARCHITECTURES[name.split()[0]]())
+        if name != NATIVE:
+            return Pair(TransformersDecoder(model, "cpu", "float32"), model)
+        directory = save(model, tmp_path_factory.mktemp("decoders") / "gpt2")
+        native = GPT2.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+        assert native is not None
+        return Pair(native, model)
+
+    return pair
+
+
+@pytest.fixture(params=DECODERS)
+def pair(request: pytest.FixtureRequest, pairs: Callable[[str], Pair]) -> Pair:
+    return pairs(request.param)
+
+
+# --------------------------------------------------------------------- the decoders' contract
+
+
+def test_all_at_once(pair: Pair) -> None:
+    pair.check(pair.decoder.new_cache(), IDS[:50], past=[[]])
+
+
+def test_one_token_after_the_other(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    for i in range(40):
+        pair.check(cache, [IDS[i]], past=[IDS[:i]])
+        assert cache.length == i + 1
+
+
+@pytest.mark.parametrize("chunks", [(30, 1, 7, 2, 20), (1, 30), (WINDOW, WINDOW, 1, WINDOW + 1)])
+def test_in_chunks(pair: Pair, chunks: tuple[int, ...]) -> None:
+    cache, at = pair.decoder.new_cache(), 0
+    for size in chunks:
+        pair.check(cache, IDS[at : at + size], past=[IDS[:at]])
+        at += size
+
+
+def test_a_chunk_whose_logits_are_not_wanted(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    assert pair.feed(cache, IDS[:20], logits=False) is None
+    assert cache.length == 20
+    pair.check(cache, IDS[20:25], past=[IDS[:20]])
+
+
+@pytest.mark.parametrize("length", [1, 10, 39, 40, 60, 0])
+def test_after_a_crop(pair: Pair, length: int) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:40])
+    kept = cache.crop(length)
+    assert kept == cache.length
+    assert kept in (0, min(length, 40))
+    pair.check(cache, IDS[kept:45], past=[IDS[:kept]])
+    pair.check(cache, [7], past=[IDS[:45]])
+
+
+def test_what_follows_a_crop_is_forgotten(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:30])
+    kept = cache.crop(10)
+    pair.check(cache, [*IDS[kept:10], 1, 2, 3], past=[IDS[:kept]])
+    kept = cache.crop(11)
+    pair.check(cache, [*[*IDS[:10], 1][kept:], 5], past=[[*IDS[:10], 1][:kept]])
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_which_caches_can_go_back(name: str, pairs: Callable[[str], Pair]) -> None:
+    pair = pairs(name)
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[: WINDOW + 5])
+    assert cache.crop(WINDOW) == (0 if name in CANNOT_GO_BACK else WINDOW)
+
+
+def test_several_rows(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:20])
+    forked = cache.fork(3, 40)
+    past = [IDS[:20]] * 3
+    pair.check(forked, [1], [2], [3], past=past)
+    pair.check(forked, [4], [4], [5], past=[[*IDS[:20], i] for i in (1, 2, 3)])
+    # The one that was forked is as it was.
+    assert cache.length == 20
+    pair.check(cache, [9], past=[IDS[:20]])
+    pair.check(forked, [6], [7], [8], past=[[*IDS[:20], *x] for x in ([1, 4], [2, 4], [3, 5])])
+
+
+def test_selected_rows(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:20])
+    forked = cache.fork(4, 40)
+    pair.feed(forked, [1], [2], [3], [4])
+    forked.select([3, 0, 2])
+    pair.check(forked, [5], [6], [7], past=[[*IDS[:20], i] for i in (4, 1, 3)])
+    forked.select([1])
+    pair.check(forked, [8], past=[[*IDS[:20], 1, 6]])
+    assert forked.length == 23
+
+
+def test_several_tokens_for_several_rows(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:10])
+    forked = cache.fork(2, 40)
+    pair.check(forked, [1, 2, 3], [4, 5, 6], past=[IDS[:10]] * 2)
+
+
+def test_nothing_is_kept_after_a_crop_to_nothing(pair: Pair) -> None:
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:20])
+    assert cache.crop(0) == 0
+    pair.check(cache, [5, 6], past=[[]])
+
+
+def test_the_last_position_and_none_beyond(pair: Pair) -> None:
+    if pair.decoder.context_length > POSITIONS:
+        pytest.skip("a model without a limit of its own")
+    cache = pair.decoder.new_cache()
+    pair.feed(cache, IDS[:-1])
+    pair.check(cache, IDS[-1:], past=[IDS[:-1]])
+    with pytest.raises(ValueError, match="129 tokens exceed the model's 128 positions"):
+        pair.feed(cache, [1])
+    with pytest.raises(ValueError, match="exceed"):
+        pair.feed(pair.decoder.new_cache(), [*IDS, 1])
+    assert cache.length == POSITIONS
+
+
+def test_what_a_decoder_says_of_itself(pair: Pair) -> None:
+    decoder, model = pair.decoder, pair.model
+    assert decoder.architecture == type(model).__name__
+    assert decoder.vocab_size == VOCABULARY
+    assert decoder.parameters == sum(p.numel() for p in model.parameters())
+    assert (decoder.device, decoder.dtype) == ("cpu", "float32")
+    assert decoder.prefill_chunk > 0
+    assert decoder.context_length in (POSITIONS, 8192)
+
+
+# ---------------------------------------------------------------------------------- GPT-2's own
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """With as many positions as the published GPT-2."""
+    model = make(gpt2(n_positions=1024))
+    directory = save(model, tmp_path_factory.mktemp("decoders") / "full")
+    native = GPT2.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+    assert native is not None
+    return Pair(native, model)
+
+
+def test_position_1023_and_no_1024(full_size: Pair) -> None:
+    ids = draw_ids(1024, seed=1)
+    cache = full_size.decoder.new_cache()
+    for start in range(0, 1023, 200):
+        full_size.feed(cache, ids[start : min(start + 200, 1023)], logits=False)
+    full_size.check(cache, ids[1023:], past=[ids[:1023]])
+    with pytest.raises(ValueError, match="1025 tokens exceed the model's 1024 positions"):
+        full_size.feed(cache, [1])
+    assert cache.crop(1000) == 1000
+    full_size.check(cache, ids[1000:], past=[ids[:1000]])
+    full_size.check(full_size.decoder.new_cache(), ids, past=[[]])
+
+
+def test_rows_near_the_end_of_the_positions(full_size: Pair) -> None:
+    ids = draw_ids(1022, seed=2)
+    cache = full_size.decoder.new_cache()
+    full_size.feed(cache, ids)
+    forked = cache.fork(2, 1024)
+    full_size.check(forked, [1], [2], past=[ids, ids])
+    full_size.check(forked, [3], [3], past=[[*ids, 1], [*ids, 2]])
+
+
+def test_a_decoder_reads_only_what_config_promises(tmp_path: Path) -> None:
+    directory = save(make(gpt2()), tmp_path)
+    assert GPT2.load(directory, {"model_type": "llama"}, "cpu", "float32") is None
+    assert GPT2.load(directory, {}, "cpu", "float32") is None
