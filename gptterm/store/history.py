@@ -1,0 +1,249 @@
+"""The history: conversations that are kept, found again, and put away."""
+
+import sqlite3
+import time
+import uuid
+import weakref
+from pathlib import Path
+from typing import Self
+
+from gptterm.conversation.tree import Conversation
+from gptterm.store import search, summaries
+from gptterm.store.database import Database, Notify
+from gptterm.store.errors import HistoryError
+from gptterm.store.journal import Journal
+from gptterm.store.reading import Hit, Loaded, find_turns, read_conversation, read_draft
+from gptterm.store.recorder import Recorder
+from gptterm.store.summaries import Summary
+from gptterm.store.upkeep import fold, is_due, purge
+from gptterm.store.writer import Writer
+
+KEPT_DELETED_S = 7 * 86400.0
+"""So long a deleted conversation can be had back."""
+SETTLE_S = 0.5
+"""A reader waits at most so long for what is being written."""
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+class History:
+    """All kept conversations, in one file. `History.open` makes it; close it at the end.
+
+    May be used from any thread, a conversation and its recorder from one at a time. Reading
+    raises HistoryError where the file cannot be read. Nothing is raised where it cannot be
+    written: what is recorded stays in memory meanwhile, and `notify` is told once.
+    """
+
+    def __init__(self, path: Path, notify: Notify = _ignore) -> None:
+        self.path = path
+        self._reader = Database(path, notify)
+        self._writer = Writer(Database(path, notify), notify)
+        self._loaded: weakref.WeakKeyDictionary[Conversation, Loaded] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def open(cls, path: Path, notify: Notify = _ignore) -> Self:
+        """Open the history at `path`; it comes into being with the first thing to keep.
+
+        Args:
+            notify: called with one line for the user, from another thread: writing fails, it
+                works again, the file was damaged and what of it was saved.
+
+        Raises:
+            HistoryError: it is a newer program's, or another's, or cannot be read at all.
+        """
+        history = cls(path, notify)
+        try:
+            if history._reader.read(is_due, False):
+                history._writer.run(fold)
+                history._writer.run(lambda connection: purge(connection, KEPT_DELETED_S))
+        except HistoryError:
+            # On a disk that cannot be written it can still be read.
+            history._reader.check()
+        return history
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write what is not written yet. False: it could not be, and is lost."""
+        complete = self._writer.close(timeout)
+        self._reader.close()
+        return complete
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written at present, in one line; empty when all is well."""
+        return self._writer.trouble
+
+    def flush(self, timeout: float = 2.0) -> bool:
+        """Wait until everything that was recorded is on the disk. False: it is not."""
+        return self._writer.flush(timeout)
+
+    # ------------------------------------------------------------------------------ keeping
+
+    def record(self, chat: Conversation) -> Recorder:
+        """Keep a conversation from now on: a new one, or one that `load` has read.
+
+        An empty one is only written once it has a turn.
+        """
+        loaded = self._loaded.get(chat)
+        journal = Journal() if loaded is None else Journal(loaded.nodes, loaded.opened)
+        return Recorder(chat, journal, self._writer)
+
+    def add(self, chat: Conversation, title: str | None = None) -> bool:
+        """Keep a conversation that is complete: one that was imported.
+
+        Turns that the history has already are not added again.
+
+        Returns:
+            Whether it is on the disk.
+        """
+        self.record(chat).save()
+        if title is not None:
+            self.rename(chat.id, title)
+        return self._writer.flush(SETTLE_S * 20)
+
+    def draft(self, conversation: str = "") -> str:
+        """The message that was typed and not sent; without an id, that of a new chat."""
+        self._settle()
+        return self._reader.read(lambda connection: read_draft(connection, conversation), "")
+
+    def set_draft(self, text: str, conversation: str = "") -> None:
+        """Keep a message that is not sent; an empty one is forgotten."""
+        self._writer.add_draft(conversation, text)
+
+    # ------------------------------------------------------------------------------ finding
+
+    def conversations(
+        self, *, archived: bool | None = False, limit: int = 1000, offset: int = 0
+    ) -> list[Summary]:
+        """Summaries: pinned ones first, then the latest first.
+
+        Args:
+            archived: only those that are, or are not; None: both.
+        """
+        self._settle()
+        where = "1" if archived is None else f"archived = {archived:d}"
+        order = "ORDER BY pinned DESC, updated DESC, seq DESC LIMIT ? OFFSET ?"
+        values = (limit, offset)
+        return self._reader.read(lambda c: summaries.select(c, where, values, order), [])
+
+    def find(self, prefix: str) -> list[Summary]:
+        """The conversations whose ids begin so."""
+        self._settle()
+        values = (len(prefix), prefix)
+        return self._reader.read(
+            lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
+        )
+
+    def last(self) -> str | None:
+        """The id of the conversation that was written in last; None for none."""
+        self._settle()
+        order = "ORDER BY updated DESC, seq DESC LIMIT 1"
+        nothing: list[Summary] = []
+        found = self._reader.read(lambda c: summaries.select(c, "archived = 0", (), order), nothing)
+        return found[0].id if found else None
+
+    def load(self, conversation: str) -> Conversation:
+        """Read a conversation, as far as it is written, all its branches.
+
+        Raises:
+            KeyError: there is none.
+            HistoryError: it cannot be read.
+        """
+        self._settle()
+        loaded = self._reader.read(lambda c: read_conversation(c, conversation), None)
+        if loaded is None:
+            raise KeyError(conversation)
+        chat, about = loaded
+        self._loaded[chat] = about
+        return chat
+
+    def search(self, query: str, limit: int = 50) -> list[Hit]:
+        """Find turns and titles, the latest first. See `gptterm.store.search` for the rules.
+
+        Raises:
+            HistoryError: the history cannot be read. Never because of the query.
+        """
+        self._settle()
+        parsed = search.parse(query)
+        if not parsed.words:
+            return []
+        return self._reader.read(lambda c: find_turns(c, parsed, limit), [])
+
+    def _settle(self) -> None:
+        """Let what was just recorded be seen."""
+        self._writer.flush(SETTLE_S)
+
+    # ------------------------------------------------------------------------------ tidying
+    # These raise KeyError where there is no such conversation, HistoryError where it cannot
+    # be written.
+
+    def rename(self, conversation: str, title: str | None) -> None:
+        """Give a conversation a title; None or an empty one: its first line again."""
+        self._set(conversation, "title = ?", " ".join((title or "").split())[:200] or None)
+
+    def pin(self, conversation: str, pinned: bool = True) -> None:
+        """Put it at the head of the list, or back."""
+        self._set(conversation, "pinned = ?", pinned)
+
+    def archive(self, conversation: str, archived: bool = True) -> None:
+        """Put it out of the list, or back. It is still found by a search."""
+        self._set(conversation, "archived = ?", archived)
+
+    def delete(self, conversation: str) -> None:
+        """Delete a conversation. `undelete` brings it back for a week."""
+        self._set(conversation, "deleted = ?", time.time())
+
+    def undelete(self, conversation: str) -> None:
+        """Undo `delete`."""
+        self._set(conversation, "deleted = ?", None)
+
+    def deleted(self, prefix: str = "") -> list[str]:
+        """The ids of conversations that can be brought back and begin so, the latest first."""
+        query = (
+            "SELECT id FROM conversations WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
+            " ORDER BY deleted DESC"
+        )
+        values = (len(prefix), prefix)
+        return self._reader.read(lambda c: [i for (i,) in c.execute(query, values)], [])
+
+    def purge(self, conversation: str) -> None:
+        """Delete a conversation for good: its text is in none of the files any more."""
+        self.delete(conversation)
+        self._writer.run(lambda connection: purge(connection, only=conversation), timeout=120)
+        # Only outside of a transaction: the log still has the pages as they were.
+        self._reader.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), [])
+
+    def duplicate(self, conversation: str) -> str:
+        """Copy a conversation with all its branches; return the id of the copy.
+
+        Raises:
+            KeyError, HistoryError: as above.
+        """
+        chat = self.load(conversation)
+        title = next((each.title for each in self.find(conversation)), chat.title)
+        opened = {i: child for node in chat.nodes() if (child := chat.open_child(i := node.id))}
+        copy = Conversation.restore(
+            id=uuid.uuid4().hex,
+            created=time.time(),
+            system=chat.system,
+            nodes=chat.nodes(),
+            open_children=opened,
+            open_root=chat.open_child(None),
+        )
+        self.add(copy, f"{title} (copy)")
+        return copy.id
+
+    def _set(self, conversation: str, change: str, value: object) -> None:
+        def work(connection: sqlite3.Connection) -> bool:
+            query = f"UPDATE conversations SET {change} WHERE id = ?"
+            return connection.execute(query, (value, conversation)).rowcount > 0
+
+        if not self._writer.run(work):
+            raise KeyError(conversation)

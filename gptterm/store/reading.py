@@ -1,0 +1,128 @@
+"""Reads conversations and hits from the tables."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import Conversation
+from gptterm.store import rows, search, summaries
+from gptterm.store.errors import HistoryError
+
+_CANDIDATES = 1000
+"""The latest hits are sorted by their age; of more, only these."""
+
+
+class Hit(NamedTuple):
+    """A turn, or a title, in which a query was found."""
+
+    conversation: str
+    title: str
+    turn: str | None
+    """None: it was found in the title."""
+    role: str
+    created: float
+    snippet: str
+    """A line of the text around the first match; untrusted."""
+    ranges: tuple[tuple[int, int], ...]
+    """What of the snippet to highlight: begins and ends, in characters."""
+
+
+class Loaded(NamedTuple):
+    """What the history had of a conversation when it was read."""
+
+    nodes: tuple[Node, ...]
+    opened: dict[str, str]
+
+
+def read_draft(connection: sqlite3.Connection, conversation: str) -> str:
+    """The draft of a conversation; empty for none."""
+    found = connection.execute(
+        "SELECT text FROM drafts WHERE conversation = ?", (conversation,)
+    ).fetchone()
+    return found[0] if found else ""
+
+
+def read_conversation(
+    connection: sqlite3.Connection, conversation: str
+) -> tuple[Conversation, Loaded] | None:
+    """A conversation and what is known of it; None: there is none, or it is deleted.
+
+    Raises:
+        HistoryError: its turns do not make a tree.
+    """
+    with _one_state(connection):
+        row = connection.execute(
+            "SELECT seq, created, system, open_root FROM conversations"
+            " WHERE id = ? AND deleted IS NULL",
+            (conversation,),
+        ).fetchone()
+        if row is None:
+            return None
+        seq, created, system, root = row
+        found = rows.read_nodes(connection, seq)
+    parents = {node.id: node.parent for node, _ in found}
+    opened = {node.id: child for node, child in found if child and parents.get(child) == node.id}
+    try:
+        chat = Conversation.restore(
+            id=conversation,
+            created=created,
+            system=system,
+            nodes=(node for node, _ in found),
+            open_children=opened,
+            open_root=root if parents.get(root, root) is None else None,
+        )
+    except ValueError as error:
+        raise HistoryError(f"the chat {conversation[:8]} cannot be read: {error}") from error
+    return chat, Loaded(tuple(node for node, _ in found), opened)
+
+
+@contextlib.contextmanager
+def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
+    """Meanwhile nothing is seen of what others write."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) -> list[Hit]:
+    """Where a query, which must not be empty, is found: titles first, then the latest turns."""
+    conditions = [
+        "deleted IS NULL",
+        *(r"turns.text LIKE ? ESCAPE '\'" for _ in query.contains),
+    ]
+    if query.match:
+        source = "search JOIN turns ON turns.seq = search.rowid"
+        conditions.insert(0, "search MATCH ?")
+        values: list[object] = [query.match, *query.contains]
+    else:
+        source, values = "turns", [*query.contains]
+    latest = "search.rowid" if query.match else "turns.seq"
+    found = connection.execute(
+        f"SELECT conversations.id, coalesce(title, nullif(first_line, ''), ?), turns.id, role,"
+        f" turns.created, turns.text FROM turns JOIN conversations"
+        f" ON conversations.seq = turns.conversation WHERE turns.seq IN"
+        f" (SELECT turns.seq FROM {source} JOIN conversations"
+        f" ON conversations.seq = turns.conversation WHERE {' AND '.join(conditions)}"
+        f" ORDER BY {latest} DESC LIMIT {_CANDIDATES})"
+        f" ORDER BY turns.created DESC, turns.seq DESC LIMIT ?",
+        (summaries.UNTITLED, *values, limit),
+    )
+    hits = [
+        Hit(name, " ".join(title.split()), turn, role, created, *search.snippet(text, query))
+        for name, title, turn, role, created, text in found
+    ]
+    return [*_titles(connection, query, limit), *hits][:limit]
+
+
+def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> list[Hit]:
+    """Titles that were given; those that are first lines are found in the turns."""
+    titled = summaries.select(connection, "title IS NOT NULL", (), "ORDER BY updated DESC")
+    return [
+        Hit(each.id, each.title, None, "", each.updated, *search.snippet(each.title, query))
+        for each in titled
+        if search.has_all(each.title, query)
+    ][:limit]

@@ -1,0 +1,204 @@
+"""Reads what can be read of a damaged history, and begins a new one with it."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gptterm.store import files, schema
+
+_KEYS = {"conversations": "seq", "turns": "seq", "pieces": "seq"}
+_MOST_QUERIES = 200_000
+"""Of one table: an index that is damaged at its root gives one row a query, if any."""
+
+
+class Recovered(NamedTuple):
+    """How much could be read."""
+
+    conversations: int
+    turns: int
+
+    def __str__(self) -> str:
+        if not self.turns:
+            return "nothing"
+        chats = "1 chat" if self.conversations == 1 else f"{self.conversations} chats"
+        return f"{chats} with {self.turns} turn{'' if self.turns == 1 else 's'}"
+
+
+def recover(damaged: Path, new: Path) -> Recovered:
+    """Make a new history at `new` of what can be read at `damaged`, which stays as it is.
+
+    The new file appears when it is whole.
+
+    Raises:
+        OSError, sqlite3.Error: the new one cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=new.parent, prefix=".gptterm-") as folder:
+        # SQLite changes what it opens, be it only to take in its log.
+        copy, made = Path(folder, "copy.db"), Path(folder, "made.db")
+        for side in ("", *files.SIDE_FILES[:1]):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(f"{damaged}{side}", f"{copy}{side}")
+        _mend_header(copy)
+        files.make_private(made)
+        target = files.connect(made, "mode=rw")
+        try:
+            target.execute("PRAGMA journal_mode = WAL")
+            schema.migrate(target)
+            _salvage(copy, target)
+            found = _count(target)
+        finally:
+            target.close()  # the last connection: its log goes into the file
+        os.replace(made, new)
+    return found
+
+
+def _count(connection: sqlite3.Connection) -> Recovered:
+    (conversations,) = connection.execute("SELECT count(*) FROM conversations").fetchone()
+    (turns,) = connection.execute("SELECT count(*) FROM turns").fetchone()
+    return Recovered(conversations, turns)
+
+
+def _mend_header(path: Path) -> None:
+    """Write a new header over one that is no header of SQLite's: the rest may be whole."""
+    with open(path, "r+b") as file:
+        if file.read(16) == files.MAGIC:
+            return
+        pages = os.path.getsize(path) // 4096
+        header = bytearray(100)
+        header[:16] = files.MAGIC
+        header[16:18] = (4096).to_bytes(2)  # bytes a page
+        header[18:20] = b"\x01\x01"  # a journal of the old kind: its log cannot be trusted
+        header[21:24] = b"\x40\x20\x20"  # payload fractions, as they must be
+        header[24:28] = header[92:96] = (1).to_bytes(4)  # changes, and for which the size counts
+        header[28:32] = pages.to_bytes(4)
+        header[44:48] = (4).to_bytes(4)  # format of the schema
+        header[56:60] = (1).to_bytes(4)  # UTF-8
+        file.seek(0)
+        file.write(header)
+
+
+def _salvage(copy: Path, target: sqlite3.Connection) -> None:
+    source = files.connect(copy, "mode=rw")
+    try:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            source.execute("PRAGMA writable_schema = ON")  # goes on after a damaged schema
+        target.execute("PRAGMA foreign_keys = OFF")
+        target.execute("BEGIN")
+        for table in ("conversations", "turns", "pieces"):
+            for row in _rows(source, table, _columns(source, target, table)):
+                _insert(target, table, row)
+        _salvage_runs(source, target)
+        _salvage_drafts(source, target)
+        _adopt(target)
+        target.execute("COMMIT")
+    finally:
+        source.close()
+
+
+Row = dict[str, Any]
+
+
+def _columns(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    """Those that both have: the damaged one may be older. None where it cannot be told."""
+    query = f"PRAGMA table_info({table})"
+    known = {row[1] for row in target.execute(query)}
+    return tuple(sorted(known & {row[1] for row in _fetched(source, query)}))
+
+
+def _fetched(source: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    """All rows; none where they cannot be read."""
+    try:
+        return source.execute(query, values).fetchall()
+    except sqlite3.DatabaseError:
+        return []
+
+
+def _rows(source: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows that can be read: where a stretch of them cannot, its halves are tried."""
+    if not columns:
+        return
+    key = _KEYS[table]
+    query = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED WHERE {key} BETWEEN ? AND ?"
+    stretches = [(1, _last(source, table, key))]
+    queries = 0
+    while stretches and queries < _MOST_QUERIES:
+        first, last = stretches.pop()
+        queries += 1
+        try:
+            found = source.execute(query, (first, last)).fetchall()
+        except sqlite3.DatabaseError:
+            if first < last:
+                middle = (first + last) // 2
+                stretches += [(middle + 1, last), (first, middle)]
+            continue
+        for values in found:
+            yield dict(zip(columns, values, strict=True))
+
+
+def _last(source: sqlite3.Connection, table: str, key: str) -> int:
+    """The largest number of a row, or one that is as large."""
+    found = _fetched(source, f"SELECT max({key}) FROM {table} NOT INDEXED")
+    if found:
+        return found[0][0] or 0
+    # A page holds no more rows than this.
+    return sum(int(pages) * 100 for (pages,) in _fetched(source, "PRAGMA page_count"))
+
+
+def _insert(target: sqlite3.Connection, table: str, row: Row) -> None:
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    with contextlib.suppress(sqlite3.IntegrityError):  # nonsense in the place of a row
+        target.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+
+
+def _salvage_runs(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    columns = _columns(source, target, "runs")
+    turns = target.execute("SELECT seq FROM turns WHERE role = 'assistant'").fetchall()
+    query = f"SELECT {', '.join(columns)} FROM runs WHERE turn = ?"
+    for turn in turns if columns else ():
+        for values in _fetched(source, query, turn):
+            _insert(target, "runs", dict(zip(columns, values, strict=True)))
+
+
+def _salvage_drafts(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    columns = _columns(source, target, "drafts")
+    if columns:
+        for values in _fetched(source, f"SELECT {', '.join(columns)} FROM drafts"):
+            _insert(target, "drafts", dict(zip(columns, values, strict=True)))
+
+
+def _adopt(target: sqlite3.Connection) -> None:
+    """Put right what refers to rows that are lost; count the turns anew."""
+    target.execute(
+        "INSERT INTO conversations (seq, id, created, updated, title)"
+        " SELECT conversation, lower(hex(randomblob(16))), min(created), max(created),"
+        " 'Recovered chat' FROM turns"
+        " WHERE conversation NOT IN (SELECT seq FROM conversations) GROUP BY conversation"
+    )
+    target.execute(
+        "UPDATE turns SET parent = NULL WHERE parent IS NOT NULL AND NOT EXISTS (SELECT 1"
+        " FROM turns AS other WHERE other.conversation = turns.conversation"
+        " AND other.id = turns.parent AND other.seq < turns.seq)"
+    )
+    # A reply answers something. Turns are read in the order of seq, so that comes first.
+    target.execute(
+        "INSERT INTO turns (seq, conversation, id, role, created, text)"
+        " SELECT -seq, conversation, id || '-lost', 'user', created, '' FROM turns"
+        " WHERE role = 'assistant' AND NOT EXISTS (SELECT 1 FROM turns AS other"
+        " WHERE other.conversation = turns.conversation AND other.id = turns.parent"
+        " AND other.role = 'user')"
+    )
+    target.execute(
+        "UPDATE turns SET parent = id || '-lost' WHERE role = 'assistant'"
+        " AND EXISTS (SELECT 1 FROM turns AS other WHERE other.seq = -turns.seq)"
+    )
+    for table in ("runs", "pieces"):
+        target.execute(f"DELETE FROM {table} WHERE turn NOT IN (SELECT seq FROM turns)")
+    target.execute(
+        "UPDATE conversations SET turns ="
+        " (SELECT count(*) FROM turns WHERE conversation = conversations.seq)"
+    )

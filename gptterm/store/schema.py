@@ -1,0 +1,148 @@
+"""The tables of the history, and the way there from every older version.
+
+`user_version` counts the migrations that a file has seen. A migration is never edited once a
+version with it is out: the next one is added below it.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+APPLICATION_ID = 0x67707474
+"""`gptt`: tells our files from other programs' databases."""
+
+FIRST = """
+CREATE TABLE conversations (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    created REAL NOT NULL,              -- seconds since 1970, as all times here
+    updated REAL NOT NULL,
+    title TEXT,                         -- NULL: nobody gave it one
+    first_line TEXT NOT NULL DEFAULT '',-- what it is called then
+    system TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',     -- that wrote last
+    turns INTEGER NOT NULL DEFAULT 0,   -- counted by triggers
+    open_root TEXT,                     -- id of the first turn that is open
+    pinned INTEGER NOT NULL DEFAULT 0,
+    archived INTEGER NOT NULL DEFAULT 0,
+    deleted REAL                        -- since when; it is purged later
+);
+CREATE INDEX conversations_by_time ON conversations (updated) WHERE deleted IS NULL;
+CREATE INDEX conversations_deleted ON conversations (deleted) WHERE deleted IS NOT NULL;
+
+CREATE TABLE turns (
+    seq INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+    id TEXT NOT NULL,                   -- unique in its conversation
+    parent TEXT,                        -- id of the turn before
+    role TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
+    created REAL NOT NULL,
+    open_child TEXT,                    -- id of the turn after it that is open
+    ids BLOB,                           -- token ids, see gptterm.store.rows
+    text TEXT NOT NULL,
+    spaced TEXT,                        -- what is indexed, where that is not the text itself
+    UNIQUE (conversation, id),
+    FOREIGN KEY (conversation, parent) REFERENCES turns (conversation, id) ON DELETE CASCADE
+);
+CREATE INDEX turns_by_parent ON turns (conversation, parent);
+
+CREATE TABLE runs (                     -- of an engine: what a reply was made with
+    turn INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    seed INTEGER,
+    reason TEXT,                        -- why it ended; NULL: it was cut off
+    data TEXT NOT NULL,                 -- all of it as JSON: sampling, usage, timings, ...
+    PRIMARY KEY (turn, number)
+) WITHOUT ROWID;
+
+CREATE TABLE pieces (                   -- of replies that are being written, in order of seq
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    turn INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    text TEXT NOT NULL,
+    tokens INTEGER NOT NULL
+);
+CREATE INDEX pieces_by_turn ON pieces (turn);
+
+CREATE TABLE drafts (                   -- of messages that were not sent
+    conversation TEXT PRIMARY KEY,      -- its id; '' for a chat that is not begun
+    text TEXT NOT NULL,
+    updated REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE VIEW indexed AS SELECT seq, coalesce(spaced, text) AS text FROM turns;
+CREATE VIRTUAL TABLE search USING fts5 (
+    text, content = 'indexed', content_rowid = 'seq',
+    tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+);
+
+CREATE TRIGGER turn_added AFTER INSERT ON turns BEGIN
+    INSERT INTO search (rowid, text) VALUES (new.seq, coalesce(new.spaced, new.text));
+    UPDATE conversations SET turns = turns + 1 WHERE seq = new.conversation;
+END;
+CREATE TRIGGER turn_changed AFTER UPDATE OF text, spaced ON turns
+WHEN old.text IS NOT new.text OR old.spaced IS NOT new.spaced BEGIN
+    INSERT INTO search (search, rowid, text)
+        VALUES ('delete', old.seq, coalesce(old.spaced, old.text));
+    INSERT INTO search (rowid, text) VALUES (new.seq, coalesce(new.spaced, new.text));
+END;
+CREATE TRIGGER turn_removed AFTER DELETE ON turns BEGIN
+    INSERT INTO search (search, rowid, text)
+        VALUES ('delete', old.seq, coalesce(old.spaced, old.text));
+    UPDATE conversations SET turns = turns - 1 WHERE seq = old.conversation;
+END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST,)
+"""The n-th leads from version n to version n + 1."""
+VERSION = len(MIGRATIONS)
+TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the tables; 0 for an empty file."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def is_whole(connection: sqlite3.Connection) -> bool:
+    """Whether all tables are there."""
+    marks = ", ".join("?" * len(TABLES))
+    (count,) = connection.execute(
+        f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ({marks})", TABLES
+    ).fetchone()
+    return bool(count == len(TABLES))
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the tables to the newest version: all of the way or not at all.
+
+    Several processes may begin at once: one does it, the others wait for it.
+
+    Args:
+        connection: in autocommit mode, in no transaction.
+
+    Raises:
+        sqlite3.Error: it failed; nothing has changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(version_of(connection), len(migrations)):
+            for statement in statements(migrations[number]):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one, since `executescript` would commit before."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

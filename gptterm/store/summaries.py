@@ -1,0 +1,78 @@
+"""What lists of conversations show."""
+
+import datetime
+import sqlite3
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, NamedTuple
+
+UNTITLED = "untitled"
+
+_COLUMNS = (
+    "id, coalesce(title, nullif(first_line, ''), ?), created, updated, model, turns, pinned,"
+    " archived, title IS NOT NULL"
+)
+
+
+class Summary(NamedTuple):
+    """A conversation in a list. Its title is untrusted text, of one line."""
+
+    id: str
+    title: str
+    created: float
+    """Seconds since 1970."""
+    updated: float
+    model: str
+    """That wrote last; empty for none."""
+    turns: int
+    pinned: bool
+    archived: bool
+    titled: bool
+    """Somebody gave it the title; else it is the first line of the first turn."""
+
+
+def select(
+    connection: sqlite3.Connection, where: str, values: Iterable[object], order: str = ""
+) -> list[Summary]:
+    """The conversations that are not deleted and fulfil a condition."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM conversations WHERE deleted IS NULL AND {where} {order}",
+        (UNTITLED, *values),
+    )
+    return [_summary(row) for row in rows]
+
+
+def _summary(row: tuple[Any, ...]) -> Summary:
+    name, title, created, updated, model, turns, pinned, archived, titled = row
+    return Summary(
+        name, " ".join(title.split()), created, updated, model, turns,
+        bool(pinned), bool(archived), bool(titled),
+    )  # fmt: skip
+
+
+def day_name(when: float, now: float) -> str:
+    """The heading under which a time belongs: `today`, `yesterday`, …, `March 2026`.
+
+    Args:
+        when: seconds since 1970, as `now`.
+    """
+    today = datetime.date.fromtimestamp(now)
+    day = datetime.date.fromtimestamp(when)
+    days = (today - day).days
+    if days <= 0:  # a clock that was wrong once is no reason for "tomorrow"
+        return "today"
+    if days == 1:
+        return "yesterday"
+    for limit in (7, 30):
+        if days <= limit:
+            return f"last {limit} days"
+    return f"{day:%B %Y}"
+
+
+def by_day(summaries: Iterable[Summary], now: float) -> list[tuple[str, list[Summary]]]:
+    """Group a list in its order: the pinned ones first, then by day."""
+
+    def heading(summary: Summary) -> str:
+        return "pinned" if summary.pinned else day_name(summary.updated, now)
+
+    return [(name, list(group)) for name, group in groupby(summaries, heading)]

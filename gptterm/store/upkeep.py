@@ -1,0 +1,76 @@
+"""What is put in order when a history is opened."""
+
+import sqlite3
+import time
+
+from gptterm.store import rows
+from gptterm.store.search import spaced
+
+_SIGNS_OF_WORK = (
+    "SELECT EXISTS (SELECT 1 FROM pieces)"
+    " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
+)
+
+
+def is_due(connection: sqlite3.Connection) -> bool:
+    """Whether there may be something to fold or to purge."""
+    (due,) = connection.execute(_SIGNS_OF_WORK).fetchone()
+    return bool(due)
+
+
+def fold(connection: sqlite3.Connection) -> None:
+    """Make the pieces of replies a part of their texts, so that they can be searched.
+
+    The programs that wrote them have ended; should one not have, it only goes on from there.
+    """
+    turns = connection.execute("SELECT DISTINCT turn FROM pieces").fetchall()
+    for (turn,) in turns:
+        pieces = connection.execute(
+            "SELECT text, tokens FROM pieces WHERE turn = ? ORDER BY seq", (turn,)
+        ).fetchall()
+        (text,) = connection.execute("SELECT text FROM turns WHERE seq = ?", (turn,)).fetchone()
+        text += "".join(piece for piece, _ in pieces)
+        connection.execute(
+            "UPDATE turns SET text = ?, spaced = ?, ids = NULL WHERE seq = ?",
+            (text, spaced(text), turn),
+        )
+        _add_tokens(connection, turn, sum(tokens for _, tokens in pieces))
+        connection.execute("DELETE FROM pieces WHERE turn = ?", (turn,))
+
+
+def _add_tokens(connection: sqlite3.Connection, turn: int, tokens: int) -> None:
+    found = connection.execute(
+        "SELECT number, data FROM runs WHERE turn = ? ORDER BY number DESC LIMIT 1", (turn,)
+    ).fetchone()
+    if found is None:
+        return
+    number, data = found
+    try:
+        (run,) = rows.with_tokens([rows.decode_run(data)], tokens)
+    except ValueError:
+        return
+    connection.execute(
+        "UPDATE runs SET data = ? WHERE turn = ? AND number = ?",
+        (rows.encode_run(run), turn, number),
+    )
+
+
+def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | None = None) -> None:
+    """Remove deleted conversations for good.
+
+    Args:
+        after_s: only those that were deleted so many seconds ago.
+        only: just this one, and every trace of it from the index.
+    """
+    connection.execute("PRAGMA secure_delete = ON")
+    until = time.time() - after_s
+    condition, values = "deleted <= ? AND (? IS NULL OR id = ?)", (until, only, only)
+    connection.execute(
+        "DELETE FROM drafts WHERE conversation IN"
+        f" (SELECT id FROM conversations WHERE {condition})",
+        values,
+    )
+    connection.execute(f"DELETE FROM conversations WHERE {condition}", values)
+    if only is not None:
+        # Else the words of deleted turns stay in the index until it happens to be merged.
+        connection.execute("INSERT INTO search (search) VALUES ('optimize')")

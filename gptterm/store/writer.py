@@ -1,0 +1,260 @@
+"""The thread that writes. Front ends never wait for a disk, unless they ask to.
+
+What cannot be written stays in memory and is tried again.
+"""
+
+import sqlite3
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from gptterm.store.database import Database, Notify
+from gptterm.store.errors import BusyError, HistoryError, ReplacedError
+from gptterm.store.journal import Batch, Journal
+from gptterm.store.saving import Outcome, save
+from gptterm.terminal import one_line
+
+GROW_S = 0.15
+"""A reply that grows is written so long after its first piece that was not."""
+RETRY_S = 2.0
+PATIENCE_S = 30.0
+"""So long others may keep the history locked before the user hears of it."""
+_REPLACED_AT_MOST = 5
+
+Job = Callable[[sqlite3.Connection], Any]
+
+
+class Writer:
+    """Writes journals, drafts and changes to the history, each as soon as it can.
+
+    Args:
+        database: used by the writer's thread alone.
+        notify: is told, in that thread, when writing fails and when it works again.
+    """
+
+    def __init__(self, database: Database, notify: Notify) -> None:
+        self._database = database
+        self._notify = notify
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._all: weakref.WeakSet[Journal] = weakref.WeakSet()
+        self._pending: dict[Journal, None] = {}
+        self._drafts: dict[str, str] = {}
+        self._jobs: deque[tuple[Job, Future[Any]]] = deque()
+        self._due: float | None = None
+        """When the next round begins."""
+        self._asked = 0
+        self._done = 0
+        """How many of the things asked for were written, or given up."""
+        self._trouble: HistoryError | None = None
+        self._troubled_since = 0.0
+        self._told = False
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written at present; empty when all is well."""
+        trouble = self._trouble
+        return "" if trouble is None else str(trouble)
+
+    # --------------------------------------------------------------------- from any thread
+
+    def add(self, journal: Journal, *, urgent: bool) -> None:
+        """Have a journal written, at once or together with what comes soon after."""
+        with self._condition:
+            self._all.add(journal)
+            self._pending[journal] = None
+            self._ask(0.0 if urgent else GROW_S)
+
+    def add_draft(self, conversation: str, text: str) -> None:
+        """Have a draft written soon."""
+        with self._condition:
+            self._drafts[conversation] = text
+            self._ask(GROW_S)
+
+    def run(self, job: Job, *, timeout: float = 10.0) -> Any:
+        """Run a job in a transaction of its own, after all that was asked for before.
+
+        Raises:
+            HistoryError: it could not be done.
+        """
+        future: Future[Any] = Future()
+        with self._condition:
+            if self._closing:
+                raise HistoryError("the history is closed")
+            self._jobs.append((job, future))
+            self._ask(0.0)
+            self._due = 0.0  # also in trouble: the user wants to know
+            self._condition.notify_all()
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            raise BusyError("the history is in use by another program: try again") from None
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was asked for is written. False: it is not, or cannot be."""
+        with self._condition:
+            asked = self._asked
+            if self._done >= asked:
+                return True
+            if self._trouble is not None:
+                return False
+            self._due = 0.0
+            self._condition.notify_all()
+            self._condition.wait_for(
+                lambda: self._done >= asked or self._trouble is not None, timeout
+            )
+            return self._done >= asked
+
+    def close(self, timeout: float) -> bool:
+        """Write what is left, as far as it can be, and end the thread. False: not all is."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return self._done >= self._asked
+
+    def _ask(self, delay: float) -> None:
+        """Note that there is one thing more to do; the condition is held."""
+        self._asked += 1
+        if self._trouble is None:
+            due = time.monotonic() + delay
+            if self._due is None or due < self._due:
+                self._due = due
+                self._condition.notify_all()
+        if self._thread is None:
+            # A daemon: whatever holds it up must not hold up the end of the program.
+            self._thread = threading.Thread(target=self._work, name="history", daemon=True)
+            self._thread.start()
+
+    # ------------------------------------------------------------------ in the writer's thread
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._closing and not self._is_due():
+                    self._condition.wait(None if self._due is None else self._rest())
+                last = self._closing
+                self._due = None
+                asked = self._asked
+                journals, self._pending = list(self._pending), {}
+                drafts, self._drafts = self._drafts, {}
+                jobs, self._jobs = list(self._jobs), deque()
+            error = self._save(journals, drafts)
+            for job, future in jobs:
+                self._do(job, future, error)
+            self._report(error, asked)
+            if last:
+                self._database.close()
+                return
+
+    def _is_due(self) -> bool:
+        return self._due is not None and self._rest() <= 0
+
+    def _rest(self) -> float:
+        return (self._due or 0.0) - time.monotonic()
+
+    def _save(self, journals: list[Journal], drafts: dict[str, str]) -> HistoryError | None:
+        """Write these; return what was wrong. What could not be written is pending again."""
+        error = HistoryError("the history is replaced again and again")
+        for _ in range(_REPLACED_AT_MOST):
+            batches = [(each, batch) for each in journals if (batch := each.take()) is not None]
+            if not batches and not drafts:
+                return None
+            try:
+                journals, drafts = self._write(batches, drafts), {}
+            except ReplacedError:
+                _give_back(batches)
+                journals = self._everything()
+            except HistoryError as found:
+                _give_back(batches)
+                error = found
+                break
+            for journal in journals:
+                journal.start_over()
+        with self._condition:
+            self._pending = dict.fromkeys([*journals, *self._pending])
+            self._drafts = drafts | self._drafts
+        return error
+
+    def _write(self, batches: list[tuple[Journal, Batch]], drafts: dict[str, str]) -> list[Journal]:
+        """Write in one transaction; return the journals that the history knows nothing of."""
+
+        def work(connection: sqlite3.Connection) -> list[Outcome | None]:
+            _write_drafts(connection, drafts)
+            return [save(connection, journal, batch) for journal, batch in batches]
+
+        durable = bool(drafts) or any(batch.nodes for _, batch in batches)
+        outcomes = self._database.write(work, durable=durable)
+        lost = []
+        for (journal, _), outcome in zip(batches, outcomes, strict=True):
+            if outcome is None:
+                lost.append(journal)
+            else:
+                journal.names = outcome.names
+                journal.saved.update(outcome.saved)
+        return lost
+
+    def _everything(self) -> list[Journal]:
+        with self._condition:
+            return list(self._all)
+
+    def _do(self, job: Job, future: "Future[Any]", error: HistoryError | None) -> None:
+        try:
+            if error is not None:
+                raise error
+            future.set_result(self._retried(job))
+        except Exception as found:
+            future.set_exception(found)
+
+    def _retried(self, job: Job) -> Any:
+        for _ in range(_REPLACED_AT_MOST):
+            try:
+                return self._database.write(job)
+            except ReplacedError:
+                journals = self._everything()
+                for journal in journals:
+                    journal.start_over()
+                self._save(journals, {})
+        raise HistoryError("the history is replaced again and again")
+
+    def _report(self, error: HistoryError | None, asked: int) -> None:
+        now = time.monotonic()
+        with self._condition:
+            well, was = error is None, self._trouble
+            if error is None:
+                self._done = asked
+            else:
+                self._due = now + RETRY_S
+                if was is None:
+                    self._troubled_since = now
+            self._trouble = error
+            self._condition.notify_all()
+        if well and self._told:
+            self._told = False
+            self._notify("the history is written again: nothing is lost")
+        patience = PATIENCE_S if isinstance(error, BusyError) else 0.0
+        if error is not None and not self._told and now - self._troubled_since >= patience:
+            self._told = True
+            self._notify(f"{one_line(str(error))}; what is new is kept in memory until it can be")
+
+
+def _give_back(batches: list[tuple[Journal, Batch]]) -> None:
+    for journal, batch in batches:
+        journal.give_back(batch)
+
+
+def _write_drafts(connection: sqlite3.Connection, drafts: dict[str, str]) -> None:
+    for conversation, text in drafts.items():
+        if text:
+            connection.execute(
+                "INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)",
+                (conversation, text, time.time()),
+            )
+        else:
+            connection.execute("DELETE FROM drafts WHERE conversation = ?", (conversation,))

@@ -1,0 +1,136 @@
+"""Conversations to keep, and looks into the file they are kept in."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import (
+    Event,
+    Finished,
+    GenerateRequest,
+    SamplingParams,
+    TextPrompt,
+)
+from gptterm.store import Recorder
+from tests.support.scripted import Script, ScriptedEngine
+
+SAMPLING = SamplingParams(
+    temperature=0.5, top_k=7, logit_bias=((3, float("-inf")), (4, 1.5)), order="llama"
+)
+
+
+def planned(model: str = "scripted", seed: int | None = 7) -> Generation:
+    """A run that is to begin."""
+    info = ScriptedEngine(name=model).info
+    return Generation.planned(info, SAMPLING, seed=seed, max_tokens=99, stop=("\n\n",))
+
+
+def events(*replies: str, model: str = "scripted") -> list[Event]:
+    """What a scripted engine says."""
+    engine = ScriptedEngine(Script.saying(*replies), name=model)
+    return list(engine.generate(GenerateRequest(prompt=TextPrompt(text="x"), seed=7)))
+
+
+def answer(recorder: Recorder, question: str, text: str) -> str:
+    """Ask and have answered; return the reply's id."""
+    chat = recorder.chat
+    user = chat.add_user(question)
+    recorder.commit()
+    reply = chat.begin_reply(user, planned())
+    for event in events(text):
+        recorder.take(reply, event)
+    return reply
+
+
+def talk(*texts: str, system: str = "", model: str = "scripted") -> Conversation:
+    """A conversation of these texts, a question and a reply in turn."""
+    chat = Conversation(system)
+    for i in range(0, len(texts), 2):
+        user = chat.add_user(texts[i])
+        for text in texts[i + 1 : i + 2]:
+            reply = chat.begin_reply(user, planned(model))
+            for event in events(text, model=model):
+                chat.take(reply, event)
+    return chat
+
+
+def anything(seed: int, turns: int = 40) -> Conversation:
+    """A conversation with branches, continued, cancelled and failed replies."""
+    dice = random.Random(seed)
+    chat = Conversation(f"system {seed}")
+    chat.add_user("first")
+    while len(chat) < turns:
+        node = chat.node(dice.choice(chat.nodes()).id)
+        if dice.random() < 0.3:
+            chat.edit(node.id, f"edited {dice.random()} 人工")
+        elif node.role == "user":
+            reply = chat.begin_reply(node.id, planned(f"model-{dice.randrange(3)}"))
+            chosen = events(f"a reply {dice.random()} of some words\nand a line")
+            cut = dice.randrange(len(chosen) + 1)
+            for event in chosen[:cut]:
+                chat.take(reply, event)
+            chat.finish(reply, dice.choice(["cancelled", "error"]), error="why")
+            if dice.random() < 0.3:
+                chat.continue_reply(reply, planned())
+                for event in events(" and on"):
+                    chat.take(reply, event)
+        else:
+            chat.select(node.id)
+            chat.add_user(f"and {dice.random()}?")
+    chat.select(dice.choice(chat.nodes()).id)
+    return chat
+
+
+def state(chat: Conversation) -> tuple[object, ...]:
+    """All there is to a conversation."""
+    nodes = sorted(chat.nodes(), key=lambda node: node.id)
+    opened = sorted((node.id, chat.open_child(node.id)) for node in nodes)
+    return chat.id, chat.created, chat.system, nodes, opened, chat.path()
+
+
+def texts(chat: Conversation) -> list[str]:
+    """The open path's texts."""
+    return [chat.node(key).text for key in chat.path()]
+
+
+def said(chat: Conversation) -> set[tuple[str, str]]:
+    """Roles and texts of all turns."""
+    return {(node.role, node.text) for node in chat.nodes()}
+
+
+def node_named(chat: Conversation, text: str) -> Node:
+    """The turn with this text."""
+    return next(node for node in chat.nodes() if node.text == text)
+
+
+def end(events: list[Event]) -> Finished:
+    """The last event."""
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, beside gptterm."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def check_integrity(path: Path) -> None:
+    """The file is whole, the index is in step with the turns, what is referred to is there."""
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        connection.execute("INSERT INTO search (search, rank) VALUES ('integrity-check', 1)")
+        wrong = connection.execute(
+            "SELECT count(*) FROM conversations AS c WHERE turns !="
+            " (SELECT count(*) FROM turns WHERE conversation = c.seq)"
+        ).fetchone()
+        assert wrong == (0,)
