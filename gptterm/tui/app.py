@@ -14,7 +14,8 @@ from gptterm.config import Settings
 from gptterm.engine.client import EngineClient
 from gptterm.tui import keys, themes
 from gptterm.tui.engine import Finder, find_model
-from gptterm.tui.screens.chat import GROUPS, ChatScreen
+from gptterm.tui.screens.chat import ChatScreen
+from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.session import Change, Session
 
 WIDGET_STYLES = (

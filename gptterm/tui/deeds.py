@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from gptterm.tui.screens.chat import ChatScreen
 
 
+def act_on_turn(screen: "ChatScreen", action: str, key: str) -> None:
+    """What the keys of the transcript do with the selected turn."""
+    text = screen.session.chat.tree.node(key).text
+    match action:
+        case "edit":
+            screen.edit(key)
+        case "regenerate":
+            screen.regenerate(key)
+        case "copy":
+            copy(screen, text, "the turn")
+        case "copy_code":
+            last, number = screen.copied_code
+            number = number + 1 if last == key else 0
+            screen.copied_code = (key, number)
+            copy_code(screen, text, number)
+        case "export":
+            screen.action_export()
+
+
 def copy(screen: "ChatScreen", text: str, what: str) -> None:
     """Copy, and say what was done."""
     driver = screen.app._driver

@@ -12,8 +12,10 @@ from textual.screen import Screen
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
 from gptterm.tui.chat import SYSTEM
-from gptterm.tui.keys import CHAT_KEYS, Group, KeyNames, Pairs, sign
+from gptterm.tui.keys import CHAT_KEYS, KeyNames
 from gptterm.tui.live import LivePainter
+from gptterm.tui.screens.hints import GROUPS, Part, greeting, key_pairs
+from gptterm.tui.screens.panes import Panes
 from gptterm.tui.session import (
     Change,
     ChatChanged,
@@ -60,8 +62,10 @@ class ChatScreen(Screen[None]):
         self.prompt = Prompt(self._submit)
         self.keyline = KeyLine()
         self.live = LivePainter(session, self.status, self.transcript, self.distribution)
+        self.panes = Panes(self)
         self._editing: str | None = None
-        self._copied_code = ("", 0)
+        self.copied_code = ("", 0)
+        """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
 
     def compose(self) -> ComposeResult:
@@ -121,9 +125,10 @@ class ChatScreen(Screen[None]):
         self.show_placeholder()
 
     def show_placeholder(self) -> None:
-        """What the empty prompt says."""
-        info = self.session.engine.info
-        name = info.name if info is not None else self.session.settings.model
+        """What the empty prompt and the empty transcript say."""
+        info = self.session.engine.info if self.session.engine.ready else None
+        name = one_line(info.name if info is not None else self.session.settings.model)
+        self.transcript.greet(*greeting(name, info, self.keys))
         if self.session.engine.phase in ("idle", "finding", "loading"):
             self.prompt.placeholder = f"Message {name} (still loading: it will wait)"
         else:
@@ -131,54 +136,17 @@ class ChatScreen(Screen[None]):
 
     def show_keys(self) -> None:
         """The key line for what can be done now."""
-        self.keyline.keys = self._key_pairs()
+        busy = self.session.replying is not None
+        palette = self.app.COMMAND_PALETTE_BINDING
+        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy, palette)
 
-    def _key_pairs(self) -> Pairs:
-        line = self.keys.line
-        back = ("stop", "stop" if self.session.replying is not None else "back")
+    @property
+    def _focused_part(self) -> Part:
         if self.transcript.has_focus:
-            turn = line(
-                Transcript.BINDINGS,
-                ("turn.up turn.down", "turn"),
-                ("turn.previous turn.next", "version"),
-                ("turn.edit", "edit"),
-                ("turn.regenerate", "again"),
-                ("turn.copy", "copy"),
-                ("turn.code", "copy code"),
-                ("turn.export", "export"),
-            )
-            return turn + line(CHAT_KEYS, back)
+            return "transcript"
         if self.sampling.has_focus:
-            panel = line(
-                SamplingPanel.BINDINGS,
-                ("sampling.up sampling.down", "choose"),
-                ("sampling.less sampling.more", "change"),
-                ("sampling.type", "type"),
-                ("sampling.neutral", "neutral"),
-                ("sampling.presets", "presets"),
-            )
-            return panel + line(CHAT_KEYS, back)
-        if self.chats.has_focus:
-            chats = line(
-                ChatList.BINDINGS, ("chats.up chats.down", "choose"), ("chats.open", "open")
-            )
-            return chats + line(CHAT_KEYS, ("new", "new"), back)
-        first = () if self.session.replying is None else line(CHAT_KEYS, back)
-        return (
-            *first,
-            *line(Prompt.BINDINGS, ("prompt.send", "send")),
-            *line(
-                CHAT_KEYS,
-                ("regenerate", "again"),
-                ("continue", "continue"),
-                ("sampling", "sampling"),
-                ("transcript", "transcript"),
-                ("models", "model"),
-                ("new", "new"),
-                ("help", "help"),
-            ),
-            (sign(self.app.COMMAND_PALETTE_BINDING), "palette"),
-        )
+            return "sampling panel"
+        return "chats" if self.chats.has_focus else "prompt"
 
     def show_settings(self) -> None:
         """The panel and the distribution under it, after a change."""
@@ -222,6 +190,11 @@ class ChatScreen(Screen[None]):
             self.notice.hint = hint(text)
         else:
             self.notice.hint = ""
+
+    @on(Prompt.EndWanted)
+    def action_end(self) -> None:
+        """To the end of the transcript."""
+        self.transcript.to_end()
 
     @on(Prompt.Completing)
     def _complete(self, event: Prompt.Completing) -> None:
@@ -287,27 +260,12 @@ class ChatScreen(Screen[None]):
     def _act(self, event: Transcript.Act) -> None:
         from gptterm.tui import deeds
 
-        if event.key not in self.session.chat.tree:
-            # The system text and a reply that waits are shown, but are no turns.
-            if event.key == SYSTEM and event.action == "edit":
-                self.prompt.put(f"/system {self.session.chat.tree.system}")
-                self.prompt.focus()
-            return
-        text = self.session.chat.tree.node(event.key).text
-        match event.action:
-            case "edit":
-                self.edit(event.key)
-            case "regenerate":
-                self._regenerate(event.key)
-            case "copy":
-                deeds.copy(self, text, "the turn")
-            case "copy_code":
-                key, number = self._copied_code
-                number = number + 1 if key == event.key else 0
-                self._copied_code = (event.key, number)
-                deeds.copy_code(self, text, number)
-            case "export":
-                self.action_export()
+        if event.key in self.session.chat.tree:
+            deeds.act_on_turn(self, event.action, event.key)
+        elif event.key == SYSTEM and event.action == "edit":
+            # The system text is shown like a turn, but is none.
+            self.prompt.put(f"/system {self.session.chat.tree.system}")
+            self.prompt.focus()
 
     def edit(self, key: str) -> None:
         """Put a turn's text into the prompt; sent, it becomes a branch."""
@@ -316,7 +274,8 @@ class ChatScreen(Screen[None]):
         self.prompt.border_title = "edit: ⏎ makes a branch, esc leaves it"
         self.prompt.focus()
 
-    def _regenerate(self, key: str | None) -> None:
+    def regenerate(self, key: str | None) -> None:
+        """Make another reply beside one; None for the last."""
         if self.session.busy_with(self.session.chat):
             self.say("info", "stop the reply first (Esc)")
         elif not self.session.regenerate(key):
@@ -325,7 +284,7 @@ class ChatScreen(Screen[None]):
     @on(ChatList.Opened)
     def _open(self, event: ChatList.Opened) -> None:
         self.session.open(event.key)
-        self._fold()
+        self.panes.fold()
         self.prompt.focus()
 
     # --------------------------------------------------------------------------------- keys
@@ -338,7 +297,7 @@ class ChatScreen(Screen[None]):
             self._editing = None
             self.prompt.border_title = ""
             self.prompt.put("")
-        self._fold()
+        self.panes.fold()
         self.notice.hint = ""
         self.prompt.focus()
 
@@ -361,7 +320,7 @@ class ChatScreen(Screen[None]):
 
     def action_regenerate(self) -> None:
         """Another reply beside the last one."""
-        self._regenerate(None)
+        self.regenerate(None)
 
     def action_resume(self) -> None:
         """Continue the last reply."""
@@ -371,45 +330,26 @@ class ChatScreen(Screen[None]):
     def action_new_chat(self) -> None:
         """A new chat."""
         self.session.new_chat()
-        self._fold()
+        self.panes.fold()
         self.prompt.focus()
 
     def action_chat(self) -> None:
         """To the prompt."""
-        self._fold()
+        self.panes.fold()
         self.prompt.focus()
 
     def action_toggle_chats(self) -> None:
         """Show the chats and go there, or hide them."""
-        self._toggle_pane("chats", self.chats)
+        self.panes.toggle_chats(self.chats, self.prompt)
 
     def action_sampling(self) -> None:
         """Show the sampling panel and go there; from there, back to the prompt."""
-        self._toggle_pane("side", self.sampling)
+        self.panes.toggle_side(self.sampling, self.prompt)
         self.live.refresh_distribution()
-
-    def _toggle_pane(self, name: str, target: ChatList | SamplingPanel) -> None:
-        narrow = self.has_class("-narrow")
-        hidden, over = f"-no-{name}", f"-over-{name}"
-        visible = self.has_class(over) if narrow else not self.has_class(hidden)
-        leave = visible and (narrow or target.has_focus or name == "chats")
-        if narrow:
-            self._fold()
-            self.set_class(not leave, over)
-        elif name == "chats" or not visible:
-            self.set_class(leave, hidden)
-        if leave:
-            self.prompt.focus()
-        else:
-            self.call_after_refresh(target.focus)
-
-    def _fold(self) -> None:
-        """Put away the panes that lie over the transcript."""
-        self.remove_class("-over-chats", "-over-side")
 
     def action_transcript(self) -> None:
         """To the transcript."""
-        self._fold()
+        self.panes.fold()
         if self.transcript.turns:
             self.transcript.focus()
         else:
@@ -425,10 +365,6 @@ class ChatScreen(Screen[None]):
     def action_begin(self) -> None:
         """To the beginning of the transcript."""
         self.transcript.scroll_home(animate=False)
-
-    def action_end(self) -> None:
-        """To the end of the transcript."""
-        self.transcript.to_end()
 
     def action_models(self) -> None:
         """Choose a model."""
@@ -467,9 +403,10 @@ class ChatScreen(Screen[None]):
             case "transcript":
                 part = self.transcript
             case "sampling panel":
-                self.remove_class("-no-side")
+                self.panes.show("side")
                 part = self.sampling
             case "chats":
+                self.panes.show("chats")
                 part = self.chats
             case "prompt":
                 part = self.prompt
@@ -480,13 +417,3 @@ class ChatScreen(Screen[None]):
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Other keys matter elsewhere."""
         self.show_keys()
-
-
-GROUPS: tuple[Group, ...] = (
-    ("everywhere", CHAT_KEYS),
-    ("prompt", Prompt.BINDINGS),
-    ("transcript", Transcript.BINDINGS),
-    ("sampling panel", SamplingPanel.BINDINGS),
-    ("chats", ChatList.BINDINGS),
-)
-"""All keys of the screen, for the help, the palette and the keymap."""

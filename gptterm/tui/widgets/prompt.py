@@ -39,6 +39,9 @@ class Prompt(TextArea):
         ),
     ]
 
+    class EndWanted(Message):
+        """End was pressed where there is no text to go to the end of."""
+
     @dataclass
     class Completing(Message):
         """Tab was pressed on this text."""
@@ -137,6 +140,13 @@ class Prompt(TextArea):
             self._recall(1)
         else:
             super().action_cursor_down(select)
+
+    def action_cursor_line_end(self, select: bool = False) -> None:
+        """To the end of the row; of the transcript, if nothing is typed."""
+        if self.text:
+            super().action_cursor_line_end(select)
+        else:
+            self.post_message(self.EndWanted())
 
     def _recall(self, by: int) -> None:
         at = len(self.earlier) if self._place is None else self._place

@@ -93,6 +93,7 @@ class Transcript(ScrollView, can_focus=True):
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
         self._strips: dict[tuple[int, int, bool, int], Strip] = {}
+        self._greeting: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
         self._placing = False
 
@@ -118,6 +119,11 @@ class Transcript(ScrollView, can_focus=True):
         if not keep_place:
             self.follow = True
         self._measure()
+        self.refresh()
+
+    def greet(self, *lines: tuple[str, str]) -> None:
+        """What is drawn in the middle while there are no turns: (text, style) a row."""
+        self._greeting = lines
         self.refresh()
 
     def append(self, text: str) -> None:
@@ -319,7 +325,10 @@ class Transcript(ScrollView, can_focus=True):
         """One row of the view."""
         width = self.scrollable_content_region.width
         y += self.scroll_offset.y
-        if not self._ends or y >= self._ends[-1]:
+        if not self._ends:
+            row = y - (self.size.height - len(self._greeting)) // 2
+            return self._painter.centred(self._greeting, row, width, self.rich_style)
+        if y >= self._ends[-1]:
             return Strip.blank(width, self.rich_style)
         strip = self._row_strip(y)
         if (selection := self.text_selection) and (span := selection.get_span(y)):

@@ -1,6 +1,6 @@
 """A row of a turn as styled cells."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -75,6 +75,15 @@ class TurnPainter:
             return Strip.blank(width, plain)
         bar = Segment("▎ " if selected else "  ", gutter)
         return Strip([bar, *cells]).adjust_cell_length(width, base)
+
+    def centred(self, lines: Sequence[tuple[str, str]], row: int, width: int, base: Style) -> Strip:
+        """Row `row` of some lines, in the middle."""
+        if not 0 <= row < len(lines):
+            return Strip.blank(width, base)
+        text, name = lines[row]
+        indent = max(0, (width - cell_len(text)) // 2)
+        cells = [Segment(" " * indent, base), Segment(text, base + self.style(name))]
+        return Strip(cells).adjust_cell_length(width, base)
 
     def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
         number, of = turn.position

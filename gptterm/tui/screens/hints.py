@@ -1,0 +1,95 @@
+"""What the screen says of itself: the greeting of an empty chat, and the keys that matter now."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from gptterm.engine.api import ModelInfo
+from gptterm.tui.keys import CHAT_KEYS, Group, KeyNames, Pairs, sign
+from gptterm.tui.widgets.chats import ChatList
+from gptterm.tui.widgets.prompt import Prompt
+from gptterm.tui.widgets.sampling import SamplingPanel
+from gptterm.tui.widgets.transcript import Transcript
+
+Part = Literal["prompt", "transcript", "sampling panel", "chats"]
+
+
+GROUPS: tuple[Group, ...] = (
+    ("everywhere", CHAT_KEYS),
+    ("prompt", Prompt.BINDINGS),
+    ("transcript", Transcript.BINDINGS),
+    ("sampling panel", SamplingPanel.BINDINGS),
+    ("chats", ChatList.BINDINGS),
+)
+"""All keys of the screen, for the help, the palette and the keymap."""
+
+
+def greeting(name: str, info: ModelInfo | None, keys: KeyNames) -> Iterator[tuple[str, str]]:
+    """The lines of an empty chat: what it is that one talks to, and where help is."""
+    yield "gptterm", "assistant"
+    yield "", "text"
+    if info is None:
+        yield f"{name} is being loaded; a message can be written meanwhile", "faint"
+    elif info.has_chat_template:
+        yield f"{name} is here to talk, on this machine alone", "text"
+    else:
+        yield f"{name} is a base model: it continues text", "text"
+        yield "a chat is given to it as a transcript", "faint"
+    yield "", "text"
+    names = [keys.first(CHAT_KEYS, "help"), keys.first(CHAT_KEYS, "sampling")]
+    yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"
+
+
+def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
+    """The keys for the bottom line, the most important first.
+
+    Args:
+        keys: As the user has them.
+        part: Where the focus is.
+        busy: A reply is being written.
+        palette: The key of the palette.
+    """
+    line = keys.line
+    back = ("stop", "stop" if busy else "back")
+    match part:
+        case "transcript":
+            pairs = line(
+                Transcript.BINDINGS,
+                ("turn.up turn.down", "turn"),
+                ("turn.previous turn.next", "version"),
+                ("turn.edit", "edit"),
+                ("turn.regenerate", "again"),
+                ("turn.copy", "copy"),
+                ("turn.code", "copy code"),
+                ("turn.export", "export"),
+            )
+            return pairs + line(CHAT_KEYS, back)
+        case "sampling panel":
+            pairs = line(
+                SamplingPanel.BINDINGS,
+                ("sampling.up sampling.down", "choose"),
+                ("sampling.less sampling.more", "change"),
+                ("sampling.type", "type"),
+                ("sampling.neutral", "neutral"),
+                ("sampling.presets", "presets"),
+            )
+            return pairs + line(CHAT_KEYS, back)
+        case "chats":
+            pairs = line(
+                ChatList.BINDINGS, ("chats.up chats.down", "choose"), ("chats.open", "open")
+            )
+            return pairs + line(CHAT_KEYS, ("new", "new"), back)
+    return (
+        *(line(CHAT_KEYS, back) if busy else ()),
+        *line(Prompt.BINDINGS, ("prompt.send", "send")),
+        *line(
+            CHAT_KEYS,
+            ("regenerate", "again"),
+            ("continue", "continue"),
+            ("sampling", "sampling"),
+            ("transcript", "transcript"),
+            ("models", "model"),
+            ("new", "new"),
+            ("help", "help"),
+        ),
+        (sign(palette), "palette"),
+    )
