@@ -40,19 +40,13 @@ class Channel:
         self._connection = connection
         self._frames = command_reader()
 
-    def commands(self, first: bytes = b"") -> Iterator[Command]:
-        """What the client says, until it hangs up or makes no sense.
-
-        Args:
-            first: bytes that were read from the socket already.
-        """
-        data = first
-        while data or (data := self._receive()):
+    def commands(self) -> Iterator[Command]:
+        """What the client says, until it hangs up or makes no sense."""
+        while data := self._receive():
             try:
                 yield from self._frames.feed(data)
             except ValueError:
                 return
-            data = b""
 
     def cancel(self, up_to: int) -> None:
         """Cancel the generations with ids up to this one."""

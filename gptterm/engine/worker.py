@@ -88,18 +88,14 @@ class Worker:
 
     # ---------------------------------------------------------------------- clients' threads
 
-    def serve(self, channel: Channel, first: bytes = b"") -> None:
-        """Take a client's commands until it hangs up.
-
-        Args:
-            first: bytes that were read from its socket already.
-        """
+    def serve(self, channel: Channel) -> None:
+        """Take a client's commands until it hangs up."""
         with self._stage_lock:
             self.turns.join(channel)
             if self._stage is not None:
                 channel.outbox.post(self._stage, at_once=True)
         try:
-            for command in channel.commands(first):
+            for command in channel.commands():
                 self._take(channel, command)
         finally:
             self.turns.leave(channel)

@@ -1,0 +1,268 @@
+"""Finds warm engines, starts them, replaces those that are of no use, and ends them.
+
+Nothing heavy is imported: from here to an engine that is there is a matter of milliseconds.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from gptterm import __version__
+from gptterm.engine.api import LoadRequest
+from gptterm.engine.log import default_log
+from gptterm.engine.warm import greeting, place
+from gptterm.engine.warm.greeting import AskStatus, EngineStatus, Hello
+from gptterm.engine.warm.identity import name_of, stamp_of
+from gptterm.errors import GpttermError
+
+LOCAL_ENGINE = "gptterm.engine.hosted:load_engine"
+
+_ANSWER_S = 3.0
+"""An engine that does not answer a greeting for so long hangs: the thread that answers has
+nothing else to do."""
+_START_S = 60.0
+"""The same while it imports torch, which no other thread gets past."""
+_TRIES = 5
+_LOOK_S = 0.005
+_END_S = 3.0
+"""An engine that was asked to end and is not gone after so long is killed."""
+
+
+class WarmEngineError(GpttermError):
+    """There is no warm engine to be had; the message says why."""
+
+
+class Attached(NamedTuple):
+    """A connection to an engine that has greeted us."""
+
+    connection: socket.socket
+    pid: int
+    started: bool
+    """It was started for us."""
+
+
+class _Refused(NamedTuple):
+    """What is to be done about an engine that did not take us in."""
+
+    keep_alive_s: float | None
+    """What an engine in its place is started with; None: it was ending, or died."""
+
+
+def attach(
+    request: LoadRequest,
+    keep_alive_s: float | None,
+    *,
+    factory: str = LOCAL_ENGINE,
+) -> Attached | None:
+    """Attach to the engine for `request`, if there is one or one is to be kept.
+
+    One of another version, or whose model's files have changed since, is replaced. One that is
+    dead or hangs is cleared away.
+
+    Args:
+        keep_alive_s: how long the engine is to stay without a client; None: none is started,
+            and one that is there stays as long as it was told.
+
+    Returns:
+        None when there is no engine and none is to be started.
+
+    Raises:
+        GpttermError: it cannot be started, or its folder is not safe.
+        OSError: the model's files are gone.
+    """
+    directory = place.folder()
+    name, stamp = name_of(request, factory), stamp_of(request)
+    hello = Hello(version=__version__, stamp=stamp, keep_alive_s=keep_alive_s)
+    wanted, started = keep_alive_s, False
+    for _ in range(_TRIES):
+        connection = _connect(directory, name)
+        if connection is not None:
+            answer = _greet(connection, hello, directory, name)
+            if isinstance(answer, int):
+                return Attached(connection, answer, started)
+            connection.close()
+            if answer.keep_alive_s is not None and wanted is None:
+                wanted = answer.keep_alive_s
+        elif wanted is None:
+            return None
+        if wanted is not None:
+            started |= _start(directory, name, stamp, factory, request, wanted)
+    raise WarmEngineError(
+        f"the warm engine ends as soon as it is started; its log is {default_log()}"
+    )
+
+
+def _connect(directory: Path, name: str) -> socket.socket | None:
+    """Connect to an engine; None if nobody listens. A socket nobody listens on is removed."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_ANSWER_S)
+    path = place.socket_path(directory, name)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        _clear(directory, name)
+        return None
+    except OSError as error:
+        connection.close()
+        # A full queue: the engine has not accepted anybody for long.
+        if isinstance(error, TimeoutError | BlockingIOError):
+            raise WarmEngineError(f"the warm engine does not answer ({path})") from error
+        raise WarmEngineError(f"the warm engine cannot be reached: {error}") from error
+    if not greeting.is_ours(connection):
+        connection.close()
+        raise place.UnsafeFolderError(f"{path} is not this user's")
+    return connection
+
+
+def _clear(directory: Path, name: str) -> None:
+    """Remove a stale socket, unless an engine is about to bind it anew."""
+    path = place.socket_path(directory, name)
+    if not path.exists():
+        return
+    lock = place.Lock.take(directory, name)
+    if lock is not None:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        lock.release()
+
+
+def _greet(connection: socket.socket, hello: Hello, directory: Path, name: str) -> "int | _Refused":
+    """Return the engine's process id, or what is to be done about it.
+
+    An engine that hangs, or talks of something else, is ended.
+    """
+    peer = greeting.peer_of(connection)
+    try:
+        greeting.send(connection, hello)
+        try:
+            welcome = greeting.receive(connection, greeting.WELCOME)
+        except TimeoutError:
+            holder = place.holder(directory, name)
+            if holder is None or holder.stage != "starting":
+                raise
+            connection.settimeout(_START_S)
+            welcome = greeting.receive(connection, greeting.WELCOME)
+    except TimeoutError:
+        if peer is not None:
+            end(peer.pid, directory, name, patience_s=0.0)
+        return _Refused(None)
+    except ValueError:
+        if peer is not None:
+            end(peer.pid, directory, name)
+        return _Refused(None)
+    except OSError:
+        return _Refused(None)  # it was just ending
+    if welcome.accepted:
+        connection.settimeout(None)
+        return welcome.pid
+    return _Refused(welcome.keep_alive_s if welcome.outdated else None)
+
+
+def _start(
+    directory: Path, name: str, stamp: str, factory: str, request: LoadRequest, keep_alive_s: float
+) -> bool:
+    """Start an engine; False: somebody else was faster."""
+    # Both take a while to import, and an engine is there as a rule.
+    import subprocess
+    import sys
+
+    from gptterm.engine.warm.server import TAKEN, Spec
+
+    spec = Spec(name=name, stamp=stamp, factory=factory, request=request, keep_alive_s=keep_alive_s)
+    try:
+        done = subprocess.run(
+            # -P: the working directory's files are the user's, not modules of ours.
+            [sys.executable, "-P", "-u", "-m", "gptterm.engine.warm.server"],
+            input=msgspec.json.encode(spec),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            # What this process can import, that one can.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            check=False,
+        )
+    except OSError as error:
+        raise WarmEngineError(f"the warm engine cannot be started: {error}") from error
+    if done.returncode == TAKEN:
+        _wait_for_socket(directory, name)
+        return False
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise WarmEngineError(f"the warm engine cannot be started: {words[-1]}")
+    return True
+
+
+def _wait_for_socket(directory: Path, name: str) -> None:
+    """Wait for the engine that has the lock to listen, or to let go of the lock again."""
+    deadline = time.monotonic() + _ANSWER_S
+    path = place.socket_path(directory, name)
+    while not path.exists() and place.holder(directory, name) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+
+
+def end(pid: int, directory: Path, name: str, patience_s: float = _END_S) -> None:
+    """End an engine and wait until its name is free: in order at first, then by force."""
+    if pid <= 1:  # of another pid namespace: to us, a group of processes or everybody
+        return
+    deadline = time.monotonic() + patience_s
+    number = signal.SIGTERM if patience_s else signal.SIGKILL
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        while (holder := place.holder(directory, name)) is not None and holder.pid == pid:
+            if time.monotonic() >= deadline and number != signal.SIGKILL:
+                number = signal.SIGKILL
+                os.kill(pid, number)
+            time.sleep(_LOOK_S)
+    _clear(directory, name)
+
+
+# ----------------------------------------------------------------------------------- all of them
+
+
+class Found(NamedTuple):
+    """An engine that has a socket."""
+
+    name: str
+    status: EngineStatus | None
+    """None: it does not answer."""
+
+
+def engines() -> list[Found]:
+    """Ask all of the user's engines what they are and do; sockets of dead ones are removed.
+
+    Raises:
+        UnsafeFolderError: the folder is not safe.
+    """
+    directory = place.folder()
+    found = []
+    for name in place.names(directory):
+        with contextlib.suppress(WarmEngineError, OSError):
+            connection = _connect(directory, name)
+            if connection is not None:
+                with connection:
+                    found.append(Found(name, _ask(connection)))
+    return found
+
+
+def _ask(connection: socket.socket) -> EngineStatus | None:
+    peer = greeting.peer_of(connection)
+    try:
+        greeting.send(connection, AskStatus())
+        return greeting.receive(connection, greeting.STATUS)
+    except (OSError, ValueError):
+        if peer is None:
+            return None
+        return EngineStatus(pid=peer.pid, state="does not answer")
+
+
+def stop(found: Found) -> None:
+    """End an engine, and wait until it has ended."""
+    if found.status is not None:
+        end(found.status.pid, place.folder(), found.name)
