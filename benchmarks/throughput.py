@@ -60,7 +60,7 @@ def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, vocabulary: i
                 started = time.perf_counter()
                 next(steps)
                 times.append(1e3 * (time.perf_counter() - started))
-    return Row(what=what, unit="ms", runs=runs, lower_is_better=True, reach="≥ 0.97 ×")
+    return Row(what=what, unit="ms", runs=runs, lower_is_better=True)
 
 
 def bandwidth_row(directory: Path, rates: Sequence[float]) -> Row:
@@ -100,6 +100,7 @@ def rows(directory: Path, rounds: int) -> list[Row]:
         what = f"one step, {dtype}"
         pipeline.append(pipeline_row(what, ours, bare, rounds, vocabulary))
     single[0].reach = "≥ 1.15 × transformers"
+    pipeline[0].reach = "≥ 0.97 ×"
     pair = {"gptterm": timed(engines.ours(directory, "float32")), "transformers": transformers}
     batches = [
         measure(f"{samples} samples, float32", pair, samples, rounds, vocabulary)
