@@ -35,8 +35,16 @@ library.logging.set_verbosity_error()
 
 
 def gpt2(**changes: Any) -> transformers.PretrainedConfig:
-    sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": POSITIONS}
-    return transformers.GPT2Config(**({"vocab_size": VOCABULARY} | sizes | changes))
+    usual = {
+        "vocab_size": VOCABULARY,
+        "n_positions": POSITIONS,
+        "n_embd": 32,
+        "n_layer": 3,
+        "n_head": 4,
+        "bos_token_id": VOCABULARY - 1,
+        "eos_token_id": VOCABULARY - 1,
+    }
+    return transformers.GPT2Config(**(usual | changes))
 
 
 def _common(**changes: Any) -> dict[str, Any]:
