@@ -112,3 +112,10 @@ async def test_a_resize_while_streaming(open_tui: Open) -> None:
         await desk.press("escape")
         await desk.until(lambda: desk.idle)
         assert desk.screen.transcript.follow
+
+
+async def test_a_title_is_no_markup(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("[red]hot[/] [/nonsense] [")
+        assert "[red]hot[/] [/nonsense] [" in desk.rows[1]

@@ -7,6 +7,8 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.markup import escape
 from textual.screen import Screen
 
 from gptterm.errors import GpttermError
@@ -33,6 +35,7 @@ from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.status import StatusLine
 from gptterm.tui.widgets.transcript import Transcript
+from gptterm.tui.widgets.wrapping import display_text
 
 QUIT_WITHIN_S = 2.0
 """Two Ctrl+C within this time quit."""
@@ -115,7 +118,8 @@ class ChatScreen(Screen[None]):
         """Show the turns of the open chat, and the chats beside it."""
         chat = self.session.chat
         self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
-        self.transcript.border_title = "" if chat.empty else one_line(chat.title)[:60]
+        title = "" if chat.empty else display_text(one_line(chat.title))[:60]
+        self.transcript.border_title = escape(title)
         self.chats.show(
             [
                 ChatEntry(other.key, other.title, other is chat, self.session.busy_with(other))
@@ -130,9 +134,9 @@ class ChatScreen(Screen[None]):
         name = one_line(info.name if info is not None else self.session.settings.model)
         self.transcript.greet(*greeting(name, info, self.keys))
         if self.session.engine.phase in ("idle", "finding", "loading"):
-            self.prompt.placeholder = f"Message {name} (still loading: it will wait)"
+            self.prompt.placeholder = Content(f"Message {name} (still loading: it will wait)")
         else:
-            self.prompt.placeholder = f"Message {name}, or / for commands"
+            self.prompt.placeholder = Content(f"Message {name}, or / for commands")
 
     def show_keys(self) -> None:
         """The key line for what can be done now."""

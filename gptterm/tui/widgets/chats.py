@@ -73,9 +73,10 @@ class ChatList(Rows, can_focus=True):
         if index >= len(self._entries):
             return ()
         entry = self._entries[index]
-        sign = "● " if entry.busy else "> " if entry.is_open else "  "
+        chosen = self.has_focus and index == self.chosen
+        sign = "▸ " if chosen else "● " if entry.busy else "> " if entry.is_open else "  "
         text = fit(sign + display_text(entry.title).replace("\n", " "), width)
-        if self.has_focus and index == self.chosen:
+        if chosen:
             return ((text, "chosen"),)
         return ((text, "busy" if entry.busy else "open" if entry.is_open else "title"),)
 

@@ -1,0 +1,219 @@
+"""Pictures of every screen and state. `pytest --snapshot-update` draws them anew."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from gptterm.config import Settings, TuiSettings, load_settings
+from gptterm.engine.api import ModelSource
+from gptterm.engine.client import EngineClient
+from gptterm.tui.app import GpttermApp
+from gptterm.tui.reply import Reply
+from tests.support.scripted import FACTORY, Fault, Script, write_script
+from tests.tui.conftest import Desk
+
+MARKDOWN = """# A plan
+
+Here is **what to do**, in *three* steps with `code`:
+
+1. Install it: `pip install gptterm`
+2. Run it
+   - with a prompt
+   - or without one
+
+```python
+def greet(name: str) -> str:
+    return f"Hello {name}"
+```
+
+> A quotation that is long enough to be wrapped on to a second row.
+
+| model | size | 速度 |
+|---|---|---|
+| gpt2 | 124M | fast |
+| gpt2-xl | 1.5B | slow |
+"""
+WIDE = (
+    "漢字とかな。한국어. e\u0301e\u0301 עברית \U0001f469\u200d\U0001f680 "
+    "[red]not markup[/] \x1b[31m"
+)
+
+Steps = Callable[[Desk], Awaitable[None]]
+Compare = Callable[..., bool]
+Snap = Callable[..., bool]
+
+
+@pytest.fixture
+def snap(
+    snap_compare: Compare, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Snap:
+    """Draws the TUI after some steps; what differs from run to run is held still."""
+    monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
+    monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
+    monkeypatch.setattr("gptterm.tui.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42")
+
+    def compare(
+        steps: Steps,
+        script: Script | None = None,
+        *,
+        size: tuple[int, int] = (120, 36),
+        theme: str = "dark",
+        ready: bool = True,
+    ) -> bool:
+        request = write_script(tmp_path, script or Script.saying(MARKDOWN, "Short."))
+
+        async def find(asked: Settings, _report: Callable[[str], None]) -> ModelSource:
+            return msgspec.structs.replace(request.source, name=asked.model)
+
+        tui = TuiSettings(theme=theme, reduced_motion=True)
+        settings = msgspec.structs.replace(load_settings({}), tui=tui)
+        client = EngineClient(factory=FACTORY, log=home / "engine.log")
+        app = GpttermApp(settings, None, client, find)
+
+        async def run(pilot: Pilot[int]) -> None:
+            desk = Desk(app, pilot)
+            if ready:
+                await desk.ready()
+            await steps(desk)
+            await pilot.pause()
+
+        return snap_compare(app, terminal_size=size, run_before=run)
+
+    return compare
+
+
+async def talk(desk: Desk) -> None:
+    """One turn, its reply made twice; the first version is open."""
+    await desk.say("Write me a plan, please.")
+    await desk.press("ctrl+r")
+    await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == 3)
+    await desk.press("ctrl+l", "left", "escape")
+    await desk.until(lambda: "·the" in desk.text or desk.app.size.width < 100)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "ansi"])
+def test_chat(snap: Snap, theme: str) -> None:
+    assert snap(talk, theme=theme)
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 60), (20, 5)])
+def test_chat_in_other_sizes(snap: Snap, size: tuple[int, int]) -> None:
+    assert snap(talk, size=size)
+
+
+def test_empty(snap: Snap) -> None:
+    async def nothing(desk: Desk) -> None:
+        await desk.until(lambda: "here to talk" in desk.text)
+
+    assert snap(nothing)
+
+
+def test_loading_with_a_message_waiting(snap: Snap) -> None:
+    async def early(desk: Desk) -> None:
+        await desk.type("early")
+        await desk.press("enter")
+        await desk.until(lambda: "waiting: loading" in desk.text)
+
+    assert snap(early, Script.saying("Late.", load_s=30), ready=False)
+
+
+def test_base_model_text_stays_plain(snap: Snap) -> None:
+    async def say(desk: Desk) -> None:
+        await desk.say(WIDE)
+
+    assert snap(say, Script.saying([WIDE + "\n# not *Markdown*"], has_chat_template=False))
+
+
+def test_selected_turn(snap: Snap) -> None:
+    async def select(desk: Desk) -> None:
+        await talk(desk)
+        await desk.press("ctrl+l")
+
+    assert snap(select)
+
+
+def test_editing_a_turn(snap: Snap) -> None:
+    async def edit(desk: Desk) -> None:
+        await talk(desk)
+        await desk.press("ctrl+l", "up", "e")
+
+    assert snap(edit)
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+def test_sampling_with_cut_tokens(snap: Snap, size: tuple[int, int]) -> None:
+    async def change(desk: Desk) -> None:
+        await desk.say("hi")
+        await desk.press("f5", "down", "1", "enter")
+        await desk.until(lambda: "cut top-k" in desk.text)
+        await desk.press("down", ".")
+
+    assert snap(change, Script.saying("Short."), size=size)
+
+
+def test_chats_over_a_narrow_screen(snap: Snap) -> None:
+    async def call(desk: Desk) -> None:
+        await desk.say("first chat")
+        await desk.press("ctrl+n")
+        await desk.say("second chat")
+        await desk.press("ctrl+b")
+
+    assert snap(call, Script.saying("Short."), size=(80, 24))
+
+
+def test_marks(snap: Snap) -> None:
+    async def break_off(desk: Desk) -> None:
+        await desk.say("one")
+        await desk.say("two")
+        desk.screen.prompt.put("/top-p 3")
+        await desk.press("enter")
+
+    fault = Fault(at="decode", how="out_of_memory", token=2, generation=1)
+    script = Script.saying(
+        "A part of it.", "And one that fails.", dropped_messages=1, faults=(fault,)
+    )
+    assert snap(break_off, script)
+
+
+def test_hint_of_a_command(snap: Snap) -> None:
+    async def begin(desk: Desk) -> None:
+        await desk.type("/temp")
+
+    assert snap(begin)
+
+
+def test_more_below(snap: Snap) -> None:
+    async def scroll(desk: Desk) -> None:
+        await desk.say("a lot")
+        await desk.press("pageup")
+
+    assert snap(scroll, Script.saying(MARKDOWN * 3))
+
+
+@pytest.mark.parametrize("key", ["f1", "ctrl+o", "ctrl+p", "ctrl+s"])
+def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
+    shown = {
+        "f1": "everywhere",
+        "ctrl+o": "bundled with gptterm",
+        "ctrl+p": "Complete a command",
+        "ctrl+s": ".md",
+    }
+
+    async def call(desk: Desk) -> None:
+        await desk.say("hi")
+        await desk.press(key)
+        await desk.until(lambda: shown[key] in desk.text)
+
+    assert snap(call, Script.saying("Short."))
+
+
+def test_presets(snap: Snap) -> None:
+    async def call(desk: Desk) -> None:
+        await desk.press("f5", "p")
+        await desk.until(lambda: "creative" in desk.text)
+
+    assert snap(call)
