@@ -94,6 +94,7 @@ def _files() -> _Section:
     import shutil
 
     from gptterm.config import config_file, data_directory
+    from gptterm.engine.log import default_log
     from gptterm.models import cache_folder
     from gptterm.models.problems import size
 
@@ -103,6 +104,7 @@ def _files() -> _Section:
     return {
         "config": f"{config_file()}{'' if config_file().exists() else ' (not there)'}",
         "data": str(data_directory()),
+        "log": str(default_log()),
         "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
         "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
     }
