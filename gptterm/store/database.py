@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from gptterm.store import files, schema
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
-from gptterm.store.recovery import recover
+from gptterm.store.recovery import is_damaged, recover
 from gptterm.terminal import one_line
 
 T = TypeVar("T")
@@ -49,16 +49,18 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._identity: files.Identity | None = None
         self._replaced = False
-        self._fallback = False
-        """It can only be read, and may not be kept in step with others who write."""
+        self._passing = False
+        """The connection can only read, and is for one use: that may change."""
         self._lock = threading.RLock()
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             if self._connection is not None:
+                assert self._identity is not None
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
+                files.OPENED.remove(self._identity)
                 self._connection = None
 
     def check(self) -> None:
@@ -67,7 +69,7 @@ class Database:
         Raises:
             HistoryError: it is not.
         """
-        with self._lock:
+        with self._lock, self._explained():
             self._current(create=False)
 
     def read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
@@ -114,7 +116,7 @@ class Database:
             if files.identity(self.path) != self._identity:
                 raise ReplacedError  # written into a file that nobody sees any more
             return result
-        raise ReplacedError  # it was damaged and is another one now
+        raise ReplacedError  # it was damaged
 
     # ------------------------------------------------------------------------------ opening
 
@@ -124,7 +126,7 @@ class Database:
             # Not compared later: the number of a file that is gone can be given to the new one.
             gone = files.identity(self.path) != self._identity
             self._replaced = self._replaced or gone
-            if gone or self._fallback:
+            if gone:
                 self.close()
         if self._connection is None:
             if create:
@@ -135,34 +137,41 @@ class Database:
         return self._connection
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        self._refuse_newer(files.header_version(self.path))
-        self._identity = files.identity(self.path)
-        if not create and os.path.getsize(self.path) == 0:
-            return None
-        files.keep_private(self.path)
-        connection = self._connect()
-        try:
-            version = schema.version_of(connection)
-            self._refuse_newer(version)
-            if version < schema.VERSION:
-                self._refuse_foreign(connection)
-                self._migrate(connection)
-            if not schema.is_whole(connection):
-                raise _damage("tables are missing")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        with files.OPENED.lock:
+            self._refuse_newer(files.header_version(self.path))
+            self._identity = files.identity(self.path)
+            if self._identity is None or (not create and os.path.getsize(self.path) == 0):
+                return None
+            files.keep_private(self.path)
+            connection = self._connect()
+            try:
+                self._look(connection)
+            except BaseException:
+                connection.close()
+                raise
+            files.OPENED.add(self._identity)
+            return connection
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """See to it that these are our tables, of this version."""
+        version = schema.version_of(connection)
+        self._refuse_newer(version)
+        if version < schema.VERSION:
+            self._refuse_foreign(connection)
+            self._migrate(connection)
+        if not schema.is_whole(connection):
+            raise _damage("tables are missing")
 
     def _connect(self) -> sqlite3.Connection:
         """Open it; where nothing can be written beside it, such that it can at least be read."""
-        self._fallback = False
+        # One connection that is read-only makes all of this process's so, while it is open.
+        self._passing = not files.can_be_written(self.path)
         try:
             return self._prepared("mode=rw")
         except sqlite3.OperationalError as error:
             if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-        self._fallback = True
+        self._passing = True
         return self._prepared("immutable=1")
 
     def _prepared(self, options: str) -> sqlite3.Connection:
@@ -225,6 +234,9 @@ class Database:
             raise self._plain(error) from error
         except OSError as error:
             raise HistoryError(f"the history {self._shown}: {error.strerror or error}") from error
+        finally:
+            if self._passing:
+                self.close()
 
     def _plain(self, error: sqlite3.Error) -> HistoryError:
         match _code(error):
@@ -243,6 +255,8 @@ class Database:
             with files.exclusive(self.path):
                 if damaged is None or files.identity(self.path) != damaged:
                     return  # another process was first
+                if not is_damaged(self.path):
+                    return  # the connection was, or the index, which is whole again
                 aside = files.move_aside(self.path)
                 saved = recover(aside, self.path)
                 if (new := files.identity(self.path)) is not None:

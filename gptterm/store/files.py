@@ -4,7 +4,9 @@ import contextlib
 import os
 import sqlite3
 import stat
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,37 @@ class Identity(NamedTuple):
     inode: int
 
 
+class Opened:
+    """Counts this process's connections to each file.
+
+    Whoever closes a file gives up all of the process's POSIX locks on it, also those that SQLite
+    holds through another descriptor: other processes then believe that nobody uses the database,
+    and take its log away. So a database is only ever opened beside SQLite when it has no
+    connection here (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled).
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        """Held while a file is looked into and a connection to it made."""
+        self._count: Counter[Identity] = Counter()
+
+    def __contains__(self, file: Identity | None) -> bool:
+        return file is not None and self._count[file] > 0
+
+    def add(self, file: Identity) -> None:
+        """There is one connection more."""
+        with self.lock:
+            self._count[file] += 1
+
+    def remove(self, file: Identity) -> None:
+        """There is one less."""
+        with self.lock:
+            self._count[file] -= 1
+
+
+OPENED = Opened()
+
+
 def identity(path: Path) -> Identity | None:
     """Which file is at `path`; None: none that can be seen."""
     try:
@@ -32,17 +65,20 @@ def identity(path: Path) -> Identity | None:
 def make_private(path: Path) -> None:
     """Make the file if it is not there, and its folders; only this user can read what we make.
 
-    Folders that are there stay as they are: `GPTTERM_HOME` may be one that others use too.
+    Folders that are there stay as they are: `GPTTERM_HOME` may be one that others use too. A
+    file that is there is not opened, see `Opened`.
 
     Raises:
         OSError: it cannot be made.
     """
+    if path.exists():
+        return
     for folder in reversed(path.parents):
-        with contextlib.suppress(FileExistsError):
-            if not folder.exists():
+        if not folder.exists():
+            with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.close(descriptor)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def keep_private(path: Path) -> None:
@@ -55,14 +91,21 @@ def keep_private(path: Path) -> None:
             os.chmod(path, 0o600)
 
 
+def can_be_written(path: Path) -> bool:
+    """Whether this process may write the file and make others beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
 def header_version(path: Path) -> int:
     """The `user_version` in the file's header, read without SQLite, which would touch the file.
 
-    0: the file is empty, not there, or no database.
+    0: the file is empty, not there, no database, or open in this process already.
 
     Raises:
         OSError: it cannot be read.
     """
+    if identity(path) in OPENED:
+        return 0
     try:
         with open(path, "rb") as file:
             header = file.read(100)

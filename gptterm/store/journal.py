@@ -40,8 +40,9 @@ class Batch(NamedTuple):
     """Everything, not only what has changed."""
     nodes: tuple[Node, ...]
     """Parents before their children."""
-    growing: frozenset[str]
-    """Of the nodes, the replies that are being written: without the text of this run."""
+    growing: dict[str, str]
+    """Of the nodes, those that are being written, which are here without the text of this run;
+    and their whole texts."""
     opened: dict[str, str]
     """Turn → which of its children is open."""
     pieces: dict[str, Piece]
@@ -155,7 +156,7 @@ class Journal:
                 self._header,
                 whole,
                 tuple(self._nodes[i] for i in ids),
-                frozenset(i for i in ids if i in self._growing),
+                {i: self._so_far(i) for i in ids if i in self._growing},
                 dict(self._opened) if whole else {i: self._opened[i] for i in self._reopened},
                 {reply: self._join(reply) for reply in self._unwritten()},
             )
@@ -164,6 +165,9 @@ class Journal:
             self._reopened.clear()
             self._header_changed = False
             return None if nothing else batch
+
+    def _so_far(self, reply: str) -> str:
+        return self._nodes[reply].text + "".join(piece.text for piece in self._pieces[reply])
 
     def _join(self, reply: str) -> Piece:
         pieces, begin = self._pieces[reply], self._written.get(reply, 0)

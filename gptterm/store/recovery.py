@@ -29,6 +29,33 @@ class Recovered(NamedTuple):
         return f"{chats} with {self.turns} turn{'' if self.turns == 1 else 's'}"
 
 
+def is_damaged(path: Path) -> bool:
+    """Look through all of a history. An index for search that does not fit is made anew.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be looked at.
+    """
+    try:
+        connection = files.connect(path, "mode=rw")
+        try:
+            connection.execute("PRAGMA busy_timeout = 5000")
+            if not schema.is_whole(connection):
+                return True
+            if connection.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
+                return True
+            try:
+                connection.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+            except sqlite3.DatabaseError:
+                connection.execute("INSERT INTO search (search) VALUES ('rebuild')")
+            return False
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        return True
+
+
 def recover(damaged: Path, new: Path) -> Recovered:
     """Make a new history at `new` of what can be read at `damaged`, which stays as it is.
 

@@ -36,7 +36,7 @@ def save(connection: sqlite3.Connection, journal: Journal, batch: Batch) -> Outc
     seq = found[0] if found is not None else _insert(connection, batch)
     turns = _Turns(connection, seq, journal)
     for node in batch.nodes:
-        turns.put(node, growing=node.id in batch.growing)
+        turns.put(node, batch.growing.get(node.id))
     if batch.whole:
         _forget_pieces(connection, seq, [turns.name(reply) for reply in batch.growing])
     for reply, piece in batch.pieces.items():
@@ -100,14 +100,20 @@ class _Turns:
         """The id of a turn in the history."""
         return self.names.get(node_id, node_id)
 
-    def put(self, node: Node, *, growing: bool) -> None:
-        """Write a turn."""
+    def put(self, node: Node, so_far: str | None) -> None:
+        """Write a turn.
+
+        Args:
+            so_far: of a reply that is being written, all of its text.
+        """
         found = self._connection.execute(
             "SELECT seq, role, created, text FROM turns WHERE conversation = ? AND id = ?",
             (self._seq, self.name(node.id)),
         ).fetchone()
         self.latest = max(self.latest, node.created)
-        if found is not None and not _is_same(node, *found[1:]):
+        if found is not None and not _is_same(node, so_far, *found[1:]):
+            # Two may have continued one reply: it is the other's now, and so are its pieces.
+            self._connection.execute("DELETE FROM pieces WHERE turn = ?", (found[0],))
             self.names[node.id] = f"{node.id}-{uuid.uuid4().hex[:8]}"
             found = None
         if found is None:
@@ -116,14 +122,17 @@ class _Turns:
             rows.insert_turn(
                 self._connection, self._seq, node, name=self.name(node.id), parent=parent
             )
-        elif growing:
+        elif so_far is not None:
             rows.write_runs(self._connection, found[0], node.generations)
         elif len(found[3]) <= len(node.text):
             # Else another program continued it: what came of it here is part of that.
             rows.update_turn(self._connection, found[0], node)
 
 
-def _is_same(node: Node, role: str, created: float, text: str) -> bool:
+def _is_same(node: Node, so_far: str | None, role: str, created: float, text: str) -> bool:
     """Whether the turn that has the node's id in the history is the node: a text only grows."""
-    related = node.text.startswith(text) or text.startswith(node.text)
-    return related and (role, created) == (node.role, node.created)
+    if (role, created) != (node.role, node.created):
+        return False
+    if so_far is not None:
+        return so_far.startswith(text)  # its pieces may have been made a part of it
+    return node.text.startswith(text) or text.startswith(node.text)

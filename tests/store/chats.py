@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.nodes import Generation
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import (
     Event,
-    Finished,
     GenerateRequest,
     SamplingParams,
     TextPrompt,
+    Token,
 )
 from gptterm.store import Recorder
 from tests.support.scripted import Script, ScriptedEngine
@@ -33,6 +33,12 @@ def events(*replies: str, model: str = "scripted") -> list[Event]:
     """What a scripted engine says."""
     engine = ScriptedEngine(Script.saying(*replies), name=model)
     return list(engine.generate(GenerateRequest(prompt=TextPrompt(text="x"), seed=7)))
+
+
+def tokens(reply: str) -> tuple[Event, list[Event], Event]:
+    """The begin, the tokens and the end of what a scripted engine says."""
+    begun, *came, ended = events(reply)
+    return begun, [event for event in came if isinstance(event, Token)], ended
 
 
 def answer(recorder: Recorder, question: str, text: str) -> str:
@@ -100,17 +106,6 @@ def texts(chat: Conversation) -> list[str]:
 def said(chat: Conversation) -> set[tuple[str, str]]:
     """Roles and texts of all turns."""
     return {(node.role, node.text) for node in chat.nodes()}
-
-
-def node_named(chat: Conversation, text: str) -> Node:
-    """The turn with this text."""
-    return next(node for node in chat.nodes() if node.text == text)
-
-
-def end(events: list[Event]) -> Finished:
-    """The last event."""
-    assert isinstance(events[-1], Finished)
-    return events[-1]
 
 
 @contextmanager

@@ -1,0 +1,221 @@
+"""What is on the disk at which moment, and two programs in one chat."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from gptterm.engine.api import Started, Token
+from gptterm.store import History
+from gptterm.store import writer as writing
+from tests.store.chats import (
+    answer,
+    check_integrity,
+    events,
+    opened,
+    planned,
+    said,
+    state,
+    talk,
+    texts,
+    tokens,
+)
+
+
+def column(path: Path, query: str) -> list[object]:
+    with opened(path) as connection:
+        return [value for (value,) in connection.execute(query)]
+
+
+def test_the_message_is_on_the_disk_before_the_reply(history: History, path: Path) -> None:
+    recorder = history.record(talk())
+    recorder.chat.add_user("question")
+    assert recorder.commit()
+    assert column(path, "SELECT text FROM turns") == ["question"]
+
+
+def test_a_reply_grows_on_the_disk(history: History, path: Path) -> None:
+    recorder = history.record(talk())
+    chat = recorder.chat
+    reply = chat.begin_reply(chat.add_user("question"), planned())
+    begun, came, ended = tokens("some words 人工 that come")
+    recorder.take(reply, begun)
+    for event in came[:3]:
+        recorder.take(reply, event)
+        assert history.flush()
+        there = history.load(chat.id)
+        assert there.node(reply).text == chat.node(reply).text
+        assert there.node(reply).generations == chat.node(reply).generations
+        assert there.node(reply).generations[-1].seed == 7
+    assert len(column(path, "SELECT text FROM pieces")) == 3
+    for event in [*came[3:], ended]:
+        recorder.take(reply, event)
+    history.flush()
+    assert column(path, "SELECT text FROM pieces") == []
+    assert state(history.load(chat.id)) == state(chat)
+    check_integrity(path)
+
+
+def test_a_reply_is_written_while_nothing_more_comes(history: History, path: Path) -> None:
+    """The engine stalls after a token: nobody asks, and yet it is written."""
+    recorder = history.record(talk())
+    chat = recorder.chat
+    reply = chat.begin_reply(chat.add_user("question"), planned())
+    for event in events("some words")[:3]:
+        recorder.take(reply, event)
+    condition = history._writer._condition
+    with condition:
+        assert condition.wait_for(lambda: history._writer._done == history._writer._asked, 30)
+    assert chat.node(reply).text.startswith("some")
+    assert column(path, "SELECT group_concat(text, '') FROM pieces") == [chat.node(reply).text]
+
+
+@pytest.mark.parametrize("continued", [False, True])
+def test_what_a_killed_program_left_is_found(path: Path, continued: bool) -> None:
+    before = events("before,") if continued else []
+    with History.open(path) as history:
+        recorder = history.record(talk())
+        chat = recorder.chat
+        user = chat.add_user("question")
+        reply = chat.begin_reply(user, planned())
+        for event in before:
+            recorder.take(reply, event)
+        if continued:
+            chat.continue_reply(reply, planned())
+        for event in events(" unfinished words")[:-1]:
+            recorder.take(reply, event)
+    for _ in range(2):
+        with History.open(path) as history:
+            there = history.load(chat.id)
+            assert there.node(reply).text == chat.node(reply).text
+            run, came = there.node(reply).generations[-1], chat.node(reply).generations[-1]
+            assert (run.reason, run.tokens, run.start) == (None, came.tokens, came.start)
+            assert [hit.turn for hit in history.search("unfinished")] == [reply]
+    assert column(path, "SELECT count(*) FROM pieces") == [0]
+    check_integrity(path)
+
+
+def test_recording_may_begin_in_the_middle_of_a_reply(history: History) -> None:
+    chat = talk()
+    reply = chat.begin_reply(chat.add_user("question"), planned())
+    begun, came, ended = tokens("one two three four")
+    chat.take(reply, begun)
+    chat.take(reply, came[0])
+    recorder = history.record(chat)
+    recorder.take(reply, came[1])
+    chat.append(reply, " five")
+    recorder.save()
+    recorder.take(reply, came[2])
+    history.flush()
+    there = history.load(chat.id).node(reply)
+    assert (there.text, there.generations[-1].tokens) == ("one two five three", 3)
+    recorder.take(reply, ended)
+    recorder.commit()
+    assert state(history.load(chat.id)) == state(chat)
+
+
+def test_other_samples_are_not_this_reply(history: History) -> None:
+    recorder = history.record(talk())
+    chat = recorder.chat
+    reply = chat.begin_reply(chat.add_user("question"), planned())
+    recorder.take(reply, Started(prompt_tokens=1, reused_tokens=0, dropped_tokens=0,
+                                 context_length=9, seed=1))  # fmt: skip
+    recorder.take(reply, Token(sample=1, id=1, text="other", piece=b"other"))
+    recorder.commit()
+    assert history.load(chat.id).node(reply).text == ""
+    with pytest.raises(KeyError):
+        recorder.take("nosuch", Token(sample=0, id=1, text="x", piece=b"x"))
+
+
+def test_an_event_never_waits_for_the_disk(history: History, path: Path) -> None:
+    """Another program holds the lock: all goes on, and is written when it lets go."""
+    recorder = history.record(talk("a", "b"))
+    assert recorder.commit()
+    with opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        user = recorder.chat.add_user("question")
+        assert not recorder.commit(0.05)
+        reply = recorder.chat.begin_reply(user, planned())
+        for event in events("and its answer"):
+            recorder.take(reply, event)
+        other.execute("COMMIT")
+    assert history.flush(30)
+    assert texts(history.load(recorder.chat.id))[-2:] == ["question", "and its answer"]
+
+
+def test_a_lock_that_is_held_on_is_told_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptterm.store.database.BUSY_S", 0.01)
+    monkeypatch.setattr(writing, "RETRY_S", 0.01)
+    monkeypatch.setattr(writing, "PATIENCE_S", 0.05)
+    notices: list[str] = []
+    told, well = threading.Event(), threading.Event()
+
+    def notify(notice: str) -> None:
+        notices.append(notice)
+        (well if "again" in notice else told).set()
+
+    with History.open(path, notify) as history:
+        recorder = history.record(talk("a", "b"))
+        assert recorder.commit()
+        with opened(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            recorder.chat.add_user("question")
+            recorder.save()
+            assert told.wait(30)
+            assert "in use by another program" in history.trouble
+            other.execute("COMMIT")
+        assert well.wait(30)
+        assert history.trouble == ""
+        assert texts(history.load(recorder.chat.id))[-1] == "question"
+    assert len(notices) == 2
+
+
+# ------------------------------------------------------------------------- two in one chat
+
+
+def test_two_programs_in_one_chat_lose_nothing(path: Path) -> None:
+    with History.open(path) as first, History.open(path) as second:
+        chat = talk("a", "b")
+        first.add(chat)
+        one, other = first.record(first.load(chat.id)), second.record(second.load(chat.id))
+        for number in range(3):
+            answer(one, f"one {number}", f"to one {number}")
+            answer(other, f"other {number}", f"to other {number}")
+        one.chat.edit(one.chat.path()[0], "edited")
+        assert one.commit()
+        assert second.flush()
+        merged = first.load(chat.id)
+        assert said(merged) == said(one.chat) | said(other.chat)
+        assert len(merged) == len(one.chat) + len(other.chat) - 2
+        for recorder in (one, other):
+            # Each one's own line of turns is still one.
+            leaf = recorder.chat.leaf
+            assert leaf is not None
+            line = [recorder.chat.node(i).text for i in recorder.chat.lineage(leaf)]
+            ends = [node.id for node in merged.nodes() if node.text == line[-1]]
+            assert [[merged.node(i).text for i in merged.lineage(end)] for end in ends] == [line]
+    check_integrity(path)
+
+
+def test_two_programs_continue_one_reply(path: Path) -> None:
+    with History.open(path) as first, History.open(path) as second:
+        chat = talk("a", "b")
+        first.add(chat)
+        reply = chat.last_reply() or ""
+        one, other = first.record(first.load(chat.id)), second.record(second.load(chat.id))
+        for recorder, text in ((one, " and one"), (other, " and other")):
+            recorder.chat.continue_reply(reply, planned())
+            for event in events(text):
+                recorder.take(reply, event)
+            assert recorder.commit()
+        assert {t for role, t in said(first.load(chat.id)) if role == "assistant"} == {
+            "b and one",
+            "b and other",
+        }
+        # Who has seen less does not take away what came after.
+        third = second.record(talk())
+        third.chat.add_user("x")
+        assert third.commit()
+        first.add(chat)
+        assert "b and one" in {text for _, text in said(first.load(chat.id))}
+    check_integrity(path)
