@@ -1,7 +1,8 @@
 """A chat as the TUI shows it: the tree of a conversation, and a view of each of its turns."""
 
+from collections.abc import Sequence
+
 from gptterm.config import Settings
-from gptterm.conversation.export import summary
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import ModelInfo, Prompt, TextPrompt
@@ -55,12 +56,14 @@ class Chat:
 
     # ------------------------------------------------------------------------------- views
 
-    def views(self, markdown: bool, waiting: str) -> list[TurnView]:
+    def views(self, markdown: bool, waiting: Sequence[str], because: str) -> list[TurnView]:
         """The turns of the open path.
 
         Args:
             markdown: Finished replies are Markdown.
-            waiting: Why a reply has not begun, if one was asked for.
+            waiting: For each reply that was asked for and has not begun: the message that is
+                sent before it, or "" when that is a turn already.
+            because: Why they wait.
         """
         views: list[TurnView] = []
         if self.tree.system:
@@ -72,9 +75,9 @@ class Chat:
                 view.dropped = is_dropped
                 view.touch()
             views.append(view)
-        if waiting:
-            view = TurnView(WAITING, "assistant", "…")
-            view.foot = waiting
+        for message in waiting:
+            view = TurnView(WAITING, *(("user", "you", message) if message else ("assistant", "…")))
+            view.foot = because
             views.append(view)
         return views
 
@@ -100,7 +103,6 @@ class Chat:
             view.foot = foot
             view.touch()
         view.position = place
-        view.details = details(node)
         return view
 
     def _system_view(self) -> TurnView:
@@ -135,6 +137,8 @@ def mark(node: Node) -> str:
 
 def details(node: Node) -> str:
     """What a reply was made with, on one line."""
+    from gptterm.conversation.export import summary
+
     run = node.generation
     if run is None:
         return ""

@@ -104,6 +104,7 @@ def _edit(screen: "ChatScreen", text: str | None) -> bool:
         screen.say("info", "there is no message to edit yet")
         return True
     if text is None:
+        screen.prompt.sent("/edit")
         screen.edit(last)
         return False
     screen.session.edit(last, text)

@@ -68,16 +68,15 @@ class LivePainter:
         session, reply = self._session, self._session.reply
         if reply is None or session.replying is not session.chat:
             return
-        turns = self._transcript.turns
-        if not turns or turns[-1].key != reply.key:
+        turn = next((t for t in reversed(self._transcript.turns) if t.key == reply.key), None)
+        if turn is None:
             return
-        turn = turns[-1]
         fresh = reply.drain()
         if turn.foot != reply.activity:
             turn.foot = reply.activity
             self._transcript.changed(turn)
         if fresh:
-            self._transcript.append(fresh)
+            self._transcript.append(turn, fresh)
 
     # ------------------------------------------------------------------------------ numbers
 

@@ -64,8 +64,9 @@ class _Wanted:
     """A reply that waits for its turn."""
 
     chat: Chat
-    question: str
-    """The user's turn to be answered."""
+    question: str | None = None
+    """The user's turn to be answered; None: `message`, which becomes a turn then."""
+    message: str = ""
     reply: str | None = None
     """The reply to be continued; None for a new one."""
 
@@ -212,7 +213,11 @@ class Session:
 
     def send(self, text: str) -> None:
         """Add a message to the open chat and have it answered, now or when the engine can."""
-        self._want(_Wanted(self.chat, self.chat.tree.add_user(text)))
+        if self.busy_with(self.chat):
+            # As a turn it would stand before the reply that the one before it still gets.
+            self._want(_Wanted(self.chat, message=text))
+        else:
+            self._want(_Wanted(self.chat, self.chat.tree.add_user(text)))
 
     def edit(self, key: str, text: str) -> None:
         """Put another version of a turn beside it; a message of the user's is answered anew."""
@@ -238,14 +243,17 @@ class Session:
         reply = tree.last_reply()
         if reply is None or reply != tree.leaf:
             return False
-        self._want(_Wanted(self.chat, tree.node(reply).parent or "", reply))
+        self._want(_Wanted(self.chat, tree.node(reply).parent, reply=reply))
         return True
 
     def view_of(self, chat: Chat) -> list[TurnView]:
         """The turns of a chat, to be shown."""
         info = self.engine.info
         markdown = info is not None and info.has_chat_template and self.settings.form != "raw"
-        return chat.views(markdown, self.waiting_for(chat))
+        waiting = [
+            wanted.message for wanted in self._queue if wanted.chat is chat and wanted.reply is None
+        ]
+        return chat.views(markdown, waiting, self.waiting_because)
 
     def busy_with(self, chat: Chat) -> bool:
         """Whether a reply of this chat is running or waiting."""
@@ -256,10 +264,14 @@ class Session:
         """How many replies wait for the engine."""
         return len(self._queue)
 
-    def waiting_for(self, chat: Chat) -> str:
-        """Why a reply of this chat has not begun; empty when none waits."""
-        if not any(wanted.chat is chat and wanted.reply is None for wanted in self._queue):
-            return ""
+    @property
+    def unsent(self) -> int:
+        """How many messages are no turns yet."""
+        return sum(bool(wanted.message) for wanted in self._queue)
+
+    @property
+    def waiting_because(self) -> str:
+        """Why a reply has not begun."""
         if self.engine.phase == "failed":
             return "waiting: there is no model (Ctrl+O chooses one)"
         return f"waiting: {self.engine.activity or 'another reply is being written'}"
@@ -311,7 +323,7 @@ class Session:
             stop=settings.stop,
         )
         if wanted.reply is None:
-            key = tree.begin_reply(wanted.question, run)
+            key = tree.begin_reply(wanted.question or tree.add_user(wanted.message), run)
         else:
             key = wanted.reply
             tree.continue_reply(key, run)

@@ -53,7 +53,9 @@ def snap(
     """Draws the TUI after some steps; what differs from run to run is held still."""
     monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
     monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
-    monkeypatch.setattr("gptterm.tui.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42")
+    monkeypatch.setattr(
+        "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
+    )
 
     def compare(
         steps: Steps,

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
-from gptterm.tui.chat import SYSTEM
+from gptterm.tui.chat import SYSTEM, details
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
 from gptterm.tui.live import LivePainter
 from gptterm.tui.screens.hints import GROUPS, Part, greeting, key_pairs
@@ -67,6 +67,7 @@ class ChatScreen(Screen[None]):
         self.live = LivePainter(session, self.status, self.transcript, self.distribution)
         self.panes = Panes(self)
         self._editing: str | None = None
+        self._draft = ""
         self.copied_code = ("", 0)
         """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
@@ -97,6 +98,8 @@ class ChatScreen(Screen[None]):
         match change:
             case EngineChanged():
                 self.live.show_status()
+                if self.session.waiting:
+                    self.show_chat(keep_place=True)
                 self.show_placeholder()
             case ReplyBegun(chat=chat):
                 if chat is self.session.chat:
@@ -173,10 +176,16 @@ class ChatScreen(Screen[None]):
         if self._editing is None:
             handle(self, text)
             return
-        key, self._editing = self._editing, None
-        self.prompt.border_title = ""
+        key = self._editing
         self.prompt.sent(text)
+        self._leave_edit()
         self.session.edit(key, text)
+
+    def _leave_edit(self) -> None:
+        """What was being written before is in the prompt again."""
+        self._editing = None
+        self.prompt.border_title = ""
+        self.prompt.put(self._draft)
 
     def send(self, text: str) -> None:
         """Send a message from the prompt."""
@@ -258,7 +267,8 @@ class ChatScreen(Screen[None]):
 
     @on(Transcript.Selected)
     def _turn_selected(self, event: Transcript.Selected) -> None:
-        self.notice.hint = event.details
+        tree, key = self.session.chat.tree, event.key
+        self.notice.hint = details(tree.node(key)) if key is not None and key in tree else ""
 
     @on(Transcript.Act)
     def _act(self, event: Transcript.Act) -> None:
@@ -273,6 +283,8 @@ class ChatScreen(Screen[None]):
 
     def edit(self, key: str) -> None:
         """Put a turn's text into the prompt; sent, it becomes a branch."""
+        if self._editing is None:
+            self._draft = self.prompt.message
         self._editing = key
         self.prompt.put(self.session.chat.tree.node(key).text)
         self.prompt.border_title = "edit: ⏎ makes a branch, esc leaves it"
@@ -295,12 +307,11 @@ class ChatScreen(Screen[None]):
 
     def action_escape(self) -> None:
         """Stop; when idle, leave what one is in, back to the prompt."""
+        unsent = self.session.unsent
         if self.session.stop():
-            self.say("info", "stopped")
+            self.say("info", f"stopped; {unsent} waiting: ↑ brings back" if unsent else "stopped")
         elif self._editing is not None:
-            self._editing = None
-            self.prompt.border_title = ""
-            self.prompt.put("")
+            self._leave_edit()
         self.panes.fold()
         self.notice.hint = ""
         self.prompt.focus()
@@ -313,6 +324,7 @@ class ChatScreen(Screen[None]):
         if marked:
             deeds.copy(self, marked, "the selection")
             self.clear_selection()
+            self.prompt.move_cursor(self.prompt.cursor_location)
             return
         now = time.monotonic()
         if now - self._interrupted < QUIT_WITHIN_S:
@@ -328,7 +340,9 @@ class ChatScreen(Screen[None]):
 
     def action_resume(self) -> None:
         """Continue the last reply."""
-        if not self.session.resume():
+        if self.session.busy_with(self.session.chat):
+            self.say("info", "stop the reply first (Esc)")
+        elif not self.session.resume():
             self.say("info", "there is no reply to continue")
 
     def action_new_chat(self) -> None:

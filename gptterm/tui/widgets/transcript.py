@@ -77,8 +77,7 @@ class Transcript(ScrollView, can_focus=True):
     class Selected(Message):
         """Another turn is selected, or none."""
 
-        details: str
-        """What it was made with."""
+        key: str | None
 
     @dataclass
     class Sibling(Message):
@@ -126,15 +125,18 @@ class Transcript(ScrollView, can_focus=True):
         self._greeting = lines
         self.refresh()
 
-    def append(self, text: str) -> None:
-        """Add text to the last turn."""
-        turn = self._turns[-1]
+    def append(self, turn: TurnView, text: str) -> None:
+        """Add text to a turn; cheapest for the last one."""
         if not self._laid_out:
             turn.set_text("\n".join(line.text for line in turn.lines) + text)
             return
         before = turn.height
         changed = turn.append(text)
         turn.touch()
+        if turn is not self._turns[-1]:
+            self._measure()
+            self.refresh()
+            return
         top = self._top(len(self._turns) - 1) + 1 + changed
         if turn.height != before:
             self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
@@ -231,7 +233,7 @@ class Transcript(ScrollView, can_focus=True):
         """Mark the selected turn, and say what it was made with."""
         self.refresh()
         turn = self.selected_turn
-        self.post_message(self.Selected("" if turn is None else turn.details))
+        self.post_message(self.Selected(None if turn is None else turn.key))
 
     async def on_key(self, event: events.Key) -> None:
         """Keys in their turn."""

@@ -23,7 +23,6 @@ class TurnView:
     __slots__ = (
         "_markdown",
         "_width",
-        "details",
         "dropped",
         "foot",
         "key",
@@ -44,8 +43,6 @@ class TurnView:
         """Which of how many siblings, from 1."""
         self.foot = ""
         """A word under the text: stopped, failed, how far the prefill is."""
-        self.details = ""
-        """What the reply was made with."""
         self.dropped = False
         """It no longer fits the context."""
         self.version = next(_VERSIONS)
