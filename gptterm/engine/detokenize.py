@@ -71,8 +71,7 @@ class WindowDetokenizer:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
-        self._ids = _last(tokenizer, prompt, _CONTEXT)
-        self._shown = tokenizer.decode(self._ids).rstrip(_REPLACEMENT)
+        self._ids, self._shown = self._window(_last(tokenizer, prompt, _CONTEXT + 6))
 
     def push(self, token_id: int) -> str:
         if token_id in self._tokenizer.special_ids:
@@ -86,11 +85,20 @@ class WindowDetokenizer:
 
     def _take(self, text: str) -> str:
         new = text[len(self._shown) :]
-        if len(self._ids) > 2 * _CONTEXT:
-            self._ids = self._ids[-_CONTEXT:]
-            text = self._tokenizer.decode(self._ids)
         self._shown = text
+        if len(self._ids) > 2 * _CONTEXT:
+            self._ids, self._shown = self._window(self._ids)
         return new
+
+    def _window(self, ids: list[int]) -> tuple[list[int], str]:
+        """The last ids, begun where no character is cut in two, and their finished text."""
+        for unfinished in range(4):  # bytes of a character
+            head = ids[: len(ids) - unfinished]
+            for size in range(_CONTEXT, _CONTEXT + 4):
+                text = self._tokenizer.decode(head[-size:])
+                if _REPLACEMENT not in text[:1] + text[-1:]:
+                    return head[-size:] + ids[len(head) :], text
+        return ids[-_CONTEXT:], self._tokenizer.decode(ids[-_CONTEXT:])
 
 
 def _last(tokenizer: Tokenizer, ids: Sequence[int], count: int) -> list[int]:

@@ -57,11 +57,15 @@ class _Latest:
 
 
 class LocalEngine:
-    """An `Engine` over a decoder in this process."""
+    """An `Engine` over a decoder in this process.
+
+    Attributes:
+        decoder: the model.
+    """
 
     def __init__(self, decoder: Decoder, tokenizer: Tokenizer, info: ModelInfo) -> None:
         self.info = info
-        self._decoder = decoder
+        self.decoder = decoder
         self._tokenizer = tokenizer
         self._session = Session(decoder)
         self._sampling = SamplingParams()
@@ -128,7 +132,7 @@ class LocalEngine:
     def _settled(self, latest: _Latest) -> Tensor:
         """Feed what was drawn and not yet fed; (1, vocabulary) logits after all of it."""
         while latest.fed < len(latest.output):
-            end = min(latest.fed + self._decoder.prefill_chunk, len(latest.output))
+            end = min(latest.fed + self.decoder.prefill_chunk, len(latest.output))
             logits = self._session.feed(latest.output[latest.fed : end])
             assert logits is not None
             latest.logits, latest.fed = logits, end
@@ -142,14 +146,12 @@ class LocalEngine:
     def close(self) -> None:
         """Free the model."""
         self._latest = None
-        del self._session, self._decoder
+        del self._session, self.decoder
         release_memory()
 
     def _run(self, request: GenerateRequest) -> Generator[Event, None, None]:
         started = time.perf_counter()
-        fitted = fit(
-            request, self._tokenizer, self._decoder.context_length, self._decoder.vocab_size
-        )
+        fitted = fit(request, self._tokenizer, self.decoder.context_length, self.decoder.vocab_size)
         self._sampling = request.sampling
         self._latest = None
         ids = fitted.prompt.ids
@@ -166,7 +168,7 @@ class LocalEngine:
             reused_tokens=reused,
             dropped_tokens=fitted.dropped_tokens,
             dropped_messages=fitted.dropped_messages,
-            context_length=self._decoder.context_length,
+            context_length=self.decoder.context_length,
             seed=seed,
             prompt_ids=tuple(ids),
             notices=fitted.notices,
@@ -184,8 +186,8 @@ class LocalEngine:
     def _prefill(self, ids: list[int], reused: int) -> Generator[Prefilled, None, None]:
         """Feed what of the prompt is not in the cache."""
         total = len(ids) - reused
-        for start in range(reused, len(ids), self._decoder.prefill_chunk):
-            chunk = ids[start : start + self._decoder.prefill_chunk]
+        for start in range(reused, len(ids), self.decoder.prefill_chunk):
+            chunk = ids[start : start + self.decoder.prefill_chunk]
             end = start + len(chunk)
             logits = self._session.feed(chunk, logits=end == len(ids))
             if logits is not None:
@@ -225,7 +227,7 @@ class LocalEngine:
                 cache.select(going)
                 samples = [samples[i] for i in going]
                 chosen = [chosen[i] for i in going]
-            fed = self._decoder.forward(torch.tensor(chosen).unsqueeze(1), cache)
+            fed = self.decoder.forward(torch.tensor(chosen).unsqueeze(1), cache)
             assert fed is not None
             logits = fed
 

@@ -97,7 +97,7 @@ class Tokenizer:
             return list(encoding.ids)
         # Some models know the name of a special token as if it were a word (Unigram does).
         # Such a name is cut in two, and its halves are encoded by themselves.
-        ids: list[int] = []
+        ids = []
         waiting = [text]
         while waiting:
             text = waiting.pop()

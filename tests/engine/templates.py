@@ -51,6 +51,7 @@ THINKING = (
 
 # What templates ask for beside the messages.
 EVERYTHING = (
+    "{%- if tools is none and documents is none %}{{ 'no tools' }}{% endif %}"
     "{%- if tools is not none and tools | length > 0 %}{{ 'tools' }}{% endif %}"
     "{%- if documents is defined and documents %}{{ 'documents' }}{% endif %}"
     "{%- if not date_string is defined %}{%- set date_string = strftime_now('%Y') %}{%- endif %}"

@@ -211,6 +211,15 @@ def test_a_system_text_that_leaves_no_room() -> None:
         fitted(chat("hi", system="s " * 100), 60, 8)
 
 
+def test_a_message_is_not_cut_to_nothing() -> None:
+    of = templated()
+    form = length(chat("", system="Be brief."), of)
+    longer = chat("the king", system="Be brief.")
+    assert len(fitted(longer, form + 9, 8, of=of).prompt.ids) == form + 1
+    with pytest.raises(PromptTooLongError):
+        fitted(longer, form + 8, 8, of=of)
+
+
 def test_a_chat_of_a_system_text_alone() -> None:
     of = templated()
     prompt = ChatPrompt(messages=(Message(role="system", text="w " * 100),))

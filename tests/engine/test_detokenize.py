@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import decoders
 
 from gptterm.engine.detokenize import ByteDetokenizer, WindowDetokenizer, detokenizer
 from gptterm.engine.tokenizer import Tokenizer
@@ -12,6 +13,7 @@ from tests.engine.vocabularies import (
     OTHER_FAMILIES,
     TEXTS,
     backend,
+    llama,
     tokenizer,
 )
 
@@ -91,6 +93,28 @@ def test_a_text_streams_as_the_library_decodes_it(family: str, text: str) -> Non
     ids = of.encode(text)
     known = [i for i in ids if i not in of.special_ids]
     assert "".join(stream(of, [], ids)) == library.decode(known)
+
+
+def odd() -> Tokenizer:
+    """With bytes among its tokens, and a decoder that nobody knows."""
+    made = llama("never")
+    made.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " ")]
+    )
+    return Tokenizer(made)
+
+
+ODD = odd()
+
+
+@given(text=st.text("a é🌶人", max_size=40), cut=st.integers(0, 100))
+def test_characters_in_bytes_under_an_unknown_decoder(text: str, cut: int) -> None:
+    assert ODD.kind == "other"
+    ids = ODD.encode(text)
+    prompt, reply = ids[:cut], ids[cut:]
+    while ODD.decode(prompt).endswith(REPLACEMENT):
+        prompt.pop()
+    assert ODD.decode(prompt) + "".join(stream(ODD, ids[:cut], reply)) == text
 
 
 @given(ids=ids_of)

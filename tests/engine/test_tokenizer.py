@@ -6,14 +6,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, processors
+from tokenizers import AddedToken, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
 from gptterm.engine import tokenizer as module
 from gptterm.engine.tokenizer import Tokenizer
 from gptterm.engine.tokenizer_files import load_tokenizer
 from gptterm.errors import ModelError
-from tests.engine.vocabularies import BYTE_FAMILIES, FAMILIES, TEXTS, backend, llama, tokenizer
+from tests.engine.vocabularies import (
+    BYTE_FAMILIES,
+    FAMILIES,
+    TEXTS,
+    backend,
+    llama,
+    tokenizer,
+)
 from tests.support.gpt2 import END_OF_TEXT, train_tokenizer, write_gpt2
 
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -82,6 +89,14 @@ def test_a_name_keeps_its_characters_where_they_are_known() -> None:
         of = tokenizer(family)
         for name in of.specials:
             assert of.decode(of.encode(f"a {name} b")) == f"a {name} b"
+
+
+def test_a_name_of_one_character_cannot_be_cut_and_is_left_out() -> None:
+    made = Backend(models.WordLevel({"a": 0, "§": 1, "b": 2, "?": 3}, unk_token="?"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.add_special_tokens(["§"])
+    of = Tokenizer(made)
+    assert b"".join(of.piece(i) for i in of.encode("a § b")) == b"ab"
 
 
 def test_a_name_that_a_normaliser_makes_is_ordinary_too() -> None:

@@ -24,26 +24,21 @@ class LibraryCache:
 
     Args:
         make: makes an empty one.
-        goes_back: whether it may be shortened, and whether several tokens may follow what is in
-            it: neither holds for recurrent states.
     """
 
-    def __init__(self, make: Callable[[], Any], *, goes_back: bool) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self.goes_back = goes_back
         self.past = make()
         self.length = 0
 
     @torch.inference_mode()
     def crop(self, length: int) -> int:
-        if not self.goes_back:
-            length = 0
-        elif 0 < length < self.length:
+        if 0 < length < self.length:
             try:
                 self.past.crop(length - self.length)
                 self.length = length
             except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-                length = 0  # a sliding window is full, and what has left it is gone
+                length = 0  # a recurrent state, or a sliding window that is full, cannot go back
         if length == 0:
             self.past, self.length = self._make(), 0
         return self.length
@@ -97,7 +92,7 @@ class TransformersDecoder:
         self.architecture = type(model).__name__
         self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
         self.context_length = _context_length(config)
-        # In one pass: several library models forget a recurrent state when several tokens follow.
+        # Several library models forget a recurrent state when more than one token follows.
         self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
         self.parameters = sum(p.numel() for p in model.parameters())
 
@@ -141,7 +136,7 @@ class TransformersDecoder:
     def new_cache(self) -> LibraryCache | Recomputed:
         if self._cache_name is None:
             return Recomputed()
-        return LibraryCache(self._past, goes_back=not self._recurrent)
+        return LibraryCache(self._past)
 
     def _past(self) -> Any:
         with library.transformers() as transformers:
