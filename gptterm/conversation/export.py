@@ -1,6 +1,6 @@
-"""Conversations as files: Markdown and text of the open path, JSON of everything.
+"""Conversations as files: Markdown, HTML and text of the open path, JSON of everything.
 
-JSON comes back as it was: every turn with its token ids and what it was made with. The other two
+JSON comes back as it was: every turn with its token ids and what it was made with. The others
 are for readers.
 """
 
@@ -20,12 +20,14 @@ from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
 
-Format = Literal["markdown", "json", "text"]
+Format = Literal["markdown", "json", "text", "html"]
 SUFFIXES: Mapping[str, Format] = {
     ".md": "markdown",
     ".markdown": "markdown",
     ".json": "json",
     ".txt": "text",
+    ".html": "html",
+    ".htm": "html",
 }
 VERSION = 1
 
@@ -42,7 +44,8 @@ def format_of(path: Path) -> Format:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
         raise UsageError(
-            f"{one_line(str(path))} must end in .md (Markdown), .json (everything) or .txt (text)"
+            f"{one_line(str(path))} must end in .md (Markdown), .html, .txt (text) or .json "
+            "(everything)"
         ) from None
 
 
@@ -55,16 +58,31 @@ def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
         UsageError: no such format, or the file exists and may not be overwritten.
         GpttermError: it cannot be written.
     """
-    render = {"markdown": to_markdown, "json": to_json, "text": to_text}[format_of(path)]
+    text = rendered(chat, format_of(path))
     shown = one_line(str(path))
     try:
-        _write(path, render(chat).encode(), overwrite=overwrite)
+        _write(path, text.encode(), overwrite=overwrite)
     except FileExistsError:
         raise UsageError(f"{shown} exists already and is left as it is") from None
     except ValueError as error:  # a null byte in the name
         raise UsageError(f"{shown} is no name for a file") from error
     except OSError as error:
         raise GpttermError(f"cannot write {shown}: {error.strerror or error}") from error
+
+
+def rendered(chat: Conversation, form: Format) -> str:
+    """The conversation in a format."""
+    match form:
+        case "markdown":
+            return to_markdown(chat)
+        case "html":
+            from gptterm.conversation.html import to_html
+
+            return to_html(chat)
+        case "text":
+            return to_text(chat)
+        case "json":
+            return to_json(chat)
 
 
 def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
@@ -180,7 +198,7 @@ def to_markdown(chat: Conversation) -> str:
     if chat.system:
         parts += ["## System", _closed(chat.system)]
     for node in map(chat.node, chat.path()):
-        parts += [f"## {_heading(_speaker(node))}", _closed(node.text)]
+        parts += [f"## {_heading(speaker(node))}", _closed(node.text)]
         parts += [f"<sub>{_heading(summary(run))}</sub>" for run in node.generations[-1:]]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -188,11 +206,12 @@ def to_markdown(chat: Conversation) -> str:
 def to_text(chat: Conversation) -> str:
     """The open path as plain text."""
     parts = [f"System:\n{chat.system}"] if chat.system else []
-    parts += [f"{_speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
+    parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _speaker(node: Node) -> str:
+def speaker(node: Node) -> str:
+    """Who a turn is by, on one line."""
     return "You" if node.role == "user" else one_line(node.model) or "Assistant"
 
 

@@ -1,0 +1,71 @@
+"""The open path of a conversation as a page of HTML that needs nothing else and runs nothing."""
+
+import datetime
+from html import escape
+
+from gptterm.conversation.export import speaker, summary
+from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import Conversation
+from gptterm.terminal import one_line, printable
+
+# No script, picture, font or address of any kind is obeyed, should one ever get in.
+_PAGE = """<!DOCTYPE html>
+<html lang="">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="gptterm">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: auto; padding: 1rem; }}
+h1 {{ font-size: 1.4rem; }}
+article {{ border-left: 3px solid #8888; margin: 1.5rem 0; padding-left: 1rem; }}
+article.user {{ border-color: #48c; }}
+h2 {{ font-size: .85rem; margin: 0; opacity: .7; }}
+.text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }}
+footer {{ font-size: .75rem; opacity: .6; }}
+</style>
+</head>
+<body>
+<h1 dir="auto">{title}</h1>
+{turns}
+</body>
+</html>
+"""
+_TURN = """<article class="{kind}">
+<h2>{speaker}{time}</h2>
+<div class="text" dir="auto">{text}</div>
+{foot}</article>"""
+
+
+def to_html(chat: Conversation) -> str:
+    """The open path; every character of every text is shown as itself, or as a sign for it."""
+    system = [_turn("system", "System", chat.system)] if chat.system else []
+    turns = [_node(chat.node(key)) for key in chat.path()]
+    title = _shown(one_line(chat.title) or "Conversation")
+    return _PAGE.format(title=title, turns="\n".join([*system, *turns]))
+
+
+def _node(node: Node) -> str:
+    created = datetime.datetime.fromtimestamp(node.created, datetime.UTC)
+    time = f' · <time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time>'
+    foot = summary(node.generations[-1]) if node.generations else ""
+    return _turn(node.role, speaker(node), node.text, time=time, foot=foot)
+
+
+def _turn(kind: str, who: str, text: str, *, time: str = "", foot: str = "") -> str:
+    return _TURN.format(
+        kind=kind,
+        speaker=_shown(who),
+        time=time,
+        text=_shown(text),
+        foot=f"<footer>{_shown(foot)}</footer>\n" if foot else "",
+    )
+
+
+def _shown(text: str) -> str:
+    # HTML has no way to write most control characters, not even escaped.
+    return escape(printable(text))
