@@ -45,13 +45,20 @@ def find_model(
     return source, settings.with_model_defaults(generation_defaults(source))
 
 
-def load_model(settings: Settings, source: ModelSource, streams: Streams) -> Engine:
-    """Start an engine in this process.
+def load_model(
+    settings: Settings, source: ModelSource, streams: Streams, signals: Signals
+) -> Engine:
+    """Attach to the warm engine for a model, or start one in this process.
 
     Raises:
         ModelError: the files do not make a model.
         OutOfMemoryError: there is no room for it.
     """
+    from gptterm.cli.warm import warm_engine
+
+    engine = warm_engine(settings, source, streams, signals)
+    if engine is not None:
+        return engine
     with streams.silenced():
         from gptterm.engine.local import load_engine
 

@@ -27,6 +27,7 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "models": Subcommand("gptterm.cli.models", "models at hand, downloads: list, info, path, ..."),
+    "engine": Subcommand("gptterm.cli.engine", "engines that stay warm: start, stop, status"),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
     "doctor": Subcommand("gptterm.cli.doctor", "what gptterm finds on this machine"),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gptterm.cli.table import print_table
 from gptterm.errors import ModelError, UsageError
 from gptterm.terminal import one_line
 
@@ -36,7 +37,7 @@ def list_models(as_json: bool) -> None:
         return
     from gptterm.models.problems import size
 
-    _print_table(
+    print_table(
         ("NAME", "SIZE", "ARCHITECTURE", ""),
         [
             (row["name"], size(row["size"]), row["architecture"], row["problem"] or row["from"])
@@ -95,7 +96,7 @@ def show_info(name: str, as_json: bool) -> None:
         "chat template": "yes" if known.has_chat_template else "no",
         **{f"fits {device}": ", ".join(dtypes) or "no" for device, dtypes in fits.items()},
     }
-    _print_table(None, [(label, text) for label, text in lines.items() if text])
+    print_table(None, [(label, text) for label, text in lines.items() if text])
 
 
 @models.command("rm", context_settings=_HELP)
@@ -158,16 +159,6 @@ def _fits(known: "Facts") -> dict[str, list[str]]:
         for device in describe_devices()
         if device.free_bytes
     }
-
-
-def _print_table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> None:
-    lines = [tuple(one_line(cell) for cell in row) for row in rows]
-    if header is not None:
-        lines.insert(0, header)
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def _print_json(rows: Iterable[dict[str, Any]]) -> None:

@@ -58,7 +58,7 @@ class _OneShot:
         self._settings = settings
         # At once: loading takes seconds, and another model than the one meant may be loading.
         self._note(*settings.notices, *source.notices)
-        engine = load_model(settings, source, self._streams)
+        engine = load_model(settings, source, self._streams, self._signals)
         # Before the first word about it: whoever reads that we got here may cancel from here.
         self._signals.cancel_mode()
         if self._options.verbose:

@@ -129,6 +129,7 @@ def _options() -> list[click.Parameter]:
         _flag(OUTPUT, "-v", "--verbose", text="statistics and the seed, on stderr"),
         _setting(MACHINE, "device", "--device"),
         _setting(MACHINE, "dtype", "--dtype"),
+        _setting(MACHINE, "keep_alive", "--keep-alive"),
         _flag(MACHINE, "--offline", default=None, text=SETTINGS["offline"].help),
         SectionedOption(
             ["--version"], OTHER, is_flag=True, is_eager=True, expose_value=False,

@@ -137,7 +137,10 @@ def statistics(record: Record, info: ModelInfo) -> list[str]:
 
 def loaded(info: ModelInfo) -> str:
     """Return what `-v` says once the model is there."""
+    how = "loaded in"
+    if info.warm_pid is not None:
+        how = f"warm engine (process {info.warm_pid}) there after"
     return (
         f"{info.name}: {info.parameters / 1e6:.1f} M parameters, {info.decoder}, {info.device}, "
-        f"{info.dtype}, loaded in {info.load_s:.2f} s"
+        f"{info.dtype}, {how} {info.load_s:.2f} s"
     )

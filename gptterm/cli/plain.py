@@ -156,7 +156,7 @@ class PlainChat:
         # The old one first: a machine may have room for one only.
         self._engine.close()
         try:
-            self._engine = load_model(settings, source, self._streams)
+            self._engine = load_model(settings, source, self._streams, self._signals)
             self._settings = settings
         except GpttermError:
             self._engine = self._load(before)
@@ -166,7 +166,7 @@ class PlainChat:
     def _load(self, settings: Settings) -> Engine:
         self._streams.inform(f"loading {one_line(settings.model)} ...")
         source, self._settings = find_model(settings, self._streams, self._signals)
-        engine = load_model(self._settings, source, self._streams)
+        engine = load_model(self._settings, source, self._streams, self._signals)
         for notice in dict.fromkeys(
             [*self._settings.notices, *source.notices, *engine.info.notices]
         ):

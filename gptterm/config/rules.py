@@ -215,6 +215,34 @@ class Device:
         return self.check(text.strip().lower())
 
 
+class KeepAlive:
+    """Minutes above 0, `off` (0 is that too) or `forever`."""
+
+    metavar = "MINUTES|off|forever"
+    wanted = "a number of minutes, off or forever"
+
+    def check(self, value: object) -> float | str:
+        if value in ("off", "forever"):
+            return str(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        if not 0 <= value <= _LONGEST_MINUTES:
+            raise ValueError(f"must be {self.wanted}, at most {_LONGEST_MINUTES}, not {value}")
+        return float(value) if value else "off"
+
+    def parse(self, text: str) -> float | str:
+        word = text.strip().lower()
+        try:
+            minutes = float(word)
+        except ValueError:
+            return self.check(word)
+        return self.check(minutes)
+
+
+_LONGEST_MINUTES = 525_600
+"""A year. Whoever wants more wants `forever`."""
+
+
 def _require_unicode(text: str) -> None:
     """Arguments that are no UTF-8 reach Python as lone surrogates, which no tokenizer takes."""
     try:

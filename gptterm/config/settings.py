@@ -1,5 +1,6 @@
 """`Settings`: every layer merged into one frozen, validated object that knows its origins."""
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, cast
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`raw`: the model continues the prompt; `chat`: it answers; `auto`: by the model."""
     device: str
     dtype: Dtype
+    keep_alive: float | Literal["off", "forever"]
+    """Minutes that an engine stays when its last client has left."""
     overflow: Overflow
     offline: bool
     transcript: Transcript
@@ -76,6 +79,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def model_is_default(self) -> bool:
         """Nobody asked for this model: a substitute will do."""
         return self.origins["model"] == BUILT_IN
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        """The same in seconds; None is off, forever is infinite."""
+        match self.keep_alive:
+            case "off":
+                return None
+            case "forever":
+                return math.inf
+            case minutes:
+                return 60 * minutes
 
     def value(self, name: str) -> object:
         """The value of a setting by its name in the table."""
@@ -221,7 +235,7 @@ def _with_preset(
 _SAMPLING = tuple(name for name in SamplingParams.__struct_fields__ if name in SETTINGS)
 _DIRECT = (
     "model", "system", "preset", "seed", "max_tokens", "stop", "form", "device", "dtype",
-    "overflow", "offline",
+    "keep_alive", "overflow", "offline",
 )  # fmt: skip
 
 

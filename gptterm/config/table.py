@@ -6,7 +6,18 @@ about ranges agrees with the engine's contract, which checks them again.
 
 from typing import NamedTuple
 
-from gptterm.config.rules import Choice, Device, Integer, Number, Rule, Seed, Switch, Text, Texts
+from gptterm.config.rules import (
+    Choice,
+    Device,
+    Integer,
+    KeepAlive,
+    Number,
+    Rule,
+    Seed,
+    Switch,
+    Text,
+    Texts,
+)
 
 
 class Setting(NamedTuple):
@@ -80,6 +91,11 @@ SETTINGS: dict[str, Setting] = {
     "dtype": Setting(
         Choice("auto", "float32", "bfloat16", "float16", "int8"), "auto",
         "number format of the weights",
+    ),
+    "keep_alive": Setting(
+        KeepAlive(), "off",
+        "keep the engine, with the model loaded, for so long after its last use: the next prompt "
+        "finds it warm",
     ),
     "overflow": Setting(
         Choice("error", "truncate"), "truncate",

@@ -294,6 +294,9 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     vocab_size: int
     has_chat_template: bool
     load_s: float = 0.0
+    warm_pid: int | None = None
+    """The process, when it is a warm engine's, which others may use too; `load_s` is then how
+    long this front end waited for it."""
     notices: tuple[str, ...] = ()
     """What was substituted while loading, one line each."""
 

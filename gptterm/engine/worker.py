@@ -13,11 +13,16 @@ import traceback
 from collections.abc import Callable
 
 from gptterm.engine.api import (
+    ChatPrompt,
     Engine,
     Event,
     Failed,
+    GenerateRequest,
     LoadRequest,
+    Message,
     Prefilled,
+    Prompt,
+    TextPrompt,
     Token,
 )
 from gptterm.engine.channel import Channel
@@ -155,8 +160,9 @@ class Worker:
         self._announce("importing")
         factory = import_factory(self._factory_name)
         if self._model is not None:
-            self.loaded = self._load(factory, self._model)
-            self._stage = None
+            loaded = self._load(factory, self._model)
+            self._warm_up()
+            self.loaded, self._stage = loaded, None
         while (turn := self.turns.take()) is not None:
             channel, command = turn
             match command:
@@ -195,6 +201,21 @@ class Worker:
             self._leave_if_fatal(error)
             kind, message = describe(error)
             return LoadFailed(kind=kind, message=message)
+
+    def _warm_up(self) -> None:
+        """Make two tokens of nothing: what a process does first takes many times as long."""
+        engine = self._engine
+        if engine is None:
+            return
+        prompt: Prompt = TextPrompt(text="a")
+        if engine.info.has_chat_template:
+            prompt = ChatPrompt(messages=(Message(role="user", text="a"),))
+        try:
+            for _ in engine.generate(GenerateRequest(prompt=prompt, max_tokens=2)):
+                pass
+        except Exception as error:
+            traceback.print_exc()  # it may yet go well with a prompt
+            self._leave_if_fatal(error)
 
     def _close_engine(self) -> None:
         engine, self._engine = self._engine, None

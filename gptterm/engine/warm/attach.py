@@ -76,7 +76,9 @@ def attach(
         GpttermError: it cannot be started, or its folder is not safe.
         OSError: the model's files are gone.
     """
-    directory = place.folder()
+    directory = place.folder(make=keep_alive_s is not None)
+    if directory is None:
+        return None
     name, stamp = name_of(request, factory), stamp_of(request)
     hello = Hello(version=__version__, stamp=stamp, keep_alive_s=keep_alive_s)
     wanted, started = keep_alive_s, False
@@ -180,7 +182,7 @@ def _start(
         done = subprocess.run(
             # -P: the working directory's files are the user's, not modules of ours.
             [sys.executable, "-P", "-u", "-m", "gptterm.engine.warm.server"],
-            input=msgspec.json.encode(spec),
+            input=msgspec.msgpack.encode(spec),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -240,7 +242,9 @@ def engines() -> list[Found]:
     Raises:
         UnsafeFolderError: the folder is not safe.
     """
-    directory = place.folder()
+    directory = place.folder(make=False)
+    if directory is None:
+        return []
     found = []
     for name in place.names(directory):
         with contextlib.suppress(WarmEngineError, OSError):

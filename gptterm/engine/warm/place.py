@@ -13,7 +13,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, overload
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
@@ -38,8 +38,12 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def folder() -> Path:
-    """Return the folder of the sockets, made if need be.
+@overload
+def folder() -> Path: ...
+@overload
+def folder(*, make: bool) -> Path | None: ...
+def folder(*, make: bool = True) -> Path | None:
+    """Return the folder of the sockets, made if need be; None: it is not there, nor to be made.
 
     It is in $XDG_RUNTIME_DIR, or where there is none (or not one of the user's) in the directory
     for temporary files. Each GPTTERM_HOME has its own.
@@ -54,10 +58,12 @@ def folder() -> Path:
         name += f"-{os.geteuid()}"
     if home := os.environ.get("GPTTERM_HOME"):
         name += f"-{digest(os.path.realpath(os.path.expanduser(home)))[:8]}"
+    path = parent / name
+    if not make and not os.path.lexists(path):
+        return None
     problem = _open_to_others(parent)
     if problem:
         raise UnsafeFolderError(f"{problem}, so others could tamper with engines in it")
-    path = parent / name
     try:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)

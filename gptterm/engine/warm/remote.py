@@ -20,10 +20,10 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.failures import load_error
+from gptterm.engine.failures import describe, load_error
 from gptterm.engine.log import default_log
 from gptterm.engine.tally import Tally
-from gptterm.engine.warm.attach import LOCAL_ENGINE, attach
+from gptterm.engine.warm.attach import LOCAL_ENGINE, Attached, attach
 from gptterm.engine.wire import (
     Answer,
     AskFailed,
@@ -37,7 +37,6 @@ from gptterm.engine.wire import (
     Load,
     Loaded,
     LoadFailed,
-    LoadProgress,
     NextTokenAnswer,
     Report,
     SetSampling,
@@ -82,39 +81,34 @@ def open_engine(
         OutOfMemoryError: there is no room for it.
         GpttermError: no engine can be had this way.
     """
-    since = time.perf_counter()
-    attached = attach(request, keep_alive_s, factory=factory)
-    if attached is None:
-        return None
-    engine = WarmEngine(attached.connection, attached.pid, on_wait, interrupted)
+    engine = WarmEngine(request, keep_alive_s, factory, on_wait, interrupted)
     try:
-        engine.load(request, since)
+        return engine if engine.open() else None
     except BaseException:
         engine.close()
         raise
-    return engine
 
 
 class WarmEngine:
     """An `Engine` in another process. One thread uses it, but for `set_sampling`.
 
-    Args:
-        connection: to an engine that has welcomed us.
-        pid: the engine's process id.
-        on_wait, interrupted: see `open_engine`.
+    For the arguments see `open_engine`, which makes it.
     """
 
     def __init__(
         self,
-        connection: socket.socket,
-        pid: int,
-        on_wait: Callable[[int], None] | None = None,
-        interrupted: Callable[[], bool] | None = None,
+        request: LoadRequest,
+        keep_alive_s: float | None,
+        factory: str,
+        on_wait: Callable[[int], None] | None,
+        interrupted: Callable[[], bool] | None,
     ) -> None:
-        self.pid = pid
-        self._connection = connection
+        self._request = request
+        self._keep_alive_s = keep_alive_s
+        self._factory = factory
         self._on_wait = on_wait or _ignore
         self._interrupted = interrupted or _never
+        self._attached: Attached | None = None
         self._frames = report_reader()
         self._received: deque[Report] = deque()
         self._events: deque[Event] = deque()
@@ -131,34 +125,44 @@ class WarmEngine:
         assert self._info is not None
         return self._info
 
-    def load(self, request: LoadRequest, since: float) -> None:
-        """Wait for the model, which is called and looks as this client asked for it.
+    @property
+    def attached(self) -> Attached:
+        """The engine's process and the way to it."""
+        assert self._attached is not None
+        return self._attached
 
-        Args:
-            since: when the client began to wait (`time.perf_counter`).
+    def open(self) -> bool:
+        """Attach and wait for the model; False: there is no engine. Raises as `open_engine`."""
+        self.close()
+        since = time.perf_counter()
+        self._attached = attach(self._request, self._keep_alive_s, factory=self._factory)
+        if self._attached is None:
+            return False
+        self._frames = report_reader()
+        self._received.clear()
+        self._send(Load(request=self._request))
+        info = self._loaded()
+        # It is called and looks as this client asked for it.
+        source = self._request.source
+        self._info = msgspec.structs.replace(
+            info,
+            name=source.name,
+            revision=source.revision or info.revision,
+            load_s=time.perf_counter() - since,
+            warm_pid=self._attached.pid,
+            notices=(*source.notices, *info.notices),
+        )
+        return True
 
-        Raises:
-            ModelError, OutOfMemoryError: it cannot be loaded.
-            HungUpError: the engine ended.
-        """
-        self._send(Load(request=request))
+    def _loaded(self) -> ModelInfo:
         while True:
             match self._next():
                 case Loaded(info=info):
-                    self._info = msgspec.structs.replace(
-                        info,
-                        name=request.source.name,
-                        revision=request.source.revision or info.revision,
-                        load_s=time.perf_counter() - since,
-                        notices=(*request.source.notices, *info.notices),
-                    )
-                    return
+                    return info
                 case LoadFailed(kind=kind, message=message):
                     raise load_error(kind, message, default_log())
-                case LoadProgress():
-                    pass
                 case _:
-                    raise HungUpError("the warm engine said something else than was asked")
+                    pass  # progress
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
         """See `Engine.generate`. An engine that dies ends it with `Failed`."""
@@ -167,6 +171,8 @@ class WarmEngine:
         self._events.clear()
         deadline = None
         try:
+            if self._has_hung_up():
+                self._replace()
             self._send(Generate(id=number, request=request))
             while not tally.over:
                 event = self._next_event(number, deadline)
@@ -178,11 +184,9 @@ class WarmEngine:
                     deadline = time.monotonic() + _CANCEL_S
                 else:
                     yield from tally.cancelled()
-        except HungUpError as error:
-            tally.note(failed := Failed(kind="internal", message=str(error)))
-            yield failed
-        except UsageError as error:
-            tally.note(failed := Failed(kind="usage", message=str(error)))
+        except (GpttermError, OSError) as error:
+            kind, message = describe(error)
+            tally.note(failed := Failed(kind=kind, message=message))
             yield failed
         finally:
             self._let_go(number, tally)
@@ -219,7 +223,24 @@ class WarmEngine:
 
     def close(self) -> None:
         """Leave the engine to itself."""
-        self._connection.close()
+        if self._attached is not None:
+            self._attached.connection.close()
+
+    def _has_hung_up(self) -> bool:
+        """Whether the engine has ended since it was last heard of."""
+        try:
+            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+            return not self._received and not self.attached.connection.recv(1, flags)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _replace(self) -> None:
+        """Go on with another engine, which may be another client's work already."""
+        ended = self._hung_up()
+        if not self.open():
+            raise ended
 
     # -------------------------------------------------------------------------------- wire
 
@@ -236,14 +257,14 @@ class WarmEngine:
             raise UsageError(f"the request cannot be sent: {error}") from error
         try:
             with self._send_lock:
-                self._connection.sendall(data)
+                self.attached.connection.sendall(data)
         except OSError as error:
             raise self._hung_up() from error
 
     def _next(self, deadline: float | None = None, *, patient: bool = True) -> Report | None:
         """Wait for a report; None: interrupted (unless `patient`), or past the deadline."""
         poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
+        poll.register(self.attached.connection, select.POLLIN)
         while not self._received:
             if not poll.poll(1000 * _LOOK_S):
                 if deadline is not None and time.monotonic() >= deadline:
@@ -252,7 +273,7 @@ class WarmEngine:
                     return None
                 continue
             try:
-                data = self._connection.recv(1 << 16)
+                data = self.attached.connection.recv(1 << 16)
                 self._received += self._frames.feed(data)
             except OSError as error:
                 raise self._hung_up() from error
@@ -307,7 +328,7 @@ class WarmEngine:
 
     def _hung_up(self) -> HungUpError:
         return HungUpError(
-            f"the warm engine (process {self.pid}) ended; its log is {default_log()}"
+            f"the warm engine (process {self.attached.pid}) ended; its log is {default_log()}"
         )
 
 

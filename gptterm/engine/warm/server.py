@@ -317,7 +317,7 @@ class Server:
 
 def main() -> NoReturn:
     """Start an engine."""
-    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
+    spec = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Spec)
     try:
         directory = place.folder()
         lock = place.Lock.take(directory, spec.name)

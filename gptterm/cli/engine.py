@@ -1,0 +1,171 @@
+"""`gptterm engine`: engines that stay when their front end has gone."""
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from gptterm.cli.options import RuleType
+from gptterm.cli.table import print_table
+from gptterm.config.table import SETTINGS
+from gptterm.errors import GpttermError
+from gptterm.terminal import one_line
+
+if TYPE_CHECKING:
+    from gptterm.engine.warm.greeting import EngineStatus
+
+F = TypeVar("F", bound=Callable[..., object])
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _setting(name: str, *names: str) -> Callable[[F], F]:
+    rule = SETTINGS[name].rule
+    return click.option(*names, name, type=RuleType(rule), metavar=rule.metavar)
+
+
+@click.group(context_settings=_HELP)
+def engine() -> None:
+    """Keep a model loaded, so that the next prompt does not wait for it.
+
+    A warm engine serves all front ends of this user, one prompt after the other, on this machine
+    only. With keep_alive set (an option, GPTTERM_KEEP_ALIVE, config.toml) prompts start one by
+    themselves; without it they use one that is there.
+    """
+    if os.name != "posix":
+        raise GpttermError("this system has no sockets of the kind that warm engines need")
+
+
+@engine.command(context_settings=_HELP)
+@_setting("model", "-m", "--model")
+@_setting("device", "--device")
+@_setting("dtype", "--dtype")
+@_setting("keep_alive", "--keep-alive")
+@click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
+def start(**given: object) -> None:
+    """Start the engine for a model, unless it is there, and wait until it is ready.
+
+    It stays until it is stopped, or for as long as keep_alive says.
+    """
+    from gptterm.cli.streams import calm_libraries
+    from gptterm.config import load_settings
+    from gptterm.engine.warm.remote import open_engine
+    from gptterm.models import resolve
+
+    calm_libraries()
+    settings = load_settings({name: value for name, value in given.items() if value is not None})
+    source = resolve(
+        settings.model,
+        offline=settings.offline,
+        progress=True,
+        fallback=settings.model_is_default,
+    )
+    keep_alive_s = settings.keep_alive_s or math.inf
+    warm = open_engine(settings.load_request(source), keep_alive_s)
+    assert warm is not None  # it was to be started
+    for notice in (*settings.notices, *warm.info.notices):
+        click.echo(f"gptterm: note: {one_line(notice)}", err=True)
+    info, attached = warm.info, warm.attached
+    there = "ready" if attached.started else "was there already"
+    click.echo(
+        f"{one_line(info.name)} on {info.device}, {info.dtype}: {there} after {info.load_s:.2f} s "
+        f"(process {attached.pid}, {_stays(keep_alive_s)})"
+    )
+    warm.close()
+
+
+@engine.command(context_settings=_HELP)
+@click.argument("name", required=False)
+def stop(name: str | None) -> None:
+    """Stop the engines of the model NAME, or all. Prompts they are at end with an error."""
+    from gptterm.engine.warm import attach
+
+    found = attach.engines()
+    if name is not None:
+        found = [one for one in found if one.status is not None and _is_of(one.status, name)]
+    for one in found:
+        attach.stop(one)
+        status = one.status
+        if status is not None:
+            click.echo(f"{one_line(status.model) or 'an engine'} stopped (process {status.pid})")
+    if not found:
+        click.echo(_nothing(name), err=True)
+
+
+@engine.command(context_settings=_HELP)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def status(as_json: bool) -> None:
+    """Show the engines that run, what they do and when they end."""
+    from gptterm.engine.warm import attach
+
+    found = [one.status for one in attach.engines() if one.status is not None]
+    if as_json:
+        from gptterm.cli.output import json_line
+
+        for one in found:
+            click.echo(json_line(_as_json(one)), nl=False)
+    elif found:
+        header = ("MODEL", "DEVICE", "DTYPE", "STATE", "CLIENTS", "MEMORY", "PROCESS", "ENDS")
+        print_table(header, [_row(one) for one in found])
+    else:
+        click.echo(_nothing(None), err=True)
+
+
+def _row(status: "EngineStatus") -> tuple[str, ...]:
+    from gptterm import __version__
+    from gptterm.models.problems import size
+
+    state = status.state
+    if status.version not in ("", __version__):
+        state += f", of version {status.version}"
+    clients = str(status.clients) + (f" ({status.waiting} waiting)" if status.waiting else "")
+    left = status.keep_alive_s - status.idle_s
+    when = "when stopped" if math.isinf(left) else f"in {_span(left)}"
+    if status.clients and not math.isinf(left):
+        when = f"{_span(status.keep_alive_s)} after its last client"
+    memory = size(status.memory) if status.memory else ""
+    return (
+        status.model, status.device, status.dtype, state, clients, memory, str(status.pid), when,
+    )  # fmt: skip
+
+
+def _as_json(status: "EngineStatus") -> dict[str, object]:
+    import msgspec
+
+    line: dict[str, object] = msgspec.structs.asdict(status)
+    del line["keep_alive_s"]  # JSON has no infinity
+    minutes = status.keep_alive_s / 60
+    return line | {"keep_alive": "forever" if math.isinf(minutes) else minutes}
+
+
+def _is_of(status: "EngineStatus", name: str) -> bool:
+    """Whether an engine's model is the one that is called `name`."""
+    if status.model == name:
+        return True
+    from pathlib import Path
+
+    from gptterm.models import at_hand
+
+    source = at_hand(name)
+    return status.directory == str(Path(source.directory, source.gguf_file or ""))
+
+
+def _nothing(name: str | None) -> str:
+    return "no engine is running" if name is None else f"no engine of {one_line(name)} is running"
+
+
+def _stays(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "stays until `gptterm engine stop`"
+    return f"stays {_span(seconds)} without a client"
+
+
+def _span(seconds: float) -> str:
+    """A time, as people say it."""
+    seconds = max(seconds, 0.0)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
