@@ -327,6 +327,12 @@ def test_a_transcript_has_its_preamble_unless_it_is_empty() -> None:
     assert of.decode(transcript(bare).ids) == "User: Once upon a time\nAssistant:"
 
 
+def test_an_empty_message_leaves_no_space_behind() -> None:
+    of = chat_tokenizer(None)
+    rendered = transcript(chat(("user", ""), ("assistant", "hi"), ("user", "b")))
+    assert "User:\nAssistant: hi\n" in of.decode(rendered.ids)
+
+
 def test_a_transcript_begins_with_the_start_token() -> None:
     of = chat_tokenizer(None, "llama first")
     rendered = transcript(SHORT, "llama first")
