@@ -11,6 +11,9 @@ from gptterm.engine.rendering import Rendered, render
 from gptterm.engine.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
+_LONG_TOKEN = 32
+"""Characters; few tokens have more."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -132,6 +135,8 @@ class _Shortened:
 
     def _cut(self, position: int) -> bool:
         """Drop as many of a message's first tokens as must be; returns whether that was enough."""
+        if not self.messages[position].ids:
+            self._cut_to_tail(position)
         message = self.messages[position]
         ids = list(message.ids) or self._tokenizer.encode(message.text)
         is_last = position == len(self.messages) - 1
@@ -146,10 +151,23 @@ class _Shortened:
                 text=text if message.ids else text.lstrip("\N{REPLACEMENT CHARACTER}"),
                 ids=message.ids[cut:],
             )
-            messages = (*self.messages[:position], shorter, *self.messages[position + 1 :])
-            if self._fits(messages):
+            if self._fits(self._with(position, shorter)):
                 return True
         return False
+
+    def _cut_to_tail(self, position: int) -> None:
+        """Leave of a very long text an end with more tokens than can be kept, which is quick."""
+        message = self.messages[position]
+        size = _LONG_TOKEN * self._budget
+        while size < len(message.text):
+            tail = message.text[-size:]
+            if len(self._tokenizer.encode(tail)) > self._budget:
+                self._render(self._with(position, msgspec.structs.replace(message, text=tail)))
+                return
+            size *= 2
+
+    def _with(self, position: int, message: Message) -> tuple[Message, ...]:
+        return (*self.messages[:position], message, *self.messages[position + 1 :])
 
 
 def _turns(messages: Sequence[Message], first: int) -> list[int]:

@@ -17,7 +17,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.context import Fitted, fit
 from gptterm.engine.rendering import render
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.tokenizer import Place, Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 from tests.engine.templates import CHATML
 from tests.engine.vocabularies import backend, tokenizer
@@ -180,6 +180,23 @@ def test_the_beginning_of_a_message_goes_when_it_alone_is_too_long(template: boo
     assert "Be brief." in text
     assert " w197 w198 w199" in text
     assert "w1 " not in text
+
+
+def test_a_very_long_message_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = templated()
+    encode, encoded = of.encode, 0
+
+    def counted(text: str, place: Place = "start") -> list[int]:
+        nonlocal encoded
+        encoded += len(text)
+        return encode(text, place)
+
+    monkeypatch.setattr(of, "encode", counted)
+    result = fitted(chat("word " * 20_000), 80, 8, of=of)
+    assert len(result.prompt.ids) in range(70, 73)
+    assert encoded < 120_000
+    # Nor does it matter how long its tokens are.
+    assert len(fitted(chat("a" + " " * 20_000), 80, 8, of=of).prompt.ids) <= 72
 
 
 def test_half_a_character_is_not_left_at_a_cut() -> None:
