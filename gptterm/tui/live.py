@@ -8,8 +8,8 @@ from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.status import Status, StatusLine
 from gptterm.tui.widgets.transcript import Transcript
 
-FRAMES_PER_S = 60
-NUMBERS_EVERY = 15
+FRAMES_PER_S = 30
+NUMBERS_EVERY = 8
 """Frames between two changes of the numbers: digits that flicker cannot be read."""
 
 

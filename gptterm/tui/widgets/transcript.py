@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -94,6 +95,9 @@ class Transcript(ScrollView, can_focus=True):
         self._strips: dict[tuple[int, int, bool, int], Strip] = {}
         self._greeting: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
+        self._width = 0
+        """Cells between the borders; asking for it costs more than drawing a row."""
+        self._base: Style | None = None
         self._placing = False
 
     # ------------------------------------------------------------------------------ content
@@ -132,7 +136,10 @@ class Transcript(ScrollView, can_focus=True):
             return
         before = turn.height
         changed = turn.append(text)
-        turn.touch()
+        # The rows before it are as they were: only these are drawn again.
+        for row in range(1 + changed, max(before, turn.height)):
+            for selected in (False, True):
+                self._strips.pop((turn.version, row, selected, self._width), None)
         if turn is not self._turns[-1]:
             self._measure()
             self.refresh()
@@ -151,6 +158,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _measure(self) -> None:
         """Lay out what is not yet laid out, and place every turn."""
+        self._width = self.scrollable_content_region.width
         width = self._text_width
         if width <= 0:
             return
@@ -162,12 +170,12 @@ class Transcript(ScrollView, can_focus=True):
 
     @property
     def _text_width(self) -> int:
-        return self.scrollable_content_region.width - GUTTER - 1
+        return self._width - GUTTER - 1
 
     def _resize_content(self) -> None:
         self._placing = True
         height = self._ends[-1] if self._ends else 0
-        self.virtual_size = Size(self.scrollable_content_region.width, height)
+        self.virtual_size = Size(self._width, height)
         if self.follow:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         self._placing = False
@@ -194,7 +202,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         """Wrap for the new width; the same words stay at the top of the view."""
-        if self._text_width == self._laid_out:
+        if self.scrollable_content_region.width == self._width:
             self._resize_content()
             return
         anchor = self._anchor()
@@ -304,6 +312,7 @@ class Transcript(ScrollView, can_focus=True):
         """Colours may have changed: nothing drawn before is right any more."""
         self._painter.forget()
         self._strips.clear()
+        self._base = None
         super().notify_style_update()
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
@@ -325,29 +334,29 @@ class Transcript(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One row of the view."""
-        width = self.scrollable_content_region.width
+        if self._base is None:
+            self._base = self.rich_style
         y += self.scroll_offset.y
         if not self._ends:
             row = y - (self.size.height - len(self._greeting)) // 2
-            return self._painter.centred(self._greeting, row, width, self.rich_style)
+            return self._painter.centred(self._greeting, row, self._width, self._base)
         if y >= self._ends[-1]:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)
         if (selection := self.text_selection) and (span := selection.get_span(y)):
-            strip = self._painter.mark(
-                strip, span, self.screen.get_component_rich_style("screen--selection")
-            )
+            style = self.screen.get_component_rich_style("screen--selection")
+            strip = self._painter.mark(strip, span, style)
         return strip.apply_offsets(0, y)
 
     def _row_strip(self, y: int) -> Strip:
         index, row = self._locate(y)
         turn = self._turns[index]
         selected = index == self.selected
-        width = self.scrollable_content_region.width
-        key = (turn.version, row, selected, width)
+        key = (turn.version, row, selected, self._width)
         if (strip := self._strips.get(key)) is None:
             if len(self._strips) >= STRIPS_KEPT:
                 self._strips.clear()
-            strip = self._painter.strip(turn, row, width, selected, self.rich_style)
+            base = self._base or self.rich_style
+            strip = self._painter.strip(turn, row, self._width, selected, base)
             self._strips[key] = strip
         return strip

@@ -1,0 +1,166 @@
+"""The TUI in a pseudo-terminal: first frame, key to frame while text streams, idling, memory.
+
+    python -m benchmarks.tui [--seconds 60]
+
+A key is a character that is nowhere else on the screen; its frame is there when its bytes come
+out of the terminal.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from ptyprocess import PtyProcess  # type: ignore[import-untyped]
+
+from benchmarks.report import Row, table
+
+PATIENCE_S = 30.0
+KEY_EVERY_S = 0.1
+FIRST_KEY = 0x0400
+"""Cyrillic: no letter of it is in the text that streams."""
+MEBIBYTE = 2**20
+
+
+class TypistGaveUpError(Exception):
+    """What was waited for never came out of the terminal."""
+
+
+class Terminal:
+    """A program in a pseudo-terminal, and the bytes that come out."""
+
+    def __init__(self, arguments: Sequence[str], home: Path) -> None:
+        environ = {**os.environ, "TERM": "xterm-256color", "GPTTERM_HOME": str(home)}
+        self.begun = time.perf_counter()
+        command = [sys.executable, *arguments]
+        self._tty = PtyProcess.spawn(command, dimensions=(40, 120), env=environ)
+        self.process = psutil.Process(self._tty.pid)
+
+    def wait_for(self, wanted: bytes) -> float:
+        """Read until some bytes come; when they did."""
+        seen = b""
+        end = time.perf_counter() + PATIENCE_S
+        while time.perf_counter() < end:
+            if select.select([self._tty.fd], [], [], 0.1)[0]:
+                seen = seen[-len(wanted) :] + os.read(self._tty.fd, 65536)
+                if wanted in seen:
+                    return time.perf_counter()
+        raise TypistGaveUpError(f"{wanted!r} never came")
+
+    def read_for(self, seconds: float) -> None:
+        """Let the program go on for a while."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            if select.select([self._tty.fd], [], [], left)[0]:
+                os.read(self._tty.fd, 65536)
+
+    def send(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self._tty.fd, keys)
+
+    def close(self) -> None:
+        """Quit by key, then by force."""
+        self.send(b"\x11")
+        with contextlib.suppress(OSError):  # it is closed on the other side
+            self.read_for(0.5)
+        self._tty.terminate(force=True)
+
+
+def app(directory: str, rate: float, characters: int) -> Terminal:
+    """The TUI with its model ready."""
+    arguments = ["-m", "benchmarks.tui_app", directory, str(rate), str(characters)]
+    terminal = Terminal(arguments, Path(directory))
+    terminal.wait_for(b"float32")
+    terminal.read_for(1.0)
+    return terminal
+
+
+def key_to_frame(terminal: Terminal, seconds: float) -> list[float]:
+    """Type for a while; milliseconds from each key to its frame."""
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        key = chr(FIRST_KEY + len(taken) % 0x100).encode()
+        pressed = time.perf_counter()
+        terminal.send(key)
+        taken.append(1000 * (terminal.wait_for(key) - pressed))
+        terminal.send(b"\x7f")
+        terminal.read_for(KEY_EVERY_S)
+    return taken
+
+
+def first_frame_rows(rounds: int) -> list[Row]:
+    """From exec to the painted prompt of the command as users start it, and the memory then."""
+    seconds: list[float] = []
+    memory: list[float] = []
+    for _ in range(rounds + 1):
+        with tempfile.TemporaryDirectory() as home:
+            terminal = Terminal(["-m", "gptterm", "-m", "tiny"], Path(home))
+            seconds.append(terminal.wait_for(b"essage tiny") - terminal.begun)
+            memory.append(terminal.process.memory_info().rss / MEBIBYTE)
+            terminal.close()
+    return [
+        Row("first frame", "s", {"gptterm": seconds[1:]}, True, "≤ 0.5"),
+        Row("memory at the first frame", "MiB", {"gptterm": memory[1:]}, True, "≤ 90"),
+    ]
+
+
+def percentiles(what: str, taken: Sequence[float]) -> list[Row]:
+    """The rows of p95 and p99."""
+    cuts = statistics.quantiles(taken, n=100)
+    return [
+        Row(f"{what}, p95", "ms", {"gptterm": [cuts[94]]}, True, "≤ 50"),
+        Row(f"{what}, p99", "ms", {"gptterm": [cuts[98]]}, True, "≤ 100"),
+    ]
+
+
+def typing_rows(seconds: float) -> list[Row]:
+    """Typing while 1,000 tokens a second stream."""
+    with tempfile.TemporaryDirectory() as directory:
+        terminal = app(directory, 1000, 0)
+        terminal.send(b"go\r")
+        terminal.wait_for(b"tok/s")
+        taken = key_to_frame(terminal, seconds)
+        terminal.close()
+    return percentiles("key to frame at 1,000 tokens/s", taken)
+
+
+def long_rows(seconds: float) -> list[Row]:
+    """A transcript of a megabyte: typing, memory, idling."""
+    with tempfile.TemporaryDirectory() as directory:
+        terminal = app(directory, 1000, 10**6)
+        taken = key_to_frame(terminal, seconds)
+        memory = terminal.process.memory_info().rss / MEBIBYTE
+        before, begun = terminal.process.cpu_times(), time.perf_counter()
+        terminal.read_for(5.0)
+        after = terminal.process.cpu_times()
+        used = after.user + after.system - before.user - before.system
+        share = 100 * used / (time.perf_counter() - begun)
+        terminal.close()
+    return [
+        *percentiles("key to frame over 1 MB", taken),
+        Row("memory with 1 MB of transcript", "MiB", {"gptterm": [memory]}, True, "≤ 250"),
+        Row("idle", "% of a core", {"gptterm": [share]}, True, "< 1"),
+    ]
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tui", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="starts [5]")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of typing, each [60]")
+    given = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f}")
+    rows = first_frame_rows(given.rounds) + typing_rows(given.seconds) + long_rows(given.seconds)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The TUI that `benchmarks.tui` types into: the scripted engine behind it, and a chat in it.
+
+    python -m benchmarks.tui_app DIRECTORY RATE CHARACTERS
+
+Args: where the script goes, tokens per second, how long a transcript to open with (0: none).
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gptterm.config import Settings, load_settings
+from gptterm.conversation.nodes import Generation
+from gptterm.engine.api import ModelSource
+from gptterm.engine.client import EngineClient
+from gptterm.tui.app import GpttermApp
+from gptterm.tui.chat import Chat
+from gptterm.tui.guard import stderr_to
+from tests.support.scripted import FACTORY, Script, write_script
+
+TURN = "The moon is the only natural satellite of the Earth, and it moves the seas. "
+TURNS = 2000
+
+
+def long_chat(characters: int) -> Chat:
+    """A chat of 2,000 turns with so many characters."""
+    chat = Chat()
+    text = (TURN * (characters // TURNS // len(TURN) + 1))[: characters // TURNS]
+    for _ in range(TURNS // 2):
+        reply = chat.tree.begin_reply(chat.tree.add_user(text), Generation(model="scripted"))
+        chat.tree.append(reply, text)
+        chat.tree.finish(reply, "eos")
+    return chat
+
+
+def main() -> None:
+    """Open the TUI until it is quit."""
+    directory, rate, characters = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    script = Script.saying(" word" * 50, rate=rate, endless=True, has_chat_template=False)
+    request = write_script(Path(directory), script, "scripted")
+
+    async def find(_settings: Settings, _report: Callable[[str], None]) -> ModelSource:
+        return request.source
+
+    log = Path(directory, "engine.log")
+    with stderr_to(Path(directory, "tui.log")):
+        client = EngineClient(factory=FACTORY, log=log)
+        app = GpttermApp(load_settings({"max_tokens": 10**9}), None, client, find)
+        if characters:
+            app.session.chats = [long_chat(characters)]
+            app.session.chat = app.session.chats[0]
+        app.run()
+
+
+if __name__ == "__main__":
+    main()
