@@ -28,6 +28,7 @@ class Subcommand(NamedTuple):
 SUBCOMMANDS = {
     "models": Subcommand("gptterm.cli.models", "models at hand, downloads: list, info, path, ..."),
     "engine": Subcommand("gptterm.cli.engine", "engines that stay warm: start, stop, status"),
+    "history": Subcommand("gptterm.cli.history", "chats that are kept: list, search, show, export"),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
     "doctor": Subcommand("gptterm.cli.doctor", "what gptterm finds on this machine"),
 }

@@ -1,6 +1,7 @@
 """One prompt, one generation, exit."""
 
 from gptterm.cli.generation import consume, failed, find_model, load_model
+from gptterm.cli.keeping import Keeping, KeepingWriter
 from gptterm.cli.options import RunOptions
 from gptterm.cli.output import JsonWriter, TextWriter, Writer, loaded, statistics
 from gptterm.cli.prompt import Input
@@ -22,19 +23,26 @@ def generate(
     """
     if streams.reader_gone():
         raise ReaderGoneError
-    return _OneShot(settings, options, streams, signals).run(given)
+    with Keeping(options, streams) as keeping:
+        return _OneShot(settings, options, streams, signals, keeping).run(given)
 
 
 class _OneShot:
     """What a single generation goes through."""
 
     def __init__(
-        self, settings: Settings, options: RunOptions, streams: Streams, signals: Signals
+        self,
+        settings: Settings,
+        options: RunOptions,
+        streams: Streams,
+        signals: Signals,
+        keeping: Keeping,
     ) -> None:
         self._settings = settings
         self._options = options
         self._streams = streams
         self._signals = signals
+        self._keeping = keeping
         self._notices: list[str] = []
 
     def run(self, given: Input) -> int:
@@ -54,6 +62,7 @@ class _OneShot:
         return 0 if pending is None else EXIT_BASE + pending
 
     def _load(self) -> Engine:
+        self._choose_model()
         source, settings = find_model(self._settings, self._streams, self._signals)
         self._settings = settings
         # At once: loading takes seconds, and another model than the one meant may be loading.
@@ -66,6 +75,16 @@ class _OneShot:
         self._note(*engine.info.notices)
         return engine
 
+    def _choose_model(self) -> None:
+        """A chat that goes on does so with its model, unless another one is asked for."""
+        before = self._keeping.model
+        if not before or before == self._settings.model:
+            return
+        if self._settings.model_is_default:
+            self._settings = self._settings.with_values({"model": before}, "the chat")
+        else:
+            self._note(f"this chat was written by {before}: -m {before} goes on with that")
+
     def _note(self, *notices: str) -> None:
         for notice in notices:
             if notice not in self._notices:
@@ -77,19 +96,29 @@ class _OneShot:
         return form == "chat" or (form == "auto" and engine.info.has_chat_template)
 
     def _generate(self, engine: Engine, given: Input, chat: bool) -> Record:
-        options, streams = self._options, self._streams
+        options, streams, keeping = self._options, self._streams, self._keeping
+        text = given.joined(chat)
+        self._keep_system(chat)
+        keeping.ask(text)
+        keeping.begin(engine.info, self._settings, options.samples)
         logprobs = options.logprobs
         if logprobs is not None:
             logprobs = min(logprobs, engine.info.vocab_size)
-        prompt = given.prompt(self._settings, chat)
+        prompt = keeping.prompt(engine.info, self._settings, chat)
         request = self._settings.request(prompt, samples=options.samples, logprobs=logprobs)
         record = Record(request, self._notices, streams.note)
-        text = given.joined(chat)
         writer: Writer
         if options.json:
             writer = JsonWriter(streams, record, engine.info, text)
         else:
             echo = (f"{text}\n\n" if chat else text) if options.echo else ""
             writer = TextWriter(streams, record, echo=echo, stream=options.stream)
-        consume(engine, record, writer, streams, self._signals)
+        consume(engine, record, KeepingWriter(writer, keeping), streams, self._signals)
         return record
+
+    def _keep_system(self, chat: bool) -> None:
+        """A chat that goes on has its own system text, unless an option gives another."""
+        given = self._settings.system or ""
+        is_option = self._settings.origins["system"] == "option"
+        if chat and given.strip() and (is_option or not self._keeping.continued):
+            self._keeping.chat.system = given

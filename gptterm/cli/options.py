@@ -23,6 +23,9 @@ class RunOptions(NamedTuple):
     use_stdin: bool
     interactive: bool
     plain: bool
+    continue_last: bool
+    conversation: str | None
+    save: bool
     quiet: bool
     verbose: bool
 
@@ -80,8 +83,8 @@ def _flag(section: str, *names: str, text: str, **attributes: object) -> Section
 SAMPLES = Integer("a whole number from 1 to 1024", 1, 1024)
 LOGPROBS = Integer("a whole number from 0 to 1000", 0, 1000)
 
-MODEL, SAMPLING, LENGTH, INPUT, OUTPUT, MACHINE, OTHER = (
-    "Model", "Sampling", "Length and stopping", "Prompt", "Output", "Machine", "Other",
+MODEL, SAMPLING, LENGTH, INPUT, HISTORY, OUTPUT, MACHINE, OTHER = (
+    "Model", "Sampling", "Length and stopping", "Prompt", "History", "Output", "Machine", "Other",
 )  # fmt: skip
 
 
@@ -117,6 +120,15 @@ def _options() -> list[click.Parameter]:
         _flag(INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"),
         _flag(INPUT, "-i", "--interactive", text="go on from the prompt at the terminal"),
         _flag(INPUT, "--plain", text="chat line by line, without drawing"),
+        _flag(
+            HISTORY, "-c", "--continue", "continue_last",
+            text="go on with the chat that was written in last, with its model if none is named",
+        ),
+        SectionedOption(
+            ["--conversation", "conversation"], HISTORY, metavar="ID",
+            help="go on with this one: the beginning of an id of `gptterm history list`",
+        ),
+        _flag(HISTORY, "--no-save", "no_save", text="do not keep prompt and text"),
         _flag(OUTPUT, "--echo", text="print the prompt before the text"),
         _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
         _flag(OUTPUT, "--json", text="one JSON object a line, one line a result"),
@@ -186,6 +198,7 @@ def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
     if isinstance(stops, tuple):
         # The rule makes a list of one of each, as it does of a variable's text.
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
+    values["save"] = not values.pop("no_save")
     values["stream"] = not values.pop("no_stream")
     values["use_stdin"] = not values.pop("no_stdin")
     return settings, RunOptions(**values)  # type: ignore[arg-type]

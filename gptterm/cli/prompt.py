@@ -1,11 +1,9 @@
-"""From stdin and the words of the command line to what the model is asked."""
+"""From stdin and the words of the command line to the text of a prompt."""
 
 import os
 import sys
 from typing import NamedTuple
 
-from gptterm.config import Settings
-from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt
 from gptterm.errors import UsageError
 
 
@@ -27,17 +25,6 @@ class Input(NamedTuple):
         if not self.words.strip():
             return stdin
         return f"{stdin}\n\n{self.words}" if chat else f"{stdin}\n{self.words}"
-
-    def prompt(self, settings: Settings, chat: bool) -> Prompt:
-        """What an engine is given."""
-        text = self.joined(chat)
-        if not chat:
-            return TextPrompt(text=text)
-        system = settings.system or ""
-        messages = [Message(role="system", text=system)] if system.strip() else []
-        return ChatPrompt(
-            messages=(*messages, Message(role="user", text=text)), transcript=settings.transcript
-        )
 
 
 def read_stdin() -> str:

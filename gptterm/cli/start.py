@@ -45,6 +45,8 @@ def _check(settings: Settings, options: RunOptions) -> None:
         raise UsageError("--echo is for text: with --json the object has the prompt anyway")
     if settings.form == "raw" and settings.origins["system"] == "option":
         raise UsageError("--system is for a chat, which --raw turns off")
+    if options.continue_last and options.conversation is not None:
+        raise UsageError("--continue is the last conversation: it does not go with --conversation")
     if options.interactive or options.plain:
         _refuse_one_shot(options, "-i and --plain do not take")
 
@@ -55,6 +57,8 @@ def _refuse_one_shot(options: RunOptions, problem: str) -> None:
         "--echo": options.echo,
         "--no-stream": not options.stream,
         "--samples": options.samples != 1,
+        "--continue": options.continue_last,
+        "--conversation": options.conversation is not None,
     }
     for name, is_given in given.items():
         if is_given:
