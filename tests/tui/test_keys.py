@@ -213,3 +213,29 @@ def test_signs_of_keys() -> None:
     assert [sign(key) for key in ("ctrl+r", "f5", "alt+enter", "escape", "e")] == [
         "^R", "F5", "alt+⏎", "esc", "e",
     ]  # fmt: skip
+
+
+async def test_text_is_selected_with_the_mouse_and_copied(open_tui: Open) -> None:
+    async with open_tui(Script.saying("Hello, selected world.")) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        row = next(y for y, text in enumerate(desk.rows) if "selected" in text)
+        start = desk.rows[row].index("Hello")
+        await desk.pilot.mouse_down(offset=(start, row))
+        await desk.pilot.hover(offset=(start + 5, row))
+        await desk.pilot.mouse_up(offset=(start + 5, row))
+        assert (desk.screen.get_selected_text() or "").startswith("Hello")
+        await desk.press("ctrl+c")
+        await desk.until(lambda: "the selection" in desk.notice)
+        assert not desk.app._exit
+
+
+async def test_a_click_chooses_a_turn_and_a_value(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.pilot.click(desk.screen.transcript, offset=(5, 1))
+        assert desk.screen.transcript.selected == 0
+        width = desk.screen.sampling.outer_size.width
+        await desk.pilot.click(desk.screen.sampling, offset=(width - 3, 1))
+        assert desk.session.settings.sampling.temperature == 0.85

@@ -23,7 +23,7 @@ _TABLE_RULE = re.compile(r"^\s*\|(?:\s*:?-+:?\s*\|)+\s*$")
 _INLINE = re.compile(
     r"\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)"
-    r"|\*\*(?P<strong>\S(?:.*?\S)?)\*\*"
+    r"|\*\*(?P<strong>\S(?:.*?\S)?)\*\*(?!\*)"
     r"|(?<!\w)__(?P<strong_>\S(?:.*?\S)?)__(?!\w)"
     r"|(?<![0-9A-Za-z])\*(?P<emphasis>[^\s*](?:[^*]*[^\s*])?)\*(?![0-9A-Za-z])"
     r"|(?<!\w)_(?P<emphasis_>[^\s_](?:[^_]*[^\s_])?)_(?!\w)"
