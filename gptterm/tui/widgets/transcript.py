@@ -22,6 +22,8 @@ from gptterm.tui.widgets.turnstrip import TurnPainter
 
 GUTTER = 2
 """Cells left of the text, where the selection's bar is."""
+LONGEST_ROW = 110
+"""Cells; longer rows are hard to read on a wide screen."""
 STRIPS_KEPT = 512
 
 
@@ -170,7 +172,7 @@ class Transcript(ScrollView, can_focus=True):
 
     @property
     def _text_width(self) -> int:
-        return self._width - GUTTER - 1
+        return min(self._width - GUTTER - 1, LONGEST_ROW)
 
     def _resize_content(self) -> None:
         self._placing = True
