@@ -1,176 +1,43 @@
-"""The chat screen: where its parts are, and what its keys and its widgets set off."""
+"""The chat screen: what its keys and its widgets set off."""
 
 import time
 from typing import ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.markup import escape
-from textual.screen import Screen
 
 from gptterm.errors import GpttermError
-from gptterm.terminal import one_line
 from gptterm.tui.chat import SYSTEM, details
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
-from gptterm.tui.live import LivePainter
-from gptterm.tui.screens.hints import GROUPS, Part, greeting, key_pairs
-from gptterm.tui.screens.panes import Panes
-from gptterm.tui.session import (
-    Change,
-    ChatChanged,
-    EngineChanged,
-    ReplyBegun,
-    ReplyEnded,
-    Said,
-    Session,
-)
-from gptterm.tui.widgets.chats import ChatEntry, ChatList
-from gptterm.tui.widgets.distribution import Distribution
-from gptterm.tui.widgets.keyline import KeyLine
-from gptterm.tui.widgets.notice import Kind, NoticeLine
+from gptterm.tui.screens.hints import GROUPS
+from gptterm.tui.screens.parts import ChatParts
+from gptterm.tui.session import Session
+from gptterm.tui.widgets.chats import ChatList
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
-from gptterm.tui.widgets.status import StatusLine
 from gptterm.tui.widgets.transcript import Transcript
-from gptterm.tui.widgets.wrapping import display_text
 
 QUIT_WITHIN_S = 2.0
 """Two Ctrl+C within this time quit."""
 
 
-class ChatScreen(Screen[None]):
-    """Chat mode. Session changes come in by `session_changed`, keys and widgets by actions."""
+class ChatScreen(ChatParts):
+    """Chat mode."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(CHAT_KEYS)
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
-        (0, "-narrow"),
-        (100, "-wide"),
-        (160, "-very-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-high")]  # noqa: RUF012
 
     def __init__(self, session: Session, keys: KeyNames) -> None:
-        super().__init__()
-        self.session = session
-        self.keys = keys
-        self.status = StatusLine()
-        self.chats = ChatList()
-        self.transcript = Transcript()
-        self.sampling = SamplingPanel(session.settings)
-        self.distribution = Distribution()
-        self.notice = NoticeLine()
-        self.prompt = Prompt(self._submit)
-        self.keyline = KeyLine()
-        self.live = LivePainter(session, self.status, self.transcript, self.distribution)
-        self.panes = Panes(self)
+        super().__init__(session, keys)
         self._editing: str | None = None
         self._draft = ""
         self.copied_code = ("", 0)
         """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
 
-    def compose(self) -> ComposeResult:
-        """As UX.md draws it."""
-        yield self.status
-        with Horizontal(id="main"):
-            yield self.chats
-            yield self.transcript
-            with Vertical(id="side"):
-                yield self.sampling
-                yield self.distribution
-        yield self.notice
-        yield self.prompt
-        yield self.keyline
-
-    def on_mount(self) -> None:
-        """The prompt has the keys."""
-        self.prompt.focus()
-        self.show_chat()
-        self.live.show_status()
-
-    # ----------------------------------------------------------------------------- showing
-
-    def session_changed(self, change: Change) -> None:
-        """Show what changed behind the screen."""
-        match change:
-            case EngineChanged():
-                self.live.show_status()
-                if self.session.waiting:
-                    self.show_chat(keep_place=True)
-                self.show_placeholder()
-            case ReplyBegun(chat=chat):
-                if chat is self.session.chat:
-                    self.show_chat()
-                self.live.start()
-                self.show_keys()
-            case ReplyEnded(chat=chat):
-                self.live.stop()
-                if chat is self.session.chat:
-                    self.show_chat(keep_place=True)
-                self.show_keys()
-            case ChatChanged(chat=chat):
-                if chat is self.session.chat:
-                    self.show_chat()
-            case Said(kind=kind, text=text):
-                self.say(kind, text)
-
-    def show_chat(self, *, keep_place: bool = False) -> None:
-        """Show the turns of the open chat, and the chats beside it."""
-        chat = self.session.chat
-        self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
-        title = "" if chat.empty else display_text(one_line(chat.title))[:60]
-        self.transcript.border_title = escape(title)
-        self.chats.show(
-            [
-                ChatEntry(other.key, other.title, other is chat, self.session.busy_with(other))
-                for other in self.session.chats
-            ]
-        )
-        self.show_placeholder()
-
-    def show_placeholder(self) -> None:
-        """What the empty prompt and the empty transcript say."""
-        info = self.session.engine.info if self.session.engine.ready else None
-        name = one_line(info.name if info is not None else self.session.settings.model)
-        self.transcript.greet(*greeting(name, info, self.keys))
-        if self.session.engine.phase in ("idle", "finding", "loading"):
-            self.prompt.placeholder = Content(f"Message {name} (still loading: it will wait)")
-        else:
-            self.prompt.placeholder = Content(f"Message {name}, or / for commands")
-
-    def show_keys(self) -> None:
-        """The key line for what can be done now."""
-        busy = self.session.replying is not None
-        palette = self.app.COMMAND_PALETTE_BINDING
-        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy, palette)
-
-    @property
-    def _focused_part(self) -> Part:
-        if self.transcript.has_focus:
-            return "transcript"
-        if self.sampling.has_focus:
-            return "sampling panel"
-        return "chats" if self.chats.has_focus else "prompt"
-
-    def show_settings(self) -> None:
-        """The panel and the distribution under it, after a change."""
-        self.sampling.show(self.session.settings)
-        self.live.show_status()
-        self.live.refresh_distribution()
-
-    def say(self, kind: Kind, text: str) -> None:
-        """One line to the user."""
-        self.notice.say(kind, text)
-        if kind == "warning":
-            self.live.notices += 1
-            self.live.show_status()
-
     # ------------------------------------------------------------------------------ prompt
 
-    def _submit(self, text: str) -> None:
+    def submit(self, text: str) -> None:
+        """A message, a command, or another version of a turn."""
         from gptterm.tui.commands import handle
 
         if self._editing is None:

@@ -1,0 +1,157 @@
+"""The parts of the chat screen, where they are, and how they are brought up to date."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.markup import escape
+from textual.screen import Screen
+
+from gptterm.terminal import one_line
+from gptterm.tui.keys import KeyNames
+from gptterm.tui.live import LivePainter
+from gptterm.tui.screens.hints import Part, greeting, key_pairs
+from gptterm.tui.screens.panes import Panes
+from gptterm.tui.session import (
+    Change,
+    ChatChanged,
+    EngineChanged,
+    ReplyBegun,
+    ReplyEnded,
+    Said,
+    Session,
+)
+from gptterm.tui.widgets.chats import ChatEntry, ChatList
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.keyline import KeyLine
+from gptterm.tui.widgets.notice import Kind, NoticeLine
+from gptterm.tui.widgets.prompt import Prompt
+from gptterm.tui.widgets.sampling import SamplingPanel
+from gptterm.tui.widgets.status import StatusLine
+from gptterm.tui.widgets.transcript import Transcript
+from gptterm.tui.widgets.wrapping import display_text
+
+
+class ChatParts(Screen[None]):
+    """Shows the session; what keys and widgets set off is its subclass's."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
+        (0, "-narrow"),
+        (100, "-wide"),
+        (160, "-very-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-high")]  # noqa: RUF012
+
+    def __init__(self, session: Session, keys: KeyNames) -> None:
+        super().__init__()
+        self.session = session
+        self.keys = keys
+        self.status = StatusLine()
+        self.chats = ChatList()
+        self.transcript = Transcript()
+        self.sampling = SamplingPanel(session.settings)
+        self.distribution = Distribution()
+        self.notice = NoticeLine()
+        self.prompt = Prompt(self.submit)
+        self.keyline = KeyLine()
+        self.panes = Panes(self)
+        self.live = LivePainter(session, self.status, self.transcript, self.distribution)
+
+    def compose(self) -> ComposeResult:
+        """As UX.md draws it."""
+        yield self.status
+        with Horizontal(id="main"):
+            yield self.chats
+            yield self.transcript
+            with Vertical(id="side"):
+                yield self.sampling
+                yield self.distribution
+        yield self.notice
+        yield self.prompt
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        """The prompt has the keys."""
+        self.prompt.focus()
+        self.show_chat()
+        self.live.show_status()
+
+    # ----------------------------------------------------------------------------- showing
+
+    def session_changed(self, change: Change) -> None:
+        """Show what changed behind the screen."""
+        match change:
+            case EngineChanged():
+                self.live.show_status()
+                if self.session.waiting:
+                    self.show_chat(keep_place=True)
+                self.show_placeholder()
+            case ReplyBegun(chat=chat):
+                if chat is self.session.chat:
+                    self.show_chat()
+                self.live.start()
+                self.show_keys()
+            case ReplyEnded(chat=chat):
+                self.live.stop()
+                if chat is self.session.chat:
+                    self.show_chat(keep_place=True)
+                self.show_keys()
+            case ChatChanged(chat=chat):
+                if chat is self.session.chat:
+                    self.show_chat()
+            case Said(kind=kind, text=text):
+                self.say(kind, text)
+
+    def show_chat(self, *, keep_place: bool = False) -> None:
+        """Show the turns of the open chat, and the chats beside it."""
+        chat = self.session.chat
+        self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
+        title = "" if chat.empty else display_text(one_line(chat.title))[:60]
+        self.transcript.border_title = escape(title)
+        self.chats.show(
+            [
+                ChatEntry(other.key, other.title, other is chat, self.session.busy_with(other))
+                for other in self.session.chats
+            ]
+        )
+        self.show_placeholder()
+
+    def show_placeholder(self) -> None:
+        """What the empty prompt and the empty transcript say."""
+        info = self.session.engine.info if self.session.engine.ready else None
+        name = one_line(info.name if info is not None else self.session.settings.model)
+        self.transcript.greet(*greeting(name, info, self.keys))
+        if self.session.engine.phase in ("idle", "finding", "loading"):
+            self.prompt.placeholder = Content(f"Message {name} (still loading: it will wait)")
+        else:
+            self.prompt.placeholder = Content(f"Message {name}, or / for commands")
+
+    def show_keys(self) -> None:
+        """The key line for what can be done now."""
+        busy = self.session.replying is not None
+        palette = self.app.COMMAND_PALETTE_BINDING
+        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy, palette)
+
+    @property
+    def _focused_part(self) -> Part:
+        if self.transcript.has_focus:
+            return "transcript"
+        if self.sampling.has_focus:
+            return "sampling panel"
+        return "chats" if self.chats.has_focus else "prompt"
+
+    def show_settings(self) -> None:
+        """The panel and the distribution under it, after a change."""
+        self.sampling.show(self.session.settings)
+        self.live.show_status()
+        self.live.refresh_distribution()
+
+    def say(self, kind: Kind, text: str) -> None:
+        """One line to the user."""
+        self.notice.say(kind, text)
+        if kind == "warning":
+            self.live.notices += 1
+            self.live.show_status()
+
+    def submit(self, text: str) -> None:
+        """Take a text that was sent at the prompt."""
+        raise NotImplementedError
