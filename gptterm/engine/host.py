@@ -42,6 +42,7 @@ def main() -> NoReturn:
     worker = Worker(args.factory, leave)
     worker.turns.join(channel)
     threading.Thread(target=_read, args=(worker, channel), daemon=True).start()
+    worker.prepare()
     worker.run()
     leave(0)
 

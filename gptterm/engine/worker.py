@@ -62,21 +62,20 @@ class Worker:
 
     Args:
         factory: "module:function" that takes a `LoadRequest` and returns an `Engine`.
-        model: what to load at once and for good; None: what the (one) client asks for.
         leave: called with an exit code when the device has failed for good; does not return.
     """
 
-    def __init__(
-        self, factory: str, leave: Callable[[int], object], model: LoadRequest | None = None
-    ) -> None:
+    def __init__(self, factory: str, leave: Callable[[int], object]) -> None:
         self.turns = Turns()
         self.loaded: Loaded | LoadFailed | None = None
         """What came of the last load; None before it."""
         self.generations = 0
         """How many have begun."""
         self._factory_name = factory
+        self._factory: Factory | None = None
         self._leave = leave
-        self._model = model
+        self._kept = False
+        """The model is there for good: clients get no other."""
         self._engine: Engine | None = None
         self._stage: LoadProgress | None = None
         """What newcomers are told; None once there is nothing to wait for."""
@@ -155,26 +154,30 @@ class Worker:
 
     # -------------------------------------------------------------------------- engine's thread
 
+    def prepare(self) -> None:
+        """Import the engine's code, which may take seconds. `run` comes after it."""
+        self._announce("importing")
+        self._factory = import_factory(self._factory_name)
+
+    def keep(self, model: LoadRequest) -> None:
+        """Load a model for good, before `run`: clients that ask for one get this one."""
+        loaded = self._load(model)
+        self._warm_up()
+        self.loaded, self._stage, self._kept = loaded, None, True
+
     def run(self) -> None:
         """Carry out commands, one after the other, until `Close` or `stop`."""
-        self._announce("importing")
-        factory = import_factory(self._factory_name)
-        if self._model is not None:
-            loaded = self._load(factory, self._model)
-            self._warm_up()
-            self.loaded, self._stage = loaded, None
         while (turn := self.turns.take()) is not None:
             channel, command = turn
             match command:
                 case Load():
-                    if self._model is None:
-                        self.loaded = self._load(factory, command.request)
-                    assert self.loaded is not None
+                    if self.loaded is None or not self._kept:
+                        self.loaded = self._load(command.request)
                     channel.outbox.post(self.loaded, at_once=True)
                 case Generate():
                     self._generate(channel, command)
                 case Close():
-                    if self._model is None:
+                    if not self._kept:
                         break
                     channel.hang_up()
                 case _:
@@ -190,11 +193,12 @@ class Worker:
             for channel in self.turns.channels:
                 channel.outbox.post(self._stage, at_once=True)
 
-    def _load(self, factory: Factory, request: LoadRequest) -> Loaded | LoadFailed:
+    def _load(self, request: LoadRequest) -> Loaded | LoadFailed:
         self._close_engine()
         self._announce("loading")
+        assert self._factory is not None
         try:
-            self._engine = factory(request)
+            self._engine = self._factory(request)
             return Loaded(info=self._engine.info)
         except Exception as error:
             traceback.print_exc()

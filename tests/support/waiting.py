@@ -22,6 +22,14 @@ async def until(condition: Callable[[], object], what: str = "the condition") ->
         await asyncio.sleep(0.002)
 
 
+def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """The same for tests that are not asynchronous."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {DEADLINE_S:g} s for {what}"
+        time.sleep(0.002)
+
+
 def gone(pid: int) -> bool:
     """Whether the process has ended; one that only waits to be reaped has."""
     try:

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from gptterm.engine.warm import greeting, place
 from gptterm.engine.warm.greeting import AskStatus, EngineStatus, Hello
 from gptterm.engine.warm.identity import name_of, stamp_of
 from gptterm.errors import GpttermError
+
+if TYPE_CHECKING:
+    from gptterm.engine.warm.server import Spec
 
 LOCAL_ENGINE = "gptterm.engine.hosted:load_engine"
 
@@ -94,7 +97,15 @@ def attach(
         elif wanted is None:
             return None
         if wanted is not None:
-            started |= _start(directory, name, stamp, factory, request, wanted)
+            from gptterm.engine.warm.server import Spec
+
+            spec = Spec(
+                name=name, stamp=stamp, factory=factory, request=request, keep_alive_s=wanted
+            )
+            if launch(spec):
+                started = True
+            else:
+                _wait_for_socket(directory, name)
     raise WarmEngineError(
         f"the warm engine ends as soon as it is started; its log is {default_log()}"
     )
@@ -167,17 +178,18 @@ def _greet(connection: socket.socket, hello: Hello, directory: Path, name: str) 
     return _Refused(welcome.keep_alive_s if welcome.outdated else None)
 
 
-def _start(
-    directory: Path, name: str, stamp: str, factory: str, request: LoadRequest, keep_alive_s: float
-) -> bool:
-    """Start an engine; False: somebody else was faster."""
+def launch(spec: "Spec") -> bool:
+    """Start an engine's process; False: there is one of its name.
+
+    Raises:
+        WarmEngineError: it cannot be started.
+    """
     # Both take a while to import, and an engine is there as a rule.
     import subprocess
     import sys
 
-    from gptterm.engine.warm.server import TAKEN, Spec
+    from gptterm.engine.warm.server import TAKEN
 
-    spec = Spec(name=name, stamp=stamp, factory=factory, request=request, keep_alive_s=keep_alive_s)
     try:
         done = subprocess.run(
             # -P: the working directory's files are the user's, not modules of ours.
@@ -192,13 +204,10 @@ def _start(
         )
     except OSError as error:
         raise WarmEngineError(f"the warm engine cannot be started: {error}") from error
-    if done.returncode == TAKEN:
-        _wait_for_socket(directory, name)
-        return False
-    if done.returncode != 0:
+    if done.returncode not in (0, TAKEN):
         words = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise WarmEngineError(f"the warm engine cannot be started: {words[-1]}")
-    return True
+    return done.returncode == 0
 
 
 def _wait_for_socket(directory: Path, name: str) -> None:

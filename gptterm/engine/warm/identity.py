@@ -1,7 +1,6 @@
 """Which warm engine a request belongs to, and whether the one that is there is still right."""
 
 import os
-from pathlib import Path
 
 from gptterm import __version__
 from gptterm.engine.api import LoadRequest
@@ -24,15 +23,24 @@ def name_of(request: LoadRequest, factory: str) -> str:
     )
 
 
+_SUFFIXES = {".json", ".safetensors", ".gguf", ".bin", ".jinja", ".model", ".txt"}
+"""Of the files that an engine reads: a directory may also hold logs that grow."""
+
+
 def stamp_of(request: LoadRequest) -> str:
     """What has to be the same for an engine to be of use: gptterm's version, the model's files.
 
     A directory that was trained on or downloaded again since is another model.
+
+    Raises:
+        OSError: the directory cannot be read.
     """
+    source = request.source
     files = []
-    with os.scandir(Path(request.source.directory)) as entries:
+    with os.scandir(source.directory) as entries:
         for entry in entries:
-            if entry.is_file():
+            wanted = entry.name == (source.gguf_file or entry.name)
+            if wanted and os.path.splitext(entry.name)[1] in _SUFFIXES and entry.is_file():
                 status = entry.stat()
                 files.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")
     return digest(__version__, *sorted(files))

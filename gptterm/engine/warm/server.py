@@ -106,9 +106,12 @@ class Server:
             # How the first client came by the model is nothing to the others.
             source=msgspec.structs.replace(self._spec.request.source, notices=()),
         )
-        self._worker = Worker(self._spec.factory, self._leave, model)
+        self._worker = Worker(self._spec.factory, self._leave)
         threading.Thread(target=self._listen, args=(wakeup,), daemon=True).start()
         self._say("started")
+        self._worker.prepare()
+        self._worker.keep(model)
+        self._tell_loaded()
         self._worker.run()
         self._ended.set()
         threading.Event().wait()  # the other thread ends the process
@@ -126,22 +129,29 @@ class Server:
             signal.signal(number, lambda *_: None)
         return reader
 
+    def _tell_loaded(self) -> None:
+        """Say what came of the load, before any client is told."""
+        loaded = self._worker.loaded
+        if isinstance(loaded, LoadFailed):
+            self._retire(f"cannot load its model: {loaded.message}")
+        elif isinstance(loaded, Loaded):
+            with self._clients_lock:
+                if self._lock is not None:
+                    self._lock.write("ready")
+            self._say(f"loaded {loaded.info.name} in {loaded.info.load_s:.2f} s")
+
     # -------------------------------------------------------------------- listening thread
 
     def _listen(self, wakeup: int) -> None:
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         poll.register(wakeup, select.POLLIN)
-        told = False
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(1000 * self._patience_s())}
             if wakeup in ready:
                 self._stop("was asked to end")
             if self._socket.fileno() in ready:
                 self._accept()
-            if not told and self._worker.loaded is not None:
-                told = True
-                self._tell_loaded()
             self._check()
 
     def _patience_s(self) -> float:
@@ -149,10 +159,12 @@ class Server:
         if self._worker.busy or self._worker.loaded is None:
             return 0.5
         with self._clients_lock:
+            if self._greeting:
+                return 0.1
             if self._clients:
                 return 1.0
             if self._lock is None:
-                return 0.0 if not self._greeting else 0.1
+                return 0.0
             left = self._idle_since + self._keep_alive_s - time.monotonic()
         return min(max(left, 0.0) + 0.01, _LOOK_S)
 
@@ -227,15 +239,6 @@ class Server:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-    def _tell_loaded(self) -> None:
-        loaded = self._worker.loaded
-        if isinstance(loaded, LoadFailed):
-            self._retire(f"cannot load its model: {loaded.message}")
-        elif isinstance(loaded, Loaded):
-            if self._lock is not None:
-                self._lock.write("ready")
-            self._say(f"loaded {loaded.info.name} in {loaded.info.load_s:.2f} s")
 
     # --------------------------------------------------------------------- clients' threads
 
@@ -320,7 +323,7 @@ def main() -> NoReturn:
     spec = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Spec)
     try:
         directory = place.folder()
-        lock = place.Lock.take(directory, spec.name)
+        lock = _take_lock(directory, spec.name)
         if lock is None:
             sys.exit(TAKEN)
         lock.write("starting")
@@ -339,6 +342,16 @@ def main() -> NoReturn:
     os.close(log)
     faulthandler.enable()
     server.run()
+
+
+def _take_lock(directory: Path, name: str) -> place.Lock | None:
+    """Take the lock, which someone may hold for a moment only to see whether it is free."""
+    for _ in range(10):
+        lock = place.Lock.take(directory, name)
+        if lock is not None:
+            return lock
+        time.sleep(0.005)
+    return None
 
 
 if __name__ == "__main__":
