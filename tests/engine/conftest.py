@@ -1,9 +1,18 @@
-"""One thread for all of the engine's tests: their models are tiny, and they run side by side."""
+"""What the engine's tests share. One thread: their models are tiny, and they run side by side."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from gptterm.engine.pipeline import LocalEngine
+
+# The transformers library is imported only by the fixtures that need it: it takes seconds.
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -12,3 +21,35 @@ def one_thread() -> Iterator[None]:
         patch.setenv("OMP_NUM_THREADS", "1")  # an engine that is loaded minds it
         torch.set_num_threads(1)
         yield
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A GPT-2 as the transformers library has it."""
+    from tests.engine.checkpoints import gpt2, make
+
+    return make(gpt2())
+
+
+@pytest.fixture(scope="module")
+def saved(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory it was saved to."""
+    from tests.engine.checkpoints import save
+
+    return save(model, tmp_path_factory.mktemp("engine") / "gpt2")
+
+
+@pytest.fixture
+def engine(saved: Path) -> LocalEngine:
+    """A fresh engine over it."""
+    from tests.engine.checkpoints import load
+
+    return load(saved)
+
+
+@pytest.fixture(params=["gpt2", "gpt1", "mistral", "mamba"])
+def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> LocalEngine:
+    """A fresh engine of each kind of cache: native, none, a sliding window, recurrent."""
+    from tests.engine.checkpoints import ARCHITECTURES, load, make, save
+
+    return load(save(make(ARCHITECTURES[request.param]()), tmp_path))

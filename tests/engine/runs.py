@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,9 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
+from gptterm.engine.pipeline import LocalEngine
+from tests.engine.checkpoints import load
+from tests.support.gpt2 import write_gpt2
 
 GREEDY = SamplingParams(temperature=0.0)
 FREE = SamplingParams(temperature=1.0, top_k=0, top_p=1.0)
@@ -67,3 +71,8 @@ def request(ids: Iterable[int], **changes: Any) -> GenerateRequest:
 
 def run(engine: Engine, asked: GenerateRequest) -> Run:
     return Run(list(engine.generate(asked)))
+
+
+def says(what: str | bytes, tmp_path: Path, **options: Any) -> LocalEngine:
+    """An engine over a model that says the same thing over and over."""
+    return load(write_gpt2(tmp_path / "says", says=what, **options))
