@@ -1,0 +1,173 @@
+"""A history of 100,000 turns: how long opening, listing, searching and writing take.
+
+    python -m benchmarks.history [--turns N] [--rounds N] [--folder DIR]
+
+The file is made once (a minute) and kept in DIR. Opening is measured in new processes, from after
+the imports to the first list of chats.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import Token
+from gptterm.store import History
+
+RUNS = Path(__file__).parent.parent / ".runs"
+TURNS_EACH = 20
+"""Turns of a chat."""
+WORDS_EACH = 80
+"""Words of a turn."""
+BATCH = 100
+"""Chats that are written at once."""
+QUERIES = {
+    "a rare word": "rareword",
+    "a common word": "wa",
+    "two common words": "wab wac",
+    "a phrase": '"wab wac"',
+    "the begin of many words": "wo",
+    "Chinese": "人工智能",
+    "one Chinese character": "人",
+    "signs only": "=>",
+    "nothing there": "zzzz",
+}
+OPENING = """
+import sys, time
+from pathlib import Path
+from gptterm.store import History
+begun = time.perf_counter()
+history = History.open(Path(sys.argv[1]))
+history.conversations(limit=100)
+print(time.perf_counter() - begun)
+"""
+
+
+def words(dice: random.Random) -> str:
+    """A text of words as frequent as those of a language (Zipf)."""
+    ranks = (int(20_000 ** dice.random()) for _ in range(WORDS_EACH))
+    return " ".join(f"w{_letters(rank)}" for rank in ranks)
+
+
+def _letters(number: int) -> str:
+    text = ""
+    while number:
+        number, digit = divmod(number - 1, 26)
+        text = chr(ord("a") + digit) + text
+    return text
+
+
+def make(path: Path, turns: int) -> None:
+    """Write a history of so many turns."""
+    dice = random.Random(1)
+    run = Generation(model="gpt2", reason="eos", tokens=WORDS_EACH)
+    with History.open(path) as history:
+        for number in range(turns // TURNS_EACH):
+            nodes = [_node(dice, number, i, run) for i in range(TURNS_EACH)]
+            history.record(
+                Conversation.restore(
+                    id=f"{number:032x}", created=float(number), system="", nodes=nodes,
+                    open_children={}, open_root=None,
+                )
+            ).save()  # fmt: skip
+            if number % BATCH == 0 and not history.flush(60):
+                sys.exit(history.trouble)
+
+
+def _node(dice: random.Random, chat: int, number: int, run: Generation) -> Node:
+    text = words(dice)
+    if dice.random() < 0.1:
+        text += " 我们在研究人工智能的科学家"
+    if dice.random() < 0.0001:
+        text += " rareword"
+    reply = number % 2 == 1
+    return Node(
+        id=str(number + 1),
+        parent=str(number) if number else None,
+        role="assistant" if reply else "user",
+        text=text,
+        created=chat * 1000.0 + number,
+        ids=tuple(dice.randrange(50_257) for _ in range(WORDS_EACH)) if reply else (),
+        generations=(run,) if reply else (),
+    )
+
+
+def timed(work: Callable[[], object], rounds: int) -> list[float]:
+    """Milliseconds of each round."""
+    taken = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - begun) * 1000)
+    return taken
+
+
+def show(what: str, taken: list[float], reach: str = "") -> None:
+    print(f"{what:<40}{statistics.median(taken):>9.2f} ms   most {max(taken):>8.2f}   {reach}")
+
+
+def opening(path: Path, rounds: int) -> list[float]:
+    """Milliseconds of opening, each in a process of its own."""
+    command = [sys.executable, "-c", OPENING, str(path)]
+    return [
+        float(subprocess.run(command, capture_output=True, check=True).stdout) * 1000
+        for _ in range(rounds)
+    ]
+
+
+def writing(history: History, rounds: int) -> None:
+    """Print how long a front end waits while it keeps a chat."""
+    recorder = history.record(Conversation())
+    chat = recorder.chat
+    token = Token(sample=0, id=5, text=" word", piece=b" word")
+
+    def ask() -> None:
+        chat.add_user("A question of some words")
+        recorder.commit()
+
+    def reply() -> None:
+        for _ in range(1000):
+            recorder.take(key, token)
+
+    show("a message until it is on the disk", timed(ask, 10 * rounds))
+    key = chat.begin_reply(chat.leaf or "", Generation(model="gpt2"))
+    show("taking 1,000 tokens", timed(reply, rounds))
+    chat.finish(key, "eos")
+    show("saving the finished reply, not waiting", timed(recorder.save, 1))
+    recorder.commit(60)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.history")
+    parser.add_argument("--turns", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--folder", type=Path, default=RUNS / "history")
+    args = parser.parse_args()
+    path = args.folder / f"{args.turns}.db"
+    if not path.exists():
+        begun = time.perf_counter()
+        make(path, args.turns)
+        print(f"written in {time.perf_counter() - begun:.0f} s")
+    print(f"{args.turns} turns, {path.stat().st_size / 1e6:.0f} MB")
+    show("opening and the first list", opening(path, args.rounds), "reach 300 ms")
+    with History.open(path) as history:
+        for what, query in QUERIES.items():
+            hits = len(history.search(query))
+            taken = timed(lambda query=query: history.search(query), args.rounds)  # type: ignore[misc]
+            show(f"search: {what} ({hits} shown)", taken, "reach 100 ms")
+        name = history.conversations(limit=1)[0].id
+        show(
+            f"loading a chat of {TURNS_EACH} turns", timed(lambda: history.load(name), args.rounds)
+        )
+        show("listing 1,000 chats", timed(history.conversations, args.rounds))
+        writing(history, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
