@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 from typing import Self
 
-from gptterm.conversation.tree import Conversation
+from gptterm.conversation.tree import Conversation, clean
 from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
@@ -115,7 +115,7 @@ class History:
 
     def set_draft(self, text: str, conversation: str = "") -> None:
         """Keep a message that is not sent; an empty one is forgotten."""
-        self._writer.add_draft(conversation, text)
+        self._writer.add_draft(conversation, clean(text))
 
     # ------------------------------------------------------------------------------ finding
 
@@ -136,7 +136,7 @@ class History:
     def find(self, prefix: str) -> list[Summary]:
         """The conversations whose ids begin so."""
         self._settle()
-        values = (len(prefix), prefix)
+        values = (len(prefix), clean(prefix))
         return self._reader.read(
             lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
         )
@@ -171,7 +171,7 @@ class History:
             HistoryError: the history cannot be read. Never because of the query.
         """
         self._settle()
-        parsed = search.parse(query)
+        parsed = search.parse(clean(query))
         if not parsed.words:
             return []
         return self._reader.read(lambda c: find_turns(c, parsed, limit), [])
@@ -186,7 +186,7 @@ class History:
 
     def rename(self, conversation: str, title: str | None) -> None:
         """Give a conversation a title; None or an empty one: its first line again."""
-        self._set(conversation, "title = ?", " ".join((title or "").split())[:200] or None)
+        self._set(conversation, "title = ?", " ".join(clean(title or "").split())[:200] or None)
 
     def pin(self, conversation: str, pinned: bool = True) -> None:
         """Put it at the head of the list, or back."""
@@ -210,7 +210,7 @@ class History:
             "SELECT id FROM conversations WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
             " ORDER BY deleted DESC"
         )
-        values = (len(prefix), prefix)
+        values = (len(prefix), clean(prefix))
         return self._reader.read(lambda c: [i for (i,) in c.execute(query, values)], [])
 
     def purge(self, conversation: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.tree import clean
 from gptterm.store.search import spaced
 
 
@@ -39,7 +40,8 @@ def unpack_ids(blob: bytes | None) -> tuple[int, ...]:
 
 
 def encode_run(run: Generation) -> str:
-    """A run as JSON. Infinities, which JSON has not (a banned token's bias), become names."""
+    """A run as JSON. What that has not is spelled: infinities (a banned token's bias) become
+    names; halves of characters, which the name of a file can have, become U+FFFD."""
     return msgspec.json.encode(_spelled(msgspec.to_builtins(run))).decode()
 
 
@@ -55,6 +57,8 @@ def decode_run(data: str) -> Generation:
 
 def _spelled(value: object) -> object:
     match value:
+        case str():
+            return clean(value)
         case float() if not math.isfinite(value):
             return str(value)
         case dict():
@@ -102,7 +106,7 @@ def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generati
         "INSERT OR REPLACE INTO runs (turn, number, model, revision, seed, reason, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (row, number, run.model, run.revision, run.seed, run.reason, encode_run(run))
+            (row, number, clean(run.model), run.revision, run.seed, run.reason, encode_run(run))
             for number, run in enumerate(runs)
         ],
     )

@@ -10,6 +10,7 @@ import uuid
 from typing import NamedTuple
 
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import clean
 from gptterm.store import rows
 from gptterm.store.journal import Batch, Journal
 
@@ -54,7 +55,7 @@ def save(connection: sqlite3.Connection, journal: Journal, batch: Batch) -> Outc
     connection.execute(
         "UPDATE conversations SET first_line = ?, system = ?, open_root = ?,"
         " model = coalesce(?, model) WHERE seq = ?",
-        (header.first_line, header.system, root, model, seq),
+        (header.first_line, header.system, root, model and clean(model), seq),
     )
     if turns.latest or batch.pieces:
         latest = time.time() if batch.pieces or batch.growing else turns.latest

@@ -175,6 +175,11 @@ class Writer:
                 _give_back(batches)
                 error = found
                 break
+            except Exception as found:
+                # Whatever it is, this thread goes on: other chats are to be kept too.
+                _give_back(batches)
+                error = HistoryError(f"the history: {type(found).__name__}: {found}")
+                break
             for journal in journals:
                 journal.start_over()
         with self._condition:

@@ -243,3 +243,19 @@ def test_days() -> None:
 
     groups = by_day([summary(0, pinned=True), summary(now), summary(now - 100)], now)
     assert [(heading, len(group)) for heading, group in groups] == [("pinned", 1), ("today", 2)]
+
+
+def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -> None:
+    """A terminal's input and the names of files can have them; no database takes them."""
+    recorder = history.record(talk("a\ud800", "b", system="\udcff", model="/models/\udcff"))
+    assert recorder.commit()
+    chat = recorder.chat
+    history.rename(chat.id, "title \ud800")
+    history.set_draft("draft \udfff")
+    assert history.draft() == "draft \ufffd"
+    assert history.search("\ud800") == history.search("\ufffd")
+    assert history.find("\ud800") == []
+    (summary,) = history.conversations()
+    assert (summary.title, summary.model) == ("title \ufffd", "/models/\ufffd")
+    assert history.load(chat.id).node(chat.last_reply() or "").model == "/models/\ufffd"
+    assert notices == []
