@@ -16,9 +16,10 @@ ALIASES = [
     "--frequency-penalty", "--preset", "--seed", "-n", "--max-tokens", "--max-new-tokens",
     "--predict", "--stop", "-N", "--samples", "--raw", "--chat", "--echo", "--no-stream", "--json",
     "--logprobs", "--device", "--dtype", "--overflow", "--offline", "-q", "-v", "--version", "-h",
-    "--no-stdin", "-i", "--plain", "--sampler-order",
+    "--no-stdin", "-i", "--plain", "--sampler-order", "-c", "--continue", "--conversation",
+    "--no-save",
 ]  # fmt: skip
-NOT_YET = ["--server", "--api-key", "--continue", "--conversation"]
+NOT_YET = ["--server", "--api-key"]
 
 
 def test_help_names_every_option_range_and_exit_code(env: dict[str, str]) -> None:
