@@ -2,7 +2,6 @@
 
 import contextlib
 import select
-import socket
 import threading
 import time
 from collections import deque
@@ -135,9 +134,10 @@ class WarmEngine:
         """Attach and wait for the model; False: there is no engine. Raises as `open_engine`."""
         self.close()
         since = time.perf_counter()
-        self._attached = attach(self._request, self._keep_alive_s, factory=self._factory)
-        if self._attached is None:
+        attached = attach(self._request, self._keep_alive_s, factory=self._factory)
+        if attached is None:
             return False
+        self._attached = attached
         self._frames = report_reader()
         self._received.clear()
         self._send(Load(request=self._request))
@@ -149,7 +149,7 @@ class WarmEngine:
             name=source.name,
             revision=source.revision or info.revision,
             load_s=time.perf_counter() - since,
-            warm_pid=self._attached.pid,
+            warm_pid=attached.pid,
             notices=(*source.notices, *info.notices),
         )
         return True
@@ -165,18 +165,27 @@ class WarmEngine:
                     pass  # progress
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """See `Engine.generate`. An engine that dies ends it with `Failed`."""
+        """See `Engine.generate`. An engine that dies ends it with `Failed`.
+
+        One that dies before it has begun is replaced, if engines are kept: another client may
+        have been its end.
+        """
         tally = Tally(request)
-        number = self._generation = self._number()
-        self._events.clear()
         deadline = None
+        number, begun, replaced = 0, False, False
         try:
-            if self._has_hung_up():
-                self._replace()
-            self._send(Generate(id=number, request=request))
             while not tally.over:
-                event = self._next_event(number, deadline)
+                try:
+                    number = number or self._begin(request)
+                    event = self._next_event(number, deadline)
+                except HungUpError as ended:
+                    if begun or replaced:
+                        raise
+                    self._replace(ended)
+                    number, replaced = 0, True
+                    continue
                 if event is not None:
+                    begun = True
                     tally.note(event)
                     yield event
                 elif deadline is None:  # interrupted: the engine still gives it an end
@@ -226,19 +235,15 @@ class WarmEngine:
         if self._attached is not None:
             self._attached.connection.close()
 
-    def _has_hung_up(self) -> bool:
-        """Whether the engine has ended since it was last heard of."""
-        try:
-            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
-            return not self._received and not self.attached.connection.recv(1, flags)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+    def _begin(self, request: GenerateRequest) -> int:
+        """Send a generation off; return its id."""
+        number = self._generation = self._number()
+        self._events.clear()
+        self._send(Generate(id=number, request=request))
+        return number
 
-    def _replace(self) -> None:
+    def _replace(self, ended: HungUpError) -> None:
         """Go on with another engine, which may be another client's work already."""
-        ended = self._hung_up()
         if not self.open():
             raise ended
 
