@@ -97,6 +97,7 @@ def _files() -> _Section:
     from gptterm.engine.log import default_log
     from gptterm.models import cache_folder
     from gptterm.models.problems import size
+    from gptterm.tui import log_file
 
     cache = cache_folder()
     place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
@@ -105,6 +106,7 @@ def _files() -> _Section:
         "config": f"{config_file()}{'' if config_file().exists() else ' (not there)'}",
         "data": str(data_directory()),
         "log": str(default_log()),
+        "TUI's log": str(log_file()),
         "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
         "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
     }

@@ -23,6 +23,8 @@ class RunOptions(NamedTuple):
     use_stdin: bool
     interactive: bool
     plain: bool
+    inline: bool
+    mouse: bool
     continue_last: bool
     conversation: str | None
     save: bool
@@ -120,6 +122,8 @@ def _options() -> list[click.Parameter]:
         _flag(INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"),
         _flag(INPUT, "-i", "--interactive", text="go on from the prompt at the terminal"),
         _flag(INPUT, "--plain", text="chat line by line, without drawing"),
+        _flag(INPUT, "--inline", text="draw the chat under the shell's prompt, which stays"),
+        _flag(INPUT, "--no-mouse", "no_mouse", text="leave the mouse to the terminal"),
         _flag(
             HISTORY, "-c", "--continue", "continue_last",
             text="go on with the chat that was written in last, with its model if none is named",
@@ -200,5 +204,6 @@ def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
     values["save"] = not values.pop("no_save")
     values["stream"] = not values.pop("no_stream")
+    values["mouse"] = not values.pop("no_mouse")
     values["use_stdin"] = not values.pop("no_stdin")
     return settings, RunOptions(**values)  # type: ignore[arg-type]

@@ -29,18 +29,28 @@ INTERRUPTED = 130
 
 
 def chat(
-    settings: Settings, first: str | None, streams: Streams, signals: Signals, *, verbose: bool
+    settings: Settings,
+    first: str | None,
+    streams: Streams,
+    signals: Signals,
+    *,
+    verbose: bool,
+    conversation: Conversation | None = None,
 ) -> int:
     """Chat until the user or the input ends it; return the exit code.
 
     Args:
         first: the first message, before any line is read.
+        conversation: what is gone on with; None for a new one.
 
     Raises:
         GpttermError: the model cannot be had, stdin is not UTF-8, stdout cannot be written.
     """
     with signals.tidying(_terminal_restorer()):
-        return PlainChat(settings, streams, signals, verbose=verbose).run(first)
+        plain = PlainChat(settings, streams, signals, verbose=verbose)
+        if conversation is not None:
+            plain.go_on_with(conversation)
+        return plain.run(first)
 
 
 class _Quit(Exception):  # noqa: N818 - no error
@@ -63,6 +73,16 @@ class PlainChat:
         self._code = 0
         """Exit code at the end of a pipe of lines: of the last one that failed."""
         self._engine = self._load(settings)
+
+    def go_on_with(self, conversation: Conversation) -> None:
+        """Take a conversation up where it is."""
+        self._chat = conversation
+        turns = len(conversation.path())
+        self._streams.inform(
+            f"The chat goes on after {turns} turn{'' if turns == 1 else 's'}: {conversation.title}"
+            if turns
+            else "A new chat."
+        )
 
     def run(self, first: str | None) -> int:
         """Read and answer; return the exit code."""

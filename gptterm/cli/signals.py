@@ -41,6 +41,8 @@ class Signals:
         self.tidy: Callable[[], None] = _nothing
         """Puts back what was changed on the terminal, before the process ends."""
         self._watched = False
+        self._wakeup = -1
+        """Where Python writes the numbers of signals; -1 is nowhere."""
         self._installed: list[signal.Signals] = []
 
     def install(self) -> None:
@@ -53,9 +55,9 @@ class Signals:
 
     def watch(self) -> None:
         """Start the watcher thread, before anything long begins."""
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        reader, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         self._watched = True
         threading.Thread(target=self._watch, args=(reader,), name="signals", daemon=True).start()
 
@@ -65,6 +67,12 @@ class Signals:
         for number in self._installed:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
+
+    def reclaim(self) -> None:
+        """Take them over again after `release`, when the other event loop is over."""
+        for number in self._installed:
+            signal.signal(number, self._handle)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def cancel_mode(self) -> None:
         """From here the first signal only cancels."""

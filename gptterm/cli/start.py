@@ -2,6 +2,8 @@
 
 import os
 
+from msgspec.structs import replace
+
 from gptterm.cli.options import RunOptions
 from gptterm.cli.prompt import Input, open_terminal_as_stdin, read_input
 from gptterm.cli.signals import Signals
@@ -28,6 +30,8 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     if options.interactive or options.plain:
         return _interactive(settings, options, streams, signals)
     given = read_input(options.words, options.use_stdin)
+    if given is not None and options.inline:
+        raise UsageError("--inline is for a chat: add -i, or leave the prompt out")
     if given is not None:
         from gptterm.cli.oneshot import generate
 
@@ -49,6 +53,8 @@ def _check(settings: Settings, options: RunOptions) -> None:
         raise UsageError("--continue is the last conversation: it does not go with --conversation")
     if options.interactive or options.plain:
         _refuse_one_shot(options, "-i and --plain do not take")
+    if options.plain and options.inline:
+        raise UsageError("--inline is for the drawn chat: --plain does not draw")
 
 
 def _refuse_one_shot(options: RunOptions, problem: str) -> None:
@@ -57,8 +63,8 @@ def _refuse_one_shot(options: RunOptions, problem: str) -> None:
         "--echo": options.echo,
         "--no-stream": not options.stream,
         "--samples": options.samples != 1,
-        "--continue": options.continue_last,
-        "--conversation": options.conversation is not None,
+        "--continue": options.continue_last and options.plain,
+        "--conversation": options.conversation is not None and options.plain,
     }
     for name, is_given in given.items():
         if is_given:
@@ -78,11 +84,36 @@ def _interactive(
         from gptterm.cli.plain import chat
 
         return chat(settings, prompt, streams, signals, verbose=options.verbose)
+    return _drawn(settings, prompt, options, streams, signals)
+
+
+def _drawn(
+    settings: Settings,
+    prompt: str | None,
+    options: RunOptions,
+    streams: Streams,
+    signals: Signals,
+) -> int:
+    """Open the TUI; where it is left for the plain chat, go on there."""
     from gptterm.tui import run
 
+    if not options.mouse:
+        settings = replace(settings, tui=replace(settings.tui, mouse=False))
     # Its event loop has its own way with signals.
     signals.release()
-    return run(settings, prompt)
+    conversation = "last" if options.continue_last else options.conversation
+    left = run(
+        settings, prompt, inline=options.inline, conversation=conversation, save=options.save
+    )
+    if isinstance(left, int):
+        return left
+    signals.reclaim()
+    from gptterm.cli.plain import chat
+
+    return chat(
+        left.settings, None, streams, signals,
+        verbose=options.verbose, conversation=left.conversation,
+    )  # fmt: skip
 
 
 def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:

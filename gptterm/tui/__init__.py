@@ -3,24 +3,48 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gptterm.config import Settings
+    from gptterm.tui.outcome import GoOnPlain
 
 
-def run(settings: "Settings", prompt: str | None = None, *, inline: bool = False) -> int:
+def log_file() -> "Path":
+    """Where what libraries write to stderr goes while the TUI draws there."""
+    from gptterm.engine.log import default_log
+
+    return default_log().with_name("tui.log")
+
+
+def run(
+    settings: "Settings",
+    prompt: str | None = None,
+    *,
+    inline: bool = False,
+    conversation: str | None = None,
+    save: bool = True,
+) -> "int | GoOnPlain":
     """Run the TUI until it is quit.
 
     Args:
         settings: The settings in effect.
         prompt: A first message.
         inline: Draw under the shell's prompt instead of on the whole screen.
+        conversation: The chat to go on with: the beginning of its id, or `last`.
+        save: Whether chats are kept.
 
     Returns:
-        The exit code.
+        The exit code, or the chat that is to go on without drawing.
+
+    Raises:
+        GpttermError: The chat to go on with is not there.
     """
-    from gptterm.engine.log import default_log
     from gptterm.tui.app import GpttermApp
     from gptterm.tui.guard import stderr_to
 
-    with stderr_to(default_log().with_name("tui.log")):
-        code = GpttermApp(settings, prompt).run(inline=inline, mouse=settings.tui.mouse)
-    return code or 0
+    with stderr_to(log_file()):
+        app = GpttermApp(settings, prompt, conversation=conversation, save=save)
+        left = app.run(inline=inline, mouse=settings.tui.mouse)
+    if app.refusal is not None:
+        raise app.refusal
+    return left or 0

@@ -2,28 +2,34 @@
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from gptterm.config import Settings
+from gptterm.config.paths import history_file
 from gptterm.engine.client import EngineClient
+from gptterm.errors import GpttermError
 from gptterm.tui import keys, themes
+from gptterm.tui.changes import Change
+from gptterm.tui.colourless import Colourless
 from gptterm.tui.engine import Finder, find_model
+from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
-from gptterm.tui.session import Change, Session
+from gptterm.tui.session import Session
 
 WIDGET_STYLES = (
     "status", "transcript", "sampling", "distribution", "chats", "notice", "prompt", "keyline",
 )  # fmt: skip
 
 
-class GpttermApp(App[int]):
+class GpttermApp(App[int | GoOnPlain]):
     """gptterm's TUI.
 
     Args:
@@ -31,6 +37,8 @@ class GpttermApp(App[int]):
         prompt: A first message, sent once the model is ready.
         client: The engine's process; None for a local one.
         find: How models are found.
+        conversation: The chat to go on with: the beginning of its id, or `library.LAST`.
+        save: Whether chats are kept.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -50,19 +58,38 @@ class GpttermApp(App[int]):
         prompt: str | None = None,
         client: EngineClient | None = None,
         find: Finder = find_model,
+        *,
+        conversation: str | None = None,
+        save: bool = True,
     ) -> None:
         super().__init__()
         self._first_prompt = prompt
+        self._conversation = conversation
+        self._save = save
+        self.refusal: GpttermError | None = None
+        """Why the chat that was wanted could not be opened."""
         self._tui = settings.tui
-        self.session = Session(settings, self._session_changed, client or EngineClient(), find)
+        self.session = Session(
+            settings,
+            self._session_changed,
+            client or EngineClient(),
+            find,
+            history=history_file(),
+            save=save,
+        )
         self.chat_screen = ChatScreen(self.session, keys.KeyNames(settings.tui.keys))
         for theme in themes.OWN:
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
         self.theme = name or themes.DARK.name
+        self._colourless = Colourless(self.current_theme.dark)
         self._unknown_theme = "" if name else settings.tui.theme
         if settings.tui.reduced_motion:
             self.animation_level = "none"
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR, none at all: Textual's own way is greys, which are colours too."""
+        return [self._colourless] if self.no_color else super().get_line_filters()
 
     def get_default_screen(self) -> ChatScreen:
         """Chat mode."""
@@ -77,11 +104,25 @@ class GpttermApp(App[int]):
             self.chat_screen.prompt.cursor_blink = False
         self.call_after_refresh(self._start)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         self._watch_signals()
-        self.session.load()
-        if self._first_prompt is not None:
-            self.chat_screen.send(self._first_prompt)
+        wanted, prompt = self._conversation, self._first_prompt
+        reopen = self._save and prompt is None
+        if wanted is None:
+            self.session.load()
+            if prompt is not None:
+                self.chat_screen.send(prompt)
+        try:
+            await self.session.open_history(wanted, reopen=reopen)
+        except GpttermError as error:
+            self.refusal = error
+            self.exit(error.exit_code)
+            return
+        if wanted is not None:
+            # Now that it is known which model wrote it.
+            self.session.load()
+            if prompt is not None:
+                self.chat_screen.send(prompt)
 
     def _remap(self) -> None:
         known = keys.identities([*GROUPS, ("", self.BINDINGS)])
@@ -118,5 +159,6 @@ class GpttermApp(App[int]):
             loop.add_signal_handler(number, self.exit, 128 + number)
 
     async def on_unmount(self) -> None:
-        """Nothing is left behind."""
+        """Nothing is left behind, and nothing that was said or typed is lost."""
+        self.chat_screen.keep_draft()
         await self.session.close()

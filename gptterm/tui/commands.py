@@ -24,6 +24,7 @@ from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
 from gptterm.tui import deeds
+from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.widgets.status import rate, seconds
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
         case Stats():
             screen.say("info", stats(screen))
         case Plain():
-            screen.say("info", "gptterm --plain starts a chat without drawing")
+            return _plain(screen)
         case Quit():
             screen.app.exit(0)
     return True
@@ -95,6 +96,17 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
     name = setting.replace("_", "-")
     shown = "random" if value is None else "none" if value == () else one_line(str(value))
     return _said(screen, f"{name} {shown}")
+
+
+def _plain(screen: "ChatScreen") -> bool:
+    """Leave the screen; whoever opened it goes on with the chat. A running reply is stopped."""
+    session = screen.session
+    if session.unsent:
+        screen.say("info", "a message still waits for its turn: Esc takes it back")
+        return False
+    session.stop()
+    screen.app.exit(GoOnPlain(session.settings, session.chat.tree))
+    return True
 
 
 def _edit(screen: "ChatScreen", text: str | None) -> bool:

@@ -16,7 +16,8 @@ ALIASES = [
     "--frequency-penalty", "--preset", "--seed", "-n", "--max-tokens", "--max-new-tokens",
     "--predict", "--stop", "-N", "--samples", "--raw", "--chat", "--echo", "--no-stream", "--json",
     "--logprobs", "--device", "--dtype", "--overflow", "--offline", "-q", "-v", "--version", "-h",
-    "--no-stdin", "-i", "--plain", "--sampler-order", "-c", "--continue", "--conversation",
+    "--no-stdin", "-i", "--plain", "--inline", "--no-mouse",
+    "--sampler-order", "-c", "--continue", "--conversation",
     "--no-save",
 ]  # fmt: skip
 NOT_YET = ["--server", "--api-key"]

@@ -58,6 +58,8 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, env: dict[st
         (["x", "--raw", "-s", "terse"], "--system is for a chat"),
         (["-i", "--json", "x"], "--json"),
         (["--plain", "-N", "2"], "--samples"),
+        (["--plain", "--inline"], "--plain does not draw"),
+        (["--inline", "x"], "--inline is for a chat"),
         ([""], "the prompt is empty"),
         (["  ", "\n"], "the prompt is empty"),
         (["--no-stdin"], "no prompt"),

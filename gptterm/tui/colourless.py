@@ -1,0 +1,47 @@
+"""The screen without colours, for NO_COLOR: what they said is said by reverse, bold and dim."""
+
+from functools import lru_cache
+
+from rich.color import ColorType
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
+
+FAINT = 0.6
+"""Contrast to the background, as a part of black on white, below which a text is dim."""
+
+
+class Colourless(LineFilter):
+    """Takes all colours out; where they make a light patch on dark, or the opposite, reverses."""
+
+    def __init__(self, dark: bool) -> None:
+        super().__init__()
+        self._dark = dark
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
+        """The same text, without colours."""
+        return [
+            Segment(text, None if style is None else _colourless(style, self._dark), control)
+            for text, style, control in segments
+        ]
+
+
+@lru_cache(1024)
+def _colourless(style: Style, dark: bool) -> Style:
+    contrast = 0.0
+    if style.color is not None and style.bgcolor is not None:
+        known = (ColorType.TRUECOLOR, ColorType.EIGHT_BIT, ColorType.STANDARD)
+        if style.color.type in known and style.bgcolor.type in known:
+            text, ground = (Color.from_rich_color(c) for c in (style.color, style.bgcolor))
+            contrast = (text.brightness - ground.brightness) * (1 if dark else -1)
+    plain = Style(
+        bold=style.bold,
+        dim=style.dim or 0 < contrast < FAINT or None,
+        italic=style.italic,
+        underline=style.underline,
+        strike=style.strike,
+        # A cursor or a selection; a colour that the terminal chooses says nothing about either.
+        reverse=bool(style.reverse) != (contrast < 0) or None,
+    )
+    return plain + Style.from_meta(style.meta) if style.meta else plain
