@@ -13,6 +13,7 @@ from gptterm.engine.api import ModelSource
 from gptterm.engine.client import EngineClient
 from gptterm.errors import ModelError
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.outcome import GoOnPlain
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
@@ -24,7 +25,7 @@ Open = Callable[..., AbstractAsyncContextManager["Desk"]]
 class Desk:
     """An open TUI and the hands on it."""
 
-    def __init__(self, app: GpttermApp, pilot: Pilot[int]) -> None:
+    def __init__(self, app: GpttermApp, pilot: Pilot[int | GoOnPlain]) -> None:
         self.app = app
         self.pilot = pilot
         self.screen = app.chat_screen

@@ -39,8 +39,8 @@ def main() -> int:
     log = Path(directory, "engine.log")
     with stderr_to(Path(directory, "tui.log")):
         app = GpttermApp(settings, None, EngineClient(factory=FACTORY, log=log), find)
-        code = app.run(mouse=mouse, inline=inline)
-    return code or 0
+        left = app.run(mouse=mouse, inline=inline)
+    return left if isinstance(left, int) else 0
 
 
 if __name__ == "__main__":

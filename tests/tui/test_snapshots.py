@@ -11,6 +11,7 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.client import EngineClient
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.reply import Reply
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
@@ -75,7 +76,7 @@ def snap(
         client = EngineClient(factory=FACTORY, log=home / "engine.log")
         app = GpttermApp(settings, None, client, find)
 
-        async def run(pilot: Pilot[int]) -> None:
+        async def run(pilot: Pilot[int | GoOnPlain]) -> None:
             desk = Desk(app, pilot)
             if ready:
                 await desk.ready()

@@ -1,103 +1,17 @@
 """The TUI in a real terminal: what bytes it writes, and that it always gives the terminal back."""
 
 import os
-import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
-import pyte
 import pytest
-from ptyprocess import PtyProcess  # type: ignore[import-untyped]
 
 from tests.support.scripted import Script, write_script
+from tests.tui.terminal import ENTERED, LEFT, PATIENCE_S, Terminal
 from tests.tui.test_faults import HOSTILE
-
-PATIENCE_S = 20.0
-ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
-"""The alternate screen."""
-
-
-class Terminal:
-    """A pseudo-terminal with a program in it, and the screen that it has drawn."""
-
-    def __init__(self, arguments: list[str], rows: int, columns: int, home: Path) -> None:
-        environ = {
-            **{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "DISPLAY")},
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "GPTTERM_HOME": str(home),
-            "EDITOR": f"{sys.executable} {Path(__file__).with_name('editor.py')}",
-        }
-        self.process = PtyProcess.spawn(
-            [sys.executable, *arguments], dimensions=(rows, columns), env=environ
-        )
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
-        self.written = bytearray()
-        os.set_blocking(self.process.fd, False)
-
-    def read(self) -> bool:
-        """Take in what was written meanwhile. False: the terminal was closed on the other side."""
-        while True:
-            try:
-                data = os.read(self.process.fd, 65536)
-            except BlockingIOError:
-                return True
-            except OSError:
-                return False
-            if not data:
-                return False
-            self.written += data
-            # pyte takes the private `CSI ? … $ p` and `CSI > …` for text.
-            self._stream.feed(re.sub(rb"\x1b\[[?>=<][\d;]*\$?[pu]", b"", data))
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something is so; fail if it never is."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            open_still = self.read()
-            if condition():
-                return
-            if not open_still:
-                break
-            time.sleep(0.005)
-        raise AssertionError("it never was so; the screen:\n" + "\n".join(self.screen.display))
-
-    def shows(self, text: str) -> bool:
-        """Whether the screen shows a text."""
-        return any(text in row for row in self.screen.display)
-
-    def send(self, data: bytes) -> None:
-        """Type."""
-        while data:
-            try:
-                data = data[os.write(self.process.fd, data) :]
-            except BlockingIOError:
-                self.read()
-
-    def engine(self) -> psutil.Process:
-        """The engine's process."""
-        (child,) = psutil.Process(self.process.pid).children()
-        return child
-
-    def ended(self) -> int:
-        """Wait for the end; the exit code, negative for a signal."""
-        self.until_closed()
-        self.process.wait()
-        if self.process.signalstatus is not None:
-            return -int(self.process.signalstatus)
-        return int(self.process.exitstatus or 0)
-
-    def until_closed(self) -> None:
-        """Read until the other side is closed."""
-        end = time.monotonic() + PATIENCE_S
-        while self.read():
-            assert time.monotonic() < end, "it does not end"
-            time.sleep(0.005)
 
 
 @pytest.fixture
@@ -107,8 +21,8 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
     def start(script: Script, *options: str, rows: int = 30, columns: int = 100) -> Terminal:
         write_script(tmp_path, script)
-        arguments = ["-m", "tests.tui.played", str(tmp_path), *options]
-        opened.append(Terminal(arguments, rows, columns, tmp_path))
+        command = [sys.executable, "-m", "tests.tui.played", str(tmp_path), *options]
+        opened.append(Terminal(command, rows, columns, tmp_path))
         opened[-1].until(lambda: opened[-1].shows("Message gpt2, or"))
         return opened[-1]
 

@@ -1,0 +1,147 @@
+"""The command as users start it, with the real engine and the bundled model, in a real terminal."""
+
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.terminal import ENTERED, LEFT, Terminal
+
+GPTTERM = [sys.executable, "-m", "gptterm"]
+READY = "Message tiny, or"
+LONG = ("-n", "900", "--preset", "neutral", "-t", "3")
+"""Nonsense, which has no end."""
+
+Start = Callable[..., Terminal]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `gptterm -m tiny …` and waits until the model is ready."""
+    opened: list[Terminal] = []
+
+    def started(
+        *options: str, command: list[str] | None = None, ready: str = READY, **variables: str
+    ) -> Terminal:
+        command = [*GPTTERM, "-m", "tiny", *options] if command is None else command
+        variables = {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", **variables}
+        tty = Terminal(command, 30, 120, tmp_path, **variables)
+        opened.append(tty)
+        tty.until(lambda: tty.shows(ready))
+        return tty
+
+    yield started
+    for one in opened:
+        one.process.terminate(force=True)
+
+
+def busy(tty: Terminal) -> bool:
+    """Whether a reply is being written: the key line offers to stop it."""
+    return tty.shows("esc stop")
+
+
+def say(tty: Terminal, text: str) -> None:
+    """Send a message and wait for the end of its reply."""
+    tty.send(f"{text}\r".encode())
+    tty.until(lambda: tty.shows(text) and tty.shows("tok/s") and not busy(tty))
+
+
+def replies(tty: Terminal) -> int:
+    """How many replies are in view, by their headers."""
+    return sum(bool(re.search(r"│ +tiny\b", row)) for row in tty.screen.display)
+
+
+def test_two_turns_a_sibling_and_the_end(start: Start) -> None:
+    tty = start("-n", "8", "-t", "0")
+    say(tty, "Once upon a time")
+    say(tty, "And then?")
+    tty.until(lambda: replies(tty) == 2)
+    tty.send(b"\x12")
+    tty.until(lambda: tty.shows("2/2") and not busy(tty))
+    engine = tty.engine()
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+    assert tty.written.rindex(LEFT) > tty.written.rindex(ENTERED)
+    assert not engine.is_running()
+
+
+def test_a_stopped_reply_is_kept_and_sampling_is_changed(start: Start) -> None:
+    tty = start(*LONG)
+    tty.send(b"Tell me a story\r")
+    tty.until(lambda: tty.shows("tok/s") and busy(tty))
+    tty.send(b"/max-tokens 5\r")
+    tty.until(lambda: tty.shows("max-tokens 5"))
+    assert busy(tty)
+    tty.send(b"\x1b")
+    tty.until(lambda: tty.shows("■ stopped") and not busy(tty))
+    tty.send(b"Shorter\r")
+    tty.until(lambda: tty.shows("… cut after 5 tokens"))
+
+
+def test_a_killed_engine_is_started_again(start: Start) -> None:
+    tty = start(*LONG)
+    tty.send(b"Tell me a story\r")
+    tty.until(lambda: tty.shows("tok/s") and busy(tty))
+    killed = tty.engine()
+    os.kill(killed.pid, signal.SIGKILL)
+    tty.until(lambda: tty.shows("✗ failed") and tty.shows("the engine was started again"))
+    assert replies(tty) == 1 or tty.shows("↑")
+    tty.send(b"/max-tokens 5\rAgain\r")
+    tty.until(lambda: tty.shows("… cut after 5 tokens"))
+    assert tty.engine().pid != killed.pid
+
+
+def test_a_piped_message_then_the_terminal(start: Start) -> None:
+    line = f"echo hi | {shlex.join(GPTTERM)} -i -m tiny -n 5"
+    tty = start(command=["/bin/sh", "-c", line], ready="cut after 5 tokens")
+    assert tty.shows("hi")
+    say(tty, "typed")
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+
+
+def test_plain_goes_on_with_the_chat(start: Start, tmp_path: Path) -> None:
+    tty = start("-n", "8", "-t", "0")
+    say(tty, "Once upon a time")
+    tty.send(b"/max-tokens 3\r")
+    tty.until(lambda: tty.shows("max-tokens 3"))
+    engine = tty.engine()
+    tty.send(b"/plain\r")
+    tty.until(lambda: b"The chat goes on after 2 turns: Once upon a time" in tty.written)
+    left = tty.written.rindex(LEFT)
+    assert not engine.is_running()
+    tty.until(lambda: tty.written.endswith(b"> "))
+    tty.send(f"/export {tmp_path}/chat.json\r".encode())
+    tty.until(lambda: b"Written to" in tty.written)
+    # The signals are the plain chat's.
+    tty.send(b"\x03")
+    tty.until(lambda: b"Ctrl-C again" in tty.written)
+    tty.send(b"And then?\r/stats\r/quit\r")
+    assert tty.ended() == 0
+    assert ENTERED not in tty.written[left:]
+    assert b"3 tokens" in tty.written[left:]
+
+
+def test_no_color_draws_without_colours(start: Start) -> None:
+    tty = start("-n", "8", "-t", "0", NO_COLOR="1")
+    say(tty, "Once upon a time")
+    tty.send(b"\x11")
+    tty.ended()
+    numbers = re.findall(rb"\x1b\[([\d;:]*)m", bytes(tty.written))
+    colours = {n for n in numbers if re.search(rb"(?<![\d])([34]8|[349][0-7]|10[0-7])(?!\d)", n)}
+    assert not colours
+
+
+def test_doctor_names_the_log_of_the_screen(start: Start, tmp_path: Path) -> None:
+    tty = start()
+    tty.send(b"\x11")
+    tty.ended()
+    doctor = Terminal([*GPTTERM, "doctor", "--offline"], 60, 200, tmp_path)
+    doctor.until(lambda: b"tui.log" in doctor.written)
+    assert (tmp_path / "tui.log").exists()
+    doctor.until_closed()
