@@ -19,9 +19,10 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from tools.tiny_model.__main__ import MODEL
 from tools.tiny_model.chat import Turn, conversation, draw_request, swap_hero
 from tools.tiny_model.checks import answers, contains, repeated, strangers
-from tools.tiny_model.corpus import FIRST_WITH_LESSONS, batches, chunk_texts, draw_story, stream
+from tools.tiny_model.corpus import batches, chunk_texts, draw_story, stream
 from tools.tiny_model.grammar import expand, parse
 from tools.tiny_model.lessons import repeat, who_is_who
+from tools.tiny_model.model import GPT2, ModelConfig
 from tools.tiny_model.ngrams import KneserNey, Windows, copied_whole, longest_copied
 from tools.tiny_model.plots import PLOTS, Plot
 from tools.tiny_model.story import draw_cast, tell
@@ -126,11 +127,19 @@ def test_lessons_answer_with_what_they_were_told() -> None:
         assert said.text in asked.text
 
 
-def test_lessons_begin_with_their_chunk() -> None:
-    def lessons(chunk: int) -> int:
-        return sum(len(text) < 300 for text in chunk_texts(1, chunk, 300))
-
-    assert lessons(FIRST_WITH_LESSONS - 1) < 20 < lessons(FIRST_WITH_LESSONS)
+def test_a_new_model_looks_one_token_back() -> None:
+    config = ModelConfig(vocab=64, positions=256, width=64, layers=2, heads=2)
+    torch.manual_seed(0)
+    model = GPT2(config)
+    ids = torch.randint(64, (1, 200))
+    block: Any = model.h[0]
+    states = block.ln_1(model.wte(ids) + model.wpe.weight[:200])
+    query, key, _ = block.attn.c_attn(states).split(64, 2)
+    size = config.width // config.heads
+    scores = query[0, :, :size] @ key[0, :, :size].T / size**0.5
+    future = torch.ones(200, 200).triu(1).bool()
+    shares = scores.masked_fill(future, -torch.inf).softmax(-1)
+    assert shares.diagonal(-1).mean() > 0.8
 
 
 # ---------------------------------------------------------------------------------- measures

@@ -20,6 +20,10 @@ def _train(options: argparse.Namespace) -> None:
     settings = SMOKE if options.smoke else Settings()
     if options.steps:
         settings = replace(settings, steps=options.steps)
+    if options.layers:
+        settings = replace(settings, model=replace(settings.model, layers=options.layers))
+    if options.batches:
+        settings = replace(settings, batches_per_step=options.batches)
     settings = replace(settings, seed=options.seed)
     if options.smoke:
         options.work = options.out = Path(tempfile.mkdtemp(prefix="tiny-smoke-"))
@@ -51,6 +55,8 @@ def main() -> None:
     train.add_argument("--out", type=Path, default=MODEL)
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--steps", type=int)
+    train.add_argument("--layers", type=int, help="blocks of the model")
+    train.add_argument("--batches", type=int, help="batches of about 2,048 tokens a step")
     train.add_argument("--device", default="cpu")
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--smoke", action="store_true", help="a minute, into a temporary folder")
@@ -58,7 +64,7 @@ def main() -> None:
     quality = commands.add_parser("quality", help="measure a model; prints the card's table")
     quality.add_argument("--model", type=Path, default=MODEL)
     quality.add_argument("--seed", type=int, default=1, help="the seed it was trained with")
-    quality.add_argument("--chunks", type=int, default=40, help="the chunks of text training used")
+    quality.add_argument("--chunks", type=int, default=10, help="the chunks of text training used")
     quality.add_argument("--count", type=int, default=200, help="stories and questions of a kind")
     quality.add_argument("--threads", type=int, default=2)
     quality.set_defaults(run=_quality)

@@ -23,9 +23,8 @@ from .tokenizer import END_OF_TEXT, render
 
 Ids = npt.NDArray[np.int64]
 DOCUMENTS_PER_CHUNK = 2048
-# Lessons in copying help only when the model can spell: they start with this chunk.
-FIRST_WITH_LESSONS = 4
 LESSONS = 0.25
+"""The share of documents that are lessons in copying and in who is who."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ def _plain(rng: random.Random) -> str:
     return start + text + END_OF_TEXT
 
 
-def document(rng: random.Random, lessons: bool = True) -> str:
+def document(rng: random.Random) -> str:
     """One training document, special tokens and all."""
-    if lessons and rng.random() < LESSONS:
+    if rng.random() < LESSONS:
         return render(lesson(rng))
     roll = rng.random()
     if roll < 0.5:
@@ -78,8 +77,7 @@ def document(rng: random.Random, lessons: bool = True) -> str:
 
 def chunk_texts(seed: int | str, chunk: int, count: int = DOCUMENTS_PER_CHUNK) -> list[str]:
     """The documents of one chunk; no two chunks share a seed."""
-    lessons = chunk >= FIRST_WITH_LESSONS
-    return [document(random.Random(f"{seed}-{chunk}-{index}"), lessons) for index in range(count)]
+    return [document(random.Random(f"{seed}-{chunk}-{index}")) for index in range(count)]
 
 
 def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[list[int]]:

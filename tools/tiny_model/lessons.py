@@ -1,7 +1,7 @@
 """Short lessons in copying and in who is who: what a story needs, without the story.
 
-They come into the training text after the first chunks (see `corpus`), when the model has learned
-to spell: a page of them teaches more about keeping names apart than ten stories.
+In a story most words follow from the sentence they are in; here nearly every word of an answer
+has to be taken from what was said before.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class ModelConfig:
     vocab: int = 2048
     positions: int = 1024
     width: int = 192
-    layers: int = 6
+    layers: int = 4
     heads: int = 4
 
     def to_transformers(self, eos: int) -> dict[str, Any]:
@@ -112,6 +112,43 @@ class Block(nn.Module):
         return cast("Tensor", x + self.mlp(self.ln_2(x)))
 
 
+def sinusoids(positions: int, width: int, amplitude: float) -> Tensor:
+    """Position embeddings (positions, width) to start from: waves of Vaswani et al. (2017).
+
+    They are learned on from there. A head that looks one token back is a rotation of them, the
+    same at all positions; from noise it would have to be learned anew for every position.
+    """
+    angles = torch.arange(positions)[:, None] * rates(positions, width)
+    return amplitude * torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def rates(positions: int, width: int) -> Tensor:
+    """Radians a position of each of the waves (width / 2), fastest first."""
+    waves = width // 2
+    return 2 * torch.exp(-math.log(2 * positions) * torch.arange(waves) / waves)
+
+
+def look_back(weight: Tensor, config: ModelConfig, gain: float = 4.0) -> None:
+    """Makes the first head of a block's `c_attn` (width, 3 width) look one token back.
+
+    Its keys are the fastest waves and its queries the same waves one position earlier. Induction
+    is built on such a head; in a run of a few million tokens it does not form by itself.
+    """
+    size = config.width // config.heads
+    pairs = torch.arange(size // 2)
+    turn = rates(config.positions, config.width)[: size // 2]
+    sine, cosine = pairs, pairs + config.width // 2
+    keys = config.width
+    weight[:, :size] = 0
+    weight[:, keys : keys + size] = 0
+    weight[sine, keys + pairs] = gain
+    weight[cosine, keys + pairs + size // 2] = gain
+    weight[sine, pairs] = gain * turn.cos()
+    weight[cosine, pairs] = -gain * turn.sin()
+    weight[cosine, pairs + size // 2] = gain * turn.cos()
+    weight[sine, pairs + size // 2] = gain * turn.sin()
+
+
 class GPT2(nn.Module):
     """A GPT-2 with its head tied to the token embedding."""
 
@@ -122,8 +159,10 @@ class GPT2(nn.Module):
         self.wpe = nn.Embedding(config.positions, config.width)
         self.h = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln_f = nn.LayerNorm(config.width)
-        nn.init.normal_(self.wte.weight, std=0.02)
-        nn.init.normal_(self.wpe.weight, std=0.01)
+        nn.init.normal_(self.wte.weight, std=0.05)
+        self.wpe.weight.data.copy_(sinusoids(config.positions, config.width, 0.14))
+        first = cast("Block", self.h[0])
+        look_back(first.attn.c_attn.weight.data, config)
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Ids (batch, time) to final hidden states (batch, time, width)."""

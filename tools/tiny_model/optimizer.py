@@ -76,16 +76,24 @@ class Optimizer:
     def __init__(self, model: GPT2, muon_rate: float, adam_rate: float) -> None:
         self.muon = Muon(model, muon_rate)
         matrices = set(map(id, self.muon.parameters))
-        others = [p for p in model.parameters() if id(p) not in matrices]
-        self.adam_rate = adam_rate
+        positions = model.wpe.weight
+        others: list[Tensor] = [
+            p for p in model.parameters() if id(p) not in matrices and p is not positions
+        ]
+        # The waves of the positions are good as they are: at the others' rate they would drown.
+        self.rates = (adam_rate, 0.05 * adam_rate)
         self.adam = torch.optim.AdamW(
-            others, lr=adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+            [{"params": others}, {"params": [positions]}],
+            lr=adam_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            fused=True,
         )
 
     def step(self, scale: float) -> None:
         """One step at `scale` times the learning rates; clears the gradients."""
-        for group in self.adam.param_groups:
-            group["lr"] = self.adam_rate * scale
+        for group, rate in zip(self.adam.param_groups, self.rates, strict=True):
+            group["lr"] = rate * scale
         self.adam.step()
         with torch.no_grad():
             self.muon.step(scale)
