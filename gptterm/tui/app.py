@@ -104,8 +104,12 @@ class GpttermApp(App[int | GoOnPlain]):
             self.chat_screen.prompt.cursor_blink = False
         self.call_after_refresh(self._start)
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         self._watch_signals()
+        # Keys are not kept waiting for a disk.
+        self.run_worker(self._begin())
+
+    async def _begin(self) -> None:
         wanted, prompt = self._conversation, self._first_prompt
         reopen = self._save and prompt is None
         if wanted is None:

@@ -1,14 +1,18 @@
 """A chat as the TUI shows it: the tree of a conversation, and a view of each of its turns."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
-from gptterm.engine.api import ModelInfo, Prompt, TextPrompt
+from gptterm.engine.api import Event, ModelInfo, Prompt, TextPrompt
 from gptterm.tui.reply import Reply
 from gptterm.tui.widgets.status import seconds
 from gptterm.tui.widgets.turn import TurnView
+
+if TYPE_CHECKING:
+    from gptterm.store import Recorder
 
 SYSTEM = "system"
 """Key of the view of the system text, which is no turn."""
@@ -20,8 +24,14 @@ UNTITLED = "new chat"
 class Chat:
     """One conversation and the views of its turns, which keep what was wrapped."""
 
-    def __init__(self, system: str | None = None) -> None:
-        self.tree = Conversation(system or "")
+    def __init__(self, system: str | None = None, tree: Conversation | None = None) -> None:
+        self.tree = Conversation(system or "") if tree is None else tree
+        self.recorder: Recorder | None = None
+        """Keeps it; None: it is in memory only."""
+        self.draft = ""
+        """What was typed and not sent."""
+        self.listed = False
+        """Whether the history's list has had it."""
         self._views: dict[str, TurnView] = {}
 
     @property
@@ -38,6 +48,24 @@ class Chat:
     def title(self) -> str:
         """What the list of chats calls it."""
         return self.tree.title or UNTITLED
+
+    @property
+    def model(self) -> str:
+        """The model that wrote last; empty for none."""
+        reply = self.tree.last_reply()
+        return "" if reply is None else self.tree.node(reply).model
+
+    def take(self, key: str, event: Event) -> None:
+        """Take in an event of the generation that writes a reply; it is kept soon."""
+        if self.recorder is None:
+            self.tree.take(key, event)
+        else:
+            self.recorder.take(key, event)
+
+    def save(self) -> None:
+        """Have everything that has changed kept; it is written elsewhere."""
+        if self.recorder is not None:
+            self.recorder.save()
 
     def question_of(self, key: str | None) -> str | None:
         """The user's turn that a turn answers, or is; for None, that of the last reply."""

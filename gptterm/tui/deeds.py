@@ -73,14 +73,15 @@ def copy_last_code(screen: "ChatScreen", text: str) -> None:
 
 def export(screen: "ChatScreen") -> None:
     """Ask for a file and write the chat to it."""
-    from gptterm.tui.screens.export import ExportScreen
+    from gptterm.tui.screens.ask import Asked, AskScreen
 
     tree = screen.session.chat.tree
     if not len(tree):
         screen.say("info", "there is nothing to export yet")
         return
 
-    def write(path: Path) -> str:
+    async def write(name: str) -> str:
+        path = Path(name).expanduser()
         write_export(tree, path)
         return f"wrote {one_line(str(path))}"
 
@@ -90,7 +91,9 @@ def export(screen: "ChatScreen") -> None:
 
     words = "".join(c if c.isalnum() else " " for c in tree.title.lower()).split()
     name = "-".join(words)[:40].strip("-") or "chat"
-    screen.app.push_screen(ExportScreen(f"{name}.md", write), done)
+    hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
+    asked = Asked("export the chat", "write", hint, f"{name}.md")
+    screen.app.push_screen(AskScreen(asked, write), done)
 
 
 def edit_prompt(screen: "ChatScreen") -> None:

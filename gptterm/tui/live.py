@@ -34,6 +34,7 @@ class LivePainter:
         self._status = status
         self._transcript = transcript
         self._distribution = distribution
+        distribution.room_changed = self.refresh_distribution
         self._timer: Timer | None = None
         self._frame = 0
         self._asking = False

@@ -7,56 +7,28 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import NextToken
 from gptterm.engine.client import EngineClient
 from gptterm.errors import GpttermError
+from gptterm.tui.changes import (
+    Change,
+    ChatChanged,
+    ChatOpened,
+    EngineChanged,
+    OtherModel,
+    ReplyBegun,
+    ReplyEnded,
+    Said,
+)
 from gptterm.tui.chat import SYSTEM, Chat
 from gptterm.tui.engine import EngineKeeper, Finder, find_model
+from gptterm.tui.library import Library
 from gptterm.tui.reply import Reply
 from gptterm.tui.widgets.turn import TurnView
-
-
-@dataclass(frozen=True)
-class EngineChanged:
-    """The engine's phase, its activity or the model is another."""
-
-
-@dataclass(frozen=True)
-class ReplyBegun:
-    """A generation was asked for; its turn is in the chat."""
-
-    chat: Chat
-    reply: Reply
-
-
-@dataclass(frozen=True)
-class ReplyEnded:
-    """A generation is over and its turn complete."""
-
-    chat: Chat
-    reply: Reply
-
-
-@dataclass(frozen=True)
-class ChatChanged:
-    """Turns of a chat were added, exchanged or waiting for the engine."""
-
-    chat: Chat
-
-
-@dataclass(frozen=True)
-class Said:
-    """One line for the user."""
-
-    kind: Literal["info", "good", "warning", "error"]
-    text: str
-
-
-Change = EngineChanged | ReplyBegun | ReplyEnded | ChatChanged | Said
 
 
 @dataclass(frozen=True)
@@ -79,6 +51,8 @@ class Session:
         tell: Called with every change.
         client: The engine's process.
         find: How models are found.
+        history: Where chats are kept.
+        save: Whether they are.
     """
 
     def __init__(
@@ -87,12 +61,14 @@ class Session:
         tell: Callable[[Change], None],
         client: EngineClient,
         find: Finder = find_model,
+        *,
+        history: Path,
+        save: bool = True,
     ) -> None:
         self._base = settings
         self.settings = settings
         self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
-        self.chats: list[Chat] = [Chat(settings.system)]
-        self.chat = self.chats[0]
+        self.library = Library(history, save, lambda: Chat(self.settings.system), self._note)
         self.reply: Reply | None = None
         """The running generation, else the last one."""
         self.replying: Chat | None = None
@@ -104,6 +80,16 @@ class Session:
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def chat(self) -> Chat:
+        """The chat in front."""
+        return self.library.chat
+
+    def _note(self, change: Change) -> None:
+        self._tell(change)
+        if isinstance(change, ChatOpened):
+            self._offer_model()
 
     # ----------------------------------------------------------------------------- settings
 
@@ -159,6 +145,7 @@ class Session:
 
         self._rebase(self._base.with_model_defaults(generation_defaults(source)))
         self._tell(EngineChanged())
+        self._offer_model()
         self._next()
 
     async def _revive(self) -> None:
@@ -183,31 +170,54 @@ class Session:
             return None
 
     async def close(self) -> None:
-        """End everything; nothing is left behind."""
-        for task in (self._loading, self._task):
-            if task is not None:
-                task.cancel()
-        await self.engine.client.close()
+        """End everything; nothing is left behind, and what was made is kept."""
+        self._tell = _ignore
+        if self.reply is not None and self.replying is not None:
+            self.reply.cancelled = True
+        tasks = [task for task in (self._loading, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, self.engine.client.close(), return_exceptions=True)
+        await self.library.close()
 
     # -------------------------------------------------------------------------------- chats
 
-    def new_chat(self) -> None:
-        """Begin a chat, unless the open one is empty anyway."""
-        if not self.chat.empty:
-            self.chat = Chat(self.settings.system)
-            self.chats.insert(0, self.chat)
-        self._tell(ChatChanged(self.chat))
+    async def open_history(self, wanted: str | None, *, reopen: bool) -> None:
+        """Open the history and the chat to begin with; see `Library.open`.
 
-    def open(self, key: str) -> None:
-        """Show another chat."""
-        self.chat = next((chat for chat in self.chats if chat.key == key), self.chat)
-        self._tell(ChatChanged(self.chat))
+        Raises:
+            GpttermError: the chat that is wanted is not there.
+        """
+        await self.library.open(wanted, reopen=reopen)
+        if wanted is not None and self.settings.model_is_default and self.chat.model:
+            self.change(model=self.chat.model)
+
+    @property
+    def other_model(self) -> str:
+        """The model that wrote the open chat, when it is another than the one that is loaded."""
+        info, model = self.engine.info, self.chat.model
+        return model if info is not None and self.engine.ready and model != info.name else ""
+
+    def _offer_model(self) -> None:
+        if (model := self.other_model) and self.replying is None:
+            self._tell(OtherModel(model))
 
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat; it counts from the next reply."""
         self.chat.tree.system = text
+        self.chat.save()
         self.chat.forget(SYSTEM)
         self._tell(ChatChanged(self.chat))
+
+    def step(self, key: str, by: int) -> None:
+        """Open another version of a turn of the open chat."""
+        self.chat.tree.step(key, by)
+        self.chat.save()
+
+    def draft(self, text: str) -> None:
+        """Keep what is typed in the open chat, and before it what waits and is no turn yet."""
+        waiting = [wanted.message for wanted in self._queue if wanted.chat is self.chat]
+        self.library.set_draft(self.chat, "\n\n".join(filter(None, [*waiting, text])))
 
     # ----------------------------------------------------------------------------- replying
 
@@ -278,6 +288,7 @@ class Session:
 
     def _want(self, wanted: _Wanted) -> None:
         self._queue.append(wanted)
+        wanted.chat.save()
         self._tell(ChatChanged(wanted.chat))
         if self.engine.phase == "failed":
             self.load()
@@ -331,16 +342,20 @@ class Session:
         chat.begin(reply)
         self._tell(ReplyBegun(chat, reply))
         try:
+            await self.library.commit(chat)
+            if reply.cancelled:
+                return
             request = settings.request(chat.prompt(key, settings, info))
             async with contextlib.aclosing(self.engine.client.generate(request)) as events:
                 async for event in events:
                     reply.take(event)
-                    tree.take(key, event)
+                    chat.take(key, event)
         except (GpttermError, ValueError) as error:
             tree.finish(key, "error", error=str(error))
             self._tell(Said("error", str(error)))
         finally:
             tree.finish(key, "cancelled" if reply.cancelled else "error")
+            chat.save()
             chat.forget(key)
             self.replying = None
             self._tell(ReplyEnded(chat, reply))
@@ -368,6 +383,10 @@ class Session:
 
 _TASKS: set[asyncio.Task[None]] = set()
 """The event loop itself holds its tasks only weakly."""
+
+
+def _ignore(_change: Change) -> None:
+    pass
 
 
 def _preset_names(settings: Settings) -> set[str]:

@@ -41,8 +41,8 @@ class Desk:
         raise AssertionError(f"it never was so; the screen:\n{self.text}")
 
     async def ready(self) -> None:
-        """Wait for the model."""
-        await self.until(lambda: self.session.engine.ready)
+        """Wait for the model and the history."""
+        await self.until(lambda: self.session.engine.ready and self.session.library.opened)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let the screen catch up."""
@@ -112,6 +112,8 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         size: tuple[int, int] = (120, 40),
         prompt: str | None = None,
         tui: TuiSettings | None = None,
+        conversation: str | None = None,
+        save: bool = True,
         **options: object,
     ) -> AsyncIterator[Desk]:
         request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
@@ -126,7 +128,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         if tui is not None:
             settings = msgspec.structs.replace(settings, tui=tui)
         client = EngineClient(factory=FACTORY, log=home / "engine.log")
-        app = GpttermApp(settings, prompt, client, find)
+        app = GpttermApp(settings, prompt, client, find, conversation=conversation, save=save)
         async with app.run_test(size=size) as pilot:
             yield Desk(app, pilot)
 

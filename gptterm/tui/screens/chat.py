@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
+from textual.timer import Timer
 
 from gptterm.errors import GpttermError
-from gptterm.tui.chat import SYSTEM, details
+from gptterm.tui.chat import SYSTEM, Chat, details
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.screens.parts import ChatParts
@@ -17,6 +18,8 @@ from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript import Transcript
 
+DRAFT_S = 0.5
+"""So long after the typing a draft is kept."""
 QUIT_WITHIN_S = 2.0
 """Two Ctrl+C within this time quit."""
 
@@ -33,6 +36,9 @@ class ChatScreen(ChatParts):
         self.copied_code = ("", 0)
         """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
+        self._drafting: Timer | None = None
+        self._begun = False
+        """Whether a chat has come to the front."""
 
     # ------------------------------------------------------------------------------ prompt
 
@@ -70,6 +76,32 @@ class ChatScreen(ChatParts):
             self.notice.hint = hint(text)
         else:
             self.notice.hint = ""
+        if self._drafting is None:
+            self._drafting = self.set_timer(DRAFT_S, self.keep_draft)
+
+    def keep_draft(self) -> None:
+        """Keep what is typed and not sent."""
+        self._drafting = None
+        self.session.draft(self._draft if self._editing is not None else self.prompt.message)
+
+    def show_opened(self, left: Chat, turn: str | None) -> None:
+        """Show a chat that came to the front, with its draft; the other one's is kept."""
+        chat = self.session.chat
+        if left is not chat:
+            typed = self._draft if self._editing is not None else self.prompt.message
+            self._leave_edit()
+            # What was typed while the last chat was not there yet is meant for it.
+            if left.empty and not left.draft and not self._begun:
+                chat.draft = typed or chat.draft
+            else:
+                self.session.library.set_draft(left, typed)
+        self._begun = True
+        if left is not chat or not self.prompt.message:
+            self.prompt.put(chat.draft)
+        self.show_chat()
+        if turn is not None:
+            # The transcript is wrapped when it has its size.
+            self.call_after_refresh(self.transcript.go_to, turn)
 
     @on(Prompt.EndWanted)
     def action_end(self) -> None:
@@ -129,7 +161,7 @@ class ChatScreen(ChatParts):
         if self.session.busy_with(self.session.chat):
             self.say("info", "stop the reply first (Esc)")
         elif event.key in self.session.chat.tree:
-            self.session.chat.tree.step(event.key, event.step)
+            self.session.step(event.key, event.step)
             self.show_chat(keep_place=True)
 
     @on(Transcript.Selected)
@@ -166,9 +198,15 @@ class ChatScreen(ChatParts):
 
     @on(ChatList.Opened)
     def _open(self, event: ChatList.Opened) -> None:
-        self.session.open(event.key)
+        self.run_worker(self.session.library.show(event.key))
         self.panes.fold()
         self.prompt.focus()
+
+    @on(ChatList.Act)
+    def _tidy(self, event: ChatList.Act) -> None:
+        from gptterm.tui.screens import tidying
+
+        tidying.act(self, event.action, event.key)
 
     # --------------------------------------------------------------------------------- keys
 
@@ -214,7 +252,7 @@ class ChatScreen(ChatParts):
 
     def action_new_chat(self) -> None:
         """A new chat."""
-        self.session.new_chat()
+        self.session.library.new_chat()
         self.panes.fold()
         self.prompt.focus()
 
@@ -226,6 +264,19 @@ class ChatScreen(ChatParts):
     def action_toggle_chats(self) -> None:
         """Show the chats and go there, or hide them."""
         self.panes.toggle_chats(self.chats, self.prompt)
+
+    def action_search(self) -> None:
+        """Search all chats."""
+        from gptterm.tui.screens import tidying
+
+        tidying.search(self)
+
+    def action_chat_model(self) -> None:
+        """Go on with the model that wrote the chat."""
+        if model := self.session.other_model:
+            self.session.load(model)
+        else:
+            self.say("info", "no other model wrote this chat")
 
     def action_sampling(self) -> None:
         """Show the sampling panel and go there; from there, back to the prompt."""

@@ -75,9 +75,19 @@ def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
             return pairs + line(CHAT_KEYS, back)
         case "chats":
             pairs = line(
-                ChatList.BINDINGS, ("chats.up chats.down", "choose"), ("chats.open", "open")
+                ChatList.BINDINGS,
+                ("chats.up chats.down", "choose"),
+                ("chats.open", "open"),
+                ("chats.rename", "rename"),
+                ("chats.pin", "pin"),
+                ("chats.archive", "archive"),
+                ("chats.delete", "delete"),
+                ("chats.undo", "undo"),
+                ("chats.duplicate", "copy"),
+                ("chats.archived", "archived"),
+                ("chats.import", "import"),
             )
-            return pairs + line(CHAT_KEYS, ("new", "new"), back)
+            return pairs + line(CHAT_KEYS, ("search", "search"), ("new", "new"), back)
     return (
         *(line(CHAT_KEYS, back) if busy else ()),
         *line(Prompt.BINDINGS, ("prompt.send", "send")),
@@ -89,6 +99,7 @@ def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
             ("transcript", "transcript"),
             ("models", "model"),
             ("new", "new"),
+            ("search", "search"),
             ("help", "help"),
         ),
         (sign(palette), "palette"),

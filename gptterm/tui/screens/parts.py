@@ -7,19 +7,23 @@ from textual.markup import escape
 from textual.screen import Screen
 
 from gptterm.terminal import one_line
-from gptterm.tui.keys import KeyNames
-from gptterm.tui.live import LivePainter
-from gptterm.tui.screens.hints import Part, greeting, key_pairs
-from gptterm.tui.screens.panes import Panes
-from gptterm.tui.session import (
+from gptterm.tui.changes import (
     Change,
     ChatChanged,
+    ChatOpened,
     EngineChanged,
+    ListChanged,
+    OtherModel,
     ReplyBegun,
     ReplyEnded,
     Said,
-    Session,
 )
+from gptterm.tui.chat import Chat
+from gptterm.tui.keys import CHAT_KEYS, KeyNames
+from gptterm.tui.live import LivePainter
+from gptterm.tui.screens.hints import Part, greeting, key_pairs
+from gptterm.tui.screens.panes import Panes
+from gptterm.tui.session import Session
 from gptterm.tui.widgets.chats import ChatEntry, ChatList
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.keyline import KeyLine
@@ -90,14 +94,23 @@ class ChatParts(Screen[None]):
                     self.show_chat()
                 self.live.start()
                 self.show_keys()
+                self.run_worker(self.session.library.refresh())
             case ReplyEnded(chat=chat):
                 self.live.stop()
                 if chat is self.session.chat:
                     self.show_chat(keep_place=True)
                 self.show_keys()
+                self.run_worker(self.session.library.refresh())
             case ChatChanged(chat=chat):
                 if chat is self.session.chat:
                     self.show_chat()
+            case ChatOpened(left=left, turn=turn):
+                self.show_opened(left, turn)
+            case ListChanged():
+                self.show_list()
+            case OtherModel(name=name):
+                key = self.keys.first(CHAT_KEYS, "chat.model")
+                self.say("info", f"this chat was written by {name}: {key} goes on with that")
             case Said(kind=kind, text=text):
                 self.say(kind, text)
 
@@ -105,15 +118,26 @@ class ChatParts(Screen[None]):
         """Show the turns of the open chat, and the chats beside it."""
         chat = self.session.chat
         self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
-        title = "" if chat.empty else display_text(one_line(chat.title))[:60]
-        self.transcript.border_title = escape(title)
-        self.chats.show(
-            [
-                ChatEntry(other.key, other.title, other is chat, self.session.busy_with(other))
-                for other in self.session.chats
-            ]
-        )
+        self.show_list()
         self.show_placeholder()
+
+    def show_list(self) -> None:
+        """Show the chats, and the open one's title."""
+        session = self.session
+        busy = {chat.key for chat in session.library.chats if session.busy_with(chat)}
+        title = "" if session.chat.empty else session.chat.title
+        entries = []
+        for each in session.library.entries():
+            is_open = each.key == session.chat.key
+            entries.append(
+                ChatEntry(
+                    each.key, one_line(each.title), is_open, each.key in busy, each.group,
+                    each.archived,
+                )
+            )  # fmt: skip
+            title = each.title if is_open and title else title
+        self.transcript.border_title = escape(display_text(one_line(title))[:60])
+        self.chats.show(entries)
 
     def show_placeholder(self) -> None:
         """What the empty prompt and the empty transcript say."""
@@ -151,6 +175,10 @@ class ChatParts(Screen[None]):
         if kind == "warning":
             self.live.notices += 1
             self.live.show_status()
+
+    def show_opened(self, left: Chat, turn: str | None) -> None:
+        """Show a chat that came to the front, and a turn of it."""
+        raise NotImplementedError
 
     def submit(self, text: str) -> None:
         """Take a text that was sent at the prompt."""

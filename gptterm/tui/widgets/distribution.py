@@ -1,9 +1,10 @@
 """The next-token distribution: the likeliest tokens, and which filter cut which."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
 
 from gptterm.engine.api import NextToken
 from gptterm.tui.widgets.rows import Part, Rows, fit
@@ -26,6 +27,13 @@ class Distribution(Rows):
         super().__init__(id=id)
         self._next: NextToken | None = None
         self.border_title = "next token"
+        self.room_changed: Callable[[], None] | None = None
+        """Called when more or fewer candidates can be shown than before, or any at all."""
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """It came into view, or is of another size."""
+        if self.room_changed is not None:
+            self.room_changed()
 
     @property
     def count(self) -> int:

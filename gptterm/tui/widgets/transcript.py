@@ -276,6 +276,14 @@ class Transcript(ScrollView, can_focus=True):
         self.follow = True
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
+    def go_to(self, key: str) -> None:
+        """Select a turn and bring it into view, at its beginning."""
+        index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
+        if index is not None:
+            self.focus()
+            self.selected = index
+            self.scroll_to(y=self._top(index), animate=False, immediate=True)
+
     def _go(self, index: int) -> None:
         if not 0 <= index < len(self._turns):
             return

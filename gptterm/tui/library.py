@@ -1,0 +1,380 @@
+"""The chats: those that are open here, and those that the history keeps.
+
+The history is a disk, which may be slow or full: it is only asked in other threads, and SQLite is
+imported there, after the first frame. Whatever is wrong with it, the chats go on in memory.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from gptterm.errors import GpttermError, UsageError
+from gptterm.terminal import one_line
+from gptterm.tui.changes import Change, ChatOpened, ListChanged, Said
+from gptterm.tui.chat import Chat
+from gptterm.tui.engine import in_daemon_thread
+
+if TYPE_CHECKING:
+    from gptterm.store import History, Hit, Summary
+
+T = TypeVar("T")
+LISTED = 5000
+"""Chats in the list; older ones are found by a search."""
+COMMIT_S = 2.0
+"""So long a generation waits for the message that it answers to be on the disk."""
+LAST = "last"
+"""Stands for the chat that was written in last."""
+
+
+class Entry(NamedTuple):
+    """A chat in the list."""
+
+    key: str
+    title: str
+    group: str
+    """The heading that it stands under."""
+    pinned: bool = False
+    archived: bool = False
+
+
+class Read(NamedTuple):
+    """What was read when the history was opened."""
+
+    history: "History"
+    groups: list[tuple[str, list["Summary"]]]
+    chat: Chat | None
+    draft: str
+    """Of a new chat."""
+
+
+class Library:
+    """Owns the chats. What asks the history is asynchronous.
+
+    Args:
+        path: Of the history.
+        save: Whether chats are kept. If not, those that are kept can still be read.
+        new: Makes an empty chat.
+        tell: Is told of every change.
+    """
+
+    def __init__(
+        self, path: Path, save: bool, new: Callable[[], Chat], tell: Callable[[Change], None]
+    ) -> None:
+        self.chats: list[Chat] = [new()]
+        """Those in memory, the latest first."""
+        self.chat = self.chats[0]
+        """The one in front."""
+        self.archived = False
+        """Whether the list has the archived ones too."""
+        self._path = path
+        self._save = save
+        self._new = new
+        self._tell = tell
+        self._history: History | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._groups: list[tuple[str, list[Summary]]] = []
+        self._asked = 0
+        """Counts what was asked to be shown: only the last of it is."""
+        self._deleted: list[tuple[str, str]] = []
+        """Ids and titles, for undoing."""
+
+    # ------------------------------------------------------------------------------ opening
+
+    def open(self, wanted: str | None, *, reopen: bool) -> "asyncio.Task[None]":
+        """Open the history.
+
+        Args:
+            wanted: The chat to show: the beginning of its id, or `LAST`. It must be there.
+            reopen: Without one: show the last chat, if there is one.
+        """
+        self._opening = asyncio.create_task(self._open(wanted, reopen))
+        return self._opening
+
+    async def _open(self, wanted: str | None, reopen: bool) -> None:
+        loop = asyncio.get_running_loop()
+
+        def notify(text: str) -> None:
+            loop.call_soon_threadsafe(self._tell, Said("warning", text))
+
+        try:
+            read = await in_daemon_thread(lambda: self._read(notify, wanted, reopen))
+        except GpttermError as error:
+            if wanted is not None:
+                raise
+            self._tell(Said("warning", f"{error}; chats are not kept"))
+            return
+        self._history, self._groups = read.history, read.groups
+        untouched = self.chat.empty and len(self.chats) == 1
+        self.chats[-1].draft = read.draft if self._save else ""
+        for chat in self.chats:
+            self._keep(chat)
+        if read.chat is not None and (untouched or wanted is not None):
+            self._put_in_front(read.chat)
+        elif self.chat.empty:
+            self._tell(ChatOpened(self.chat))
+        self._tell(ListChanged())
+
+    def _read(self, notify: Callable[[str], None], wanted: str | None, reopen: bool) -> Read:
+        from gptterm.store import History
+
+        history = History.open(self._path, notify)
+        key = history.last() if reopen else None
+        if wanted is not None:
+            key = _meant(history, wanted)
+        chat = None if key is None else _load(history, key)
+        return Read(history, _listed(history, self.archived), chat, history.draft())
+
+    async def close(self) -> None:
+        """Write what is not written yet."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening], timeout=COMMIT_S)
+        if (history := self._history) is not None:
+            for chat in self.chats:
+                chat.save()
+            await in_daemon_thread(history.close)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the history is open, or will not be."""
+        return self._opening is not None and self._opening.done()
+
+    def _keep(self, chat: Chat) -> None:
+        """Have a chat kept from here on."""
+        if self._history is not None and self._save and chat.recorder is None:
+            chat.recorder = self._history.record(chat.tree)
+            chat.save()
+
+    async def commit(self, chat: Chat) -> None:
+        """Wait until a chat is on the disk, if it can be."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening], timeout=COMMIT_S)
+        chat.save()
+        if (history := self._history) is not None and chat.recorder is not None:
+            await in_daemon_thread(lambda: history.flush(COMMIT_S))
+
+    def set_draft(self, chat: Chat, text: str) -> None:
+        """Keep what is typed and not sent; nothing that is asked of the disk is waited for."""
+        chat.draft = text
+        if self._history is not None and self._save:
+            self._history.set_draft(text, "" if chat.empty else chat.key)
+
+    # --------------------------------------------------------------------------- the list
+
+    def entries(self) -> list[Entry]:
+        """All chats: pinned ones, then by day, the latest first."""
+        listed = {summary.id for _, group in self._groups for summary in group}
+        hidden = {key for key, _ in self._deleted}
+        new = [
+            Entry(chat.key, chat.title, "today")
+            for chat in self.chats
+            if chat.key not in listed | hidden and not chat.listed
+            if chat is self.chat or not chat.empty
+        ]
+        entries = [
+            Entry(each.id, each.title, name, each.pinned, each.archived)
+            for name, group in self._groups
+            for each in group
+        ]
+        pinned = sum(entry.pinned for entry in entries)
+        return [*entries[:pinned], *new, *entries[pinned:]]
+
+    async def refresh(self) -> None:
+        """Read the list again."""
+        groups = await self._ask(lambda history: _listed(history, self.archived))
+        if groups is not None:
+            self._groups = groups
+            listed = {summary.id for _, group in groups for summary in group}
+            for chat in self.chats:
+                chat.listed = chat.listed or chat.key in listed
+            self._tell(ListChanged())
+
+    async def toggle_archived(self) -> None:
+        """Show or hide the archived ones."""
+        self.archived = not self.archived
+        await self.refresh()
+
+    async def search(self, query: str) -> list["Hit"]:
+        """Where words are found, the latest first.
+
+        Raises:
+            GpttermError: the history cannot be read.
+        """
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        history = self._history
+        return [] if history is None else await in_daemon_thread(lambda: history.search(query))
+
+    # ------------------------------------------------------------------------- showing one
+
+    def new_chat(self) -> None:
+        """Begin a chat, unless the open one is empty anyway."""
+        self._asked += 1
+        if self.chat.empty:
+            return
+        empty = next((chat for chat in self.chats if chat.empty), None)
+        self._put_in_front(empty or self._new())
+
+    async def show(self, key: str, turn: str | None = None) -> None:
+        """Bring a chat to the front, and a turn of it into view."""
+        self._asked += 1
+        asked = self._asked
+        chat = next((chat for chat in self.chats if chat.key == key), None)
+        if chat is None:
+            chat = await self._ask(lambda history: _load(history, key))
+        if chat is not None and asked == self._asked:
+            # Asked for twice, it may have come meanwhile.
+            here = next((other for other in self.chats if other.key == key), chat)
+            self._put_in_front(here, turn)
+
+    def _put_in_front(self, chat: Chat, turn: str | None = None) -> None:
+        left, self.chat = self.chat, chat
+        if chat not in self.chats:
+            self.chats.insert(0, chat)
+        self._keep(chat)
+        if turn is not None and turn in chat.tree:
+            chat.tree.select(turn)
+            chat.save()
+        self._tell(ChatOpened(left, turn))
+
+    # ------------------------------------------------------------------------------ tidying
+
+    async def rename(self, key: str, title: str) -> None:
+        """Give a chat a title; an empty one: its first line again."""
+        await self._do(lambda history: history.rename(key, title or None))
+
+    async def pin(self, entry: Entry) -> None:
+        """Put a chat at the head of the list, or back."""
+        if await self._do(lambda history: history.pin(entry.key, not entry.pinned)):
+            self._tell(Said("good", "no longer pinned" if entry.pinned else "pinned"))
+
+    async def archive(self, entry: Entry) -> None:
+        """Put a chat out of the list, or back."""
+        if await self._do(lambda history: history.archive(entry.key, not entry.archived)):
+            done = "back from the archive" if entry.archived else "archived: a search finds it"
+            self._tell(Said("good", done))
+
+    async def duplicate(self, key: str) -> None:
+        """Copy a chat and show the copy."""
+        copies: list[str] = []
+        if await self._do(lambda history: copies.append(history.duplicate(key))):
+            await self.show(copies[0])
+
+    async def delete(self, entry: Entry, undo: str) -> None:
+        """Delete a chat; one that is not kept is gone.
+
+        Args:
+            undo: The key that brings it back.
+        """
+        chat = next((chat for chat in self.chats if chat.key == entry.key), None)
+        kept = chat is None or chat.recorder is not None
+        if kept and not (chat is not None and chat.empty):
+            self._deleted.append((entry.key, entry.title))
+            if not await self._do(lambda history: history.delete(entry.key)):
+                self._deleted.pop()
+                return
+            self._tell(Said("good", f"deleted {_short(entry.title)}; {undo} brings it back"))
+        if chat is not None:
+            self.chats.remove(chat)
+            self.chats = self.chats or [self._new()]
+            if chat is self.chat:
+                self._put_in_front(self.chats[0])
+        self._tell(ListChanged())
+
+    async def undelete(self) -> None:
+        """Bring back the chat that was deleted last."""
+        if not self._deleted:
+            self._tell(Said("info", "nothing was deleted here"))
+            return
+        key, title = self._deleted.pop()
+        if await self._do(lambda history: history.undelete(key)):
+            self._tell(Said("good", f"brought back {_short(title)}"))
+            await self.show(key)
+
+    async def read_file(self, path: Path) -> str:
+        """Add the chats of a file; return the sentence that says so.
+
+        Raises:
+            GpttermError: it cannot be read, or they cannot be kept.
+        """
+        if (history := self._history) is None:
+            raise UsageError("there is no history to import into")
+
+        def work() -> list[str]:
+            from gptterm.store.imports import read_file
+
+            found = read_file(path)
+            for chat, title in found:
+                history.add(chat, title)
+            return [chat.id for chat, _ in found]
+
+        keys = await in_daemon_thread(work)
+        await self.refresh()
+        if len(keys) == 1:
+            await self.show(keys[0])
+        return f"imported {len(keys)} chats" if len(keys) != 1 else "imported 1 chat"
+
+    # ------------------------------------------------------------------------------- asking
+
+    async def _do(self, work: Callable[["History"], None]) -> bool:
+        """Change something, and show the list as it is then."""
+
+        def done(history: "History") -> bool:
+            work(history)
+            return True
+
+        if not await self._ask(done):
+            return False
+        await self.refresh()
+        return True
+
+    async def _ask(self, work: Callable[["History"], T]) -> T | None:
+        """Ask the history something; None: it failed, and was said, or there is no history."""
+        if (history := self._history) is None:
+            return None
+        try:
+            return await in_daemon_thread(lambda: work(history))
+        except KeyError:
+            self._tell(Said("info", "this chat is not in the history"))
+        except GpttermError as error:
+            self._tell(Said("error", str(error)))
+        return None
+
+
+def _listed(history: "History", archived: bool) -> list[tuple[str, list["Summary"]]]:
+    from gptterm.store import by_day
+
+    found = history.conversations(archived=None if archived else False, limit=LISTED)
+    return by_day(found, time.time())
+
+
+def _load(history: "History", key: str) -> Chat:
+    chat = Chat(tree=history.load(key))
+    chat.draft = history.draft(key)
+    chat.listed = True
+    return chat
+
+
+def _meant(history: "History", wanted: str) -> str:
+    """The one chat whose id begins so.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    if wanted == LAST:
+        if (last := history.last()) is None:
+            raise UsageError("no chat is kept yet")
+        return last
+    found = history.find(wanted)
+    if len(found) == 1 and wanted:
+        return found[0].id
+    problem = f"{len(found)} chats have" if found and wanted else "no chat has"
+    raise UsageError(
+        f"{problem} an id that begins with {one_line(wanted)}; see gptterm history list"
+    )
+
+
+def _short(title: str) -> str:
+    title = one_line(title)
+    return title if len(title) <= 30 else f"{title[:29]}…"

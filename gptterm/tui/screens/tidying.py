@@ -1,0 +1,81 @@
+"""What the keys of the chats pane do with a chat, and the search over all of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptterm.tui.screens.ask import Asked, AskScreen
+from gptterm.tui.widgets.chats import ChatList
+
+if TYPE_CHECKING:
+    from gptterm.store import Hit
+    from gptterm.tui.screens.chat import ChatScreen
+
+
+def act(screen: "ChatScreen", action: str, key: str) -> None:
+    """Do what a key of the pane asks for."""
+    library = screen.session.library
+    if action == "undo":
+        screen.run_worker(library.undelete())
+        return
+    if action == "archived":
+        screen.run_worker(library.toggle_archived())
+        return
+    if action == "import":
+        _import(screen)
+        return
+    entry = next((entry for entry in library.entries() if entry.key == key), None)
+    if entry is None:
+        return
+    match action:
+        case "rename":
+            _rename(screen, key, entry.title)
+        case "pin":
+            screen.run_worker(library.pin(entry))
+        case "archive":
+            screen.run_worker(library.archive(entry))
+        case "duplicate":
+            screen.run_worker(library.duplicate(key))
+        case "delete":
+            _delete(screen, key)
+
+
+def _delete(screen: "ChatScreen", key: str) -> None:
+    session = screen.session
+    if any(chat.key == key and session.busy_with(chat) for chat in session.library.chats):
+        screen.say("info", "stop the reply first (Esc)")
+        return
+    entry = next(entry for entry in session.library.entries() if entry.key == key)
+    undo = screen.keys.first(ChatList.BINDINGS, "chats.undo")
+    screen.run_worker(session.library.delete(entry, undo))
+
+
+def _rename(screen: "ChatScreen", key: str, title: str) -> None:
+    async def take(value: str) -> str:
+        await screen.session.library.rename(key, value)
+        return ""
+
+    asked = Asked("rename the chat", "rename", "empty: its first line again", title)
+    screen.app.push_screen(AskScreen(asked, take))
+
+
+def _import(screen: "ChatScreen") -> None:
+    async def take(value: str) -> str:
+        return await screen.session.library.read_file(Path(value).expanduser())
+
+    def done(sentence: str | None) -> None:
+        if sentence is not None:
+            screen.say("good", sentence)
+
+    hint = "gptterm's .json, ChatGPT's conversations.json, or its .zip"
+    screen.app.push_screen(AskScreen(Asked("import chats", "read the file", hint), take), done)
+
+
+def search(screen: "ChatScreen") -> None:
+    """Search all chats; go to the turn that is chosen."""
+    from gptterm.tui.screens.search import SearchScreen
+
+    def chosen(hit: "Hit | None") -> None:
+        if hit is not None:
+            screen.run_worker(screen.session.library.show(hit.conversation, hit.turn))
+
+    screen.app.push_screen(SearchScreen(screen.session.library.search), chosen)
