@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import startup
 from benchmarks.report import Row, table, write_json
 
+TYPING_S = 20.0
 RUNS = Path(__file__).parent.parent / ".runs"
 
 
@@ -25,6 +26,16 @@ def throughput_rows(directory: Path, rounds: int) -> list[Row]:
         [*command, "--rounds", str(rounds)], stdout=subprocess.PIPE, check=True, text=True
     )
     return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+
+
+def tui_rows(directory: Path, rounds: int) -> list[Row]:
+    """The rows of `benchmarks.tui`, which needs a pseudo-terminal."""
+    from benchmarks import tui
+
+    try:
+        return tui.tui_rows(directory, rounds, TYPING_S)
+    except tui.TypistGaveUpError as error:
+        raise startup.CommandFailedError(str(error)) from error
 
 
 def machine() -> dict[str, Any]:
@@ -55,6 +66,7 @@ def main() -> None:
         "cold": startup.cold_rows,
         "first": lambda _, rounds: startup.first_run_rows(rounds),
         "throughput": throughput_rows,
+        "tui": tui_rows,
     }
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="a GPT-2 directory [random weights of 124M]"

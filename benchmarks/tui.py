@@ -1,6 +1,6 @@
 """The TUI in a pseudo-terminal: first frame, key to frame while text streams, idling, memory.
 
-    python -m benchmarks.tui [--seconds 60]
+    python -m benchmarks.tui [--seconds 60] [--model DIR]
 
 A key is a character that is nowhere else on the screen; its frame is there when its bytes come
 out of the terminal.
@@ -9,8 +9,10 @@ out of the terminal.
 import argparse
 import contextlib
 import os
+import re
 import select
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,9 @@ KEY_EVERY_S = 0.1
 FIRST_KEY = 0x0400
 """Cyrillic: no letter of it is in the text that streams."""
 MEBIBYTE = 2**20
+KEPT_BYTES = 2**16
+STREAMED_TOKENS = 128
+RATE = re.compile(rb"([\d.]+) tok/s")
 
 
 class TypistGaveUpError(Exception):
@@ -42,6 +47,8 @@ class Terminal:
         command = [sys.executable, *arguments]
         self._tty = PtyProcess.spawn(command, dimensions=(40, 120), env=environ)
         self.process = psutil.Process(self._tty.pid)
+        self.tail = b""
+        """The last of what was read."""
 
     def wait_for(self, wanted: bytes) -> float:
         """Read until some bytes come; when they did."""
@@ -49,7 +56,7 @@ class Terminal:
         end = time.perf_counter() + PATIENCE_S
         while time.perf_counter() < end:
             if select.select([self._tty.fd], [], [], 0.1)[0]:
-                seen = seen[-len(wanted) :] + os.read(self._tty.fd, 65536)
+                seen = seen[-len(wanted) :] + self._read()
                 if wanted in seen:
                     return time.perf_counter()
         raise TypistGaveUpError(f"{wanted!r} never came")
@@ -59,7 +66,12 @@ class Terminal:
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self._tty.fd], [], [], left)[0]:
-                os.read(self._tty.fd, 65536)
+                self._read()
+
+    def _read(self) -> bytes:
+        data = os.read(self._tty.fd, 65536)
+        self.tail = (self.tail + data)[-KEPT_BYTES:]
+        return data
 
     def send(self, keys: bytes) -> None:
         """Type."""
@@ -151,14 +163,72 @@ def long_rows(seconds: float) -> list[Row]:
     ]
 
 
+def streaming_rows(directory: Path, rounds: int) -> list[Row]:
+    """Tokens a second of one request: drawn by the TUI, and from the command line.
+
+    Both are the engine's own rate after the first token, as the status line and `-v` show it.
+    """
+    request = ["-m", "gptterm", "-m", str(directory), "--raw", "-t", "0", "--dtype", "float32"]
+    request += ["-n", str(STREAMED_TOKENS), "Once upon a time there was a king who"]
+    rates: dict[str, list[float]] = {"gptterm": [], "command line": []}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as home:
+            terminal = Terminal([*request, "-i"], Path(home))
+            terminal.wait_for(b"cut after")
+            terminal.read_for(1.0)
+            rates["gptterm"].append(_last_rate(terminal.tail))
+            terminal.close()
+            environ = {**os.environ, "GPTTERM_HOME": home}
+            command = [sys.executable, *request, "-v"]
+            done = subprocess.run(command, capture_output=True, check=True, env=environ)
+            rates["command line"].append(_last_rate(done.stderr))
+    return [Row("tokens a second in the TUI, float32", "tok/s", rates, reach="≥ 0.90 ×")]
+
+
+def _last_rate(written: bytes) -> float:
+    """The last rate that was shown.
+
+    Raises:
+        TypistGaveUpError: none was.
+    """
+    found = RATE.findall(written)
+    if not found:
+        raise TypistGaveUpError("no rate was shown")
+    return float(found[-1])
+
+
+def tui_rows(directory: Path, rounds: int, seconds: float) -> list[Row]:
+    """All rows.
+
+    Args:
+        directory: a model, for the tokens a second.
+        rounds: how often each start and each request is measured.
+        seconds: how long each typing goes on.
+
+    Raises:
+        TypistGaveUpError, subprocess.CalledProcessError: something did not come about.
+    """
+    return [
+        *first_frame_rows(rounds),
+        *streaming_rows(directory, rounds),
+        *typing_rows(seconds),
+        *long_rows(seconds),
+    ]
+
+
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tui", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="starts [5]")
     parser.add_argument("--seconds", type=float, default=60.0, help="of typing, each [60]")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="for tokens a second [none]")
     given = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}")
-    rows = first_frame_rows(given.rounds) + typing_rows(given.seconds) + long_rows(given.seconds)
+    if given.model is not None:
+        rows = tui_rows(given.model, given.rounds, given.seconds)
+    else:
+        rows = first_frame_rows(given.rounds)
+        rows += typing_rows(given.seconds) + long_rows(given.seconds)
     print(table(rows))
 
 
