@@ -45,10 +45,12 @@ def main() -> None:
     log = Path(directory, "engine.log")
     with stderr_to(Path(directory, "tui.log")):
         client = EngineClient(factory=FACTORY, log=log)
-        app = GpttermApp(load_settings({"max_tokens": 10**9}), None, client, find)
+        settings = load_settings({"max_tokens": 10**9})
+        app = GpttermApp(settings, None, client, find, save=False)
         if characters:
-            app.session.chats = [long_chat(characters)]
-            app.session.chat = app.session.chats[0]
+            library = app.session.library
+            library.chats = [long_chat(characters)]
+            library.chat = library.chats[0]
         app.run()
 
 

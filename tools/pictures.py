@@ -20,7 +20,8 @@ PATIENCE_S = 60
 
 async def draw_chat(directory: Path) -> Path:
     """Ask the bundled model for a story and save the screen."""
-    app = GpttermApp(load_settings({"model": "tiny", "seed": 7, "offline": True}), ASKED)
+    settings = load_settings({"model": "tiny", "seed": 7, "offline": True})
+    app = GpttermApp(settings, ASKED, save=False)
     async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
         while app.session.reply is None or app.session.replying is not None:
             await pilot.pause(0.1)

@@ -91,7 +91,7 @@ class ChatScreen(ChatParts):
             typed = self._draft if self._editing is not None else self.prompt.message
             self._leave_edit()
             # What was typed while the last chat was not there yet is meant for it.
-            if left.empty and not left.draft and not self._begun:
+            if left.empty and not self._begun:
                 chat.draft = typed or chat.draft
             else:
                 self.session.library.set_draft(left, typed)
