@@ -92,3 +92,12 @@ async def test_letters_mean_nothing_but_themselves_while_typing(open_tui: Open) 
         await desk.press("escape")
         assert desk.session.settings.stop == ()
         assert "np" not in desk.text
+
+
+async def test_the_distribution_is_asked_for_when_there_is_room_for_it(open_tui: Open) -> None:
+    async with open_tui(size=(60, 20)) as desk:
+        await desk.ready()
+        await desk.say("hello")
+        assert "next token H" not in desk.text
+        await desk.pilot.resize_terminal(120, 40)
+        await desk.until(lambda: "next token H" in desk.text)
