@@ -45,7 +45,7 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert (done.stdout + done.stderr).strip()
     assert "Traceback" not in done.stderr
 
 
