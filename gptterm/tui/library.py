@@ -177,7 +177,7 @@ class Library:
             for name, group in self._groups
             for each in group
         ]
-        pinned = sum(entry.pinned for entry in entries)
+        pinned = sum(entry.pinned and not entry.archived for entry in entries)
         return [*entries[:pinned], *new, *entries[pinned:]]
 
     async def refresh(self) -> None:
@@ -345,8 +345,10 @@ class Library:
 def _listed(history: "History", archived: bool) -> list[tuple[str, list["Summary"]]]:
     from gptterm.store import by_day
 
-    found = history.conversations(archived=None if archived else False, limit=LISTED)
-    return by_day(found, time.time())
+    groups = by_day(history.conversations(limit=LISTED), time.time())
+    if archived and (found := history.conversations(archived=True, limit=LISTED)):
+        groups.append(("archived", found))
+    return groups
 
 
 def _load(history: "History", key: str) -> Chat:

@@ -1,5 +1,6 @@
 """Pictures of every screen and state. `pytest --snapshot-update` draws them anew."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
+from gptterm.store import History, day_name
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.reply import Reply
+from tests.store import chats as made
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
 
@@ -202,7 +205,7 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
     shown = {
         "f1": "everywhere",
         "ctrl+o": "bundled with gptterm",
-        "ctrl+p": "Complete a command",
+        "ctrl+p": "Another reply beside",
         "ctrl+s": ".md",
     }
 
@@ -220,3 +223,57 @@ def test_presets(snap: Snap) -> None:
         await desk.until(lambda: "creative" in desk.text)
 
     assert snap(call)
+
+
+@pytest.fixture
+def week(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history of some days, with a pinned and an archived chat."""
+    monkeypatch.setattr("gptterm.store.summaries.day_name", month)
+    path = home / "history.db"
+    chats = [
+        made.talk(f"{title}, please", f"{title} it is. The moon was full.", model="gpt2")
+        for title in (
+            "Old tales", "A song of the sea", "Names for a cat", "The moon \x1b[31m 漢字", "A plan"
+        )
+    ]  # fmt: skip
+    with History.open(path) as history:
+        for chat in chats:
+            history.add(chat)
+        history.pin(chats[1].id)
+        history.archive(chats[2].id)
+    with sqlite3.connect(path) as connection:
+        for days, chat in zip((40, 3, 2, 1, 0), chats, strict=True):
+            values = (days * 86400, chat.id)
+            connection.execute(
+                "UPDATE conversations SET updated = updated - ? WHERE id = ?", values
+            )
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
+def test_the_pane_of_chats(snap: Snap, size: tuple[int, int]) -> None:
+    async def call(desk: Desk) -> None:
+        if size[0] >= 100:
+            await desk.press("ctrl+b")
+        await desk.press("ctrl+b", "v")
+        await desk.until(lambda: "│ archived" in desk.text)
+        await desk.press("down")
+
+    assert snap(call, size=size)
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
+def test_search(snap: Snap, size: tuple[int, int]) -> None:
+    async def search(desk: Desk) -> None:
+        await desk.press("ctrl+f")
+        await desk.type("moon")
+        await desk.until(lambda: "6 hits" in desk.text)
+        await desk.press("down")
+
+    assert snap(search, size=size)
+
+
+def month(when: float, now: float) -> str:
+    """Headings that do not depend on the day of the test."""
+    return day_name(when, now) if now - when < 30 * 86400 else "January 2026"

@@ -1,6 +1,7 @@
 """The TUI in a real terminal: what bytes it writes, and that it always gives the terminal back."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gptterm.store import History
+from tests.store.chats import check_integrity, texts
 from tests.support.scripted import Script, write_script
 from tests.tui.terminal import ENTERED, LEFT, PATIENCE_S, Terminal
 from tests.tui.test_faults import HOSTILE
@@ -95,6 +98,27 @@ def test_a_kill_leaves_no_engine(terminal: Start) -> None:
     os.kill(tty.process.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs([engine], timeout=PATIENCE_S)
     assert not alive
+
+
+def test_a_kill_loses_next_to_nothing(terminal: Start, tmp_path: Path) -> None:
+    rate = 100
+    tty = terminal(
+        Script.saying(" ".join(f"w{n}" for n in range(5000)), rate=rate), "max_tokens=5000"
+    )
+    tty.send(b"what was I saying?\r")
+    tty.until(lambda: tty.shows("w120 "))
+    os.kill(tty.process.pid, signal.SIGKILL)
+    tty.until_closed()
+    shown = max(map(int, re.findall(r"w(\d+) ", "\n".join(tty.screen.display))))
+    with History.open(tmp_path / "history.db") as history:
+        (found,) = history.conversations()
+        question, reply = texts(history.load(found.id))
+    check_integrity(tmp_path / "history.db")
+    assert question == "what was I saying?"
+    # What is drawn came before the kill: of that, 300 ms may be lost.
+    assert shown - int(reply.split()[-1].removeprefix("w") or 0) <= 0.3 * rate
+    again = terminal(Script.saying("On."))
+    again.until(lambda: again.shows("■ cut off"))
 
 
 def test_suspended_and_back(terminal: Start) -> None:

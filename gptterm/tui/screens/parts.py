@@ -129,12 +129,8 @@ class ChatParts(Screen[None]):
         entries = []
         for each in session.library.entries():
             is_open = each.key == session.chat.key
-            entries.append(
-                ChatEntry(
-                    each.key, one_line(each.title), is_open, each.key in busy, each.group,
-                    each.archived,
-                )
-            )  # fmt: skip
+            shown = one_line(each.title)
+            entries.append(ChatEntry(each.key, shown, is_open, each.key in busy, each.group))
             title = each.title if is_open and title else title
         self.transcript.border_title = escape(display_text(one_line(title))[:60])
         self.chats.show(entries)

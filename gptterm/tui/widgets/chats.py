@@ -23,7 +23,6 @@ class ChatEntry(NamedTuple):
     busy: bool
     group: str = ""
     """The heading that it stands under."""
-    archived: bool = False
 
 
 def _act(keys: str, action: str, label: str, does: str) -> Binding:
@@ -134,8 +133,7 @@ class ChatList(Rows, can_focus=True):
         entry = self._entries[index]
         chosen = self.has_focus and index == self.chosen
         sign = "▸ " if chosen else "● " if entry.busy else "> " if entry.is_open else "  "
-        title = display_text(entry.title).replace("\n", " ")
-        text = fit(f"{sign}{title}{' (archived)' if entry.archived else ''}", width)
+        text = fit(sign + display_text(entry.title).replace("\n", " "), width)
         if chosen:
             return ((text, "chosen"),)
         return ((text, "busy" if entry.busy else "open" if entry.is_open else "title"),)
