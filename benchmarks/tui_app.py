@@ -12,7 +12,7 @@ from pathlib import Path
 from gptterm.config import Settings, load_settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import ModelSource
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.chat import Chat
 from gptterm.tui.guard import stderr_to

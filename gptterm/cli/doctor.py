@@ -94,7 +94,7 @@ def _files() -> _Section:
     import shutil
 
     from gptterm.config import config_file, data_directory
-    from gptterm.engine.log import default_log
+    from gptterm.engine.process.log import default_log
     from gptterm.models import cache_folder
     from gptterm.models.problems import size
     from gptterm.tui import log_file

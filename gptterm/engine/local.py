@@ -31,7 +31,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     from gptterm.engine.device import configure_threads
     from gptterm.engine.pipeline import LocalEngine
-    from gptterm.engine.tokenizer_files import load_tokenizer
+    from gptterm.engine.text.tokenizer_files import load_tokenizer
 
     configure_threads()
     tokenizer = load_tokenizer(directory, source.gguf_file)
@@ -58,8 +58,8 @@ def _load_decoder(
 ) -> tuple[Decoder, Literal["native", "transformers"]]:
     """GPT-2 gets the native decoder, every other architecture the transformers library's."""
     from gptterm.engine.decoders.native import GPT2
+    from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.device import is_out_of_memory, select_device, select_dtype
-    from gptterm.engine.weights import stored_weights
 
     device = select_device(request.device)
     gguf_file = request.source.gguf_file

@@ -21,13 +21,13 @@ from gptterm.engine.api import (
     Started,
     Usage,
 )
-from gptterm.engine.context import fit
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.device import is_out_of_memory, release_memory
+from gptterm.engine.prompt.context import fit
 from gptterm.engine.sample import Sample
 from gptterm.engine.sampling import History, UnusableLogitsError, choose, explain
 from gptterm.engine.session import Session
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import (
     GpttermError,
     ModelError,

@@ -16,11 +16,11 @@ from gptterm.engine.api import (
     Token,
     Usage,
 )
-from gptterm.engine.context import Fitted
-from gptterm.engine.detokenize import detokenizer
+from gptterm.engine.prompt.context import Fitted
 from gptterm.engine.sampling import History
-from gptterm.engine.stopping import StopMatcher
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.detokenize import detokenizer
+from gptterm.engine.text.stopping import StopMatcher
+from gptterm.engine.text.tokenizer import Tokenizer
 
 
 class Sample:

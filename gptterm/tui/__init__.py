@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def log_file() -> "Path":
     """Where what libraries write to stderr goes while the TUI draws there."""
-    from gptterm.engine.log import default_log
+    from gptterm.engine.process.log import default_log
 
     return default_log().with_name("tui.log")
 

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from gptterm.config import Settings
 from gptterm.config.paths import history_file
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui import keys, themes
 from gptterm.tui.changes import Change

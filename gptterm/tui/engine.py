@@ -8,8 +8,8 @@ from typing import Literal, TypeVar, cast
 
 from gptterm.config import Settings
 from gptterm.engine.api import ModelInfo, ModelSource
-from gptterm.engine.client import EngineClient
-from gptterm.engine.wire import LoadProgress
+from gptterm.engine.process.client import EngineClient
+from gptterm.engine.process.wire import LoadProgress
 from gptterm.errors import GpttermError
 
 T = TypeVar("T")

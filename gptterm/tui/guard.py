@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gptterm.engine.log import open_log
+from gptterm.engine.process.log import open_log
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import NextToken
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui.changes import (
     Change,

@@ -17,7 +17,7 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.local import load_engine
-from gptterm.engine.tokenizer_files import load_tokenizer
+from gptterm.engine.text.tokenizer_files import load_tokenizer
 
 SMALL = shapes.GPT2_SMALL | {
     "vocab_size": 1000,

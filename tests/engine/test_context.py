@@ -15,9 +15,9 @@ from gptterm.engine.api import (
     TextPrompt,
     TokenPrompt,
 )
-from gptterm.engine.context import Fitted, fit
-from gptterm.engine.rendering import render
-from gptterm.engine.tokenizer import Place, Tokenizer
+from gptterm.engine.prompt.context import Fitted, fit
+from gptterm.engine.prompt.rendering import render
+from gptterm.engine.text.tokenizer import Place, Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 from tests.engine.templates import CHATML
 from tests.engine.vocabularies import backend, tokenizer
@@ -281,7 +281,7 @@ TEMPLATED = templated()
 
 
 def test_a_long_chat_is_not_rendered_for_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptterm.engine import context
+    from gptterm.engine.prompt import context
 
     count = 0
 

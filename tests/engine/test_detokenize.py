@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders
 
-from gptterm.engine.detokenize import ByteDetokenizer, WindowDetokenizer, detokenizer
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.detokenize import ByteDetokenizer, WindowDetokenizer, detokenizer
+from gptterm.engine.text.tokenizer import Tokenizer
 from tests.engine.vocabularies import (
     BYTE_FAMILIES,
     FAMILIES,

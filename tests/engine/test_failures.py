@@ -22,7 +22,7 @@ from gptterm.engine.decoders.base import Cache, Decoder
 from gptterm.engine.decoders.native import KVCache
 from gptterm.engine.decoders.transformers import LibraryCache
 from gptterm.engine.pipeline import LocalEngine
-from gptterm.engine.tokenizer_files import load_tokenizer
+from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import OutOfMemoryError
 from tests.engine.checkpoints import (
     ARCHITECTURES,

@@ -23,8 +23,8 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
-from gptterm.engine.log import LOG_LIMIT
-from gptterm.engine.wire import LoadProgress
+from gptterm.engine.process.log import LOG_LIMIT
+from gptterm.engine.process.wire import LoadProgress
 from gptterm.errors import GpttermError, UsageError
 from tests.support.hosted import (
     collect,
@@ -43,7 +43,7 @@ ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 def test_importing_the_client_imports_nothing_heavy() -> None:
     code = (
-        "import sys, gptterm.engine.client; "
+        "import sys, gptterm.engine.process.client; "
         "print({'torch', 'transformers', 'numpy', 'textual'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from gptterm.engine.api import Event, Prefilled, Token
-from gptterm.engine.child import explain_death, spawn
-from gptterm.engine.client import EngineClient
-from gptterm.engine.log import default_log
+from gptterm.engine.process.child import explain_death, spawn
+from gptterm.engine.process.client import EngineClient
+from gptterm.engine.process.log import default_log
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError
 from tests.support.hosted import (
     collect,
@@ -276,7 +276,7 @@ async def test_nonsense_on_the_wire_ends_the_process(tmp_path: Path) -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from tests.support.hosted import request
 from tests.support.scripted import FACTORY, load
 from gptterm.engine.api import LoadRequest, ModelSource
@@ -342,7 +342,7 @@ async def test_the_process_ends_with_its_socket_even_in_a_stuck_load(tmp_path: P
 async def test_a_process_whose_parent_died_before_it_looked_ends_at_once() -> None:
     ours, theirs = socket.socketpair()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gptterm.engine.host", f"--socket={theirs.fileno()}",
+        sys.executable, "-m", "gptterm.engine.process.host", f"--socket={theirs.fileno()}",
         "--parent=1", f"--factory={FACTORY}", pass_fds=[theirs.fileno()],
     )  # fmt: skip
     theirs.close()

@@ -13,8 +13,8 @@ from gptterm.engine.api import (
     Started,
     Token,
 )
-from gptterm.engine.client import EngineClient
 from gptterm.engine.local import load_engine
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import ModelError
 from tests.support.gpt2 import write_gpt2
 from tests.support.hosted import collect, end_of, request, text_of

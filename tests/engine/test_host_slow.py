@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gptterm.engine.api import Failed, Finished, LoadRequest
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
 from tests.support.hosted import collect, new_client, request, text_of
 from tests.support.scripted import Script, write_script

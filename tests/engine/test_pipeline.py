@@ -20,7 +20,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.decoders.native import GPT2
 from gptterm.engine.pipeline import LocalEngine
-from gptterm.engine.tokenizer_files import load_tokenizer
+from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine.checkpoints import (
     POSITIONS,
     VOCABULARY,

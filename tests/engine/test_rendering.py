@@ -12,10 +12,10 @@ from tokenizers import Tokenizer as Backend
 from transformers import PreTrainedTokenizerFast
 
 from gptterm.engine.api import ChatPrompt, Message, Role, TextPrompt, TokenPrompt, Transcript
-from gptterm.engine.detokenize import detokenizer
-from gptterm.engine.rendering import Rendered, render
-from gptterm.engine.stopping import StopMatcher
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.prompt.rendering import Rendered, render
+from gptterm.engine.text.detokenize import detokenizer
+from gptterm.engine.text.stopping import StopMatcher
+from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
 from tests.engine.templates import CHATML, HEADERS, NO_SYSTEM, TEMPLATES, THINKING
 from tests.engine.vocabularies import llama, tokenizer

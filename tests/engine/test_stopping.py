@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gptterm.engine.stopping import StopMatcher
+from gptterm.engine.text.stopping import StopMatcher
 
 # Few letters, so that stops appear, overlap and contain each other often.
 texts = st.text("abc", max_size=40)

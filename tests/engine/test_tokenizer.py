@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine import tokenizer as module
-from gptterm.engine.tokenizer import Tokenizer
-from gptterm.engine.tokenizer_files import load_tokenizer
+from gptterm.engine.text import tokenizer as module
+from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import ModelError
 from tests.engine.vocabularies import (
     BYTE_FAMILIES,

@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gptterm.engine import worker as worker_module
 from gptterm.engine.api import Event, Failed, Finished, Token
-from gptterm.engine.channel import Channel
-from gptterm.engine.turns import Turns
+from gptterm.engine.process import worker as worker_module
+from gptterm.engine.process.channel import Channel
+from gptterm.engine.process.turns import Turns
+from gptterm.engine.process.wire import Close, Generate, encode, report_reader
+from gptterm.engine.process.worker import Worker
 from gptterm.engine.warm import attach, greeting, identity, place
 from gptterm.engine.warm.remote import open_engine
 from gptterm.engine.warm.server import Spec
-from gptterm.engine.wire import Close, Generate, encode, report_reader
-from gptterm.engine.worker import Worker
 from gptterm.errors import GpttermError, ModelError
 from tests.support.hosted import failure_of, request, text_of
 from tests.support.scripted import FACTORY, STALLED, Fault, Script, write_script

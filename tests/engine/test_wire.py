@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.engine import wire
 from gptterm.engine.api import Token
-from gptterm.engine.outbox import Outbox
+from gptterm.engine.process import wire
+from gptterm.engine.process.outbox import Outbox
 from tests.support.waiting import until
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

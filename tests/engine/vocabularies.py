@@ -5,7 +5,7 @@ from functools import cache
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer import Tokenizer
 from tests.support.gpt2 import END_OF_TEXT, SENTENCES, train_tokenizer
 
 TEXTS = [*SENTENCES, "naïve café, 人工智能科学家 and 🌶️ — don't you know?\n\n\tindented  twice"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.store import History
 from tests.store.chats import answer, planned

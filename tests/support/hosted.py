@@ -13,7 +13,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from tests.support.scripted import FACTORY, Script, write_script
 
 

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.errors import ModelError
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.outcome import GoOnPlain

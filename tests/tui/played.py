@@ -14,7 +14,7 @@ import msgspec
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.client import EngineClient
+from gptterm.engine.process.client import EngineClient
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.guard import stderr_to
 from tests.support.scripted import FACTORY

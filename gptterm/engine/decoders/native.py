@@ -15,7 +15,7 @@ from torch import Tensor
 from gptterm.engine.decoders import linear
 from gptterm.engine.decoders.base import Cache
 from gptterm.engine.decoders.linear import Linear
-from gptterm.engine.weights import Weights
+from gptterm.engine.decoders.weights import Weights
 from gptterm.errors import ModelError
 
 Norm = tuple[Tensor, Tensor]

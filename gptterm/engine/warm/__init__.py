@@ -11,5 +11,5 @@ whoever of the user's attaches to its socket, one generation after the other:
     remote     the `Engine` that a client holds
 
 What they say after the greeting, and the code that answers, are those of the engine's process
-that serves the TUI alone (`gptterm.engine.wire`, `gptterm.engine.worker`).
+that serves the TUI alone (`gptterm.engine.process.wire`, `gptterm.engine.process.worker`).
 """

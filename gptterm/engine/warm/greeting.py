@@ -1,7 +1,7 @@
 """The first words between a client and a warm engine, which may be of different versions.
 
 So these frames may gain fields that have a default, and lose or rename none. All that follows
-is `gptterm.engine.wire`, between equal versions only.
+is `gptterm.engine.process.wire`, between equal versions only.
 """
 
 import contextlib

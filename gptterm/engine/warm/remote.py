@@ -19,11 +19,9 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.failures import describe, load_error
-from gptterm.engine.log import default_log
-from gptterm.engine.tally import Tally
-from gptterm.engine.warm.attach import LOCAL_ENGINE, Attached, attach
-from gptterm.engine.wire import (
+from gptterm.engine.process.failures import describe, load_error
+from gptterm.engine.process.log import default_log
+from gptterm.engine.process.wire import (
     Answer,
     AskFailed,
     AskNextToken,
@@ -44,6 +42,8 @@ from gptterm.engine.wire import (
     encode,
     report_reader,
 )
+from gptterm.engine.tally import Tally
+from gptterm.engine.warm.attach import LOCAL_ENGINE, Attached, attach
 from gptterm.errors import GpttermError, UsageError
 
 _LOOK_S = 0.1

@@ -21,12 +21,12 @@ import msgspec
 
 from gptterm import __version__
 from gptterm.engine.api import LoadRequest
-from gptterm.engine.channel import Channel
-from gptterm.engine.log import default_log, open_log
+from gptterm.engine.process.channel import Channel
+from gptterm.engine.process.log import default_log, open_log
+from gptterm.engine.process.wire import Loaded, LoadFailed
+from gptterm.engine.process.worker import Worker
 from gptterm.engine.warm import greeting, place
 from gptterm.engine.warm.greeting import AskStatus, EngineStatus, Welcome
-from gptterm.engine.wire import Loaded, LoadFailed
-from gptterm.engine.worker import Worker
 from gptterm.terminal import one_line
 
 TAKEN = 75

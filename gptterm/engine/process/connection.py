@@ -15,10 +15,10 @@ from gptterm.engine.api import (
     ModelInfo,
     SamplingParams,
 )
-from gptterm.engine.child import explain_death, oom_kills, spawn
-from gptterm.engine.failures import load_error
-from gptterm.engine.stream import HIGH_WATER, LOW_WATER, EventStream
-from gptterm.engine.wire import (
+from gptterm.engine.process.child import explain_death, oom_kills, spawn
+from gptterm.engine.process.failures import load_error
+from gptterm.engine.process.stream import HIGH_WATER, LOW_WATER, EventStream
+from gptterm.engine.process.wire import (
     Answer,
     AskFailed,
     AskNextToken,

@@ -4,8 +4,9 @@ So the process can be started while the model is still being looked for or downl
 the seconds that this import takes behind it when the load begins.
 """
 
-from gptterm.engine import pipeline, tokenizer
+from gptterm.engine import pipeline
 from gptterm.engine.decoders import native
 from gptterm.engine.local import load_engine
+from gptterm.engine.text import tokenizer
 
 __all__ = ["load_engine", "native", "pipeline", "tokenizer"]

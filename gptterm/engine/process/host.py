@@ -1,4 +1,4 @@
-"""The engine's process: `python -m gptterm.engine.host`, started by `EngineClient`.
+"""The engine's process: `python -m gptterm.engine.process.host`, started by `EngineClient`.
 
 It has one client, at the other end of an inherited socket, and ends with it.
 """
@@ -13,8 +13,8 @@ import sys
 import threading
 from typing import NoReturn
 
-from gptterm.engine.channel import Channel
-from gptterm.engine.worker import Worker
+from gptterm.engine.process.channel import Channel
+from gptterm.engine.process.worker import Worker
 
 _LAST_WORDS_S = 1.0
 """How long the end waits for the client to take what was said last."""
@@ -22,7 +22,7 @@ _LAST_WORDS_S = 1.0
 
 def main() -> NoReturn:
     """Serve the client at the other end of the inherited socket."""
-    parser = argparse.ArgumentParser(prog="gptterm.engine.host")
+    parser = argparse.ArgumentParser(prog="gptterm.engine.process.host")
     parser.add_argument("--socket", type=int, required=True, help="an inherited descriptor")
     parser.add_argument("--parent", type=int, required=True, help="the client's process id")
     parser.add_argument("--factory", required=True, help="module:function that loads an engine")

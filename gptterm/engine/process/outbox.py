@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gptterm.engine.wire import Report, encode
+from gptterm.engine.process.wire import Report, encode
 
 FLUSH_S = 0.008
 """Tokens that follow each other faster than this travel together: the reader wakes at most this

@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Protocol
 
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer import Tokenizer
 
 _CONTEXT = 8
 """Tokens of the past that a tokenizer without bytes of its own is given to decode beside."""

@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from gptterm.engine import sandbox
 from gptterm.engine.api import ChatPrompt, Message
-from gptterm.engine.parts import Parts
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.prompt import sandbox
+from gptterm.engine.prompt.parts import Parts
+from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))

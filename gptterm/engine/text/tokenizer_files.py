@@ -8,7 +8,7 @@ from tokenizers import Tokenizer as Backend
 
 from gptterm.engine import library
 from gptterm.engine.files import read_json
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
 

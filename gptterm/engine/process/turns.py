@@ -3,8 +3,8 @@
 import threading
 from collections import deque
 
-from gptterm.engine.channel import Channel
-from gptterm.engine.wire import (
+from gptterm.engine.process.channel import Channel
+from gptterm.engine.process.wire import (
     Ask,
     AskNextToken,
     AskTokens,

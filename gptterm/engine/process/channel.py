@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.outbox import BACKLOG, Outbox
-from gptterm.engine.wire import Command, command_reader
+from gptterm.engine.process.outbox import BACKLOG, Outbox
+from gptterm.engine.process.wire import Command, command_reader
 
 _EVERYTHING = 2**63 - 1
 """Above every id."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gptterm.engine.tokenizer import Place, Special, Tokenizer
+from gptterm.engine.text.tokenizer import Place, Special, Tokenizer
 
 
 class Parts:

@@ -25,11 +25,10 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.channel import Channel
-from gptterm.engine.failures import describe, first_line
-from gptterm.engine.tally import Tally
-from gptterm.engine.turns import Turns
-from gptterm.engine.wire import (
+from gptterm.engine.process.channel import Channel
+from gptterm.engine.process.failures import describe, first_line
+from gptterm.engine.process.turns import Turns
+from gptterm.engine.process.wire import (
     Ask,
     AskFailed,
     AskTokens,
@@ -49,6 +48,7 @@ from gptterm.engine.wire import (
     SetSampling,
     TokensAnswer,
 )
+from gptterm.engine.tally import Tally
 from gptterm.errors import GpttermError, ModelError
 
 Factory = Callable[[LoadRequest], Engine]

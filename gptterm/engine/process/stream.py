@@ -5,7 +5,7 @@ from collections import deque
 from typing import Protocol
 
 from gptterm.engine.api import Event, Failed, Finished, GenerateRequest, SamplingParams, Token
-from gptterm.engine.wire import Cancel, Command, SetSampling
+from gptterm.engine.process.wire import Cancel, Command, SetSampling
 
 HIGH_WATER = 4096
 """Events waiting to be taken; at more the socket is not read, so that the engine waits."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, TextPrompt
-from gptterm.engine.rendering import Rendered, render
-from gptterm.engine.tokenizer import Tokenizer
+from gptterm.engine.prompt.rendering import Rendered, render
+from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
 _LONG_TOKEN = 32

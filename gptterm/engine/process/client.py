@@ -28,13 +28,13 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.connection import Connection
-from gptterm.engine.log import default_log
-from gptterm.engine.stream import EventStream
-from gptterm.engine.wire import LoadProgress, NextTokenAnswer, TokensAnswer
+from gptterm.engine.process.connection import Connection
+from gptterm.engine.process.log import default_log
+from gptterm.engine.process.stream import EventStream
+from gptterm.engine.process.wire import LoadProgress, NextTokenAnswer, TokensAnswer
 from gptterm.errors import GpttermError, UsageError
 
-LOCAL_ENGINE = "gptterm.engine.hosted:load_engine"
+LOCAL_ENGINE = "gptterm.engine.process.hosted:load_engine"
 ProgressCallback = Callable[[LoadProgress], None]
 
 

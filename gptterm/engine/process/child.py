@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gptterm.engine.api import FailureKind
-from gptterm.engine.log import open_log
+from gptterm.engine.process.log import open_log
 
 
 async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, socket.socket]:
@@ -28,7 +28,7 @@ async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, so
             "-P",  # The working directory's files are the user's, not modules of ours.
             "-u",
             "-m",
-            "gptterm.engine.host",
+            "gptterm.engine.process.host",
             f"--socket={theirs.fileno()}",
             f"--parent={os.getpid()}",
             f"--factory={factory}",

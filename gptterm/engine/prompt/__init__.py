@@ -1,0 +1,1 @@
+"""From a prompt of the contract to ids that fit the context."""

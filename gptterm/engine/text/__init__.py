@@ -1,0 +1,1 @@
+"""Ids to text and back: the tokenizer, the streaming detokenizer, stop texts."""
