@@ -52,19 +52,19 @@ def _check(settings: Settings, options: RunOptions) -> None:
     if options.continue_last and options.conversation is not None:
         raise UsageError("--continue is the last conversation: it does not go with --conversation")
     if options.interactive or options.plain:
-        _refuse_one_shot(options, "-i and --plain do not take")
+        _refuse_one_shot(options, "-i and --plain do not take", plain=options.plain)
     if options.plain and options.inline:
         raise UsageError("--inline is for the drawn chat: --plain does not draw")
 
 
-def _refuse_one_shot(options: RunOptions, problem: str) -> None:
+def _refuse_one_shot(options: RunOptions, problem: str, *, plain: bool) -> None:
     given = {
         "--json": options.json,
         "--echo": options.echo,
         "--no-stream": not options.stream,
         "--samples": options.samples != 1,
-        "--continue": options.continue_last and options.plain,
-        "--conversation": options.conversation is not None and options.plain,
+        "--continue": options.continue_last and plain,
+        "--conversation": options.conversation is not None and plain,
     }
     for name, is_given in given.items():
         if is_given:
@@ -75,8 +75,8 @@ def _interactive(
     settings: Settings, options: RunOptions, streams: Streams, signals: Signals
 ) -> int:
     """Open the TUI, or the plain chat where it was asked for or nothing can be drawn."""
-    _refuse_one_shot(options, "a chat does not take")
     plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
+    _refuse_one_shot(options, "a chat does not take", plain=plain)
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not streams.out_is_terminal:
         raise UsageError("-i needs a terminal on stdout")

@@ -180,8 +180,9 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("continue", "", "go on with the last reply where it stopped"),
     CommandSpec("edit", "[TEXT]", "another version of your last message, the old one kept"),
     CommandSpec(
-        "export", "[--overwrite] FILE", "write the chat: .md, .json (everything) or .txt", ("save",)
-    ),
+        "export", "[--overwrite] FILE", "write the chat: .md, .html, .json (everything) or .txt",
+        ("save",),
+    ),  # fmt: skip
     CommandSpec("copy", "[code]", "copy the last reply, or its last block of code"),
     CommandSpec("stats", "", "counts and rates"),
     CommandSpec("plain", "", "line by line without drawing, and back"),
@@ -271,7 +272,7 @@ def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
         case "preset":
             return f"the name of a preset: {', '.join(sorted(presets))}"
         case "export":
-            return "the name of a file that ends in .md, .json or .txt"
+            return "the name of a file that ends in .md, .html, .json or .txt"
     assert spec.setting is not None
     return SETTINGS[spec.setting].rule.wanted
 
@@ -328,7 +329,7 @@ def _preset(argument: str, presets: Collection[str]) -> str:
 def _export(argument: str) -> Export:
     flag, rest = re.match(r"(--overwrite(?:\s+|$))?(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
     if not rest:
-        raise UsageError("/export needs the name of a file that ends in .md, .json or .txt")
+        raise UsageError("/export needs the name of a file that ends in .md, .html, .json or .txt")
     name = _quoted(rest)
     path = Path(rest if name is None else name[0])
     format_of(path)
