@@ -182,7 +182,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "export", "[--overwrite] FILE", "write the chat: .md, .html, .json (everything) or .txt",
         ("save",),
-    ),  # fmt: skip
+    ),
     CommandSpec("copy", "[code]", "copy the last reply, or its last block of code"),
     CommandSpec("stats", "", "counts and rates"),
     CommandSpec("plain", "", "line by line without drawing, and back"),
