@@ -148,7 +148,8 @@ def _is_of(status: "EngineStatus", name: str) -> bool:
     from gptterm.models import at_hand
 
     source = at_hand(name)
-    return status.directory == str(Path(source.directory, source.gguf_file or ""))
+    path = Path(source.directory, source.gguf_file or "")
+    return os.path.realpath(status.directory) == os.path.realpath(path)
 
 
 def _nothing(name: str | None) -> str:

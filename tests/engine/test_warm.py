@@ -152,10 +152,10 @@ def test_questions_and_samplers(folder: Path, tmp_path: Path) -> None:
 def test_clients_take_turns_and_are_told_how_many_go_before(folder: Path, tmp_path: Path) -> None:
     del folder
     asked = write_script(tmp_path, ENDLESS)
-    clients = [Client(asked) for _ in range(3)]
-    a, b, c = clients
+    a = Client(asked)
     a.begin(request(max_tokens=10**6))
     wait_until(lambda: a.is_at(Token))
+    b, c = Client(asked), Client(asked)  # to attach, nobody has to wait
     b.begin(request(max_tokens=3))
     wait_until(lambda: b.told == [1])
     c.begin(request(max_tokens=4))

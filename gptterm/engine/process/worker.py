@@ -114,6 +114,9 @@ class Worker:
             case Generate():
                 channel.last_id = command.id
                 self.turns.put(channel, command)
+            case Load() if self._kept and self.loaded is not None:
+                # It need not wait for what the engine is at.
+                channel.outbox.post(self.loaded, at_once=True)
             case Load() | Close():
                 self._cancel(channel, channel.last_id)
                 self.turns.put(channel, command)
