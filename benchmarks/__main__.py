@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import startup
+from benchmarks import startup, warm
 from benchmarks.report import Row, table, write_json
 
 TYPING_S = 20.0
@@ -64,6 +64,7 @@ def main() -> None:
     parts: dict[str, Callable[[Path, int], list[Row]]] = {
         "help": lambda _, rounds: startup.help_rows(rounds),
         "cold": startup.cold_rows,
+        "warm": warm.warm_rows,
         "first": lambda _, rounds: startup.first_run_rows(rounds),
         "throughput": throughput_rows,
         "tui": tui_rows,

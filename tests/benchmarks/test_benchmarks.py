@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import engines, optional, shapes, startup, throughput
+from benchmarks import engines, optional, shapes, startup, throughput, warm
 from benchmarks.report import Row, table
 from gptterm.engine.api import (
     Finished,
@@ -123,3 +123,10 @@ def test_a_command_is_timed_and_weighed() -> None:
 def test_a_command_that_did_nothing_is_no_measurement(script: str, words: str) -> None:
     with pytest.raises(startup.CommandFailedError, match=words):
         startup.run(startup.Command([sys.executable, "-c", script], b"hi"))
+
+
+def test_a_warm_engine_is_timed_beside_a_cold_start(small: Path) -> None:
+    wall, first, memory = warm.warm_rows(small, rounds=1)
+    assert list(wall.runs) == ["gptterm", "gptterm, cold", "python -c pass"]
+    assert list(first.runs) == ["gptterm", "gptterm, cold"]
+    assert min(memory.median(name) for name in memory.runs) > 0
