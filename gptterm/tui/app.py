@@ -18,7 +18,7 @@ from gptterm.errors import GpttermError
 from gptterm.tui import keys, themes
 from gptterm.tui.changes import Change
 from gptterm.tui.colourless import Colourless
-from gptterm.tui.engine import Finder, find_model, new_client
+from gptterm.tui.engine import Finder, find_model
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
@@ -72,7 +72,7 @@ class GpttermApp(App[int | GoOnPlain]):
         self.session = Session(
             settings,
             self._session_changed,
-            client or new_client(settings),
+            client or EngineClient(),
             find,
             history=history_file(),
             save=save,

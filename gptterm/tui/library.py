@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
 from gptterm.tui.changes import Change, ChatOpened, ListChanged, Said
 from gptterm.tui.chat import Chat
+from gptterm.tui.engine import in_daemon_thread
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary

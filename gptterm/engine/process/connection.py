@@ -1,19 +1,21 @@
 """One life of the engine's process, seen from the client: its socket, its answers, its death."""
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
-from socket import socket
-from typing import Protocol, Self, cast
+from typing import Self, cast
 
 from gptterm.engine.api import (
     Failed,
-    FailureKind,
     GenerateRequest,
     LoadRequest,
     ModelInfo,
     SamplingParams,
 )
+from gptterm.engine.process.child import explain_death, oom_kills, spawn
 from gptterm.engine.process.failures import load_error
 from gptterm.engine.process.stream import HIGH_WATER, LOW_WATER, EventStream
 from gptterm.engine.process.wire import (
@@ -41,55 +43,16 @@ _HANG_UP_S = 1.0
 """How long the process may outlive its socket, and its socket the process."""
 
 
-class Process(Protocol):
-    """What is at the other end: a child of ours, or an engine that others use too."""
-
-    stopped: str
-    """What is said of it when its end was our doing."""
-
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def running(self) -> bool:
-        """Whether its end has not been told of yet."""
-        ...
-
-    async def wait(self) -> int:
-        """Wait for its end; the exit code, or minus the number of the signal."""
-        ...
-
-    def hung_up(self) -> None:
-        """Its socket has closed."""
-        ...
-
-    def kill(self) -> None:
-        """End it, as far as it is ours."""
-        ...
-
-    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
-        """One line about an end that was not our doing."""
-        ...
-
-
 class Connection(asyncio.Protocol):
-    """A running process. `death` tells that it is gone, and of what.
+    """A running process. `death` tells that it is gone, and of what."""
 
-    Args:
-        process: what is at the other end.
-        log: where that writes.
-        on_wait: called with the number of generations that go before ours, when there are some.
-    """
-
-    def __init__(
-        self, process: Process, log: Path, on_wait: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.death: Failed | None = None
         self.buried = asyncio.Event()
         """Set with `death`, when the process has been waited for."""
         self._process = process
         self._log = log
-        self._on_wait = on_wait
+        self._oom_kills = oom_kills()
         self._frames = report_reader()
         self._transport: asyncio.Transport | None = None
         self._hung_up = asyncio.Event()
@@ -106,23 +69,16 @@ class Connection(asyncio.Protocol):
         self._watcher = asyncio.create_task(self._watch())
 
     @classmethod
-    async def open(
-        cls,
-        process: Process,
-        ours: socket,
-        log: Path,
-        on_wait: Callable[[int], None] | None = None,
-    ) -> Self:
-        """Talk to a process over our end of its socket, which is the connection's from here on.
+    async def open(cls, factory: str, log: Path) -> Self:
+        """Start a process.
 
         Raises:
-            OSError: it cannot be used.
+            OSError: it cannot be started.
         """
+        process, ours = await spawn(factory, log)
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(
-                lambda: cls(process, log, on_wait), sock=ours
-            )
+            _, connection = await loop.create_unix_connection(lambda: cls(process, log), sock=ours)
         except BaseException:
             ours.close()  # the process ends with it
             raise
@@ -130,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process's id, and its group's."""
         return self._process.pid
 
     # --------------------------------------------------------------------------- commands
@@ -227,9 +183,8 @@ class Connection(asyncio.Protocol):
             case EventFrame(id=number, event=event):
                 if self._stream is not None and self._stream.number == number:
                     self._stream.push(event)
-            case Waiting(ahead=ahead):
-                if self._on_wait is not None:
-                    self._on_wait(ahead)
+            case Waiting():
+                pass  # a process of our own has no other client
             case Fatal(message=message):
                 self._last_words = message
             case LoadProgress():
@@ -273,7 +228,6 @@ class Connection(asyncio.Protocol):
         """Called by asyncio when the socket has closed: the process is gone, or about to be."""
         del error
         self._hung_up.set()
-        self._process.hung_up()
 
     def close(self) -> None:
         """Let the process end by itself: `buried` tells when it has."""
@@ -285,10 +239,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def kill(self, why: str) -> None:
-        """End the process at once, as far as it is ours."""
-        if self._process.running:
+        """Kill the process and whatever it started."""
+        if self._process.returncode is None:
             self._why_killed = self._why_killed or why
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _watch(self) -> None:
         """Wait for the process's end, read what it still said, and tell everybody who waits."""
@@ -321,9 +276,11 @@ class Connection(asyncio.Protocol):
             return Failed(kind="internal", message=f"{self._last_words}; its log is {self._log}")
         doing = self._doing()
         if self._why_killed is not None:
-            message = f"{self._process.stopped} {doing}: {self._why_killed}"
+            message = f"the engine was stopped {doing}: {self._why_killed}"
             return Failed(kind="internal", message=message)
-        kind, message = self._process.explain(code, doing)
+        before, now = self._oom_kills, oom_kills()
+        ran_out = before is not None and now is not None and now > before
+        kind, message = explain_death(code, doing, self._log, memory_ran_out=ran_out)
         return Failed(kind=kind, message=message)
 
     def _doing(self) -> str:
