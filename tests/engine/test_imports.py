@@ -22,7 +22,7 @@ def imported(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["api", "client", "local", "files"])
+@pytest.mark.parametrize("module", ["api", "process.client", "local", "files"])
 def test_what_a_front_end_imports_is_light(module: str) -> None:
     assert not imported(f"import gptterm.engine.{module}")
 
