@@ -58,10 +58,7 @@ class _Refused(NamedTuple):
 
 
 def attach(
-    request: LoadRequest,
-    keep_alive_s: float | None,
-    *,
-    factory: str = LOCAL_ENGINE,
+    request: LoadRequest, keep_alive_s: float | None, *, factory: str = LOCAL_ENGINE
 ) -> Attached | None:
     """Attach to the engine for `request`, if there is one or one is to be kept.
 
