@@ -11,17 +11,10 @@ from gptterm.engine.api import (
     Engine,
     Event,
     Failed,
-    FailureKind,
     GenerateRequest,
     ModelSource,
 )
-from gptterm.errors import (
-    GpttermError,
-    ModelError,
-    OutOfMemoryError,
-    PromptTooLongError,
-    UsageError,
-)
+from gptterm.errors import GpttermError, error_of
 
 
 def find_model(
@@ -94,18 +87,9 @@ def consume(
     writer.close()
 
 
-_ERRORS: dict[FailureKind, type[GpttermError]] = {
-    "usage": UsageError,
-    "model": ModelError,
-    "out_of_memory": OutOfMemoryError,
-    "prompt_too_long": PromptTooLongError,
-    "internal": GpttermError,
-}
-
-
 def failed(failure: Failed) -> GpttermError:
     """Return the error that a failed generation is, with its exit code."""
-    return _ERRORS[failure.kind](failure.message)
+    return error_of(failure.kind, failure.message)
 
 
 def _events(engine: Engine, request: GenerateRequest) -> Generator[Event, None, None]:

@@ -10,10 +10,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from gptterm.errors import FailureKind
+
 SamplerOrder = Literal["transformers", "llama"]
 Overflow = Literal["error", "truncate"]
 FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
-FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "internal"]
 Role = Literal["system", "user", "assistant"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 

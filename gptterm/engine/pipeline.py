@@ -11,7 +11,6 @@ from torch import Tensor
 from gptterm.engine.api import (
     Event,
     Failed,
-    FailureKind,
     GenerateRequest,
     ModelInfo,
     NextToken,
@@ -28,20 +27,7 @@ from gptterm.engine.sample import Sample
 from gptterm.engine.sampling import History, UnusableLogitsError, choose, explain
 from gptterm.engine.session import Session
 from gptterm.engine.text.tokenizer import Tokenizer
-from gptterm.errors import (
-    GpttermError,
-    ModelError,
-    OutOfMemoryError,
-    PromptTooLongError,
-    UsageError,
-)
-
-_KINDS: dict[type[GpttermError], FailureKind] = {
-    UsageError: "usage",
-    ModelError: "model",
-    OutOfMemoryError: "out_of_memory",
-    PromptTooLongError: "prompt_too_long",
-}
+from gptterm.errors import GpttermError, OutOfMemoryError, UsageError
 
 
 @dataclass
@@ -82,7 +68,7 @@ class LocalEngine:
                 if self._running is not ticket:
                     raise UsageError("the engine was asked for something else in the meantime")
         except GpttermError as error:
-            yield Failed(kind=_KINDS.get(type(error), "internal"), message=str(error))
+            yield Failed(kind=error.kind, message=str(error))
         except UnusableLogitsError as error:
             yield Failed(kind="internal", message=str(error))
         except Exception as error:

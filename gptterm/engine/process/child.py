@@ -7,8 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
-from gptterm.engine.api import FailureKind
 from gptterm.engine.process.log import open_log
+from gptterm.errors import FailureKind
 
 
 async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, socket.socket]:

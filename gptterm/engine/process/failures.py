@@ -2,30 +2,14 @@
 
 from pathlib import Path
 
-from gptterm.engine.api import FailureKind
-from gptterm.errors import (
-    GpttermError,
-    ModelError,
-    OutOfMemoryError,
-    PromptTooLongError,
-    UsageError,
-)
+from gptterm.errors import FailureKind, GpttermError, ModelError, error_of
 from gptterm.terminal import one_line
 
 
 def describe(error: Exception) -> tuple[FailureKind, str]:
     """What kind of failure an exception is, and one line about it for the user."""
-    match error:
-        case UsageError():
-            return "usage", str(error)
-        case PromptTooLongError():
-            return "prompt_too_long", str(error)
-        case OutOfMemoryError():
-            return "out_of_memory", str(error)
-        case ModelError():
-            return "model", str(error)
-        case GpttermError():
-            return "internal", str(error)
+    if isinstance(error, GpttermError):
+        return error.kind, str(error)
     # torch.OutOfMemoryError by its name: torch may not be there at all.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory", "not enough memory: try a smaller model or a smaller --dtype"
@@ -39,14 +23,6 @@ def first_line(error: Exception) -> str:
 
 def load_error(kind: FailureKind, message: str, log: Path) -> GpttermError:
     """The error that a failed load is for the one who asked for it."""
-    match kind:
-        case "out_of_memory":
-            return OutOfMemoryError(message)
-        case "usage":
-            return UsageError(message)
-        case "prompt_too_long":
-            return PromptTooLongError(message)
-        case "model":
-            return ModelError(message)
-        case "internal":
-            return ModelError(f"{message}; the log is {log}")
+    if kind == "internal":
+        return ModelError(f"{message}; the log is {log}")
+    return error_of(kind, message)

@@ -12,7 +12,6 @@ import msgspec
 from gptterm.engine.api import (
     Data,
     Event,
-    FailureKind,
     GenerateRequest,
     LoadRequest,
     ModelInfo,
@@ -20,6 +19,7 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
+from gptterm.errors import FailureKind
 
 LoadStage = Literal["starting", "importing", "loading"]
 T = TypeVar("T")
