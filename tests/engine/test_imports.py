@@ -35,7 +35,8 @@ from gptterm.engine.api import ChatPrompt, GenerateRequest, LoadRequest, Message
 from gptterm.engine.local import load_engine
 engine = load_engine(LoadRequest(source=ModelSource(name="x", directory={str(directory)!r})))
 prompt = ChatPrompt(messages=(Message(role="user", text="hello"),))
-events = list(engine.generate(GenerateRequest(prompt=prompt, max_tokens=3, samples=2)))
+request = GenerateRequest(prompt=prompt, max_tokens=3, samples=2, ignore_eos=True)
+events = list(engine.generate(request))
 assert len(events) == 10, events
 assert engine.info.decoder == "native"
 """
