@@ -107,11 +107,8 @@ class PlainChat:
                 return self._code
 
     def _read(self) -> str:
-        try:
-            self._signals.mode = Mode.RAISE
+        with self._signals.raising():
             return self._lines.read()
-        finally:
-            self._signals.mode = Mode.EXIT
 
     def _do(self, line: str) -> int | None:
         """Do what a line says; the exit code if the chat is over with it."""

@@ -80,6 +80,21 @@ class Signals:
         self.mode = Mode.CANCEL
 
     @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Meanwhile Ctrl-C raises KeyboardInterrupt in the main thread.
+
+        The watcher is not told of signals then: it might get to one only when this is over, and
+        take it for a second one.
+        """
+        self.mode = Mode.RAISE
+        signal.set_wakeup_fd(-1)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+            self.mode = Mode.EXIT
+
+    @contextlib.contextmanager
     def tidying(self, tidy: Callable[[], None]) -> Iterator[None]:
         """Have `tidy` called if a signal ends the process meanwhile."""
         previous, self.tidy = self.tidy, tidy
@@ -106,7 +121,7 @@ class Signals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.mode is Mode.RAISE and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not self._watched:
+        if self.mode is Mode.RAISE or not self._watched:
             self._act(number)
 
     def _act(self, number: int) -> None:

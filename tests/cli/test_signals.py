@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,31 @@ def test_escape_sequences_of_a_model_do_not_reach_a_terminal(
     # The faint line between the samples is ours.
     assert controls == {"\r", "\n", "\x1b"}
     assert shown.count("\x1b") == 2
+
+
+_RAISED = """
+import os, signal
+from gptterm.cli.signals import Signals
+signals = Signals()
+signals.install()
+signals.watch()
+for _ in range(100):
+    try:
+        with signals.raising():
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
+    signals.cancel_mode()
+    os.kill(os.getpid(), signal.SIGTERM)
+    while signals.pending is None:
+        pass
+    assert signals.pending == signal.SIGTERM
+"""
+
+
+def test_ctrl_c_at_a_prompt_does_not_cancel_the_next_reply() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _RAISED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
