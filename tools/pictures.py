@@ -7,8 +7,11 @@ seed is fixed; only the rates in the status line differ.
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from gptterm.config import load_settings
 from gptterm.tui.app import GpttermApp
@@ -20,8 +23,14 @@ PATIENCE_S = 60
 
 async def draw_chat(directory: Path) -> Path:
     """Ask the bundled model for a story and save the screen."""
+    # No settings and no chats of whoever draws it.
+    with TemporaryDirectory() as home, patch.dict(os.environ, GPTTERM_HOME=home):
+        return await _draw(directory)
+
+
+async def _draw(directory: Path) -> Path:
     settings = load_settings({"model": "tiny", "seed": 7, "offline": True})
-    app = GpttermApp(settings, ASKED, save=False)
+    app = GpttermApp(settings, ASKED)
     async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
         while app.session.reply is None or app.session.replying is not None:
             await pilot.pause(0.1)

@@ -16,18 +16,27 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
+from tools.tiny_model import world
 from tools.tiny_model.__main__ import MODEL
 from tools.tiny_model.chat import Turn, conversation, draw_request, swap_hero
 from tools.tiny_model.checks import answers, contains, repeated, strangers
-from tools.tiny_model.corpus import batches, chunk_texts, draw_story, stream
+from tools.tiny_model.corpus import (
+    CARRIED,
+    LESSONS_UNTIL,
+    batches,
+    chunk_texts,
+    draw_story,
+    stream,
+    training_texts,
+)
 from tools.tiny_model.grammar import expand, parse
 from tools.tiny_model.lessons import repeat, who_is_who
 from tools.tiny_model.model import GPT2, ModelConfig
 from tools.tiny_model.ngrams import KneserNey, Windows, copied_whole, longest_copied
 from tools.tiny_model.plots import PLOTS, Plot
 from tools.tiny_model.story import draw_cast, tell
-from tools.tiny_model.tokenizer import SPECIAL, render
-from tools.tiny_model.train import SMOKE, Trainer
+from tools.tiny_model.tokenizer import SPECIAL, render, train_tokenizer
+from tools.tiny_model.train import SMOKE, Settings, Trainer, rate_scale
 
 # ---------------------------------------------------------------------------------- grammar
 
@@ -182,6 +191,35 @@ def test_batches_hold_every_row_once_with_shifted_targets() -> None:
             assert ids[1:length] == targets[: length - 1]
             back.append([*ids[:length], targets[length - 1]])
     assert sorted(back) == sorted(rows)
+
+
+def test_a_word_carried_on_counts_more_than_a_new_one() -> None:
+    row = [1, 7, 2, 7, 9, 1, 8, 8]
+    (made,) = batches([row], 64, random.Random(0), slots=np.array([7, 8]))
+    assert made.targets.tolist() == [[7, 2, 7, 9, 1, 8, 8]]
+    assert made.weights.tolist() == [[1, 1, CARRIED, 1, 1, 1, CARRIED]]
+
+
+def test_what_stories_are_about_is_one_token_each() -> None:
+    settings = Settings()
+    tokenizer = train_tokenizer(settings.seed, settings.model.vocab, 2000)
+    words = [f" {word}" for word in (*world.KINDS, *world.THINGS_ONLY, *world.NAMES)]
+    assert {len(e.ids) for e in tokenizer.encode_batch_fast(words)} == {1}
+
+
+def test_training_starts_with_lessons() -> None:
+    assert all("<|assistant|>" in text for text in training_texts(1, 0)[:50])
+    assert not any("Once upon" in text for text in training_texts(1, 0))
+    assert any("Once upon" in text for text in training_texts(1, LESSONS_UNTIL))
+
+
+def test_the_learning_rate_does_not_know_the_end_until_the_way_down() -> None:
+    short, long = replace(SMOKE, steps=100), replace(SMOKE, steps=1000)
+    plateau = [rate_scale(step, short) for step in range(75)]
+    assert plateau == [rate_scale(step, long) for step in range(75)]
+    down = [rate_scale(step, short) for step in range(75, 101)]
+    assert down == sorted(down, reverse=True)
+    assert down[-1] == 0
 
 
 def test_a_stream_can_be_entered_in_the_middle() -> None:

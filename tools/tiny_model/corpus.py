@@ -7,7 +7,7 @@ the model is used; rows of like length share a batch, so that little is padding.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,22 +17,35 @@ from tokenizers import Tokenizer
 from . import world
 from .chat import begun_story, conversation
 from .grammar import capital
-from .lessons import lesson
+from .lessons import lesson, repeat
 from .story import Story, choose_plot, draw_cast, tell
 from .tokenizer import END_OF_TEXT, render
 
 Ids = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float32]
 DOCUMENTS_PER_CHUNK = 2048
 LESSONS = 0.25
 """The share of documents that are lessons in copying and in who is who."""
+REPEATS_UNTIL, LESSONS_UNTIL = 8, 12
+"""The chunks at which training leaves off saying words again, and being all lessons.
+
+Attention that copies forms within a million tokens when nearly every token is a copy, and hardly
+at all in stories, where grammar explains most tokens; once there, it is used and kept.
+"""
+CARRIED = 3.0
+"""How much the loss of a word counts that the story is about and that was said before."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of ids and, shifted by one, the targets; -1 is a target that does not count."""
+    """Rows of ids and, shifted by one, the targets with their weights in the loss.
+
+    -1 is a target that does not count.
+    """
 
     ids: Ids
     targets: Ids
+    weights: Weights
 
 
 def draw_story(rng: random.Random) -> Story:
@@ -75,9 +88,32 @@ def document(rng: random.Random) -> str:
     return render(conversation(rng))
 
 
-def chunk_texts(seed: int | str, chunk: int, count: int = DOCUMENTS_PER_CHUNK) -> list[str]:
+def chunk_texts(
+    seed: int | str,
+    chunk: int,
+    count: int = DOCUMENTS_PER_CHUNK,
+    make: Callable[[random.Random], str] = document,
+) -> list[str]:
     """The documents of one chunk; no two chunks share a seed."""
-    return [document(random.Random(f"{seed}-{chunk}-{index}")) for index in range(count)]
+    return [make(random.Random(f"{seed}-{chunk}-{index}")) for index in range(count)]
+
+
+def training_texts(seed: int, chunk: int) -> list[str]:
+    """What training reads as its chunk number `chunk`: first lessons, then everything."""
+    if chunk < REPEATS_UNTIL:
+        return chunk_texts(seed, chunk, make=lambda rng: render(repeat(rng)))
+    if chunk < LESSONS_UNTIL:
+        return chunk_texts(seed, chunk, make=lambda rng: render(lesson(rng)))
+    return chunk_texts(seed, chunk)
+
+
+def slot_ids(tokenizer: Tokenizer) -> Ids:
+    """The tokens of the words that stories are about: who, what and where."""
+    nouns = [place.split()[-1] for _, place in world.PLACES]
+    words = (*world.KINDS, *world.THINGS_ONLY, *world.NAMES, *nouns)
+    written = [form for word in words for form in (f" {word}", f" {capital(word)}", capital(word))]
+    encoded = tokenizer.encode_batch_fast(written, add_special_tokens=False)
+    return np.unique([e.ids[0] for e in encoded if len(e.ids) == 1])
 
 
 def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[list[int]]:
@@ -86,8 +122,13 @@ def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[li
     return [encoding.ids[: positions + 1] for encoding in encoded]
 
 
-def batches(rows: list[list[int]], tokens: int, rng: random.Random) -> list[Batch]:
-    """Batches of about `tokens` tokens of rows of like length, in random order."""
+def batches(
+    rows: list[list[int]], tokens: int, rng: random.Random, slots: Ids | None = None
+) -> list[Batch]:
+    """Batches of about `tokens` tokens of rows of like length, in random order.
+
+    A target among the ids `slots` that its row has had before counts `CARRIED` times.
+    """
     rows = sorted(rows, key=lambda row: (len(row), row))
     made = []
     start = 0
@@ -95,30 +136,46 @@ def batches(rows: list[list[int]], tokens: int, rng: random.Random) -> list[Batc
         stop = start + 1
         while stop < len(rows) and (stop - start + 1) * len(rows[stop]) <= tokens:
             stop += 1
-        made.append(_pad(rows[start:stop]))
+        made.append(_pad(rows[start:stop], slots))
         start = stop
     rng.shuffle(made)
     return made
 
 
-def _pad(rows: list[list[int]]) -> Batch:
+def _pad(rows: list[list[int]], slots: Ids | None) -> Batch:
     width = max(map(len, rows)) - 1
     ids = np.zeros((len(rows), width), dtype=np.int64)
     targets = np.full((len(rows), width), -1, dtype=np.int64)
     for index, row in enumerate(rows):
         ids[index, : len(row) - 1] = row[:-1]
         targets[index, : len(row) - 1] = row[1:]
-    return Batch(ids, targets)
+    weights = np.ones(ids.shape, dtype=np.float32)
+    if slots is not None:
+        weights[np.isin(targets, slots) & _said_before(ids, targets)] = CARRIED
+    return Batch(ids, targets, weights)
+
+
+def _said_before(ids: Ids, targets: Ids) -> npt.NDArray[np.bool_]:
+    """Where a target is among the ids of its row up to there."""
+    found = np.empty(targets.shape, dtype=np.bool_)
+    for row in range(len(ids)):
+        values, first = np.unique(ids[row], return_index=True)
+        at = np.searchsorted(values, targets[row]).clip(max=len(values) - 1)
+        found[row] = (values[at] == targets[row]) & (first[at] <= np.arange(ids.shape[1]))
+    return found
 
 
 def stream(
-    tokenizer: Tokenizer, seed: int | str, positions: int, tokens: int, skip: int = 0
+    tokenizer: Tokenizer, seed: int, positions: int, tokens: int, skip: int = 0, chunk: int = 0
 ) -> Iterator[Batch]:
-    """Batches without end, the same for the same arguments; the first `skip` are left out."""
-    chunk = 0
+    """Batches without end from a chunk on, the same for the same arguments.
+
+    The first `skip` are left out.
+    """
+    slots = slot_ids(tokenizer)
     while True:
-        rows = chunk_ids(tokenizer, chunk_texts(seed, chunk), positions)
-        made = batches(rows, tokens, random.Random(f"{seed}-{chunk}"))
+        rows = chunk_ids(tokenizer, training_texts(seed, chunk), positions)
+        made = batches(rows, tokens, random.Random(f"{seed}-{chunk}"), slots)
         yield from made[skip:]
         skip = max(0, skip - len(made))
         chunk += 1

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 class ModelConfig:
     """The shape of a GPT-2. Sizes are counts, not bytes."""
 
-    vocab: int = 2048
+    vocab: int = 2560
     positions: int = 1024
     width: int = 192
     layers: int = 4
@@ -171,9 +171,9 @@ class GPT2(nn.Module):
             x = block(x)
         return cast("Tensor", self.ln_f(x))
 
-    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats over the targets that are not -1; both (batch, time)."""
+    def losses(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats of each target that is not -1, in order; both (batch, time)."""
         wanted = targets.reshape(-1) >= 0
         states = self.hidden(ids).reshape(-1, self.config.width)[wanted]
         logits = F.linear(states, self.wte.weight)
-        return F.cross_entropy(logits.float(), targets.reshape(-1)[wanted])
+        return F.cross_entropy(logits.float(), targets.reshape(-1)[wanted], reduction="none")

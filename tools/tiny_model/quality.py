@@ -20,7 +20,7 @@ from gptterm.engine.local import load_engine
 
 from .chat import Turn, draw_request
 from .checks import answers, contains, repeated, strangers
-from .corpus import chunk_ids, chunk_texts, draw_story
+from .corpus import chunk_ids, draw_story, training_texts
 from .generate import Generator
 from .ngrams import Ids, KneserNey, Windows, copied_whole, longest_copied
 from .tokenizer import END_OF_TEXT, END_OF_TURN, render
@@ -139,7 +139,7 @@ def training_ids(generator: Generator, seed: int, chunks: int, positions: int) -
     parts = [
         np.array(row, dtype=np.int64)
         for chunk in range(chunks)
-        for row in chunk_ids(generator.tokenizer, chunk_texts(seed, chunk), positions)
+        for row in chunk_ids(generator.tokenizer, training_texts(seed, chunk), positions)
     ]
     return np.concatenate(parts)
 

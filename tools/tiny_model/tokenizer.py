@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from . import world
 from .chat import Turn, conversation
 from .story import choose_plot, draw_cast, tell
 
@@ -38,6 +40,17 @@ def _texts(seed: int, count: int) -> Iterator[str]:
             yield from (turn.text for turn in conversation(rng))
 
 
+def _slot_words(times: int) -> Iterator[str]:
+    """The words that stories are about, said so often that each becomes one token.
+
+    What has to be carried from a request into its story is then one copy, not several.
+    """
+    places = [place.split()[-1] for _, place in world.PLACES]
+    words = (*world.KINDS, *world.THINGS_ONLY, *world.NAMES, *places)
+    for word in words:
+        yield f" {word}" * times
+
+
 def train_tokenizer(seed: int, vocab: int, documents: int) -> Tokenizer:
     """A byte-level BPE with all 256 bytes in its alphabet and the special tokens first."""
     tokenizer = Tokenizer(models.BPE())
@@ -49,7 +62,8 @@ def train_tokenizer(seed: int, vocab: int, documents: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(seed, documents), trainer)
+    texts = chain(_texts(seed, documents), _slot_words(documents // 20))
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 

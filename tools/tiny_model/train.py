@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from .corpus import Batch, chunk_ids, chunk_texts, stream
+from .corpus import LESSONS_UNTIL, Batch, chunk_ids, chunk_texts, stream
 from .corpus import batches as make_batches
 from .export import export
 from .model import GPT2, ModelConfig
@@ -29,9 +28,11 @@ class Settings:
     batch_tokens: int = 2048
     batches_per_step: int = 2
     warmup: int = 60
+    cooldown: float = 0.25
     muon_rate: float = 0.006
     adam_rate: float = 4e-3
     tokenizer_documents: int = 16_000
+    first_chunk: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
 
 
@@ -40,20 +41,28 @@ SMOKE = Settings(
     warmup=5,
     batches_per_step=1,
     tokenizer_documents=500,
+    first_chunk=LESSONS_UNTIL,
     model=ModelConfig(vocab=512, positions=256, width=64, layers=2, heads=2),
 )
 
 
 def rate_scale(step: int, settings: Settings) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return 0.5 * (1 + math.cos(math.pi * done))
+    """Linear warm-up, a plateau, and a straight way to zero over the last `cooldown` of it.
+
+    Up to the way down nothing depends on the number of steps: a run can be made longer.
+    """
+    down = settings.cooldown * settings.steps
+    return min(1.0, (step + 1) / settings.warmup, (settings.steps - step) / max(1.0, down))
 
 
-def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.targets).to(device)
+def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids and targets, (batch, time) each, and the weights of the targets that count, in order."""
+    weights = torch.from_numpy(batch.weights[batch.targets >= 0])
+    return (
+        torch.from_numpy(batch.ids).to(device),
+        torch.from_numpy(batch.targets).to(device),
+        weights.to(device),
+    )
 
 
 class Trainer:
@@ -122,9 +131,9 @@ class Trainer:
         total, count = 0.0, 0
         with torch.no_grad():
             for batch in make_batches(rows, settings.batch_tokens, random.Random(0)):
-                number = int((batch.targets >= 0).sum())
-                total += self.model.loss(*_tensors(batch, self.device)).item() * number
-                count += number
+                ids, targets, weights = _tensors(batch, self.device)
+                total += self.model.losses(ids, targets).sum().item()
+                count += len(weights)
         return total / count
 
     def run(self, until: int | None = None, every: int = 50, check: int = 250) -> float:
@@ -138,6 +147,7 @@ class Trainer:
             settings.model.positions,
             settings.batch_tokens,
             skip=self.step * each,
+            chunk=settings.first_chunk,
         )
         start, seen, mean = time.monotonic(), 0, 0.0
         parameters = sum(p.numel() for p in self.model.parameters())
@@ -159,14 +169,17 @@ class Trainer:
         return final
 
     def _one_step(self, made: list[Batch]) -> tuple[float, int]:
-        counts = [int((batch.targets >= 0).sum()) for batch in made]
-        total, whole = sum(counts), 0.0
-        for batch, count in zip(made, counts, strict=True):
-            loss = self.model.loss(*_tensors(batch, self.device)) * (count / total)
-            torch.autograd.backward(loss)
-            whole += loss.item()
+        """Mean loss in nats over the targets, and their number."""
+        parts = [_tensors(batch, self.device) for batch in made]
+        whole = sum(float(weights.sum()) for _, _, weights in parts)
+        total, count = 0.0, 0
+        for ids, targets, weights in parts:
+            losses = self.model.losses(ids, targets)
+            torch.autograd.backward((losses * weights).sum() / whole)
+            total += losses.detach().sum().item()
+            count += len(weights)
         self.optimizer.step(rate_scale(self.step, self.settings))
-        return whole, total
+        return total / count, count
 
     def export(self, folder: Path) -> None:
         """Writes the model folder."""

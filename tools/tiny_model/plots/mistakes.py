@@ -94,7 +94,7 @@ MAGIC = Plot(
             '{He} rubbed the {t} three times. "I am sorry," said {h}. "Please take the wish back."',
         ),
         (
-            "There was a flash of light. Everything was as before, and the {t} was just a {t}.",
+            "There was a flash of light. Everything was as before, and the {t} was only the {t} again.",
             "Puff! The wish was gone. The {t} lay still and dark.",
             "The {t} blinked once. Then the world was normal again.",
         ),
