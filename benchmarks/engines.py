@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
-from gptterm.engine.decoders.native import GPT2
+from gptterm.engine.decoders import native
 from gptterm.engine.files import read_json
 from gptterm.engine.local import load_engine
 
@@ -64,7 +64,7 @@ def ours(directory: Path, dtype: Dtype) -> Steps:
 
 def bare(directory: Path, dtype: Dtype) -> Steps:
     """Our decoder fed with known ids: nothing is sampled and no text is made."""
-    decoder = GPT2.load(directory, read_json(directory / "config.json"), "cpu", dtype)
+    decoder = native.load(directory, read_json(directory / "config.json"), "cpu", dtype)
     assert decoder is not None
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:

@@ -56,8 +56,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 def _load_decoder(
     request: LoadRequest, directory: Path, config: dict[str, Any]
 ) -> tuple[Decoder, Literal["native", "transformers"]]:
-    """GPT-2 gets the native decoder, every other architecture the transformers library's."""
-    from gptterm.engine.decoders.native import GPT2
+    """The GPT family gets a native decoder, every other architecture the transformers library's."""
+    from gptterm.engine.decoders import native
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.device import is_out_of_memory, select_device, select_dtype
 
@@ -68,11 +68,11 @@ def _load_decoder(
         stored, size = stored_weights(directory, gguf_file)
         dtype = select_dtype(device, stored, size)
     try:
-        native = GPT2.load(directory, config, device, dtype) if gguf_file is None else None
-        if native is not None:
-            return native, "native"
+        decoder = native.load(directory, config, device, dtype) if gguf_file is None else None
+        if decoder is not None:
+            return decoder, "native"
         if dtype == "int8":
-            raise ModelError("int8 is for models of GPT-2's architecture on the CPU; use another")
+            raise ModelError("int8 is for models with a native decoder on the CPU; use another")
         from gptterm.engine.decoders.transformers import TransformersDecoder
 
         return TransformersDecoder.load(directory, device, dtype, gguf_file), "transformers"

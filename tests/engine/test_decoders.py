@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from gptterm.engine.decoders import native
 from gptterm.engine.decoders.base import Cache, Decoder
-from gptterm.engine.decoders.native import GPT2
 from gptterm.engine.decoders.transformers import TransformersDecoder
 from gptterm.engine.files import read_json
 from tests.engine.checkpoints import (
@@ -63,9 +63,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
         if name != NATIVE:
             return Pair(TransformersDecoder(model, "cpu", "float32"), model)
         directory = save(model, tmp_path_factory.mktemp("decoders") / "gpt2")
-        native = GPT2.load(directory, read_json(directory / "config.json"), "cpu", "float32")
-        assert native is not None
-        return Pair(native, model)
+        decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+        assert decoder is not None
+        return Pair(decoder, model)
 
     return pair
 
@@ -202,9 +202,9 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """With as many positions as the published GPT-2."""
     model = make(gpt2(n_positions=1024))
     directory = save(model, tmp_path_factory.mktemp("decoders") / "full")
-    native = GPT2.load(directory, read_json(directory / "config.json"), "cpu", "float32")
-    assert native is not None
-    return Pair(native, model)
+    decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+    assert decoder is not None
+    return Pair(decoder, model)
 
 
 def test_position_1023_and_no_1024(full_size: Pair) -> None:
@@ -231,5 +231,5 @@ def test_rows_near_the_end_of_the_positions(full_size: Pair) -> None:
 
 def test_a_decoder_reads_only_what_config_promises(tmp_path: Path) -> None:
     directory = save(make(gpt2()), tmp_path)
-    assert GPT2.load(directory, {"model_type": "llama"}, "cpu", "float32") is None
-    assert GPT2.load(directory, {}, "cpu", "float32") is None
+    assert native.load(directory, {"model_type": "llama"}, "cpu", "float32") is None
+    assert native.load(directory, {}, "cpu", "float32") is None

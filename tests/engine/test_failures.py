@@ -19,7 +19,7 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.decoders.base import Cache, Decoder
-from gptterm.engine.decoders.native import KVCache
+from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.transformers import LibraryCache
 from gptterm.engine.pipeline import LocalEngine
 from gptterm.engine.text.tokenizer_files import load_tokenizer

@@ -168,7 +168,7 @@ def test_auto_is_float32_on_a_cpu(directory: Path) -> None:
 
 def test_int8_is_for_gpt2_only(tmp_path: Path) -> None:
     directory = save(make(ARCHITECTURES["llama"]()), tmp_path)
-    with pytest.raises(ModelError, match="int8 is for models of GPT-2's architecture"):
+    with pytest.raises(ModelError, match="int8 is for models with a native decoder"):
         load(directory, "int8")
 
 
@@ -259,7 +259,7 @@ def test_a_missing_head(directory: Path) -> None:
         ({"n_embd": 64}, "wte.weight"),
         ({"n_inner": 64}, "h.0.mlp.c_fc"),
         ({"n_layer": 4}, "h.3."),
-        ({"n_head": 5}, "n_head"),
+        ({"n_head": 5}, "5 heads"),
         ({"n_head": 0}, "n_head"),
         ({"n_layer": "3"}, "n_layer"),
         ({"n_embd": None}, "n_embd"),

@@ -1,0 +1,115 @@
+"""Keys and values of the past, and the attention of new tokens to them: for all native decoders."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KVCache:
+    """Keys and values of every layer, (layers, rows, heads, capacity, head_dim) each.
+
+    Allocated whole, once: memory that no token has reached yet costs nothing on a CPU, and a step
+    writes one column instead of copying the past.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
+        self.keys = keys
+        self.values = values
+        self.length = length
+
+    def crop(self, length: int) -> int:
+        self.length = min(self.length, length)
+        return self.length
+
+    def fork(self, rows: int, capacity: int) -> "KVCache":
+        layers, _, heads, _, head_dim = self.keys.shape
+        shape = (layers, rows, heads, max(capacity, self.length), head_dim)
+        forked = KVCache(self.keys.new_empty(shape), self.values.new_empty(shape), self.length)
+        forked.keys[:, :, :, : self.length] = self.keys[:, :, :, : self.length]
+        forked.values[:, :, :, : self.length] = self.values[:, :, :, : self.length]
+        return forked
+
+    def select(self, rows: list[int]) -> None:
+        index = torch.tensor(rows, device=self.keys.device)
+        self.keys = self.keys.index_select(1, index)
+        self.values = self.values.index_select(1, index)
+
+
+class Step:
+    """One forward pass: where its `n` new tokens a row stand, and what each of them may look at.
+
+    The only place that knows: a decoder asks for `positions` and calls `attend` in every layer.
+    """
+
+    def __init__(self, cache: KVCache, rows: int, n: int) -> None:
+        self._cache = cache
+        self._rows = rows
+        self._n = n
+        self._start = cache.length
+        self._end = cache.length + n
+        self._views: dict[int | None, tuple[int, Tensor | None]] = {}
+
+    @property
+    def positions(self) -> slice:
+        """The new tokens' positions, as an index."""
+        return slice(self._start, self._end)
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scale: float | None = None,
+        window: int | None = None,
+    ) -> Tensor:
+        """Store a layer's new keys and values; (rows · n, width) of what the new tokens attend to.
+
+        Args:
+            query, key, value: (rows · n, width) each.
+            scale: what the scores are multiplied by; None is 1/√head_dim.
+            window: a token sees itself and the `window - 1` before it; None is all before it.
+        """
+        cache, rows, n = self._cache, self._rows, self._n
+        heads = cache.keys.shape[2]
+        query, key, value = (
+            x.view(rows, n, heads, -1).transpose(1, 2) for x in (query, key, value)
+        )
+        keys, values = cache.keys[layer], cache.values[layer]
+        keys[:, :, self._start : self._end] = key
+        values[:, :, self._start : self._end] = value
+        first, mask = self._view(window)
+        out = F.scaled_dot_product_attention(
+            query,
+            keys[:, :, first : self._end],
+            values[:, :, first : self._end],
+            attn_mask=mask,
+            is_causal=mask is None and n > 1,
+            scale=scale,
+        )
+        return out.transpose(1, 2).reshape(rows * n, -1)
+
+    def finish(self) -> None:
+        """Note that every layer has stored the new tokens."""
+        self._cache.length = self._end
+
+    def _view(self, window: int | None) -> tuple[int, Tensor | None]:
+        """The first position that a new token sees, and the mask from there on; kept per window."""
+        if window not in self._views:
+            first = 0 if window is None else max(0, self._start + 1 - window)
+            self._views[window] = first, self._mask(first, window)
+        return self._views[window]
+
+    def _mask(self, first: int, window: int | None) -> Tensor | None:
+        """(n, end - first) booleans, True where a new token may look; None where causal order,
+        or there being one new token only, says it all.
+        """
+        within = window is None or self._end <= window
+        if self._n == 1 or (self._start == 0 and within):
+            return None
+        shape = (self._n, self._end - first)
+        mask = torch.ones(shape, dtype=torch.bool, device=self._cache.keys.device)
+        own = self._start - first  # the first new token's own column
+        mask = mask.tril(own)
+        return mask if window is None else mask.triu(own + 1 - window)

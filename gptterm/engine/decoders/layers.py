@@ -1,0 +1,70 @@
+"""A native decoder's layers, made of the weights in a model's files for one device and dtype.
+
+Weights stay views into the mapped files where dtype and device allow it, so that nothing is
+copied or converted at start-up.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders import linear
+from gptterm.engine.decoders.linear import Linear
+from gptterm.engine.decoders.weights import Weights
+
+Norm = Callable[[Tensor], Tensor]
+
+
+class Layers:
+    """Makes layers by the names of their weights.
+
+    Every method raises ModelError if a weight is not there or has another shape.
+
+    Attributes:
+        compute: what the activations are kept in.
+    """
+
+    def __init__(self, weights: Weights, device: str, dtype: str) -> None:
+        self._weights = weights
+        self._device = torch.device(device)
+        self._dtype = dtype
+        self._tensors: dict[str, Tensor] = {}
+        self._packs = device == "cpu" and dtype != "float32"
+        # Weights that are packed for a CPU kernel meet float32 activations, bfloat16's excepted.
+        as_float32 = dtype == "int8" or (self._packs and dtype == "float16")
+        self.compute: torch.dtype = torch.float32 if as_float32 else getattr(torch, dtype)
+
+    def tensor(self, name: str, *shape: int) -> Tensor:
+        """The weights themselves; one tensor, however often it is asked for."""
+        if name not in self._tensors:
+            weight = self._weights.take(name, *shape)
+            self._tensors[name] = weight.to(self._device, self.compute)
+        return self._tensors[name]
+
+    def norm(self, name: str, width: int, epsilon: float) -> Norm:
+        """A layer norm (Ba et al., 2016)."""
+        weight = self.tensor(f"{name}.weight", width)
+        bias = self.tensor(f"{name}.bias", width)
+        return lambda x: torch.layer_norm(x, (width,), weight, bias, epsilon)
+
+    def conv1d(self, name: str, inner: int, outer: int) -> Linear:
+        """x · W + b, W kept (in, out) as in OpenAI's files: a convolution of width 1."""
+        bias = self.tensor(f"{name}.bias", outer)
+        if self._packs:
+            return self._packed(self._weights.take(f"{name}.weight", inner, outer).t(), bias)
+        return linear.plain(self.tensor(f"{name}.weight", inner, outer), bias)
+
+    def head(self, name: str, inner: int, outer: int) -> Linear:
+        """x · Wᵀ, W kept (vocabulary, in), which may be the token embedding."""
+        if self._packs:
+            return self._packed(self._weights.take(name, outer, inner), None)
+        return linear.plain_head(self.tensor(name, outer, inner))
+
+    def _packed(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """The CPU's layer for a dtype other than float32, from (out, in) weights."""
+        if self._dtype == "int8":
+            return linear.int8(weight, bias)
+        if self._dtype == "float16":
+            return linear.half(weight, bias)
+        return linear.prepacked(weight.to(self.compute), bias)
