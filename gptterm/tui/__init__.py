@@ -22,7 +22,6 @@ def run(
     *,
     inline: bool = False,
     conversation: str | None = None,
-    save: bool = True,
 ) -> "int | GoOnPlain":
     """Run the TUI until it is quit.
 
@@ -31,7 +30,6 @@ def run(
         prompt: A first message.
         inline: Draw under the shell's prompt instead of on the whole screen.
         conversation: The chat to go on with: the beginning of its id, or `last`.
-        save: Whether chats are kept.
 
     Returns:
         The exit code, or the chat that is to go on without drawing.
@@ -43,7 +41,7 @@ def run(
     from gptterm.tui.guard import stderr_to
 
     with stderr_to(log_file()):
-        app = GpttermApp(settings, prompt, conversation=conversation, save=save)
+        app = GpttermApp(settings, prompt, conversation=conversation)
         left = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
         raise app.refusal

@@ -18,7 +18,7 @@ from gptterm.errors import GpttermError
 from gptterm.tui import keys, themes
 from gptterm.tui.changes import Change
 from gptterm.tui.colourless import Colourless
-from gptterm.tui.engine import Finder, find_model
+from gptterm.tui.engine import Finder, find_model, new_client
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
@@ -38,7 +38,6 @@ class GpttermApp(App[int | GoOnPlain]):
         client: The engine's process; None for a local one.
         find: How models are found.
         conversation: The chat to go on with: the beginning of its id, or `library.LAST`.
-        save: Whether chats are kept.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -60,22 +59,20 @@ class GpttermApp(App[int | GoOnPlain]):
         find: Finder = find_model,
         *,
         conversation: str | None = None,
-        save: bool = True,
     ) -> None:
         super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation
-        self._save = save
+        self._save = settings.save
         self.refusal: GpttermError | None = None
         """Why the chat that was wanted could not be opened."""
         self._tui = settings.tui
         self.session = Session(
             settings,
             self._session_changed,
-            client or EngineClient(),
+            client or new_client(settings),
             find,
             history=history_file(),
-            save=save,
         )
         self.chat_screen = ChatScreen(self.session, keys.KeyNames(settings.tui.keys))
         for theme in themes.OWN:

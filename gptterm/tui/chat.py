@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
-from gptterm.engine.api import Event, ModelInfo, Prompt, TextPrompt
+from gptterm.engine.api import Event, ModelInfo, Prompt
 from gptterm.tui.reply import Reply
 from gptterm.tui.widgets.status import seconds
 from gptterm.tui.widgets.turn import TurnView
@@ -78,8 +78,7 @@ class Chat:
     def prompt(self, reply: str, settings: Settings, info: ModelInfo) -> Prompt:
         """What the engine is asked for this reply."""
         if settings.form == "raw":
-            nodes = [self.tree.node(key) for key in self.tree.lineage(reply)]
-            return TextPrompt(text="\n".join(node.text for node in nodes if node.text))
+            return self.tree.continuation(reply)
         return self.tree.prompt(reply, info, settings.transcript)
 
     # ------------------------------------------------------------------------------- views

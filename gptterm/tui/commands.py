@@ -105,7 +105,8 @@ def _plain(screen: "ChatScreen") -> bool:
         screen.say("info", "a message still waits for its turn: Esc takes it back")
         return False
     session.stop()
-    screen.app.exit(GoOnPlain(session.settings, session.chat.tree))
+    chat = session.chat
+    screen.app.exit(GoOnPlain(session.settings, chat.tree, chat.recorder))
     return True
 
 

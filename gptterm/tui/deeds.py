@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from textual.app import SuspendNotSupported
 
 from gptterm.conversation.export import export as write_export
+from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.terminal import one_line
 from gptterm.tui import clipboard
-from gptterm.tui.engine import in_daemon_thread
 from gptterm.tui.widgets.markdown import code_blocks
 
 if TYPE_CHECKING:

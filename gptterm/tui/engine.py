@@ -1,18 +1,17 @@
 """The engine as the TUI keeps it: found, loaded, and started again when it died."""
 
 import asyncio
-import contextlib
-import threading
+import os
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 from gptterm.config import Settings
 from gptterm.engine.api import ModelInfo, ModelSource
 from gptterm.engine.process.client import EngineClient
+from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.engine.process.wire import LoadProgress
 from gptterm.errors import GpttermError
 
-T = TypeVar("T")
 Phase = Literal["idle", "finding", "loading", "ready", "failed"]
 Finder = Callable[[Settings, Callable[[str], None]], Awaitable[ModelSource]]
 """Finds the model that settings name; reports what it is doing in a few words."""
@@ -22,6 +21,15 @@ STAGES = {
     "importing": "starting the engine",
     "loading": "loading",
 }
+
+
+def new_client(settings: Settings) -> EngineClient:
+    """What loads models: into the warm engine of a model where there is one, else its own."""
+    if os.name != "posix":
+        return EngineClient()
+    from gptterm.engine.warm.client import WarmClient
+
+    return WarmClient(settings.keep_alive_s)
 
 
 async def find_model(settings: Settings, report: Callable[[str], None]) -> ModelSource:
@@ -48,32 +56,6 @@ async def find_model(settings: Settings, report: Callable[[str], None]) -> Model
         )
 
     return await in_daemon_thread(find)
-
-
-async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread that a quit does not wait for, as it does for `asyncio.to_thread`."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast(T, result))
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await future
 
 
 class EngineKeeper:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
 from gptterm.tui.changes import Change, ChatOpened, ListChanged, Said
 from gptterm.tui.chat import Chat
-from gptterm.tui.engine import in_daemon_thread
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary
@@ -139,6 +139,13 @@ class Library:
     def opened(self) -> bool:
         """Whether the history is open, or will not be."""
         return self._opening is not None and self._opening.done()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is said is kept: that is wanted, and nothing is known to be in the way."""
+        if self._history is None:
+            return self._save and not self.opened
+        return self._save and not self._history.trouble
 
     def _keep(self, chat: Chat) -> None:
         """Have a chat kept from here on."""

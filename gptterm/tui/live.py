@@ -95,6 +95,7 @@ class LivePainter:
             first_token_s=None if reply is None else reply.first_token_s,
             context=None if reply is None else reply.context,
             seed=_seed(session, reply),
+            kept=session.library.keeps,
             notices=self.notices,
         )
 

@@ -52,7 +52,6 @@ class Session:
         client: The engine's process.
         find: How models are found.
         history: Where chats are kept.
-        save: Whether they are.
     """
 
     def __init__(
@@ -63,12 +62,13 @@ class Session:
         find: Finder = find_model,
         *,
         history: Path,
-        save: bool = True,
     ) -> None:
         self._base = settings
         self.settings = settings
         self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
-        self.library = Library(history, save, lambda: Chat(self.settings.system), self._note)
+        self.library = Library(
+            history, settings.save, lambda: Chat(self.settings.system), self._note
+        )
         self.reply: Reply | None = None
         """The running generation, else the last one."""
         self.replying: Chat | None = None

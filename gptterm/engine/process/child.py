@@ -1,6 +1,7 @@
 """Starts the engine's process, and tells what it died of."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from gptterm.engine.process.log import open_log
 from gptterm.errors import FailureKind
 
 
-async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, socket.socket]:
+async def spawn(factory: str, log: Path) -> tuple["Child", socket.socket]:
     """Start the process and return it with our end of its socket.
 
     It leads a session of its own, so that Ctrl-C and a closing terminal do not reach it. It ends
@@ -46,7 +47,47 @@ async def spawn(factory: str, log: Path) -> tuple[asyncio.subprocess.Process, so
     finally:
         theirs.close()
         os.close(log_fd)
-    return process, ours
+    return Child(process, log), ours
+
+
+class Child:
+    """A process of our own."""
+
+    stopped = "the engine was stopped"
+    """What is said of it when it was our doing."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._oom_kills = oom_kills()
+
+    @property
+    def pid(self) -> int:
+        """The process's id, and its group's."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not been waited for yet."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Wait for its end; the exit code, or minus the number of the signal."""
+        return await self._process.wait()
+
+    def hung_up(self) -> None:
+        """Its socket has closed: it is gone, or about to be."""
+
+    def kill(self) -> None:
+        """Kill it and whatever it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+        """One line about its end."""
+        before, now = self._oom_kills, oom_kills()
+        ran_out = before is not None and now is not None and now > before
+        return explain_death(code, doing, self._log, memory_ran_out=ran_out)
 
 
 def oom_kills() -> int | None:

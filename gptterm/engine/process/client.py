@@ -28,13 +28,14 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
+from gptterm.engine.process import LOCAL_ENGINE
+from gptterm.engine.process.child import spawn
 from gptterm.engine.process.connection import Connection
 from gptterm.engine.process.log import default_log
 from gptterm.engine.process.stream import EventStream
 from gptterm.engine.process.wire import LoadProgress, NextTokenAnswer, TokensAnswer
 from gptterm.errors import GpttermError, UsageError
 
-LOCAL_ENGINE = "gptterm.engine.process.hosted:load_engine"
 ProgressCallback = Callable[[LoadProgress], None]
 
 
@@ -106,10 +107,14 @@ class EngineClient:
         Raises:
             GpttermError: the process cannot be started.
         """
+        await self._start_process()
+
+    async def _start_process(self) -> None:
         async with self._starting:
             if not self.alive:
                 try:
-                    self._connection = await Connection.open(self._factory, self.log)
+                    child, ours = await spawn(self._factory, self.log)
+                    self._connection = await Connection.open(child, ours, self.log)
                 except OSError as error:
                     raise GpttermError(f"the engine cannot be started: {error}") from error
 
@@ -126,14 +131,19 @@ class EngineClient:
             GpttermError: another load is under way.
         """
         report = on_progress or _ignore
-        if not self.alive:
-            report(LoadProgress(stage="starting"))
-            await self.start()
         await self.cancel()
+        await self._connect(request, report)
         connection = self._require()
         self._info = None
         self._info = await connection.load(request, report)
         return self._info
+
+    async def _connect(self, request: LoadRequest, report: ProgressCallback) -> None:
+        """Have a process that can load the model."""
+        del request  # a process of our own loads whatever it is asked
+        if not self.alive:
+            report(LoadProgress(stage="starting"))
+            await self._start_process()
 
     def _require(self) -> Connection:
         if self._connection is None:
@@ -190,7 +200,7 @@ class EngineClient:
             async with asyncio.timeout(self._cancel_deadline_s):
                 await stream.ended.wait()
         except TimeoutError:
-            self.kill(f"it had not stopped after {self._cancel_deadline_s:g} s and was killed")
+            self.kill(f"it had not stopped after {self._cancel_deadline_s:g} s")
             await stream.ended.wait()
 
     async def set_sampling(self, sampling: SamplingParams) -> None:

@@ -1,12 +1,10 @@
 """One life of the engine's process, seen from the client: its socket, its answers, its death."""
 
 import asyncio
-import contextlib
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self, cast
+from socket import socket
+from typing import Protocol, Self, cast
 
 from gptterm.engine.api import (
     Failed,
@@ -15,7 +13,6 @@ from gptterm.engine.api import (
     ModelInfo,
     SamplingParams,
 )
-from gptterm.engine.process.child import explain_death, oom_kills, spawn
 from gptterm.engine.process.failures import load_error
 from gptterm.engine.process.stream import HIGH_WATER, LOW_WATER, EventStream
 from gptterm.engine.process.wire import (
@@ -37,22 +34,61 @@ from gptterm.engine.process.wire import (
     encode,
     report_reader,
 )
-from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, UsageError
+from gptterm.errors import FailureKind, GpttermError, ModelError, OutOfMemoryError, UsageError
 
 _HANG_UP_S = 1.0
 """How long the process may outlive its socket, and its socket the process."""
 
 
-class Connection(asyncio.Protocol):
-    """A running process. `death` tells that it is gone, and of what."""
+class Process(Protocol):
+    """What is at the other end: a child of ours, or an engine that others use too."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    stopped: str
+    """What is said of it when its end was our doing."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def running(self) -> bool:
+        """Whether its end has not been told of yet."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for its end; the exit code, or minus the number of the signal."""
+        ...
+
+    def hung_up(self) -> None:
+        """Its socket has closed."""
+        ...
+
+    def kill(self) -> None:
+        """End it, as far as it is ours."""
+        ...
+
+    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+        """One line about an end that was not our doing."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A running process. `death` tells that it is gone, and of what.
+
+    Args:
+        process: what is at the other end.
+        log: where that writes.
+        on_wait: called with the number of generations that go before ours, when there are some.
+    """
+
+    def __init__(
+        self, process: Process, log: Path, on_wait: Callable[[int], None] | None = None
+    ) -> None:
         self.death: Failed | None = None
         self.buried = asyncio.Event()
         """Set with `death`, when the process has been waited for."""
         self._process = process
         self._log = log
-        self._oom_kills = oom_kills()
+        self._on_wait = on_wait
         self._frames = report_reader()
         self._transport: asyncio.Transport | None = None
         self._hung_up = asyncio.Event()
@@ -69,16 +105,23 @@ class Connection(asyncio.Protocol):
         self._watcher = asyncio.create_task(self._watch())
 
     @classmethod
-    async def open(cls, factory: str, log: Path) -> Self:
-        """Start a process.
+    async def open(
+        cls,
+        process: Process,
+        ours: socket,
+        log: Path,
+        on_wait: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Talk to a process over our end of its socket, which is the connection's from here on.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: it cannot be used.
         """
-        process, ours = await spawn(factory, log)
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(lambda: cls(process, log), sock=ours)
+            _, connection = await loop.create_unix_connection(
+                lambda: cls(process, log, on_wait), sock=ours
+            )
         except BaseException:
             ours.close()  # the process ends with it
             raise
@@ -86,7 +129,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def pid(self) -> int:
-        """The process's id, and its group's."""
+        """The process's id."""
         return self._process.pid
 
     # --------------------------------------------------------------------------- commands
@@ -183,8 +226,9 @@ class Connection(asyncio.Protocol):
             case EventFrame(id=number, event=event):
                 if self._stream is not None and self._stream.number == number:
                     self._stream.push(event)
-            case Waiting():
-                pass  # a process of our own has no other client
+            case Waiting(ahead=ahead):
+                if self._on_wait is not None:
+                    self._on_wait(ahead)
             case Fatal(message=message):
                 self._last_words = message
             case LoadProgress():
@@ -228,6 +272,7 @@ class Connection(asyncio.Protocol):
         """Called by asyncio when the socket has closed: the process is gone, or about to be."""
         del error
         self._hung_up.set()
+        self._process.hung_up()
 
     def close(self) -> None:
         """Let the process end by itself: `buried` tells when it has."""
@@ -239,11 +284,10 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def kill(self, why: str) -> None:
-        """Kill the process and whatever it started."""
-        if self._process.returncode is None:
+        """End the process at once, as far as it is ours."""
+        if self._process.running:
             self._why_killed = self._why_killed or why
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
 
     async def _watch(self) -> None:
         """Wait for the process's end, read what it still said, and tell everybody who waits."""
@@ -276,11 +320,9 @@ class Connection(asyncio.Protocol):
             return Failed(kind="internal", message=f"{self._last_words}; its log is {self._log}")
         doing = self._doing()
         if self._why_killed is not None:
-            message = f"the engine was stopped {doing}: {self._why_killed}"
+            message = f"{self._process.stopped} {doing}: {self._why_killed}"
             return Failed(kind="internal", message=message)
-        before, now = self._oom_kills, oom_kills()
-        ran_out = before is not None and now is not None and now > before
-        kind, message = explain_death(code, doing, self._log, memory_ran_out=ran_out)
+        kind, message = self._process.explain(code, doing)
         return Failed(kind=kind, message=message)
 
     def _doing(self) -> str:

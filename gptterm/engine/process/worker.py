@@ -117,6 +117,8 @@ class Worker:
             case Load() if self._kept and self.loaded is not None:
                 # It need not wait for what the engine is at.
                 channel.outbox.post(self.loaded, at_once=True)
+            case Close() if self._kept:
+                channel.hang_up()
             case Load() | Close():
                 self._cancel(channel, channel.last_id)
                 self.turns.put(channel, command)

@@ -15,6 +15,7 @@ import msgspec
 
 from gptterm import __version__
 from gptterm.engine.api import LoadRequest
+from gptterm.engine.process import LOCAL_ENGINE
 from gptterm.engine.process.log import default_log
 from gptterm.engine.warm import greeting, place
 from gptterm.engine.warm.greeting import AskStatus, EngineStatus, Hello
@@ -24,7 +25,6 @@ from gptterm.errors import GpttermError
 if TYPE_CHECKING:
     from gptterm.engine.warm.server import Spec
 
-LOCAL_ENGINE = "gptterm.engine.process.hosted:load_engine"
 
 _ANSWER_S = 3.0
 """An engine that does not answer a greeting for so long hangs: the thread that answers has

@@ -2,8 +2,10 @@
 
 import os
 
+import msgspec
+
 from gptterm import __version__
-from gptterm.engine.api import LoadRequest
+from gptterm.engine.api import LoadRequest, ModelInfo
 from gptterm.engine.warm.place import digest
 
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
@@ -44,3 +46,16 @@ def stamp_of(request: LoadRequest) -> str:
                 status = entry.stat()
                 files.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")
     return digest(__version__, *sorted(files))
+
+
+def as_asked(info: ModelInfo, request: LoadRequest, pid: int, waited_s: float) -> ModelInfo:
+    """What an engine says of its model, for a client that has a name of its own for it."""
+    source = request.source
+    return msgspec.structs.replace(
+        info,
+        name=source.name,
+        revision=source.revision or info.revision,
+        load_s=waited_s,
+        warm_pid=pid,
+        notices=(*source.notices, *info.notices),
+    )

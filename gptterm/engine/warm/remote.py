@@ -7,8 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 
-import msgspec
-
 from gptterm.engine.api import (
     Event,
     Failed,
@@ -19,6 +17,7 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
+from gptterm.engine.process import LOCAL_ENGINE
 from gptterm.engine.process.failures import describe, load_error
 from gptterm.engine.process.log import default_log
 from gptterm.engine.process.wire import (
@@ -43,7 +42,8 @@ from gptterm.engine.process.wire import (
     report_reader,
 )
 from gptterm.engine.tally import Tally
-from gptterm.engine.warm.attach import LOCAL_ENGINE, Attached, attach
+from gptterm.engine.warm.attach import Attached, attach
+from gptterm.engine.warm.identity import as_asked
 from gptterm.errors import GpttermError, UsageError
 
 _LOOK_S = 0.1
@@ -142,16 +142,7 @@ class WarmEngine:
         self._received.clear()
         self._send(Load(request=self._request))
         info = self._loaded()
-        # It is called and looks as this client asked for it.
-        source = self._request.source
-        self._info = msgspec.structs.replace(
-            info,
-            name=source.name,
-            revision=source.revision or info.revision,
-            load_s=time.perf_counter() - since,
-            warm_pid=attached.pid,
-            notices=(*source.notices, *info.notices),
-        )
+        self._info = as_asked(info, self._request, attached.pid, time.perf_counter() - since)
         return True
 
     def _loaded(self) -> ModelInfo:

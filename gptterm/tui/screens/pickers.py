@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
-from gptterm.tui.engine import in_daemon_thread
+from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.tui.screens.choice import Choice, ChoiceScreen
 
 if TYPE_CHECKING:

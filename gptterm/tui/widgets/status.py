@@ -26,6 +26,8 @@ class Status:
     context: tuple[int, int] | None = None
     """Tokens of prompt and reply, and the limit."""
     seed: int | None = None
+    kept: bool = True
+    """Whether what is said is kept."""
     notices: int = 0
 
 
@@ -47,7 +49,7 @@ class StatusLine(Rows):
         if status.place:
             left.append((f" · {status.place}", "faint"))
         numbers = _numbers(status)
-        removable = ["first", "brand", "seed", "place", "notices", "context", "rate"]
+        removable = ["first", "brand", "seed", "place", "notices", "kept", "context", "rate"]
         while removable and _width(left) + _width([*numbers.values()]) + 1 > width:
             least = removable.pop(0)
             if least == "brand":
@@ -69,6 +71,8 @@ def _numbers(status: Status) -> dict[str, Part]:
     if status.notices:
         noun = "notice" if status.notices == 1 else "notices"
         parts["notices"] = (f"   ! {status.notices} {noun}", "notice")
+    if not status.kept:
+        parts["kept"] = ("   not kept", "notice")
     if status.activity:
         parts["rate"] = (f"   {status.activity}", "rate")
     elif status.tokens_per_s is not None:
