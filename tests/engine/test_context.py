@@ -1,7 +1,7 @@
 """The context budget: what is dropped, and that nothing ever exceeds it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
@@ -146,16 +146,63 @@ def test_whole_oldest_turns_go_and_the_system_text_stays(template: bool) -> None
     of = templated() if template else tokenizer("byte-level")
     texts = [f"{'user' if i % 2 == 0 else 'reply'} {i} says so" for i in range(9)]
     whole = chat(*texts, system="Be brief.")
-    for gone in range(0, 9, 2):
-        expected = chat(*texts[gone:], system="Be brief.")
-        size = length(expected, of)
-        result = fitted(whole, size + 8, 8, of=of)
-        assert result.prompt.ids == render(expected, of, of.vocab_size).ids
-        assert result.dropped_messages == gone
-        assert result.dropped_tokens == length(whole, of) - size
-        # With room for one token less, another turn goes.
-        if gone < 8:
-            assert fitted(whole, size + 7, 8, of=of).dropped_messages == gone + 2
+    size = length(whole, of)
+    assert fitted(whole, size + 8, 8, of=of).dropped_messages == 0
+    kept = 9
+    for context in range(size + 7, length(chat(texts[-1], system="Be brief."), of) + 7, -1):
+        result = fitted(whole, context, 8, of=of)
+        gone = result.dropped_messages
+        assert gone in (2, 4, 6, 8)
+        expected = render(chat(*texts[gone:], system="Be brief."), of, of.vocab_size).ids
+        assert result.prompt.ids == expected
+        assert result.dropped_tokens == size - len(expected)
+        kept = min(kept, 9 - gone)
+    assert kept == 1
+
+
+class Growth:
+    """A chat that grows turn by turn in a context: what each request keeps of it."""
+
+    def __init__(self, sizes: list[tuple[int, int]], of: Tokenizer, context: int) -> None:
+        self.firsts: list[int] = []
+        """Dropped messages, request by request."""
+        self.shares: list[float] = []
+        """How full the prompt's room is right after more messages were dropped than before."""
+        room = context - context // 4
+        texts: list[str] = []
+        for asked, answered in sizes:
+            texts.append("the king " * asked)
+            result = fitted(chat(*texts, system="Be brief."), context, context // 4, of=of)
+            assert len(result.prompt.ids) <= room
+            if self.firsts and result.dropped_messages > self.firsts[-1]:
+                self.shares.append(len(result.prompt.ids) / room)
+            self.firsts.append(result.dropped_messages)
+            texts.append("said she " * answered)
+
+
+@pytest.mark.parametrize("template", [True, False])
+def test_a_growing_chat_keeps_its_beginning_for_many_turns(template: bool) -> None:
+    of = templated() if template else tokenizer("byte-level")
+    growth = Growth([(4 + i % 3, 5 + i % 4) for i in range(60)], of, 700)
+    drops = len(set(growth.firsts)) - 1
+    assert 5 < drops < 15  # of 60 requests
+    assert all(0.45 < share < 0.8 for share in growth.shares)
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=30, max_size=30),
+    template=st.booleans(),
+)
+@settings(max_examples=10, deadline=None)
+def test_the_beginning_of_a_growing_chat_rarely_moves(
+    sizes: list[tuple[int, int]], template: bool
+) -> None:
+    of = TEMPLATED if template else tokenizer("byte-level")
+    growth = Growth(sizes, of, 600)
+    assert growth.firsts == sorted(growth.firsts)
+    # What is given up at once is worth several turns.
+    whole = chat(*("the king " * a + "said she " * b for a, b in sizes))
+    assert len(set(growth.firsts)) <= 2 + length(whole, of) / (0.25 * 450)
 
 
 def test_a_notice_of_a_shortened_chat() -> None:

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import msgspec
 
@@ -13,6 +14,10 @@ from gptterm.errors import PromptTooLongError, UsageError
 
 _LONG_TOKEN = 32
 """Characters; few tokens have more."""
+_STEP = 0.4
+"""Of a chat's room, how much is given up at once."""
+_FORM = 8
+"""About how many tokens a chat's form takes for a message."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,10 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
     """Render a request's prompt within `context` tokens, the reply's room included.
 
     A text loses its oldest tokens, a chat whole oldest turns (and then the beginning of its last
-    one). The reply's room is `max_tokens`, but never more than half the context: a prompt is not
-    dropped for the sake of a reply that may never be that long.
+    one). A chat loses many turns at once, down to about 60 % of its room, so that the turns that
+    follow begin as this one and find their past in the cache. The reply's room is `max_tokens`,
+    but never more than half the context: a prompt is not dropped for the sake of a reply that may
+    never be that long.
 
     Raises:
         PromptTooLongError: it does not fit and the request forbids truncation.
@@ -75,7 +82,7 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
 
 
 class _Shortened:
-    """A chat that lost as little as it had to.
+    """A chat whose oldest turns are gone.
 
     Attributes:
         messages: what is left of it.
@@ -103,13 +110,35 @@ class _Shortened:
         first = 1 if has_system else 0
         turns = _turns(prompt.messages, first)
         if len(turns) > 1:
-            # The fewest turns are dropped that will do: a search, a long chat has thousands.
-            kept = bisect_left(
-                turns[1:-1], True, key=lambda turn: self._fits(self._without(first, turn))
+            starts = self._starts(turns)
+            # A search: a long chat has thousands of turns.
+            found = bisect_left(
+                starts[:-1], True, key=lambda turn: self._fits(self._without(first, turn))
             )
-            self._render(self._without(first, turns[1 + kept]))
+            self._render(self._without(first, starts[found]))
         if len(self.rendered.ids) > budget:
             self._cut_last_turn(first)
+
+    def _starts(self, turns: list[int]) -> list[int]:
+        """The turns that a shortened chat may begin with.
+
+        The first to begin in each stretch of `_STEP` of the room: which those are depends on the
+        messages before them alone, so a chat that grows keeps its beginning for a while. After the
+        last of them any turn may be the one, for chats of a few very long turns.
+        """
+        step = max(1.0, _STEP * self._budget)
+        starts, stretch, position = [], 0, 0
+        for turn, following in pairwise(turns):
+            position += sum(map(self._size, self._prompt.messages[turn:following]))
+            if position >= (stretch + 1) * step:
+                stretch = int(position / step)
+                starts.append(following)
+        last = starts[-1] if starts else turns[0]
+        return [*starts, *(turn for turn in turns if turn > last)]
+
+    def _size(self, message: Message) -> int:
+        """About how many tokens a message has. Exact counts need the whole chat around it."""
+        return _FORM + len(message.ids or self._tokenizer.encode(message.text))
 
     def _without(self, first: int, turn: int) -> tuple[Message, ...]:
         """The system's text, and the messages from a turn on."""
