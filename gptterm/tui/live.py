@@ -86,7 +86,10 @@ class LivePainter:
         session = self._session
         engine, info = session.engine, session.engine.info
         reply = session.reply
-        place = f"{info.device} · {info.dtype}" if info is not None and engine.ready else ""
+        place = ""
+        if info is not None and engine.ready:
+            warm = ("warm",) if info.warm_pid is not None else ()
+            place = " · ".join((info.device, info.dtype, *warm))
         self._status.status = Status(
             model=info.name if info is not None and engine.ready else session.settings.model,
             place=place,

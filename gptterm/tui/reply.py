@@ -20,6 +20,8 @@ class Reply:
         self.finished: Finished | None = None
         self.failed: Failed | None = None
         self.cancelled = False
+        self.ahead = 0
+        """How many generations of other clients of a warm engine run before it."""
         self.tokens = 0
         """How many came so far."""
         self._fresh: list[str] = []
@@ -82,4 +84,9 @@ class Reply:
             return ""
         if self.prefilled is not None and self.prefilled.done < self.prefilled.total:
             return f"reading the prompt {self.prefilled.done}/{self.prefilled.total}"
-        return "reading the prompt" if self.started is not None else "waiting"
+        if self.started is not None:
+            return "reading the prompt"
+        if self.ahead:
+            replies = "reply" if self.ahead == 1 else "replies"
+            return f"waiting: the engine has {self.ahead} other {replies} to write first"
+        return "waiting"

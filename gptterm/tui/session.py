@@ -65,6 +65,7 @@ class Session:
     ) -> None:
         self._base = settings
         self.settings = settings
+        client.on_wait = self._waits
         self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
         self.library = Library(
             history, settings.save, lambda: Chat(self.settings.system), self._note
@@ -158,6 +159,11 @@ class Session:
         else:
             self._tell(Said("error", self.engine.error))
             self._tell_queued()
+
+    def _waits(self, ahead: int) -> None:
+        """A warm engine has other clients' generations before ours."""
+        if self.reply is not None:
+            self.reply.ahead = ahead
 
     async def next_token(self, limit: int) -> NextToken | None:
         """The distribution after the text so far under the settings in effect."""

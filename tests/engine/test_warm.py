@@ -13,6 +13,7 @@ import pytest
 
 from gptterm.engine.api import (
     ChatPrompt,
+    Dtype,
     Finished,
     GenerateRequest,
     LoadRequest,
@@ -24,9 +25,10 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.local import load_engine
+from gptterm.engine.process import LOCAL_ENGINE
 from gptterm.engine.warm import attach, place
-from gptterm.engine.warm.attach import LOCAL_ENGINE
 from gptterm.engine.warm.greeting import EngineStatus
+from gptterm.engine.warm.identity import runs_on
 from gptterm.engine.warm.remote import WarmEngine, open_engine
 from gptterm.errors import UsageError
 from tests.support.gpt2 import write_gpt2
@@ -108,14 +110,59 @@ def test_it_is_a_daemon(folder: Path, tmp_path: Path) -> None:
 def test_each_model_device_and_dtype_has_its_own(folder: Path, tmp_path: Path) -> None:
     asked = write_script(tmp_path, Script())
     source = asked.source
-    requests = [asked, LoadRequest(source=source, dtype="float32")]
-    requests.append(LoadRequest(source=source, device="cpu"))
+    requests = [asked, LoadRequest(source=source, dtype="bfloat16")]
+    requests.append(LoadRequest(source=source, device="mps"))
     assert len({opened(one).attached.pid for one in requests}) == 3
     assert len(attach.engines()) == 3
     for one in attach.engines():
         attach.stop(one)
     assert attach.engines() == []
     assert list(folder.glob("*.sock")) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [("cpu", "auto"), ("auto", "float32"), ("cpu", "float32")],
+)
+def test_what_auto_turned_out_to_be_is_found_by_its_name(
+    folder: Path, tmp_path: Path, device: str, dtype: Dtype
+) -> None:
+    del folder
+    asked = write_script(tmp_path, Script())
+    auto = opened(asked).attached.pid
+    request = LoadRequest(source=asked.source, device=device, dtype=dtype)
+    assert opened(request, None).attached.pid == auto
+    # One that is to be kept is not started twice either.
+    assert opened(request).attached.pid == auto
+    assert len(attach.engines()) == 1
+
+
+def test_auto_is_not_taken_for_what_another_engine_was_told(folder: Path, tmp_path: Path) -> None:
+    del folder
+    asked = write_script(tmp_path, Script())
+    told = LoadRequest(source=asked.source, device="cpu")
+    opened(told)
+    assert open_engine(asked, None, factory=FACTORY) is None
+
+
+def test_the_first_cuda_device_has_two_names() -> None:
+    source = ModelSource(name="m", directory="/m")
+    status = EngineStatus(pid=1, device="cuda:0", dtype="bfloat16", asked_device="auto")
+    assert runs_on(status, LoadRequest(source=source, device="cuda", dtype="bfloat16"))
+    assert not runs_on(status, LoadRequest(source=source, device="cuda:1", dtype="bfloat16"))
+
+
+def test_an_engine_of_old_files_is_not_used_under_another_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    del folder
+    asked = write_script(tmp_path, Script.saying("before", "before"))
+    old = opened(asked).attached.pid
+    write_script(tmp_path, Script.saying("after that", "after that"))
+    new = opened(LoadRequest(source=asked.source, device="cpu"), None)
+    assert new.attached.pid != old
+    assert said(new) == "after that"
+    assert the_engine().asked_device == "cpu"
 
 
 def test_questions_and_samplers(folder: Path, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         prompt: str | None = None,
         tui: TuiSettings | None = None,
         conversation: str | None = None,
-        save: bool = True,
+        client: EngineClient | None = None,
         **options: object,
     ) -> AsyncIterator[Desk]:
         request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
@@ -127,8 +127,8 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         settings = load_settings(options)
         if tui is not None:
             settings = msgspec.structs.replace(settings, tui=tui)
-        client = EngineClient(factory=FACTORY, log=home / "engine.log")
-        app = GpttermApp(settings, prompt, client, find, conversation=conversation, save=save)
+        client = client or EngineClient(factory=FACTORY, log=home / "engine.log")
+        app = GpttermApp(settings, prompt, client, find, conversation=conversation)
         async with app.run_test(size=size) as pilot:
             yield Desk(app, pilot)
 

@@ -58,6 +58,9 @@ class EngineClient:
         close_deadline_s: float = 2.0,
     ) -> None:
         self.log = log or default_log()
+        self.on_wait: Callable[[int], None] | None = None
+        """Called with the number of other clients' generations that go before ours, whenever
+        that is another one; a process of our own has no other clients."""
         self._factory = factory
         self._cancel_deadline_s = cancel_deadline_s
         self._close_deadline_s = close_deadline_s

@@ -19,7 +19,7 @@ from gptterm.engine.process import LOCAL_ENGINE
 from gptterm.engine.process.log import default_log
 from gptterm.engine.warm import greeting, place
 from gptterm.engine.warm.greeting import AskStatus, EngineStatus, Hello
-from gptterm.engine.warm.identity import name_of, stamp_of
+from gptterm.engine.warm.identity import family_of, name_of, runs_on, stamp_of
 from gptterm.errors import GpttermError
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ def attach(
     hello = Hello(version=__version__, stamp=stamp, keep_alive_s=keep_alive_s)
     wanted, started = keep_alive_s, False
     for _ in range(_TRIES):
-        connection = _connect(directory, name)
+        at = _nearest(directory, name, request, factory)
+        connection = _connect(directory, at)
         if connection is not None:
-            answer = _greet(connection, hello, directory, name)
+            answer = _greet(connection, hello, directory, at)
             if isinstance(answer, int):
                 return Attached(connection, answer, started)
             connection.close()
@@ -106,6 +107,19 @@ def attach(
     raise WarmEngineError(
         f"the warm engine ends as soon as it is started; its log is {default_log()}"
     )
+
+
+def _nearest(directory: Path, name: str, request: LoadRequest, factory: str) -> str:
+    """The name of the engine to be used: the one for `request`, or one that does the same.
+
+    Without torch nobody knows what `auto` means here; an engine that has loaded its model says.
+    """
+    if place.socket_path(directory, name).exists():
+        return name
+    for found in _found(directory, family_of(request, factory)):
+        if found.status is not None and runs_on(found.status, request):
+            return found.name
+    return name
 
 
 def _connect(directory: Path, name: str) -> socket.socket | None:
@@ -249,12 +263,15 @@ def engines() -> list[Found]:
         UnsafeFolderError: the folder is not safe.
     """
     directory = place.folder(make=False)
-    if directory is None:
-        return []
+    return [] if directory is None else _found(directory)
+
+
+def _found(directory: Path, family: str = "") -> list[Found]:
+    """The engines whose names begin with `family`."""
     found = []
     for name in place.names(directory):
         with contextlib.suppress(WarmEngineError, OSError):
-            connection = _connect(directory, name)
+            connection = _connect(directory, name) if name.startswith(family) else None
             if connection is not None:
                 with connection:
                     found.append(Found(name, _ask(connection)))

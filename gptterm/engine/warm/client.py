@@ -27,8 +27,7 @@ class WarmClient(EngineClient):
 
     Args:
         keep_alive_s: how long the engine is to stay without a client; None: none is started.
-        on_wait: called with the number of other clients' generations that go before ours.
-        factory, log, deadlines: see `EngineClient`.
+        on_wait, factory, log, deadlines: see `EngineClient`.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class WarmClient(EngineClient):
     ) -> None:
         super().__init__(factory, log=log, **deadlines)
         self._keep_alive_s = keep_alive_s
-        self._on_wait = on_wait
+        self.on_wait = on_wait
         self._lent: Attached | None = None
         """The warm engine that is used; None: the process is our own."""
         self._why_not = ""
@@ -83,7 +82,11 @@ class WarmClient(EngineClient):
             await super()._connect(request, report)
             return
         lent = Lent(attached, self.log)
-        self._connection = await Connection.open(lent, attached.connection, self.log, self._on_wait)
+        self._connection = await Connection.open(lent, attached.connection, self.log, self._wait)
+
+    def _wait(self, ahead: int) -> None:
+        if self.on_wait is not None:
+            self.on_wait(ahead)
 
     async def _find(self, request: LoadRequest) -> Attached | None:
         self._why_not = ""

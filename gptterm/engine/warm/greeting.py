@@ -63,6 +63,9 @@ class EngineStatus(_Word, frozen=True, kw_only=True):
     device: str = ""
     """The one it is on; while it is loading, the one that was asked for."""
     dtype: str = ""
+    asked_device: str = ""
+    """What it was started with: `auto`, it may be."""
+    asked_dtype: str = ""
     clients: int = 0
     waiting: int = 0
     """Of the clients, those whose generation waits for another one's."""

@@ -6,23 +6,35 @@ import msgspec
 
 from gptterm import __version__
 from gptterm.engine.api import LoadRequest, ModelInfo
+from gptterm.engine.warm.greeting import EngineStatus
 from gptterm.engine.warm.place import digest
 
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
 """Variables that give the names of devices another meaning."""
 
 
-def name_of(request: LoadRequest, factory: str) -> str:
-    """The name of the engine for a model, a device and a dtype."""
+def family_of(request: LoadRequest, factory: str) -> str:
+    """What the names of all engines for a model begin with, whatever they run on."""
     source = request.source
-    return digest(
-        os.path.realpath(source.directory),
-        source.gguf_file or "",
-        request.device,
-        request.dtype,
-        factory,
-        *(os.environ.get(name, "") for name in _DEVICES),
-    )
+    variables = (os.environ.get(name, "") for name in _DEVICES)
+    parts = (os.path.realpath(source.directory), source.gguf_file or "", factory, *variables)
+    return digest(*parts)[:10]
+
+
+def name_of(request: LoadRequest, factory: str) -> str:
+    """The name of the engine that was asked for a model, a device and a dtype."""
+    return family_of(request, factory) + digest(request.device, request.dtype)[:6]
+
+
+def runs_on(status: EngineStatus, request: LoadRequest) -> bool:
+    """Whether an engine of the right model is on the device and in the dtype of a request.
+
+    What is asked for may be what the engine was asked for, or what that turned out to be:
+    `auto` on a machine without a GPU is `cpu`.
+    """
+    device = "cuda:0" if request.device == "cuda" else request.device
+    devices = (status.device, status.asked_device)
+    return device in devices and request.dtype in (status.dtype, status.asked_dtype)
 
 
 _SUFFIXES = {".json", ".safetensors", ".gguf", ".bin", ".jinja", ".model", ".txt"}

@@ -302,6 +302,8 @@ class Server:
             directory=str(Path(source.directory, source.gguf_file or "")),
             device=info.device if info else self._spec.request.device,
             dtype=info.dtype if info else self._spec.request.dtype,
+            asked_device=self._spec.request.device,
+            asked_dtype=self._spec.request.dtype,
             clients=self._clients,
             waiting=self._worker.turns.waiting,
             generations=self._worker.generations,
