@@ -45,8 +45,8 @@ def main() -> None:
     log = Path(directory, "engine.log")
     with stderr_to(Path(directory, "tui.log")):
         client = EngineClient(factory=FACTORY, log=log)
-        settings = load_settings({"max_tokens": 10**9})
-        app = GpttermApp(settings, None, client, find, save=False)
+        settings = load_settings({"max_tokens": 10**9, "save": False})
+        app = GpttermApp(settings, None, client, find)
         if characters:
             library = app.session.library
             library.chats = [long_chat(characters)]

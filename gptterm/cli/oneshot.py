@@ -2,6 +2,7 @@
 
 from gptterm.cli.generation import consume, failed, find_model, load_model
 from gptterm.cli.keeping import Keeping, KeepingWriter
+from gptterm.cli.kept import KeptChats, give_system, wanted_chat, with_model_of
 from gptterm.cli.options import RunOptions
 from gptterm.cli.output import JsonWriter, TextWriter, Writer, loaded, statistics
 from gptterm.cli.prompt import Input
@@ -23,8 +24,11 @@ def generate(
     """
     if streams.reader_gone():
         raise ReaderGoneError
-    with Keeping(options, streams) as keeping:
-        return _OneShot(settings, options, streams, signals, keeping).run(given)
+    with (
+        KeptChats(wanted_chat(options), settings.save, streams) as kept,
+        Keeping(kept.first) as keeping,
+    ):
+        return _OneShot(settings, options, streams, signals, kept, keeping).run(given)
 
 
 class _OneShot:
@@ -36,12 +40,14 @@ class _OneShot:
         options: RunOptions,
         streams: Streams,
         signals: Signals,
+        kept: KeptChats,
         keeping: Keeping,
     ) -> None:
         self._settings = settings
         self._options = options
         self._streams = streams
         self._signals = signals
+        self._kept = kept
         self._keeping = keeping
         self._notices: list[str] = []
 
@@ -62,7 +68,7 @@ class _OneShot:
         return 0 if pending is None else EXIT_BASE + pending
 
     def _load(self) -> Engine:
-        self._choose_model()
+        self._settings = with_model_of(self._kept.first, self._settings, self._note)
         source, settings = find_model(self._settings, self._streams, self._signals)
         self._settings = settings
         # At once: loading takes seconds, and another model than the one meant may be loading.
@@ -74,16 +80,6 @@ class _OneShot:
             self._streams.stats([loaded(engine.info)])
         self._note(*engine.info.notices)
         return engine
-
-    def _choose_model(self) -> None:
-        """A chat that goes on does so with its model, unless another one is asked for."""
-        before = self._keeping.model
-        if not before or before == self._settings.model:
-            return
-        if self._settings.model_is_default:
-            self._settings = self._settings.with_values({"model": before}, "the chat")
-        else:
-            self._note(f"this chat was written by {before}: -m {before} goes on with that")
 
     def _note(self, *notices: str) -> None:
         for notice in notices:
@@ -98,7 +94,8 @@ class _OneShot:
     def _generate(self, engine: Engine, given: Input, chat: bool) -> Record:
         options, streams, keeping = self._options, self._streams, self._keeping
         text = given.joined(chat)
-        self._keep_system(chat)
+        if chat:
+            give_system(self._kept.first, self._settings, continued=self._kept.continued)
         keeping.ask(text)
         keeping.begin(engine.info, self._settings, options.samples)
         logprobs = options.logprobs
@@ -115,10 +112,3 @@ class _OneShot:
             writer = TextWriter(streams, record, echo=echo, stream=options.stream)
         consume(engine, record, KeepingWriter(writer, keeping), streams, self._signals)
         return record
-
-    def _keep_system(self, chat: bool) -> None:
-        """A chat that goes on has its own system text, unless an option gives another."""
-        given = self._settings.system or ""
-        is_option = self._settings.origins["system"] == "option"
-        if chat and given.strip() and (is_option or not self._keeping.continued):
-            self._keeping.chat.system = given

@@ -27,7 +27,6 @@ class RunOptions(NamedTuple):
     mouse: bool
     continue_last: bool
     conversation: str | None
-    save: bool
     quiet: bool
     verbose: bool
 
@@ -132,7 +131,10 @@ def _options() -> list[click.Parameter]:
             ["--conversation", "conversation"], HISTORY, metavar="ID",
             help="go on with this one: the beginning of an id of `gptterm history list`",
         ),
-        _flag(HISTORY, "--no-save", "no_save", text="do not keep prompt and text"),
+        _flag(
+            HISTORY, "--save/--no-save", "save", default=None,
+            text="whether prompt and text are kept  [--save, or what the setting `save` says]",
+        ),
         _flag(OUTPUT, "--echo", text="print the prompt before the text"),
         _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
         _flag(OUTPUT, "--json", text="one JSON object a line, one line a result"),
@@ -202,7 +204,6 @@ def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
     if isinstance(stops, tuple):
         # The rule makes a list of one of each, as it does of a variable's text.
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
-    values["save"] = not values.pop("no_save")
     values["stream"] = not values.pop("no_stream")
     values["mouse"] = not values.pop("no_mouse")
     values["use_stdin"] = not values.pop("no_stdin")

@@ -4,12 +4,9 @@ For screen readers, dumb terminals and pipes of lines. Replies go to stdout; wha
 be said goes to stderr.
 """
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable
-
 from gptterm.cli.generation import consume, failed, find_model, load_model
+from gptterm.cli.kept import KeptChat, KeptChats, give_system, with_model_of
+from gptterm.cli.lines import PROMPT, Lines, terminal_restorer
 from gptterm.cli.output import TextWriter, loaded, statistics
 from gptterm.cli.record import Record
 from gptterm.cli.signals import EXIT_BASE, Mode, Signals
@@ -19,13 +16,14 @@ from gptterm.conversation import commands
 from gptterm.conversation.completion import help_lines
 from gptterm.conversation.export import export
 from gptterm.conversation.nodes import Generation
-from gptterm.conversation.tree import Conversation, clean
-from gptterm.engine.api import Engine, Event, GenerateRequest, TextPrompt
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import Engine, Event, Prompt
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line, printable
 
-PROMPT = "> "
 INTERRUPTED = 130
+SHOWN_AT_MOST = 20
+"""Turns of a chat that goes on which are shown again."""
 
 
 def chat(
@@ -35,21 +33,25 @@ def chat(
     signals: Signals,
     *,
     verbose: bool,
-    conversation: Conversation | None = None,
+    kept: KeptChats,
+    begun: KeptChat | None = None,
 ) -> int:
     """Chat until the user or the input ends it; return the exit code.
 
     Args:
         first: the first message, before any line is read.
-        conversation: what is gone on with; None for a new one.
+        kept: the chats that are kept, and the one to begin with.
+        begun: the chat that is left elsewhere to be gone on with here, with its model.
 
     Raises:
         GpttermError: the model cannot be had, stdin is not UTF-8, stdout cannot be written.
     """
-    with signals.tidying(_terminal_restorer()):
-        plain = PlainChat(settings, streams, signals, verbose=verbose)
-        if conversation is not None:
-            plain.go_on_with(conversation)
+    with signals.tidying(terminal_restorer()):
+        if begun is None:
+            begun = kept.first
+            settings = with_model_of(begun, settings, streams.note)
+            give_system(begun, settings, continued=kept.continued)
+        plain = PlainChat(settings, streams, signals, kept, begun, verbose=verbose)
         return plain.run(first)
 
 
@@ -61,31 +63,46 @@ class PlainChat:
     """One chat after another with one engine."""
 
     def __init__(
-        self, settings: Settings, streams: Streams, signals: Signals, *, verbose: bool
+        self,
+        settings: Settings,
+        streams: Streams,
+        signals: Signals,
+        kept: KeptChats,
+        begun: KeptChat,
+        *,
+        verbose: bool,
     ) -> None:
         self._settings = settings
         self._streams = streams
         self._signals = signals
         self._verbose = verbose
-        self._lines = _Lines(streams)
-        self._chat = Conversation(settings.system or "")
+        self._lines = Lines(streams)
+        self._kept = kept
+        self._chat = begun
         self._last: Record | None = None
         self._code = 0
         """Exit code at the end of a pipe of lines: of the last one that failed."""
         self._engine = self._load(settings)
 
-    def go_on_with(self, conversation: Conversation) -> None:
-        """Take a conversation up where it is."""
-        self._chat = conversation
-        turns = len(conversation.path())
-        self._streams.inform(
-            f"The chat goes on after {turns} turn{'' if turns == 1 else 's'}: {conversation.title}"
-            if turns
-            else "A new chat."
-        )
+    def _show_begun(self) -> None:
+        """Show what was said in the chat that goes on, as it would have been said here."""
+        tree = self._chat.tree
+        path = tree.path()
+        if not path:
+            return
+        turns = f"{len(path)} turn{'' if len(path) == 1 else 's'}"
+        self._streams.inform(f"The chat goes on after {turns}: {one_line(tree.title)}")
+        if len(path) > SHOWN_AT_MOST:
+            self._streams.inform(
+                f"(the last {SHOWN_AT_MOST}; gptterm history show {tree.id[:8]} prints all)"
+            )
+        for node in map(tree.node, path[-SHOWN_AT_MOST:]):
+            mark = PROMPT if node.role == "user" else ""
+            self._streams.inform(printable(f"{mark}{node.text.removesuffix(chr(10))}"))
 
     def run(self, first: str | None) -> int:
         """Read and answer; return the exit code."""
+        self._show_begun()
         self._streams.inform("Type a message. /help lists the commands, Ctrl-D quits.")
         pressed = False
         line = first
@@ -107,6 +124,7 @@ class PlainChat:
                 return self._code
 
     def _read(self) -> str:
+        self._kept.say_notices()
         with self._signals.raising():
             return self._lines.read()
 
@@ -136,10 +154,10 @@ class PlainChat:
                 for help_line in help_lines(topic):
                     self._streams.say(printable(help_line))
             case commands.New():
-                self._chat = Conversation(self._chat.system)
+                self._chat = self._kept.keep(Conversation(self._chat.tree.system))
                 self._streams.inform("A new chat.")
             case commands.Export(path=path, overwrite=overwrite):
-                export(self._chat, path, overwrite=overwrite)
+                export(self._chat.tree, path, overwrite=overwrite)
                 self._streams.inform(f"Written to {one_line(str(path))}.")
             case commands.Stats():
                 self._statistics()
@@ -157,7 +175,8 @@ class PlainChat:
             case commands.Model(name=name):
                 self._switch(self._settings.with_values({"model": name}, "/model"))
             case commands.System(text=text):
-                self._chat.system = text
+                self._chat.tree.system = text
+                self._chat.save()
                 self._streams.inform("The system text is set." if text else "No system text.")
             case commands.Set(setting=name, value=value):
                 self._settings = self._settings.with_values({name: value}, f"/{name}")
@@ -199,15 +218,12 @@ class PlainChat:
     # -------------------------------------------------------------------------- replies
 
     def _say(self, text: str) -> None:
-        if self._settings.form == "raw":
-            self._generate(self._settings.request(TextPrompt(text=clean(text))), None)
-        else:
-            user = self._chat.add_user(text)
-            self._reply(self._chat.begin_reply(user, self._planned()))
+        tree = self._chat.tree
+        self._reply(tree.begin_reply(tree.add_user(text), self._planned()))
 
     def _again(self, line: commands.Command) -> None:
         """Regenerate, continue or edit: what goes back to a turn that is there."""
-        chat = self._chat
+        chat = self._chat.tree
         reply = chat.last_reply()
         if reply is None:
             raise UsageError("there is no reply yet")
@@ -230,16 +246,25 @@ class PlainChat:
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop,
         )  # fmt: skip
 
-    def _reply(self, reply: str) -> None:
-        prompt = self._chat.prompt(reply, self._engine.info, self._settings.transcript)
-        try:
-            self._generate(self._settings.request(prompt), reply)
-        finally:
-            self._chat.finish(reply, "error")
+    def _prompt(self, reply: str) -> Prompt:
+        tree = self._chat.tree
+        if self._settings.form == "raw":
+            return tree.continuation(reply)
+        return tree.prompt(reply, self._engine.info, self._settings.transcript)
 
-    def _generate(self, request: GenerateRequest, reply: str | None) -> None:
-        """Generate and print; a reply of the chat is kept there, also when it is broken off."""
-        record = Record(request, (), self._streams.note)
+    def _reply(self, reply: str) -> None:
+        """Have a reply written; what it answers is on the disk before, if that can be."""
+        self._chat.commit()
+        self._kept.say_notices()
+        try:
+            self._generate(reply)
+        finally:
+            self._chat.tree.finish(reply, "error")
+            self._chat.save()
+
+    def _generate(self, reply: str) -> None:
+        """Generate and print; the reply is kept, also when it is broken off."""
+        record = Record(self._settings.request(self._prompt(reply)), (), self._streams.note)
         writer = _ReplyWriter(self._streams, record, self._chat, reply)
         self._last = record
         self._signals.cancel_mode()
@@ -263,71 +288,23 @@ class PlainChat:
 class _ReplyWriter:
     """Prints a reply and keeps it in the chat."""
 
-    def __init__(
-        self, streams: Streams, record: Record, conversation: Conversation, reply: str | None
-    ) -> None:
+    def __init__(self, streams: Streams, record: Record, chat: KeptChat, reply: str) -> None:
         self._text = TextWriter(streams, record, stream=True)
-        self._chat = conversation
+        self._chat = chat
         self._reply = reply
 
     def event(self, event: Event) -> None:
-        if self._reply is not None:
+        """Print first: who reads waits for it."""
+        try:
+            self._text.event(event)
+        finally:
             self._chat.take(self._reply, event)
-        self._text.event(event)
 
     def close(self) -> None:
         self._text.close()
-
-
-class _Lines:
-    """Reads lines: with editing and history at a terminal, else just what is there."""
-
-    def __init__(self, streams: Streams) -> None:
-        self.typed = sys.stdin.isatty() and streams.out_is_terminal
-        self._streams = streams
-        if self.typed:
-            # `input` uses it once it is imported. Not every Python has it.
-            with contextlib.suppress(ImportError):
-                import readline  # noqa: F401
-            sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-        else:
-            # A prompt is UTF-8 everywhere, whatever the locale.
-            self._piped = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-
-    def read(self) -> str:
-        """The next line, without its end.
-
-        Raises:
-            EOFError: there is none.
-            UsageError: it is not valid UTF-8.
-        """
-        if self.typed:
-            return input(PROMPT)
-        try:
-            line = self._piped.readline()
-        except UnicodeDecodeError as error:
-            raise UsageError(f"stdin is not valid UTF-8 ({error.reason})") from None
-        if not line:
-            raise EOFError
-        return line.removesuffix("\n")
-
-    def end(self) -> None:
-        """Leave the line that Ctrl-D was pressed on."""
-        if self.typed:
-            self._streams.say("")
 
 
 def _shown(value: object) -> str:
     if value is None:
         return "random"
     return one_line(repr(list(value)) if isinstance(value, tuple) else str(value))
-
-
-def _terminal_restorer() -> Callable[[], None]:
-    """What puts the terminal back as it is now: reading a line with editing changes it."""
-    if sys.platform == "win32" or not os.isatty(0):
-        return lambda: None
-    import termios
-
-    state = termios.tcgetattr(0)
-    return lambda: termios.tcsetattr(0, termios.TCSANOW, state)

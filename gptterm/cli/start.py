@@ -52,19 +52,17 @@ def _check(settings: Settings, options: RunOptions) -> None:
     if options.continue_last and options.conversation is not None:
         raise UsageError("--continue is the last conversation: it does not go with --conversation")
     if options.interactive or options.plain:
-        _refuse_one_shot(options, "-i and --plain do not take", plain=options.plain)
+        _refuse_one_shot(options, "-i and --plain do not take")
     if options.plain and options.inline:
         raise UsageError("--inline is for the drawn chat: --plain does not draw")
 
 
-def _refuse_one_shot(options: RunOptions, problem: str, *, plain: bool) -> None:
+def _refuse_one_shot(options: RunOptions, problem: str) -> None:
     given = {
         "--json": options.json,
         "--echo": options.echo,
         "--no-stream": not options.stream,
         "--samples": options.samples != 1,
-        "--continue": options.continue_last and plain,
-        "--conversation": options.conversation is not None and plain,
     }
     for name, is_given in given.items():
         if is_given:
@@ -76,14 +74,16 @@ def _interactive(
 ) -> int:
     """Open the TUI, or the plain chat where it was asked for or nothing can be drawn."""
     plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
-    _refuse_one_shot(options, "a chat does not take", plain=plain)
+    _refuse_one_shot(options, "a chat does not take")
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not streams.out_is_terminal:
         raise UsageError("-i needs a terminal on stdout")
     if plain:
+        from gptterm.cli.kept import KeptChats, wanted_chat
         from gptterm.cli.plain import chat
 
-        return chat(settings, prompt, streams, signals, verbose=options.verbose)
+        with KeptChats(wanted_chat(options), settings.save, streams) as kept:
+            return chat(settings, prompt, streams, signals, verbose=options.verbose, kept=kept)
     return _drawn(settings, prompt, options, streams, signals)
 
 
@@ -95,25 +95,25 @@ def _drawn(
     signals: Signals,
 ) -> int:
     """Open the TUI; where it is left for the plain chat, go on there."""
+    from gptterm.cli.kept import KeptChats, wanted_chat
     from gptterm.tui import run
 
     if not options.mouse:
         settings = replace(settings, tui=replace(settings.tui, mouse=False))
     # Its event loop has its own way with signals.
     signals.release()
-    conversation = "last" if options.continue_last else options.conversation
-    left = run(
-        settings, prompt, inline=options.inline, conversation=conversation, save=options.save
-    )
+    left = run(settings, prompt, inline=options.inline, conversation=wanted_chat(options))
     if isinstance(left, int):
         return left
     signals.reclaim()
     from gptterm.cli.plain import chat
 
-    return chat(
-        left.settings, None, streams, signals,
-        verbose=options.verbose, conversation=left.conversation,
-    )  # fmt: skip
+    with KeptChats(None, settings.save, streams) as kept:
+        begun = kept.keep(left.conversation, left.recorder)
+        return chat(
+            left.settings, None, streams, signals,
+            verbose=options.verbose, kept=kept, begun=begun,
+        )  # fmt: skip
 
 
 def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:

@@ -64,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Minutes that an engine stays when its last client has left."""
     overflow: Overflow
     offline: bool
+    save: bool
+    """Whether what is said is kept in the history."""
     transcript: Transcript
     tui: TuiSettings
     presets: dict[str, Values]
@@ -235,7 +237,7 @@ def _with_preset(
 _SAMPLING = tuple(name for name in SamplingParams.__struct_fields__ if name in SETTINGS)
 _DIRECT = (
     "model", "system", "preset", "seed", "max_tokens", "stop", "form", "device", "dtype",
-    "keep_alive", "overflow", "offline",
+    "keep_alive", "overflow", "offline", "save",
 )  # fmt: skip
 
 

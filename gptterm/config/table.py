@@ -103,6 +103,7 @@ SETTINGS: dict[str, Setting] = {
         "and say so, or fail with exit code 5",
     ),
     "offline": Setting(Switch(), False, "ask nothing of the network"),
+    "save": Setting(Switch(), True, "keep chats and prompts in the history"),
 }  # fmt: skip
 
 TRANSCRIPT: dict[str, Setting] = {

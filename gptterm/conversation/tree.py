@@ -19,6 +19,7 @@ from gptterm.engine.api import (
     Message,
     ModelInfo,
     SamplingParams,
+    TextPrompt,
     Transcript,
 )
 
@@ -316,6 +317,17 @@ class Conversation:
             continue_last=begun,
             transcript=transcript or Transcript(),
         )
+
+    def continuation(self, reply_id: str) -> TextPrompt:
+        """The same for a model that only continues: the texts as they were written.
+
+        Each turn of the user's after the first is on a line of its own. A reply stands right
+        after what it continued, so that a turn is read as it was when it was written.
+        """
+        text = ""
+        for node in map(self.node, self.lineage(reply_id)):
+            text += f"\n{node.text}" if text and node.role == "user" else node.text
+        return TextPrompt(text=text)
 
     def _messages(self, reply_id: str) -> list[tuple[Node, ...]]:
         """The turns before a reply, those that make up one message together.

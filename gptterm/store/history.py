@@ -86,11 +86,17 @@ class History:
 
     # ------------------------------------------------------------------------------ keeping
 
-    def record(self, chat: Conversation) -> Recorder:
+    def record(self, chat: Conversation, *, after: Recorder | None = None) -> Recorder:
         """Keep a conversation from now on: a new one, or one that `load` has read.
 
         An empty one is only written once it has a turn.
+
+        Args:
+            after: what kept it in a history that is closed now. What could not be written there
+                is written here.
         """
+        if after is not None:
+            return Recorder(chat, after.journal, self._writer)
         loaded = self._loaded.get(chat)
         journal = Journal() if loaded is None else Journal(loaded.nodes, loaded.opened)
         return Recorder(chat, journal, self._writer)

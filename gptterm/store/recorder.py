@@ -18,14 +18,15 @@ class Recorder:
 
     def __init__(self, chat: Conversation, journal: Journal, writer: Writer) -> None:
         self.chat = chat
-        self._journal = journal
+        self.journal = journal
+        """What is kept already, and what is on its way; the store's."""
         self._writer = writer
 
     def save(self) -> None:
         """Note whatever has changed in the conversation; it is written at once, elsewhere."""
-        self._journal.compare(self.chat)
-        if self._journal.changed:
-            self._writer.add(self._journal, urgent=True)
+        self.journal.compare(self.chat)
+        if self.journal.changed:
+            self._writer.add(self.journal, urgent=True)
 
     def commit(self, timeout: float = COMMIT_S) -> bool:
         """`save`, and wait for it (some milliseconds): call it before a generation starts.
@@ -47,8 +48,8 @@ class Recorder:
         self.chat.take(reply, event)
         match event:
             case Token(sample=0):
-                if self._journal.grow(reply, Piece(event.text, 1)):
-                    self._writer.add(self._journal, urgent=False)
+                if self.journal.grow(reply, Piece(event.text, 1)):
+                    self._writer.add(self.journal, urgent=False)
                 else:
                     self.save()
             case Started() | Finished(sample=0) | Failed():

@@ -123,7 +123,6 @@ def test_another_model_than_the_chats_is_said(
         (["--conversation", "abc", "x"], "no chat has an id that begins with abc"),
         (["--conversation", "", "x"], "no chat has an id that begins with"),
         (["-c", "--conversation", "abc", "x"], "does not go with --conversation"),
-        (["-c", "--plain"], "--continue: it is for a single prompt"),
     ],
 )
 def test_nothing_to_go_on_with(

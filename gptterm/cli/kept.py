@@ -1,0 +1,155 @@
+"""The history as one run of the command line uses it: what it goes on with, what it keeps."""
+
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from gptterm.cli.options import RunOptions
+from gptterm.cli.streams import Streams
+from gptterm.config import Settings
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import Event
+
+if TYPE_CHECKING:
+    from gptterm.store import History, Recorder
+
+
+class KeptChat(NamedTuple):
+    """A conversation, and what keeps it."""
+
+    tree: Conversation
+    recorder: "Recorder | None" = None
+    """None: it is in memory only."""
+
+    def commit(self) -> None:
+        """Have it on the disk, if that can be: before a generation starts."""
+        if self.recorder is not None:
+            self.recorder.commit()
+
+    def save(self) -> None:
+        """Have what has changed kept; it is written elsewhere."""
+        if self.recorder is not None:
+            self.recorder.save()
+
+    def take(self, reply: str, event: Event) -> None:
+        """Take in an event of the generation that writes a reply, and keep what it brings."""
+        if self.recorder is None:
+            self.tree.take(reply, event)
+        else:
+            self.recorder.take(reply, event)
+
+    @property
+    def model(self) -> str:
+        """The model that wrote last in it; empty for none."""
+        reply = self.tree.last_reply()
+        return "" if reply is None else self.tree.node(reply).model
+
+
+class KeptChats:
+    """Opens the history where there is something to read or to keep; close it at the end.
+
+    A history that cannot be written is no reason to fail; one that cannot be read is, where a
+    chat of it is to go on.
+
+    Args:
+        wanted: the beginning of the id of the chat to go on with, or `last`; None for a new one.
+        save: whether anything is kept.
+
+    Raises:
+        GpttermError: there is no such chat, or it cannot be read.
+    """
+
+    def __init__(self, wanted: str | None, save: bool, streams: Streams) -> None:
+        self._streams = streams
+        self._save = save
+        self._history: History | None = None
+        self._notices: deque[str] = deque()
+        """What the history has said and the user has not read; another thread adds to it."""
+        self.continued = wanted is not None
+        """Whether the chat to begin with was there before."""
+        tree = Conversation()
+        if wanted is not None or save:
+            tree = self._open(wanted) or tree
+            self.say_notices()
+        self.first = self.keep(tree)
+        """The chat to begin with."""
+
+    def _open(self, wanted: str | None) -> Conversation | None:
+        from gptterm.cli.history import find_chat
+        from gptterm.config.paths import history_file
+        from gptterm.store import History, HistoryError
+
+        try:
+            self._history = History.open(history_file(), self._notices.append)
+            return None if wanted is None else self._history.load(find_chat(self._history, wanted))
+        except HistoryError as error:
+            if wanted is not None:
+                raise
+            self._not_kept(str(error))
+            return None
+
+    def keep(self, tree: Conversation, recorder: "Recorder | None" = None) -> KeptChat:
+        """Have a conversation kept from here on.
+
+        Args:
+            recorder: what kept it in a history that is closed.
+        """
+        if self._history is None or not self._save:
+            return KeptChat(tree)
+        return KeptChat(tree, self._history.record(tree, after=recorder))
+
+    def say_notices(self) -> None:
+        """Say what the history has had to say since; its own thread must not write anywhere."""
+        while self._notices:
+            self._streams.note(self._notices.popleft())
+
+    def _not_kept(self, reason: str) -> None:
+        self._streams.note(f"this is not kept: {reason} (--no-save does not try)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is not written yet."""
+        if self._history is None:
+            return
+        complete, trouble = self._history.close(), self._history.trouble
+        if not complete:
+            # That it may be written later is not true any more.
+            kept = [text for text in self._notices if not text.startswith(trouble)]
+            self._notices = deque(kept)
+        self.say_notices()
+        if not complete:
+            self._not_kept(trouble)
+
+
+def wanted_chat(options: RunOptions) -> str | None:
+    """Which chat the options ask to go on with."""
+    from gptterm.cli.history import LAST
+
+    return LAST if options.continue_last else options.conversation
+
+
+def with_model_of(chat: KeptChat, settings: Settings, note: Callable[[str], None]) -> Settings:
+    """A chat that goes on does so with its model, unless another one is asked for."""
+    before = chat.model
+    if not before or before == settings.model:
+        return settings
+    if settings.model_is_default:
+        return settings.with_values({"model": before}, "the chat")
+    note(f"this chat was written by {before}: -m {before} goes on with that")
+    return settings
+
+
+def give_system(chat: KeptChat, settings: Settings, *, continued: bool) -> None:
+    """A chat that goes on has its own system text, unless an option gives another."""
+    given = settings.system or ""
+    is_option = settings.origins["system"] == "option"
+    if given.strip() and (is_option or not continued):
+        chat.tree.system = given
