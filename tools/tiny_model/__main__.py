@@ -39,6 +39,15 @@ def _quality(options: argparse.Namespace) -> None:
     measure(options.model, options.seed, options.chunks, options.count, options.threads)
 
 
+def _picture(options: argparse.Namespace) -> None:
+    from .picture import draw
+    from .quality import induction
+
+    layer, head, _ = induction(options.model)
+    options.out.write_text(draw(options.model, layer, head))
+    print(options.out)
+
+
 def _sample(options: argparse.Namespace) -> None:
     from .corpus import document
 
@@ -68,6 +77,10 @@ def main() -> None:
     quality.add_argument("--count", type=int, default=200, help="stories and questions of a kind")
     quality.add_argument("--threads", type=int, default=2)
     quality.set_defaults(run=_quality)
+    picture = commands.add_parser("picture", help="draw the strongest induction head")
+    picture.add_argument("--model", type=Path, default=MODEL)
+    picture.add_argument("--out", type=Path, default=Path("assets/induction.svg"))
+    picture.set_defaults(run=_picture)
     sample = commands.add_parser("sample", help="show documents of the generator")
     sample.add_argument("--count", type=int, default=5)
     sample.add_argument("--seed", type=int, default=0)

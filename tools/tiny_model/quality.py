@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import GPT2LMHeadModel
+from tokenizers import Tokenizer
 
 from gptterm.engine.api import Finished, GenerateRequest, LoadRequest, ModelSource, TextPrompt
 from gptterm.engine.local import load_engine
@@ -23,6 +22,7 @@ from .checks import answers, contains, repeated, strangers
 from .corpus import chunk_ids, draw_story, training_texts
 from .generate import Generator
 from .ngrams import Ids, KneserNey, Windows, copied_whole, longest_copied
+from .picture import attention
 from .tokenizer import END_OF_TEXT, END_OF_TURN, render
 
 LIMIT = 250
@@ -150,18 +150,14 @@ def induction(folder: Path, length: int = 40, rows: int = 16) -> tuple[int, int,
     On random ids said twice: the mean attention from the second saying of each id to the id after
     its first (Olsson et al., 2022).
     """
-    model: Any = GPT2LMHeadModel.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
-    )
-    once = torch.randint(300, model.config.vocab_size, (rows, length))
-    with torch.no_grad():
-        attentions = model(torch.cat([once, once], 1), output_attentions=True).attentions
-    shares = torch.stack(
-        [
-            layer[:, :, length:, 1 : length + 1].diagonal(dim1=2, dim2=3).mean(dim=(0, 2))
-            for layer in attentions
-        ]
-    )
+    vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    # Some of the heads' doing may hang on what is drawn: always the same.
+    drawn = torch.Generator().manual_seed(0)
+    once = torch.randint(300, vocabulary, (rows, length), generator=drawn)
+    attentions = attention(folder, torch.cat([once, once], 1))
+    # From the second saying of each id (rows) to what followed the first (columns).
+    followed = attentions[:, :, :, length:, 1 : length + 1]
+    shares = followed.diagonal(dim1=3, dim2=4).mean(dim=(1, 3))
     best = int(shares.argmax())
     return best // shares.shape[1], best % shares.shape[1], float(shares.max())
 

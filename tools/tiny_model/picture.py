@@ -1,0 +1,56 @@
+"""Draws an induction head at work, as an SVG: which token each token looks at."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import GPT2LMHeadModel
+
+WORDS = " bridge fox piano Mia snow key owl"
+"""Said twice; nothing but having seen it says what comes next the second time."""
+CELL, MARGIN_X, MARGIN_Y = 22, 70, 78
+PAPER, INK, MARK = "#1b1e25", "#d7dae0", "#7ab7ff"
+
+
+def attention(folder: Path, ids: Tensor) -> Tensor:
+    """The model's attentions (layers, rows, heads, time, time) over ids (rows, time)."""
+    model: Any = GPT2LMHeadModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    with torch.no_grad():
+        return torch.stack(model(ids, output_attentions=True).attentions)
+
+
+def draw(folder: Path, layer: int, head: int) -> str:
+    """The attention of a head (from 0) over words said twice."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = tokenizer.encode(WORDS * 2, add_special_tokens=False).ids
+    shares = attention(folder, torch.tensor([ids]))[layer, 0, head]
+    pieces = [escape(tokenizer.decode([i]).strip()) for i in ids]
+    size = len(ids) * CELL
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {MARGIN_X + size + 12} '
+        f'{MARGIN_Y + size + 12}" font-family="monospace" font-size="12" fill="{INK}">',
+        f"<title>tiny, layer {layer}, head {head}: what each row's token looks at</title>",
+        f'<rect width="100%" height="100%" rx="6" fill="{PAPER}"/>',
+    ]
+    for index, piece in enumerate(pieces):
+        at = index * CELL + CELL // 2
+        parts += [
+            f'<text x="{MARGIN_X - 8}" y="{MARGIN_Y + at + 4}" text-anchor="end">{piece}</text>',
+            f'<text transform="translate({MARGIN_X + at + 4} {MARGIN_Y - 8}) rotate(-90)">'
+            f"{piece}</text>",
+        ]
+    for row in range(len(ids)):
+        parts += [
+            f'<rect x="{MARGIN_X + column * CELL + 1}" y="{MARGIN_Y + row * CELL + 1}" '
+            f'width="{CELL - 2}" height="{CELL - 2}" rx="3" fill="{MARK}" '
+            f'fill-opacity="{0.06 + 0.94 * float(shares[row, column]):.2f}"/>'
+            for column in range(row + 1)
+        ]
+    return "\n".join((*parts, "</svg>")) + "\n"
