@@ -35,7 +35,7 @@ library.logging.set_verbosity_error()
 
 
 def gpt2(**changes: Any) -> transformers.PretrainedConfig:
-    usual = {
+    usual: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "n_positions": POSITIONS,
         "n_embd": 32,
@@ -45,6 +45,29 @@ def gpt2(**changes: Any) -> transformers.PretrainedConfig:
         "eos_token_id": VOCABULARY - 1,
     }
     return transformers.GPT2Config(**(usual | changes))
+
+
+def gpt1(**changes: Any) -> transformers.PretrainedConfig:
+    usual: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "n_positions": POSITIONS,
+        "n_embd": 32,
+        "n_layer": 3,
+    }
+    return transformers.OpenAIGPTConfig(**(usual | {"n_head": 4} | changes))
+
+
+def gpt_neo(**changes: Any) -> transformers.PretrainedConfig:
+    usual: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": POSITIONS,
+        "hidden_size": 32,
+        "num_layers": 4,
+        "num_heads": 4,
+        "attention_types": [[["global", "local"], 2]],
+        "window_size": WINDOW,
+    }
+    return transformers.GPTNeoConfig(**(usual | changes))
 
 
 def _common(**changes: Any) -> dict[str, Any]:
@@ -62,12 +85,11 @@ def _common(**changes: Any) -> dict[str, Any]:
 ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     "gpt2": gpt2,
     "gpt2-relu": lambda: gpt2(activation_function="relu"),
-    "gpt1": lambda: transformers.OpenAIGPTConfig(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS
-    ),
-    "gpt-neo": lambda: transformers.GPTNeoConfig(
-        **_common(num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]]),
-        window_size=WINDOW,
+    "gpt1": gpt1,
+    "gpt1-relu": lambda: gpt1(afn="relu"),
+    "gpt-neo": gpt_neo,
+    "gptj": lambda: transformers.GPTJConfig(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS, rotary_dim=4
     ),
     "gpt-neox": lambda: transformers.GPTNeoXConfig(**_common()),
     "opt": lambda: transformers.OPTConfig(**_common(ffn_dim=64, word_embed_proj_dim=32)),
@@ -96,7 +118,7 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         context_length=POSITIONS,
     ),
 }
-NATIVE = "gpt2"
+NATIVE = ("gpt2", "gpt1", "gpt-neo")
 CANNOT_GO_BACK = ("mamba", "lfm2", "mistral", "gemma3")
 """Whose cache, once it is longer than the window, cannot be shortened."""
 

@@ -60,9 +60,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
     @cache
     def pair(name: str) -> Pair:
         model = make(ARCHITECTURES[name.split()[0]]())
-        if name != NATIVE:
+        if name not in NATIVE:
             return Pair(TransformersDecoder(model, "cpu", "float32"), model)
-        directory = save(model, tmp_path_factory.mktemp("decoders") / "gpt2")
+        directory = save(model, tmp_path_factory.mktemp("decoders") / name)
         decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
         assert decoder is not None
         return Pair(decoder, model)

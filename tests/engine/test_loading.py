@@ -63,7 +63,7 @@ def test_variants_of_gpt2(changes: dict[str, Any], decoder: str, tmp_path: Path)
     check(save(model, tmp_path), model, decoder)
 
 
-@pytest.mark.parametrize("name", ["gpt1", "gpt-neo", "llama", "opt", "mamba"])
+@pytest.mark.parametrize("name", ["gptj", "gpt-neox", "llama", "opt", "mamba"])
 def test_other_architectures(name: str, tmp_path: Path) -> None:
     model = make(ARCHITECTURES[name]())
     check(save(model, tmp_path), model, "transformers")
@@ -305,7 +305,7 @@ def test_weights_in_pickles_only_are_not_read(tmp_path: Path) -> None:
     assert FILE in refused(directory)
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt1"])
+@pytest.mark.parametrize("name", ["llama", "gptj"])
 def test_damage_where_the_library_reads(name: str, tmp_path: Path) -> None:
     directory = save(make(ARCHITECTURES[name]()), tmp_path)
     file = directory / FILE

@@ -3,31 +3,18 @@
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import Step
-from gptterm.engine.decoders.layers import Layers, Norm
-from gptterm.engine.decoders.linear import Linear
-from gptterm.engine.decoders.sizes import Sizes, size
+from gptterm.engine.decoders.layers import Layers
+from gptterm.engine.decoders.openai import blocks
+from gptterm.engine.decoders.sizes import Sizes, epsilon, size
 
 # gelu_new is GELU's tanh approximation (Hendrycks and Gimpel, 2016).
 _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
-
-
-@dataclass(frozen=True)
-class Block:
-    """One transformer block."""
-
-    norm_1: Norm
-    attention_in: Linear
-    attention_out: Linear
-    norm_2: Norm
-    mlp_in: Linear
-    mlp_out: Linear
 
 
 class GPT2:
@@ -59,29 +46,18 @@ class GPT2:
             inner=4 * width if config.get("n_inner") is None else size(config, "n_inner", 0),
             layers=size(config, "n_layer", 12),
             heads=size(config, "n_head", 12),
-            epsilon=float(config.get("layer_norm_epsilon", 1e-5)),
+            epsilon=epsilon(config),
             tied=bool(config.get("tie_word_embeddings", True)),
         )
 
     def __init__(self, sizes: Sizes, layers: Layers) -> None:
         self.sizes = sizes
-        width, inner, epsilon = sizes.width, sizes.inner, sizes.epsilon
-        self._tokens = layers.tensor("wte.weight", sizes.vocab_size, width)
-        self._positions = layers.tensor("wpe.weight", sizes.context_length, width)
-        self._blocks = [
-            Block(
-                norm_1=layers.norm(f"h.{i}.ln_1", width, epsilon),
-                attention_in=layers.conv1d(f"h.{i}.attn.c_attn", width, 3 * width),
-                attention_out=layers.conv1d(f"h.{i}.attn.c_proj", width, width),
-                norm_2=layers.norm(f"h.{i}.ln_2", width, epsilon),
-                mlp_in=layers.conv1d(f"h.{i}.mlp.c_fc", width, inner),
-                mlp_out=layers.conv1d(f"h.{i}.mlp.c_proj", inner, width),
-            )
-            for i in range(sizes.layers)
-        ]
-        self._final_norm = layers.norm("ln_f", width, epsilon)
+        self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
+        self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
+        self._blocks = blocks(sizes, layers)
+        self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
         head = "wte.weight" if sizes.tied else "lm_head.weight"
-        self._head = layers.head(head, width, sizes.vocab_size)
+        self._head = layers.head(head, sizes.width, sizes.vocab_size)
 
     def hidden(self, ids: Tensor, step: Step) -> Tensor:
         """(rows, n) ids → (rows · n, width): matrix kernels are fastest on two dimensions."""

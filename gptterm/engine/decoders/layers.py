@@ -55,6 +55,13 @@ class Layers:
             return self._packed(self._weights.take(f"{name}.weight", inner, outer).t(), bias)
         return linear.plain(self.tensor(f"{name}.weight", inner, outer), bias)
 
+    def linear(self, name: str, inner: int, outer: int, *, bias: bool = True) -> Linear:
+        """x · Wᵀ + b, W kept (out, in)."""
+        added = self.tensor(f"{name}.bias", outer) if bias else None
+        if self._packs:
+            return self._packed(self._weights.take(f"{name}.weight", outer, inner), added)
+        return linear.plain(self.tensor(f"{name}.weight", outer, inner).t(), added)
+
     def head(self, name: str, inner: int, outer: int) -> Linear:
         """x · Wᵀ, W kept (vocabulary, in), which may be the token embedding."""
         if self._packs:

@@ -10,14 +10,20 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders.base import Cache
+from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
+from gptterm.engine.decoders.gpt_neo import GPTNeo
 from gptterm.engine.decoders.kv_cache import KVCache, Step
 from gptterm.engine.decoders.layers import Layers
 from gptterm.engine.decoders.sizes import Sizes
 from gptterm.engine.decoders.weights import Weights
 
 # By config.json's model_type.
-_ARCHITECTURES = {"gpt2": GPT2}
+_ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {
+    "openai-gpt": GPT1,
+    "gpt2": GPT2,
+    "gpt_neo": GPTNeo,
+}
 
 
 class Model(Protocol):

@@ -26,6 +26,8 @@ class Sizes:
     """Of the layer norms."""
     tied: bool
     """Whether the head is the token embedding."""
+    windows: tuple[int | None, ...] = ()
+    """GPT-Neo's: how many tokens each layer looks at, None for all."""
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -48,3 +50,15 @@ def size(config: dict[str, Any], name: str, default: int) -> int:
     if type(value) is not int or value < 1:
         raise ModelError(f"config.json: {name} must be a positive integer, not {value!r}")
     return value
+
+
+def epsilon(config: dict[str, Any]) -> float:
+    """What config.json says is added to a layer norm's variance.
+
+    Raises:
+        ModelError: no number.
+    """
+    value = config.get("layer_norm_epsilon", 1e-5)
+    if type(value) not in (int, float):
+        raise ModelError(f"config.json: layer_norm_epsilon must be a number, not {value!r}")
+    return float(value)

@@ -1,0 +1,65 @@
+"""GPT-1's forward pass, a page to read beside the paper.
+
+Radford et al., "Improving Language Understanding by Generative Pre-Training", 2018. It differs
+from GPT-2 in its norms: they follow the attention and the MLP, and none comes before the head.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptterm.engine.decoders.kv_cache import Step
+from gptterm.engine.decoders.layers import Layers
+from gptterm.engine.decoders.openai import blocks
+from gptterm.engine.decoders.sizes import Sizes, epsilon, size
+
+
+class GPT1:
+    """A GPT-1 of any size."""
+
+    architecture = "OpenAIGPTLMHeadModel"
+
+    @staticmethod
+    def read(config: dict[str, Any]) -> Sizes | None:
+        """The sizes in a config.json, or None for a variant that is not computed here.
+
+        Raises:
+            ModelError: a size is no size.
+        """
+        if config.get("afn", "gelu") != "gelu":
+            return None
+        width = size(config, "n_embd", 768)
+        return Sizes(
+            vocab_size=size(config, "vocab_size", 40478),
+            context_length=size(config, "n_positions", 512),
+            width=width,
+            inner=4 * width,
+            layers=size(config, "n_layer", 12),
+            heads=size(config, "n_head", 12),
+            epsilon=epsilon(config),
+            tied=bool(config.get("tie_word_embeddings", True)),
+        )
+
+    def __init__(self, sizes: Sizes, layers: Layers) -> None:
+        self.sizes = sizes
+        self._tokens = layers.tensor("tokens_embed.weight", sizes.vocab_size, sizes.width)
+        self._positions = layers.tensor("positions_embed.weight", sizes.context_length, sizes.width)
+        self._blocks = blocks(sizes, layers)
+        head = "tokens_embed.weight" if sizes.tied else "lm_head.weight"
+        self._head = layers.head(head, sizes.width, sizes.vocab_size)
+
+    def hidden(self, ids: Tensor, step: Step) -> Tensor:
+        """(rows, n) ids → (rows · n, width)."""
+        x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
+        for i, block in enumerate(self._blocks):
+            query, key, value = block.attention_in(x).chunk(3, dim=-1)
+            x = block.norm_1(x + block.attention_out(step.attend(i, query, key, value)))
+            # What the config calls gelu is its tanh approximation, here as in GPT-2.
+            hidden = F.gelu(block.mlp_in(x), approximate="tanh")
+            x = block.norm_2(x + block.mlp_out(hidden))
+        return x
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(m, width) → (m, vocab_size)."""
+        return self._head(hidden)

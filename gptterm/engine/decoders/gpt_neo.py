@@ -1,0 +1,124 @@
+"""GPT-Neo's forward pass, a page to read beside GPT-2's.
+
+Black et al., "GPT-Neo: Large Scale Autoregressive Language Modeling with Mesh-Tensorflow", 2021.
+It differs from GPT-2 in its attention: scores are not scaled, and in some layers (every second
+one, in the published models) a token looks back no further than a window.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptterm.engine.decoders.kv_cache import Step
+from gptterm.engine.decoders.layers import Layers, Norm
+from gptterm.engine.decoders.linear import Linear
+from gptterm.engine.decoders.sizes import Sizes, epsilon, size
+
+# gelu_new is GELU's tanh approximation (Hendrycks and Gimpel, 2016).
+_ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One transformer block."""
+
+    window: int | None
+    norm_1: Norm
+    query: Linear
+    key: Linear
+    value: Linear
+    attention_out: Linear
+    norm_2: Norm
+    mlp_in: Linear
+    mlp_out: Linear
+
+
+class GPTNeo:
+    """A GPT-Neo of any size."""
+
+    architecture = "GPTNeoForCausalLM"
+
+    @staticmethod
+    def read(config: dict[str, Any]) -> Sizes | None:
+        """The sizes in a config.json, or None for a variant that is not computed here.
+
+        Raises:
+            ModelError: a size is no size.
+        """
+        layers = size(config, "num_layers", 24)
+        kinds = _attention_kinds(config, layers)
+        if kinds is None or config.get("activation_function", "gelu_new") not in _ACTIVATIONS:
+            return None
+        width, window = size(config, "hidden_size", 2048), size(config, "window_size", 256)
+        inner = config.get("intermediate_size")
+        return Sizes(
+            vocab_size=size(config, "vocab_size", 50257),
+            context_length=size(config, "max_position_embeddings", 2048),
+            width=width,
+            inner=4 * width if inner is None else size(config, "intermediate_size", 0),
+            layers=layers,
+            heads=size(config, "num_heads", 16),
+            epsilon=epsilon(config),
+            tied=bool(config.get("tie_word_embeddings", True)),
+            windows=tuple(window if kind == "local" else None for kind in kinds),
+        )
+
+    def __init__(self, sizes: Sizes, layers: Layers) -> None:
+        self.sizes = sizes
+        self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
+        self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
+        self._blocks = [_block(f"h.{i}", sizes, layers, w) for i, w in enumerate(sizes.windows)]
+        self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
+        head = "wte.weight" if sizes.tied else "lm_head.weight"
+        self._head = layers.head(head, sizes.width, sizes.vocab_size)
+
+    def hidden(self, ids: Tensor, step: Step) -> Tensor:
+        """(rows, n) ids → (rows · n, width)."""
+        x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
+        for i, block in enumerate(self._blocks):
+            y = block.norm_1(x)
+            query, key, value = block.query(y), block.key(y), block.value(y)
+            attended = step.attend(i, query, key, value, scale=1.0, window=block.window)
+            x = x + block.attention_out(attended)
+            x = x + block.mlp_out(F.gelu(block.mlp_in(block.norm_2(x)), approximate="tanh"))
+        return x
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(m, width) → (m, vocab_size)."""
+        return self._head(self._final_norm(hidden))
+
+
+def _block(name: str, sizes: Sizes, layers: Layers, window: int | None) -> Block:
+    width, inner, epsilon = sizes.width, sizes.inner, sizes.epsilon
+    attention = f"{name}.attn.attention"
+    return Block(
+        window=window,
+        norm_1=layers.norm(f"{name}.ln_1", width, epsilon),
+        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
+        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
+        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_out=layers.linear(f"{attention}.out_proj", width, width),
+        norm_2=layers.norm(f"{name}.ln_2", width, epsilon),
+        mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner),
+        mlp_out=layers.linear(f"{name}.mlp.c_proj", inner, width),
+    )
+
+
+def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
+    """Each layer's kind of attention; None if config.json does not give it in a form known here.
+
+    `attention_layers` names them one by one, `attention_types` in groups: [[[kind, …], times], …].
+    """
+    kinds = config.get("attention_layers")
+    if kinds is None:
+        kinds = []
+        try:
+            for names, times in config.get("attention_types") or [[["global", "local"], 12]]:
+                for _ in range(min(times, layers)):
+                    kinds += names
+        except (TypeError, ValueError):
+            return None
+    known = isinstance(kinds, list) and all(kind in ("global", "local") for kind in kinds)
+    return kinds if known and len(kinds) == layers else None
