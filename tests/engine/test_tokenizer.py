@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
+from gptterm.engine import library
 from gptterm.engine.text import tokenizer as module
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.engine.text.tokenizer_files import load_tokenizer
@@ -251,7 +252,7 @@ def test_where_a_chat_template_may_be(
     assert load_tokenizer(tmp_path).chat_template == expected
 
 
-def test_gpt1_is_converted_by_the_transformers_library(tmp_path: Path) -> None:
+def test_gpt1_from_its_two_files_is_as_the_transformers_library_has_it(tmp_path: Path) -> None:
     model = json.loads(backend("gpt-1").to_str())["model"]
     merges = "\n".join(" ".join(pair) for pair in model["merges"])
     copy(
@@ -265,6 +266,26 @@ def test_gpt1_is_converted_by_the_transformers_library(tmp_path: Path) -> None:
     of = load_tokenizer(tmp_path)
     assert of.kind == "other"
     assert of.decode(of.encode("The King")) == "the king"
+    assert of.special_ids == {model["vocab"]["<unk>"]}
+    with library.transformers() as transformers:
+        expected = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in [*TEXTS, "Ünder – the KING's crown,\n\n  don't!", "新 🙂 a\tb", ""]:
+        ids = [i for i in expected(text)["input_ids"] if i not in of.special_ids]
+        assert [i for i in of.encode(text) if i not in of.special_ids] == ids
+
+
+def test_any_other_kind_is_converted_by_the_transformers_library(tmp_path: Path) -> None:
+    vocabulary = json.loads(backend("wordpiece").to_str())["model"]["vocab"]
+    copy(
+        {
+            "vocab.txt": "\n".join(sorted(vocabulary, key=vocabulary.__getitem__)),
+            "tokenizer_config.json": json.dumps({"tokenizer_class": "BertTokenizer"}),
+        },
+        tmp_path,
+    )
+    of = load_tokenizer(tmp_path)
+    assert of.kind == "other"
+    assert of.encode("sentences") == tokenizer("wordpiece").encode("sentences")
 
 
 @pytest.mark.parametrize(

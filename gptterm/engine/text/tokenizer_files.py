@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import (
+    ByteLevelBPETokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+)
 from tokenizers import Tokenizer as Backend
 
 from gptterm.engine import library
@@ -11,12 +17,15 @@ from gptterm.engine.files import read_json
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
+_UNKNOWN = "<unk>"
+"""GPT-1's token for a character that it has no other for."""
+
 
 def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     """Read a model directory's tokenizer.
 
-    tokenizer.json, or GPT-2's vocab.json with merges.txt, is read without transformers (whose
-    import takes seconds); for anything else the library converts it.
+    tokenizer.json, or GPT-1's or GPT-2's vocab.json with merges.txt, is read without transformers
+    (whose import takes seconds); for anything else the library converts it.
 
     Raises:
         ModelError: there is none, or it cannot be read.
@@ -42,11 +51,27 @@ def _backend(directory: Path) -> Backend | None:
     vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
     if not (vocabulary.exists() and merges.exists()):
         return None
+    if read_json(directory / "config.json").get("model_type") == "openai-gpt":
+        return _gpt1_backend(vocabulary, merges)
     if "</w>" in merges.read_text("utf-8")[:4096]:
-        return None  # GPT-1's, which is not byte-level
+        return None  # not byte-level, and of no kind known here
     backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
     if backend.token_to_id("<|endoftext|>") is not None:
         backend.add_special_tokens(["<|endoftext|>"])
+    return backend
+
+
+def _gpt1_backend(vocabulary: Path, merges: Path) -> Backend:
+    """GPT-1's BPE of lower-cased words, each of which ends in `</w>`."""
+    model = models.BPE.from_file(
+        str(vocabulary), str(merges), unk_token=_UNKNOWN, end_of_word_suffix="</w>"
+    )
+    backend = Backend(model)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.BPEDecoder(suffix="</w>")
+    if backend.token_to_id(_UNKNOWN) is not None:
+        backend.add_special_tokens([_UNKNOWN])
     return backend
 
 
