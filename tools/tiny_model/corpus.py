@@ -32,6 +32,8 @@ REPEATS_UNTIL, LESSONS_UNTIL = 8, 12
 Attention that copies forms within a million tokens when nearly every token is a copy, and hardly
 at all in stories, where grammar explains most tokens; once there, it is used and kept.
 """
+CHATS_FROM = 34
+"""The chunk from which on more of the text are chats: by then it can tell stories."""
 CARRIED = 3.0
 """How much the loss of a word counts that the story is about and that was said before."""
 
@@ -76,14 +78,17 @@ def _plain(rng: random.Random) -> str:
     return start + text + END_OF_TEXT
 
 
-def document(rng: random.Random) -> str:
-    """One training document, special tokens and all."""
+def document(rng: random.Random, plain: float = 0.5) -> str:
+    """One training document, special tokens and all.
+
+    `plain` is the share of stories that nobody asked for, among what is no lesson.
+    """
     if rng.random() < LESSONS:
         return render(lesson(rng))
     roll = rng.random()
-    if roll < 0.5:
+    if roll < plain:
         return _plain(rng)
-    if roll < 0.63:
+    if roll < plain + 0.26 * (1 - plain):
         return render(begun_story(rng))
     return render(conversation(rng))
 
@@ -104,7 +109,9 @@ def training_texts(seed: int, chunk: int) -> list[str]:
         return chunk_texts(seed, chunk, make=lambda rng: render(repeat(rng)))
     if chunk < LESSONS_UNTIL:
         return chunk_texts(seed, chunk, make=lambda rng: render(lesson(rng)))
-    return chunk_texts(seed, chunk)
+    if chunk < CHATS_FROM:
+        return chunk_texts(seed, chunk)
+    return chunk_texts(seed, chunk, make=lambda rng: document(rng, plain=0.25))
 
 
 def slot_ids(tokenizer: Tokenizer) -> Ids:
