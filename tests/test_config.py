@@ -146,6 +146,8 @@ def test_empty_variables_are_not_set_and_near_misses_are_told() -> None:
     assert settings.notices == ("GPTTERM_TEMPRATURE is not a setting (did you mean temperature?)",)
     assert load_settings({}, {"GPTTERM_OFFLINE": "1"}).offline
     assert not load_settings({}, {"GPTTERM_OFFLINE": "off"}).offline
+    assert load_settings({}, {}).save
+    assert not load_settings({}, {"GPTTERM_SAVE": "off"}).save
 
 
 # ----------------------------------------------------------------------------------- the file

@@ -122,7 +122,7 @@ class KeptChats:
         complete, trouble = self._history.close(), self._history.trouble
         if not complete:
             # That it may be written later is not true any more.
-            kept = [text for text in self._notices if not text.startswith(trouble)]
+            kept = [text for text in self._notices if not text.endswith(trouble)]
             self._notices = deque(kept)
         self.say_notices()
         if not complete:

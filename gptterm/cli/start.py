@@ -102,7 +102,10 @@ def _drawn(
         settings = replace(settings, tui=replace(settings.tui, mouse=False))
     # Its event loop has its own way with signals.
     signals.release()
-    left = run(settings, prompt, inline=options.inline, conversation=wanted_chat(options))
+    left = run(
+        settings, prompt,
+        inline=options.inline, conversation=wanted_chat(options), note=streams.note,
+    )  # fmt: skip
     if isinstance(left, int):
         return left
     signals.reclaim()

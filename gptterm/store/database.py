@@ -106,6 +106,8 @@ class Database:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
+                # A newer program may have made it its own meanwhile.
+                self._refuse_newer(schema.version_of(connection))
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
@@ -233,7 +235,7 @@ class Database:
         except sqlite3.Error as error:
             raise self._plain(error) from error
         except OSError as error:
-            raise HistoryError(f"the history {self._shown}: {error.strerror or error}") from error
+            raise HistoryError(f"the history: {error.strerror or error}: {self._shown}") from error
         finally:
             if self._passing:
                 self.close()
@@ -241,12 +243,12 @@ class Database:
     def _plain(self, error: sqlite3.Error) -> HistoryError:
         match _code(error):
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return BusyError(f"the history {self._shown} is in use by another program")
+                return BusyError(f"the history is in use by another program: {self._shown}")
             case sqlite3.SQLITE_FULL:
-                return HistoryError(f"the history {self._shown}: the disk is full")
+                return HistoryError(f"the history's disk is full: {self._shown}")
             case sqlite3.SQLITE_READONLY:
-                return HistoryError(f"the history {self._shown} is read-only")
-        return HistoryError(f"the history {self._shown}: {error}")
+                return HistoryError(f"the history is read-only: {self._shown}")
+        return HistoryError(f"the history: {error}: {self._shown}")
 
     def _recover(self) -> None:
         damaged = self._identity

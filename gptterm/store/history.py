@@ -80,6 +80,11 @@ class History:
         """Why nothing can be written at present, in one line; empty when all is well."""
         return self._writer.trouble
 
+    @property
+    def notice(self) -> str:
+        """What `notify` was told of that; empty when all is well."""
+        return self._writer.notice
+
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until everything that was recorded is on the disk. False: it is not."""
         return self._writer.flush(timeout)

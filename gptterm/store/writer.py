@@ -23,6 +23,7 @@ GROW_S = 0.15
 RETRY_S = 2.0
 PATIENCE_S = 30.0
 """So long others may keep the history locked before the user hears of it."""
+MEANWHILE = "what is new is in memory until it can be kept"
 _REPLACED_AT_MOST = 5
 
 Job = Callable[[sqlite3.Connection], Any]
@@ -60,6 +61,11 @@ class Writer:
         """Why nothing can be written at present; empty when all is well."""
         trouble = self._trouble
         return "" if trouble is None else str(trouble)
+
+    @property
+    def notice(self) -> str:
+        """What the user is told of that, as long as it is so; empty when they need not know."""
+        return f"{MEANWHILE}: {one_line(self.trouble)}" if self._told and self.trouble else ""
 
     # --------------------------------------------------------------------- from any thread
 
@@ -246,7 +252,7 @@ class Writer:
         patience = PATIENCE_S if isinstance(error, BusyError) else 0.0
         if error is not None and not self._told and now - self._troubled_since >= patience:
             self._told = True
-            self._notify(f"{one_line(str(error))}; what is new is kept in memory until it can be")
+            self._notify(f"{MEANWHILE}: {one_line(str(error))}")
 
 
 def _give_back(batches: list[tuple[Journal, Batch]]) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from gptterm.config import Settings
@@ -22,6 +23,7 @@ def run(
     *,
     inline: bool = False,
     conversation: str | None = None,
+    note: "Callable[[str], None]",
 ) -> "int | GoOnPlain":
     """Run the TUI until it is quit.
 
@@ -30,6 +32,7 @@ def run(
         prompt: A first message.
         inline: Draw under the shell's prompt instead of on the whole screen.
         conversation: The chat to go on with: the beginning of its id, or `last`.
+        note: Tells the user something when the screen is theirs again.
 
     Returns:
         The exit code, or the chat that is to go on without drawing.
@@ -39,10 +42,13 @@ def run(
     """
     from gptterm.tui.app import GpttermApp
     from gptterm.tui.guard import stderr_to
+    from gptterm.tui.outcome import GoOnPlain
 
     with stderr_to(log_file()):
         app = GpttermApp(settings, prompt, conversation=conversation)
         left = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
         raise app.refusal
+    if app.lost and not isinstance(left, GoOnPlain):
+        note(f"what was said last is not kept: {app.lost}")
     return left or 0

@@ -66,6 +66,8 @@ class GpttermApp(App[int | GoOnPlain]):
         self._save = settings.save
         self.refusal: GpttermError | None = None
         """Why the chat that was wanted could not be opened."""
+        self.lost = ""
+        """Why what was said last could not be kept, once the app has ended."""
         self._tui = settings.tui
         self.session = Session(
             settings,
@@ -162,4 +164,4 @@ class GpttermApp(App[int | GoOnPlain]):
     async def on_unmount(self) -> None:
         """Nothing is left behind, and nothing that was said or typed is lost."""
         self.chat_screen.keep_draft()
-        await self.session.close()
+        self.lost = await self.session.close()

@@ -79,6 +79,8 @@ class Library:
         """Counts what was asked to be shown: only the last of it is."""
         self._deleted: list[tuple[str, str]] = []
         """Ids and titles, for undoing."""
+        self._problem = ""
+        """Why the last question to the history failed."""
 
     # ------------------------------------------------------------------------------ opening
 
@@ -126,14 +128,16 @@ class Library:
         chat = None if key is None else _load(history, key)
         return Read(history, _listed(history, self.archived), chat, history.draft())
 
-    async def close(self) -> None:
-        """Write what is not written yet."""
+    async def close(self) -> str:
+        """Write what is not written yet; return why that cannot be, if it cannot."""
         if self._opening is not None:
             await asyncio.wait([self._opening], timeout=COMMIT_S)
         if (history := self._history) is not None:
             for chat in self.chats:
                 chat.save()
-            await in_daemon_thread(history.close)
+            if not await in_daemon_thread(history.close):
+                return history.trouble
+        return ""
 
     @property
     def opened(self) -> bool:
@@ -158,8 +162,11 @@ class Library:
         if self._opening is not None:
             await asyncio.wait([self._opening], timeout=COMMIT_S)
         chat.save()
-        if (history := self._history) is not None and chat.recorder is not None:
-            await in_daemon_thread(lambda: history.flush(COMMIT_S))
+        if (history := self._history) is None or chat.recorder is None:
+            return
+        if not await in_daemon_thread(lambda: history.flush(COMMIT_S)) and history.notice:
+            # The writer says it only once, and that may be gone from the screen.
+            self._tell(Said("warning", history.notice))
 
     def set_draft(self, chat: Chat, text: str) -> None:
         """Keep what is typed and not sent; nothing that is asked of the disk is waited for."""
@@ -188,8 +195,8 @@ class Library:
         return [*entries[:pinned], *new, *entries[pinned:]]
 
     async def refresh(self) -> None:
-        """Read the list again."""
-        groups = await self._ask(lambda history: _listed(history, self.archived))
+        """Read the list again. Nobody asked for it, so that it is no use to say twice why not."""
+        groups = await self._ask(lambda history: _listed(history, self.archived), once=True)
         if groups is not None:
             self._groups = groups
             listed = {summary.id for _, group in groups for summary in group}
@@ -336,16 +343,26 @@ class Library:
         await self.refresh()
         return True
 
-    async def _ask(self, work: Callable[["History"], T]) -> T | None:
-        """Ask the history something; None: it failed, and was said, or there is no history."""
+    async def _ask(self, work: Callable[["History"], T], *, once: bool = False) -> T | None:
+        """Ask the history something; None: it failed, and was said, or there is no history.
+
+        Args:
+            once: Not said when it is known already.
+        """
         if (history := self._history) is None:
             return None
         try:
-            return await in_daemon_thread(lambda: work(history))
+            answer = await in_daemon_thread(lambda: work(history))
         except KeyError:
             self._tell(Said("info", "this chat is not in the history"))
         except GpttermError as error:
-            self._tell(Said("error", str(error)))
+            problem = str(error)
+            if not once or problem not in (self._problem, history.trouble):
+                self._tell(Said("error", problem))
+            self._problem = problem
+        else:
+            self._problem = ""
+            return answer
         return None
 
 

@@ -175,8 +175,12 @@ class Session:
             # The engine died between the question and the answer; the generation says so.
             return None
 
-    async def close(self) -> None:
-        """End everything; nothing is left behind, and what was made is kept."""
+    async def close(self) -> str:
+        """End everything; nothing is left behind, and what was made is kept.
+
+        Returns:
+            Why it cannot be kept, if it cannot.
+        """
         self._tell = _ignore
         if self.reply is not None and self.replying is not None:
             self.reply.cancelled = True
@@ -184,7 +188,7 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self.engine.client.close(), return_exceptions=True)
-        await self.library.close()
+        return await self.library.close()
 
     # -------------------------------------------------------------------------------- chats
 

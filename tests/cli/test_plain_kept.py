@@ -226,7 +226,7 @@ def test_a_history_that_can_not_be_written_then_can(
     path.rename(aside)
     path.mkdir()
     terminal.sendline("two")
-    terminal.expect("gptterm: note: the history .*kept in memory until it can be")
+    terminal.expect("gptterm: note: .*in memory until it can be kept")
     terminal.expect("\n> ")
     path.rmdir()
     wait_until(path.exists)
@@ -242,7 +242,7 @@ def test_a_history_that_can_not_be_written_then_can(
 def test_where_nothing_can_be_written_the_chat_goes_on(models: Path, env: dict[str, str]) -> None:
     terminal = plain(models, {**env, "GPTTERM_HOME": "/proc/gptterm"})
     terminal.sendline("hello")
-    terminal.expect("kept in memory until it can be")
+    terminal.expect("in memory until it can be kept")
     terminal.expect(r"\r\n(.+)\r\n> ")
     shown = ended(terminal)
     assert len(re.findall("this is not kept: ", shown)) == 1

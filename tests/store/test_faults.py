@@ -276,7 +276,7 @@ def check_full(told: dict[str, Any], reason: str) -> None:
     assert reason in told["trouble"]
     assert told["whole"]
     assert len(told["notices"]) == 2, told["notices"]
-    assert "kept in memory" in told["notices"][0]
+    assert "in memory until it can be kept" in told["notices"][0]
     assert "nothing is lost" in told["notices"][1]
 
 

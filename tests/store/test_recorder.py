@@ -219,3 +219,30 @@ def test_two_programs_continue_one_reply(path: Path) -> None:
         first.add(chat)
         assert "b and one" in {text for _, text in said(first.load(chat.id))}
     check_integrity(path)
+
+
+def test_what_could_not_be_written_is_written_by_the_next_history(path: Path) -> None:
+    """A chat that goes on after its history was closed, with turns that another program renamed."""
+    chat = talk("a", "b")
+    with History.open(path) as history:
+        assert history.add(chat)
+        recorder = history.record(chat)
+        recorder.save()
+        other = history.record(history.load(chat.id))
+        answer(other, "theirs", "yes")
+        assert history.flush()
+        answer(recorder, "ours", "yes")
+        assert history.flush()
+        path.rename(path.with_name("aside"))
+        path.mkdir()
+        answer(recorder, "kept in memory", "yes")
+        assert not history.flush()
+    path.rmdir()
+    path.with_name("aside").rename(path)
+    with History.open(path) as again:
+        after = again.record(chat, after=recorder)
+        answer(after, "last", "yes")
+        assert again.flush()
+        there = again.load(chat.id)
+    assert texts(there) == texts(chat)
+    assert len(there) == len(chat) + 2

@@ -10,7 +10,7 @@ import pytest
 
 from gptterm.store import History, HistoryError, schema
 from gptterm.store.rows import encode_run, pack_ids
-from tests.store.chats import check_integrity, opened, planned, texts
+from tests.store.chats import check_integrity, opened, planned, talk, texts
 
 
 def write_version(path: Path, version: int) -> None:
@@ -151,3 +151,20 @@ def test_eight_processes_begin_one_history_at_once(path: Path) -> None:
     with History.open(path) as history:
         assert len(history.conversations()) == 8
     check_integrity(path)
+
+
+def test_a_newer_program_takes_it_over_while_it_is_open(path: Path) -> None:
+    """Nothing is written any more; what is new stays in memory, and the user is told."""
+    notices: list[str] = []
+    with History.open(path, notices.append) as history:
+        recorder = history.record(talk("a", "b"))
+        assert recorder.commit()
+        with opened(path) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        recorder.chat.add_user("new")
+        assert not recorder.commit()
+        assert "newer gptterm" in history.trouble
+        with opened(path) as connection:
+            assert connection.execute("SELECT count(*) FROM turns").fetchone() == (2,)
+        assert not history.close()
+    assert len(notices) == 1

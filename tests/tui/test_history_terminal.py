@@ -1,0 +1,120 @@
+"""Kept chats in a real terminal: they go on without drawing, and survive kills."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gptterm.conversation.tree import Conversation
+from gptterm.store import History
+from tests.store.chats import texts
+from tests.support.disks import READ_ONLY, SMALL, Disk
+from tests.tui.terminal import LEFT, Terminal
+
+GPTTERM = [sys.executable, "-m", "gptterm"]
+
+Start = Callable[..., Terminal]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the command with the bundled model and waits until it is ready."""
+    opened: list[Terminal] = []
+
+    def started(*options: str, disk: Disk | None = None) -> Terminal:
+        variables = {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        prefix, home = ((), tmp_path) if disk is None else (disk.prefix, disk.folder)
+        command = [*prefix, *GPTTERM, "-m", "tiny", "-t", "0", "-n", "6", *options]
+        opened.append(Terminal(command, 30, 120, home, **variables))
+        opened[-1].until(lambda: opened[-1].shows("Message tiny, or"))
+        return opened[-1]
+
+    yield started
+    for one in opened:
+        one.process.terminate(force=True)
+
+
+def kept(home: Path) -> list[Conversation]:
+    """All chats, the latest first."""
+    with History.open(home / "history.db") as history:
+        return [history.load(each.id) for each in history.conversations()]
+
+
+def say(tty: Terminal, text: str) -> None:
+    """Send a message at the drawn prompt and wait for the end of its reply."""
+    tty.send(f"{text}\r".encode())
+    tty.until(lambda: tty.shows(text) and tty.shows("tok/s") and not tty.shows("esc stop"))
+
+
+def leave_for_plain(tty: Terminal) -> int:
+    """`/plain`, as far as the prompt; where in what was written the drawing ended."""
+    tty.send(b"/plain\r")
+    tty.until(lambda: LEFT in tty.written)
+    left = tty.written.rindex(LEFT)
+    tty.until(lambda: tty.written.endswith(b"> ") and b"Ctrl-D quits" in tty.written[left:])
+    return left
+
+
+def say_plainly(tty: Terminal, text: str) -> None:
+    before = len(tty.written)
+    tty.send(f"{text}\r".encode())
+    tty.until(lambda: tty.written.endswith(b"\n> ") and len(tty.written) > before)
+
+
+def test_plain_goes_on_in_the_same_record(start: Start, tmp_path: Path) -> None:
+    tty = start()
+    say(tty, "Once upon a time")
+    left = leave_for_plain(tty)
+    (before,) = kept(tmp_path)
+    said = tty.written[left:].decode().replace("\r\n", "\n")
+    question, reply = texts(before)
+    assert f"2 turns: Once upon a time\n> {question}\n{reply}\n" in said
+    say_plainly(tty, "And then?")
+    tty.send(b"/quit\r")
+    assert tty.ended() == 0
+    (after,) = kept(tmp_path)
+    assert after.id == before.id
+    assert texts(after)[:3] == [question, reply, "And then?"]
+    assert len(after) == 4
+
+
+def test_plain_goes_on_unkept_with_no_save(start: Start, tmp_path: Path) -> None:
+    tty = start("--no-save")
+    tty.until(lambda: tty.shows("not kept"))
+    say(tty, "Once upon a time")
+    leave_for_plain(tty)
+    say_plainly(tty, "And then?")
+    tty.send(b"/quit\r")
+    assert tty.ended() == 0
+    assert not (tmp_path / "history.db").exists()
+
+
+def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk", SMALL)
+    tty = start(disk=disk)
+    pid = tty.process.pid
+    say(tty, "Once upon a time")
+    disk.fill(pid)
+    say(tty, "And then?")
+    tty.until(lambda: tty.shows("in memory until it can be kept") and tty.shows("not kept"))
+    leave_for_plain(tty)
+    disk.free(pid)
+    say_plainly(tty, "And in the end?")
+    shutil.copytree(disk.inside(pid), tmp_path / "copy")
+    tty.send(b"/quit\r")
+    assert tty.ended() == 0
+    (chat,) = kept(tmp_path / "copy")
+    assert texts(chat)[::2] == ["Once upon a time", "And then?", "And in the end?"]
+    assert len(chat) == 6
+
+
+def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Path) -> None:
+    tty = start(disk=Disk(tmp_path / "disk", READ_ONLY))
+    say(tty, "Once upon a time")
+    tty.until(lambda: tty.shows("in memory until it can be kept"))
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+    left = tty.written.rindex(LEFT)
+    assert tty.written[left:].count(b"gptterm: note: what was said last is not kept: ") == 1
