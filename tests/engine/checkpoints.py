@@ -123,14 +123,14 @@ CANNOT_GO_BACK = ("mamba", "lfm2", "mistral", "gemma3")
 """Whose cache, once it is longer than the window, cannot be shortened."""
 
 
-def make(config: transformers.PretrainedConfig, seed: int = 0) -> Any:
-    """A model with lively weights."""
+def make(config: transformers.PretrainedConfig, seed: int = 0, scale: float = 0.25) -> Any:
+    """A model with lively weights: matrices of this standard deviation, norms and biases moved."""
     torch.manual_seed(seed)
     model = library.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim == 2 and "mixer" not in name:
-                weight.normal_(0, 0.25)
+                weight.normal_(0, scale)
             elif weight.ndim == 1:
                 weight += 0.2 * torch.randn_like(weight)
     return model.eval()
