@@ -21,6 +21,8 @@ _MOST = torch.finfo(torch.float32).max
 _LEAST_ABOVE_ZERO = torch.finfo(torch.float32).tiny
 _NARROWEST = 64
 """Fewest columns that top-k leaves: its k may change below that without another chain."""
+_GROUP = 64
+"""Neighbours that are looked at together where few columns out of many are wanted."""
 UNUSABLE = -1
 """Drawn instead of an id where the logits are not finite."""
 ALL_BANNED = -2
@@ -177,29 +179,52 @@ def survivors(logits: Tensor, chain: Chain, values: Values, past: Past) -> Candi
     return rows
 
 
-def _keys(logits: Tensor) -> Tensor:
+def _keys(logits: Tensor, columns: Tensor) -> Tensor:
     """int64 that are ordered as (logit up, column down): no two of a row are equal."""
     bits = (logits + 0.0).view(torch.int32)  # adding 0 makes -0 into 0
     rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
-    columns = torch.arange(logits.shape[1], device=logits.device)
     return (rising << 32) | (0xFFFFFFFF - columns)
 
 
-def _largest(rows: Candidates, width: int) -> Candidates:
+def _best(logits: Tensor, columns: Tensor, width: int) -> Tensor:
+    """(rows, width): of the columns, those with the largest logits, in the order of `_keys`."""
+    keys = torch.topk(_keys(logits, columns), width, dim=1).values
+    return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
+
+
+def _promising(logits: Tensor, width: int) -> Tensor:
+    """(rows, n) columns, among which are the `width` best; by far fewer than all, if there are far
+    more than `width`.
+
+    They lie in the `width` groups of neighbours whose maxima are the best: each group before a
+    given one in that order has a column that comes before all of the given one's.
+    """
+    count, tail = divmod(logits.shape[1], _GROUP)
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    if 4 * width > count:
+        return columns.expand(len(logits), -1)
+    maxima = logits[:, : count * _GROUP].view(-1, count, _GROUP).amax(2)
+    groups = _best(maxima, columns[:count], width)
+    inside = (groups.unsqueeze(2) * _GROUP + columns[:_GROUP]).flatten(1)
+    if not tail:
+        return inside
+    return torch.cat([inside, columns[-tail:].expand(len(logits), -1)], 1)
+
+
+def largest(rows: Candidates, width: int) -> Candidates:
     """The `width` best columns, by logit down, then id up."""
-    keys = torch.topk(_keys(rows.logits), width, dim=1).values
-    columns = 0xFFFFFFFF - (keys & 0xFFFFFFFF)
+    columns = _promising(rows.logits, width)
+    columns = _best(rows.logits.gather(1, columns), columns, width)
     ids = columns if rows.ids is None else rows.ids.gather(1, columns)
     return Candidates(rows.logits.gather(1, columns), ids, ordered=True)
 
 
 def _greedy(rows: Candidates, _chain: Chain, _values: Values) -> Candidates:
-    best = 0xFFFFFFFF - (_keys(rows.logits).amax(1, keepdim=True) & 0xFFFFFFFF)
-    return Candidates(rows.logits.gather(1, best), best, ordered=True)
+    return largest(rows, 1)
 
 
 def _top_k(rows: Candidates, chain: Chain, values: Values) -> Candidates:
-    rows = _largest(rows, chain.width)
+    rows = largest(rows, chain.width)
     return rows.keep(torch.arange(chain.width, device=rows.logits.device) < values.double("top_k"))
 
 
@@ -217,7 +242,7 @@ def _leading(weights: Tensor, share: Tensor) -> Tensor:
 
 def _top_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
     if not rows.ordered:
-        rows = _largest(rows, rows.logits.shape[1])
+        rows = largest(rows, rows.logits.shape[1])
     return rows.keep(_leading(rows.weights(), values.double("top_p")))
 
 

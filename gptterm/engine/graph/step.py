@@ -121,11 +121,11 @@ class DecodeStep:
         return self._graphs[variant]
 
     def _captured(self, chain: Chain) -> torch.cuda.CUDAGraph | None:
-        graph = torch.cuda.CUDAGraph()
-        if self._pool is None:
-            # One for all: graphs run one after the other, and what lasts lies outside.
-            self._pool = torch.cuda.graph_pool_handle()
         try:
+            graph = torch.cuda.CUDAGraph()
+            if self._pool is None:
+                # One for all: graphs run one after the other, and what lasts lies outside.
+                self._pool = torch.cuda.graph_pool_handle()
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
                 self._step(chain)

@@ -10,7 +10,17 @@ from torch import Tensor
 
 from gptterm.engine import sampling
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.graph.chain import ALL_BANNED, UNUSABLE, Chain, Past, Values, choose, survivors
+from gptterm.engine.graph.chain import (
+    ALL_BANNED,
+    UNUSABLE,
+    Candidates,
+    Chain,
+    Past,
+    Values,
+    choose,
+    largest,
+    survivors,
+)
 from gptterm.engine.sampling import History, UnusableLogitsError
 from tests.engine import oracle
 from tests.engine.test_sampling_oracle import random_logits, random_params
@@ -99,8 +109,8 @@ def compare(seed: int, size: int) -> int:
 
 @pytest.mark.parametrize(
     ("batches", "sizes"),
-    [(1500, (1, 2, 3, 8, 60, 150, 700)), (12, (50_257,))],
-    ids=["small", "gpt2"],
+    [(1500, (1, 2, 3, 8, 60, 150, 700)), (12, (6_000, 50_257))],
+    ids=["small", "large"],
 )
 def test_random_chains(batches: int, sizes: tuple[int, ...]) -> None:
     compared = sum(compare(seed, sizes[seed % len(sizes)]) for seed in range(batches))
@@ -125,6 +135,20 @@ def test_the_lowest_id_wins_a_tie(changed: dict[str, float]) -> None:
     chain, before = Chain.of(params, 300), past([Known([], [])] * 2, 300)
     uniforms = torch.full((2, 1), 0.999, dtype=torch.float64)
     assert choose(logits, chain, values(params, 300), before, uniforms).tolist() == [7, 170]
+
+
+@pytest.mark.parametrize("size", [70, 5_000, 50_257, 50_304])
+@pytest.mark.parametrize("width", [1, 64])
+def test_the_largest_of_many_with_ties(size: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    logits = torch.randint(-4, 5, (20, size), generator=generator).float() / 2
+    logits[10:, -1] = 9.0
+    logits[15:, torch.randperm(size, generator=generator)[: size // 2]] = -torch.inf
+    best = (-logits).sort(dim=1, stable=True).indices[:, :width]
+    found = largest(Candidates(logits), width)
+    assert found.ids is not None
+    assert torch.equal(found.ids, best)
+    assert torch.equal(found.logits, logits.gather(1, best))
 
 
 def test_values_change_without_another_chain() -> None:
