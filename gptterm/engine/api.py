@@ -294,6 +294,9 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     context_length: int
     vocab_size: int
     has_chat_template: bool
+    fidelity_kl: float | None = None
+    """Mean KL divergence from the same model in float32, in nats a token of a fixed text; None
+    where it was not measured."""
     load_s: float = 0.0
     warm_pid: int | None = None
     """The process, when it is a warm engine's, which others may use too; `load_s` is then how

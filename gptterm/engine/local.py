@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gptterm.engine.api import LoadRequest, ModelInfo
+from gptterm.engine import conversions
+from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
 from gptterm.engine.files import read_ahead, read_json
 from gptterm.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from gptterm.engine.decoders.base import Decoder
     from gptterm.engine.pipeline import LocalEngine
+    from gptterm.engine.text.tokenizer import Tokenizer
 
 
 def load_engine(request: LoadRequest) -> LocalEngine:
@@ -35,7 +37,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     configure_threads()
     tokenizer = load_tokenizer(directory, source.gguf_file)
-    decoder, name = _load_decoder(request, directory, config)
+    decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
     info = ModelInfo(
         name=source.name,
         revision=source.revision,
@@ -47,6 +49,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         context_length=decoder.context_length,
         vocab_size=decoder.vocab_size,
         has_chat_template=tokenizer.chat_template is not None,
+        fidelity_kl=fidelity_kl,
         load_s=time.perf_counter() - started,
         notices=source.notices,
     )
@@ -54,31 +57,49 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
 
 def _load_decoder(
-    request: LoadRequest, directory: Path, config: dict[str, Any]
-) -> tuple[Decoder, Literal["native", "transformers"]]:
-    """The GPT family gets a native decoder, every other architecture the transformers library's."""
-    from gptterm.engine.decoders import native
-    from gptterm.engine.decoders.weights import stored_weights
-    from gptterm.engine.device import is_out_of_memory, select_device, select_dtype
+    request: LoadRequest, directory: Path, config: dict[str, Any], tokenizer: Tokenizer
+) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
+    """The GPT family gets a native decoder, every other architecture the transformers library's.
+
+    With it comes what int8 weights cost in fidelity; None for other dtypes.
+    """
+    from gptterm.engine.decoders import converted, native
+    from gptterm.engine.device import is_out_of_memory, select_device
 
     device = select_device(request.device)
     gguf_file = request.source.gguf_file
-    dtype = request.dtype
-    if dtype == "auto":
-        stored, size = stored_weights(directory, gguf_file)
-        dtype = select_dtype(device, stored, size)
+    dtype = request.dtype if request.dtype != "auto" else _auto(device, directory, gguf_file)
     try:
+        if dtype == "int8":
+            quantised = None
+            if device == "cpu" and gguf_file is None:
+                quantised = converted.load(directory, config, tokenizer)
+            if quantised is None:
+                raise ModelError("int8 is for models with a native decoder on the CPU; use another")
+            return quantised[0], "native", quantised[1]
         decoder = native.load(directory, config, device, dtype) if gguf_file is None else None
         if decoder is not None:
-            return decoder, "native"
-        if dtype == "int8":
-            raise ModelError("int8 is for models with a native decoder on the CPU; use another")
+            return decoder, "native", None
         from gptterm.engine.decoders.transformers import TransformersDecoder
 
-        return TransformersDecoder.load(directory, device, dtype, gguf_file), "transformers"
+        library = TransformersDecoder.load(directory, device, dtype, gguf_file)
+        return library, "transformers", None
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(
                 f"no room for the weights on {device}; a smaller model or --dtype may fit"
             ) from error
         raise
+
+
+def _auto(device: str, directory: Path, gguf_file: str | None) -> Dtype:
+    """The dtype that `auto` is: int8 where the user has had the model converted for that."""
+    from gptterm.engine.decoders.weights import stored_weights
+    from gptterm.engine.device import select_dtype
+
+    if device == "cpu" and gguf_file is None:
+        conversion = conversions.find(directory)
+        if conversion is not None and conversion.taken_by_auto:
+            return "int8"
+    stored, size = stored_weights(directory, gguf_file)
+    return select_dtype(device, stored, size)

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="package", autouse=True)
+def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For conversions, which are otherwise kept among the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GPTTERM_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # an engine that is loaded minds it

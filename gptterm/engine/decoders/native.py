@@ -15,6 +15,7 @@ from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
 from gptterm.engine.decoders.kv_cache import KVCache, Step
 from gptterm.engine.decoders.layers import Layers
+from gptterm.engine.decoders.quantised import Quantised
 from gptterm.engine.decoders.sizes import Sizes
 from gptterm.engine.decoders.weights import Weights
 
@@ -41,11 +42,21 @@ class Model(Protocol):
         ...
 
 
-def load(directory: Path, config: dict[str, Any], device: str, dtype: str) -> "Native | None":
+def load(
+    directory: Path,
+    config: dict[str, Any],
+    device: str,
+    dtype: str,
+    quantised: Quantised | None = None,
+) -> "Native | None":
     """Read a model directory; None if its config.json describes something not computed here.
 
+    Args:
+        quantised: where int8 weights come from, instead of being made anew.
+
     Raises:
-        ModelError: the files are damaged, or do not hold the weights that it describes.
+        ModelError: the files are damaged, or do not hold the weights that it describes; or the
+            CPU has no kernels for the dtype.
     """
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in _ARCHITECTURES:
@@ -57,8 +68,9 @@ def load(directory: Path, config: dict[str, Any], device: str, dtype: str) -> "N
     if sizes is None:
         return None
     weights = Weights(directory, prefix="transformer.")
-    layers = Layers(weights, device, dtype)
+    layers = Layers(weights, device, dtype, quantised)
     model = architecture(sizes, layers)
+    layers.pack()
     return Native(model, device, dtype, layers.compute, weights.parameters)
 
 
@@ -102,3 +114,9 @@ class Native:
         if not logits:
             return None
         return self._model.logits(hidden[n - 1 :: n]).float()
+
+    @torch.inference_mode()
+    def every_logits(self, ids: Tensor) -> Tensor:
+        """(n,) ids of a text from its start → (n, vocab_size) float32: the logits after each."""
+        step = Step(self.new_cache(), 1, len(ids))
+        return self._model.logits(self._model.hidden(ids.to(self.device)[None], step)).float()
