@@ -17,6 +17,7 @@ from gptterm.engine.api import (
     TokenPrompt,
 )
 from gptterm.engine.decoders import native
+from gptterm.engine.decoders.base import Cache, Rows
 from gptterm.engine.files import read_json
 from gptterm.engine.local import load_engine
 
@@ -69,12 +70,13 @@ def bare(directory: Path, dtype: Dtype) -> Steps:
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         cache = decoder.new_cache()
-        logits = decoder.forward(torch.tensor([list(prompt)]), cache)
+        yield decoder.forward(torch.tensor([list(prompt)]), cache)
+        past: Cache | Rows = cache
         if samples > 1:
-            cache = cache.fork(samples, len(prompt) + tokens)
-        yield logits
+            past = decoder.new_rows()
+            past.enter(cache, samples, len(prompt) + tokens)
         for _ in range(tokens - 1):
-            yield decoder.forward(torch.full((samples, 1), prompt[-1]), cache)
+            yield decoder.forward(torch.full((samples, 1), prompt[-1]), past)
 
     return steps
 

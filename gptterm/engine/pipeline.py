@@ -1,12 +1,8 @@
-"""LocalEngine: prompt → ids → cache → logits → sampler → text, one request at a time."""
+"""LocalEngine: prompt → ids → cache → logits → sampler → text."""
 
 import secrets
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from collections.abc import Generator, Iterable
 
 from gptterm.engine.api import (
     Event,
@@ -20,26 +16,16 @@ from gptterm.engine.api import (
     Started,
     Usage,
 )
+from gptterm.engine.batch import Batch, Begin, Numbered
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.device import is_out_of_memory, release_memory
+from gptterm.engine.graph.decoding import StaticDecoding
 from gptterm.engine.prompt.context import fit
-from gptterm.engine.sample import Sample
-from gptterm.engine.sampling import History, UnusableLogitsError, choose, explain
+from gptterm.engine.sample import Sample, draw
+from gptterm.engine.sampling import UnusableLogitsError, explain
 from gptterm.engine.session import Session
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import GpttermError, OutOfMemoryError, UsageError
-
-
-@dataclass
-class _Latest:
-    """Where the latest generation stands (its first sample, of several), for `next_token`."""
-
-    prompt: list[int]
-    logits: Tensor
-    """(1, vocabulary), after the prompt and the first `fed` ids of the output."""
-    output: list[int] = field(default_factory=list)
-    """Every id that was drawn and belongs to the text, fed or not."""
-    fed: int = 0
 
 
 class LocalEngine:
@@ -47,6 +33,7 @@ class LocalEngine:
 
     Attributes:
         decoder: the model.
+        static: how requests are decoded on a GPU; None where there is nothing to gain by it.
     """
 
     def __init__(self, decoder: Decoder, tokenizer: Tokenizer, info: ModelInfo) -> None:
@@ -54,8 +41,11 @@ class LocalEngine:
         self.decoder = decoder
         self._tokenizer = tokenizer
         self._session = Session(decoder)
-        self._sampling = SamplingParams()
-        self._latest: _Latest | None = None
+        self.static = StaticDecoding.on_gpu(decoder, self._session)
+        self._samples: list[Sample] = []
+        """Of the latest request; `set_sampling` is for them."""
+        self._latest: Sample | None = None
+        """The one whose next token can be asked for: the first, once its prompt is fed."""
         self._running: object = None
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
@@ -65,8 +55,7 @@ class LocalEngine:
         try:
             for event in self._run(request):
                 yield event
-                if self._running is not ticket:
-                    raise UsageError("the engine was asked for something else in the meantime")
+                self._check(ticket)
         except GpttermError as error:
             yield Failed(kind=error.kind, message=str(error))
         except UnusableLogitsError as error:
@@ -80,6 +69,34 @@ class LocalEngine:
             release_memory()
             yield Failed(kind="out_of_memory", message=self._out_of_memory())
 
+    def generate_many(
+        self, requests: Iterable[GenerateRequest], rows: int
+    ) -> Generator[Numbered, None, None]:
+        """Run many requests, up to `rows` sequences at once, for throughput.
+
+        Each request is taken from `requests` when there is room for it, and has its own sampling,
+        seed and end. Its events are those of `generate`; a request that fails ends alone.
+
+        Yields:
+            The request's number, counted from 0, and an event of it. One request's events are in
+            order, those of several are mixed.
+
+        Raises:
+            UsageError: the engine was asked for something else in the meantime.
+        """
+        self._running = ticket = object()
+        self._samples, self._latest = [], None
+        for numbered in self._batch(self._begin, rows).run(requests):
+            yield numbered
+            self._check(ticket)
+
+    def _batch(self, begin: Begin, rows: int) -> Batch:
+        return Batch(self.decoder, self._session, begin, rows, self._out_of_memory())
+
+    def _check(self, ticket: object) -> None:
+        if self._running is not ticket:
+            raise UsageError("the engine was asked for something else in the meantime")
+
     def _out_of_memory(self) -> str:
         return (
             f"out of memory on {self.info.device}; a shorter prompt, fewer --samples, a smaller"
@@ -88,7 +105,8 @@ class LocalEngine:
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on."""
-        self._sampling = sampling
+        for sample in self._samples:
+            sample.sampling = sampling
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
         """The distribution after all that was generated so far; see `Engine.next_token`.
@@ -103,26 +121,14 @@ class LocalEngine:
         if latest is None:
             return None
         try:
-            logits = self._settled(latest)
+            logits = self._session.logits_after(latest.sequence)
         except Exception as error:
             # The session has lost what a paused generation would go on from.
             self._latest = self._running = None
             if is_out_of_memory(error):
                 raise OutOfMemoryError(self._out_of_memory()) from error
             raise
-        history = History(latest.prompt)
-        for token_id in latest.output:
-            history.append(token_id)
-        return explain(logits[0], sampling, history, self._tokenizer.piece, limit)
-
-    def _settled(self, latest: _Latest) -> Tensor:
-        """Feed what was drawn and not yet fed; (1, vocabulary) logits after all of it."""
-        while latest.fed < len(latest.output):
-            end = min(latest.fed + self.decoder.prefill_chunk, len(latest.output))
-            logits = self._session.feed(latest.output[latest.fed : end])
-            assert logits is not None
-            latest.logits, latest.fed = logits, end
-        return latest.logits
+        return explain(logits[0], sampling, latest.history, self._tokenizer.piece, limit)
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text."""
@@ -131,94 +137,75 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model."""
-        self._latest = None
-        del self._session, self.decoder
+        self._samples, self._latest = [], None
+        del self._session, self.static, self.decoder
         release_memory()
 
     def _run(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        started = time.perf_counter()
+        self._samples, self._latest = [], None
+        if self.static is not None and self.static.takes(request):
+            yield from self.static.run((yield from self._prefilled(request)))
+            return
+        if request.samples == 1:
+            yield from self._run_alone(request)
+            return
+        batch = self._batch(self._begin_live, request.samples)
+        for _, event in batch.run([request]):
+            if isinstance(event, Prefilled) and event.done == event.total:
+                self._latest = self._samples[0]
+            yield event
+
+    def _run_alone(self, request: GenerateRequest) -> Generator[Event, None, None]:
+        """One sequence, in the session's own cache: there the next request can go on from it."""
+        (sample,) = yield from self._prefilled(request)
+        while sample.reason is None:
+            logits = self._session.logits_after(sample.sequence)
+            (token_id,) = draw(logits, [sample])
+            yield from sample.advance(token_id, logits[0])
+
+    def _prefilled(self, request: GenerateRequest) -> Generator[Event, None, list[Sample]]:
+        """Begin a request and feed its prompt; returns its samples, that all go on from there."""
+        started, samples = self._begin_live(request)
+        yield started
+        for event in self._session.prefill(samples[0].sequence):
+            if event.done == event.total:
+                self._latest = samples[0]
+            yield event
+        return samples
+
+    def _begin_live(self, request: GenerateRequest) -> tuple[Started, list[Sample]]:
+        """As `_begin`, for what `set_sampling` is to change."""
+        started, self._samples = self._begin(request)
+        return started, self._samples
+
+    def _begin(self, request: GenerateRequest) -> tuple[Started, list[Sample]]:
+        """Make a prompt fit, and keep what of it is known.
+
+        Raises:
+            GpttermError: as `fit`.
+        """
+        now = time.perf_counter()
         fitted = fit(request, self._tokenizer, self.decoder.context_length, self.decoder.vocab_size)
-        self._sampling = request.sampling
-        self._latest = None
         ids = fitted.prompt.ids
-        reused = self._session.rewind(ids)
-        seed = secrets.randbits(32) if request.seed is None else request.seed
         usage = Usage(
             prompt_tokens=len(ids),
             completion_tokens=0,
-            reused_tokens=reused,
+            reused_tokens=self._session.rewind(ids),
             dropped_tokens=fitted.dropped_tokens,
         )
-        yield Started(
-            prompt_tokens=len(ids),
-            reused_tokens=reused,
-            dropped_tokens=fitted.dropped_tokens,
+        seed = secrets.randbits(32) if request.seed is None else request.seed
+        samples = [
+            Sample(i, request, fitted, self._tokenizer, seed + i, usage, now)
+            for i in range(request.samples)
+        ]
+        started = Started(
+            prompt_tokens=usage.prompt_tokens,
+            reused_tokens=usage.reused_tokens,
+            dropped_tokens=usage.dropped_tokens,
             dropped_messages=fitted.dropped_messages,
             context_length=self.decoder.context_length,
             seed=seed,
             prompt_ids=tuple(ids),
             notices=fitted.notices,
         )
-        yield from self._prefill(ids, reused)
-        samples = [
-            Sample(i, request, fitted, self._tokenizer, seed + i, usage, started)
-            for i in range(request.samples)
-        ]
-        if len(samples) == 1:
-            yield from self._decode(samples[0])
-        else:
-            yield from self._decode_together(samples, len(ids) + fitted.max_tokens)
-
-    def _prefill(self, ids: list[int], reused: int) -> Generator[Prefilled, None, None]:
-        """Feed what of the prompt is not in the cache."""
-        total = len(ids) - reused
-        for start in range(reused, len(ids), self.decoder.prefill_chunk):
-            chunk = ids[start : start + self.decoder.prefill_chunk]
-            end = start + len(chunk)
-            logits = self._session.feed(chunk, logits=end == len(ids))
-            if logits is not None:
-                self._latest = _Latest(ids, logits)
-            yield Prefilled(done=end - reused, total=total)
-
-    def _decode(self, sample: Sample) -> Generator[Event, None, None]:
-        """Draw and feed, in the session's own cache, until the sample has ended."""
-        latest = self._latest
-        assert latest is not None
-        while sample.reason is None:
-            logits = self._settled(latest)
-            token_id = self._draw(logits, [sample])[0]
-            if not sample.is_end(token_id):
-                latest.output.append(token_id)
-            yield from sample.advance(token_id, logits[0])
-
-    def _decode_together(
-        self, samples: list[Sample], capacity: int
-    ) -> Generator[Event, None, None]:
-        """Draw for several samples at once, in a cache of as many rows, until all have ended."""
-        latest = self._latest
-        assert latest is not None
-        cache = self._session.fork(len(samples), capacity)
-        logits = latest.logits.expand(len(samples), -1)
-        first = samples[0]
-        while True:
-            chosen = self._draw(logits, samples)
-            for row, (sample, token_id) in enumerate(zip(samples, chosen, strict=True)):
-                if sample is first and not sample.is_end(token_id):
-                    latest.output.append(token_id)
-                yield from sample.advance(token_id, logits[row])
-            going = [i for i, sample in enumerate(samples) if sample.reason is None]
-            if not going:
-                return
-            if len(going) < len(samples):
-                cache.select(going)
-                samples = [samples[i] for i in going]
-                chosen = [chosen[i] for i in going]
-            fed = self.decoder.forward(torch.tensor(chosen).unsqueeze(1), cache)
-            assert fed is not None
-            logits = fed
-
-    def _draw(self, logits: Tensor, samples: list[Sample]) -> list[int]:
-        """One id per row, by the samplers in force now."""
-        histories = [sample.history for sample in samples]
-        generators = [sample.generator for sample in samples]
-        return choose(logits, self._sampling, histories, generators)
+        return started, samples

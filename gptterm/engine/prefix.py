@@ -9,5 +9,7 @@ def reusable(cached: Sequence[int], prompt: Sequence[int]) -> int:
     Ids are compared, never text: the same text encoded twice may differ in its ids.
     """
     limit = max(0, min(len(cached), len(prompt) - 1))
-    pairs = enumerate(zip(cached[:limit], prompt[:limit], strict=True))
-    return next((index for index, (old, new) in pairs if old != new), limit)
+    old, new = list(cached[:limit]), list(prompt[:limit])
+    if old == new:  # nearly always, and at once
+        return limit
+    return next(i for i, (one, other) in enumerate(zip(old, new, strict=True)) if one != other)

@@ -17,7 +17,7 @@ from gptterm.engine.api import (
     Usage,
 )
 from gptterm.engine.prompt.context import Fitted
-from gptterm.engine.sampling import History
+from gptterm.engine.sampling import History, choose
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stopping import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -27,6 +27,9 @@ class Sample:
     """Turns the ids drawn for one sequence into events, until it ends.
 
     Attributes:
+        sequence: the prompt's ids and, as they are drawn, the text's.
+        capacity: most ids that `sequence` will ever have.
+        sampling: how the next id is drawn.
         history: what the penalties look at.
         generator: the sequence's own; nothing else draws from it.
         reason: why the sequence ended; None while it goes on.
@@ -43,6 +46,9 @@ class Sample:
         started: float,
     ) -> None:
         prompt = fitted.prompt
+        self.sequence = list(prompt.ids)
+        self.capacity = len(prompt.ids) + fitted.max_tokens
+        self.sampling = request.sampling
         self.history = History(prompt.ids)
         self.generator = random.Random(seed)
         self.reason: FinishReason | None = None
@@ -59,15 +65,12 @@ class Sample:
         self._first = self._latest = 0.0
         self._count = 0
 
-    def is_end(self, token_id: int) -> bool:
-        """Whether this id would end the text, and not be part of it."""
-        return token_id in self._ends
-
     def advance(self, token_id: int, logits: Tensor) -> Generator[Token | Finished, None, None]:
         """Take the id drawn from a (vocabulary,) row of raw logits."""
-        if self.is_end(token_id):
+        if token_id in self._ends:
             yield self._finish("eos")
             return
+        self.sequence.append(token_id)
         self.history.append(token_id)
         self._count += 1
         self._latest = time.perf_counter()
@@ -130,3 +133,17 @@ class Sample:
                 tokens_per_s=(self._count - 1) / span if span > 0 else 0.0,
             ),
         )
+
+
+def draw(logits: Tensor, samples: Sequence[Sample]) -> list[int]:
+    """One id for each sequence from its row of raw (rows, vocabulary) logits.
+
+    Raises:
+        UnusableLogitsError: one row has no token that can be drawn; nothing was drawn for any.
+    """
+    return choose(
+        logits,
+        [sample.sampling for sample in samples],
+        [sample.history for sample in samples],
+        [sample.generator for sample in samples],
+    )

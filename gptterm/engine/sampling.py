@@ -36,7 +36,13 @@ _BLOCK = 256
 
 
 class UnusableLogitsError(ValueError):
-    """No token can be drawn; the message says why."""
+    """No token can be drawn; the message says why.
+
+    Attributes:
+        row: of several, the one.
+    """
+
+    row = 0
 
 
 class Candidates(NamedTuple):
@@ -293,7 +299,7 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
 @np.errstate(all="ignore")
 def choose(
     logits: "Tensor",
-    params: SamplingParams,
+    params: Sequence[SamplingParams],
     histories: Sequence[History],
     generators: Sequence[random.Random],
 ) -> list[int]:
@@ -304,15 +310,21 @@ def choose(
 
     Args:
         logits: (rows, vocabulary), raw, on any device.
-        histories, generators: one per row.
+        params, histories, generators: one per row.
 
     Raises:
-        UnusableLogitsError: no token can be drawn.
+        UnusableLogitsError: no token can be drawn for one of the rows. Then no generator was used.
     """
+    kept: list[Candidates] = []
+    for row, how, history in zip(_rows(logits), params, histories, strict=True):
+        try:
+            kept.append(survivors(row, how, history))
+        except UnusableLogitsError as error:
+            error.row = len(kept)
+            raise
     chosen = []
-    for row, history, generator in zip(_rows(logits), histories, generators, strict=True):
-        rows = survivors(row, params, history)
-        column = 0 if params.temperature == 0 else _draw(rows.weights(), generator.random())
+    for rows, how, generator in zip(kept, params, generators, strict=True):
+        column = 0 if how.temperature == 0 else _draw(rows.weights(), generator.random())
         chosen.append(column if rows.ids is None else int(rows.ids[column]))
     return chosen
 

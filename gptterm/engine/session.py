@@ -1,40 +1,69 @@
 """The one row of KV cache that outlives a request, and the ids that are in it."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
 
+from gptterm.engine.api import Prefilled
 from gptterm.engine.decoders.base import Cache, Decoder
 from gptterm.engine.prefix import reusable
 
 
 class Session:
-    """What an engine remembers between requests, so that a prompt's known beginning is not fed."""
+    """What an engine remembers between requests, so that a prompt's known beginning is not fed.
+
+    Attributes:
+        cache: of one row. It belongs to the session, which alone feeds it.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
+        self.cache: Cache = decoder.new_cache()
         self._decoder = decoder
-        self._cache = decoder.new_cache()
         self._ids: list[int] = []
+        self._logits: Tensor | None = None
 
     def rewind(self, prompt: Sequence[int]) -> int:
         """Keep what a prompt can reuse; returns how many of its ids need not be fed."""
-        kept = self._cache.crop(reusable(self._ids, prompt))
+        kept = self.cache.crop(reusable(self._ids, prompt))
         del self._ids[kept:]
+        self._logits = None
         return kept
 
-    def feed(self, ids: Sequence[int], *, logits: bool = True) -> Tensor | None:
-        """Append ids; returns the last position's logits, (1, vocabulary), if wanted."""
+    def prefill(self, ids: Sequence[int]) -> Generator[Prefilled, None, Tensor]:
+        """Feed what of `ids` is not in the cache, by chunks; returns the logits after the last.
+
+        Those are (1, vocabulary) and raw.
+        """
+        reused = self.rewind(ids)
+        total = len(ids) - reused
+        for start in range(reused, len(ids), self._decoder.prefill_chunk):
+            chunk = ids[start : start + self._decoder.prefill_chunk]
+            end = start + len(chunk)
+            self._feed(chunk, logits=end == len(ids))
+            yield Prefilled(done=end - reused, total=total)
+        return self.logits_after(ids)
+
+    def logits_after(self, ids: Sequence[int]) -> Tensor:
+        """(1, vocabulary) raw logits after all of `ids`; only what is not in the cache is fed."""
+        if self._logits is None or self._ids != ids:
+            for _ in self.prefill(ids):
+                pass
+        assert self._logits is not None
+        return self._logits
+
+    def adopt(self, ids: Sequence[int]) -> None:
+        """Take note of what stands in the cache, where another hand has put it."""
+        self._ids, self._logits = list(ids), None
+
+    def _feed(self, ids: Sequence[int], *, logits: bool) -> None:
         try:
-            result = self._decoder.forward(torch.tensor([list(ids)]), self._cache, logits=logits)
+            self._logits = self._decoder.forward(
+                torch.tensor([list(ids)]), self.cache, logits=logits
+            )
         except BaseException:
             # Layers before the fault have stored these ids, layers after it have not.
-            self._ids = []
-            self._cache.crop(0)
+            self._ids, self._logits = [], None
+            self.cache.crop(0)
             raise
         self._ids += ids
-        return result
-
-    def fork(self, rows: int, capacity: int) -> Cache:
-        """A cache of several rows that all begin with what is in this one, which stays."""
-        return self._cache.fork(rows, capacity)

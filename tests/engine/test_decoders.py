@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.base import Cache, Decoder
+from gptterm.engine.decoders.base import Cache, Decoder, Rows
 from gptterm.engine.decoders.transformers import TransformersDecoder
 from gptterm.engine.files import read_json
 from tests.engine.checkpoints import (
@@ -40,10 +40,10 @@ class Pair:
     decoder: Decoder
     model: Any
 
-    def feed(self, cache: Cache, *rows: list[int], logits: bool = True) -> Tensor | None:
+    def feed(self, cache: Cache | Rows, *rows: list[int], logits: bool = True) -> Tensor | None:
         return self.decoder.forward(torch.tensor(rows), cache, logits=logits)
 
-    def check(self, cache: Cache, *rows: list[int], past: list[list[int]]) -> None:
+    def check(self, cache: Cache | Rows, *rows: list[int], past: list[list[int]]) -> None:
         """Feed rows of ids and compare each row's logits with those after its whole past."""
         found = self.feed(cache, *rows)
         assert found is not None
@@ -133,35 +133,60 @@ def test_which_caches_can_go_back(name: str, pairs: Callable[[str], Pair]) -> No
 
 
 def test_several_rows(pair: Pair) -> None:
-    cache = pair.decoder.new_cache()
+    cache, rows = pair.decoder.new_cache(), pair.decoder.new_rows()
     pair.feed(cache, IDS[:20])
-    forked = cache.fork(3, 40)
+    rows.enter(cache, 3, 40)
+    assert len(rows) == 3
     past = [IDS[:20]] * 3
-    pair.check(forked, [1], [2], [3], past=past)
-    pair.check(forked, [4], [4], [5], past=[[*IDS[:20], i] for i in (1, 2, 3)])
-    # The one that was forked is as it was.
+    pair.check(rows, [1], [2], [3], past=past)
+    pair.check(rows, [4], [4], [5], past=[[*IDS[:20], i] for i in (1, 2, 3)])
+    # The cache they came from is as it was.
     assert cache.length == 20
     pair.check(cache, [9], past=[IDS[:20]])
-    pair.check(forked, [6], [7], [8], past=[[*IDS[:20], *x] for x in ([1, 4], [2, 4], [3, 5])])
+    pair.check(rows, [6], [7], [8], past=[[*IDS[:20], *x] for x in ([1, 4], [2, 4], [3, 5])])
 
 
-def test_selected_rows(pair: Pair) -> None:
-    cache = pair.decoder.new_cache()
+def test_the_last_row_takes_the_place_of_one_that_leaves(pair: Pair) -> None:
+    cache, rows = pair.decoder.new_cache(), pair.decoder.new_rows()
     pair.feed(cache, IDS[:20])
-    forked = cache.fork(4, 40)
-    pair.feed(forked, [1], [2], [3], [4])
-    forked.select([3, 0, 2])
-    pair.check(forked, [5], [6], [7], past=[[*IDS[:20], i] for i in (4, 1, 3)])
-    forked.select([1])
-    pair.check(forked, [8], past=[[*IDS[:20], 1, 6]])
-    assert forked.length == 23
+    rows.enter(cache, 4, 40)
+    pair.feed(rows, [1], [2], [3], [4])
+    rows.leave(1)
+    pair.check(rows, [5], [6], [7], past=[[*IDS[:20], i] for i in (1, 4, 3)])
+    rows.leave(2)
+    rows.leave(0)
+    assert len(rows) == 1
+    pair.check(rows, [8], past=[[*IDS[:20], 4, 6]])
 
 
-def test_several_tokens_for_several_rows(pair: Pair) -> None:
-    cache = pair.decoder.new_cache()
-    pair.feed(cache, IDS[:10])
-    forked = cache.fork(2, 40)
-    pair.check(forked, [1, 2, 3], [4, 5, 6], past=[IDS[:10]] * 2)
+@pytest.mark.parametrize("lengths", [(5, 30, 1, 30), (WINDOW + 3, WINDOW - 1, 2)])
+def test_rows_of_different_lengths(pair: Pair, lengths: tuple[int, ...]) -> None:
+    """They enter one after the other, some while others are under way, and leave."""
+    decoder, rows = pair.decoder, pair.decoder.new_rows()
+    texts: list[list[int]] = []
+    drawn = iter(IDS)
+
+    def step() -> None:
+        new = [[next(drawn)] for _ in texts]
+        pair.check(rows, *new, past=texts)
+        for text, ids in zip(texts, new, strict=True):
+            text += ids
+
+    for i, length in enumerate(lengths):
+        cache = decoder.new_cache()
+        ids = draw_ids(length, seed=i)
+        pair.feed(cache, ids)
+        rows.enter(cache, 1 + i % 2, length + 100)  # more than those before have room for
+        texts += [list(ids) for _ in range(1 + i % 2)]
+        step()
+        step()
+    while texts:
+        row = next(drawn) % len(texts)
+        rows.leave(row)
+        texts[row] = texts[-1]
+        texts.pop()
+        if texts:
+            step()
 
 
 def test_nothing_is_kept_after_a_crop_to_nothing(pair: Pair) -> None:
@@ -224,9 +249,12 @@ def test_rows_near_the_end_of_the_positions(full_size: Pair) -> None:
     ids = draw_ids(1022, seed=2)
     cache = full_size.decoder.new_cache()
     full_size.feed(cache, ids)
-    forked = cache.fork(2, 1024)
-    full_size.check(forked, [1], [2], past=[ids, ids])
-    full_size.check(forked, [3], [3], past=[[*ids, 1], [*ids, 2]])
+    rows = full_size.decoder.new_rows()
+    rows.enter(cache, 2, 1024)
+    full_size.check(rows, [1], [2], past=[ids, ids])
+    full_size.check(rows, [3], [3], past=[[*ids, 1], [*ids, 2]])
+    with pytest.raises(ValueError, match="1025 tokens exceed"):
+        full_size.feed(rows, [1], [1])
 
 
 def test_a_decoder_reads_only_what_config_promises(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Requests that cannot be met, and engines that break down in the middle of one."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.decoders.base import Cache, Decoder
-from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.decoders.transformers import LibraryCache
+from gptterm.engine.decoders.base import Cache, Decoder, Rows
 from gptterm.engine.pipeline import LocalEngine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import OutOfMemoryError
@@ -75,14 +74,13 @@ class Fragile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def forward(self, ids: Tensor, cache: Cache, *, logits: bool = True) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
         self._at -= 1
         if self._at == 0:
             # The layers have stored the tokens; that the pass was complete is not noted.
-            length = cache.length
+            before = copy.copy(vars(cache))
             self._decoder.forward(ids, cache)
-            assert isinstance(cache, KVCache | LibraryCache)
-            cache.length = length
+            vars(cache).update(before)
             raise self._error
         return self._decoder.forward(ids, cache, logits=logits)
 
@@ -109,22 +107,17 @@ def no_memory() -> RuntimeError:
     raise AssertionError("four exabytes")
 
 
-@pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 8])
-def test_out_of_memory_is_an_event_and_the_next_request_works(
-    either: Path, at: int, samples: int
-) -> None:
+def test_out_of_memory_is_an_event_and_the_next_request_works(either: Path, at: int) -> None:
     engine = fragile(either, at, no_memory())
-    asked = request(IDS, samples=samples)
+    asked = request(IDS)
     expected = run(load(either), asked)
     found = run(engine, asked)
     assert found.failed.kind == "out_of_memory"
     assert found.failed.message.startswith("out of memory on cpu; ")
     # What was streamed before is right, and so is all that follows.
     assert found.events[1:-1] == expected.events[1 : len(found.events) - 1]
-    again = run(engine, asked)
-    for i in range(samples):
-        assert again.ids(i) == expected.ids(i)
+    assert run(engine, asked).ids() == expected.ids()
 
 
 def test_out_of_memory_while_looking_at_the_next_token(either: Path) -> None:

@@ -42,7 +42,7 @@ def check_next(found: NextToken | None, logits: Tensor) -> None:
 def test_the_next_token_after_a_generation(any_engine: LocalEngine, model: Any) -> None:
     assert any_engine.next_token(FREE) is None
     found = run(any_engine, request(IDS[:10]))
-    if any_engine.info.decoder == "native":
+    if any_engine.info.architecture == type(model).__name__:
         check_next(any_engine.next_token(FREE), reference(model, [*IDS[:10], *found.ids()]))
     # It is what a request for the token after that text would draw from.
     again = any_engine.next_token(FREE, 1)

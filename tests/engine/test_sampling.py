@@ -162,7 +162,7 @@ def test_temperature_0_takes_the_largest_and_of_a_tie_the_lowest_id(order: Sampl
 
 def test_temperature_0_draws_no_random_number() -> None:
     generator = random.Random(5)
-    choose(torch.zeros(1, 4), SamplingParams(temperature=0), [History()], [generator])
+    choose(torch.zeros(1, 4), [SamplingParams(temperature=0)], [History()], [generator])
     assert generator.random() == random.Random(5).random()
 
 
@@ -238,18 +238,18 @@ def test_a_logit_that_is_no_number_is_an_error(
     logits = torch.zeros(1, 50_257)
     logits[0, place] = value
     with pytest.raises(UnusableLogitsError, match="not finite"):
-        choose(logits, params, [history([place], [])], [random.Random(0)])
+        choose(logits, [params], [history([place], [])], [random.Random(0)])
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_row_without_any_token_is_an_error(temperature: float) -> None:
     params = SamplingParams(temperature=temperature, logit_bias=((0, -math.inf), (1, -math.inf)))
     with pytest.raises(UnusableLogitsError, match="banned"):
-        choose(torch.zeros(1, 2), params, [History()], [random.Random(0)])
+        choose(torch.zeros(1, 2), [params], [History()], [random.Random(0)])
     with pytest.raises(UnusableLogitsError, match="banned"):
         see(np.zeros(2, np.float32), params)
     with pytest.raises(UnusableLogitsError, match="not finite"):
-        choose(torch.full((1, 2), -math.inf), params, [History()], [random.Random(0)])
+        choose(torch.full((1, 2), -math.inf), [params], [History()], [random.Random(0)])
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_absurd_but_valid_parameters_still_draw(
 ) -> None:
     params = replace(SamplingParams(order=order), **changes)
     logits = torch.tensor([[1.0, 5.0, 0.0, -3.0]])
-    assert choose(logits, params, [history([1], [1])], [random.Random(0)])[0] in range(4)
+    assert choose(logits, [params], [history([1], [1])], [random.Random(0)])[0] in range(4)
 
 
 # --------------------------------------------------------------------------- the draw
@@ -280,7 +280,7 @@ def test_absurd_but_valid_parameters_still_draw(
 def draws(row: Floats, params: SamplingParams, count: int) -> list[int]:
     logits = torch.from_numpy(row)[None]
     generator = random.Random(11)
-    return [choose(logits, params, [History()], [generator])[0] for _ in range(count)]
+    return [choose(logits, [params], [History()], [generator])[0] for _ in range(count)]
 
 
 @dataclass
@@ -329,7 +329,7 @@ def test_a_draw_never_falls_into_a_gap(uniform: float) -> None:
 
     row = np.full(50_257, -200.0, np.float32)  # of no weight in float32
     row[[3, 400, 40_000]] = [0.0, 0.0, 1e-3]
-    chosen = choose(torch.from_numpy(row)[None], NEUTRAL, [History()], [Fixed()])[0]
+    chosen = choose(torch.from_numpy(row)[None], [NEUTRAL], [History()], [Fixed()])[0]
     assert chosen == {0.0: 3, 0.25: 3, 0.5: 400}.get(uniform, 40_000)
 
 
@@ -358,7 +358,7 @@ def run_rows(
     generators = [random.Random(seed) for seed in seeds]
     texts: list[list[int]] = [[] for _ in seeds]
     for logits in steps:
-        chosen = choose(logits, params, histories, generators)
+        chosen = choose(logits, [params] * len(seeds), histories, generators)
         for id_, past, text in zip(chosen, histories, texts, strict=True):
             past.append(id_)
             text.append(id_)
@@ -367,7 +367,7 @@ def run_rows(
 
 def test_logits_of_lower_precision_are_drawn_in_float32() -> None:
     row = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.bfloat16)
-    assert choose(row, SamplingParams(temperature=0), [History()], [random.Random(0)]) == [2]
+    assert choose(row, [SamplingParams(temperature=0)], [History()], [random.Random(0)]) == [2]
 
 
 # ------------------------------------------------------------------------- properties
@@ -407,7 +407,7 @@ def test_the_chain_never_leaves_nothing(
     assert sum(result.values()) == pytest.approx(1)
     assert all(np.isfinite(row[i]) for i, probability in result.items() if probability > 0)
     assert row.tobytes() == before.tobytes()
-    chosen = choose(torch.from_numpy(row)[None], params, [History()], [random.Random(0)])[0]
+    chosen = choose(torch.from_numpy(row)[None], [params], [History()], [random.Random(0)])[0]
     assert result[chosen] > 0
 
 

@@ -1,12 +1,12 @@
-"""What the pipeline asks of a decoder: ids in, the last position's logits out, a cache between."""
+"""What the pipeline asks of a decoder: ids in, logits out, a cache between."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 
 class Cache(Protocol):
-    """Keys and values of the tokens fed so far. All rows have the same length."""
+    """Keys and values of the tokens fed so far of one sequence."""
 
     @property
     def length(self) -> int:
@@ -21,15 +21,24 @@ class Cache(Protocol):
         """
         ...
 
-    def fork(self, rows: int, capacity: int) -> "Cache":
-        """A new cache in which the one row of this one stands `rows` times.
 
-        `capacity` is the number of tokens it will have to hold.
+class Rows(Protocol):
+    """The same of several sequences, each of its own length, for one token more of each at once.
+
+    After a forward pass or an entry that has failed, nothing in it is of use.
+    """
+
+    def __len__(self) -> int: ...
+
+    def enter(self, cache: Any, copies: int, capacity: int) -> None:
+        """Add `copies` rows that begin as `cache` does: one that the same decoder has made.
+
+        `capacity` is the number of tokens that each will have to hold.
         """
         ...
 
-    def select(self, rows: list[int]) -> None:
-        """Keep these rows, in this order."""
+    def leave(self, row: int) -> None:
+        """Forget a row; the last one takes its place."""
         ...
 
 
@@ -64,14 +73,18 @@ class Decoder(Protocol):
     def dtype(self) -> str: ...
 
     def new_cache(self) -> Cache:
-        """An empty cache of one row, for up to `context_length` tokens."""
+        """An empty cache for up to `context_length` tokens."""
         ...
 
-    def forward(self, ids: Tensor, cache: Cache, *, logits: bool = True) -> Tensor | None:
+    def new_rows(self) -> Rows:
+        """No rows yet."""
+        ...
+
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
         """Feed tokens and append them to the cache.
 
         Args:
-            ids: (rows, n) int64, on any device.
+            ids: (rows, n) int64, on any device; (1, n) for a cache, (rows, 1) for rows.
             logits: False spares the head's product, for all but the last chunk of a prompt.
 
         Returns:

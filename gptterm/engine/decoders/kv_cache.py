@@ -1,12 +1,14 @@
 """Keys and values of the past, and the attention of new tokens to them: for all native decoders."""
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 class KVCache:
-    """Keys and values of every layer, (layers, rows, heads, capacity, head_dim) each.
+    """Keys and values of one sequence, (layers, 1, heads, capacity, head_dim) each.
 
     Allocated whole, once: memory that no token has reached yet costs nothing on a CPU, and a step
     writes one column instead of copying the past.
@@ -21,38 +23,21 @@ class KVCache:
         self.length = min(self.length, length)
         return self.length
 
-    def fork(self, rows: int, capacity: int) -> "KVCache":
-        layers, _, heads, _, head_dim = self.keys.shape
-        shape = (layers, rows, heads, max(capacity, self.length), head_dim)
-        forked = KVCache(self.keys.new_empty(shape), self.values.new_empty(shape), self.length)
-        forked.keys[:, :, :, : self.length] = self.keys[:, :, :, : self.length]
-        forked.values[:, :, :, : self.length] = self.values[:, :, :, : self.length]
-        return forked
-
-    def select(self, rows: list[int]) -> None:
-        index = torch.tensor(rows, device=self.keys.device)
-        self.keys = self.keys.index_select(1, index)
-        self.values = self.values.index_select(1, index)
+    def start(self, n: int) -> "SequenceStep":
+        """Begin a pass that adds `n` tokens."""
+        return SequenceStep(self, n)
 
 
-class Step:
+class Step(Protocol):
     """One forward pass: where its `n` new tokens a row stand, and what each of them may look at.
 
     The only place that knows: a decoder asks for `positions` and calls `attend` in every layer.
     """
 
-    def __init__(self, cache: KVCache, rows: int, n: int) -> None:
-        self._cache = cache
-        self._rows = rows
-        self._n = n
-        self._start = cache.length
-        self._end = cache.length + n
-        self._views: dict[int | None, tuple[int, Tensor | None]] = {}
-
     @property
-    def positions(self) -> slice:
+    def positions(self) -> slice | Tensor:
         """The new tokens' positions, as an index."""
-        return slice(self._start, self._end)
+        ...
 
     def attend(
         self,
@@ -71,11 +56,40 @@ class Step:
             scale: what the scores are multiplied by; None is 1/√head_dim.
             window: a token sees itself and the `window - 1` before it; None is all before it.
         """
-        cache, rows, n = self._cache, self._rows, self._n
+        ...
+
+    def finish(self) -> None:
+        """Note that every layer has stored the new tokens."""
+        ...
+
+
+class SequenceStep:
+    """The step of one sequence, by any number of tokens."""
+
+    def __init__(self, cache: KVCache, n: int) -> None:
+        self._cache = cache
+        self._n = n
+        self._start = cache.length
+        self._end = cache.length + n
+        self._views: dict[int | None, tuple[int, Tensor | None]] = {}
+
+    @property
+    def positions(self) -> slice:
+        return slice(self._start, self._end)
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scale: float | None = None,
+        window: int | None = None,
+    ) -> Tensor:
+        cache, n = self._cache, self._n
         heads = cache.keys.shape[2]
-        query, key, value = (
-            x.view(rows, n, heads, -1).transpose(1, 2) for x in (query, key, value)
-        )
+        query, key, value = (x.view(1, n, heads, -1).transpose(1, 2) for x in (query, key, value))
         keys, values = cache.keys[layer], cache.values[layer]
         keys[:, :, self._start : self._end] = key
         values[:, :, self._start : self._end] = value
@@ -88,10 +102,9 @@ class Step:
             is_causal=mask is None and n > 1,
             scale=scale,
         )
-        return out.transpose(1, 2).reshape(rows * n, -1)
+        return out.transpose(1, 2).reshape(n, -1)
 
     def finish(self) -> None:
-        """Note that every layer has stored the new tokens."""
         self._cache.length = self._end
 
     def _view(self, window: int | None) -> tuple[int, Tensor | None]:

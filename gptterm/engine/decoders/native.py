@@ -9,14 +9,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.base import Cache
+from gptterm.engine.decoders.base import Cache, Rows
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
 from gptterm.engine.decoders.kv_cache import KVCache, Step
 from gptterm.engine.decoders.layers import Layers
 from gptterm.engine.decoders.quantised import Quantised
+from gptterm.engine.decoders.rows import KVRows
 from gptterm.engine.decoders.sizes import Sizes
+from gptterm.engine.decoders.static import StaticCache
 from gptterm.engine.decoders.weights import Weights
 
 # By config.json's model_type.
@@ -101,14 +103,19 @@ class Native:
         keys = torch.empty(shape, dtype=self._compute, device=self.device)
         return KVCache(keys, torch.empty_like(keys))
 
+    def new_rows(self) -> KVRows:
+        return KVRows()
+
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: Cache, *, logits: bool = True) -> Tensor | None:
-        assert isinstance(cache, KVCache)
-        rows, n = ids.shape
-        end = cache.length + n
+    def forward(
+        self, ids: Tensor, cache: Cache | Rows | StaticCache, *, logits: bool = True
+    ) -> Tensor | None:
+        assert isinstance(cache, KVCache | KVRows | StaticCache)
+        n = ids.shape[1]
+        end = n + (max(cache.lengths) if isinstance(cache, KVRows) else cache.length)
         if end > self.context_length:
             raise ValueError(f"{end} tokens exceed the model's {self.context_length} positions")
-        step = Step(cache, rows, n)
+        step = cache.start(n)
         hidden = self._model.hidden(ids.to(self.device), step)
         step.finish()
         if not logits:
@@ -118,5 +125,5 @@ class Native:
     @torch.inference_mode()
     def every_logits(self, ids: Tensor) -> Tensor:
         """(n,) ids of a text from its start → (n, vocab_size) float32: the logits after each."""
-        step = Step(self.new_cache(), 1, len(ids))
-        return self._model.logits(self._model.hidden(ids.to(self.device)[None], step)).float()
+        hidden = self._model.hidden(ids.to(self.device)[None], self.new_cache().start(len(ids)))
+        return self._model.logits(hidden).float()

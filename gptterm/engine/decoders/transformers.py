@@ -1,8 +1,7 @@
 """Any causal LM of the transformers library, behind the same interface as the native decoders."""
 
-import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,72 +9,14 @@ import torch
 from torch import Tensor
 
 from gptterm.engine import library
-from gptterm.engine.decoders.base import Cache
+from gptterm.engine.decoders.base import Cache, Rows
+from gptterm.engine.decoders.library_cache import LibraryCache, LibraryRows, Recomputed
 from gptterm.engine.device import is_out_of_memory
 from gptterm.errors import ModelError
 
 _PREFILL_CHUNK = 256
 _STATE_IN_MODULES = ("recurrent_gemma",)
 """Models that keep their state in themselves, not in the cache: it would not be forked."""
-
-
-class LibraryCache:
-    """The library's own cache object, of whatever kind the model wants.
-
-    Args:
-        make: makes an empty one.
-    """
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self.past = make()
-        self.length = 0
-
-    @torch.inference_mode()
-    def crop(self, length: int) -> int:
-        if 0 < length < self.length:
-            try:
-                self.past.crop(length - self.length)
-                self.length = length
-            except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-                length = 0  # a recurrent state, or a sliding window that is full, cannot go back
-        if length == 0:
-            self.past, self.length = self._make(), 0
-        return self.length
-
-    @torch.inference_mode()
-    def fork(self, rows: int, capacity: int) -> "LibraryCache":  # noqa: ARG002 (it grows by itself)
-        forked = copy.copy(self)
-        forked.past = copy.deepcopy(self.past)
-        forked.select([0] * rows)
-        return forked
-
-    @torch.inference_mode()
-    def select(self, rows: list[int]) -> None:
-        self.past.reorder_cache(torch.tensor(rows))
-
-
-class Recomputed:
-    """For a model without a cache (GPT-1): the ids, all of which are fed at each step."""
-
-    def __init__(self) -> None:
-        self.ids = torch.empty(1, 0, dtype=torch.int64)
-
-    @property
-    def length(self) -> int:
-        return self.ids.shape[1]
-
-    def crop(self, length: int) -> int:
-        self.ids = self.ids[:, :length]
-        return self.length
-
-    def fork(self, rows: int, capacity: int) -> "Recomputed":  # noqa: ARG002 (it grows by itself)
-        forked = Recomputed()
-        forked.ids = self.ids.repeat(rows, 1)
-        return forked
-
-    def select(self, rows: list[int]) -> None:
-        self.ids = self.ids[rows]
 
 
 class TransformersDecoder:
@@ -138,12 +79,17 @@ class TransformersDecoder:
             return Recomputed()
         return LibraryCache(self._past)
 
+    def new_rows(self) -> LibraryRows:
+        return LibraryRows()
+
     def _past(self) -> Any:
         with library.transformers() as transformers:
             return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: Cache, *, logits: bool = True) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
+        if isinstance(cache, LibraryRows):
+            return cache.forward(ids, self.forward)
         assert isinstance(cache, LibraryCache | Recomputed)
         n = ids.shape[1]
         if cache.length + n > self.context_length:
