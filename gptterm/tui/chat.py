@@ -7,6 +7,7 @@ from gptterm.config import Settings
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
+from gptterm.tui.names import short_name
 from gptterm.tui.reply import Reply
 from gptterm.tui.widgets.status import seconds
 from gptterm.tui.widgets.turn import TurnView
@@ -111,7 +112,7 @@ class Chat:
     def begin(self, reply: Reply) -> None:
         """The view of a reply that is being written is plain and only grows."""
         node = self.tree.node(reply.key)
-        view = self._views[node.id] = TurnView(node.id, node.role, node.model, node.text)
+        view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
         view.position = self.tree.place(node.id)
 
     def forget(self, key: str) -> None:
@@ -141,7 +142,7 @@ class Chat:
 
 def label(node: Node) -> str:
     """Who speaks."""
-    return "you" if node.role == "user" else node.model or "edited reply"
+    return "you" if node.role == "user" else short_name(node.model) or "edited reply"
 
 
 def mark(node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from textual.timer import Timer
 
+from gptterm.tui.names import short_name
 from gptterm.tui.reply import Reply
 from gptterm.tui.session import Session
 from gptterm.tui.widgets.distribution import Distribution
@@ -91,7 +92,9 @@ class LivePainter:
             warm = ("warm",) if info.warm_pid is not None else ()
             place = " · ".join((info.device, info.dtype, *warm))
         self._status.status = Status(
-            model=info.name if info is not None and engine.ready else session.settings.model,
+            model=short_name(
+                info.name if info is not None and engine.ready else session.settings.model
+            ),
             place=place,
             activity=self._activity(reply),
             tokens_per_s=None if reply is None else reply.tokens_per_s,

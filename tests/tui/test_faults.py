@@ -119,3 +119,16 @@ async def test_a_title_is_no_markup(open_tui: Open) -> None:
         await desk.ready()
         await desk.say("[red]hot[/] [/nonsense] [")
         assert "[red]hot[/] [/nonsense] [" in desk.rows[1]
+
+
+async def test_a_long_reason_is_wrapped_under_the_reply(open_tui: Open) -> None:
+    fault = Fault(at="decode", how="raise", token=1, generation=0)
+    async with open_tui(Script.saying("One two.", faults=(fault,)), size=(44, 30)) as desk:
+        await desk.ready()
+        await desk.say("go")
+        node = desk.session.chat.tree.node(desk.session.chat.tree.path()[-1])
+        assert node.generation is not None
+        reason = node.generation.error or ""
+        assert len(reason) > 44
+        shown = " ".join(row.strip("│▎ ") for row in desk.rows)
+        assert f"✗ failed: {reason}" in " ".join(shown.split())

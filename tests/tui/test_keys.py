@@ -239,3 +239,20 @@ async def test_a_click_chooses_a_turn_and_a_value(open_tui: Open) -> None:
         width = desk.screen.sampling.outer_size.width
         await desk.pilot.click(desk.screen.sampling, offset=(width - 3, 1))
         assert desk.session.settings.sampling.temperature == 0.85
+
+
+async def test_page_keys_at_the_prompt_scroll_the_transcript(open_tui: Open) -> None:
+    async with open_tui(Script.saying(["\n".join(f"line {n}" for n in range(60))])) as desk:
+        await desk.ready()
+        await desk.say("count")
+        assert "line 59" in desk.text
+        await desk.type("typed")
+        await desk.press("pageup")
+        await desk.until(lambda: "line 59" not in desk.text and "more below" in desk.text)
+        await desk.press("pagedown", "pagedown")
+        await desk.until(lambda: "line 59" in desk.text and "more below" not in desk.text)
+        # A text that does not fit the prompt is paged through itself.
+        desk.screen.prompt.put("\n".join(map(str, range(40))))
+        await desk.press("pageup")
+        assert "more below" not in desk.text
+        assert desk.screen.prompt.cursor_location[0] < 39

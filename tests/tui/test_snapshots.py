@@ -195,6 +195,7 @@ def test_more_below(snap: Snap) -> None:
     async def scroll(desk: Desk) -> None:
         await desk.say("a lot")
         await desk.press("pageup")
+        assert "more below" in desk.text
 
     assert snap(scroll, Script.saying(MARKDOWN * 3))
 

@@ -108,6 +108,10 @@ class ChatScreen(ChatParts):
         """To the end of the transcript."""
         self.transcript.to_end()
 
+    @on(Prompt.PageWanted)
+    def _page_wanted(self, event: Prompt.PageWanted) -> None:
+        self.action_page(event.by)
+
     @on(Prompt.Completing)
     def _complete(self, event: Prompt.Completing) -> None:
         from gptterm.tui.commands import complete

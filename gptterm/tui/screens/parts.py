@@ -21,6 +21,7 @@ from gptterm.tui.changes import (
 from gptterm.tui.chat import Chat
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
 from gptterm.tui.live import LivePainter
+from gptterm.tui.names import short_name
 from gptterm.tui.screens.hints import Part, greeting, key_pairs
 from gptterm.tui.screens.panes import Panes
 from gptterm.tui.session import Session
@@ -138,7 +139,7 @@ class ChatParts(Screen[None]):
     def show_placeholder(self) -> None:
         """What the empty prompt and the empty transcript say."""
         info = self.session.engine.info if self.session.engine.ready else None
-        name = one_line(info.name if info is not None else self.session.settings.model)
+        name = short_name(info.name if info is not None else self.session.settings.model)
         self.transcript.greet(*greeting(name, info, self.keys))
         if self.session.engine.phase in ("idle", "finding", "loading"):
             self.prompt.placeholder = Content(f"Message {name} (still loading: it will wait)")
@@ -166,7 +167,10 @@ class ChatParts(Screen[None]):
         self.live.refresh_distribution()
 
     def say(self, kind: Kind, text: str) -> None:
-        """One line to the user."""
+        """One line to the user; not again while it is there."""
+        shown = self.notice.notice
+        if shown is not None and (shown.kind, shown.text) == (kind, one_line(text)):
+            return
         self.notice.say(kind, text)
         if kind == "warning":
             self.live.notices += 1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 
 from gptterm.tui.widgets.lines import Line, Span
+from gptterm.tui.widgets.table import Align, table_lines
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})\s*([^`\s]*)[^`]*$")
 _HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*$")
@@ -20,6 +21,7 @@ _ITEM = re.compile(r"^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$")
 _QUOTE = re.compile(r"^ {0,3}>\s?(.*)$")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$")
 _TABLE_RULE = re.compile(r"^\s*\|(?:\s*:?-+:?\s*\|)+\s*$")
+_PIPE = re.compile(r"(?<!\\)\|")
 _INLINE = re.compile(
     r"\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)"
@@ -42,8 +44,17 @@ LONGEST_STYLED = 4000
 """Characters of a line above which its inline marks are left alone: matching is quadratic."""
 
 
-def markdown_lines(source: str) -> list[Line]:
-    """The lines of a Markdown text, to be wrapped and drawn."""
+def has_table(source: str) -> bool:
+    """Whether the lines of a text depend on the width of the view."""
+    return any(map(_TABLE_RULE.match, source.split("\n")))
+
+
+def markdown_lines(source: str, width: int = 0) -> list[Line]:
+    """The lines of a Markdown text, to be wrapped and drawn.
+
+    Args:
+        width: cells that tables have to fit into; 0 is no limit.
+    """
     rows = source.split("\n")
     lines: list[Line] = []
     at = 0
@@ -56,7 +67,7 @@ def markdown_lines(source: str) -> list[Line]:
             end = at + 2
             while end < len(rows) and _TABLE_ROW.match(rows[end]):
                 end += 1
-            lines.extend(_table([rows[at], *rows[at + 2 : end]]))
+            lines.extend(_table(rows[at:end], width))
             at = end
         else:
             lines.append(_line(rows[at]))
@@ -149,22 +160,16 @@ def _inline_match(match: re.Match[str], at: int) -> tuple[str, tuple[Span, ...]]
     return text, (Span(at, at + len(text), _STYLES[kind]), *inner)
 
 
-def _table(rows: list[str]) -> Iterator[Line]:
-    cells = [[inline(cell.strip()) for cell in row.strip()[1:-1].split("|")] for row in rows]
-    columns = len(cells[0])
-    cells = [(row + [("", ())] * columns)[:columns] for row in cells]
-    widths = [max(cell_len(row[column][0]) for row in cells) for column in range(columns)]
-    for number, row in enumerate(cells):
-        text = ""
-        spans: list[Span] = []
-        for (cell, inner), width in zip(row, widths, strict=True):
-            base = len(text)
-            spans.extend(Span(base + start, base + end, style) for start, end, style in inner)
-            text += cell + " " * (width - cell_len(cell)) + "  "
-        text = text.rstrip()
-        if number == 0:
-            yield Line(text, (Span(0, len(text), "strong"), *spans))
-            rule = "  ".join("─" * max(1, width) for width in widths)
-            yield Line(rule, (Span(0, len(rule), "faint"),))
-        else:
-            yield Line(text, tuple(spans))
+def _table(rows: list[str], width: int) -> list[Line]:
+    heading, rule, *body = (_PIPE.split(row.strip()[1:-1]) for row in rows)
+    columns = len(heading)
+    cells = [[inline(cell.strip()) for cell in row] for row in (heading, *body)]
+    filled = [(row + [("", ())] * columns)[:columns] for row in cells]
+    aligns = [_alignment(mark.strip()) for mark in (rule + [""] * columns)[:columns]]
+    return table_lines(filled, aligns, width)
+
+
+def _alignment(mark: str) -> Align:
+    if mark.endswith(":"):
+        return "centre" if mark.startswith(":") else "right"
+    return "left"

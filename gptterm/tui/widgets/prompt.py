@@ -43,6 +43,12 @@ class Prompt(TextArea):
         """End was pressed where there is no text to go to the end of."""
 
     @dataclass
+    class PageWanted(Message):
+        """A page key was pressed where all of the text is in view."""
+
+        by: int
+
+    @dataclass
     class Completing(Message):
         """Tab was pressed on this text."""
 
@@ -147,6 +153,20 @@ class Prompt(TextArea):
             super().action_cursor_line_end(select)
         else:
             self.post_message(self.EndWanted())
+
+    def action_cursor_page_up(self) -> None:
+        """A page up; of the transcript, if all of the text is in view."""
+        self._page(-1, super().action_cursor_page_up)
+
+    def action_cursor_page_down(self) -> None:
+        """A page down; of the transcript, if all of the text is in view."""
+        self._page(1, super().action_cursor_page_down)
+
+    def _page(self, by: int, within: Callable[[], None]) -> None:
+        if self.max_scroll_y > 0:
+            within()
+        else:
+            self.post_message(self.PageWanted(by))
 
     def _recall(self, by: int) -> None:
         at = len(self.earlier) if self._place is None else self._place

@@ -5,7 +5,7 @@ import itertools
 from rich.cells import cell_len
 
 from gptterm.tui.widgets.lines import Line, plain_lines
-from gptterm.tui.widgets.markdown import markdown_lines
+from gptterm.tui.widgets.markdown import has_table, markdown_lines
 from gptterm.tui.widgets.wrapping import display_text, wrap
 
 _VERSIONS = itertools.count()
@@ -17,14 +17,14 @@ BodyRow = tuple[int, int, int]
 class TurnView:
     """What the transcript knows about a turn.
 
-    A turn is `1 + rows + (1 if it has a foot) + 1` rows high: header, body, foot, a blank row.
+    A turn's rows are its header, its body, its foot and a blank one.
     """
 
     __slots__ = (
-        "_markdown",
+        "_foot",
+        "_tables",
         "_width",
         "dropped",
-        "foot",
         "key",
         "label",
         "lines",
@@ -41,13 +41,13 @@ class TurnView:
         self.label = display_text(label)
         self.position = (1, 1)
         """Which of how many siblings, from 1."""
-        self.foot = ""
-        """A word under the text: stopped, failed, how far the prefill is."""
+        self._foot = ""
         self.dropped = False
         """It no longer fits the context."""
         self.version = next(_VERSIONS)
         """Changes with everything that is drawn; no two views ever have the same."""
-        self._markdown = False
+        self._tables = ""
+        """The text, if it has tables: their lines are made for the width."""
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
         self.rows: list[BodyRow] = []
@@ -55,7 +55,22 @@ class TurnView:
     @property
     def height(self) -> int:
         """In rows, the blank one after it included."""
-        return len(self.rows) + (3 if self.foot else 2)
+        return len(self.rows) + len(self.foot_rows) + 2
+
+    @property
+    def foot(self) -> str:
+        """A word under the text: stopped, failed and why, how far the prefill is."""
+        return self._foot
+
+    @foot.setter
+    def foot(self, text: str) -> None:
+        self._foot = display_text(text).replace("\n", " ")
+
+    @property
+    def foot_rows(self) -> list[str]:
+        """The foot as it is wrapped."""
+        text = self._foot
+        return [text[start:end] for start, end in wrap(text, self._width)] if text else []
 
     def touch(self) -> None:
         """Something that is drawn has changed."""
@@ -63,8 +78,8 @@ class TurnView:
 
     def set_text(self, text: str, *, markdown: bool = False) -> None:
         """Replace the text; it is wrapped anew at the next `layout`."""
-        self._markdown = markdown
         shown = display_text(text)
+        self._tables = shown if markdown and has_table(shown) else ""
         self.lines = markdown_lines(shown) if markdown else plain_lines(shown)
         self._width = 0
 
@@ -92,6 +107,8 @@ class TurnView:
         if width == self._width:
             return False
         self._width = width
+        if self._tables:
+            self.lines = markdown_lines(self._tables, width)
         self.rows = []
         for index in range(len(self.lines)):
             self._wrap_line(index)

@@ -67,8 +67,8 @@ class TurnPainter:
             cells = self._header(turn, width, base)
         elif row <= body:
             cells, base = self._body(turn, row - 1, base)
-        elif row == body + 1 and turn.foot:
-            cells = [Segment(turn.foot, base + self.style("mark"))]
+        elif row - body - 1 < len(foot := turn.foot_rows):
+            cells = [Segment(foot[row - body - 1], base + self.style("mark"))]
         else:
             cells = []
         if not cells:

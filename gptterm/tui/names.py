@@ -1,0 +1,8 @@
+"""What things are called on the screen."""
+
+from gptterm.terminal import one_line
+
+
+def short_name(model: str) -> str:
+    """A model's name without where it lies: the last part of a path or of a Hub id."""
+    return one_line(model.rstrip("/").rpartition("/")[2] or model)
