@@ -1,100 +1,101 @@
 """Command line of the benchmarks."""
 
 import argparse
-import json
-import os
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from benchmarks import startup, warm
-from benchmarks.report import Row, table, write_json
+from benchmarks import child, kept, machine, startup, warm
+from benchmarks.report import Row, markdown, table, write_json
 
-TYPING_S = 20.0
+TYPING_S = 10.0
 RUNS = Path(__file__).parent.parent / ".runs"
-
-
-def throughput_rows(directory: Path, rounds: int) -> list[Row]:
-    """The rows of a process of its own; see `benchmarks.throughput`."""
-    command = [sys.executable, "-m", "benchmarks.throughput", str(directory)]
-    done = subprocess.run(
-        [*command, "--rounds", str(rounds)], stdout=subprocess.PIPE, check=True, text=True
-    )
-    return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 
 def tui_rows(directory: Path, rounds: int) -> list[Row]:
     """The rows of `benchmarks.tui`, which needs a pseudo-terminal."""
     from benchmarks import tui
 
-    try:
-        return tui.tui_rows(directory, rounds, TYPING_S)
-    except tui.TypistGaveUpError as error:
-        raise startup.CommandFailedError(str(error)) from error
+    return tui.tui_rows(directory, rounds, TYPING_S)
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    packages = ("gptterm", "torch", "transformers", "tokenizers", "numpy")
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "platform": platform.platform(),
-        "cpu": cpu,
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-    } | {package: version(package) for package in packages}
+PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
+    "help": lambda _, rounds: startup.help_rows(rounds),
+    "cold": startup.cold_rows,
+    "warm": warm.warm_rows,
+    "first": lambda _, rounds: startup.first_run_rows(rounds),
+    "throughput": partial(child.rows_of, "benchmarks.throughput"),
+    "turns": partial(child.rows_of, "benchmarks.turns"),
+    "cuda": partial(child.rows_of, "benchmarks.cuda"),
+    "tui": tui_rows,
+}
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="gptterm beside its peers, one after the other in every round. Needs only"
-        " what `make bench` installs; llama_cpp and ctranslate2 take part if they are there.",
+        description="gptterm beside its peers, one after the other in every round, and beside the"
+        " last kept result of this machine. Needs only what `make bench` installs; llama_cpp and"
+        " ctranslate2 take part if they are there, CUDA where there is a GPU.",
     )
-    parts: dict[str, Callable[[Path, int], list[Row]]] = {
-        "help": lambda _, rounds: startup.help_rows(rounds),
-        "cold": startup.cold_rows,
-        "warm": warm.warm_rows,
-        "first": lambda _, rounds: startup.first_run_rows(rounds),
-        "throughput": throughput_rows,
-        "tui": tui_rows,
-    }
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="a GPT-2 directory [random weights of 124M]"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds [5]")
-    parser.add_argument("--only", choices=parts, nargs="+", default=list(parts), metavar="PART")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go [.runs/]")
-    args = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds [3]")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where all goes [.runs/]")
+    parser.add_argument(
+        "--keep", action="store_true", help="make this what later runs are compared with"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="measure nothing; print what is kept as a table"
+    )
+    args = parser.parse_args(given)
     if args.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    return args
 
-    directory = args.model or RUNS / "gpt2-shape"
-    if args.model is None:
-        # Elsewhere, since a process's memory counts in the peak of those it starts.
-        subprocess.run([sys.executable, "-m", "benchmarks.shapes", str(directory)], check=True)
-    facts, rows = machine(), []
+
+def main(given: Sequence[str] | None = None) -> None:
+    args = arguments(given)
+    facts = machine.facts()
+    kept_file = kept.file_for(facts)
+    before = kept.load(kept_file)
+    if args.markdown:
+        if not before["rows"]:
+            sys.exit(f"nothing is kept for this machine ({kept_file.name}); use --keep first")
+        print(markdown(before))
+        return
+    rows: list[Row] = []
+    file = args.json or RUNS / time.strftime("bench-%Y%m%d-%H%M%S.json")
+    directory = args.model or made_model()
     for name in args.only:
         print(f"{name}:", file=sys.stderr)
         try:
-            rows += parts[name](directory, args.rounds)
-        except (startup.CommandFailedError, subprocess.CalledProcessError) as error:
-            print(f"  left out: {error}", file=sys.stderr)
+            for row in PARTS[name](directory, args.rounds):
+                rows.append(row)
+                write_json(file, facts, rows)  # at once: a later part may end everything
+        except Exception as error:
+            print(f"  left out: {type(error).__name__}: {error}", file=sys.stderr)
     print(f"{facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f} at the start")
-    print(table(rows))
-    file = args.json or RUNS / time.strftime("bench-%Y%m%d-%H%M%S.json")
-    write_json(file, facts, rows)
-    print(f"\nWritten to {file}")
+    print(table(rows, partial(kept.changes, before)))
+    slower = [row.what for row in rows if kept.regressed(row, kept.changes(before, row))]
+    if slower:
+        print(f"\nSlower than kept, by more than the peers: {', '.join(slower)}")
+    if args.keep:
+        kept.keep(kept_file, facts, rows)
+    print(f"\nWritten to {file}{f' and {kept_file}' if args.keep else ''}")
+
+
+def made_model() -> Path:
+    """The directory of the model made by rule, made if need be."""
+    directory = RUNS / "gpt2-shape"
+    # Elsewhere, since a process's memory counts in the peak of those it starts.
+    subprocess.run([sys.executable, "-m", "benchmarks.shapes", str(directory)], check=True)
+    return directory
 
 
 if __name__ == "__main__":

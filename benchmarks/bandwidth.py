@@ -11,10 +11,10 @@ BYTES = 1 << 30
 _COLUMNS = 2048
 
 
-def read_bandwidth(repetitions: int = 5) -> float:
+def read_bandwidth(repetitions: int = 5, device: str = "cpu") -> float:
     """Bytes a second: the fastest of several passes over a GiB, by two kernels, on all threads."""
-    matrix = torch.ones(BYTES // 4 // _COLUMNS, _COLUMNS)
-    vector = torch.ones(_COLUMNS)
+    matrix = torch.ones(BYTES // 4 // _COLUMNS, _COLUMNS, device=device)
+    vector = torch.ones(_COLUMNS, device=device)
     kernels: list[Callable[[], Tensor]] = [lambda: torch.mv(matrix, vector), matrix.sum]
     seconds = []
     with torch.inference_mode():
@@ -22,5 +22,7 @@ def read_bandwidth(repetitions: int = 5) -> float:
             for kernel in kernels:
                 started = time.perf_counter()
                 kernel()
+                if device != "cpu":
+                    torch.cuda.synchronize()
                 seconds.append(time.perf_counter() - started)
     return BYTES / min(seconds)

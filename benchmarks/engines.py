@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from gptterm.engine.api import (
     Dtype,
+    Failed,
     GenerateRequest,
     LoadRequest,
     ModelSource,
@@ -41,10 +43,11 @@ def timed(steps: Steps) -> Contender:
     return run
 
 
-def ours(directory: Path, dtype: Dtype) -> Steps:
+@cache
+def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
     """The whole pipeline: samplers, detokenizer, stop matcher, events."""
     source = ModelSource(name=str(directory), directory=str(directory))
-    engine = load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+    engine = load_engine(LoadRequest(source=source, device=device, dtype=dtype))
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         request = GenerateRequest(
@@ -57,6 +60,8 @@ def ours(directory: Path, dtype: Dtype) -> Steps:
             ignore_eos=True,
         )
         for event in engine.generate(request):
+            if isinstance(event, Failed):
+                raise RuntimeError(event.message)
             if isinstance(event, Token) and event.sample == 0:
                 yield event
 
@@ -94,15 +99,19 @@ class _Clock:
         pass
 
 
-def transformers(directory: Path) -> Contender:
-    """`model.generate` in float32."""
+@cache
+def generate(
+    directory: Path, dtype: str, device: str = "cpu"
+) -> Callable[[Sequence[int], int, int], list[float]]:
+    """transformers' `model.generate`, eager: when each step's tokens were there."""
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    model.eval()
+    kept_as = getattr(torch, dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=kept_as)
+    model = model.to(device).eval()
 
-    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
-        ids, clock = torch.tensor([list(prompt)]), _Clock()
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> list[float]:
+        ids, clock = torch.tensor([list(prompt)], device=device), _Clock()
         model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
@@ -116,6 +125,12 @@ def transformers(directory: Path) -> Contender:
             pad_token_id=model.config.eos_token_id,
             streamer=clock,
         )
-        return rate(clock.times[1:], samples)  # the first is the prompt
+        return clock.times[1:]  # the first is the prompt
 
     return run
+
+
+def transformers(directory: Path, dtype: str, device: str = "cpu") -> Contender:
+    """The same as a contender."""
+    run = generate(directory, dtype, device)
+    return lambda prompt, samples, tokens: rate(run(prompt, samples, tokens), samples)

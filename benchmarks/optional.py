@@ -1,27 +1,31 @@
-"""Contenders that take part where their package is installed, at batch 1.
+"""Contenders that take part where their package is installed.
 
 Their files are converted from the model directory once and kept beside it.
 """
 
 import importlib.util
+import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from benchmarks.engines import SAMPLING, Steps
+from benchmarks.engines import SAMPLING, Contender, timed
 from gptterm.engine.files import read_json
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "float16", "int8"]
+GGUF_TYPES: dict[Precision, str] = {"float32": "F32", "float16": "F16", "int8": "Q8_0"}
 
 
 def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def ctranslate2(directory: Path, precision: Precision) -> Steps:
+@cache
+def ctranslate2(directory: Path, precision: Precision) -> Contender:
     """CTranslate2; its int8 covers embeddings and linear layers."""
     import ctranslate2
     from tokenizers import Tokenizer
@@ -34,23 +38,35 @@ def ctranslate2(directory: Path, precision: Precision) -> Steps:
         str(converted), compute_type=precision, intra_threads=torch.get_num_threads()
     )
     vocabulary = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    sampling = {
+        "sampling_temperature": SAMPLING.temperature,
+        "sampling_topk": SAMPLING.top_k,
+        "sampling_topp": SAMPLING.top_p,
+    }
 
-    def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
-        assert samples == 1
-        yield from generator.generate_tokens(
-            [vocabulary.id_to_token(i) for i in prompt],
-            max_length=tokens,
-            min_length=tokens,
-            sampling_temperature=SAMPLING.temperature,
-            sampling_topk=SAMPLING.top_k,
-            sampling_topp=SAMPLING.top_p,
-        )
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        words = [vocabulary.id_to_token(i) for i in prompt]
 
-    return steps
+        def seconds(length: int) -> float:
+            started = time.perf_counter()
+            generator.generate_batch(
+                [words] * samples,
+                min_length=length,
+                max_length=length,
+                include_prompt_in_result=False,
+                **sampling,
+            )
+            return time.perf_counter() - started
+
+        # Batches are not streamed: what one token takes, with the prompt's, is taken off.
+        return samples * (tokens - 1) / (-seconds(1) + seconds(tokens))
+
+    return run
 
 
-def llama_cpp(directory: Path, precision: Precision) -> Steps:
-    """llama.cpp with F32 or Q8_0 weights."""
+@cache
+def llama_cpp(directory: Path, precision: Precision) -> Contender:
+    """llama.cpp, one sample."""
     from llama_cpp import Llama
 
     file = directory.with_name(f"{directory.name}.{precision}.gguf")
@@ -74,7 +90,7 @@ def llama_cpp(directory: Path, precision: Precision) -> Steps:
         )
         yield from islice(drawn, tokens)
 
-    return steps
+    return timed(steps)
 
 
 _GGUF_NAMES = {
@@ -130,8 +146,8 @@ def write_gguf(directory: Path, file: Path, precision: Precision) -> None:
             tensor = weights.get_tensor(name).astype("float32")
             if ".c_" in name and tensor.ndim == 2:
                 tensor = tensor.T.copy()
-            if precision == "int8" and tensor.ndim == 2 and "wpe" not in name:
-                kind = gguf.GGMLQuantizationType.Q8_0
+            if precision != "float32" and tensor.ndim == 2 and "wpe" not in name:
+                kind = gguf.GGMLQuantizationType[GGUF_TYPES[precision]]
                 writer.add_tensor(_gguf_name(name), quantize(tensor, kind), raw_dtype=kind)
             else:
                 writer.add_tensor(_gguf_name(name), tensor)

@@ -2,8 +2,8 @@
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,35 +32,46 @@ class Row:
             return statistics.median(theirs / our for our, theirs in pairs)
         return statistics.median(our / theirs for our, theirs in pairs)
 
-    def as_json(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
+        """What is worth keeping: everything but the single samples."""
         names = list(self.runs)
-        return asdict(self) | {
+        return {
+            "what": self.what,
+            "unit": self.unit,
+            "lower_is_better": self.lower_is_better,
+            "reach": self.reach,
+            "notes": self.notes,
             "medians": {name: self.median(name) for name in names},
             "ratios": {name: self.ratio(name) for name in names[1:]},
         }
 
 
-_HEAD = ("what", "engine", "median", "spread", "gptterm is", "reach")
+_HEAD = ("what", "engine", "median", "spread", "gptterm is", "to kept", "reach")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All rows as text, one line for each contender."""
+def table(rows: Sequence[Row], changes: Callable[[Row], Mapping[str, float]] = lambda _: {}) -> str:
+    """All rows as text, one line for each contender.
+
+    Args:
+        changes: of each contender, how many times better it is than in the last kept result.
+    """
     lines: list[tuple[str, ...]] = [_HEAD]
     for row in rows:
+        factors = changes(row)
         for i, name in enumerate(row.runs):
             samples = row.runs[name]
-            better = f"{row.ratio(name):.2f} ×" if i else ""
             lines.append(
                 (
                     "" if i else row.what,
                     name,
                     f"{row.median(name):.4g} {row.unit}",
                     f"{min(samples):.3g} – {max(samples):.3g}",
-                    better,
+                    f"{row.ratio(name):.2f} ×" if i else "",
+                    f"{factors[name]:.2f} ×" if name in factors else "",
                     "" if i else row.reach,
                 )
             )
-        lines += [("", note, "", "", "", "") for note in row.notes]
+        lines += [("", note, *[""] * (len(_HEAD) - 2)) for note in row.notes]
     # A note may run over the columns to its right.
     widths = [max(len(line[i]) for line in lines if any(line[2:])) for i in range(len(_HEAD))]
     return "\n".join(
@@ -69,7 +80,36 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
+def markdown(document: Mapping[str, Any]) -> str:
+    """A kept document as the README's table: what, ours, each peer with the ratio to it."""
+    machine = document["machine"]
+    lines = ["| what | gptterm | beside it, in the same run | reach |", "|---|---|---|---|"]
+    for row in document["rows"]:
+        (_, ours), *peers = row["medians"].items()
+        beside = [f"{name} {_figure(value)} ({row['ratios'][name]:.2f} ×)" for name, value in peers]
+        own = f"**{_figure(ours)} {row['unit']}**"
+        lines.append(f"| {row['what']} | {own} | {'; '.join(beside)} | {row['reach']} |")
+    versions = ", ".join(
+        f"{package} {machine[package]}"
+        for package in ("torch", "transformers", "ctranslate2", "llama_cpp_python")
+        if package in machine
+    )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{machine['cpu']}, {machine['cpus']} CPUs; {versions}; {machine['time'][:10]}.",
+        ]
+    )
+
+
+def _figure(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def write_json(file: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
+    """Everything, single samples included."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    document = {"machine": machine, "rows": [row.as_json() for row in rows]}
+    document = {"machine": machine, "rows": [row.summary() | {"runs": row.runs} for row in rows]}
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,30 +1,39 @@
 """Tokens a second of gptterm and its peers, in one process with the same threads.
 
-A process of its own, started by `python -m benchmarks`: it prints its rows as JSON, so that
-torch's memory does not count in the other measurements.
+A process of its own, started by `python -m benchmarks`; see `benchmarks.child`.
 """
 
-import argparse
-import json
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from benchmarks import engines, optional
+from benchmarks import child, engines, optional
 from benchmarks.bandwidth import read_bandwidth
 from benchmarks.engines import Contender, Steps, timed
+from benchmarks.model import sizes
 from benchmarks.report import Row
+from gptterm.engine.api import Dtype
 from gptterm.engine.device import configure_threads
 from gptterm.engine.files import read_json
 
 PROMPT_TOKENS = 32
-TOKENS = {1: 65, 8: 33, 64: 17}
+TOKENS = {1: 65, 8: 33, 64: 65}
 """Samples decoded together → tokens of each."""
+WARM_UP = 5
+"""Tokens of the round that is not counted."""
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16", "int8")
+PAIR: tuple[Dtype, ...] = ("float32", "int8")
+REACH = {
+    "float32": "≥ 2 × transformers, ≥ 0.95 × llama.cpp",
+    "bfloat16": "≥ 2.8 × transformers",
+    "float16": "≥ 2.8 × transformers, ≥ 0.95 × llama.cpp",
+    "int8": "≥ 6.5 × transformers, ≥ 1.1 × llama.cpp",
+}
+Load = Callable[[], Contender]
 
 
 def made_up_prompt(vocabulary: int) -> list[int]:
@@ -32,24 +41,52 @@ def made_up_prompt(vocabulary: int) -> list[int]:
 
 
 def measure(
-    what: str, contenders: Mapping[str, Contender], samples: int, rounds: int, vocabulary: int
+    what: str,
+    contenders: Mapping[str, Load],
+    samples: int,
+    rounds: int,
+    prompt: Sequence[int],
+    tokens: Mapping[int, int] = TOKENS,
 ) -> Row:
-    """Every contender in turn, round after round; the first round only warms up."""
-    prompt = made_up_prompt(vocabulary)
-    runs: dict[str, list[float]] = {name: [] for name in contenders}
+    """Every contender in turn, round after round; the first round only warms up.
+
+    A contender that fails is left out, and a note says why.
+
+    Raises:
+        RuntimeError: it was the first of them, ours.
+    """
+    ready: dict[str, Contender] = {}
+    runs: dict[str, list[float]] = {}
+    notes: list[str] = []
+
+    def leave_out(name: str, error: Exception) -> None:
+        if name == next(iter(contenders)):
+            raise RuntimeError(f"{what}, {name}: {error}") from error
+        ready.pop(name, None)
+        runs.pop(name, None)
+        notes.append(f"{name} is left out: {type(error).__name__}: {str(error)[:80]}")
+
+    for name, load in contenders.items():
+        try:
+            ready[name] = load()
+        except Exception as error:
+            leave_out(name, error)
     for i in range(rounds + 1):
-        for name, contender in contenders.items():
-            value = contender(prompt, samples, TOKENS[samples])
+        for name, contender in [*ready.items()]:
+            try:
+                value = contender(prompt, samples, tokens[samples] if i else WARM_UP)
+            except Exception as error:
+                leave_out(name, error)
+                continue
             print(f"  {what}, {name}: {value:.1f} tok/s", file=sys.stderr)
             if i:
-                runs[name].append(value)
-    return Row(what=what, unit="tok/s", runs=runs)
+                runs.setdefault(name, []).append(value)
+    return Row(what=what, unit="tok/s", runs=runs, notes=notes)
 
 
-def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, vocabulary: int) -> Row:
+def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, prompt: Sequence[int]) -> Row:
     """What sampling, text and events add to a decoder's step: the two in turn, step by step, so
     that whatever else the machine does falls on both."""
-    prompt = made_up_prompt(vocabulary)
     runs: dict[str, list[float]] = {"gptterm": [], "bare decoder": []}
     for _ in range(rounds):
         both = [ours(prompt, 1, TOKENS[1]), bare(prompt, 1, TOKENS[1])]
@@ -60,64 +97,86 @@ def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, vocabulary: i
                 started = time.perf_counter()
                 next(steps)
                 times.append(1e3 * (time.perf_counter() - started))
-    return Row(what=what, unit="ms", runs=runs, lower_is_better=True)
+    return Row(what=what, unit="ms", runs=runs, lower_is_better=True, reach="≥ 0.97 ×")
 
 
-def bandwidth_row(directory: Path, rates: Sequence[float]) -> Row:
-    """What the memory allows, in tokens a second, and the share of it reached."""
-    config = read_json(directory / "config.json")
-    width, layers, vocabulary = config["n_embd"], config["n_layer"], config["vocab_size"]
-    weights = 4 * (12 * layers * width**2 + vocabulary * width)  # matrices, head included
-    past = 4 * 2 * layers * width * (PROMPT_TOKENS + TOKENS[1] / 2)
-    bandwidth = read_bandwidth()
-    limit = bandwidth / (weights + past)
-    note = (
-        f"{(weights + past) / 1e6:.0f} MB a token, measured {bandwidth / 1e9:.1f} GB/s;"
-        " the ratio is the share reached"
-    )
-    return Row(
-        what="memory's limit, float32, batch 1",
-        unit="tok/s",
-        runs={"gptterm": list(rates), "memory": [limit] * len(rates)},
-        notes=[note],
-    )
+def add_limit(row: Row, directory: Path, dtype: str, tokens: int, bandwidth: float) -> None:
+    """Put what the memory's bandwidth (bytes a second) allows at batch 1 beside the contenders:
+    the ratio is the share of it that is reached."""
+    size = sizes(directory).step_bytes(dtype, PROMPT_TOKENS + tokens / 2)
+    row.runs["memory's limit"] = [bandwidth / size] * len(row.runs["gptterm"])
+    row.notes.append(f"{size / 1e6:.0f} MB a token, measured {bandwidth / 1e9:.1f} GB/s")
 
 
-def rows(directory: Path, rounds: int) -> list[Row]:
+def single_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
+    """Who takes part at batch 1: peers that keep their weights alike, and transformers."""
+    peer = "bfloat16" if dtype in ("bfloat16", "float16") else "float32"
+    contenders: dict[str, Load] = {
+        "gptterm": lambda: timed(engines.ours(directory, dtype)),
+        f"transformers {peer}": lambda: engines.transformers(directory, peer),
+    }
+    if dtype in ("float32", "int8") and optional.installed("ctranslate2"):
+        contenders[f"CTranslate2 {dtype}"] = lambda: optional.ctranslate2(directory, dtype)
+    if dtype in optional.GGUF_TYPES and optional.installed("llama_cpp"):
+        name = f"llama.cpp {optional.GGUF_TYPES[dtype]}"
+        contenders[name] = lambda: optional.llama_cpp(directory, dtype)
+    return contenders
+
+
+def batch_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
+    """Who takes part with several samples."""
+    peer = "bfloat16" if dtype == "int8" else "float32"
+    contenders: dict[str, Load] = {
+        "gptterm": lambda: timed(engines.ours(directory, dtype)),
+        f"transformers {peer}": lambda: engines.transformers(directory, peer),
+    }
+    if optional.installed("ctranslate2"):
+        contenders["CTranslate2 int8"] = lambda: optional.ctranslate2(directory, "int8")
+    return contenders
+
+
+def rows(directory: Path, rounds: int) -> Iterator[Row]:
+    """All of this module, one after the other; a row that cannot be measured is left out."""
     configure_threads()
-    vocabulary = read_json(directory / "config.json")["vocab_size"]
-    transformers = engines.transformers(directory)
-    single: list[Row] = []
-    pipeline: list[Row] = []
-    dtypes: tuple[optional.Precision, ...] = ("float32", "int8")
-    for dtype in dtypes:
+    torch.set_grad_enabled(False)
+    prompt = made_up_prompt(read_json(directory / "config.json")["vocab_size"])
+    bandwidth = read_bandwidth()
+
+    def single(dtype: Dtype) -> Row:
+        contenders = single_contenders(directory, dtype)
+        row = measure(f"batch 1, {dtype}", contenders, 1, rounds, prompt)
+        add_limit(row, directory, dtype, TOKENS[1], bandwidth)
+        row.reach = REACH[dtype]
+        return row
+
+    def pipeline(dtype: Dtype) -> Row:
         ours, bare = engines.ours(directory, dtype), engines.bare(directory, dtype)
-        contenders = {"gptterm": timed(ours), "transformers float32": transformers}
-        for package in ("llama_cpp", "ctranslate2"):
-            if optional.installed(package):
-                contenders[package] = timed(getattr(optional, package)(directory, dtype))
-        single.append(measure(f"batch 1, {dtype}", contenders, 1, rounds, vocabulary))
-        what = f"one step, {dtype}"
-        pipeline.append(pipeline_row(what, ours, bare, rounds, vocabulary))
-    single[0].reach = "≥ 1.15 × transformers"
-    pipeline[0].reach = "≥ 0.97 ×"
-    pair = {"gptterm": timed(engines.ours(directory, "float32")), "transformers": transformers}
-    batches = [
-        measure(f"{samples} samples, float32", pair, samples, rounds, vocabulary)
-        for samples in (8, 64)
-    ]
-    return [*single, *pipeline, *batches, bandwidth_row(directory, single[0].runs["gptterm"])]
+        return pipeline_row(f"one step, {dtype}", ours, bare, rounds, prompt)
+
+    def batch(samples: int, dtype: Dtype) -> Row:
+        contenders = batch_contenders(directory, dtype)
+        row = measure(f"{samples} samples, {dtype}", contenders, samples, rounds, prompt)
+        if (samples, dtype) == (64, "int8"):
+            row.reach = "≥ 5 × transformers bfloat16, ≥ 1.5 × CTranslate2"
+        return row
+
+    yield from attempt(
+        [
+            *(partial(single, dtype) for dtype in DTYPES),
+            *(partial(pipeline, dtype) for dtype in PAIR),
+            *(partial(batch, samples, dtype) for samples in (8, 64) for dtype in PAIR),
+        ]
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--rounds", type=int, required=True)
-    args = parser.parse_args()
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the library is imported
-    with torch.inference_mode():
-        print(json.dumps([asdict(row) for row in rows(args.directory, args.rounds)]))
+def attempt(measurements: Iterable[Callable[[], Row]]) -> Iterator[Row]:
+    """The rows of those that succeed; stderr gets the others' reasons."""
+    for measurement in measurements:
+        try:
+            yield measurement()
+        except Exception as error:
+            print(f"  left out: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    child.main(rows, __doc__)

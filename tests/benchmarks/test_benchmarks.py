@@ -18,20 +18,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.local import load_engine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
-
-SMALL = shapes.GPT2_SMALL | {
-    "vocab_size": 1000,
-    "n_embd": 64,
-    "n_layer": 2,
-    "n_head": 2,
-    "eos_token_id": 999,
-    "bos_token_id": 999,
-}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shapes.make(tmp_path_factory.mktemp("model") / "small", SMALL)
+from tests.benchmarks.conftest import SMALL
 
 
 def greedy(source: ModelSource) -> list[int]:
@@ -71,7 +58,7 @@ def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
     for contender in (
         engines.timed(engines.ours(small, "float32")),
         engines.timed(engines.bare(small, "float32")),
-        engines.transformers(small),
+        engines.transformers(small, "float32"),
     ):
         assert contender([1, 2, 3], 1, 4) > 0
         assert contender([1, 2, 3], 2, 4) > 0
@@ -79,13 +66,13 @@ def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
 
 def test_pipeline_and_decoder_are_timed_step_by_step(small: Path) -> None:
     ours, bare = engines.ours(small, "float32"), engines.bare(small, "float32")
-    row = throughput.pipeline_row("step", ours, bare, rounds=1, vocabulary=1000)
+    row = throughput.pipeline_row("step", ours, bare, 1, [1, 2, 3])
     assert [len(times) for times in row.runs.values()] == [throughput.TOKENS[1] - 1] * 2
     assert row.median("gptterm") > 0
 
 
 def test_the_converted_gguf_file_is_the_same_model(small: Path) -> None:
-    for precision in ("float32", "int8"):
+    for precision in optional.GGUF_TYPES:
         optional.write_gguf(small, small.parent / f"{precision}.gguf", precision)
     here = ModelSource(name="small", directory=str(small))
     there = ModelSource(name="gguf", directory=str(small.parent), gguf_file="float32.gguf")
@@ -109,9 +96,9 @@ def test_a_ratio_is_the_median_over_the_pairs(lower_is_better: bool, ratios: lis
     assert lines[4].strip() == row.notes[0]
 
 
-def test_a_command_is_timed_and_weighed() -> None:
+def test_a_command_is_timed_and_weighed(tmp_path: Path) -> None:
     script = "import sys; block = bytearray(200 << 20); print(sys.stdin.read())"
-    run = startup.run(startup.Command([sys.executable, "-c", script], b"hi"))
+    run = startup.run(startup.Command([sys.executable, "-c", script], b"hi"), tmp_path)
     assert 0 < run.first_byte_s <= run.wall_s
     assert 200 < run.peak_mib < 2000
 
@@ -120,9 +107,11 @@ def test_a_command_is_timed_and_weighed() -> None:
     ("script", "words"),
     [("import sys; sys.exit('no such model')", "no such model"), ("pass", "no message")],
 )
-def test_a_command_that_did_nothing_is_no_measurement(script: str, words: str) -> None:
+def test_a_command_that_did_nothing_is_no_measurement(
+    script: str, words: str, tmp_path: Path
+) -> None:
     with pytest.raises(startup.CommandFailedError, match=words):
-        startup.run(startup.Command([sys.executable, "-c", script], b"hi"))
+        startup.run(startup.Command([sys.executable, "-c", script], b"hi"), tmp_path)
 
 
 def test_a_warm_engine_is_timed_beside_a_cold_start(small: Path) -> None:

@@ -1,0 +1,183 @@
+"""Whole parts of the benchmarks on a tiny model, what survives a failure, and what is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import child, cuda, kept, machine, model, throughput, turns
+from benchmarks.engines import Contender
+from benchmarks.report import Row, markdown, table
+
+
+def steady(_prompt: object, samples: int, _tokens: int) -> float:
+    return 10.0 * samples
+
+
+def failing(_prompt: object, _samples: int, _tokens: int) -> float:
+    raise ValueError("out of order")
+
+
+def test_every_row_of_throughput_is_measured(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(throughput, "TOKENS", {1: 4, 8: 2, 64: 2})
+    monkeypatch.setattr(throughput, "WARM_UP", 2)
+    monkeypatch.setattr(throughput, "read_bandwidth", lambda: 1e9)
+    rows = list(throughput.rows(small, rounds=1))
+    assert "left out" not in capfd.readouterr().err
+    assert [row.what for row in rows] == [
+        *(f"batch 1, {dtype}" for dtype in throughput.DTYPES),
+        *(f"one step, {dtype}" for dtype in ("float32", "int8")),
+        *(f"{n} samples, {dtype}" for n in (8, 64) for dtype in ("float32", "int8")),
+    ]
+    for row in rows:
+        assert next(iter(row.runs)) == "gptterm"
+        assert all(row.median(name) > 0 for name in row.runs)
+    assert 0 < rows[0].ratio("memory's limit") < 1
+
+
+def test_a_contender_that_fails_is_left_out_and_named() -> None:
+    def unloadable() -> Contender:
+        raise ImportError("no such library")
+
+    contenders = {
+        "gptterm": lambda: steady,
+        "broken": lambda: failing,
+        "missing": unloadable,
+        "other": lambda: steady,
+    }
+    row = throughput.measure("speed", contenders, 8, 2, [1])
+    assert row.runs == {"gptterm": [80.0, 80.0], "other": [80.0, 80.0]}
+    assert row.notes == [
+        "missing is left out: ImportError: no such library",
+        "broken is left out: ValueError: out of order",
+    ]
+    with pytest.raises(RuntimeError, match="speed, gptterm: out of order"):
+        throughput.measure("speed", {"gptterm": lambda: failing}, 8, 2, [1])
+
+
+def test_a_row_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    row = Row(what="speed", unit="tok/s", runs={"gptterm": [1.0]})
+
+    def fails() -> Row:
+        raise ValueError("no")
+
+    assert list(throughput.attempt([lambda: row, fails, lambda: row])) == [row, row]
+    assert "left out: ValueError: no" in capsys.readouterr().err
+
+
+def test_a_later_turn_is_timed_beside_one_without_a_history(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "HISTORY_TOKENS", 60)
+    (row,) = turns.rows(small, rounds=1)
+    assert [*row.runs] == ["gptterm", "no history", "transformers"]
+
+
+def test_the_part_for_gpus_is_ready_to_run(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "TOKENS", {1: 4, 256: 3})
+    monkeypatch.setattr(cuda, "read_bandwidth", lambda **_: 1e9)
+    for samples in cuda.TOKENS:
+        row = cuda.batch(small, 1, samples, device="cpu")
+        assert row.runs["gptterm"][0] > 0
+        assert row.runs["transformers bfloat16"][0] > 0
+        assert "≥" in row.reach
+
+
+def test_a_part_in_a_process_of_its_own_sends_its_rows(small: Path) -> None:
+    (row,) = child.rows_of("benchmarks.turns", small, 1)
+    assert row.median("gptterm") > 0
+
+
+def test_the_bytes_of_the_weights_are_those_of_the_file(small: Path) -> None:
+    size = model.sizes(small)
+    header = 8 + int.from_bytes((small / "model.safetensors").read_bytes()[:8], "little")
+    assert size.kept_bytes("float32") + header == (small / "model.safetensors").stat().st_size
+    assert size.step_bytes("int8", past=10) == size.matrices + 10 * size.past * 4
+
+
+def row(speed: float, peer: float) -> Row:
+    return Row(what="speed", unit="tok/s", runs={"gptterm": [speed], "peer": [peer]})
+
+
+def keep(folder: Path, *rows: Row) -> dict[str, Any]:
+    file = folder / "kept.json"
+    facts = {"cpu": "A CPU", "cpus": 2, "time": "2026-01-02T03:04", "commit": "abc", "torch": "2"}
+    kept.keep(file, facts, rows)
+    return kept.load(file)
+
+
+def test_a_run_is_compared_with_the_kept_one(tmp_path: Path) -> None:
+    document = keep(tmp_path, row(100, 50))
+    assert kept.changes(document, row(80, 50)) == {"gptterm": 0.8, "peer": 1.0}
+    lines = table([row(80, 50)], lambda r: kept.changes(document, r)).splitlines()
+    assert "0.80 ×" in lines[1]
+    wall = Row(what="wall", unit="s", runs={"gptterm": [2.0]}, lower_is_better=True)
+    assert kept.changes(keep(tmp_path, wall), Row("wall", "s", {"gptterm": [4.0]}, True)) == {
+        "gptterm": 0.5
+    }
+
+
+@pytest.mark.parametrize(
+    ("speed", "peer", "regressed"),
+    [(80, 50, True), (95, 50, False), (50, 25, False), (95, 100, False), (60, 40, True)],
+)
+def test_a_slow_machine_is_no_regression(
+    tmp_path: Path, speed: float, peer: float, regressed: bool
+) -> None:
+    now = row(speed, peer)
+    assert kept.regressed(now, kept.changes(keep(tmp_path, row(100, 50)), now)) is regressed
+
+
+def test_rows_that_were_not_measured_stay_kept(tmp_path: Path) -> None:
+    keep(tmp_path, row(100, 50), Row(what="other", unit="s", runs={"gptterm": [1.0]}))
+    document = keep(tmp_path, row(120, 50))
+    assert [(r["what"], r["medians"]["gptterm"]) for r in document["rows"]] == [
+        ("speed", 120),
+        ("other", 1.0),
+    ]
+    assert {r["commit"] for r in document["rows"]} == {"abc"}
+    assert kept.load(tmp_path / "nothing.json")["rows"] == []
+
+
+def test_the_readmes_table(tmp_path: Path) -> None:
+    assert markdown(keep(tmp_path, row(123.4, 50))).splitlines() == [
+        "| what | gptterm | beside it, in the same run | reach |",
+        "|---|---|---|---|",
+        "| speed | **123 tok/s** | peer 50 (2.47 ×) |  |",
+        "",
+        "A CPU, 2 CPUs; torch 2; 2026-01-02.",
+    ]
+
+
+def test_the_command_measures_compares_keeps_and_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(directory: Path, rounds: int) -> list[Row]:
+        raise ValueError(f"no model in {directory.name} for {rounds}")
+
+    speeds = iter([100.0, 80.0])
+    parts = {"one": lambda _, __: iter([row(next(speeds), 50)]), "two": broken}
+    monkeypatch.setattr(command, "PARTS", parts)
+    monkeypatch.setattr(kept, "file_for", lambda _: tmp_path / "kept.json")
+    given = ["--model", str(tmp_path), "--json", str(tmp_path / "all.json"), "--rounds", "1"]
+    command.main([*given, "--keep"])
+    assert "left out: ValueError: no model" in capsys.readouterr().err
+    command.main(given)
+    printed = capsys.readouterr().out
+    assert "0.80 ×" in printed
+    assert "Slower than kept, by more than the peers: speed" in printed
+    assert json.loads((tmp_path / "all.json").read_text())["rows"][0]["runs"]["gptterm"] == [80.0]
+    command.main(["--markdown"])
+    assert "| speed | **100 tok/s** |" in capsys.readouterr().out
+
+
+def test_a_machine_has_a_file_name_and_facts() -> None:
+    facts = machine.facts()
+    assert facts["torch"]
+    assert machine.short_name({"cpu": "Intel(R) Xeon(R) CPU @ 2.2GHz", "cpus": 4}) == (
+        "intel-r-xeon-r-cpu-2-2ghz-4"
+    )
