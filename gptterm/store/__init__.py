@@ -7,6 +7,7 @@ from gptterm.store.errors import HistoryError
 from gptterm.store.history import History
 from gptterm.store.reading import Hit
 from gptterm.store.recorder import Recorder
+from gptterm.store.search import finder
 from gptterm.store.summaries import Summary, by_day, day_name
 
-__all__ = ["History", "HistoryError", "Hit", "Recorder", "Summary", "by_day", "day_name"]
+__all__ = ["History", "HistoryError", "Hit", "Recorder", "Summary", "by_day", "day_name", "finder"]

@@ -8,6 +8,7 @@ character at a time, so that any part of a text is found.
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 _UNSPACED = (
@@ -117,6 +118,12 @@ def ranges(text: str, query: Query) -> list[tuple[int, int]]:
         elif end > begin:
             found.append((begin, end))
     return found
+
+
+def finder(typed: str) -> Callable[[str], list[tuple[int, int]]]:
+    """What finds the matches of a query in texts, as `ranges` does."""
+    query = parse(typed)
+    return lambda text: ranges(text, query)
 
 
 def has_all(text: str, query: Query) -> bool:

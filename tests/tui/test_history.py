@@ -4,13 +4,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from gptterm.conversation.export import export
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from tests.store.chats import talk, texts
 from tests.support.scripted import Script
-from tests.tui.conftest import Open
+from tests.tui.conftest import Desk, Open
 
 ENDLESS = Script.saying("word " * 50, rate=200, endless=True)
 
@@ -318,3 +319,57 @@ async def test_a_thousand_chats(open_tui: Open, path: Path) -> None:
         assert "▸ chat 0" in desk.text
         await desk.press("enter")
         await desk.until(lambda: desk.turns == [("user", "chat 0")])
+
+
+def marked(desk: Desk) -> list[str]:
+    """The words that are marked in the transcript in view."""
+    words = []
+    for strip in desk.app.screen._compositor.render_strips()[1:-5]:
+        for segment in strip:
+            if segment.style is not None and segment.style.reverse and segment.style.bold:
+                words.append(segment.text)  # noqa: PERF401
+    return words
+
+
+async def test_what_was_found_is_marked_and_scrolled_to(open_tui: Open, path: Path) -> None:
+    long = "\n\n".join(f"paragraph {n} of many words" for n in range(24))
+    needle = f"{long}\n\nthe **Needle** is\nhere\n\n{long[:300]}"
+    fill(path, talk("where?", needle, "and a needle", "no"), talk("other", "nothing"))
+    async with open_tui(Script.saying("x", has_chat_template=True)) as desk:
+        await desk.ready()
+        await desk.press("ctrl+f")
+        desk.app.screen.query_one(Input).value = '"needle is here"'
+        await desk.until(lambda: "1 hit" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: desk.turns[0][1] == "where?" and "Needle is" in desk.text)
+        assert "".join(marked(desk)).replace("is here", "ishere") == "Needle ishere"
+        # In all turns of the chat, and after it is laid out anew.
+        await desk.press("ctrl+f")
+        await desk.type("need")
+        await desk.until(lambda: "2 hits" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: marked(desk) == ["need"])
+        await desk.press("ctrl+l", "left", "right", "up", "up")
+        await desk.press("escape")
+        assert marked(desk) == []
+
+
+@pytest.mark.parametrize("keys", [("escape",), ("f2", "x"), ("ctrl+f", "escape"), ("ctrl+n",)])
+async def test_marks_go_when_the_search_is_over(
+    open_tui: Open, path: Path, keys: tuple[str, ...]
+) -> None:
+    chat = talk("a needle", "yes")
+    fill(path, chat)
+    with History.open(path) as history:
+        history.set_draft("a draft", chat.id)
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+n")
+        await desk.press("ctrl+f")
+        await desk.type("needle")
+        await desk.until(lambda: "1 hit" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: marked(desk) == ["needle"])
+        assert desk.screen.prompt.text == "a draft"
+        await desk.press(*keys)
+        await desk.until(lambda: marked(desk) == [])

@@ -70,6 +70,9 @@ class ChatScreen(ChatParts):
     @on(Prompt.Changed)
     def _typed(self) -> None:
         text = self.prompt.text
+        if self.prompt.message != self.session.chat.draft:
+            # Not the draft of a chat that was just opened: someone types.
+            self.transcript.look_for(None)
         if text.startswith("/") and "\n" not in text:
             from gptterm.tui.commands import hint
 
@@ -88,6 +91,7 @@ class ChatScreen(ChatParts):
         """Show a chat that came to the front, with its draft; the other one's is kept."""
         chat = self.session.chat
         if left is not chat:
+            self.transcript.look_for(None)
             typed = self._draft if self._editing is not None else self.prompt.message
             self._leave_edit()
             # What was typed while the last chat was not there yet is meant for it.
@@ -223,6 +227,7 @@ class ChatScreen(ChatParts):
             self._leave_edit()
         self.panes.fold()
         self.notice.hint = ""
+        self.transcript.look_for(None)
         self.prompt.focus()
 
     def action_interrupt(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,7 +23,14 @@ HINT = 'a word finds words that begin so, "in quotes" just these words'
 WHO = {"user": "you", "assistant": "reply"}
 
 
-class SearchScreen(ModalScreen["Hit | None"]):
+class Chosen(NamedTuple):
+    """A hit, and the words that it is one of."""
+
+    hit: "Hit"
+    query: str
+
+
+class SearchScreen(ModalScreen[Chosen | None]):
     """Dismissed with the hit that was chosen, or None.
 
     Args:
@@ -92,11 +99,14 @@ class SearchScreen(ModalScreen["Hit | None"]):
             await self._show(query)
         options = self.query_one(OptionList)
         if options.highlighted is not None:
-            self.dismiss(self._found[options.highlighted])
+            self._choose(options.highlighted)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Go to the one that was clicked."""
-        self.dismiss(self._found[event.option_index])
+        self._choose(event.option_index)
+
+    def _choose(self, index: int) -> None:
+        self.dismiss(Chosen(self._found[index], self._searched))
 
 
 def _count(found: int, query: str) -> str:

@@ -7,7 +7,6 @@ from gptterm.tui.screens.ask import Asked, AskScreen
 from gptterm.tui.widgets.chats import ChatList
 
 if TYPE_CHECKING:
-    from gptterm.store import Hit
     from gptterm.tui.screens.chat import ChatScreen
 
 
@@ -71,11 +70,19 @@ def _import(screen: "ChatScreen") -> None:
 
 
 def search(screen: "ChatScreen") -> None:
-    """Search all chats; go to the turn that is chosen."""
-    from gptterm.tui.screens.search import SearchScreen
+    """Search all chats; go to the turn that is chosen, with the words marked in the chat."""
+    from gptterm.tui.screens.search import Chosen, SearchScreen
 
-    def chosen(hit: "Hit | None") -> None:
-        if hit is not None:
-            screen.run_worker(screen.session.library.show(hit.conversation, hit.turn))
+    async def show(chosen: Chosen) -> None:
+        from gptterm.store import finder
 
-    screen.app.push_screen(SearchScreen(screen.session.library.search), chosen)
+        await screen.session.library.show(chosen.hit.conversation, chosen.hit.turn)
+        # Before the turn is gone to, which happens when the transcript is laid out.
+        screen.transcript.look_for(finder(chosen.query))
+
+    def done(chosen: Chosen | None) -> None:
+        screen.transcript.look_for(None)
+        if chosen is not None:
+            screen.run_worker(show(chosen))
+
+    screen.app.push_screen(SearchScreen(screen.session.library.search), done)

@@ -16,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from gptterm.tui.widgets.marks import Find
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.turn import TurnView
 from gptterm.tui.widgets.turnstrip import TurnPainter
@@ -95,6 +96,7 @@ class Transcript(ScrollView, can_focus=True):
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
         self._strips: dict[tuple[int, int, bool, int], Strip] = {}
+        self._find: Find | None = None
         self._greeting: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
         self._width = 0
@@ -119,12 +121,22 @@ class Transcript(ScrollView, can_focus=True):
     def show(self, turns: Sequence[TurnView], *, keep_place: bool = False) -> None:
         """Replace all turns; the end comes into view unless `keep_place`."""
         self._turns = list(turns)
+        for turn in turns:
+            turn.look_for(self._find)
         if self.selected is not None:
             self.selected = min(self.selected, len(turns) - 1) if turns else None
         if not keep_place:
             self.follow = True
         self._measure()
         self.refresh()
+
+    def look_for(self, find: Find | None) -> None:
+        """Mark words in all turns that are there, and in those to be shown; None: nothing."""
+        if find is not self._find:
+            self._find = find
+            for turn in self._turns:
+                turn.look_for(find)
+            self.refresh()
 
     def greet(self, *lines: tuple[str, str]) -> None:
         """What is drawn in the middle while there are no turns: (text, style) a row."""
@@ -277,12 +289,22 @@ class Transcript(ScrollView, can_focus=True):
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
     def go_to(self, key: str) -> None:
-        """Select a turn and bring it into view, at its beginning."""
+        """Select a turn and bring it into view: its beginning, or what is marked in it."""
         index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
         if index is not None:
             self.focus()
             self.selected = index
-            self.scroll_to(y=self._top(index), animate=False, immediate=True)
+            self.scroll_to(y=self._mark_or_top(index), animate=False, immediate=True)
+
+    def _mark_or_top(self, index: int) -> int:
+        """The row to scroll to, so that a turn's first mark is in view and as much before it."""
+        turn, top = self._turns[index], self._top(index)
+        if not turn.marks:
+            return top
+        line, spans = next(iter(turn.marks.items()))
+        row = top + 1 + turn.row_at(line, spans[0].start)
+        room = self.scrollable_content_region.height
+        return top if row < top + room else row - room // 3
 
     def _go(self, index: int) -> None:
         if not 0 <= index < len(self._turns):

@@ -4,8 +4,9 @@ import itertools
 
 from rich.cells import cell_len
 
-from gptterm.tui.widgets.lines import Line, plain_lines
+from gptterm.tui.widgets.lines import Line, Span, plain_lines
 from gptterm.tui.widgets.markdown import has_table, markdown_lines
+from gptterm.tui.widgets.marks import Find, marks
 from gptterm.tui.widgets.wrapping import display_text, wrap
 
 _VERSIONS = itertools.count()
@@ -21,7 +22,9 @@ class TurnView:
     """
 
     __slots__ = (
+        "_find",
         "_foot",
+        "_marks",
         "_tables",
         "_width",
         "dropped",
@@ -42,6 +45,9 @@ class TurnView:
         self.position = (1, 1)
         """Which of how many siblings, from 1."""
         self._foot = ""
+        self._find: Find | None = None
+        self._marks: dict[int, list[Span]] | None = None
+        """What it finds; None: not looked for yet."""
         self.dropped = False
         """It no longer fits the context."""
         self.version = next(_VERSIONS)
@@ -82,6 +88,22 @@ class TurnView:
         self._tables = shown if markdown and has_table(shown) else ""
         self.lines = markdown_lines(shown) if markdown else plain_lines(shown)
         self._width = 0
+        self._marks = None
+
+    def look_for(self, find: Find | None) -> None:
+        """Have words marked in the text that is there; None: nothing any more."""
+        if find is not self._find:
+            self._find, self._marks = find, None
+            self.touch()
+
+    @property
+    def marks(self) -> dict[int, list[Span]]:
+        """Line → what is marked in it, to be drawn over its own spans."""
+        if self._find is None:
+            return {}
+        if self._marks is None:
+            self._marks = marks(self.lines, self._find)
+        return self._marks
 
     def append(self, text: str) -> int:
         """Add to plain text. Only the last row so far is wrapped again.
@@ -109,6 +131,7 @@ class TurnView:
         self._width = width
         if self._tables:
             self.lines = markdown_lines(self._tables, width)
+            self._marks = None
         self.rows = []
         for index in range(len(self.lines)):
             self._wrap_line(index)

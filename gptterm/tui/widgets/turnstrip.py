@@ -39,6 +39,7 @@ class TurnPainter:
         "subheading",
         "quote",
         "link",
+        "found",
     )
 
     def __init__(self, widget: Widget) -> None:
@@ -103,10 +104,11 @@ class TurnPainter:
         if line.base:
             base += self.style(line.base)
         cells = [Segment(lead, base + self.style("faint"))] if lead else []
-        if not line.spans:
+        spans = (*line.spans, *turn.marks.get(turn.rows[row][0], ()))
+        if not spans:
             cells.append(Segment(line.text[start:end], base))
             return cells, base
-        for begin, stop, names in cut(line.spans, start, end):
+        for begin, stop, names in cut(spans, start, end):
             style = base
             for name in names:
                 style += self.style(name)
