@@ -1,0 +1,66 @@
+"""The attention that all native decoders share, against the same written out."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from gptterm.engine.decoders.kv_cache import KVCache
+
+HEADS, HEAD_DIM, CAPACITY = 2, 4, 40
+
+
+def new_cache(layers: int = 1) -> KVCache:
+    # Whatever is in memory that no token has reached must not matter.
+    keys = torch.full((layers, 1, HEADS, CAPACITY, HEAD_DIM), math.nan)
+    return KVCache(keys, keys.clone())
+
+
+def written_out(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None
+) -> Tensor:
+    """(length, width) each, of one row; one head and one token after the other."""
+    out = torch.empty_like(query)
+    for head in range(HEADS):
+        part = slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
+        for i in range(len(query)):
+            first = 0 if window is None else max(0, i - window + 1)
+            scores = scale * (key[first : i + 1, part] @ query[i, part])
+            out[i, part] = torch.softmax(scores, 0) @ value[first : i + 1, part]
+    return out
+
+
+@given(
+    chunks=st.lists(st.integers(1, 8), min_size=1, max_size=5),
+    window=st.none() | st.integers(1, 12),
+    scale=st.none() | st.just(1.0),
+    seed=st.integers(0, 9),
+)
+def test_a_text_in_chunks(
+    chunks: list[int], window: int | None, scale: float | None, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key, value = torch.randn(3, sum(chunks), HEADS * HEAD_DIM, generator=generator)
+    cache, found, at = new_cache(), [], 0
+    for n in chunks:
+        step, new = cache.start(n), slice(at, at + n)
+        assert torch.arange(CAPACITY)[step.positions].tolist() == list(range(at, at + n))
+        found.append(step.attend(0, query[new], key[new], value[new], scale=scale, window=window))
+        step.finish()
+        at += n
+        assert cache.length == at
+    expected = written_out(query, key, value, scale or 1 / math.sqrt(HEAD_DIM), window)
+    torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_layers_window_is_its_own(window: int | None) -> None:
+    query, key, value = torch.randn(3, 10, HEADS * HEAD_DIM)
+    step = new_cache(layers=2).start(10)
+    step.attend(0, query, key, value, window=5)
+    found = step.attend(1, query, key, value, window=window)
+    expected = written_out(query, key, value, 1 / math.sqrt(HEAD_DIM), window)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
