@@ -25,6 +25,8 @@ TOKENS = {1: 65, 8: 33, 64: 65}
 """Samples decoded together → tokens of each."""
 WARM_UP = 5
 """Tokens of the round that is not counted."""
+PATIENCE_S = 40.0
+"""A row that has taken longer than this is content with the rounds that it has."""
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16", "int8")
 PAIR: tuple[Dtype, ...] = ("float32", "int8")
 REACH = {
@@ -71,7 +73,10 @@ def measure(
             ready[name] = load()
         except Exception as error:
             leave_out(name, error)
+    started = time.monotonic()
     for i in range(rounds + 1):
+        if i > 1 and time.monotonic() - started > PATIENCE_S:
+            break
         for name, contender in [*ready.items()]:
             try:
                 value = contender(prompt, samples, tokens[samples] if i else WARM_UP)

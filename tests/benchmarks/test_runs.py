@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import child, cuda, kept, machine, model, throughput, turns
+from benchmarks import child, cuda, family, kept, machine, model, throughput, turns
 from benchmarks.engines import Contender
 from benchmarks.report import Row, markdown, table
 
@@ -59,6 +59,12 @@ def test_a_contender_that_fails_is_left_out_and_named() -> None:
         throughput.measure("speed", {"gptterm": lambda: failing}, 8, 2, [1])
 
 
+def test_a_row_that_takes_too_long_has_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "PATIENCE_S", 0.0)
+    row = throughput.measure("speed", {"gptterm": lambda: steady}, 8, 5, [1])
+    assert row.runs == {"gptterm": [80.0]}
+
+
 def test_a_row_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     row = Row(what="speed", unit="tok/s", runs={"gptterm": [1.0]})
 
@@ -75,6 +81,19 @@ def test_a_later_turn_is_timed_beside_one_without_a_history(
     monkeypatch.setattr(turns, "HISTORY_TOKENS", 60)
     (row,) = turns.rows(small, rounds=1)
     assert [*row.runs] == ["gptterm", "no history", "transformers"]
+
+
+def test_the_rest_of_the_family_is_measured(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shapes = {name: (kind, 8, 4, reach) for name, (kind, *_, reach) in family.SHAPES.items()}
+    monkeypatch.setattr(family, "SHAPES", shapes)
+    rows = list(family.rows(small, rounds=1))
+    assert "left out" not in capfd.readouterr().err
+    assert [row.what.split()[0] for row in rows] == ["GPT-1", "GPT-Neo"]
+    for row in rows:
+        assert row.runs.keys() == {"gptterm", "transformers float32"}
+        assert all(row.median(name) > 0 for name in row.runs)
 
 
 def test_the_part_for_gpus_is_ready_to_run(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
