@@ -12,7 +12,7 @@ from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
 from gptterm.store.journal import Journal
-from gptterm.store.reading import Hit, Loaded, find_turns, read_conversation, read_draft
+from gptterm.store.reading import Hit, Loaded, extent, find_turns, read_conversation, read_draft
 from gptterm.store.recorder import Recorder
 from gptterm.store.summaries import Summary
 from gptterm.store.upkeep import fold, is_due, purge
@@ -174,6 +174,21 @@ class History:
         chat, about = loaded
         self._loaded[chat] = about
         return chat
+
+    def version(self) -> int:
+        """A number that is another one once anything was written, by whichever program."""
+        query = "PRAGMA data_version"
+        return self._reader.read(lambda c: int(c.execute(query).fetchone()[0]), 0)
+
+    def has_more(self, recorder: Recorder) -> bool:
+        """Whether another program has gone on with a conversation that is kept here.
+
+        False while not all of it is written, and where it was deleted.
+        """
+        if not self._writer.flush(SETTLE_S):
+            return False
+        there = self._reader.read(lambda c: extent(c, recorder.chat.id), (0, 0, 0))
+        return there > recorder.journal.extent
 
     def search(self, query: str, limit: int = 50) -> list[Hit]:
         """Find turns and titles, the latest first. See `gptterm.store.search` for the rules.

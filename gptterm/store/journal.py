@@ -87,6 +87,13 @@ class Journal:
                 or bool(self._changed or self._reopened or self._unwritten())
             )
 
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """How much the history has for all that is known here; see `reading.extent`."""
+        saved = list(self.saved.values())
+        ended = sum(run.reason is not None for node in saved for run in node.generations)
+        return len(saved), sum(len(node.text.encode()) for node in saved), ended
+
     def _unwritten(self) -> list[str]:
         return [
             reply for reply, pieces in self._pieces.items()

@@ -78,6 +78,24 @@ def read_conversation(
     return chat, Loaded(tuple(node for node, _ in found), opened)
 
 
+def extent(connection: sqlite3.Connection, conversation: str) -> tuple[int, int, int]:
+    """How much there is of a conversation: turns, bytes in them, runs that have ended."""
+    chosen = (
+        "WITH chosen AS (SELECT turns.seq AS id, text FROM turns JOIN conversations"
+        " ON conversations.seq = conversation"
+        " WHERE conversations.id = ? AND deleted IS NULL) "
+    )
+    size = "coalesce(sum(length(CAST({} AS BLOB))), 0)"
+    found = connection.execute(
+        f"{chosen} SELECT count(*), {size.format('text')}, (SELECT {size.format('pieces.text')}"
+        " FROM pieces JOIN chosen ON turn = chosen.id), (SELECT count(reason) FROM runs JOIN chosen"
+        " ON turn = chosen.id) FROM chosen",
+        (conversation,),
+    )
+    turns, written, growing, ended = found.fetchone()
+    return turns, written + growing, ended
+
+
 @contextlib.contextmanager
 def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
     """Meanwhile nothing is seen of what others write."""

@@ -10,6 +10,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import Worker
 
 from gptterm.config import Settings
 from gptterm.config.paths import history_file
@@ -29,6 +30,10 @@ WIDGET_STYLES = (
 )  # fmt: skip
 
 
+LOOK_S = 2.0
+"""So often it is looked whether another program wrote in the history."""
+
+
 class GpttermApp(App[int | GoOnPlain]):
     """gptterm's TUI.
 
@@ -37,7 +42,7 @@ class GpttermApp(App[int | GoOnPlain]):
         prompt: A first message, sent once the model is ready.
         client: The engine's process; None for a local one.
         find: How models are found.
-        conversation: The chat to go on with: the beginning of its id, or `library.LAST`.
+        conversation: The chat to go on with: the beginning of its id, or `last`.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -66,6 +71,7 @@ class GpttermApp(App[int | GoOnPlain]):
         self._save = settings.save
         self.refusal: GpttermError | None = None
         """Why the chat that was wanted could not be opened."""
+        self._looking: Worker[None] | None = None
         self.lost = ""
         """Why what was said last could not be kept, once the app has ended."""
         self._tui = settings.tui
@@ -115,6 +121,7 @@ class GpttermApp(App[int | GoOnPlain]):
             self.session.load()
             if prompt is not None:
                 self.chat_screen.send(prompt)
+        self.set_interval(LOOK_S, self._look)
         try:
             await self.session.open_history(wanted, reopen=reopen)
         except GpttermError as error:
@@ -126,6 +133,11 @@ class GpttermApp(App[int | GoOnPlain]):
             self.session.load()
             if prompt is not None:
                 self.chat_screen.send(prompt)
+
+    def _look(self) -> None:
+        # One at a time; a disk may be slow.
+        if not self.chat_screen.editing and (self._looking is None or self._looking.is_finished):
+            self._looking = self.run_worker(self.session.look())
 
     def _remap(self) -> None:
         known = keys.identities([*GROUPS, ("", self.BINDINGS)])

@@ -33,6 +33,8 @@ class ChatChanged:
     """Turns of a chat were added, exchanged or waiting for the engine."""
 
     chat: Chat
+    keep_place: bool = False
+    """What is in view stays there; else the end comes into view."""
 
 
 @dataclass(frozen=True)

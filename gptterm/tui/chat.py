@@ -68,6 +68,14 @@ class Chat:
         if self.recorder is not None:
             self.recorder.save()
 
+    def catch_up(self, tree: Conversation) -> None:
+        """Go on from what the history has of the chat, in the same branch."""
+        if (leaf := self.tree.leaf) is not None and leaf in tree:
+            tree.select(leaf)
+        self.tree = tree
+        self.recorder = None
+        self._views.clear()
+
     def question_of(self, key: str | None) -> str | None:
         """The user's turn that a turn answers, or is; for None, that of the last reply."""
         key = self.tree.last_reply() or self.tree.leaf if key is None else key

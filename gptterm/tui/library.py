@@ -5,48 +5,22 @@ imported there, after the first frame. Whatever is wrong with it, the chats go o
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.errors import GpttermError, UsageError
-from gptterm.terminal import one_line
-from gptterm.tui.changes import Change, ChatOpened, ListChanged, Said
+from gptterm.tui.changes import Change, ChatChanged, ChatOpened, ListChanged, Said
 from gptterm.tui.chat import Chat
+from gptterm.tui.shelf import Entry, Read, find_wanted, read_chat, read_list, shortened
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary
 
 T = TypeVar("T")
-LISTED = 5000
-"""Chats in the list; older ones are found by a search."""
 COMMIT_S = 2.0
 """So long a generation waits for the message that it answers to be on the disk."""
-LAST = "last"
-"""Stands for the chat that was written in last."""
-
-
-class Entry(NamedTuple):
-    """A chat in the list."""
-
-    key: str
-    title: str
-    group: str
-    """The heading that it stands under."""
-    pinned: bool = False
-    archived: bool = False
-
-
-class Read(NamedTuple):
-    """What was read when the history was opened."""
-
-    history: "History"
-    groups: list[tuple[str, list["Summary"]]]
-    chat: Chat | None
-    draft: str
-    """Of a new chat."""
 
 
 class Library:
@@ -79,6 +53,8 @@ class Library:
         """Counts what was asked to be shown: only the last of it is."""
         self._deleted: list[tuple[str, str]] = []
         """Ids and titles, for undoing."""
+        self._version = 0
+        """Of the history, when it was last looked at."""
         self._problem = ""
         """Why the last question to the history failed."""
 
@@ -88,7 +64,7 @@ class Library:
         """Open the history.
 
         Args:
-            wanted: The chat to show: the beginning of its id, or `LAST`. It must be there.
+            wanted: The chat to show: the beginning of its id, or `last`. It must be there.
             reopen: Without one: show the last chat, if there is one.
         """
         self._opening = asyncio.create_task(self._open(wanted, reopen))
@@ -124,9 +100,9 @@ class Library:
         history = History.open(self._path, notify)
         key = history.last() if reopen else None
         if wanted is not None:
-            key = _meant(history, wanted)
-        chat = None if key is None else _load(history, key)
-        return Read(history, _listed(history, self.archived), chat, history.draft())
+            key = find_wanted(history, wanted)
+        chat = None if key is None else read_chat(history, key)
+        return Read(history, read_list(history, self.archived), chat, history.draft())
 
     async def close(self) -> str:
         """Write what is not written yet; return why that cannot be, if it cannot."""
@@ -196,13 +172,39 @@ class Library:
 
     async def refresh(self) -> None:
         """Read the list again. Nobody asked for it, so that it is no use to say twice why not."""
-        groups = await self._ask(lambda history: _listed(history, self.archived), once=True)
+        groups = await self._ask(lambda history: read_list(history, self.archived), once=True)
         if groups is not None:
             self._groups = groups
             listed = {summary.id for _, group in groups for summary in group}
             for chat in self.chats:
                 chat.listed = chat.listed or chat.key in listed
             self._tell(ListChanged())
+
+    async def look(self, is_busy: Callable[[Chat], bool]) -> None:
+        """Notice what other programs have written: in the list, and in the open chat.
+
+        Args:
+            is_busy: Tells whether a chat has a reply that is running or waiting.
+        """
+        version = await self._ask(lambda history: history.version(), once=True)
+        if version is None or version == self._version:
+            return
+        self._version = version
+        await self.refresh()
+        chat, recorder = self.chat, self.chat.recorder
+        if recorder is None or chat.empty or is_busy(chat):
+            return
+        turns = len(chat.tree)
+        chat.save()
+        if not await self._ask(lambda history: history.has_more(recorder), once=True):
+            return
+        there = await self._ask(lambda history: read_chat(history, chat.key), once=True)
+        if there is None or is_busy(chat) or len(chat.tree) != turns:
+            return  # what was begun here meanwhile goes on; it is looked again
+        chat.catch_up(there.tree)
+        self._keep(chat)
+        self._tell(ChatChanged(chat, keep_place=True))
+        self._tell(Said("info", "this chat went on in another program: what is new is here"))
 
     async def toggle_archived(self) -> None:
         """Show or hide the archived ones."""
@@ -236,7 +238,7 @@ class Library:
         asked = self._asked
         chat = next((chat for chat in self.chats if chat.key == key), None)
         if chat is None:
-            chat = await self._ask(lambda history: _load(history, key))
+            chat = await self._ask(lambda history: read_chat(history, key))
         if chat is not None and asked == self._asked:
             # Asked for twice, it may have come meanwhile.
             here = next((other for other in self.chats if other.key == key), chat)
@@ -288,7 +290,7 @@ class Library:
             if not await self._do(lambda history: history.delete(entry.key)):
                 self._deleted.pop()
                 return
-            self._tell(Said("good", f"deleted {_short(entry.title)}; {undo} brings it back"))
+            self._tell(Said("good", f"deleted {shortened(entry.title)}; {undo} brings it back"))
         if chat is not None:
             self.chats.remove(chat)
             self.chats = self.chats or [self._new()]
@@ -303,7 +305,7 @@ class Library:
             return
         key, title = self._deleted.pop()
         if await self._do(lambda history: history.undelete(key)):
-            self._tell(Said("good", f"brought back {_short(title)}"))
+            self._tell(Said("good", f"brought back {shortened(title)}"))
             await self.show(key)
 
     async def read_file(self, path: Path) -> str:
@@ -364,43 +366,3 @@ class Library:
             self._problem = ""
             return answer
         return None
-
-
-def _listed(history: "History", archived: bool) -> list[tuple[str, list["Summary"]]]:
-    from gptterm.store import by_day
-
-    groups = by_day(history.conversations(limit=LISTED), time.time())
-    if archived and (found := history.conversations(archived=True, limit=LISTED)):
-        groups.append(("archived", found))
-    return groups
-
-
-def _load(history: "History", key: str) -> Chat:
-    chat = Chat(tree=history.load(key))
-    chat.draft = history.draft(key)
-    chat.listed = True
-    return chat
-
-
-def _meant(history: "History", wanted: str) -> str:
-    """The one chat whose id begins so.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    if wanted == LAST:
-        if (last := history.last()) is None:
-            raise UsageError("no chat is kept yet")
-        return last
-    found = history.find(wanted)
-    if len(found) == 1 and wanted:
-        return found[0].id
-    problem = f"{len(found)} chats have" if found and wanted else "no chat has"
-    raise UsageError(
-        f"{problem} an id that begins with {one_line(wanted)}; see gptterm history list"
-    )
-
-
-def _short(title: str) -> str:
-    title = one_line(title)
-    return title if len(title) <= 30 else f"{title[:29]}…"

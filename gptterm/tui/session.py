@@ -212,6 +212,11 @@ class Session:
         if (model := self.other_model) and self.replying is None:
             self._tell(OtherModel(model))
 
+    async def look(self) -> None:
+        """Show what other programs have written, unless a reply is running here."""
+        if self.replying is None:
+            await self.library.look(self.busy_with)
+
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat; it counts from the next reply."""
         self.chat.tree.system = text

@@ -10,7 +10,7 @@ import pytest
 
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History, Summary, by_day, day_name
-from tests.store.chats import answer, anything, check_integrity, state, talk, texts
+from tests.store.chats import answer, anything, check_integrity, planned, state, talk, texts
 
 
 def reopened(path: Path, chat: str) -> Conversation:
@@ -259,3 +259,34 @@ def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -
     assert (summary.title, summary.model) == ("title \ufffd", "/models/\ufffd")
     assert history.load(chat.id).node(chat.last_reply() or "").model == "/models/\ufffd"
     assert notices == []
+
+
+def test_what_another_program_has_added_is_noticed(history: History, path: Path) -> None:
+    chat = anything(3)
+    recorder = history.record(chat)
+    assert recorder.commit()
+    before = history.version()
+    assert not history.has_more(recorder)
+    with History.open(path) as other:
+        theirs = other.record(other.load(chat.id))
+        assert not other.has_more(theirs)
+        # The same turns, in another branch: there is nothing more to read.
+        theirs.chat.select(theirs.chat.nodes()[0].id)
+        assert theirs.commit()
+        assert history.version() != before
+        assert not history.has_more(recorder)
+        reply = theirs.chat.begin_reply(theirs.chat.add_user("Größe\0"), planned())
+        assert theirs.commit()
+        assert history.has_more(recorder)
+        recorder = history.record(history.load(chat.id))
+        assert not history.has_more(recorder)
+        theirs.chat.append(reply, " grows")
+        assert theirs.commit()
+        assert history.has_more(recorder)
+        recorder = history.record(history.load(chat.id))
+        assert not history.has_more(recorder)
+        theirs.chat.finish(reply, "eos")
+        assert theirs.commit()
+        assert history.has_more(recorder)
+        other.delete(chat.id)
+        assert not history.has_more(recorder)

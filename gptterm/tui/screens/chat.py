@@ -54,6 +54,11 @@ class ChatScreen(ChatParts):
         self._leave_edit()
         self.session.edit(key, text)
 
+    @property
+    def editing(self) -> bool:
+        """Whether a turn's text is in the prompt."""
+        return self._editing is not None
+
     def _leave_edit(self) -> None:
         """What was being written before is in the prompt again."""
         self._editing = None

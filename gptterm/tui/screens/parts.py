@@ -102,9 +102,9 @@ class ChatParts(Screen[None]):
                     self.show_chat(keep_place=True)
                 self.show_keys()
                 self.run_worker(self.session.library.refresh())
-            case ChatChanged(chat=chat):
+            case ChatChanged(chat=chat, keep_place=keep_place):
                 if chat is self.session.chat:
-                    self.show_chat()
+                    self.show_chat(keep_place=keep_place)
             case ChatOpened(left=left, turn=turn):
                 self.show_opened(left, turn)
             case ListChanged():
