@@ -94,11 +94,13 @@ def _files() -> _Section:
     import shutil
 
     from gptterm.config import config_file, data_directory
+    from gptterm.engine import conversions
     from gptterm.engine.process.log import default_log
     from gptterm.models import cache_folder
     from gptterm.models.problems import size
     from gptterm.tui import log_file
 
+    converted = sum(conversion.size for conversion in conversions.all_kept())
     cache = cache_folder()
     place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
     writable = "" if os.access(place, os.W_OK) else ", not writable"
@@ -108,6 +110,7 @@ def _files() -> _Section:
         "log": str(default_log()),
         "TUI's log": str(log_file()),
         "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
+        "converted": f"{conversions.folder()}, {size(converted)}",
         "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
     }
 

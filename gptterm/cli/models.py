@@ -11,6 +11,10 @@ from gptterm.errors import ModelError, UsageError
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gptterm.engine.api import ModelSource
+    from gptterm.engine.conversions import Conversion
     from gptterm.models import Facts
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -73,14 +77,24 @@ def pull_model(name: str, quiet: bool) -> None:
 @_json_option
 def show_info(name: str, as_json: bool) -> None:
     """Tell what a model at hand is, and on which device it fits."""
+    from pathlib import Path
+
+    from gptterm.engine import conversions
     from gptterm.models import at_hand, facts
 
     source = at_hand(name)
     known = facts(source)
     fits = _fits(known)
+    conversion = conversions.find(Path(source.directory))
     if as_json:
         about = {"name": name, "revision": source.revision, "path": source.directory}
-        _print_json([about | known._asdict() | {"fits": fits}])
+        int8 = conversion and {
+            "path": str(conversion.path),
+            "size": conversion.size,
+            "fidelity_kl": conversion.fidelity_kl,
+            "auto": conversion.taken_by_auto,
+        }
+        _print_json([about | known._asdict() | {"fits": fits, "int8": int8}])
         return
     from gptterm.models.problems import size
 
@@ -94,26 +108,105 @@ def show_info(name: str, as_json: bool) -> None:
         "context": f"{known.context_length:,} tokens" if known.context_length else "",
         "vocabulary": f"{known.vocab_size:,} tokens" if known.vocab_size else "",
         "chat template": "yes" if known.has_chat_template else "no",
+        "int8": _told(conversion) if conversion else "",
         **{f"fits {device}": ", ".join(dtypes) or "no" for device, dtypes in fits.items()},
     }
     print_table(None, [(label, text) for label, text in lines.items() if text])
+
+
+@models.command("convert", context_settings=_HELP)
+@click.argument("name")
+@click.option("--undo", is_flag=True, help="Remove the conversion instead.")
+def convert_model(name: str, undo: bool) -> None:
+    """Keep a model in int8, too, for `--dtype auto` on a CPU: about three times as fast.
+
+    What that costs is measured: the mean KL divergence from float32, on a fixed text. Above 0.01
+    nats a token, auto stays as it was. For GPT-1, GPT-2 and GPT-Neo.
+    """
+    from pathlib import Path
+
+    from gptterm.engine import conversions
+    from gptterm.models import at_hand
+    from gptterm.models.problems import size
+
+    source = at_hand(name)
+    directory = Path(source.directory)
+    if undo:
+        freed = conversions.remove(directory)
+        click.echo(f"{one_line(name)}: conversion removed, {size(freed)} freed", err=True)
+        return
+    conversion = conversions.find(directory) or _convert(source)
+    try:
+        conversions.set_for_auto(conversion, True)
+    except OSError as error:
+        raise ModelError(f"{conversion.path.parent}: {error.strerror}") from error
+    told = _told(conversion._replace(for_auto=True))
+    click.echo(f"{one_line(name)}: int8, {told}", err=True)
+
+
+def _convert(source: "ModelSource") -> "Conversion":
+    """Make a model's conversion.
+
+    Raises:
+        ModelError: it cannot be made, or not be kept.
+    """
+    from pathlib import Path
+
+    from gptterm.engine import conversions
+    from gptterm.engine.api import LoadRequest
+    from gptterm.engine.local import load_engine
+
+    load_engine(LoadRequest(source=source, device="cpu", dtype="int8")).close()
+    conversion = conversions.find(Path(source.directory))
+    if conversion is None:
+        raise ModelError(f"the conversion cannot be kept in {conversions.folder()}")
+    return conversion
+
+
+def _told(conversion: "Conversion") -> str:
+    """What a conversion is and costs, on one line."""
+    from gptterm.engine.conversions import FIDELITY_BOUND
+    from gptterm.models.problems import size
+
+    auto = "auto takes it on a CPU"
+    if not conversion.for_auto:
+        auto = "auto does not take it before `gptterm models convert`"
+    elif not conversion.taken_by_auto:
+        auto = f"above {FIDELITY_BOUND}, so auto does not take it"
+    kl = conversion.fidelity_kl
+    return f"{size(conversion.size)}, KL {kl:.2g} nats a token from float32; {auto}"
 
 
 @models.command("rm", context_settings=_HELP)
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove_model(name: str, yes: bool) -> None:
-    """Delete a downloaded model from the cache."""
+    """Delete a downloaded model from the cache, and its conversion."""
+    from gptterm.engine import conversions
     from gptterm.models import remove
     from gptterm.models.problems import size
 
+    directory = _directory(name)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody can be asked here: give --yes to delete the model")
         if not click.confirm(f"Delete {one_line(name)} from the cache?", err=True):
             return
-    freed = remove(name)
+    place = conversions.place_of(directory) if directory else None
+    freed = remove(name) + (conversions.remove_at(place) if place else 0)
     click.echo(f"{one_line(name)} deleted, {size(freed)} freed", err=True)
+
+
+def _directory(name: str) -> "Path | None":
+    """Where a model's files lie, if they are whole enough to be looked at."""
+    from pathlib import Path
+
+    from gptterm.models import at_hand
+
+    try:
+        return Path(at_hand(name).directory)
+    except ModelError:
+        return None
 
 
 def _rows() -> list[dict[str, Any]]:

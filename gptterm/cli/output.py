@@ -140,7 +140,10 @@ def loaded(info: ModelInfo) -> str:
     how = "loaded in"
     if info.warm_pid is not None:
         how = f"warm engine (process {info.warm_pid}) there after"
+    dtype = info.dtype
+    if info.fidelity_kl is not None:
+        dtype += f" (KL {info.fidelity_kl:.2g} nats a token from float32)"
     return (
         f"{info.name}: {info.parameters / 1e6:.1f} M parameters, {info.decoder}, {info.device}, "
-        f"{info.dtype}, {how} {info.load_s:.2f} s"
+        f"{dtype}, {how} {info.load_s:.2f} s"
     )

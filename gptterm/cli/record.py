@@ -117,6 +117,8 @@ def result(record: Record, index: int, info: ModelInfo, prompt: str) -> dict[str
         "usage": msgspec.structs.asdict(end.usage),
         "timings": {"load_s": info.load_s, **msgspec.structs.asdict(end.timings)},
     }
+    if info.fidelity_kl is not None:
+        line["fidelity_kl"] = info.fidelity_kl
     if record.request.logprobs is not None:
         line["logprobs"] = [_logprobs(token) for token in sample.tokens]
     line["notices"] = record.notices

@@ -105,7 +105,7 @@ def keep_within(limit: int) -> None:
     for conversion in all_kept():
         total += conversion.size
         if total > limit:
-            _remove(conversion.path)
+            remove_at(conversion.path)
 
 
 def set_for_auto(conversion: Conversion, wanted: bool) -> None:
@@ -124,10 +124,11 @@ def set_for_auto(conversion: Conversion, wanted: bool) -> None:
 def remove(directory: Path) -> int:
     """Remove a model directory's conversion; returns how many bytes that has freed."""
     place = place_of(directory)
-    return 0 if place is None else _remove(place)
+    return 0 if place is None else remove_at(place)
 
 
-def _remove(place: Path) -> int:
+def remove_at(place: Path) -> int:
+    """Remove the conversion there, if there is one; returns how many bytes that has freed."""
     try:
         size = place.lstat().st_size
         place.unlink()
