@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
     "warm": warm.warm_rows,
     "first": lambda _, rounds: startup.first_run_rows(rounds),
     "throughput": partial(child.rows_of, "benchmarks.throughput"),
+    "family": partial(child.rows_of, "benchmarks.family"),
     "turns": partial(child.rows_of, "benchmarks.turns"),
     "cuda": partial(child.rows_of, "benchmarks.cuda"),
     "tui": tui_rows,
