@@ -156,10 +156,10 @@ class GpttermApp(App[int | GoOnPlain]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "Quit", self.action_quit)
         yield SystemCommand("Preset", "Choose a preset of the samplers", chat.action_presets)
-        for heading, does, action in keys.commands(GROUPS):
+        for heading, does, where, action in chat.keys.commands(GROUPS):
             yield SystemCommand(
                 does,
-                heading,
+                where,
                 lambda heading=heading, action=action: chat.perform(heading, action),
             )
 

@@ -24,6 +24,7 @@ from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
 from gptterm.tui import deeds
+from gptterm.tui.names import written
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.widgets.status import rate, seconds
 
@@ -94,7 +95,7 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
     if not screen.change(**{setting: value}):
         return False
     name = setting.replace("_", "-")
-    shown = "random" if value is None else "none" if value == () else one_line(str(value))
+    shown = "random" if value is None else "none" if value == () else written(value)
     return _said(screen, f"{name} {shown}")
 
 

@@ -33,6 +33,7 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _key("ctrl+g", "editor", "Editor", "editor", "The prompt in $EDITOR"),
     _key("ctrl+s", "export", "Export", "export", "Export the chat"),
     _key("ctrl+z", "suspend", "Suspend", "suspend", "Suspend; `fg` comes back"),
+    _key("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
     _key("f1", "help", "Help", "help", "Show all keys and commands"),
     Binding("pageup", "page(-1)", "Up", id="page.up", tooltip="Scroll the transcript up"),
     Binding("pagedown", "page(1)", "Down", id="page.down", tooltip="Scroll the transcript down"),
@@ -69,6 +70,10 @@ def sign(key: str) -> str:
     return "+".join([*modifiers, name])
 
 
+EVERYWHERE = "everywhere"
+"""The heading of the keys that count wherever the focus is."""
+
+
 class KeyNames:
     """The keys as the user has them.
 
@@ -94,6 +99,14 @@ class KeyNames:
             for b in _identified(bindings)
         ]
 
+    def commands(self, groups: Iterable[Group]) -> Iterator[tuple[str, str, str, str]]:
+        """For the palette: (heading, what it does, its keys and where they count, the action)."""
+        for heading, bindings in groups:
+            where = "" if heading == EVERYWHERE else f"   in the {heading}"
+            for binding, (keys, _) in zip(_identified(bindings), self.table(bindings), strict=True):
+                does = binding.tooltip or binding.description
+                yield heading, does, f"{keys}{where}", binding.action
+
     def line(self, bindings: Sequence[BindingType], *shown: tuple[str, str]) -> Pairs:
         """(key, label) of some of the bindings; ids joined by a space share one label."""
         return tuple(
@@ -111,10 +124,3 @@ def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
 def identities(groups: Iterable[Group]) -> set[str]:
     """The names of all actions that a key can be given to."""
     return {b.id for _, bindings in groups for b in _identified(bindings) if b.id is not None}
-
-
-def commands(groups: Iterable[Group]) -> Iterator[tuple[str, str, str]]:
-    """For the palette: (heading, what it does, the action)."""
-    for heading, bindings in groups:
-        for binding in _identified(bindings):
-            yield heading, binding.tooltip or binding.description, binding.action

@@ -256,3 +256,60 @@ async def test_page_keys_at_the_prompt_scroll_the_transcript(open_tui: Open) -> 
         await desk.press("pageup")
         assert "more below" not in desk.text
         assert desk.screen.prompt.cursor_location[0] < 39
+
+
+@pytest.mark.parametrize(("columns", "shown"), [
+    (60, "⏎ send  ^R again  F5 sampling  F1 help  ^P palette"),
+    (80, "⏎ send  ^R again  F5 sampling  F1 help  ^P palette  ^O model  ^L transcript"),
+])  # fmt: skip
+async def test_the_way_to_help_is_always_shown(open_tui: Open, columns: int, shown: str) -> None:
+    async with open_tui(size=(columns, 24)) as desk:
+        await desk.ready()
+        assert desk.rows[-1].strip() == shown
+
+
+async def test_while_a_reply_is_written_the_key_line_offers_what_works(open_tui: Open) -> None:
+    script = Script.saying("word " * 50, rate=100, endless=True)
+    async with open_tui(script, max_tokens=900) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("go")
+        await desk.press("enter")
+        await desk.until(lambda: "esc stop" in desk.rows[-1])
+        assert "again" not in desk.rows[-1]
+        assert "continue" not in desk.rows[-1]
+
+
+async def test_the_help_keeps_its_columns_in_a_narrow_terminal(open_tui: Open) -> None:
+    async with open_tui(size=(60, 30)) as desk:
+        await desk.press("f1")
+        await desk.until(lambda: "everywhere" in desk.text)
+        rows = [row.strip("│╭╮ ") for row in desk.rows]
+        first = next(i for i, row in enumerate(rows) if row.startswith("esc"))
+        assert rows[first].split(maxsplit=1)[1].startswith("Stop the generation")
+        # The rows that follow are words of the right column, under its first.
+        column = desk.rows[first].index("Stop")
+        assert desk.rows[first + 1][column - 2 : column] == "  "
+        assert desk.rows[first + 1][column] != " "
+
+
+async def test_the_palette_names_the_keys(open_tui: Open) -> None:
+    async with open_tui(size=(80, 30), tui=TuiSettings(keys={"regenerate": "ctrl+y"})) as desk:
+        await desk.ready()
+        await desk.press("ctrl+p")
+        await desk.type("another reply beside")
+        await desk.until(lambda: "^Y" in desk.text)
+
+
+async def test_each_model_has_one_row_in_a_narrow_picker(
+    open_tui: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
+    async with open_tui(size=(60, 30)) as desk:
+        await desk.ready()
+        await desk.press("ctrl+o")
+        await desk.until(lambda: "bundled with gptterm" in desk.text)
+        found = [row for row in desk.rows if "to be downloaded" in row]
+        assert len(found) > 5
+        assert all("openai-c" in row or "· " in row for row in found)
+        at = [desk.rows.index(row) for row in found]
+        assert at == list(range(at[0], at[0] + len(at)))

@@ -14,6 +14,7 @@ from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.session import Session
 from gptterm.tui.widgets.chats import ChatList
+from gptterm.tui.widgets.notice import SIGNS
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript import Transcript
@@ -344,7 +345,21 @@ class ChatScreen(ChatParts):
         from gptterm.tui.screens.help import HelpScreen
 
         sections = [(heading, self.keys.table(bindings)) for heading, bindings in GROUPS]
-        self.app.push_screen(HelpScreen([*sections, ("commands", help_pairs())]))
+        names = ("", [("( )", "the name of a key for [tui.keys] in config.toml")])
+        sections += [("commands", help_pairs()), names]
+        self.app.push_screen(HelpScreen("help", sections))
+
+    def action_notices(self) -> None:
+        """All that was said."""
+        from gptterm.tui.screens.help import HelpScreen
+
+        said = [(SIGNS[kind], text) for kind, text in reversed(self.notice.said)]
+        if not said:
+            self.say("info", "there are no notices yet")
+            return
+        self.live.notices = 0
+        self.live.show_status()
+        self.app.push_screen(HelpScreen("notices, the last first", [("", said)]))
 
     def perform(self, heading: str, action: str) -> None:
         """Do what a key of one of the parts does, from elsewhere."""

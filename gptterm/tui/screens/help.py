@@ -1,8 +1,10 @@
 """F1: every key and every command, as they are bound now."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -10,7 +12,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from gptterm.tui.widgets.wrapping import display_text, wrap
+
 KEY_WIDTH = 24
+"""Cells of the left column, and of the right one at least; in a narrow view it is less."""
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading, and pairs of a key (or command) and what it does."""
@@ -24,27 +29,53 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,f1,q", "close", "Close", id="help.close", tooltip="Close the help"),
     ]
 
-    def __init__(self, sections: Iterable[Section]) -> None:
+    def __init__(self, title: str, sections: Iterable[Section]) -> None:
         super().__init__()
+        self._title = title
         self._sections = list(sections)
 
     def compose(self) -> ComposeResult:
         """One long text."""
         with VerticalScroll() as box:
-            box.border_title = "help"
+            box.border_title = self._title
             box.border_subtitle = "↑↓ scroll · esc close"
-            yield Static(self._text())
+            yield Static()
 
-    def _text(self) -> Content:
-        parts: list[Content] = []
+    def on_mount(self) -> None:
+        """The text is wrapped for the width there is."""
+        self.call_after_refresh(self._lay_out)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """There is another width."""
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        text = self.query_one(Static)
+        text.update(self._text(text.size.width))
+
+    def _text(self, width: int) -> Content:
+        rows: list[Content] = []
+        left = min(KEY_WIDTH, max(2, width // 3))
         for heading, pairs in self._sections:
-            parts.append(Content.styled(heading, "bold $text-primary"))
+            if heading:
+                rows.append(Content.styled(heading, "bold $text-primary"))
             for key, what in pairs:
-                gap = " " * max(2, KEY_WIDTH - len(key))
-                parts.append(Content.assemble((key, "$text-accent"), gap, what))
-            parts.append(Content(""))
-        return Content("\n").join(parts)
+                rows.extend(_in_columns(key, what, left, max(1, width - left)))
+            rows.append(Content(""))
+        return Content("\n").join(rows[:-1])
 
     def action_close(self) -> None:
         """Back to the chat."""
         self.dismiss(None)
+
+
+def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]:
+    """The rows of a pair; a key too wide for its column has a row to itself."""
+    gap = left - cell_len(key)
+    if gap < 2:
+        yield Content.styled(key, "$text-accent")
+        key, gap = "", left
+    what = display_text(what).replace("\n", " ")
+    for start, end in wrap(what, right):
+        yield Content.assemble((key, "$text-accent"), " " * gap, what[start:end])
+        key, gap = "", left

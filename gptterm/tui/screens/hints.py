@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from gptterm.engine.api import ModelInfo
-from gptterm.tui.keys import CHAT_KEYS, Group, KeyNames, Pairs, sign
+from gptterm.tui.keys import CHAT_KEYS, EVERYWHERE, Group, KeyNames, Pairs, sign
 from gptterm.tui.widgets.chats import ChatList
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
@@ -14,7 +14,7 @@ Part = Literal["prompt", "transcript", "sampling panel", "chats"]
 
 
 GROUPS: tuple[Group, ...] = (
-    ("everywhere", CHAT_KEYS),
+    (EVERYWHERE, CHAT_KEYS),
     ("prompt", Prompt.BINDINGS),
     ("transcript", Transcript.BINDINGS),
     ("sampling panel", SamplingPanel.BINDINGS),
@@ -88,19 +88,18 @@ def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
                 ("chats.import", "import"),
             )
             return pairs + line(CHAT_KEYS, ("search", "search"), ("new", "new"), back)
+    now = (back,) if busy else (("regenerate", "again"),)
     return (
-        *(line(CHAT_KEYS, back) if busy else ()),
         *line(Prompt.BINDINGS, ("prompt.send", "send")),
+        *line(CHAT_KEYS, *now, ("sampling", "sampling"), ("help", "help")),
+        (sign(palette), "palette"),
         *line(
             CHAT_KEYS,
-            ("regenerate", "again"),
-            ("continue", "continue"),
-            ("sampling", "sampling"),
-            ("transcript", "transcript"),
             ("models", "model"),
+            ("transcript", "transcript"),
+            *(() if busy else (("continue", "continue"),)),
             ("new", "new"),
             ("search", "search"),
-            ("help", "help"),
+            ("chats", "chats"),
         ),
-        (sign(palette), "palette"),
     )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
 from gptterm.engine.process.daemon import in_daemon_thread
+from gptterm.tui.names import written
 from gptterm.tui.screens.choice import Choice, ChoiceScreen
 
 if TYPE_CHECKING:
@@ -11,11 +12,16 @@ if TYPE_CHECKING:
 
 
 def preset_picker(settings: Settings) -> ChoiceScreen:
-    """The presets, with their values."""
-    choices = [
-        Choice(name, ", ".join(f"{key.replace('_', '-')} {value}" for key, value in values.items()))
-        for name, values in settings.presets.items()
-    ]
+    """The presets, with the values that are not neutral."""
+    neutral = settings.presets["neutral"]
+    choices = []
+    for name, values in settings.presets.items():
+        told = [
+            f"{key.replace('_', '-')} {written(value)}"
+            for key, value in values.items()
+            if value != neutral.get(key)
+        ]
+        choices.append(Choice(name, ", ".join(told) or "every sampler off"))
     return ChoiceScreen("preset", choices)
 
 
@@ -31,7 +37,7 @@ def model_choices() -> list[Choice]:
     ]
     known = {model.repo_id for model in here}
     choices += [
-        Choice(alias, f"{repo_id} · to be downloaded")
+        Choice(alias, f"to be downloaded · {repo_id}")
         for alias, repo_id in ALIASES.items()
         if repo_id not in known
     ]
