@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from gptterm.engine.torch_import import complete_torch
+
 
 @contextlib.contextmanager
 def transformers() -> Iterator[Any]:
     """The module, while standard error is closed to it (progress bars are written there)."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        complete_torch()
         import transformers as library
 
         _silence(library)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gptterm.engine import conversions
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
 from gptterm.engine.files import read_ahead, read_json
+from gptterm.engine.torch_import import import_torch
 from gptterm.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     config = read_json(directory / "config.json")
     if source.gguf_file is None:
         read_ahead(directory)
+    import_torch()
 
     from gptterm.engine.device import configure_threads
     from gptterm.engine.pipeline import LocalEngine
