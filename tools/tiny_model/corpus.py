@@ -24,16 +24,15 @@ from .tokenizer import END_OF_TEXT, render
 Ids = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
 DOCUMENTS_PER_CHUNK = 2048
-LESSONS = 0.25
-"""The share of documents that are lessons in copying and in who is who."""
 REPEATS_UNTIL, LESSONS_UNTIL = 8, 12
 """The chunks at which training leaves off saying words again, and being all lessons.
 
 Attention that copies forms within a million tokens when nearly every token is a copy, and hardly
 at all in stories, where grammar explains most tokens; once there, it is used and kept.
 """
-CHATS_FROM = 34
-"""The chunk from which on more of the text are chats: by then it can tell stories."""
+CHATS_FROM, NEARLY_ALL_CHATS_FROM = 34, 52
+"""The chunks from which on more of the text are chats: by then it can tell stories, and is to
+learn to tell the one that was asked for."""
 CARRIED = 3.0
 """How much the loss of a word counts that the story is about and that was said before."""
 
@@ -78,12 +77,14 @@ def _plain(rng: random.Random) -> str:
     return start + text + END_OF_TEXT
 
 
-def document(rng: random.Random, plain: float = 0.5) -> str:
+def document(rng: random.Random, plain: float = 0.5, lessons: float = 0.25) -> str:
     """One training document, special tokens and all.
 
-    `plain` is the share of stories that nobody asked for, among what is no lesson.
+    Args:
+        plain: the share of stories that nobody asked for, among what is no lesson.
+        lessons: the share of lessons in copying and in who is who.
     """
-    if rng.random() < LESSONS:
+    if rng.random() < lessons:
         return render(lesson(rng))
     roll = rng.random()
     if roll < plain:
@@ -111,7 +112,9 @@ def training_texts(seed: int, chunk: int) -> list[str]:
         return chunk_texts(seed, chunk, make=lambda rng: render(lesson(rng)))
     if chunk < CHATS_FROM:
         return chunk_texts(seed, chunk)
-    return chunk_texts(seed, chunk, make=lambda rng: document(rng, plain=0.25))
+    if chunk < NEARLY_ALL_CHATS_FROM:
+        return chunk_texts(seed, chunk, make=lambda rng: document(rng, plain=0.25))
+    return chunk_texts(seed, chunk, make=lambda rng: document(rng, plain=0.1, lessons=0.1))
 
 
 def slot_ids(tokenizer: Tokenizer) -> Ids:
