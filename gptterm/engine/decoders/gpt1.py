@@ -4,42 +4,19 @@ Radford et al., "Improving Language Understanding by Generative Pre-Training", 2
 from GPT-2 in its norms: they follow the attention and the MLP, and none comes before the head.
 """
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import Layers
 from gptterm.engine.decoders.openai import blocks
-from gptterm.engine.decoders.sizes import Sizes, epsilon, size
+from gptterm.engine.decoders.sizes import Sizes
 
 
 class GPT1:
     """A GPT-1 of any size."""
 
     architecture = "OpenAIGPTLMHeadModel"
-
-    @staticmethod
-    def read(config: dict[str, Any]) -> Sizes | None:
-        """The sizes in a config.json, or None for a variant that is not computed here.
-
-        Raises:
-            ModelError: a size is no size.
-        """
-        if config.get("afn", "gelu") != "gelu":
-            return None
-        width = size(config, "n_embd", 768)
-        return Sizes(
-            vocab_size=size(config, "vocab_size", 40478),
-            context_length=size(config, "n_positions", 512),
-            width=width,
-            inner=4 * width,
-            layers=size(config, "n_layer", 12),
-            heads=size(config, "n_head", 12),
-            epsilon=epsilon(config),
-            tied=bool(config.get("tie_word_embeddings", True)),
-        )
 
     def __init__(self, sizes: Sizes, layers: Layers) -> None:
         self.sizes = sizes

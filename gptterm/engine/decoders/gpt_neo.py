@@ -6,7 +6,6 @@ one, in the published models) a token looks back no further than a window.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,10 +13,7 @@ from torch import Tensor
 from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import Layers, Norm
 from gptterm.engine.decoders.linear import Linear
-from gptterm.engine.decoders.sizes import Sizes, epsilon, size
-
-# gelu_new is GELU's tanh approximation (Hendrycks and Gimpel, 2016).
-_ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
+from gptterm.engine.decoders.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -39,31 +35,6 @@ class GPTNeo:
     """A GPT-Neo of any size."""
 
     architecture = "GPTNeoForCausalLM"
-
-    @staticmethod
-    def read(config: dict[str, Any]) -> Sizes | None:
-        """The sizes in a config.json, or None for a variant that is not computed here.
-
-        Raises:
-            ModelError: a size is no size.
-        """
-        layers = size(config, "num_layers", 24)
-        kinds = _attention_kinds(config, layers)
-        if kinds is None or config.get("activation_function", "gelu_new") not in _ACTIVATIONS:
-            return None
-        width, window = size(config, "hidden_size", 2048), size(config, "window_size", 256)
-        inner = config.get("intermediate_size")
-        return Sizes(
-            vocab_size=size(config, "vocab_size", 50257),
-            context_length=size(config, "max_position_embeddings", 2048),
-            width=width,
-            inner=4 * width if inner is None else size(config, "intermediate_size", 0),
-            layers=layers,
-            heads=size(config, "num_heads", 16),
-            epsilon=epsilon(config),
-            tied=bool(config.get("tie_word_embeddings", True)),
-            windows=tuple(window if kind == "local" else None for kind in kinds),
-        )
 
     def __init__(self, sizes: Sizes, layers: Layers) -> None:
         self.sizes = sizes
@@ -104,21 +75,3 @@ def _block(name: str, sizes: Sizes, layers: Layers, window: int | None) -> Block
         mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner),
         mlp_out=layers.linear(f"{name}.mlp.c_proj", inner, width),
     )
-
-
-def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
-    """Each layer's kind of attention; None if config.json does not give it in a form known here.
-
-    `attention_layers` names them one by one, `attention_types` in groups: [[[kind, …], times], …].
-    """
-    kinds = config.get("attention_layers")
-    if kinds is None:
-        kinds = []
-        try:
-            for names, times in config.get("attention_types") or [[["global", "local"], 12]]:
-                for _ in range(min(times, layers)):
-                    kinds += names
-        except (TypeError, ValueError):
-            return None
-    known = isinstance(kinds, list) and all(kind in ("global", "local") for kind in kinds)
-    return kinds if known and len(kinds) == layers else None

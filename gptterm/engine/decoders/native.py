@@ -17,7 +17,7 @@ from gptterm.engine.decoders.kv_cache import KVCache, Step
 from gptterm.engine.decoders.layers import Layers
 from gptterm.engine.decoders.quantised import Quantised
 from gptterm.engine.decoders.rows import KVRows
-from gptterm.engine.decoders.sizes import Sizes
+from gptterm.engine.decoders.sizes import Sizes, read
 from gptterm.engine.decoders.static import StaticCache
 from gptterm.engine.decoders.weights import Weights
 
@@ -60,18 +60,12 @@ def load(
         ModelError: the files are damaged, or do not hold the weights that it describes; or the
             CPU has no kernels for the dtype.
     """
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in _ARCHITECTURES:
-        return None
-    if "quantization_config" in config or (dtype == "int8" and device != "cpu"):
-        return None
-    architecture = _ARCHITECTURES[model_type]
-    sizes = architecture.read(config)
-    if sizes is None:
+    sizes = read(config)
+    if sizes is None or (dtype == "int8" and device != "cpu"):
         return None
     weights = Weights(directory, prefix="transformer.")
     layers = Layers(weights, device, dtype, quantised)
-    model = architecture(sizes, layers)
+    model = _ARCHITECTURES[config["model_type"]](sizes, layers)
     layers.pack()
     return Native(model, device, dtype, layers.compute, weights.parameters)
 
