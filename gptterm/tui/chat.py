@@ -150,7 +150,7 @@ class Chat:
 
 def label(node: Node) -> str:
     """Who speaks."""
-    return "you" if node.role == "user" else short_name(node.model) or "edited reply"
+    return "you" if node.role == "user" else short_name(node.model) or "reply"
 
 
 def mark(node: Node) -> str:

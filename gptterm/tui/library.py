@@ -84,7 +84,8 @@ class Library:
             self._tell(Said("warning", f"{error}; chats are not kept"))
             return
         self._history, self._groups = read.history, read.groups
-        untouched = self.chat.empty and len(self.chats) == 1
+        # Asked for a new chat before the last one was there, one has it.
+        untouched = self.chat.empty and len(self.chats) == 1 and not self._asked
         self.chats[-1].draft = read.draft if self._save else ""
         for chat in self.chats:
             self._keep(chat)

@@ -1,6 +1,8 @@
 """Chats that are kept: the TUI over a real history."""
 
+import json
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from gptterm.conversation.export import export
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from tests.store.chats import talk, texts
+from tests.store.test_imports import BRANCHED
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
@@ -152,6 +155,17 @@ async def test_what_was_typed_before_the_history_was_open_stays(open_tui: Open, 
         assert desk.screen.prompt.text == "typed early"
 
 
+async def test_a_new_chat_that_was_asked_for_early_is_not_replaced(
+    open_tui: Open, path: Path
+) -> None:
+    fill(path, talk("one", "1"))
+    async with open_tui() as desk:
+        desk.screen.action_new_chat()
+        await desk.ready()
+        await desk.say("two")
+    assert sorted(texts(chat)[0] for chat in kept(path)) == ["one", "two"]
+
+
 async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
     async with open_tui() as desk:
@@ -260,6 +274,37 @@ async def test_import(open_tui: Open, path: Path, tmp_path: Path) -> None:
         await desk.until(lambda: "imported 1 chat" in desk.notice)
         assert desk.turns[0] == ("user", "from a file")
     assert len(kept(path)) == 1
+
+
+async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "with a space \u202e.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("conversations.json", json.dumps([BRANCHED]))
+        archive.writestr("../../escaped.txt", "no file but the one is taken out")
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b", "i")
+        await desk.until(lambda: "import chats" in desk.text)
+        desk.app.screen.query_one(Input).value = str(file)
+        await desk.press("enter")
+        await desk.until(lambda: "imported 1 chat" in desk.notice)
+        # In the branch that was open there, with the title it had there, which is only text.
+        await desk.until(lambda: len(desk.turns) == 4)
+        assert [text for _, text in desk.turns[:2]] == ["first question", "first answer"]
+        assert "A <b>title</b>␛[2J" in desk.text
+        assert "1/2 ◂▸" in desk.text
+        await desk.press("ctrl+l", "up", "up", "right")
+        await desk.until(lambda: desk.turns[1][1] == "another answer")
+        assert not any((ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in desk.text)
+        # Once more: nothing is there twice.
+        await desk.press("escape", "ctrl+b", "ctrl+b", "i")
+        await desk.until(lambda: "import chats" in desk.text)
+        desk.app.screen.query_one(Input).value = str(file)
+        await desk.press("enter")
+        await desk.until(lambda: desk.app.screen is desk.screen)
+        await desk.until(lambda: len(desk.session.library.entries()) == 1)
+    assert [len(chat) for chat in kept(path)] == [5]
+    assert not list(tmp_path.rglob("escaped.txt"))
 
 
 @pytest.mark.parametrize("how", ["damaged", "newer", "a directory"])

@@ -1,6 +1,10 @@
 """Kept chats in a real terminal: they go on without drawing, and survive kills."""
 
+import os
+import random
+import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +13,10 @@ import pytest
 
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
-from tests.store.chats import texts
+from tests.store.chats import check_integrity, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
+from tests.support.scripted import Script, write_script
+from tests.support.waiting import gone, wait_until
 from tests.tui.terminal import LEFT, Terminal
 
 GPTTERM = [sys.executable, "-m", "gptterm"]
@@ -118,3 +124,77 @@ def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Pa
     assert tty.ended() == 0
     left = tty.written.rindex(LEFT)
     assert tty.written[left:].count(b"gptterm: note: what was said last is not kept: ") == 1
+
+
+# ------------------------------------------------------------------------ kills at any moment
+
+RATE = 200
+"""Tokens a second."""
+LOST_S = 0.3
+"""So much of a reply may be lost at most."""
+WORDS = 400
+
+
+def chat_until_killed(home: Path, dice: random.Random) -> float:
+    """Kill the TUI, its engine or both while it writes a reply; return the seconds lost.
+
+    What was on the screen when the kill came must be in the history, but for the last 300 ms.
+    """
+    write_script(home, Script.saying(" ".join(f"w{n}" for n in range(WORDS)), rate=RATE))
+    question = f"question {dice.randrange(10**9)}"
+    command = [sys.executable, "-m", "tests.tui.played", str(home), "max_tokens=9999"]
+    tty = Terminal(command, 24, 80, home)
+    try:
+        tty.until(lambda: tty.shows("Message gpt2, or"))
+        # A chat of its own, since the last one is open.
+        tty.send(b"\x0e")
+        tty.send(f"{question}\r".encode())
+        moment = dice.randrange(1, WORDS - 60)
+        tty.until(lambda: tty.shows("esc stop") and last_word(tty) >= moment)
+        victim = dice.choice(["tui", "engine", "both"])
+        engine = tty.engine().pid
+        if victim != "tui":
+            os.kill(engine, signal.SIGKILL)
+        if victim == "engine":
+            tty.until(lambda: tty.shows("✗ failed"))
+        tty.read()
+        shown = last_word(tty)
+        os.kill(tty.process.pid, signal.SIGKILL)
+        tty.until_closed()
+        wait_until(lambda: gone(engine), "the engine's end")
+    finally:
+        tty.process.terminate(force=True)
+    check_integrity(home / "history.db")
+    (chat,) = [chat for chat in kept(home) if texts(chat)[0] == question]
+    written = texts(chat)[1] if len(chat) > 1 else ""
+    # The last word may be cut in two; all before it are known.
+    assert " ".join(f"w{n}" for n in range(WORDS)).startswith(written)
+    return max(0, shown + 1 - len(written.split())) / RATE
+
+
+def last_word(tty: Terminal) -> int:
+    """The number of the last word in view; -1 for none."""
+    found = re.findall(r"\bw(\d+)\b", "\n".join(tty.screen.display))
+    return max(map(int, found), default=-1)
+
+
+def kill_often(home: Path, times: int) -> list[float]:
+    dice = random.Random(times)
+    losses = [chat_until_killed(home, dice) for _ in range(times)]
+    with History.open(home / "history.db") as history:
+        # No message is lost: each kill had one of its own.
+        assert len(history.conversations(limit=10**6)) == times
+    return sorted(losses)
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    assert kill_often(tmp_path, 4)[-1] <= LOST_S
+
+
+@pytest.mark.slow
+def test_killed_at_two_hundred_moments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = kill_often(tmp_path, 200)
+    with capsys.disabled():
+        shown = ", ".join(f"{losses[int(part * 199)] * 1000:.0f}" for part in (0.5, 0.9, 1.0))
+        print(f"\nTUI: lost of a reply: {shown} ms (median, 90 %, most)")  # noqa: T201
+    assert losses[-1] <= LOST_S
