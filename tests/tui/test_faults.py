@@ -73,6 +73,17 @@ async def test_an_engine_that_cannot_load(open_tui: Open, how: str) -> None:
         assert "✗" in desk.text
 
 
+async def test_the_first_model_is_not_there(open_tui: Open) -> None:
+    async with open_tui(model="missing") as desk:
+        await desk.until(lambda: "missing could not be loaded" in desk.text)
+        assert "^O chooses another model" in desk.text
+        assert "being loaded" not in desk.text
+        assert "A message waits until there is a model" in desk.text
+        desk.session.load("gpt2")
+        await desk.until(lambda: "gpt2 is here to talk" in desk.text)
+        assert "Message gpt2, or / for commands" in desk.text
+
+
 async def test_an_unknown_model_leaves_the_chat(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.ready()

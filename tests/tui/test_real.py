@@ -155,3 +155,47 @@ def test_doctor_names_the_log_of_the_screen(start: Start, tmp_path: Path) -> Non
     doctor.until(lambda: b"tui.log" in doctor.written)
     assert (tmp_path / "tui.log").exists()
     doctor.until_closed()
+
+
+def test_inline_and_no_mouse(start: Start) -> None:
+    line = f"echo above; {shlex.join(GPTTERM)} -m tiny -n 5 --inline --no-mouse; echo below"
+    tty = start(command=["/bin/sh", "-c", line])
+    assert tty.shows("above")
+    say(tty, "hi")
+    tty.send(b"\x11")
+    tty.until(lambda: tty.shows("below"))
+    assert tty.ended() == 0
+    assert tty.shows("above")
+    # Neither a screen of its own nor reports of the mouse: the terminal scrolls and selects.
+    assert ENTERED not in tty.written
+    assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
+
+
+def test_the_table_tui_of_the_configuration(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("""
+        [tui]
+        theme = "light"
+        reduced_motion = true
+        mouse = false
+
+        [tui.keys]
+        regenerate = "f7"
+        nonsense = "f9"
+    """)
+    tty = start("-n", "5")
+    assert tty.shows("[tui.keys] there is no action nonsense; see F1")
+    assert b"48;2;251;250;247" in tty.written  # the light theme's background
+    assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
+    say(tty, "Once upon a time")
+    tty.until(lambda: tty.shows("F7 again"))
+    tty.send(b"\x1b[18~")
+    tty.until(lambda: tty.shows("2/2"))
+
+
+def test_with_the_mouse_a_click_chooses_a_turn(start: Start) -> None:
+    tty = start("-n", "5")
+    assert b"\x1b[?1000h" in tty.written
+    say(tty, "Once upon a time")
+    row = next(y for y, text in enumerate(tty.screen.display, 1) if "Once upon" in text[24:])
+    tty.send(f"\x1b[<0;30;{row}M\x1b[<0;30;{row}m".encode())
+    tty.until(lambda: tty.shows("e edit"))

@@ -23,11 +23,23 @@ GROUPS: tuple[Group, ...] = (
 """All keys of the screen, for the help, the palette and the keymap."""
 
 
-def greeting(name: str, info: ModelInfo | None, keys: KeyNames) -> Iterator[tuple[str, str]]:
-    """The lines of an empty chat: what it is that one talks to, and where help is."""
+def greeting(
+    name: str, info: ModelInfo | None, keys: KeyNames, *, failed: bool
+) -> Iterator[tuple[str, str]]:
+    """The lines of an empty chat: what it is that one talks to, and where help is.
+
+    Args:
+        name: The model's.
+        info: What is known of it; None before it is loaded.
+        keys: As the user has them.
+        failed: It could not be loaded.
+    """
     yield "gptterm", "assistant"
     yield "", "text"
-    if info is None:
+    if failed:
+        yield f"{name} could not be loaded", "text"
+        yield f"{keys.first(CHAT_KEYS, 'models')} chooses another model", "faint"
+    elif info is None:
         yield f"{name} is being loaded; a message can be written meanwhile", "faint"
     elif info.has_chat_template:
         yield f"{name} is here to talk, on this machine alone", "text"

@@ -140,8 +140,11 @@ class ChatParts(Screen[None]):
         """What the empty prompt and the empty transcript say."""
         info = self.session.engine.info if self.session.engine.ready else None
         name = short_name(info.name if info is not None else self.session.settings.model)
-        self.transcript.greet(*greeting(name, info, self.keys))
-        if self.session.engine.phase in ("idle", "finding", "loading"):
+        phase = self.session.engine.phase
+        self.transcript.greet(*greeting(name, info, self.keys, failed=phase == "failed"))
+        if phase == "failed":
+            self.prompt.placeholder = Content("A message waits until there is a model")
+        elif phase in ("idle", "finding", "loading"):
             self.prompt.placeholder = Content(f"Message {name} (still loading: it will wait)")
         else:
             self.prompt.placeholder = Content(f"Message {name}, or / for commands")

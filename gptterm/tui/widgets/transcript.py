@@ -370,8 +370,8 @@ class Transcript(ScrollView, can_focus=True):
             self._base = self.rich_style
         y += self.scroll_offset.y
         if not self._ends:
-            row = y - (self.size.height - len(self._greeting)) // 2
-            return self._painter.centred(self._greeting, row, self._width, self._base)
+            size = Size(self._width, self.size.height)
+            return self._painter.centred(self._greeting, y, size, self._base)
         if y >= self._ends[-1]:
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)

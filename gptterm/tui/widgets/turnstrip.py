@@ -7,12 +7,14 @@ from typing import ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from gptterm.tui.widgets.lines import Span
 from gptterm.tui.widgets.styling import component_style
 from gptterm.tui.widgets.turn import TurnView
+from gptterm.tui.widgets.wrapping import wrap
 
 GUTTER = 2
 
@@ -77,11 +79,16 @@ class TurnPainter:
         bar = Segment("▎ " if selected else "  ", gutter)
         return Strip([bar, *cells]).adjust_cell_length(width, base)
 
-    def centred(self, lines: Sequence[tuple[str, str]], row: int, width: int, base: Style) -> Strip:
-        """Row `row` of some lines, in the middle."""
-        if not 0 <= row < len(lines):
+    def centred(self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style) -> Strip:
+        """Row `y` of a view with some lines in its middle; the first goes if there is no room."""
+        width, height = size
+        rows = [(text[start:end], name) for text, name in lines for start, end in wrap(text, width)]
+        if len(rows) > height:
+            rows = [row for row in rows if row[0]][1:]
+        row = y - max(0, height - len(rows)) // 2
+        if not 0 <= row < len(rows):
             return Strip.blank(width, base)
-        text, name = lines[row]
+        text, name = rows[row]
         indent = max(0, (width - cell_len(text)) // 2)
         cells = [Segment(" " * indent, base), Segment(text, base + self.style(name))]
         return Strip(cells).adjust_cell_length(width, base)
