@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.api import Event, GenerateRequest, SamplingParams, Token
+from gptterm.engine.api import Dtype, Event, GenerateRequest, SamplingParams, Token
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native import Native
 from gptterm.engine.decoders.static import StaticCache
@@ -60,12 +60,13 @@ def pair(saved: Path) -> tuple[LocalEngine, LocalEngine]:
 
 
 @pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(("dtype", "slack"), [("float32", 1e-5), ("bfloat16", 0.1)])
 def test_the_logits_are_those_of_the_growing_cache(
-    directory: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+    directory: Path, rows: int, dtype: Dtype, slack: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To 1e-5, at every length: across buckets, and up to the last position."""
+    """At every length: across buckets, and up to the last position."""
     monkeypatch.setattr("gptterm.engine.decoders.static._NARROWEST", 32)
-    decoder = load(directory).decoder
+    decoder = load(directory, dtype).decoder
     assert isinstance(decoder, Native)
     past, usual = decoder.new_cache(), decoder.new_cache()
     prompt = torch.tensor([IDS[:20]])
@@ -83,7 +84,7 @@ def test_the_logits_are_those_of_the_growing_cache(
         wanted = decoder.forward(torch.tensor([[token_id]]), usual)
         assert logits is not None
         assert wanted is not None
-        assert torch.allclose(logits, wanted.expand(rows, -1), atol=1e-5, rtol=1e-5)
+        assert torch.allclose(logits, wanted.expand(rows, -1), atol=slack, rtol=slack)
     assert buckets == {32, 64, 128}
 
 
