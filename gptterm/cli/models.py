@@ -103,6 +103,7 @@ def show_info(name: str, as_json: bool) -> None:
         "revision": source.revision,
         "path": source.directory,
         "architecture": known.architecture,
+        "decoder": known.decoder,
         "parameters": f"{known.parameters:,}" if known.parameters else "",
         "weights": f"{size(known.size)} {known.dtypes}",
         "context": f"{known.context_length:,} tokens" if known.context_length else "",
@@ -247,7 +248,9 @@ def _fits(known: "Facts") -> dict[str, list[str]]:
         device.name: [
             dtype
             for dtype, each in bytes_each.items()
-            if known.parameters and known.parameters * each * 1.2 <= device.free_bytes
+            if known.parameters
+            and known.parameters * each * 1.2 <= device.free_bytes
+            and (dtype != "int8" or (known.decoder == "native" and device.name == "cpu"))
         ]
         for device in describe_devices()
         if device.free_bytes

@@ -1,9 +1,10 @@
 """What can be told of a model from its files, without loading it."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gptterm.engine.api import ModelSource
+from gptterm.engine.decoders.sizes import read
 from gptterm.models.directory import read_config, read_json, weight_files
 from gptterm.models.safetensors_check import read_header
 
@@ -15,6 +16,8 @@ class Facts(NamedTuple):
 
     architecture: str
     """`model_type` of config.json; `gguf` for a GGUF file."""
+    decoder: Literal["native", "transformers"]
+    """What will compute it."""
     parameters: int
     dtypes: str
     """Of the stored weights, such as `F32`."""
@@ -34,8 +37,9 @@ def facts(source: ModelSource) -> Facts:
     directory = Path(source.directory)
     if source.gguf_file is not None:
         size = (directory / source.gguf_file).stat().st_size
-        return Facts("gguf", 0, "", size, 0, 0, False)
+        return Facts("gguf", "transformers", 0, "", size, 0, 0, False)
     config = read_config(directory, source.name)
+    native = read(config) is not None
     text = config.get("text_config")
     if isinstance(text, dict):  # a model of several modalities
         config = text | config
@@ -43,6 +47,7 @@ def facts(source: ModelSource) -> Facts:
     headers = [read_header(path) for path in weights]
     return Facts(
         architecture=str(config.get("model_type", "")),
+        decoder="native" if native else "transformers",
         parameters=sum(header.parameters for header in headers),
         dtypes=", ".join(sorted({dtype for header in headers for dtype in header.dtypes})),
         size=sum(path.stat().st_size for path in weights),

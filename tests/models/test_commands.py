@@ -84,13 +84,32 @@ def test_info(machine: Machine, directory: Path) -> None:
     text = machine.run(*COMMAND, "models", "info", str(directory)).stdout
     about = json.loads(machine.run(*COMMAND, "models", "info", str(directory), "--json").stdout)
 
-    assert about["architecture"] == "gpt2"
+    assert (about["architecture"], about["decoder"]) == ("gpt2", "native")
     assert about["context_length"] == 16
     assert about["vocab_size"] == 384
     assert about["parameters"] == 384 * 8 + 16 * 8 + 2 * (12 * 8 * 8 + 13 * 8) + 2 * 8
     assert about["fits"]["cpu"] == ["float32", "bfloat16", "int8"]
+    assert re.search(r"^decoder +native$", text, re.MULTILINE)
     assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
     assert re.search(r"^fits cpu +float32, bfloat16, int8$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "decoder"),
+    [
+        ({"activation_function": "relu"}, "transformers"),
+        ({"model_type": "gpt_neo", "num_layers": 24}, "native"),
+        ({"model_type": "llama"}, "transformers"),
+    ],
+)
+def test_info_tells_what_will_compute_a_model(
+    changes: dict[str, object], decoder: str, machine: Machine, directory: Path
+) -> None:
+    file = directory / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    about = json.loads(machine.run(*COMMAND, "models", "info", str(directory), "--json").stdout)
+    assert about["decoder"] == decoder
+    assert ("int8" in about["fits"]["cpu"]) == (decoder == "native")
 
 
 def test_a_bar_on_a_terminal(machine: Machine) -> None:
