@@ -19,6 +19,7 @@ from gptterm.engine.api import (
 from gptterm.engine.batch import Batch, Begin, Numbered
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.device import is_out_of_memory, release_memory
+from gptterm.engine.drafting import Drafter
 from gptterm.engine.graph.decoding import StaticDecoding
 from gptterm.engine.prompt.context import fit
 from gptterm.engine.sample import Sample, draw
@@ -158,8 +159,10 @@ class LocalEngine:
     def _run_alone(self, request: GenerateRequest) -> Generator[Event, None, None]:
         """One sequence, in the session's own cache: there the next request can go on from it."""
         (sample,) = yield from self._prefilled(request)
+        drafter = Drafter() if self.decoder.takes_drafts else None
         while sample.reason is None:
-            logits = self._session.logits_after(sample.sequence)
+            draft = drafter.draft(sample.sequence, sample.capacity) if drafter is not None else ()
+            logits = self._session.logits_after(sample.sequence, draft)
             (token_id,) = draw(logits, [sample])
             yield from sample.advance(token_id, logits[0])
 

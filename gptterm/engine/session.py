@@ -22,6 +22,7 @@ class Session:
         self._decoder = decoder
         self._ids: list[int] = []
         self._logits: Tensor | None = None
+        """(n, vocabulary), after each of the last n ids."""
 
     def rewind(self, prompt: Sequence[int]) -> int:
         """Keep what a prompt can reuse; returns how many of its ids need not be fed."""
@@ -40,27 +41,45 @@ class Session:
         for start in range(reused, len(ids), self._decoder.prefill_chunk):
             chunk = ids[start : start + self._decoder.prefill_chunk]
             end = start + len(chunk)
-            self._feed(chunk, logits=end == len(ids))
+            self._feed(chunk, last=int(end == len(ids)))
             yield Prefilled(done=end - reused, total=total)
         return self.logits_after(ids)
 
-    def logits_after(self, ids: Sequence[int]) -> Tensor:
-        """(1, vocabulary) raw logits after all of `ids`; only what is not in the cache is fed."""
-        if self._logits is None or self._ids != ids:
-            for _ in self.prefill(ids):
-                pass
-        assert self._logits is not None
-        return self._logits
+    def logits_after(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Tensor:
+        """(1, vocabulary) raw logits after all of `ids`; only what is not in the cache is fed.
+
+        Args:
+            draft: a guess at what follows `ids`. When something is to be fed, it is fed behind it,
+                and where the guess turns out right the next logits are already there.
+        """
+        row = self._row(ids)
+        if row is None:
+            kept = self.rewind(ids)
+            if len(ids) - kept == 1:
+                self._feed([ids[-1], *draft], last=1 + len(draft))
+            else:
+                for _ in self.prefill(ids):
+                    pass
+            row = self._row(ids)
+        assert row is not None
+        return row
+
+    def _row(self, ids: Sequence[int]) -> Tensor | None:
+        """The logits after `ids`, if they are at hand."""
+        if self._logits is None:
+            return None
+        index = len(ids) - 1 - len(self._ids) + len(self._logits)
+        known = 0 <= index < len(self._logits) and self._ids[: len(ids)] == ids
+        return self._logits[index : index + 1] if known else None
 
     def adopt(self, ids: Sequence[int]) -> None:
         """Take note of what stands in the cache, where another hand has put it."""
         self._ids, self._logits = list(ids), None
 
-    def _feed(self, ids: Sequence[int], *, logits: bool) -> None:
+    def _feed(self, ids: Sequence[int], *, last: int) -> None:
+        """Append ids to the cache; logits are wanted after each of the `last` ones."""
         try:
-            self._logits = self._decoder.forward(
-                torch.tensor([list(ids)]), self.cache, logits=logits
-            )
+            self._logits = self._decoder.forward(torch.tensor([list(ids)]), self.cache, last=last)
         except BaseException:
             # Layers before the fault have stored these ids, layers after it have not.
             self._ids, self._logits = [], None

@@ -40,8 +40,8 @@ class Pair:
     decoder: Decoder
     model: Any
 
-    def feed(self, cache: Cache | Rows, *rows: list[int], logits: bool = True) -> Tensor | None:
-        return self.decoder.forward(torch.tensor(rows), cache, logits=logits)
+    def feed(self, cache: Cache | Rows, *rows: list[int], last: int = 1) -> Tensor | None:
+        return self.decoder.forward(torch.tensor(rows), cache, last=last)
 
     def check(self, cache: Cache | Rows, *rows: list[int], past: list[list[int]]) -> None:
         """Feed rows of ids and compare each row's logits with those after its whole past."""
@@ -99,7 +99,7 @@ def test_in_chunks(pair: Pair, chunks: tuple[int, ...]) -> None:
 
 def test_a_chunk_whose_logits_are_not_wanted(pair: Pair) -> None:
     cache = pair.decoder.new_cache()
-    assert pair.feed(cache, IDS[:20], logits=False) is None
+    assert pair.feed(cache, IDS[:20], last=0) is None
     assert cache.length == 20
     pair.check(cache, IDS[20:25], past=[IDS[:20]])
 
@@ -236,7 +236,7 @@ def test_position_1023_and_no_1024(full_size: Pair) -> None:
     ids = draw_ids(1024, seed=1)
     cache = full_size.decoder.new_cache()
     for start in range(0, 1023, 200):
-        full_size.feed(cache, ids[start : min(start + 200, 1023)], logits=False)
+        full_size.feed(cache, ids[start : min(start + 200, 1023)], last=0)
     full_size.check(cache, ids[1023:], past=[ids[:1023]])
     with pytest.raises(ValueError, match="1025 tokens exceed the model's 1024 positions"):
         full_size.feed(cache, [1])

@@ -74,7 +74,7 @@ class Fragile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
         self._at -= 1
         if self._at == 0:
             # The layers have stored the tokens; that the pass was complete is not noted.
@@ -82,7 +82,7 @@ class Fragile:
             self._decoder.forward(ids, cache)
             vars(cache).update(before)
             raise self._error
-        return self._decoder.forward(ids, cache, logits=logits)
+        return self._decoder.forward(ids, cache, last=last)
 
 
 def fragile(saved: Path, at: int, error: BaseException) -> LocalEngine:

@@ -64,6 +64,14 @@ class Decoder(Protocol):
         ...
 
     @property
+    def takes_drafts(self) -> bool:
+        """Whether a pass over a few tokens gives the same bits as one pass for each.
+
+        Then tokens may be fed on a guess that they come next, and no text depends on the guess.
+        """
+        ...
+
+    @property
     def parameters(self) -> int: ...
 
     @property
@@ -80,14 +88,16 @@ class Decoder(Protocol):
         """No rows yet."""
         ...
 
-    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
         """Feed tokens and append them to the cache.
 
         Args:
             ids: (rows, n) int64, on any device; (1, n) for a cache, (rows, 1) for rows.
-            logits: False spares the head's product, for all but the last chunk of a prompt.
+            last: after how many of the last tokens logits are wanted. 0 spares the head's product,
+                for all but the last chunk of a prompt; more than 1 is for a cache only.
 
         Returns:
-            The last position's raw logits, (rows, vocab_size) float32; None if not wanted.
+            Raw logits, (last, vocab_size) or for rows (rows, vocab_size), float32; None if `last`
+            is 0.
         """
         ...

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FEW = 8
+"""So many new tokens attend one after the other: with the bits that each would get alone."""
+
 
 class KVCache:
     """Keys and values of one sequence, (layers, 1, heads, capacity, head_dim) each.
@@ -93,16 +96,47 @@ class SequenceStep:
         keys, values = cache.keys[layer], cache.values[layer]
         keys[:, :, self._start : self._end] = key
         values[:, :, self._start : self._end] = value
+        if n > FEW:
+            out = self._together(query, keys, values, scale, window)
+        else:
+            alone = [
+                self._alone(self._start + i, query[:, :, i : i + 1], keys, values, scale, window)
+                for i in range(n)
+            ]
+            out = alone[0] if n == 1 else torch.cat(alone, dim=2)
+        return out.transpose(1, 2).reshape(n, -1)
+
+    def _alone(
+        self,
+        position: int,
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: float | None,
+        window: int | None,
+    ) -> Tensor:
+        first = 0 if window is None else max(0, position + 1 - window)
+        return F.scaled_dot_product_attention(
+            query, keys[:, :, first : position + 1], values[:, :, first : position + 1], scale=scale
+        )
+
+    def _together(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: float | None,
+        window: int | None,
+    ) -> Tensor:
         first, mask = self._view(window)
-        out = F.scaled_dot_product_attention(
+        return F.scaled_dot_product_attention(
             query,
             keys[:, :, first : self._end],
             values[:, :, first : self._end],
             attn_mask=mask,
-            is_causal=mask is None and n > 1,
+            is_causal=mask is None,
             scale=scale,
         )
-        return out.transpose(1, 2).reshape(n, -1)
 
     def finish(self) -> None:
         self._cache.length = self._end
@@ -115,11 +149,11 @@ class SequenceStep:
         return self._views[window]
 
     def _mask(self, first: int, window: int | None) -> Tensor | None:
-        """(n, end - first) booleans, True where a new token may look; None where causal order,
-        or there being one new token only, says it all.
+        """(n, end - first) booleans, True where a new token may look; None where causal order says
+        it all.
         """
         within = window is None or self._end <= window
-        if self._n == 1 or (self._start == 0 and within):
+        if self._start == 0 and within:
             return None
         shape = (self._n, self._end - first)
         mask = torch.ones(shape, dtype=torch.bool, device=self._cache.keys.device)

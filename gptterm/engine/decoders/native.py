@@ -90,6 +90,8 @@ class Native:
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
+        # Sums of integers are exact, whatever else goes through the kernel.
+        self.takes_drafts = dtype == "int8"
 
     def new_cache(self) -> KVCache:
         sizes = self._model.sizes
@@ -102,7 +104,7 @@ class Native:
 
     @torch.inference_mode()
     def forward(
-        self, ids: Tensor, cache: Cache | Rows | StaticCache, *, logits: bool = True
+        self, ids: Tensor, cache: Cache | Rows | StaticCache, *, last: int = 1
     ) -> Tensor | None:
         assert isinstance(cache, KVCache | KVRows | StaticCache)
         n = ids.shape[1]
@@ -112,9 +114,10 @@ class Native:
         step = cache.start(n)
         hidden = self._model.hidden(ids.to(self.device), step)
         step.finish()
-        if not logits:
+        if last == 0:
             return None
-        return self._model.logits(hidden[n - 1 :: n]).float()
+        wanted = hidden[n - 1 :: n] if last == 1 else hidden[-last:]
+        return self._model.logits(wanted).float()
 
     @torch.inference_mode()
     def every_logits(self, ids: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ _STATE_IN_MODULES = ("recurrent_gemma",)
 class TransformersDecoder:
     """A model loaded by `AutoModelForCausalLM`."""
 
+    takes_drafts = False
+
     def __init__(self, model: Any, device: str, dtype: str) -> None:
         self._model = model
         self._parameters = inspect.signature(model.forward).parameters
@@ -87,7 +89,7 @@ class TransformersDecoder:
             return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: Cache | Rows, *, logits: bool = True) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
         if isinstance(cache, LibraryRows):
             return cache.forward(ids, self.forward)
         assert isinstance(cache, LibraryCache | Recomputed)
@@ -98,22 +100,22 @@ class TransformersDecoder:
             )
         if self._recurrent and cache.length > 0 and n > 1:
             for i in range(n - 1):
-                self.forward(ids[:, i : i + 1], cache, logits=False)
-            return self.forward(ids[:, -1:], cache, logits=logits)
+                self.forward(ids[:, i : i + 1], cache, last=0)
+            return self.forward(ids[:, -1:], cache, last=min(last, 1))
         arguments: dict[str, Any] = {}
         if isinstance(cache, Recomputed):
             cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
-            if not logits:  # nothing is gained by an earlier pass
+            if last == 0:  # nothing is gained by an earlier pass
                 return None
         elif self._cache_name is not None:
             arguments = {self._cache_name: cache.past, "use_cache": True}
         if "logits_to_keep" in self._parameters:
-            arguments["logits_to_keep"] = 1
+            arguments["logits_to_keep"] = max(last, 1)
         device = self._model.get_input_embeddings().weight.device
         output = self._model(ids.to(device), **arguments)
         if isinstance(cache, LibraryCache):
             cache.length += n
-        return output.logits[:, -1].float() if logits else None
+        return output.logits[:, -last:].flatten(0, 1).float() if last else None
 
 
 def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
