@@ -54,7 +54,7 @@ def test_help_version_and_usage_errors_import_next_to_nothing(
 ) -> None:
     exit_code, modules = _run(arguments, tmp_path)
     assert exit_code == code
-    assert not modules & (HEAVY | {"msgspec", "tomllib", "platformdirs", "asyncio"})
+    assert not modules & (HEAVY | {"msgspec", "tomllib", "platformdirs", "asyncio", "sqlite3"})
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,36 @@ def test_looking_for_a_model_needs_no_torch(tmp_path: Path) -> None:
     exit_code, modules = _run(["-m", "someone/nosuch", "x"], tmp_path)
     assert exit_code == 3
     assert not modules & {"torch", "transformers", "textual", "openai"}
+
+
+def test_a_prompt_that_is_not_kept_needs_no_database(tmp_path: Path) -> None:
+    prompt = ["-m", "tiny", "-n", "2", "--no-stdin", "a king"]
+    assert "sqlite3" not in _run(["--no-save", *prompt], tmp_path)[1]
+    # Else it is on the disk before its reply begins.
+    assert "sqlite3" in _run(prompt, tmp_path)[1]
+
+
+FIRST_FRAME = """
+import asyncio, json, sys
+from gptterm.config import load_settings
+from gptterm.tui.app import GpttermApp
+def begin(app):
+    # The first frame is drawn, and nothing behind it has begun.
+    with open(sys.argv[1], "w") as file:
+        json.dump(sorted({name.partition(".")[0] for name in sys.modules}), file)
+    app.exit()
+GpttermApp._start = begin
+asyncio.run(GpttermApp(load_settings({})).run_async(headless=True))
+"""
+
+
+def test_the_first_frame_needs_no_database_and_no_model(tmp_path: Path) -> None:
+    environment = {"PATH": "", "GPTTERM_HOME": str(tmp_path)}
+    report = tmp_path / "modules.json"
+    subprocess.run(
+        [sys.executable, "-c", FIRST_FRAME, str(report)],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    modules = set(json.loads(report.read_text()))
+    assert "textual" in modules
+    assert not modules & {"sqlite3", "torch", "transformers", "numpy", "huggingface_hub"}

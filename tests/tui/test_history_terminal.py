@@ -132,7 +132,8 @@ RATE = 200
 """Tokens a second."""
 LOST_S = 0.3
 """So much of a reply may be lost at most."""
-WORDS = 400
+WORDS = 900
+"""Of a reply: more than are there at any moment that is chosen."""
 
 
 def chat_until_killed(home: Path, dice: random.Random) -> float:
@@ -149,7 +150,7 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
         # A chat of its own, since the last one is open.
         tty.send(b"\x0e")
         tty.send(f"{question}\r".encode())
-        moment = dice.randrange(1, WORDS - 60)
+        moment = dice.randrange(1, 340)
         tty.until(lambda: tty.shows("esc stop") and last_word(tty) >= moment)
         victim = dice.choice(["tui", "engine", "both"])
         engine = tty.engine().pid
