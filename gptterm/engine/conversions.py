@@ -65,8 +65,20 @@ def place_of(directory: Path) -> Path | None:
 
 def find(directory: Path) -> Conversion | None:
     """The conversion of a model directory, if there is one that can be trusted."""
+    if not folder().is_dir():  # most users never have one: nothing is read for its name
+        return None
     place = place_of(directory)
     return None if place is None else _look_at(place)
+
+
+def find_for(directory: Path, dtype: str) -> Conversion | None:
+    """The conversion that a CPU would read for this dtype, instead of the model's own weights."""
+    if dtype not in ("int8", "auto"):
+        return None
+    conversion = find(directory)
+    if conversion is None or not (dtype == "int8" or conversion.taken_by_auto):
+        return None
+    return conversion
 
 
 def all_kept() -> list[Conversion]:

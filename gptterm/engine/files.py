@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,11 @@ def weight_files(directory: Path) -> list[Path]:
     return [directory / name for name in sorted(names)]
 
 
-def read_ahead(directory: Path) -> None:
-    """Ask the kernel to start reading the weights, while the caller goes on importing torch.
-
-    Raises:
-        ModelError: as `weight_files`.
-    """
+def read_ahead(files: Iterable[Path]) -> None:
+    """Ask the kernel to start reading the weights, while the caller goes on importing torch."""
     if not hasattr(os, "posix_fadvise"):
         return
-    for file in weight_files(directory):
+    for file in files:
         try:
             descriptor = os.open(file, os.O_RDONLY)
         except OSError:

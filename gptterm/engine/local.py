@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gptterm.engine import conversions
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
-from gptterm.engine.files import read_ahead, read_json
+from gptterm.engine.files import read_ahead, read_json, weight_files
 from gptterm.engine.torch_import import import_torch
 from gptterm.errors import ModelError, OutOfMemoryError
 
@@ -30,7 +30,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     directory = Path(source.directory)
     config = read_json(directory / "config.json")
     if source.gguf_file is None:
-        read_ahead(directory)
+        conversion = conversions.find_for(directory, request.dtype)
+        read_ahead([conversion.path] if conversion else weight_files(directory))
     import_torch()
 
     from gptterm.engine.device import configure_threads
@@ -99,9 +100,7 @@ def _auto(device: str, directory: Path, gguf_file: str | None) -> Dtype:
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.device import select_dtype
 
-    if device == "cpu" and gguf_file is None:
-        conversion = conversions.find(directory)
-        if conversion is not None and conversion.taken_by_auto:
-            return "int8"
+    if device == "cpu" and gguf_file is None and conversions.find_for(directory, "auto"):
+        return "int8"
     stored, size = stored_weights(directory, gguf_file)
     return select_dtype(device, stored, size)
