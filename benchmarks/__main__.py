@@ -15,7 +15,7 @@ TYPING_S = 10.0
 RUNS = Path(__file__).parent.parent / ".runs"
 
 
-def tui_rows(directory: Path, rounds: int) -> list[Row]:
+def tui_rows(directory: Path, rounds: int) -> Iterable[Row]:
     """The rows of `benchmarks.tui`, which needs a pseudo-terminal."""
     from benchmarks import tui
 
