@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import stat
 import zipfile
 from pathlib import Path
 
@@ -257,6 +258,37 @@ async def test_hostile_titles_and_hits(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: "1 hit" in desk.text)
         assert not any((ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in desk.text)
         assert "\u202e" not in desk.text
+
+
+async def test_an_export_replaces_nothing_and_goes_nowhere_else(
+    open_tui: Open, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Titles are untrusted: the name that is offered has no way out of the folder in it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    victim = tmp_path / "victim.md"
+    victim.write_text("precious")
+    (folder / "link.md").symlink_to(victim)
+    fill(path, talk("../../etc/passwd\0 \u202e~", "one"))
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+s")
+        await desk.until(lambda: "etc-passwd.md" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: "wrote etc-passwd.md" in desk.notice)
+        for name in ("link.md", "../victim.md", str(victim), "etc-passwd.md"):
+            await desk.press("ctrl+s")
+            desk.app.screen.query_one(Input).value = name
+            await desk.press("enter")
+            await desk.until(lambda: "exists already" in desk.text)
+            await desk.press("escape")
+        desk.screen.prompt.put("/export ../victim.md")
+        await desk.press("enter")
+        await desk.until(lambda: "exists already" in desk.notice)
+    assert victim.read_text() == "precious"
+    assert stat.S_IMODE((folder / "etc-passwd.md").stat().st_mode) == 0o600
+    assert sorted(file.name for file in folder.iterdir()) == ["etc-passwd.md", "link.md"]
 
 
 async def test_import(open_tui: Open, path: Path, tmp_path: Path) -> None:
