@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
@@ -13,32 +12,11 @@ from gptterm.conversation.export import export as write_export
 from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.terminal import one_line
 from gptterm.tui import clipboard
+from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.markdown import code_blocks
 
-if TYPE_CHECKING:
-    from gptterm.tui.screens.chat import ChatScreen
 
-
-def act_on_turn(screen: "ChatScreen", action: str, key: str) -> None:
-    """What the keys of the transcript do with the selected turn."""
-    text = screen.session.chat.tree.node(key).text
-    match action:
-        case "edit":
-            screen.edit(key)
-        case "regenerate":
-            screen.regenerate(key)
-        case "copy":
-            copy(screen, text, "the turn")
-        case "copy_code":
-            last, number = screen.copied_code
-            number = number + 1 if last == key else 0
-            screen.copied_code = (key, number)
-            copy_code(screen, text, number)
-        case "export":
-            screen.action_export()
-
-
-def copy(screen: "ChatScreen", text: str, what: str) -> None:
+def copy(screen: ChatParts, text: str, what: str) -> None:
     """Copy, and say what was done."""
     driver = screen.app._driver
     if driver is not None:
@@ -52,7 +30,7 @@ def copy(screen: "ChatScreen", text: str, what: str) -> None:
     screen.run_worker(by_tool(), group="copy")
 
 
-def copy_code(screen: "ChatScreen", text: str, number: int) -> None:
+def copy_code(screen: ChatParts, text: str, number: int) -> None:
     """Copy code block `number` of a text, counted on from the first after the last."""
     blocks = code_blocks(text)
     if not blocks:
@@ -62,7 +40,7 @@ def copy_code(screen: "ChatScreen", text: str, number: int) -> None:
     copy(screen, blocks[number], f"code block {number + 1} of {len(blocks)}")
 
 
-def copy_last_code(screen: "ChatScreen", text: str) -> None:
+def copy_last_code(screen: ChatParts, text: str) -> None:
     """Copy the last code block of a text."""
     blocks = code_blocks(text)
     if blocks:
@@ -71,7 +49,7 @@ def copy_last_code(screen: "ChatScreen", text: str) -> None:
         screen.say("info", "there is no code block in the reply")
 
 
-def export(screen: "ChatScreen") -> None:
+def export(screen: ChatParts) -> None:
     """Ask for a file and write the chat to it."""
     from gptterm.tui.screens.ask import Asked, AskScreen
 
@@ -96,7 +74,7 @@ def export(screen: "ChatScreen") -> None:
     screen.app.push_screen(AskScreen(asked, write), done)
 
 
-def edit_prompt(screen: "ChatScreen") -> None:
+def edit_prompt(screen: ChatParts) -> None:
     """The prompt's text in the user's editor; what is saved comes back."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     descriptor, name = tempfile.mkstemp(prefix="gptterm-", suffix=".md")

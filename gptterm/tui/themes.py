@@ -68,14 +68,32 @@ LIGHT = Theme(
 )
 
 
-def _ansi(name: str, base: str) -> Theme:
+def _ansi(name: str, base: str, accent: str) -> Theme:
     """A theme of Textual's in the terminal's own colours, with borders that can be seen."""
     theme = BUILTIN_THEMES[base]
-    variables = {**theme.variables, "border-blurred": "ansi_bright_black", "border": "ansi_yellow"}
-    return replace(theme, name=name, variables=variables, accent="ansi_yellow")
+    faint = dict.fromkeys(("border-blurred", "scrollbar", "scrollbar-hover"), "ansi_bright_black")
+    marked = dict.fromkeys(("border", "scrollbar-active"), accent)
+    trough = dict.fromkeys(
+        (
+            "scrollbar-background",
+            "scrollbar-background-hover",
+            "scrollbar-background-active",
+            "scrollbar-corner-color",
+        ),
+        "ansi_default",
+    )
+    return replace(
+        theme, name=name, variables={**theme.variables, **faint, **marked, **trough}, accent=accent
+    )
 
 
-OWN = (DARK, LIGHT, _ansi("gptterm-ansi", "ansi-dark"), _ansi("gptterm-ansi-light", "ansi-light"))
+OWN = (
+    DARK,
+    LIGHT,
+    _ansi("gptterm-ansi", "ansi-dark", "ansi_yellow"),
+    # Yellow cannot be read on white.
+    _ansi("gptterm-ansi-light", "ansi-light", "ansi_blue"),
+)
 
 
 def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, str]) -> str | None:
@@ -85,7 +103,7 @@ def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, s
     that the background is.
     """
     if setting != "auto":
-        return next((name for name in (setting, f"gptterm-{setting}") if name in known), None)
+        return next((name for name in (f"gptterm-{setting}", setting) if name in known), None)
     background = environ.get("COLORFGBG", "").rpartition(";")[2]
     light = background in ("7", "15")
     if environ.get("TERM") in ("linux", "vt100", "vt220"):

@@ -19,8 +19,8 @@ async def test_a_message_is_answered(open_tui: Open) -> None:
 
 
 async def test_a_message_before_the_model_is_ready_waits(open_tui: Open) -> None:
-    async with open_tui(Script.saying("Here.", load_s=0.5)) as desk:
-        await desk.type("early")
+    async with open_tui(Script.saying("Here.", load_s=1.5)) as desk:
+        desk.screen.prompt.put("early")
         await desk.press("enter")
         assert "early" in desk.text
         await desk.until(lambda: "waiting: " in desk.text)

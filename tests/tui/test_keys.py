@@ -202,6 +202,7 @@ async def test_reduced_motion_stops_the_blinking(open_tui: Open) -> None:
 
 @pytest.mark.parametrize(("setting", "theme"), [
     ("auto", "gptterm-dark"), ("light", "gptterm-light"), ("ansi", "gptterm-ansi"),
+    ("ansi-light", "gptterm-ansi-light"),
     ("nord", "nord"), ("nonsense", "gptterm-dark"),
 ])  # fmt: skip
 async def test_themes(open_tui: Open, setting: str, theme: str) -> None:

@@ -10,11 +10,9 @@ from textual.timer import Timer
 from gptterm.errors import GpttermError
 from gptterm.tui.chat import SYSTEM, Chat, details
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
-from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.session import Session
 from gptterm.tui.widgets.chats import ChatList
-from gptterm.tui.widgets.notice import SIGNS
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript import Transcript
@@ -34,7 +32,7 @@ class ChatScreen(ChatParts):
         super().__init__(session, keys)
         self._editing: str | None = None
         self._draft = ""
-        self.copied_code = ("", 0)
+        self._copied_code = ("", 0)
         """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
         self._drafting: Timer | None = None
@@ -185,14 +183,31 @@ class ChatScreen(ChatParts):
 
     @on(Transcript.Act)
     def _act(self, event: Transcript.Act) -> None:
-        from gptterm.tui import deeds
-
         if event.key in self.session.chat.tree:
-            deeds.act_on_turn(self, event.action, event.key)
+            self._act_on_turn(event.action, event.key)
         elif event.key == SYSTEM and event.action == "edit":
             # The system text is shown like a turn, but is none.
             self.prompt.put(f"/system {self.session.chat.tree.system}")
             self.prompt.focus()
+
+    def _act_on_turn(self, action: str, key: str) -> None:
+        from gptterm.tui import deeds
+
+        text = self.session.chat.tree.node(key).text
+        match action:
+            case "edit":
+                self.edit(key)
+            case "regenerate":
+                self.regenerate(key)
+            case "copy":
+                deeds.copy(self, text, "the turn")
+            case "copy_code":
+                last, number = self._copied_code
+                number = number + 1 if last == key else 0
+                self._copied_code = (key, number)
+                deeds.copy_code(self, text, number)
+            case "export":
+                self.action_export()
 
     def edit(self, key: str) -> None:
         """Put a turn's text into the prompt; sent, it becomes a branch."""
@@ -341,25 +356,20 @@ class ChatScreen(ChatParts):
 
     def action_help(self) -> None:
         """All keys and commands."""
-        from gptterm.tui.commands import help_pairs
-        from gptterm.tui.screens.help import HelpScreen
+        from gptterm.tui.screens.help import help_screen
 
-        sections = [(heading, self.keys.table(bindings)) for heading, bindings in GROUPS]
-        names = ("", [("( )", "the name of a key for [tui.keys] in config.toml")])
-        sections += [("commands", help_pairs()), names]
-        self.app.push_screen(HelpScreen("help", sections))
+        self.app.push_screen(help_screen(self.keys))
 
     def action_notices(self) -> None:
         """All that was said."""
-        from gptterm.tui.screens.help import HelpScreen
+        from gptterm.tui.screens.help import notices_screen
 
-        said = [(SIGNS[kind], text) for kind, text in reversed(self.notice.said)]
-        if not said:
+        if not self.notice.said:
             self.say("info", "there are no notices yet")
             return
         self.live.notices = 0
         self.live.show_status()
-        self.app.push_screen(HelpScreen("notices, the last first", [("", said)]))
+        self.app.push_screen(notices_screen(self.notice.said))
 
     def perform(self, heading: str, action: str) -> None:
         """Do what a key of one of the parts does, from elsewhere."""

@@ -1,4 +1,4 @@
-"""F1: every key and every command, as they are bound now."""
+"""Long texts over the chat: every key and command as they are bound now, all notices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
@@ -12,6 +12,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from gptterm.tui.commands import help_pairs
+from gptterm.tui.keys import KeyNames
+from gptterm.tui.screens.hints import GROUPS
+from gptterm.tui.widgets.notice import SIGNS, Notice
 from gptterm.tui.widgets.wrapping import display_text, wrap
 
 KEY_WIDTH = 24
@@ -79,3 +83,16 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
     for start, end in wrap(what, right):
         yield Content.assemble((key, "$text-accent"), " " * gap, what[start:end])
         key, gap = "", left
+
+
+def help_screen(keys: KeyNames) -> HelpScreen:
+    """F1: the keys as the user has them, and the commands."""
+    sections = [(heading, keys.table(bindings)) for heading, bindings in GROUPS]
+    names = ("", [("( )", "the name of a key for [tui.keys] in config.toml")])
+    return HelpScreen("help", [*sections, ("commands", help_pairs()), names])
+
+
+def notices_screen(said: Sequence[Notice]) -> HelpScreen:
+    """F8: everything that was said."""
+    pairs = [(SIGNS[notice.kind], notice.text) for notice in reversed(said)]
+    return HelpScreen("notices, the last first", [("", pairs)])

@@ -1,14 +1,10 @@
 """What there is to choose from: models and presets."""
 
-from typing import TYPE_CHECKING
-
 from gptterm.config import Settings
 from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.tui.names import written
 from gptterm.tui.screens.choice import Choice, ChoiceScreen
-
-if TYPE_CHECKING:
-    from gptterm.tui.screens.chat import ChatScreen
+from gptterm.tui.screens.parts import ChatParts
 
 
 def preset_picker(settings: Settings) -> ChoiceScreen:
@@ -44,7 +40,7 @@ def model_choices() -> list[Choice]:
     return choices
 
 
-def open_model_picker(screen: "ChatScreen") -> None:
+def open_model_picker(screen: ChatParts) -> None:
     """Look into the cache in another thread, then ask."""
 
     def chosen(name: str | None) -> None:

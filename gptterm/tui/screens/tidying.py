@@ -1,16 +1,13 @@
 """What the keys of the chats pane do with a chat, and the search over all of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gptterm.tui.screens.ask import Asked, AskScreen
+from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.chats import ChatList
 
-if TYPE_CHECKING:
-    from gptterm.tui.screens.chat import ChatScreen
 
-
-def act(screen: "ChatScreen", action: str, key: str) -> None:
+def act(screen: ChatParts, action: str, key: str) -> None:
     """Do what a key of the pane asks for."""
     library = screen.session.library
     if action == "undo":
@@ -38,7 +35,7 @@ def act(screen: "ChatScreen", action: str, key: str) -> None:
             _delete(screen, key)
 
 
-def _delete(screen: "ChatScreen", key: str) -> None:
+def _delete(screen: ChatParts, key: str) -> None:
     session = screen.session
     if any(chat.key == key and session.busy_with(chat) for chat in session.library.chats):
         screen.say("info", "stop the reply first (Esc)")
@@ -48,7 +45,7 @@ def _delete(screen: "ChatScreen", key: str) -> None:
     screen.run_worker(session.library.delete(entry, undo))
 
 
-def _rename(screen: "ChatScreen", key: str, title: str) -> None:
+def _rename(screen: ChatParts, key: str, title: str) -> None:
     async def take(value: str) -> str:
         await screen.session.library.rename(key, value)
         return ""
@@ -57,7 +54,7 @@ def _rename(screen: "ChatScreen", key: str, title: str) -> None:
     screen.app.push_screen(AskScreen(asked, take))
 
 
-def _import(screen: "ChatScreen") -> None:
+def _import(screen: ChatParts) -> None:
     async def take(value: str) -> str:
         return await screen.session.library.read_file(Path(value).expanduser())
 
@@ -69,7 +66,7 @@ def _import(screen: "ChatScreen") -> None:
     screen.app.push_screen(AskScreen(Asked("import chats", "read the file", hint), take), done)
 
 
-def search(screen: "ChatScreen") -> None:
+def search(screen: ChatParts) -> None:
     """Search all chats; go to the turn that is chosen, with the words marked in the chat."""
     from gptterm.tui.screens.search import Chosen, SearchScreen
 
