@@ -26,14 +26,14 @@ class Keeping:
         self._question = self._chat.tree.add_user(text)
         self._chat.commit()
 
-    def begin(self, info: ModelInfo, settings: Settings, samples: int) -> None:
+    def begin(self, info: ModelInfo, settings: Settings, samples: int, *, chat: bool) -> None:
         """Begin a reply for each sample, one beside the other."""
         tree = self._chat.tree
         seeds = [None if settings.seed is None else settings.seed + i for i in range(samples)]
         runs = [
             Generation.planned(
                 info, settings.sampling,
-                seed=seed, max_tokens=settings.max_tokens, stop=settings.stop,
+                seed=seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=not chat,
             )
             for seed in seeds
         ]  # fmt: skip

@@ -40,6 +40,13 @@ class KeptChat(NamedTuple):
             self.recorder.take(reply, event)
 
     @property
+    def is_chat(self) -> bool:
+        """Whether the last reply in it was an answer, no mere continuation."""
+        reply = self.tree.last_reply()
+        run = None if reply is None else self.tree.node(reply).generation
+        return run is not None and not run.raw
+
+    @property
     def model(self) -> str:
         """The model that wrote last in it; empty for none."""
         reply = self.tree.last_reply()

@@ -89,7 +89,10 @@ class _OneShot:
 
     def _is_chat(self, engine: Engine) -> bool:
         form = self._settings.form
-        return form == "chat" or (form == "auto" and engine.info.has_chat_template)
+        if form != "auto":
+            return form == "chat"
+        # What began as a chat goes on as one, also with a model that only continues.
+        return engine.info.has_chat_template or self._kept.first.is_chat
 
     def _generate(self, engine: Engine, given: Input, chat: bool) -> Record:
         options, streams, keeping = self._options, self._streams, self._keeping
@@ -97,7 +100,7 @@ class _OneShot:
         if chat:
             give_system(self._kept.first, self._settings, continued=self._kept.continued)
         keeping.ask(text)
-        keeping.begin(engine.info, self._settings, options.samples)
+        keeping.begin(engine.info, self._settings, options.samples, chat=chat)
         logprobs = options.logprobs
         if logprobs is not None:
             logprobs = min(logprobs, engine.info.vocab_size)

@@ -133,7 +133,7 @@ def _options() -> list[click.Parameter]:
         ),
         _flag(
             HISTORY, "--save/--no-save", "save", default=None,
-            text="whether prompt and text are kept  [--save, or what the setting `save` says]",
+            text="whether prompt and text are kept in the history  [--save]",
         ),
         _flag(OUTPUT, "--echo", text="print the prompt before the text"),
         _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),

@@ -244,6 +244,7 @@ class PlainChat:
         return Generation.planned(
             self._engine.info, settings.sampling,
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop,
+            raw=settings.form == "raw",
         )  # fmt: skip
 
     def _prompt(self, reply: str) -> Prompt:

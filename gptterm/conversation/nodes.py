@@ -20,6 +20,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """As asked for; samplers changed in the middle of the reply are in `changed_sampling`."""
     changed_sampling: tuple[tuple[int, SamplingParams], ...] = ()
     """(tokens written before, the samplers from there on)."""
+    raw: bool = False
+    """The model continued the texts before; else it answered in a chat."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
     seed: int | None = None
@@ -48,6 +50,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         seed: int | None = None,
         max_tokens: int = 256,
         stop: tuple[str, ...] = (),
+        raw: bool = False,
     ) -> "Generation":
         """What is going to be asked of the engine that `info` describes."""
         return cls(
@@ -56,6 +59,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             device=info.device,
             dtype=info.dtype,
             sampling=sampling,
+            raw=raw,
             seed=seed,
             max_tokens=max_tokens,
             stop_texts=stop,

@@ -347,6 +347,7 @@ class Session:
             seed=settings.seed,
             max_tokens=settings.max_tokens,
             stop=settings.stop,
+            raw=settings.form == "raw",
         )
         if wanted.reply is None:
             key = tree.begin_reply(wanted.question or tree.add_user(wanted.message), run)

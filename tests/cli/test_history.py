@@ -104,6 +104,22 @@ def test_a_continuation_goes_on_from_the_end(models: Path, env: dict[str, str], 
     assert rows(tokens)[0]["text"] == line["text"]
 
 
+def test_a_chat_with_a_model_that_only_continues_goes_on_as_a_chat(
+    models: Path, env: dict[str, str], path: Path
+) -> None:
+    arguments = ["-m", models / "greeting", *QUIET]
+    assert run(["--plain", *arguments], env, b"hello\n").code == 0
+    ask(env, models / "greeting", "-c", "and then")
+    (chat,) = kept(path)
+    first, second = (chat.node(i).generations[-1] for i in chat.path()[1::2])
+    assert (first.raw, second.raw) == (False, False)
+    assert first.usage is not None
+    assert second.usage is not None
+    # The names of the transcript and its preamble are there again.
+    assert second.usage.prompt_tokens > first.usage.prompt_tokens + 5
+    ask(env, models / "greeting", "--no-save", "-c", "--raw", "and then")
+
+
 def test_another_model_than_the_chats_is_said(
     models: Path, env: dict[str, str], path: Path
 ) -> None:
