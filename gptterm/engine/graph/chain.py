@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.api import SamplingParams
+from gptterm.engine.sampling import ORDERS
 
 _MOST = torch.finfo(torch.float32).max
 _LEAST_ABOVE_ZERO = torch.finfo(torch.float32).tiny
@@ -48,7 +49,7 @@ class Chain:
             "min-p": params.min_p > 0,
             "typical-p": params.typical_p < 1,
         }
-        steps = tuple(name for name in _ORDERS[params.order] if active[name])
+        steps = tuple(name for name, _ in ORDERS[params.order] if active[name])
         if params.temperature == 0:
             steps = ("greedy",)
         width = vocabulary
@@ -65,12 +66,6 @@ class Chain:
     @property
     def greedy(self) -> bool:
         return self.steps == ("greedy",)
-
-
-_ORDERS = {
-    "transformers": ("top-k", "temperature", "top-p", "min-p", "typical-p"),
-    "llama": ("top-k", "typical-p", "top-p", "min-p", "temperature"),
-}
 
 
 class Values:
