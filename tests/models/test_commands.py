@@ -10,6 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from gptterm.engine import conversions
 from tests.models.conftest import Machine
 from tests.support.hub import Hub
 
@@ -56,6 +57,19 @@ def test_pull_list_path_and_rm(machine: Machine, hub: Hub) -> None:
     assert removed.stderr.startswith("gpt2 deleted, ")
     assert list(machine.cache.glob("models--*")) == []
     assert machine.run(*COMMAND, "models", "rm", "--yes", "gpt2").returncode == 3
+
+
+def test_rm_takes_the_conversion_along(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.run(*COMMAND, "models", "pull", "gpt2").returncode == 0
+    home = str(machine.home / "gptterm")
+    monkeypatch.setenv("GPTTERM_HOME", home)
+    place = conversions.place_of(machine.snapshot(GPT2))
+    assert place is not None
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"weights")
+    removed = machine.run(*COMMAND, "models", "rm", "--yes", "gpt2", GPTTERM_HOME=home)
+    assert removed.returncode == 0
+    assert list(place.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(
