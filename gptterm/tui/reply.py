@@ -1,8 +1,25 @@
-"""A generation while it runs: what came, what of it was not drawn yet, and how fast."""
+"""A reply: while it waits, and while it runs: what came, what of it is not drawn, how fast."""
 
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gptterm.engine.api import Event, Failed, Finished, Prefilled, Started, Token
+
+if TYPE_CHECKING:
+    from gptterm.tui.chat import Chat
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A reply that waits for its turn."""
+
+    chat: "Chat"
+    question: str | None = None
+    """The user's turn to be answered; None: `message`, which becomes a turn then."""
+    message: str = ""
+    reply: str | None = None
+    """The reply to be continued; None for a new one."""
 
 
 class Reply:

@@ -6,7 +6,6 @@ No widget is known here. The screen is told by small values that something chang
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 
 from gptterm.config import Settings
@@ -27,20 +26,8 @@ from gptterm.tui.changes import (
 from gptterm.tui.chat import SYSTEM, Chat
 from gptterm.tui.engine import EngineKeeper, Finder, find_model
 from gptterm.tui.library import Library
-from gptterm.tui.reply import Reply
+from gptterm.tui.reply import Reply, Wanted
 from gptterm.tui.widgets.turn import TurnView
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A reply that waits for its turn."""
-
-    chat: Chat
-    question: str | None = None
-    """The user's turn to be answered; None: `message`, which becomes a turn then."""
-    message: str = ""
-    reply: str | None = None
-    """The reply to be continued; None for a new one."""
 
 
 class Session:
@@ -77,7 +64,7 @@ class Session:
         self._changes: dict[str, object] = {}
         self._before: dict[str, object] = {}
         """The changes before the model was changed, for when that fails."""
-        self._queue: list[_Wanted] = []
+        self._queue: list[Wanted] = []
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -199,6 +186,10 @@ class Session:
             GpttermError: the chat that is wanted is not there.
         """
         await self.library.open(wanted, reopen=reopen)
+        given = self.settings.system or ""
+        if wanted is not None and given and self.settings.origins["system"] == "option":
+            # It has its own, but an option is meant for this very chat.
+            self.set_system(given)
         if wanted is not None and self.settings.model_is_default and self.chat.model:
             self.change(model=self.chat.model)
 
@@ -240,16 +231,16 @@ class Session:
         """Add a message to the open chat and have it answered, now or when the engine can."""
         if self.busy_with(self.chat):
             # As a turn it would stand before the reply that the one before it still gets.
-            self._want(_Wanted(self.chat, message=text))
+            self._want(Wanted(self.chat, message=text))
         else:
-            self._want(_Wanted(self.chat, self.chat.tree.add_user(text)))
+            self._want(Wanted(self.chat, self.chat.tree.add_user(text)))
 
     def edit(self, key: str, text: str) -> None:
         """Put another version of a turn beside it; a message of the user's is answered anew."""
         chat = self.chat
         node = chat.tree.node(chat.tree.edit(key, text))
         if node.role == "user":
-            self._want(_Wanted(chat, node.id))
+            self._want(Wanted(chat, node.id))
         else:
             self._tell(ChatChanged(chat))
 
@@ -259,7 +250,7 @@ class Session:
         if question is None:
             return False
         self.chat.tree.select(question)
-        self._want(_Wanted(self.chat, question))
+        self._want(Wanted(self.chat, question))
         return True
 
     def resume(self) -> bool:
@@ -268,7 +259,7 @@ class Session:
         reply = tree.last_reply()
         if reply is None or reply != tree.leaf:
             return False
-        self._want(_Wanted(self.chat, tree.node(reply).parent, reply=reply))
+        self._want(Wanted(self.chat, tree.node(reply).parent, reply=reply))
         return True
 
     def view_of(self, chat: Chat) -> list[TurnView]:
@@ -301,7 +292,7 @@ class Session:
             return "waiting: there is no model (Ctrl+O chooses one)"
         return f"waiting: {self.engine.activity or 'another reply is being written'}"
 
-    def _want(self, wanted: _Wanted) -> None:
+    def _want(self, wanted: Wanted) -> None:
         self._queue.append(wanted)
         wanted.chat.save()
         self._tell(ChatChanged(wanted.chat))
@@ -337,7 +328,7 @@ class Session:
             self.replying = wanted.chat
             self._task = asyncio.create_task(self._generate(wanted))
 
-    async def _generate(self, wanted: _Wanted) -> None:
+    async def _generate(self, wanted: Wanted) -> None:
         chat, tree = wanted.chat, wanted.chat.tree
         settings, info = self.settings, self.engine.info
         assert info is not None

@@ -126,6 +126,19 @@ async def test_a_chat_is_gone_on_with(open_tui: Open, path: Path) -> None:
     assert "no chat has an id" in str(desk.app.refusal)
 
 
+async def test_a_system_text_given_with_a_chat_is_for_it(open_tui: Open, path: Path) -> None:
+    chat = talk("one", "1", system="Old.")
+    fill(path, chat)
+    async with open_tui(conversation=chat.id) as desk:
+        await desk.ready()
+        assert "Old." in desk.text
+    async with open_tui(conversation=chat.id, system="New.") as desk:
+        await desk.ready()
+        assert "New." in desk.text
+        assert "Old." not in desk.text
+    assert [chat.system for chat in kept(path)] == ["New."]
+
+
 async def test_drafts_come_back(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1"), talk("two", "2"))
     async with open_tui() as desk:

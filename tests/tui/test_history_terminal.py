@@ -128,7 +128,7 @@ def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Pa
 
 # ------------------------------------------------------------------------ kills at any moment
 
-RATE = 200
+RATE = 100
 """Tokens a second."""
 LOST_S = 0.3
 """So much of a reply may be lost at most."""
@@ -150,7 +150,7 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
         # A chat of its own, since the last one is open.
         tty.send(b"\x0e")
         tty.send(f"{question}\r".encode())
-        moment = dice.randrange(1, 340)
+        moment = dice.randrange(1, 150)
         # The chat's title: the words in view are its own.
         tty.until(lambda: question in tty.screen.display[1] and last_word(tty) >= moment)
         victim = dice.choice(["tui", "engine", "both"])
@@ -158,7 +158,8 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
         if victim != "tui":
             os.kill(engine, signal.SIGKILL)
         if victim == "engine":
-            tty.until(lambda: tty.shows("✗ failed"))
+            # On a machine that stood still meanwhile, the reply may have been complete.
+            tty.until(lambda: tty.shows("✗ failed") or last_word(tty) == WORDS - 1)
         tty.read()
         shown = last_word(tty)
         os.kill(tty.process.pid, signal.SIGKILL)
