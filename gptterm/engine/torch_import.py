@@ -6,6 +6,7 @@ derived from included). That device has shapes and no numbers. Compiling uses it
 transformers library when it builds a model; native decoders do not.
 """
 
+import contextlib
 import importlib
 import sys
 from types import ModuleType
@@ -42,4 +43,6 @@ def import_torch() -> None:
 
 def complete_torch() -> None:
     """Import torch as it is."""
-    importlib.import_module(_NAME)
+    # The module is torch's own affair: another version may have none.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module(_NAME)
