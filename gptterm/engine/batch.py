@@ -1,7 +1,8 @@
 """Continuous batching (Yu et al., "Orca", OSDI 2022): one step draws a token for every sequence.
 
 Sequences of all lengths go side by side; one that has ended makes room at once for one that waits.
-A row's logits depend on its own past only, so every text is what it would be alone.
+A row's logits depend on its own past only, so its text is what it would be alone (but where the
+last bit of a sum, which a matrix product rounds by its size, decides between two tokens).
 """
 
 from collections import deque

@@ -20,10 +20,11 @@ from gptterm.engine.batch import Batch, Begin, Numbered
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.device import is_out_of_memory, release_memory
 from gptterm.engine.drafting import Drafter
+from gptterm.engine.explaining import explain
 from gptterm.engine.graph.decoding import StaticDecoding
 from gptterm.engine.prompt.context import fit
 from gptterm.engine.sample import Sample, draw
-from gptterm.engine.sampling import UnusableLogitsError, explain
+from gptterm.engine.sampling import UnusableLogitsError
 from gptterm.engine.session import Session
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import GpttermError, OutOfMemoryError, UsageError

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gptterm.engine.api import Candidate, NextToken, SamplingParams
+from gptterm.engine.api import SamplingParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +162,7 @@ def _descending(keys: Floats) -> Ids:
     return np.sort((~rising << 32) | np.arange(keys.size)) & 0xFFFFFFFF
 
 
-def _largest(keys: Floats, k: int) -> Ids:
+def largest(keys: Floats, k: int) -> Ids:
     """Columns of the k largest keys, largest first, the lower column first on a tie.
 
     Columns whose key is -inf are left out. Sorts no more than it returns, but for ties.
@@ -184,7 +184,7 @@ def _leading(keys: Floats, weights: Floats, share: float) -> Ids:
     limit = share * weights.sum(dtype=np.float64)
     k = _NUCLEUS_GUESS
     while True:
-        columns = _largest(keys, k)
+        columns = largest(keys, k)
         mass = np.cumsum(weights[columns], dtype=np.float64)
         if k >= keys.size or mass[-1] >= limit:
             return columns[: _reach(mass, limit)]
@@ -209,7 +209,7 @@ def _top_k(rows: Candidates, params: SamplingParams) -> Candidates:
     k = params.top_k
     if k == 0 or k >= rows.logits.size:
         return rows
-    columns = slice(k) if rows.ordered else _largest(rows.logits, k)
+    columns = slice(k) if rows.ordered else largest(rows.logits, k)
     return rows.take(columns, ordered=True)
 
 
@@ -261,7 +261,7 @@ ORDERS: dict[str, tuple[tuple[str, Filter], ...]] = {
 }
 
 
-def _stages(
+def stages(
     row: Floats, params: SamplingParams, history: History
 ) -> Iterable[tuple[str, Candidates]]:
     """The candidates as each step of the chain leaves them, with the step's name."""
@@ -289,7 +289,7 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    *_, (_, rows) = _stages(row, params, history)
+    *_, (_, rows) = stages(row, params, history)
     return rows
 
 
@@ -316,7 +316,7 @@ def choose(
         UnusableLogitsError: no token can be drawn for one of the rows. Then no generator was used.
     """
     kept: list[Candidates] = []
-    for row, how, history in zip(_rows(logits), params, histories, strict=True):
+    for row, how, history in zip(as_rows(logits), params, histories, strict=True):
         try:
             kept.append(survivors(row, how, history))
         except UnusableLogitsError as error:
@@ -329,7 +329,8 @@ def choose(
     return chosen
 
 
-def _rows(logits: "Tensor") -> Floats:
+def as_rows(logits: "Tensor") -> Floats:
+    """Logits of any device and precision in the chain's own."""
     return logits.detach().float().cpu().numpy()
 
 
@@ -355,58 +356,3 @@ def _share(sums: NDArray[np.float64], target: float) -> int:
     """The first index whose running sum exceeds `target`; past the end, the last with weight."""
     index = int(sums.searchsorted(target, side="right"))
     return index if index < sums.size else int(sums.searchsorted(sums[-1]))
-
-
-# --------------------------------------------------------------------------------- seeing
-
-
-@np.errstate(all="ignore")
-def explain(
-    logits: "Tensor",
-    params: SamplingParams,
-    history: History,
-    piece: Callable[[int], bytes],
-    limit: int,
-) -> NextToken:
-    """The distribution of one (vocabulary,) row: raw, as it will be drawn from, and why not.
-
-    Raises:
-        UnusableLogitsError: no token can be drawn.
-    """
-    row = _rows(logits)
-    watched = _largest(row, limit)
-    reasons: dict[int, str] = {}
-    rows = Candidates(row)
-    for name, rows in _stages(row, params, history):
-        ids = rows.ids
-        alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
-        for id_ in watched[~alive].tolist():
-            reasons.setdefault(id_, name)
-    ids = np.arange(row.size) if rows.ids is None else rows.ids
-    raw, used = _probabilities(row), np.zeros(row.size)
-    used[ids] = _probabilities(rows.logits)
-    columns = zip(watched.tolist(), raw[watched].tolist(), used[watched].tolist(), strict=True)
-    return NextToken(
-        candidates=tuple(
-            Candidate(id=id_, piece=piece(id_), raw=p, used=q, cut=reasons.get(id_))
-            for id_, p, q in columns
-        ),
-        entropy_bits=_entropy_bits(raw),
-        used_entropy_bits=_entropy_bits(used),
-        kept=int(np.count_nonzero(rows.logits > -np.inf)),
-        kept_mass=float(raw[ids[rows.logits > -np.inf]].sum()),
-        vocab_size=row.size,
-    )
-
-
-def _probabilities(logits: Floats) -> NDArray[np.float64]:
-    """Softmax."""
-    weights = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities: NDArray[np.float64] = weights / weights.sum()
-    return probabilities
-
-
-def _entropy_bits(probabilities: NDArray[np.float64]) -> float:
-    """Shannon entropy in bits."""
-    p = probabilities[probabilities > 0]
-    return max(0.0, float(-(p * np.log2(p)).sum()))

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.sampling import History, UnusableLogitsError, explain, survivors
+from gptterm.engine.explaining import explain
+from gptterm.engine.sampling import History, UnusableLogitsError, survivors
 from tests.engine import oracle
 
 SMALL, LARGE = 9_940, 60
