@@ -131,7 +131,7 @@ def test_a_config_that_says_only_what_it_must(plain: Any, directory: Path) -> No
 
 # ------------------------------------------------------------------------------------- dtypes
 
-LIMITS = {"float16": 2e-5, "bfloat16": 2e-3, "int8": 1.5e-2}
+LIMITS = {"float16": 2e-5, "bfloat16": 2e-3, "int8": 3e-3}
 """Mean KL divergence from float32, in nats, on a model whose every weight is random."""
 
 
