@@ -214,6 +214,8 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
         await desk.say("hi")
         await desk.press(key)
         await desk.until(lambda: shown[key] in desk.text)
+        # The palette goes on gathering what fits.
+        await desk.until(lambda: not any(w.is_running for w in desk.app.workers))
 
     assert snap(call, Script.saying("Short."))
 
