@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.templates import CHATML
+from tests.engine.prompt.templates import CHATML
 from tests.support.gpt2 import write_gpt2
 
 HEAVY = ("torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy", "jinja2")

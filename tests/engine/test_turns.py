@@ -16,8 +16,8 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.pipeline import LocalEngine
 from tests.engine.checkpoints import draw_ids, load
+from tests.engine.prompt.templates import CHATML
 from tests.engine.runs import GREEDY, Run, run, says
-from tests.engine.templates import CHATML
 from tests.support.gpt2 import write_gpt2
 
 TURNS = 20

@@ -17,8 +17,8 @@ from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stopping import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
-from tests.engine.templates import CHATML, HEADERS, NO_SYSTEM, TEMPLATES, THINKING
-from tests.engine.vocabularies import llama, tokenizer
+from tests.engine.prompt.templates import CHATML, HEADERS, NO_SYSTEM, TEMPLATES, THINKING
+from tests.engine.text.vocabularies import llama, tokenizer
 from tests.support.gpt2 import train_tokenizer
 
 NAMES = ["<|im_start|>", "<|im_end|>", "<s>", "</s>"]

@@ -19,8 +19,8 @@ from gptterm.engine.prompt.context import Fitted, fit
 from gptterm.engine.prompt.rendering import render
 from gptterm.engine.text.tokenizer import Place, Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
-from tests.engine.templates import CHATML
-from tests.engine.vocabularies import backend, tokenizer
+from tests.engine.prompt.templates import CHATML
+from tests.engine.text.vocabularies import backend, tokenizer
 
 ROLES: tuple[Role, Role] = ("user", "assistant")
 

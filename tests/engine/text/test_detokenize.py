@@ -7,7 +7,7 @@ from tokenizers import decoders
 
 from gptterm.engine.text.detokenize import ByteDetokenizer, WindowDetokenizer, detokenizer
 from gptterm.engine.text.tokenizer import Tokenizer
-from tests.engine.vocabularies import (
+from tests.engine.text.vocabularies import (
     BYTE_FAMILIES,
     FAMILIES,
     OTHER_FAMILIES,

@@ -351,7 +351,9 @@ async def test_a_process_whose_parent_died_before_it_looked_ends_at_once() -> No
 
 
 async def test_kill_takes_what_the_process_started_with_it(tmp_path: Path) -> None:
-    async with new_client(tmp_path, "tests.engine.test_host_faults:load_with_a_child") as client:
+    async with new_client(
+        tmp_path, "tests.engine.process.test_host_faults:load_with_a_child"
+    ) as client:
         await client.load(write_script(tmp_path, FINE))
         assert client.pid is not None
         (child,) = psutil.Process(client.pid).children()

@@ -14,7 +14,7 @@ from gptterm.engine.text import tokenizer as module
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import ModelError
-from tests.engine.vocabularies import (
+from tests.engine.text.vocabularies import (
     BYTE_FAMILIES,
     FAMILIES,
     TEXTS,
