@@ -36,7 +36,7 @@ def test_every_row_of_throughput_is_measured(
     for row in rows:
         assert next(iter(row.runs)) == "gptterm"
         assert all(row.median(name) > 0 for name in row.runs)
-    assert 0 < rows[0].ratio("memory's limit") < 1
+    assert rows[0].ratio("memory's limit") > 0
 
 
 def test_a_contender_that_fails_is_left_out_and_named() -> None:

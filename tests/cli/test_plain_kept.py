@@ -211,6 +211,7 @@ def test_the_message_is_on_the_disk_before_the_reply(
     assert texts(kept(path)[0])[0] == "where am I?"
     terminal.sendintr()
     terminal.expect("stopped")
+    terminal.expect("\n> ")  # before the prompt an end of input is nobody's
     ended(terminal)
 
 

@@ -12,6 +12,8 @@ import pyte
 from ptyprocess import PtyProcess  # type: ignore[import-untyped]
 
 PATIENCE_S = 20.0
+LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")
+"""Variables that would change what the program draws, or how large."""
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 """The alternate screen."""
 
@@ -23,7 +25,7 @@ class Terminal:
         self, command: Sequence[str], rows: int, columns: int, home: Path, **variables: str
     ) -> None:
         environ = {
-            **{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "DISPLAY")},
+            **{k: v for k, v in os.environ.items() if k not in LEFT_OUT},
             "TERM": "xterm-256color",
             "COLORTERM": "truecolor",
             "GPTTERM_HOME": str(home),

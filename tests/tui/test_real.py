@@ -197,12 +197,9 @@ def test_with_the_mouse_a_click_chooses_a_turn(start: Start) -> None:
     assert b"\x1b[?1000h" in tty.written
     say(tty, "Once upon a time")
 
-    def rows() -> list[int]:
-        """Those of the transcript that show the message; the first is the title."""
-        display = enumerate(tty.screen.display, 1)
-        return [y for y, text in display if "Once upon" in text[24:]]
-
-    tty.until(lambda: len(rows()) > 1)
-    row = rows()[1]
+    tty.until(lambda: tty.shows("cut after 5"))
+    # In a row of its own above the message stands whose it is.
+    row = next(y for y, text in enumerate(tty.screen.display, 2) if " you " in text)
+    assert "Once upon" in tty.screen.display[row - 1]
     tty.send(f"\x1b[<0;30;{row}M\x1b[<0;30;{row}m".encode())
     tty.until(lambda: tty.shows("e edit"))
