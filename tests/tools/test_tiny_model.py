@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ from tools.tiny_model.grammar import expand, parse
 from tools.tiny_model.lessons import repeat, who_is_who
 from tools.tiny_model.model import GPT2, ModelConfig
 from tools.tiny_model.ngrams import KneserNey, Windows, copied_whole, longest_copied
+from tools.tiny_model.picture import draw
 from tools.tiny_model.plots import PLOTS, Plot
+from tools.tiny_model.quality import induction
 from tools.tiny_model.story import draw_cast, tell
 from tools.tiny_model.tokenizer import SPECIAL, render, train_tokenizer
 from tools.tiny_model.train import SMOKE, Settings, Trainer, rate_scale
@@ -287,12 +290,21 @@ def test_the_bundled_folder_is_small_safe_and_loads() -> None:
     _check_folder(MODEL)
 
 
+def test_a_head_of_the_bundled_model_finds_what_followed_the_same_word() -> None:
+    layer, head, share = induction(MODEL)
+    assert share > 0.5
+    drawn = draw(MODEL, layer, head)
+    ElementTree.fromstring(drawn)
+    assert drawn == Path("assets/induction.svg").read_text("utf-8")
+
+
 def test_the_bundled_model_tells_a_story_that_ends() -> None:
     tokenizer: Any = AutoTokenizer.from_pretrained(MODEL)
     model: Any = GPT2LMHeadModel.from_pretrained(MODEL, dtype=torch.float32)
     prompts = {
         "Once upon a time": (),
         render([Turn("user", "Tell me a story about a fox and a lantern.")]) + "<|assistant|>": (
+            "fox",
             "lantern",
         ),
     }

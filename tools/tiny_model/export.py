@@ -33,7 +33,7 @@ def export(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         "do_sample": True,
         "eos_token_id": [eos, turn],
         "pad_token_id": eos,
-        "temperature": 0.6,
+        "temperature": 0.2,
     }
     for name, content in (("config.json", config), ("generation_config.json", generation)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n")

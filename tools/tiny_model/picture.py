@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-WORDS = " bridge fox piano Mia snow key owl"
-"""Said twice; nothing but having seen it says what comes next the second time."""
-CELL, MARGIN_X, MARGIN_Y = 22, 70, 78
+from .chat import Turn
+from .tokenizer import render
+
+WORDS = ("bridge", "fox", "piano", "Mia", "snow", "key", "owl")
+CELL, MARGIN_X, MARGIN_Y = 22, 90, 92
 PAPER, INK, MARK = "#1b1e25", "#d7dae0", "#7ab7ff"
 
 
@@ -26,12 +29,19 @@ def attention(folder: Path, ids: Tensor) -> Tensor:
         return torch.stack(model(ids, output_attentions=True).attentions)
 
 
+def said_again(words: Sequence[str]) -> str:
+    """A chat in which words are repeated: nothing but having read them says which comes next."""
+    text = " ".join(words)
+    return render([Turn("user", f"Repeat this: {text}"), Turn("assistant", text)])
+
+
 def draw(folder: Path, layer: int, head: int) -> str:
-    """The attention of a head (from 0) over words said twice."""
+    """The attention of a head (from 0) over words that are repeated."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    ids = tokenizer.encode(WORDS * 2, add_special_tokens=False).ids
+    ids = tokenizer.encode(said_again(WORDS), add_special_tokens=False).ids
     shares = attention(folder, torch.tensor([ids]))[layer, 0, head]
-    pieces = [escape(tokenizer.decode([i]).strip()) for i in ids]
+    decoded = (tokenizer.decode([i], skip_special_tokens=False) for i in ids)
+    pieces = [escape(piece.strip().strip("<|>")) for piece in decoded]
     size = len(ids) * CELL
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {MARGIN_X + size + 12} '

@@ -24,7 +24,7 @@ class Settings:
     """All that decides what comes out."""
 
     seed: int = 1
-    steps: int = 1150
+    steps: int = 7000
     batch_tokens: int = 2048
     batches_per_step: int = 2
     warmup: int = 60

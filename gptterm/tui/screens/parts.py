@@ -86,6 +86,8 @@ class ChatParts(Screen[None]):
         """Show what changed behind the screen."""
         match change:
             case EngineChanged():
+                # A model's own defaults are among the settings from now on.
+                self.sampling.show(self.session.settings)
                 self.live.show_status()
                 if self.session.waiting:
                     self.show_chat(keep_place=True)
