@@ -68,6 +68,11 @@ def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
     return steps
 
 
+def pipeline(directory: Path, dtype: Dtype) -> Contender:
+    """The whole pipeline on the CPU."""
+    return timed(ours(directory, dtype))
+
+
 def bare(directory: Path, dtype: Dtype) -> Steps:
     """Our decoder fed with known ids: nothing is sampled and no text is made."""
     decoder = native.load(directory, read_json(directory / "config.json"), "cpu", dtype)

@@ -1,4 +1,4 @@
-"""Tokens a second of gptterm and its peers, in one process with the same threads.
+"""Tokens a second of gptterm and its peers, in turn and with the same threads.
 
 A process of its own, started by `python -m benchmarks`; see `benchmarks.child`.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import child, engines, optional
+from benchmarks.apart import apart
 from benchmarks.bandwidth import read_bandwidth
-from benchmarks.engines import Contender, Steps, timed
+from benchmarks.engines import Contender, Steps
 from benchmarks.model import sizes
 from benchmarks.report import Row
 from gptterm.engine.api import Dtype
@@ -117,14 +118,15 @@ def single_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
     """Who takes part at batch 1: peers that keep their weights alike, and transformers."""
     peer = "bfloat16" if dtype in ("bfloat16", "float16") else "float32"
     contenders: dict[str, Load] = {
-        "gptterm": lambda: timed(engines.ours(directory, dtype)),
-        f"transformers {peer}": lambda: engines.transformers(directory, peer),
+        "gptterm": partial(apart, engines.pipeline, directory, dtype),
+        f"transformers {peer}": partial(apart, engines.transformers, directory, peer),
     }
     if dtype in ("float32", "int8") and optional.installed("ctranslate2"):
-        contenders[f"CTranslate2 {dtype}"] = lambda: optional.ctranslate2(directory, dtype)
+        name = f"CTranslate2 {dtype}"
+        contenders[name] = partial(apart, optional.ctranslate2, directory, dtype)
     if dtype in optional.GGUF_TYPES and optional.installed("llama_cpp"):
         name = f"llama.cpp {optional.GGUF_TYPES[dtype]}"
-        contenders[name] = lambda: optional.llama_cpp(directory, dtype)
+        contenders[name] = partial(apart, optional.llama_cpp, directory, dtype)
     return contenders
 
 
@@ -132,11 +134,11 @@ def batch_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
     """Who takes part with several samples."""
     peer = "bfloat16" if dtype == "int8" else "float32"
     contenders: dict[str, Load] = {
-        "gptterm": lambda: timed(engines.ours(directory, dtype)),
-        f"transformers {peer}": lambda: engines.transformers(directory, peer),
+        "gptterm": partial(apart, engines.pipeline, directory, dtype),
+        f"transformers {peer}": partial(apart, engines.transformers, directory, peer),
     }
     if optional.installed("ctranslate2"):
-        contenders["CTranslate2 int8"] = lambda: optional.ctranslate2(directory, "int8")
+        contenders["CTranslate2 int8"] = partial(apart, optional.ctranslate2, directory, "int8")
     return contenders
 
 
