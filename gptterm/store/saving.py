@@ -123,11 +123,13 @@ class _Turns:
             rows.insert_turn(
                 self._connection, self._seq, node, name=self.name(node.id), parent=parent
             )
-        elif so_far is not None:
+        elif so_far is not None and len(found[3]) >= len(node.text):
             rows.write_runs(self._connection, found[0], node.generations)
-        elif len(found[3]) <= len(node.text):
-            # Else another program continued it: what came of it here is part of that.
+        elif so_far is not None or len(found[3]) <= len(node.text):
+            # What is written of a reply that is over, or was, and is gone on with: the pieces that
+            # are there are a part of it now.
             rows.update_turn(self._connection, found[0], node)
+        # Else another program continued it: what came of it here is part of that.
 
 
 def _is_same(node: Node, so_far: str | None, role: str, created: float, text: str) -> bool:

@@ -95,6 +95,25 @@ def test_what_a_killed_program_left_is_found(path: Path, continued: bool) -> Non
     check_integrity(path)
 
 
+def test_a_run_may_end_and_the_next_begin_between_two_writes(history: History, path: Path) -> None:
+    recorder = history.record(talk())
+    chat = recorder.chat
+    reply = chat.begin_reply(chat.add_user("question"), planned())
+    for event in events("before,")[:-1]:
+        recorder.take(reply, event)
+    assert history.flush()
+    with opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")  # nothing is written as long as this lasts
+        recorder.take(reply, events("before,")[-1])
+        chat.continue_reply(reply, planned())
+        for event in events(" unfinished words")[:-1]:
+            recorder.take(reply, event)
+    assert history.flush()
+    there = history.load(chat.id).node(reply)
+    assert there.text == "before, unfinished words"
+    assert [run.tokens for run in there.generations] == [1, 2]
+
+
 def test_recording_may_begin_in_the_middle_of_a_reply(history: History) -> None:
     chat = talk()
     reply = chat.begin_reply(chat.add_user("question"), planned())
