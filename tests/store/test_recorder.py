@@ -20,6 +20,7 @@ from tests.store.chats import (
     texts,
     tokens,
 )
+from tests.support.waiting import wait_until
 
 
 def column(path: Path, query: str) -> list[object]:
@@ -102,8 +103,12 @@ def test_a_run_may_end_and_the_next_begin_between_two_writes(history: History, p
     for event in events("before,")[:-1]:
         recorder.take(reply, event)
     assert history.flush()
+    busy = history.record(talk())
     with opened(path) as other:
         other.execute("BEGIN IMMEDIATE")  # nothing is written as long as this lasts
+        busy.chat.add_user("the writer has this in its hands meanwhile")
+        busy.save()
+        wait_until(lambda: not busy.journal.changed)
         recorder.take(reply, events("before,")[-1])
         chat.continue_reply(reply, planned())
         for event in events(" unfinished words")[:-1]:
