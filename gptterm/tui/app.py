@@ -2,9 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -25,13 +25,24 @@ from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.session import Session
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
 WIDGET_STYLES = (
     "status", "transcript", "sampling", "distribution", "chats", "notice", "prompt", "keyline",
+    "options",
 )  # fmt: skip
 
 
 LOOK_S = 2.0
 """So often it is looked whether another program wrote in the history."""
+
+
+def _commands() -> "type[Provider]":
+    # Not needed for the first frame.
+    from gptterm.tui.palette import OrderedCommands
+
+    return OrderedCommands
 
 
 class GpttermApp(App[int | GoOnPlain]):
@@ -51,6 +62,7 @@ class GpttermApp(App[int | GoOnPlain]):
     ]
     TITLE = "gptterm"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar["set[type[Provider] | Callable[[], type[Provider]]]"] = {_commands}
     PAUSE_GC_ON_SCROLL = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="quit", tooltip="Quit", priority=True),
@@ -95,6 +107,10 @@ class GpttermApp(App[int | GoOnPlain]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """With NO_COLOR, none at all: Textual's own way is greys, which are colours too."""
         return [self._colourless] if self.no_color else super().get_line_filters()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What the styles need beside Textual's variables."""
+        return themes.variables(self.current_theme)
 
     def get_default_screen(self) -> ChatScreen:
         """Chat mode."""
@@ -153,10 +169,17 @@ class GpttermApp(App[int | GoOnPlain]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Every action of the screen, a theme, and quit."""
         chat = self.chat_screen
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Quit", "Quit", self.action_quit)
+        everywhere, *parts = GROUPS
+        yield from self._commands_of(everywhere)
         yield SystemCommand("Preset", "Choose a preset of the samplers", chat.action_presets)
-        for heading, does, where, action in chat.keys.commands(GROUPS):
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Quit", chat.keys.first(self.BINDINGS, "quit"), self.action_quit)
+        for part in parts:
+            yield from self._commands_of(part)
+
+    def _commands_of(self, group: keys.Group) -> Iterator[SystemCommand]:
+        chat = self.chat_screen
+        for heading, does, where, action in chat.keys.commands([group]):
             yield SystemCommand(
                 does,
                 where,

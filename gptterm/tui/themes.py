@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from textual.theme import BUILTIN_THEMES, Theme
 
+MUTED = "$foreground-muted $muted"
+"""The style of what is less important in a text that is styled as a whole."""
+
 DARK = Theme(
     name="gptterm-dark",
     primary="#7aa2f7",
@@ -68,9 +71,10 @@ LIGHT = Theme(
 )
 
 
-def _ansi(name: str, base: str, accent: str) -> Theme:
+def _ansi(name: str, base: str, **colours: str) -> Theme:
     """A theme of Textual's in the terminal's own colours, with borders that can be seen."""
     theme = BUILTIN_THEMES[base]
+    accent = colours["accent"]
     faint = dict.fromkeys(("border-blurred", "scrollbar", "scrollbar-hover"), "ansi_bright_black")
     marked = dict.fromkeys(("border", "scrollbar-active"), accent)
     trough = dict.fromkeys(
@@ -83,17 +87,43 @@ def _ansi(name: str, base: str, accent: str) -> Theme:
         "ansi_default",
     )
     return replace(
-        theme, name=name, variables={**theme.variables, **faint, **marked, **trough}, accent=accent
+        theme,
+        name=name,
+        variables={**theme.variables, **faint, **marked, **trough},
+        **colours,  # type: ignore[arg-type]
     )
 
 
 OWN = (
     DARK,
     LIGHT,
-    _ansi("gptterm-ansi", "ansi-dark", "ansi_yellow"),
-    # Yellow cannot be read on white.
-    _ansi("gptterm-ansi-light", "ansi-light", "ansi_blue"),
+    # Only what can be read on the background, whatever palette the terminal has: blue is too dark
+    # on black; yellow, cyan and green are too bright on white.
+    _ansi(
+        "gptterm-ansi",
+        "ansi-dark",
+        primary="ansi_cyan",
+        secondary="ansi_magenta",
+        accent="ansi_yellow",
+    ),
+    _ansi(
+        "gptterm-ansi-light",
+        "ansi-light",
+        primary="ansi_magenta",
+        secondary="ansi_red",
+        accent="ansi_blue",
+        success="ansi_blue",
+    ),
 )
+
+
+def variables(theme: Theme) -> dict[str, str]:
+    """What the styles need beside Textual's variables.
+
+    `$muted` is the text style of what is less important: the terminal's own colours cannot be
+    blended with the background, so muted text is dim there.
+    """
+    return {"muted": "dim" if theme.ansi else "not dim"}
 
 
 def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, str]) -> str | None:

@@ -32,6 +32,8 @@ class ChatScreen(ChatParts):
         super().__init__(session, keys)
         self._editing: str | None = None
         self._draft = ""
+        self._answered: str | None = None
+        """What was sent at the prompt last, while it still stands there: it was refused."""
         self._copied_code = ("", 0)
         """The turn whose code was copied last, and which of its blocks."""
         self._interrupted = -QUIT_WITHIN_S
@@ -45,6 +47,7 @@ class ChatScreen(ChatParts):
         """A message, a command, or another version of a turn."""
         from gptterm.tui.commands import handle
 
+        self._answered = text
         if self._editing is None:
             handle(self, text)
             return
@@ -77,14 +80,18 @@ class ChatScreen(ChatParts):
         if self.prompt.message != self.session.chat.draft:
             # Not the draft of a chat that was just opened: someone types.
             self.transcript.look_for(None)
-        if text.startswith("/") and "\n" not in text:
-            from gptterm.tui.commands import hint
-
-            self.notice.hint = hint(text)
-        else:
-            self.notice.hint = ""
+        # That a letter was typed may be told after the Enter that follows it: what was said of the
+        # text then is not hidden by a hint.
+        if self.prompt.message != self._answered:
+            self._answered = None
+            self._hint(text)
         if self._drafting is None:
             self._drafting = self.set_timer(DRAFT_S, self.keep_draft)
+
+    def _hint(self, text: str) -> None:
+        from gptterm.tui.commands import hint
+
+        self.notice.hint = hint(text) if text.startswith("/") and "\n" not in text else ""
 
     def keep_draft(self) -> None:
         """Keep what is typed and not sent."""

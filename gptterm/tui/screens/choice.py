@@ -12,6 +12,8 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from gptterm.terminal import one_line
+from gptterm.tui.themes import MUTED
+from gptterm.tui.widgets.options import Options
 
 
 class Choice(NamedTuple):
@@ -49,7 +51,7 @@ class ChoiceScreen(ModalScreen[str | None]):
             box.border_title = self._title
             box.border_subtitle = "↑↓ choose · ⏎ take · esc back"
             yield Input(placeholder=self._free or "type to narrow")
-            yield OptionList()
+            yield Options()
 
     def on_mount(self) -> None:
         """Show everything."""
@@ -67,19 +69,19 @@ class ChoiceScreen(ModalScreen[str | None]):
             if all(word in f"{choice.key} {choice.detail}".lower() for word in words)
         ]
         width = max((len(choice.key) for choice in found), default=0)
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         options.clear_options()
         for choice in found:
             label = Content.assemble(
                 one_line(choice.key).ljust(min(width, 32) + 2),
-                (one_line(choice.detail), "$text-muted"),
+                (one_line(choice.detail), MUTED),
             )
             options.add_option(Option(label, id=choice.key))
         options.highlighted = 0 if found else None
 
     def action_move(self, by: int) -> None:
         """Move in the list while the keys go to the line above it."""
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         if by > 0:
             options.action_cursor_down()
         else:
@@ -91,7 +93,7 @@ class ChoiceScreen(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the marked one, else what was typed."""
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         if options.highlighted is not None:
             self.dismiss(options.get_option_at_index(options.highlighted).id)
         elif self._free and event.value.strip():

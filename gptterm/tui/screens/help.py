@@ -1,5 +1,6 @@
 """Long texts over the chat: every key and command as they are bound now, all notices."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
@@ -15,14 +16,17 @@ from textual.widgets import Static
 from gptterm.tui.commands import help_pairs
 from gptterm.tui.keys import KeyNames
 from gptterm.tui.screens.hints import GROUPS
+from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.notice import SIGNS, Notice
 from gptterm.tui.widgets.wrapping import display_text, wrap
 
 KEY_WIDTH = 24
-"""Cells of the left column, and of the right one at least; in a narrow view it is less."""
+"""Cells of the left column at most; in a narrow view it is less."""
 
 Section = tuple[str, Sequence[tuple[str, str]]]
-"""A heading, and pairs of a key (or command) and what it does."""
+"""A heading, and pairs of a key (or command) and what it does. A name in parentheses at the end of
+that is less important."""
+NAME = re.compile(r"  \([\w.-]+\)$")
 
 
 class HelpScreen(ModalScreen[None]):
@@ -59,8 +63,8 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self, width: int) -> Content:
         rows: list[Content] = []
-        left = min(KEY_WIDTH, max(2, width // 3))
         for heading, pairs in self._sections:
+            left = min(max(cell_len(key) for key, _ in pairs) + 2, KEY_WIDTH, max(2, width // 3))
             if heading:
                 rows.append(Content.styled(heading, "bold $text-primary"))
             for key, what in pairs:
@@ -80,8 +84,12 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
         yield Content.styled(key, "$text-accent")
         key, gap = "", left
     what = display_text(what).replace("\n", " ")
+    name = NAME.search(what)
+    text = Content(what)
+    if name is not None:
+        text = text.stylize(MUTED, name.start())
     for start, end in wrap(what, right):
-        yield Content.assemble((key, "$text-accent"), " " * gap, what[start:end])
+        yield Content.assemble((key, "$text-accent"), " " * gap, text[start:end])
         key, gap = "", left
 
 

@@ -14,6 +14,8 @@ from textual.widgets.option_list import Option
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
+from gptterm.tui.themes import MUTED
+from gptterm.tui.widgets.options import Options
 from gptterm.tui.widgets.wrapping import display_text
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
             box.border_subtitle = "↑↓ choose · ⏎ go there · esc back"
             yield Input(placeholder="words")
             yield Static(HINT, markup=False)
-            yield OptionList()
+            yield Options()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search for what is typed; what was typed before no longer matters."""
@@ -71,7 +73,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         except GpttermError as error:
             found, problem = (), one_line(str(error))
         self._found, self._searched = found, query
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         options.clear_options()
         now = time.time()
         options.add_options([Option(_drawn(hit, now)) for hit in found])
@@ -80,7 +82,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
 
     def action_move(self, by: int) -> None:
         """Move in the list while the keys go to the line above it."""
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         if by > 0:
             options.action_cursor_down()
         else:
@@ -97,7 +99,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
     async def _take(self, query: str) -> None:
         if query != self._searched:
             await self._show(query)
-        options = self.query_one(OptionList)
+        options = self.query_one(Options)
         if options.highlighted is not None:
             self._choose(options.highlighted)
 
@@ -123,7 +125,7 @@ def _drawn(hit: "Hit", now: float) -> Content:
     where = f"  {WHO.get(hit.role, 'title')} · {day_name(hit.created, now)}"
     parts: list[Content] = [
         Content.styled(title, "bold"),
-        Content.styled(where, "$text-muted"),
+        Content.styled(where, MUTED),
         Content("\n  "),
     ]
     at = 0

@@ -16,6 +16,9 @@ from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
 
 ARROWS = 2
+"""Cells of an arrow."""
+LEAST_VALUE = 6
+"""Cells of a value; where there are fewer, the arrows are left out."""
 
 
 class SamplingPanel(Rows, can_focus=True):
@@ -82,6 +85,12 @@ class SamplingPanel(Rows, can_focus=True):
         """The chosen one."""
         return FIELDS[self.chosen]
 
+    @property
+    def _first(self) -> int:
+        """The field in the first row; where there is no room for all, the chosen one is in view."""
+        height = self.size.height
+        return max(0, min(self.chosen - height // 2, len(FIELDS) - height))
+
     def show(self, settings: Settings) -> None:
         """Draw these values from now on."""
         self._settings = settings
@@ -94,25 +103,41 @@ class SamplingPanel(Rows, can_focus=True):
         preset = self._settings.preset
         self.border_title = f"sampling · {'custom' if changed else preset or 'default'}"
 
+    def _more(self) -> None:
+        """Say how many fields are out of view."""
+        above = self._first
+        below = len(FIELDS) - above - self.size.height
+        parts = [f"{sign} {n} more" for sign, n in (("↑", above), ("↓", below)) if n > 0]
+        self.border_subtitle = " · ".join(parts)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """There is more room, or less."""
+        self._more()
+
+    def watch_chosen(self) -> None:
+        """Others may be in view now."""
+        self._more()
+
     # ------------------------------------------------------------------------------ drawing
 
     def row(self, y: int, width: int) -> Sequence[Part]:
         """Label, and the value between arrows at the right edge."""
-        field = FIELDS[y]
+        field = FIELDS[y + self._first]
         value = self._settings.value(field.name)
-        chosen = self.has_focus and y == self.chosen
+        chosen = self.has_focus and field is self.field
         typing = chosen and self.typed is not None
         label_width = max(len(other.label) for other in FIELDS) + 1
-        room = max(3, width - label_width - 2 * ARROWS)
+        arrows = ("◂ ", " ▸") if width >= label_width + 2 * ARROWS + LEAST_VALUE else ("", "")
+        room = max(3, width - label_width - sum(map(len, arrows)))
         text = f"{self.typed}▏" if typing else shown(field, value)
         text = fit(text, room) if cell_len(text) > room else " " * (room - cell_len(text)) + text
         neutral = value == field.neutral
         style = "chosen-value" if chosen else "neutral" if neutral else "value"
         return (
             (field.label.ljust(label_width), "chosen" if chosen else "label"),
-            ("◂ ", "chosen-value" if chosen else "arrow"),
+            (arrows[0], "chosen-value" if chosen else "arrow"),
             (text, "typed" if typing else style),
-            (" ▸", "chosen-value" if chosen else "arrow"),
+            (arrows[1], "chosen-value" if chosen else "arrow"),
         )
 
     def watch_has_focus(self, _value: bool) -> None:
@@ -195,7 +220,7 @@ class SamplingPanel(Rows, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """A click chooses a row; on an arrow it changes the value."""
-        y = event.y - self.gutter.top
+        y = event.y - self.gutter.top + self._first
         if not 0 <= y < len(FIELDS):
             return
         self.typed = None

@@ -9,8 +9,8 @@ def component_style(widget: Widget, name: str) -> Style:
     """What the component class `name` adds to the widget's own style.
 
     Textual's own partial style drops the alpha of a colour: muted text would be drawn as bright
-    as any other. Here it is blended with the widget's background, or dimmed where the colours
-    are the terminal's own.
+    as any other. Here it is blended with the widget's background. The terminal's own colours have
+    no alpha: the text style `$muted` is dim there.
     """
     styles = widget.get_component_styles(name)
     _, background = widget.background_colors
@@ -23,10 +23,8 @@ def component_style(widget: Widget, name: str) -> Style:
         text = background.get_contrast_text(styles.color.a)
     elif styles.has_rule("color") and styles.color.a > 0:
         text = styles.color
-    dim = text is not None and text.ansi is not None and text.a < 1
     colours = Style(
         color=None if text is None else (background + text).rich_color,
         bgcolor=None if filled is None else filled.rich_color,
-        dim=True if dim else None,
     )
     return colours + styles.text_style

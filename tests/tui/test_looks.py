@@ -1,0 +1,113 @@
+"""What can be read where there is little room, and in the terminal's own colours."""
+
+import pytest
+from rich.segment import Segment
+
+from gptterm.config import TuiSettings
+from gptterm.tui.fields import FIELDS
+from gptterm.tui.screens.choice import ChoiceScreen
+from gptterm.tui.widgets.options import BAR, Options
+from tests.support.scripted import Script
+from tests.tui.conftest import Desk, Open
+
+ANSI = ("ansi", "ansi-light")
+
+
+def segment(desk: Desk, text: str) -> Segment:
+    """The piece of the screen that has this text."""
+    for strip in desk.app.screen._compositor.render_strips():
+        for piece in strip:
+            if text in piece.text:
+                return piece
+    raise AssertionError(f"no {text} on the screen:\n{desk.text}")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", *ANSI])
+async def test_the_chosen_row_of_a_list_has_a_sign(open_tui: Open, theme: str) -> None:
+    async with open_tui(tui=TuiSettings(theme=theme)) as desk:
+        await desk.press("f5", "p", "down")
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceScreen))
+        chosen = desk.app.screen.query_one(Options)
+        rows = [row for row in desk.rows if BAR in row]
+        assert chosen.highlighted == 1
+        assert ["focused" in row for row in rows] == [True]
+
+
+@pytest.mark.parametrize("theme", ANSI)
+async def test_muted_text_is_dim_in_the_terminals_own_colours(open_tui: Open, theme: str) -> None:
+    async with open_tui(tui=TuiSettings(theme=theme)) as desk:
+        await desk.say("hi")
+        style = segment(desk, " send").style
+        assert style is not None
+        assert style.dim
+        await desk.press("f1")
+        await desk.until(lambda: "(interrupt)" in desk.text)
+        style = segment(desk, "(interrupt)").style
+        assert style is not None
+        assert style.dim
+
+
+async def test_a_typed_value_can_be_read_in_the_terminals_own_colours(open_tui: Open) -> None:
+    async with open_tui(tui=TuiSettings(theme="ansi")) as desk:
+        await desk.press("f5", "1")
+        style = segment(desk, "1▏").style
+        assert style is not None
+        assert style.color is not None
+        assert style.bgcolor is not None
+        assert not style.color.is_default
+        assert not style.bgcolor.is_default
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 29)])
+async def test_samplers_and_next_token_share_little_room(
+    open_tui: Open, size: tuple[int, int]
+) -> None:
+    async with open_tui(Script.saying("Hello."), size=size) as desk:
+        await desk.say("hi")
+        await desk.press("f5")
+        await desk.until(lambda: " bit" in desk.text)
+        assert desk.screen.distribution.region.bottom <= desk.screen.notice.region.y
+        assert "more" in str(desk.screen.sampling.border_subtitle)
+        for field in FIELDS:
+            assert field.label in desk.text
+            await desk.press("down")
+
+
+async def test_a_sampler_can_be_changed_in_the_smallest_terminal(open_tui: Open) -> None:
+    async with open_tui(size=(20, 5)) as desk:
+        await desk.press("f5", "down", "left")
+        assert any("top-k" in row and "30" in row for row in desk.rows)
+
+
+async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
+    async with open_tui(size=(80, 24)) as desk:
+        await desk.press("f5", "up", "up")
+        panel = desk.screen.sampling
+        row = next(y for y, text in enumerate(desk.rows) if "seed" in text)
+        await desk.pilot.click(panel, offset=(panel.size.width + 1, row - panel.region.y))
+        assert desk.session.settings.seed == 0
+
+
+async def test_what_was_refused_is_not_hidden_by_a_hint(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        # Enter is taken before it is told that the text is another.
+        desk.screen.prompt.put("/top-p 3")
+        desk.screen.prompt.action_send()
+        await desk.pilot.pause()
+        assert "/top-p must be a number above 0, up to 1" in desk.text
+        await desk.press("backspace")
+        assert "keep a token while" in desk.text
+
+
+async def test_the_palette_begins_with_what_counts_everywhere(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.press("ctrl+p")
+        await desk.until(lambda: "Stop the generation" in desk.text)
+        assert desk.text.index("Stop the generation") < desk.text.index("Another reply")
+
+
+async def test_signs_of_notices_take_no_room_from_them(open_tui: Open) -> None:
+    async with open_tui(size=(60, 20)) as desk:
+        desk.screen.say("error", "something that is told in a few words")
+        await desk.press("f8")
+        await desk.until(lambda: "✗  something that is told in a few words" in desk.text)
