@@ -1,5 +1,7 @@
 """Brings what the engine makes onto the screen: one timer, one drain and one paint a frame."""
 
+import gc
+
 from textual.timer import Timer
 
 from gptterm.tui.names import short_name
@@ -43,7 +45,13 @@ class LivePainter:
         self.notices = 0
 
     def start(self) -> None:
-        """A generation began."""
+        """A generation began.
+
+        A full pass of the garbage collector over all that is alive holds up a key for tens of
+        milliseconds, and what a stream leaves behind sets one off every second. So until the end
+        the passes leave alone what is there now.
+        """
+        gc.freeze()
         self._frame = 0
         if self._timer is None:
             self._timer = self._transcript.set_interval(1 / FRAMES_PER_S, self._tick)
@@ -52,6 +60,7 @@ class LivePainter:
 
     def stop(self) -> None:
         """It is over: the last of it is drawn."""
+        gc.unfreeze()
         if self._timer is not None:
             self._timer.pause()
         self.draw()

@@ -1,5 +1,7 @@
 """Talking: sending, streaming, stopping, regenerating, editing, continuing, queueing."""
 
+import gc
+
 from tests.support.scripted import Fault, Script
 from tests.tui.conftest import Open
 
@@ -45,6 +47,18 @@ async def test_escape_keeps_the_part_that_was_made(open_tui: Open) -> None:
         await desk.until(lambda: desk.idle)
         assert desk.turns[1][1].startswith("word word")
         assert "■ stopped" in desk.text
+
+
+async def test_garbage_passes_leave_the_old_alone_while_a_reply_streams(open_tui: Open) -> None:
+    async with open_tui(Script.saying(" word", rate=200, endless=True)) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("hi")
+        await desk.press("enter")
+        await desk.until(lambda: "word" in desk.text)
+        assert gc.get_freeze_count() > 0
+        await desk.press("escape")
+        await desk.until(lambda: desk.idle)
+        assert gc.get_freeze_count() == 0
 
 
 async def test_continue_goes_on_with_the_same_turn(open_tui: Open) -> None:

@@ -233,6 +233,18 @@ async def test_text_is_selected_with_the_mouse_and_copied(open_tui: Open) -> Non
         assert not desk.app._exit
 
 
+async def test_drawn_rows_of_text_have_their_styles_in_common(open_tui: Open) -> None:
+    """What a mouse needs of each row is not in them: a stream would fill all caches with it."""
+    async with open_tui(Script.saying(" word" * 200)) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        transcript = desk.screen.transcript
+        drawn = transcript.render_lines(transcript.size.region)
+        rows = [strip for strip in drawn if "word" in strip.text]
+        assert len(rows) > 2
+        assert len({tuple(segment.style for segment in row) for row in rows[:-1]}) == 1
+
+
 async def test_a_click_chooses_a_turn_and_a_value(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.ready()

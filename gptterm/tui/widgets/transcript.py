@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -103,6 +103,7 @@ class Transcript(ScrollView, can_focus=True):
         """Cells between the borders; asking for it costs more than drawing a row."""
         self._base: Style | None = None
         self._placing = False
+        self._drawing = False
 
     # ------------------------------------------------------------------------------ content
 
@@ -364,8 +365,18 @@ class Transcript(ScrollView, can_focus=True):
             picked.append(text[start : None if end < 0 else end].removeprefix(" " * GUTTER))
         return "\n".join(line.rstrip() for line in picked), "\n"
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a part of the view, to be drawn."""
+        self._drawing = True
+        strips = super().render_lines(crop)
+        self._drawing = False
+        return strips
+
     def render_line(self, y: int) -> Strip:
-        """One row of the view."""
+        """One row of the view; with its places when Textual asks what is under the mouse.
+
+        Drawn rows go without: places make every style unique, and a stream floods the caches.
+        """
         if self._base is None:
             self._base = self.rich_style
         y += self.scroll_offset.y
@@ -378,7 +389,7 @@ class Transcript(ScrollView, can_focus=True):
         if (selection := self.text_selection) and (span := selection.get_span(y)):
             style = self.screen.get_component_rich_style("screen--selection")
             strip = self._painter.mark(strip, span, style)
-        return strip.apply_offsets(0, y)
+        return strip if self._drawing else strip.apply_offsets(0, y)
 
     def _row_strip(self, y: int) -> Strip:
         index, row = self._locate(y)
