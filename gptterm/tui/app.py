@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -84,6 +85,8 @@ class GpttermApp(App[int | GoOnPlain]):
         self.refusal: GpttermError | None = None
         """Why the chat that was wanted could not be opened."""
         self._looking: Worker[None] | None = None
+        self._early: list[events.Key | events.Paste] | None = []
+        """What was typed before the first frame; None once that is drawn."""
         self.lost = ""
         """Why what was said last could not be kept, once the app has ended."""
         self._tui = settings.tui
@@ -125,7 +128,23 @@ class GpttermApp(App[int | GoOnPlain]):
             self.chat_screen.prompt.cursor_blink = False
         self.call_after_refresh(self._start)
 
-    def _start(self) -> None:
+    async def on_event(self, event: events.Event) -> None:
+        """What is typed before there is a prompt waits for it."""
+        if (
+            self._early is not None
+            and isinstance(event, events.Key | events.Paste)
+            and not event.is_forwarded
+        ):
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _start(self) -> None:
+        early, self._early = self._early or [], None
+        for event in early:
+            # Before the terminal was ours it turned Enter into a line feed.
+            sent = isinstance(event, events.Key) and event.key == "ctrl+j"
+            await self.on_event(events.Key("enter", "\r") if sent else event)
         self._watch_signals()
         # Keys are not kept waiting for a disk.
         self.run_worker(self._begin())

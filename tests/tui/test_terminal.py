@@ -22,10 +22,13 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Opens terminals with the TUI in them."""
     opened: list[Terminal] = []
 
-    def start(script: Script, *options: str, rows: int = 30, columns: int = 100) -> Terminal:
+    def start(
+        script: Script, *options: str, rows: int = 30, columns: int = 100, early: bytes = b""
+    ) -> Terminal:
         write_script(tmp_path, script)
         command = [sys.executable, "-m", "tests.tui.played", str(tmp_path), *options]
         opened.append(Terminal(command, rows, columns, tmp_path))
+        opened[-1].send(early)
         opened[-1].until(lambda: opened[-1].shows("Message gpt2, or"))
         return opened[-1]
 
@@ -48,6 +51,12 @@ def test_a_chat_by_hand(terminal: Start) -> None:
     assert tty.ended() == 0
     assert LEFT in tty.written
     assert not engine.is_running()
+
+
+def test_what_is_typed_before_the_first_frame_is_sent(terminal: Start) -> None:
+    tty = terminal(Script.saying("Hello."), early=b"an early question\r")
+    tty.until(lambda: tty.shows("Hello."))
+    assert tty.shows(" an early question ")
 
 
 def test_no_byte_of_the_model_is_obeyed(terminal: Start) -> None:
