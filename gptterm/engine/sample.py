@@ -16,8 +16,9 @@ from gptterm.engine.api import (
     Token,
     Usage,
 )
+from gptterm.engine.choosing import choose
 from gptterm.engine.prompt.context import Fitted
-from gptterm.engine.sampling import History, choose
+from gptterm.engine.sampling import History
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stopping import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""The sampler chain: from a row of logits to the chosen id.
+"""The sampler chain: from a row of logits to what may be drawn.
 
 Each filter is a pure function on the `Candidates` of one row and drops the tokens it cuts, so
 that what follows handles few. Rows never meet: a draw is the same alone and in a batch.
@@ -9,8 +9,7 @@ several milliseconds when another program holds one of the cores.
 """
 
 import math
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-_MOST = float(np.finfo(np.float32).max)
-_LEAST_ABOVE_ZERO = float(np.finfo(np.float32).tiny)
+MOST = float(np.finfo(np.float32).max)
+LEAST_ABOVE_ZERO = float(np.finfo(np.float32).tiny)
 _NUCLEUS_GUESS = 1024
 """Tokens sorted at first for top-p and typical-p; nearly always enough."""
 _SHORT = 512
 """Fewer keys than this are sorted as they are."""
-_BLOCK = 256
-"""Weights summed at once when a token is drawn."""
 
 
 class UnusableLogitsError(ValueError):
@@ -112,15 +109,15 @@ def penalise(row: Floats, params: SamplingParams, history: History) -> Floats:
     Returns:
         A new row, or `row` itself where nothing applies.
     """
-    repetition = _finite(params.repetition_penalty)
-    presence, frequency = _finite(params.presence_penalty), _finite(params.frequency_penalty)
+    repetition = finite(params.repetition_penalty)
+    presence, frequency = finite(params.presence_penalty), finite(params.frequency_penalty)
     penalised = bool(repetition != 1 or presence or frequency) and history.ids.size > 0
     if not params.logit_bias and not penalised:
         return row
     row = row.copy()
     if params.logit_bias:
         biased, values = _biases(params.logit_bias, row.size)
-        row[biased] = np.minimum(row[biased] + values, _MOST)
+        row[biased] = np.minimum(row[biased] + values, MOST)
     if penalised:
         ids, counts = history.ids, history.counts
         values = row[ids]
@@ -128,7 +125,7 @@ def penalise(row: Floats, params: SamplingParams, history: History) -> Floats:
             values = np.where(values > 0, values / repetition, values * repetition)
         values -= presence * (counts > 0) + frequency * counts
         # An absurd penalty may overflow; it must not look like a broken model.
-        row[ids] = np.minimum(values, _MOST)
+        row[ids] = np.minimum(values, MOST)
     return row
 
 
@@ -139,13 +136,13 @@ def _biases(bias: tuple[tuple[int, float], ...], vocabulary: int) -> tuple[Ids, 
     for id_, value in bias:
         if 0 <= id_ < vocabulary:
             sums[id_] = sums.get(id_, 0.0) + value
-    values = [value if value == -math.inf else _finite(value) for value in sums.values()]
+    values = [value if value == -math.inf else finite(value) for value in sums.values()]
     return np.fromiter(sums, np.int64), np.array(values, np.float32)
 
 
-def _finite(value: float) -> float:
+def finite(value: float) -> float:
     """The nearest number that float32 can hold."""
-    return max(-_MOST, min(_MOST, value))
+    return max(-MOST, min(MOST, value))
 
 
 # -------------------------------------------------------------------------------- filters
@@ -155,11 +152,18 @@ def _descending(keys: Floats) -> Ids:
     """Columns by key down, the lower column first on a tie."""
     if keys.size < _SHORT:
         return np.argsort(-keys, kind="stable")
-    # As one integer, key above column: NumPy sorts integers with vector instructions and a
-    # stable argsort of floats without, some ten times slower. Adding 0 makes -0 into 0.
-    bits = (keys + np.float32(0)).view(np.int32)
+    return np.sort(sort_keys(keys, np.arange(keys.size))) & 0xFFFFFFFF
+
+
+def sort_keys(keys: Floats, columns: Ids) -> Ids:
+    """Integers whose order is by key down, then column up; the column is the lower 32 bits.
+
+    NumPy sorts integers with vector instructions and a stable argsort of floats without, some ten
+    times slower.
+    """
+    bits = (keys + np.float32(0)).view(np.int32)  # adding 0 makes -0 into 0
     rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)
-    return np.sort((~rising << 32) | np.arange(keys.size)) & 0xFFFFFFFF
+    return (~rising << 32) | columns
 
 
 def largest(keys: Floats, k: int) -> Ids:
@@ -172,9 +176,9 @@ def largest(keys: Floats, k: int) -> Ids:
         size = max(1, keys.size // (8 * k))
         width = keys.size // size
         maxima = keys[: size * width].reshape(size, width).max(axis=0)
-        floor = max(float(np.partition(maxima, width - k)[width - k]), -_MOST)
+        floor = max(float(np.partition(maxima, width - k)[width - k]), -MOST)
     else:
-        floor = -_MOST
+        floor = -MOST
     columns = np.flatnonzero(keys >= floor)
     return columns[_descending(keys[columns])[:k]]
 
@@ -201,8 +205,8 @@ def _temperature(rows: Candidates, params: SamplingParams) -> Candidates:
         return rows
     # Relative to the largest, which cannot overflow however low the temperature.
     best = rows.logits[0] if rows.ordered else rows.logits.max()
-    divisor = max(params.temperature, _LEAST_ABOVE_ZERO)
-    return rows._replace(logits=(rows.logits - best) / np.float32(_finite(divisor)))
+    divisor = max(params.temperature, LEAST_ABOVE_ZERO)
+    return rows._replace(logits=(rows.logits - best) / np.float32(finite(divisor)))
 
 
 def _top_k(rows: Candidates, params: SamplingParams) -> Candidates:
@@ -232,7 +236,7 @@ def _min_p(rows: Candidates, params: SamplingParams) -> Candidates:
 def _typical_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.typical_p >= 1:
         return rows
-    rows = rows.take(np.flatnonzero(rows.logits >= -_MOST), ordered=rows.ordered)
+    rows = rows.take(np.flatnonzero(rows.logits >= -MOST), ordered=rows.ordered)
     weights = rows.weights()
     # Surprisal minus entropy is the mean logit minus the logit: the normaliser cancels.
     mean = np.average(rows.logits.astype(np.float64), weights=weights)
@@ -293,66 +297,6 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
     return rows
 
 
-# ------------------------------------------------------------------------------- choosing
-
-
-@np.errstate(all="ignore")
-def choose(
-    logits: "Tensor",
-    params: Sequence[SamplingParams],
-    histories: Sequence[History],
-    generators: Sequence[random.Random],
-) -> list[int]:
-    """Draw one id per row.
-
-    Each row takes one number from its own generator (none at temperature 0) and inverts the
-    cumulative distribution of what the chain kept.
-
-    Args:
-        logits: (rows, vocabulary), raw, on any device.
-        params, histories, generators: one per row.
-
-    Raises:
-        UnusableLogitsError: no token can be drawn for one of the rows. Then no generator was used.
-    """
-    kept: list[Candidates] = []
-    for row, how, history in zip(as_rows(logits), params, histories, strict=True):
-        try:
-            kept.append(survivors(row, how, history))
-        except UnusableLogitsError as error:
-            error.row = len(kept)
-            raise
-    chosen = []
-    for rows, how, generator in zip(kept, params, generators, strict=True):
-        column = 0 if how.temperature == 0 else _draw(rows.weights(), generator.random())
-        chosen.append(column if rows.ids is None else int(rows.ids[column]))
-    return chosen
-
-
 def as_rows(logits: "Tensor") -> Floats:
     """Logits of any device and precision in the chain's own."""
     return logits.detach().float().cpu().numpy()
-
-
-def _draw(weights: Floats, uniform: float) -> int:
-    """The column in whose share of the summed weights `uniform` in [0, 1) falls.
-
-    In a long row the block of columns is found first: running sums are slow.
-    """
-    if weights.size <= _BLOCK:
-        sums = np.cumsum(weights, dtype=np.float64)
-        return _share(sums, uniform * sums[-1])
-    starts = np.arange(0, weights.size, _BLOCK)
-    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
-    target = uniform * sums[-1]
-    block = _share(sums, target)
-    if block > 0:
-        target -= sums[block - 1]
-    inside = np.cumsum(weights[starts[block] :][:_BLOCK], dtype=np.float64)
-    return int(starts[block]) + _share(inside, target)
-
-
-def _share(sums: NDArray[np.float64], target: float) -> int:
-    """The first index whose running sum exceeds `target`; past the end, the last with weight."""
-    index = int(sums.searchsorted(target, side="right"))
-    return index if index < sums.size else int(sums.searchsorted(sums[-1]))

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gptterm.engine.api import NEUTRAL, NextToken, SamplerOrder, SamplingParams
+from gptterm.engine.choosing import choose
 from gptterm.engine.explaining import explain
 from gptterm.engine.sampling import (
     History,
     UnusableLogitsError,
-    choose,
     penalise,
     survivors,
 )

@@ -272,7 +272,7 @@ _FILTERS: dict[str, Callable[[Candidates, Chain, Values], Candidates]] = {
 
 
 def choose(logits: Tensor, chain: Chain, values: Values, past: Past, uniforms: Tensor) -> Tensor:
-    """Draw one id per row, as `sampling.choose` does from the same uniform numbers.
+    """Draw one id per row, as `choosing.choose` does from the same uniform numbers.
 
     Args:
         logits: (rows, vocabulary) float32, raw.

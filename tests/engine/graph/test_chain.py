@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine import sampling
+from gptterm.engine import choosing, sampling
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.graph.chain import (
     ALL_BANNED,
@@ -102,7 +102,7 @@ def compare(seed: int, size: int) -> int:
         assert list(mine.values()) == pytest.approx(list(kept.values()), rel=1e-5, abs=1e-12)
         generator = random.Random()
         generator.random = lambda row=i: float(uniforms[row])  # type: ignore[method-assign,misc]
-        (wanted,) = sampling.choose(logits[i : i + 1], [params], [known[i].history], [generator])
+        (wanted,) = choosing.choose(logits[i : i + 1], [params], [known[i].history], [generator])
         assert drawn[i] == wanted, (seed, i, params)
     return compared
 
