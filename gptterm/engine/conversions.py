@@ -24,7 +24,7 @@ in a hundred."""
 SIZE_LIMIT = 8 << 30
 """Bytes of all conversions together; those used longest ago go first."""
 
-_FORMAT = "gptterm int8 2"
+_FORMAT = "gptterm int8 3"
 _HEADER_LIMIT = 100 << 20
 _SAMPLES, _SAMPLE_BYTES = 32, 4096
 

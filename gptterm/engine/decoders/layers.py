@@ -4,16 +4,14 @@ Weights stay views into the mapped files where dtype and device allow it, so tha
 copied or converted at start-up.
 """
 
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
+from gptterm.engine import kernels
 from gptterm.engine.decoders import linear
-from gptterm.engine.decoders.int8 import Int8
-from gptterm.engine.decoders.linear import Linear, Packed
+from gptterm.engine.decoders.linear import Linear
 from gptterm.engine.decoders.quantised import Quantised
 from gptterm.engine.decoders.weights import Weights
 
@@ -40,16 +38,12 @@ class Layers:
     ) -> None:
         self._weights = weights
         self._quantised = quantised or Quantised()
-        self._waiting: list[Packed] = []
         self._device = torch.device(device)
         self._dtype = dtype
         self._tensors: dict[str, Tensor] = {}
-        self._packs = device == "cpu" and dtype != "float32"
-        if self._packs:
-            linear.check_kernels(dtype)
-        # Weights that are packed for a CPU kernel meet float32 activations, bfloat16's excepted.
-        as_float32 = dtype == "int8" or (self._packs and dtype == "float16")
-        self.compute: torch.dtype = torch.float32 if as_float32 else getattr(torch, dtype)
+        self._kernels = device == "cpu" and linear.check_kernels(dtype)
+        # Whatever the weights are kept in, the kernels compute in float32.
+        self.compute: torch.dtype = torch.float32 if self._kernels else getattr(torch, dtype)
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """The weights themselves; one tensor, however often it is asked for."""
@@ -67,44 +61,29 @@ class Layers:
     def conv1d(self, name: str, inner: int, outer: int) -> Linear:
         """x · W + b, W kept (in, out) as in OpenAI's files: a convolution of width 1."""
         bias = self.tensor(f"{name}.bias", outer)
-        if self._packs:
-            return self._packed(name, self._weights.take(f"{name}.weight", inner, outer).t(), bias)
+        if self._kernels:
+            weight = self._weights.take(f"{name}.weight", inner, outer)
+            return self._matrix(name, weight.t(), bias)
         return linear.plain(self.tensor(f"{name}.weight", inner, outer), bias)
 
     def linear(self, name: str, inner: int, outer: int, *, bias: bool = True) -> Linear:
         """x · Wᵀ + b, W kept (out, in)."""
         added = self.tensor(f"{name}.bias", outer) if bias else None
-        if self._packs:
-            weight = self._weights.take(f"{name}.weight", outer, inner)
-            return self._packed(name, weight, added)
+        if self._kernels:
+            return self._matrix(name, self._weights.take(f"{name}.weight", outer, inner), added)
         return linear.plain(self.tensor(f"{name}.weight", outer, inner).t(), added)
 
     def head(self, name: str, inner: int, outer: int) -> Linear:
         """x · Wᵀ, W kept (vocabulary, in), which may be the token embedding."""
-        if self._packs:
-            return self._packed(name, self._weights.take(name, outer, inner), None)
+        if self._kernels:
+            return self._matrix(name, self._weights.take(name, outer, inner), None)
         return linear.plain_head(self.tensor(name, outer, inner))
 
-    def pack(self) -> None:
-        """Pack the layers that need it, several at once; to be called when all are made."""
-        # The largest first, so that no core is left alone with it in the end.
-        waiting = sorted(self._waiting, key=lambda layer: -layer.size)
-        with (
-            warnings.catch_warnings(action="ignore"),  # it is deprecated, and the kernels need it
-            ThreadPoolExecutor(torch.get_num_threads()) as pool,
-        ):
-            for _ in pool.map(lambda layer: layer.pack(), waiting):
-                pass
-        self._waiting = []
-
-    def _packed(self, name: str, weight: Tensor, bias: Tensor | None) -> Linear:
-        """The CPU's layer for a dtype other than float32, from (out, in) weights."""
-        layer: Packed
+    def _matrix(self, name: str, weight: Tensor, bias: Tensor | None) -> Linear:
+        """A CPU's layer from (out, in) weights."""
+        if self._dtype == "float32":
+            return kernels.float32(weight.float(), bias)
         if self._dtype == "int8":
-            layer = Int8(*self._quantised.take(name, weight), bias)
-        elif self._dtype == "float16":
-            layer = linear.Float16(weight, bias)
-        else:
-            layer = linear.Bfloat16(weight, bias)
-        self._waiting.append(layer)
-        return layer
+            panels, scales = self._quantised.take(name, weight)
+            return kernels.int8(panels, scales, weight.shape[1], bias)
+        return kernels.half(weight, getattr(torch, self._dtype), bias)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gptterm.engine import kernels
 from gptterm.engine.decoders.base import Cache, Rows
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
@@ -66,7 +67,6 @@ def load(
     weights = Weights(directory, prefix="transformer.")
     layers = Layers(weights, device, dtype, quantised)
     model = _ARCHITECTURES[config["model_type"]](sizes, layers)
-    layers.pack()
     return Native(model, device, dtype, layers.compute, weights.parameters)
 
 
@@ -90,8 +90,8 @@ class Native:
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
-        # Sums of integers are exact, whatever else goes through the kernel.
-        self.takes_drafts = dtype == "int8"
+        # The kernels' rows are the same alone and among others; torch's are not.
+        self.takes_drafts = device == "cpu" and kernels.library() is not None
 
     def new_cache(self) -> KVCache:
         sizes = self._model.sizes

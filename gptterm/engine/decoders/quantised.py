@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gptterm.engine.decoders.int8 import quantise
+from gptterm.engine.kernels import int8_panels, int8_shape
 
 _WEIGHT, _SCALES = ".int8", ".scales"
 
@@ -32,13 +33,14 @@ class Quantised:
         self.made = False
 
     def take(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """(out, in) int8 and (out,) scales for the weights of a layer."""
-        values, scales = self._kept.get(name + _WEIGHT), self._kept.get(name + _SCALES)
-        if values is None or scales is None or values.shape != weight.shape:
+        """The kernels' panels and (out,) scales for the (out, in) weights of a layer."""
+        panels, scales = self._kept.get(name + _WEIGHT), self._kept.get(name + _SCALES)
+        if panels is None or scales is None or panels.shape != int8_shape(*weight.shape):
             values, scales = quantise(weight)
+            panels = int8_panels(values)
             self.made = True
-        self.tensors |= {name + _WEIGHT: values, name + _SCALES: scales}
-        return values, scales
+        self.tensors |= {name + _WEIGHT: panels, name + _SCALES: scales}
+        return panels, scales
 
 
 def write(file: Path, tensors: dict[str, Tensor], facts: Mapping[str, str]) -> None:

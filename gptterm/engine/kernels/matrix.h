@@ -1,0 +1,59 @@
+/* Products of float32 rows with matrices of weights that are kept in float32, 16 bits or 8.
+
+   A row's product has the same bits alone and among other rows, on one thread and on many: every
+   sum is made in an order of its own that depends on nothing else.
+
+   Packed weights stand in panels of PANEL outputs, one after the other, each read from its
+   beginning to its end; the last one is filled up with zeros. */
+#ifndef GPTTERM_MATRIX_H
+#define GPTTERM_MATRIX_H
+
+#include "pool.h"
+
+#include <stdint.h>
+
+enum { PANEL = 32, BLOCK = 32, FEW = 8 };
+
+enum kind {
+    FLOAT32_IN_OUT, /* (in, out), as they stand in OpenAI's files */
+    FLOAT32_OUT_IN, /* (out, in) */
+    BFLOAT16,       /* panels of (in, 16, 2): outputs i and i + 16 side by side */
+    FLOAT16,        /* panels of (in, 32) */
+    INT8            /* panels of (in / 4, 32, 4), each 128 more than the weight; `in` is filled up
+                       with zeros to a multiple of BLOCK */
+};
+
+typedef struct {
+    int32_t kind;
+    int32_t inputs;
+    int32_t outputs;
+    int32_t threads;
+    const void *weights;
+    const float *scales; /* (outputs), of INT8 */
+    const float *bias;   /* (outputs), or null */
+} matrix;
+
+/* One product, as the kernels see it. */
+typedef struct {
+    const matrix *weights;
+    int rows;
+    const float *x; /* (rows, inputs) */
+    float *y;       /* (rows, outputs) */
+    /* Of INT8: the rows in blocks of BLOCK numbers, each with its scale. */
+    const int8_t *numbers; /* (rows, blocks, BLOCK) */
+    const float *steps;    /* (rows, blocks) */
+    const int32_t *starts; /* (rows, blocks): −128 times a block's sum, for the weights' 128 */
+} product;
+
+/* The kernels for one kind of CPU. */
+typedef struct {
+    const char *name;
+    work multiply[INT8 + 1]; /* by kind; a piece is PANEL outputs of a `product` */
+} kernels;
+
+extern const kernels portable_kernels;
+#if defined(__x86_64__)
+extern const kernels avx2_kernels, avx512_kernels;
+#endif
+
+#endif
