@@ -126,6 +126,8 @@ class GpttermApp(App[int | GoOnPlain]):
             self.chat_screen.say("warning", f"there is no theme {self._unknown_theme}")
         if self._tui.reduced_motion:
             self.chat_screen.prompt.cursor_blink = False
+        # The terminal has forgotten the screen; Textual would draw what has changed since.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.call_after_refresh(self._start)
 
     async def on_event(self, event: events.Event) -> None:
