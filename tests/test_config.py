@@ -189,7 +189,9 @@ def test_a_whole_file(config: Path) -> None:
         ("[presets.mine]\nmodel = 'x'\n", 2, 'unknown key "model" in [presets.mine]'),
         ("presets = 3\n", 1, "[presets]"),
         ("[presets]\nmine = 3\n", 2, "[presets.mine]"),
-        ("\npreset = 'fokused'\n", 2, "did you mean focused?"),
+        ("\npreset = 'fokused'\n", 2, '"fokused" (did you mean focused?); there are base, '),
+        ("temperature = -1.0\n", 1, "not -1"),
+        ("[model]\nname = 'x'\n", 1, "the name of a model, not a table"),
         ("[preset.mine]\ntop_k = 3\n", 1, "preset must be"),
         ("[tuii]\nx = 3\n", 1, "did you mean tui?"),
         ("[tui]\nmouse = 'yes'\n", 2, "mouse must be true or false"),
@@ -219,6 +221,11 @@ def test_files_that_cannot_be_read(config: Path) -> None:
         read_config(config)
     assert read_config(config / "below").values == {}
     assert read_config(Path("/dev/null/config.toml")).values == {}
+
+
+def test_a_byte_order_mark_is_no_content(config: Path) -> None:
+    config.write_bytes(b"\xef\xbb\xbfmodel = 'tiny'\r\nseed = 7\r\n")
+    assert read_config(config).values == {"model": "tiny", "seed": 7}
 
 
 def test_escapes_in_a_file_stay_in_it(config: Path) -> None:

@@ -77,7 +77,7 @@ def _with_model(settings: Settings) -> Settings:
     from gptterm.models import generation_defaults, resolve
 
     with contextlib.suppress(ModelError):
-        source = resolve(settings.model, offline=True, fallback=settings.model_is_default)
+        source = resolve(settings.model, offline=True)
         settings = settings.with_model_defaults(generation_defaults(source))
     return settings
 
@@ -144,8 +144,14 @@ def _create(file: Path) -> None:
         "# reduced_motion = false",
         "",
     ]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines), encoding="utf-8")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise GpttermError(
+            f"cannot write {one_line(str(file))}: {error.strerror}; GPTTERM_HOME names another "
+            "folder"
+        ) from None
 
 
 _EXAMPLES = {"system": "You are terse.", "preset": "focused", "seed": 7}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptterm.cli.streams import Streams
+from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line, printable
@@ -216,11 +216,8 @@ def _title(summary: "Summary") -> str:
 
 def _highlighted(hit: "Hit", streams: Streams) -> str:
     """The snippet; its matches are bold where a terminal shows that."""
-    import os
-
-    begin, end = ("\x1b[1m", "\x1b[0m") if streams.out_is_terminal else ("", "")
-    if os.environ.get("NO_COLOR"):
-        begin = end = ""
+    styled = streams.out_is_terminal and draws_styles()
+    begin, end = ("\x1b[1m", "\x1b[0m") if styled else ("", "")
     text, at = "", 0
     for start, stop in hit.ranges:
         text += printable(hit.snippet[at:start]) + begin + printable(hit.snippet[start:stop]) + end

@@ -1,5 +1,6 @@
 """From the command line to a command, and from an exception to one line and an exit code."""
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
@@ -59,8 +60,15 @@ def _dispatch(arguments: list[str], signals: Signals) -> int:
 
 
 def _call(command: click.Command, arguments: list[str], name: str) -> int:
-    # Not standalone: exceptions come to `run`, `--help` returns its exit code.
-    code = command.main(arguments, prog_name=name, standalone_mode=False)
+    stdout = sys.stdout
+    try:
+        # Not standalone: exceptions come to `run`, `--help` returns its exit code.
+        code = command.main(arguments, prog_name=name, standalone_mode=False)
+    except SystemExit:
+        # At a broken pipe click puts another stdout in place and exits with 1.
+        if sys.stdout is not stdout:
+            raise ReaderGoneError from None
+        raise
     return code if isinstance(code, int) else 0
 
 
@@ -115,8 +123,8 @@ def _usage_message(error: click.exceptions.UsageError) -> str:
         case click.exceptions.NoSuchOption():
             hint = f" (did you mean {error.possibilities[0]}?)" if error.possibilities else ""
             message = f"no such option {error.option_name}{hint}"
-        case click.exceptions.MissingParameter():
-            message = error.format_message().rstrip(".")
+        case click.exceptions.MissingParameter() if isinstance(error.param, click.Argument):
+            message = f"{error.param.human_readable_name} is missing"
         case click.exceptions.BadParameter() if isinstance(error.param, click.Option):
             name = next(name for name in error.param.opts if name.startswith("--"))
             message = f"{name} {error.message}"

@@ -134,7 +134,8 @@ def convert_model(name: str, undo: bool) -> None:
     directory = Path(source.directory)
     if undo:
         freed = conversions.remove(directory)
-        click.echo(f"{one_line(name)}: conversion removed, {size(freed)} freed", err=True)
+        told = f"conversion removed, {size(freed)} freed" if freed else "there is no conversion"
+        click.echo(f"{one_line(name)}: {told}", err=True)
         return
     conversion = conversions.find(directory) or _convert(source)
     try:
@@ -240,16 +241,20 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _fits(known: "Facts") -> dict[str, list[str]]:
-    """Per device, the dtypes in which the weights and a fifth more fit its free memory."""
+    """Per device, the dtypes in which the weights and a fifth more fit its free memory.
+
+    Empty where the number of weights is not known.
+    """
     from gptterm.engine.device import describe_devices
 
-    bytes_each = {"float32": 4, "bfloat16": 2, "int8": 1}
+    if not known.parameters:
+        return {}
+    bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
     return {
         device.name: [
             dtype
             for dtype, each in bytes_each.items()
-            if known.parameters
-            and known.parameters * each * 1.2 <= device.free_bytes
+            if known.parameters * each * 1.2 <= device.free_bytes
             and (dtype != "int8" or (known.decoder == "native" and device.name == "cpu"))
         ]
         for device in describe_devices()

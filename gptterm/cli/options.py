@@ -196,8 +196,14 @@ def main_command(
 def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
     """Part what the options set into settings and the rest."""
     raw = values.pop("raw")
-    given = {name: values.pop(name) for name in SETTINGS if name in values}
-    settings = {name: value for name, value in given.items() if value not in (None, ())}
+    source = click.get_current_context().get_parameter_source
+    settings = {}
+    for name in SETTINGS:
+        if name in values:
+            value = values.pop(name)
+            # Not by the value: `--seed random` is None, and wins over a seed of config.toml.
+            if source(name) is click.core.ParameterSource.COMMANDLINE:
+                settings[name] = value
     if raw is not None:
         settings["form"] = "raw" if raw else "chat"
     stops = settings.get("stop")

@@ -22,6 +22,7 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
         GpttermError: with its exit code.
     """
     signals.watch()
+    _require_directory()
     streams = Streams(quiet=options.quiet)
     signals.stderr = streams.err
     calm_libraries()
@@ -41,6 +42,14 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     return _interactive(settings, options, streams, signals)
 
 
+def _require_directory() -> None:
+    """Refuse to start where the working directory is gone: torch ends the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone; cd to another") from None
+
+
 def _check(settings: Settings, options: RunOptions) -> None:
     """Refuse options that contradict each other, before anything is read or loaded."""
     if options.logprobs is not None and not options.json:
@@ -49,6 +58,11 @@ def _check(settings: Settings, options: RunOptions) -> None:
         raise UsageError("--echo is for text: with --json the object has the prompt anyway")
     if settings.form == "raw" and settings.origins["system"] == "option":
         raise UsageError("--system is for a chat, which --raw turns off")
+    if settings.seed is not None and settings.seed + options.samples > 2**63:
+        raise UsageError(
+            "--seed is too large: sample i has this seed + i, and the last one would be above "
+            "2^63 - 1"
+        )
     if options.continue_last and options.conversation is not None:
         raise UsageError("--continue is the last conversation: it does not go with --conversation")
     if options.interactive or options.plain:

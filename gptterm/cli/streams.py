@@ -95,8 +95,7 @@ class Streams:
 
     def dim(self, text: str) -> str:
         """`text` in a faint colour where stderr is a terminal that wants colours."""
-        colours = self.err_is_terminal and not os.environ.get("NO_COLOR")
-        return f"\x1b[2m{text}\x1b[0m" if colours else text
+        return f"\x1b[2m{text}\x1b[0m" if self.err_is_terminal and draws_styles() else text
 
     @contextlib.contextmanager
     def silenced(self) -> Iterator[None]:
@@ -127,6 +126,11 @@ class Streams:
             logging.disable(logging.NOTSET)
 
 
+def draws_styles() -> bool:
+    """Whether a terminal may be sent styles: it knows them, and nobody refuses them."""
+    return os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR")
+
+
 def calm_libraries() -> None:
     """Set what libraries read at import: no telemetry, no bars, no advice. Never overrides."""
     for name, value in {
@@ -142,18 +146,21 @@ def calm_libraries() -> None:
 def ensure_descriptors() -> None:
     """Open what the caller closed of 0, 1 and 2, before a file of ours lands there.
 
-    A closed stdout becomes one that nobody reads, a closed stdin an empty one.
+    A closed stdout becomes one that nobody reads, a closed stdin an empty one. Python has None in
+    `sys` for those; here they become streams, which whoever uses them may count on.
     """
-    for descriptor in (0, 1, 2):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
-            if descriptor == 1:
+            if name == "stdout":
                 reader, writer = os.pipe()
                 os.close(reader)
-                _move(writer, 1)
+                _move(writer, descriptor)
             else:
                 _move(os.open(os.devnull, os.O_RDWR), descriptor)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _move(source: int, target: int) -> None:

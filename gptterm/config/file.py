@@ -31,6 +31,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def no_preset(name: str, known: Iterable[str]) -> str:
+    """What is said of a preset that there is not, with those that there are."""
+    names = sorted(known)
+    return f'there is no preset "{name}"{did_you_mean(name, names)}; there are {", ".join(names)}'
+
+
 def read_config(path: Path) -> ConfigFile:
     """Read and check the file; one that does not exist is empty.
 
@@ -44,7 +50,7 @@ def read_config(path: Path) -> ConfigFile:
     except OSError as error:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
-        text = source.decode()
+        text = source.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         return _Checker(path, text).checked(tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
@@ -103,8 +109,7 @@ class _Checker:
         )
         preset = config.values.get("preset")
         if isinstance(preset, str) and preset not in {**BUILT_IN_PRESETS, **presets}:
-            hint = did_you_mean(preset, [*BUILT_IN_PRESETS, *presets])
-            self._fail(("preset",), f'there is no preset "{preset}"{hint}')
+            self._fail(("preset",), no_preset(preset, {**BUILT_IN_PRESETS, **presets}))
         return config
 
     def _table(self, data: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -14,9 +14,17 @@ _SHOWN_LENGTH = 40
 
 def _shown(value: object) -> str:
     """`value` as an error shows it: strings in quotes, nothing endless."""
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    if isinstance(value, bool):
-        text = text.lower()
+    match value:
+        case str():
+            text = f'"{value}"'
+        case bool():
+            text = str(value).lower()
+        case float():
+            text = f"{value:g}"  # what was typed as -1 is not called -1.0
+        case dict():
+            text = "a table"
+        case _:
+            text = str(value)
     return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
 
 
@@ -65,8 +73,10 @@ class Number:
         return number
 
     def parse(self, text: str) -> float:
+        # float() also takes "1_000" and other scripts' digits: nobody means those here.
+        spelled = text.strip()
         try:
-            number = float(text)
+            number = float(spelled if spelled.isascii() and "_" not in spelled else "no number")
         except ValueError:
             raise ValueError(f"must be {self.wanted}, not {_shown(text)}") from None
         return self.check(number)

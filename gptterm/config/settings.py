@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, cast
 
 import msgspec
 
-from gptterm.config.file import Values, did_you_mean, read_config
+from gptterm.config.file import Values, did_you_mean, no_preset, read_config
 from gptterm.config.paths import config_file
 from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS, variable
 from gptterm.engine.api import (
@@ -221,11 +221,7 @@ def _with_preset(
     name = values.get("preset")
     if isinstance(name, str):
         if name not in presets:
-            hint = did_you_mean(name, presets)
-            raise UsageError(
-                one_line(f'{named_by}: there is no preset "{name}"{hint}')
-                + f"; there are {', '.join(sorted(presets))}"
-            )
+            raise UsageError(one_line(f"{named_by}: {no_preset(name, presets)}"))
         layers.append(Layer(f"preset {name} ({named_by})", presets[name]))
     if origin is None:
         layers += [Layer(variable(key), {key: value}) for key, value in values.items()]

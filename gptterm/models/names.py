@@ -8,6 +8,7 @@
 4. Anything else is a Hub id (`org/name`, or a web address of one).
 """
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -70,7 +71,7 @@ def parse(name: str) -> Target:
         ModelError: it cannot be the name of a model.
     """
     if not name.strip() or "\0" in name:
-        raise ModelError(f"'{shown(name)}' is not the name of a model; {_known()}")
+        raise ModelError(f"'{shown(name)}' is not the name of a model: {_known()}")
     if name == BUNDLED:
         return Bundled()
     if name in _REPOSITORIES:
@@ -78,12 +79,12 @@ def parse(name: str) -> Target:
     path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no home
     if name.endswith(".gguf"):
         return LocalGguf(path)
-    if _looks_like_path(name) or (path / "config.json").is_file():
+    if _looks_like_path(name) or _is_model_directory(path):
         return LocalDirectory(path)
     if address := _HUB_ADDRESS.match(name):
         name = address[1]
     if not _is_hub_id(name):
-        raise ModelError(f"'{shown(name)}' is not the name of a model; {_known()}")
+        raise ModelError(f"'{shown(name)}' is not the name of a model: {_known()}")
     return HubModel(_ids_of(name))
 
 
@@ -96,12 +97,14 @@ def alias_of(repo_id: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """`; did you mean gpt2?`, or nothing when no known name comes near."""
+    """` (did you mean gpt2?)`, or nothing when no known name comes near, or `name` is known."""
     import difflib
 
+    if alias_of(name) != name:
+        return ""
     last = name.rsplit("/", 1)[-1].lower()
     near = difflib.get_close_matches(last, [*ALIASES, BUNDLED], n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near and near[0] != name else ""
+    return f" (did you mean {near[0]}?)" if near and near[0] != name else ""
 
 
 def _looks_like_path(name: str) -> bool:
@@ -110,6 +113,14 @@ def _looks_like_path(name: str) -> bool:
     if name.startswith(("https://", "http://")):
         return False
     return name.endswith("/") or name.count("/") > 1 or (os.sep != "/" and os.sep in name)
+
+
+def _is_model_directory(path: Path) -> bool:
+    """Whether a config.json is in it, or nobody may look."""
+    try:
+        return (path / "config.json").is_file()
+    except OSError as error:
+        return error.errno == errno.EACCES  # not a name too long for the file system, say
 
 
 def _is_hub_id(name: str) -> bool:
@@ -131,4 +142,5 @@ def _ids_of(repo_id: str) -> tuple[str, ...]:
 
 
 def _known() -> str:
-    return f"{', '.join((BUNDLED, *ALIASES))}, a Hub id such as openai-community/gpt2, or a path"
+    names = ", ".join((BUNDLED, *ALIASES))
+    return f"give {names}, a Hub id such as openai-community/gpt2, or a path"

@@ -1,5 +1,6 @@
 """From the name of a model to the directory it is loaded from."""
 
+import stat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -183,9 +184,13 @@ def _at_hand(target: names.Target, name: str) -> ModelSource | None:
 
 
 def _local(path: Path, name: str) -> ModelSource:
-    if not path.exists():
-        raise ModelError(f"there is no directory {shown(name)}{names.suggestion(name)}")
-    if not path.is_dir():
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"there is no directory {shown(name)}{names.suggestion(name)}") from None
+    except OSError as error:
+        raise ModelError(f"{shown(name)} cannot be read: {error.strerror}") from error
+    if not is_directory:
         raise ModelError(f"{shown(name)} is a file; a model is a directory or a .gguf file")
     check_directory(path, name)
     return ModelSource(name=name, directory=str(path.absolute()))

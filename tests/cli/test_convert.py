@@ -44,7 +44,10 @@ def test_auto_changes_only_when_it_is_told_to(env: dict[str, str]) -> None:
 
     undone = run(["models", "convert", "--undo", "tiny"], env)
     assert undone.code == 0
+    assert undone.stderr.startswith("tiny: conversion removed, ")
     assert ask(env)["dtype"] == "float32"
+    again = run(["models", "convert", "--undo", "tiny"], env)
+    assert (again.code, again.stderr) == (0, "tiny: there is no conversion\n")
 
 
 def test_what_a_conversion_costs_is_told(env: dict[str, str], tmp_path: Path) -> None:

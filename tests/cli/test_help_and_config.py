@@ -79,6 +79,23 @@ def test_config_path_and_edit(env: dict[str, str], tmp_path: Path) -> None:
     assert run(["config", "show"], env).code == 0
 
 
+def test_config_show_without_the_model_tells_no_other_models_defaults(env: dict[str, str]) -> None:
+    rows = run(["config", "show"], env).text.splitlines()
+    assert [row.split() for row in rows if row.startswith(("model =", "temperature ="))] == [
+        ["model", "=", '"gpt2"', "#", "built-in"],
+        ["temperature", "=", "0.8", "#", "built-in"],
+    ]
+
+
+def test_a_config_file_that_cannot_be_made(env: dict[str, str]) -> None:
+    result = run(["config", "edit"], {**env, "GPTTERM_HOME": "/dev/null", "VISUAL": "true"})
+    assert result.code == 1
+    assert result.stderr == (
+        "gptterm: error: cannot write /dev/null/config.toml: File exists; GPTTERM_HOME names "
+        "another folder\n"
+    )
+
+
 @pytest.mark.parametrize("editor", ["/no/such/editor", "'unclosed", "false"])
 def test_an_editor_that_fails(editor: str, env: dict[str, str]) -> None:
     result = run(["config", "edit"], {**env, "VISUAL": editor})

@@ -1,5 +1,6 @@
 """One prompt through the real command and a real engine, in pipes."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_sampled_text_repeats_with_its_seed_and_its_model_runs_offline_on_a_read
     assert all(line.startswith("gptterm: ") for line in lines)
     assert "loaded in" in lines[0]
     assert "(0 reused, 0 dropped)" in lines[1]
+
+
+def test_an_option_wins_over_config_toml_also_where_it_takes_a_value_back(
+    env: dict[str, str],
+) -> None:
+    Path(env["GPTTERM_HOME"], "config.toml").write_text('model = "tiny"\nseed = 7\n')
+    arguments = ["--json", "-n", "1", "x"]
+    (fixed, drawn) = (
+        [json.loads(run([*more, *arguments], env).stdout)["seed"] for _ in range(2)]
+        for more in ([], ["--seed", "random"])
+    )
+    assert fixed == [7, 7]
+    assert drawn[0] != drawn[1]
 
 
 def test_samples_are_printed_whole_and_in_order(models: Path, env: dict[str, str]) -> None:

@@ -104,6 +104,16 @@ def test_escape_sequences_of_a_model_do_not_reach_a_terminal(
     assert shown.count("\x1b") == 2
 
 
+def test_a_terminal_that_knows_no_styles_gets_none(models: Path, env: dict[str, str]) -> None:
+    arguments = ["-m", models / "greeting", "-t", "0", "-n", "3", "-N", "2", "x"]
+    for plain in ({"TERM": "dumb"}, {"NO_COLOR": "1"}):
+        terminal = spawn(arguments, {**env, **plain})
+        shown = terminal.read()
+        terminal.close()
+        assert "--- sample 2 of 2, seed" in shown
+        assert "\x1b" not in shown
+
+
 _RAISED = """
 import os, signal
 from gptterm.cli.signals import Signals

@@ -3,13 +3,14 @@
 import os
 import pty
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.cli.command import COMMAND, Result, run
 
 OUT_OF_RANGE = [
-    ("--temperature", ["-1", "nan", "inf", "-inf", "x", ""]),
+    ("--temperature", ["-1", "nan", "inf", "-inf", "x", "", "1_0", "１"]),
     ("--top-k", ["-1", "1.5", "nan", "x", "99999999999999999999"]),
     ("--top-p", ["0", "1.01", "-0.5", "nan", "inf"]),
     ("--min-p", ["-0.1", "1.1", "nan"]),
@@ -60,6 +61,9 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, env: dict[st
         (["--plain", "-N", "2"], "--samples"),
         (["--plain", "--inline"], "--plain does not draw"),
         (["--inline", "x"], "--inline is for a chat"),
+        (["--seed", str(2**63 - 1), "-N", "2", "x"], "--seed is too large"),
+        (["--temperature", "-1", "x"], "not -1;"),
+        (["models", "info"], "NAME is missing; see gptterm models info --help"),
         ([""], "the prompt is empty"),
         (["  ", "\n"], "the prompt is empty"),
         (["--no-stdin"], "no prompt"),
@@ -129,3 +133,14 @@ def test_a_traceback_only_where_it_is_wanted(env: dict[str, str]) -> None:
 def test_words_after_two_dashes_are_a_prompt(env: dict[str, str]) -> None:
     result = run(["-m", "nosuch", "--", "models", "--are", "fun"], env)
     assert_one_error_line(result, code=3)
+
+
+def test_a_working_directory_that_is_gone(env: dict[str, str], tmp_path: Path) -> None:
+    script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    arguments = ["sh", "-c", script, "sh", str(tmp_path / "home"), *COMMAND, "-m", "tiny", "x"]
+    done = subprocess.run(
+        arguments, env={**env, "PYTHONPATH": os.getcwd()}, stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"gptterm: error: the working directory is gone; cd to another\n"

@@ -1,7 +1,9 @@
 """`gptterm models` and `gptterm doctor` as they are typed."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -80,7 +82,10 @@ def test_rm_takes_the_conversion_along(machine: Machine, monkeypatch: pytest.Mon
         (("pull", "tiny"), 3, "tiny is not on the Hub: there is nothing to download"),
         (("pull", "org/nothing"), 3, "there is no model org/nothing on the Hub"),
         (("rm", "-y", "tiny"), 3, "only what was downloaded is deleted"),
-        (("pull",), 2, "argument"),
+        (("pull",), 2, "NAME is missing; see gptterm models pull --help"),
+        (("info", "./" + "x" * 300), 3, "cannot be read: File name too long"),
+        (("path", "GPT2"), 3, "(did you mean gpt2?); `gptterm models pull GPT2` gets it"),
+        (("info", "a b"), 3, "'a b' is not the name of a model: give tiny, gpt2, "),
     ],
 )
 def test_errors_are_one_line(
@@ -102,10 +107,40 @@ def test_info(machine: Machine, directory: Path) -> None:
     assert about["context_length"] == 16
     assert about["vocab_size"] == 384
     assert about["parameters"] == 384 * 8 + 16 * 8 + 2 * (12 * 8 * 8 + 13 * 8) + 2 * 8
-    assert about["fits"]["cpu"] == ["float32", "bfloat16", "int8"]
+    assert about["fits"]["cpu"] == ["float32", "bfloat16", "float16", "int8"]
     assert re.search(r"^decoder +native$", text, re.MULTILINE)
     assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
-    assert re.search(r"^fits cpu +float32, bfloat16, int8$", text, re.MULTILINE)
+    assert re.search(r"^fits cpu +float32, bfloat16, float16, int8$", text, re.MULTILINE)
+
+
+def test_info_of_a_gguf_says_nothing_of_what_it_does_not_know(machine: Machine) -> None:
+    file = machine.home / "some.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    text = machine.run(*COMMAND, "models", "info", str(file)).stdout
+    about = json.loads(machine.run(*COMMAND, "models", "info", str(file), "--json").stdout)
+    assert (about["architecture"], about["size"], about["fits"]) == ("gguf", 104, {})
+    assert "fits" not in text
+
+
+def test_a_directory_that_cannot_be_searched_is_a_model_that_cannot_be_read(
+    machine: Machine,
+) -> None:
+    """Also by a relative name, which could be one on the Hub."""
+    closed = machine.home / "outer" / "closed"
+    closed.mkdir(parents=True)
+    closed.chmod(0)
+    prefix: tuple[str, ...] = ()
+    if os.geteuid() == 0:  # whom no mode keeps out
+        rights = "-dac_override,-dac_read_search"
+        prefix = ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}")
+        if shutil.which("setpriv") is None:
+            pytest.skip("root can read everything")
+    try:
+        done = machine.run(*COMMAND, "models", "info", "outer/closed", prefix=prefix)
+    finally:
+        closed.chmod(0o700)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "outer/closed cannot be read: outer/closed/config.json: Permission denied" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,14 @@ def test_any_text_is_a_target_or_one_printable_line(name: str) -> None:
     ],
 )
 def test_near_misses(name: str, near: str) -> None:
-    assert suggestion(name) == f"; did you mean {near}?"
+    assert suggestion(name) == f" (did you mean {near}?)"
 
 
-def test_no_suggestion_for_what_is_nothing_like_a_known_name() -> None:
-    assert suggestion("org/completely-different") == ""
+@pytest.mark.parametrize("name", ["org/completely-different", "gpt2", "openai-community/gpt2"])
+def test_no_suggestion_where_nothing_is_near_or_the_name_is_known(name: str) -> None:
+    assert suggestion(name) == ""
+
+
+def test_a_name_that_is_too_long_for_a_file_is_none() -> None:
+    with pytest.raises(ModelError, match="not the name of a model"):
+        parse("x" * 300)
