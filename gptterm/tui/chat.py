@@ -34,6 +34,8 @@ class Chat:
         self.listed = False
         """Whether the history's list has had it."""
         self._views: dict[str, TurnView] = {}
+        self._guessed: set[str] = set()
+        """Replies that are shown as Markdown before it is known whether they are."""
 
     @property
     def key(self) -> str:
@@ -92,11 +94,11 @@ class Chat:
 
     # ------------------------------------------------------------------------------- views
 
-    def views(self, markdown: bool, waiting: Sequence[str], because: str) -> list[TurnView]:
+    def views(self, markdown: bool | None, waiting: Sequence[str], because: str) -> list[TurnView]:
         """The turns of the open path.
 
         Args:
-            markdown: Finished replies are Markdown.
+            markdown: Finished replies are Markdown; None: no model is loaded that would tell.
             waiting: For each reply that was asked for and has not begun: the message that is
                 sent before it, or "" when that is a turn already.
             because: Why they wait.
@@ -127,11 +129,17 @@ class Chat:
         """The turn's text is another: its view is made anew."""
         self._views.pop(key, None)
 
-    def _view(self, node: Node, markdown: bool) -> TurnView:
+    def _view(self, node: Node, markdown: bool | None) -> TurnView:
         view = self._views.get(node.id)
+        if markdown is not None and node.id in self._guessed:
+            self._guessed.discard(node.id)
+            view = view if markdown else None
         if view is None:
             view = TurnView(node.id, node.role, label(node))
-            view.set_text(node.text, markdown=markdown and node.role == "assistant")
+            if markdown is None and node.generation is not None and not node.generation.raw:
+                markdown = True
+                self._guessed.add(node.id)
+            view.set_text(node.text, markdown=bool(markdown) and node.role == "assistant")
             self._views[node.id] = view
         place = self.tree.place(node.id)
         foot = "" if self.tree.is_open(node.id) else mark(node)

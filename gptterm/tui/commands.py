@@ -1,5 +1,6 @@
 """Commands typed at the prompt: what they do here, and what is hinted while one is typed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptterm.conversation import commands
@@ -24,6 +25,7 @@ from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
 from gptterm.tui import deeds
+from gptterm.tui.fields import quoted
 from gptterm.tui.names import written
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.widgets.status import rate, seconds
@@ -73,8 +75,7 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
         case Edit(text=text):
             return _edit(screen, text)
         case Export(path=path, overwrite=overwrite):
-            export(session.chat.tree, path, overwrite=overwrite)
-            screen.say("good", f"wrote {one_line(str(path))}")
+            _export(screen, path, overwrite)
         case Copy(code=code):
             return _copy(screen, code)
         case Stats():
@@ -95,8 +96,20 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
     if not screen.change(**{setting: value}):
         return False
     name = setting.replace("_", "-")
-    shown = "random" if value is None else "none" if value == () else written(value)
+    if isinstance(value, tuple):
+        shown = " ".join(map(quoted, value)) or "none"
+    else:
+        shown = "random" if value is None else written(value)
     return _said(screen, f"{name} {shown}")
+
+
+def _export(screen: "ChatScreen", path: Path, overwrite: bool) -> None:
+    tree = screen.session.chat.tree
+    if not len(tree):
+        screen.say("info", "there is nothing to export yet")
+        return
+    export(tree, path, overwrite=overwrite)
+    screen.say("good", f"wrote {one_line(str(path))}")
 
 
 def _plain(screen: "ChatScreen") -> bool:

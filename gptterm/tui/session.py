@@ -265,7 +265,8 @@ class Session:
     def view_of(self, chat: Chat) -> list[TurnView]:
         """The turns of a chat, to be shown."""
         info = self.engine.info
-        markdown = info is not None and info.has_chat_template and self.settings.form != "raw"
+        chat_model = None if info is None else info.has_chat_template
+        markdown = chat_model and self.settings.form != "raw"
         waiting = [
             wanted.message for wanted in self._queue if wanted.chat is chat and wanted.reply is None
         ]

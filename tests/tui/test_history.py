@@ -61,6 +61,21 @@ async def test_a_chat_is_kept_and_comes_back(open_tui: Open, path: Path) -> None
     assert [len(chat) for chat in kept(path)] == [5]
 
 
+@pytest.mark.parametrize("chat_model", [True, False])
+async def test_a_reply_that_comes_back_is_markdown_where_it_was(
+    open_tui: Open, chat_model: bool
+) -> None:
+    script = Script.saying("It is **bold**.", has_chat_template=chat_model)
+    shown = "It is bold." if chat_model else "It is **bold**."
+    async with open_tui(script) as desk:
+        await desk.ready()
+        await desk.say("Tell me.")
+        assert shown in desk.text
+    async with open_tui(script) as desk:
+        await desk.ready()
+        await desk.until(lambda: shown in desk.text)
+
+
 async def test_the_message_is_on_the_disk_before_the_reply_begins(
     open_tui: Open, path: Path
 ) -> None:

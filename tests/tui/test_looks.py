@@ -1,5 +1,7 @@
 """What can be read where there is little room, and in the terminal's own colours."""
 
+from pathlib import Path
+
 import pytest
 from rich.segment import Segment
 
@@ -111,3 +113,18 @@ async def test_signs_of_notices_take_no_room_from_them(open_tui: Open) -> None:
         desk.screen.say("error", "something that is told in a few words")
         await desk.press("f8")
         await desk.until(lambda: "✗  something that is told in a few words" in desk.text)
+
+
+async def test_stop_texts_are_told_as_they_are_typed(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        desk.screen.prompt.put('/stop "a b" "\\n"')
+        await desk.press("enter")
+        assert desk.notice == 'stop "a b" "\\n"'
+
+
+async def test_an_empty_chat_is_not_exported(open_tui: Open, tmp_path: Path) -> None:
+    async with open_tui() as desk:
+        desk.screen.prompt.put(f"/export {tmp_path}/chat.md")
+        await desk.press("enter")
+        assert desk.notice == "there is nothing to export yet"
+        assert not Path(tmp_path, "chat.md").exists()

@@ -142,8 +142,8 @@ def test_suspended_and_back(terminal: Start) -> None:
     os.kill(tty.process.pid, signal.SIGCONT)
     tty.until(lambda: tty.written.rindex(ENTERED) > tty.written.rindex(LEFT))
     # All of the screen is drawn again, not only what has changed.
-    for part in (b"cpu", b"palette", b"sampling", b"draft"):
-        tty.until(lambda part=part: part in tty.written[tty.written.rindex(ENTERED) :])
+    drawn = (b"cpu", b"palette", b"sampling", b"draft")
+    tty.until(lambda: all(part in tty.written[tty.written.rindex(ENTERED) :] for part in drawn))
     tty.send(b"\x11")
     assert tty.ended() == 0
 

@@ -89,7 +89,8 @@ class ChatParts(Screen[None]):
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.session.settings)
                 self.live.show_status()
-                if self.session.waiting:
+                if self.session.waiting or self.session.engine.ready:
+                    # Which replies are Markdown is known of a model that is loaded.
                     self.show_chat(keep_place=True)
                 self.show_placeholder()
             case ReplyBegun(chat=chat):
