@@ -3,7 +3,9 @@
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from textual.app import SuspendNotSupported
@@ -14,6 +16,9 @@ from gptterm.terminal import one_line
 from gptterm.tui import clipboard
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.markdown import code_blocks
+
+LONGEST_NAME = 40
+"""Characters of the name that is proposed for an export."""
 
 
 def copy(screen: ChatParts, text: str, what: str) -> None:
@@ -67,11 +72,16 @@ def export(screen: ChatParts) -> None:
         if sentence is not None:
             screen.say("good", sentence)
 
-    words = "".join(c if c.isalnum() else " " for c in tree.title.lower()).split()
-    name = "-".join(words)[:40].strip("-") or "chat"
     hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
-    asked = Asked("export the chat", "write", hint, f"{name}.md")
+    asked = Asked("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
     screen.app.push_screen(AskScreen(asked, write), done)
+
+
+def _file_name(title: str) -> str:
+    """The first words of a title, as many as make a short name of a file."""
+    words = "".join(c if c.isalnum() else " " for c in title.lower()).split()
+    begun = textwrap.shorten(" ".join(words), LONGEST_NAME, placeholder="") or "".join(words[:1])
+    return begun[:LONGEST_NAME].replace(" ", "-") or "chat"
 
 
 def edit_prompt(screen: ChatParts) -> None:
@@ -83,7 +93,10 @@ def edit_prompt(screen: ChatParts) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(screen.prompt.message)
         with screen.app.suspend():
-            code = subprocess.call([*shlex.split(command), name])
+            # The terminal is what the TUI draws on: descriptor 2 is a log, 1 may be a file.
+            code = subprocess.call(
+                [*shlex.split(command), name], stdout=sys.__stderr__, stderr=sys.__stderr__
+            )
         if code:
             screen.say("error", f"{one_line(command)} ended with {code}; the prompt is as it was")
         else:

@@ -110,7 +110,7 @@ OWN = (
         "gptterm-ansi-light",
         "ansi-light",
         primary="ansi_magenta",
-        secondary="ansi_red",
+        secondary="ansi_magenta",
         accent="ansi_blue",
         success="ansi_blue",
     ),

@@ -128,3 +128,19 @@ async def test_an_empty_chat_is_not_exported(open_tui: Open, tmp_path: Path) -> 
         await desk.press("enter")
         assert desk.notice == "there is nothing to export yet"
         assert not Path(tmp_path, "chat.md").exists()
+
+
+async def test_the_name_for_an_export_ends_with_a_word(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.say("Tell me a story about a fox and a lantern.")
+        await desk.press("ctrl+s")
+        await desk.until(lambda: "tell-me-a-story-about-a-fox-and-a.md" in desk.text)
+
+
+async def test_where_a_hit_is_stands_on_one_row(open_tui: Open) -> None:
+    async with open_tui(size=(60, 20)) as desk:
+        await desk.ready()
+        await desk.say("Tell me a story about a fox and a lantern and what the moon said")
+        await desk.press("ctrl+f")
+        await desk.type("lantern")
+        await desk.until(lambda: any("…  you · today" in row for row in desk.rows))

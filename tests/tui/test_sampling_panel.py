@@ -76,7 +76,7 @@ async def test_a_change_acts_in_the_middle_of_a_reply(open_tui: Open) -> None:
 
 async def test_the_distribution_says_what_is_cut(open_tui: Open) -> None:
     async with open_tui() as desk:
-        assert "after the first reply" in desk.text
+        assert "after the next reply" in desk.text
         await desk.ready()
         await desk.say("hi")
         await desk.until(lambda: "·the" in desk.text)

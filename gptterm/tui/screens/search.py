@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -15,7 +16,8 @@ from textual.widgets.option_list import Option
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
 from gptterm.tui.themes import MUTED
-from gptterm.tui.widgets.options import Options
+from gptterm.tui.widgets.options import GUTTER, Options
+from gptterm.tui.widgets.rows import fit
 from gptterm.tui.widgets.wrapping import display_text
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class SearchScreen(ModalScreen[Chosen | None]):
         options = self.query_one(Options)
         options.clear_options()
         now = time.time()
-        options.add_options([Option(_drawn(hit, now)) for hit in found])
+        width = options.scrollable_content_region.width - GUTTER
+        options.add_options([Option(_drawn(hit, now, width)) for hit in found])
         options.highlighted = 0 if found else None
         self.query_one(Static).update(problem or _count(len(found), query))
 
@@ -117,12 +120,14 @@ def _count(found: int, query: str) -> str:
     return {0: "nothing was found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
 
 
-def _drawn(hit: "Hit", now: float) -> Content:
+def _drawn(hit: "Hit", now: float, width: int) -> Content:
     """Two lines: where it is, and the words around it with what was found marked."""
     from gptterm.store import day_name
 
-    title = display_text(one_line(hit.title))[:60]
     where = f"  {WHO.get(hit.role, 'title')} · {day_name(hit.created, now)}"
+    title = display_text(one_line(hit.title))[:60]
+    if cell_len(title) + len(where) > width:
+        title = fit(title, max(8, width - len(where)))
     parts: list[Content] = [
         Content.styled(title, "bold"),
         Content.styled(where, MUTED),

@@ -60,7 +60,7 @@ class Distribution(Rows):
     def row(self, y: int, width: int) -> Sequence[Part]:
         """A token, its probability, and a bar or why it is cut."""
         if self._next is None:
-            return ((("after the first reply" if y == 0 else ""), "cut"),)
+            return ((("after the next reply" if y == 0 else ""), "cut"),)
         if y >= len(self._next.candidates):
             return ()
         candidate = self._next.candidates[y]

@@ -9,6 +9,8 @@ from textual.widgets import OptionList
 from gptterm.tui.widgets.styling import component_style
 
 BAR = "▎"
+GUTTER = 2
+"""Cells left of the options, where the bar is."""
 
 
 class Options(OptionList):
