@@ -12,9 +12,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks import corpus
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
@@ -23,21 +24,12 @@ from gptterm.store import History
 RUNS = Path(__file__).parent.parent / ".runs"
 TURNS_EACH = 20
 """Turns of a chat."""
-WORDS_EACH = 80
-"""Words of a turn."""
+TOKENS_EACH = 80
+"""Ids of a reply."""
+TITLED = 4
+"""Of so many chats one was given a title."""
 BATCH = 100
 """Chats that are written at once."""
-QUERIES = {
-    "a rare word": "rareword",
-    "a common word": "wa",
-    "two common words": "wab wac",
-    "a phrase": '"wab wac"',
-    "the begin of many words": "wo",
-    "Chinese": "人工智能",
-    "one Chinese character": "人",
-    "signs only": "=>",
-    "nothing there": "zzzz",
-}
 OPENING = """
 import sys, time
 from pathlib import Path
@@ -49,24 +41,10 @@ print(time.perf_counter() - begun)
 """
 
 
-def words(dice: random.Random) -> str:
-    """A text of words as frequent as those of a language (Zipf)."""
-    ranks = (int(20_000 ** dice.random()) for _ in range(WORDS_EACH))
-    return " ".join(f"w{_letters(rank)}" for rank in ranks)
-
-
-def _letters(number: int) -> str:
-    text = ""
-    while number:
-        number, digit = divmod(number - 1, 26)
-        text = chr(ord("a") + digit) + text
-    return text
-
-
 def make(path: Path, turns: int) -> None:
     """Write a history of so many turns."""
     dice = random.Random(1)
-    run = Generation(model="gpt2", reason="eos", tokens=WORDS_EACH)
+    run = Generation(model="gpt2", reason="eos", tokens=TOKENS_EACH)
     with History.open(path) as history:
         for number in range(turns // TURNS_EACH):
             nodes = [_node(dice, number, i, run) for i in range(TURNS_EACH)]
@@ -76,24 +54,21 @@ def make(path: Path, turns: int) -> None:
                     open_children={}, open_root=None,
                 )
             ).save()  # fmt: skip
+            if number % TITLED == 0:
+                history.rename(f"{number:032x}", corpus.text(dice))
             if number % BATCH == 0 and not history.flush(60):
                 sys.exit(history.trouble)
 
 
 def _node(dice: random.Random, chat: int, number: int, run: Generation) -> Node:
-    text = words(dice)
-    if dice.random() < 0.1:
-        text += " 我们在研究人工智能的科学家"
-    if dice.random() < 0.0001:
-        text += " rareword"
     reply = number % 2 == 1
     return Node(
         id=str(number + 1),
         parent=str(number) if number else None,
         role="assistant" if reply else "user",
-        text=text,
+        text=corpus.text(dice),
         created=chat * 1000.0 + number,
-        ids=tuple(dice.randrange(50_257) for _ in range(WORDS_EACH)) if reply else (),
+        ids=tuple(dice.randrange(50_257) for _ in range(TOKENS_EACH)) if reply else (),
         generations=(run,) if reply else (),
     )
 
@@ -109,7 +84,7 @@ def timed(work: Callable[[], object], rounds: int) -> list[float]:
 
 
 def show(what: str, taken: list[float], reach: str = "") -> None:
-    print(f"{what:<40}{statistics.median(taken):>9.2f} ms   most {max(taken):>8.2f}   {reach}")
+    print(f"{what:<60}{statistics.median(taken):>9.2f} ms   most {max(taken):>8.2f}   {reach}")
 
 
 def opening(path: Path, rounds: int) -> list[float]:
@@ -119,6 +94,13 @@ def opening(path: Path, rounds: int) -> list[float]:
         float(subprocess.run(command, capture_output=True, check=True).stdout) * 1000
         for _ in range(rounds)
     ]
+
+
+def searching(history: History, kind: str, queries: Sequence[str], rounds: int) -> None:
+    """Print the slowest of these queries."""
+    taken = {query: timed(lambda q=query: history.search(q), rounds) for query in queries}  # type: ignore[misc]
+    worst = max(taken, key=lambda query: statistics.median(taken[query]))
+    show(f"search: {kind}: {worst} ({len(history.search(worst))} shown)", taken[worst], "reach 100")
 
 
 def writing(history: History, rounds: int) -> None:
@@ -157,10 +139,8 @@ def main() -> None:
     print(f"{args.turns} turns, {path.stat().st_size / 1e6:.0f} MB")
     show("opening and the first list", opening(path, args.rounds), "reach 300 ms")
     with History.open(path) as history:
-        for what, query in QUERIES.items():
-            hits = len(history.search(query))
-            taken = timed(lambda query=query: history.search(query), args.rounds)  # type: ignore[misc]
-            show(f"search: {what} ({hits} shown)", taken, "reach 100 ms")
+        for kind, queries in corpus.QUERIES.items():
+            searching(history, kind, queries, args.rounds)
         name = history.conversations(limit=1)[0].id
         show(
             f"loading a chat of {TURNS_EACH} turns", timed(lambda: history.load(name), args.rounds)

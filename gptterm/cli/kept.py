@@ -78,23 +78,21 @@ class KeptChats:
         tree = Conversation()
         if wanted is not None or save:
             tree = self._open(wanted) or tree
-            self.say_notices()
         self.first = self.keep(tree)
         """The chat to begin with."""
 
     def _open(self, wanted: str | None) -> Conversation | None:
         from gptterm.cli.history import find_chat
         from gptterm.config.paths import history_file
-        from gptterm.store import History, HistoryError
+        from gptterm.store import History
 
-        try:
-            self._history = History.open(history_file(), self._notices.append)
-            return None if wanted is None else self._history.load(find_chat(self._history, wanted))
-        except HistoryError as error:
-            if wanted is not None:
-                raise
-            self._not_kept(str(error))
-            return None
+        # Without a chat to go on with, a history that cannot be opened now may be later.
+        patient = wanted is None
+        kept = self._history = History.open(history_file(), self._notices.append, patient=patient)
+        if not kept.trouble:
+            # Else a line at the end is enough, if it is still so.
+            self.say_notices()
+        return None if wanted is None else kept.load(find_chat(kept, wanted))
 
     def keep(self, tree: Conversation, recorder: "Recorder | None" = None) -> KeptChat:
         """Have a conversation kept from here on.

@@ -24,6 +24,9 @@ Notify = Callable[[str], None]
 BUSY_S = 5.0
 """How long SQLite waits for other writers."""
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL}
+SLOW_S = 2.0
+"""A change of the tables that took longer is explained."""
 SHORT_READ = sqlite3.SQLITE_IOERR_SHORT_READ
 REPLACED = (
     "the history was deleted or replaced while it was open: a new one is begun with the chats "
@@ -147,20 +150,30 @@ class Database:
             files.keep_private(self.path)
             connection = self._connect()
             try:
-                self._look(connection)
+                self._look(connection, create=create)
             except BaseException:
                 connection.close()
                 raise
             files.OPENED.add(self._identity)
             return connection
 
-    def _look(self, connection: sqlite3.Connection) -> None:
-        """See to it that these are our tables, of this version."""
+    def _look(self, connection: sqlite3.Connection, *, create: bool) -> None:
+        """See to it that these are our tables, of this version; to read, of this or an older one
+        that cannot be changed."""
         version = schema.version_of(connection)
         self._refuse_newer(version)
         if version < schema.VERSION:
             self._refuse_foreign(connection)
-            self._migrate(connection)
+            begun = time.monotonic()
+            try:
+                self._migrate(connection)
+            except sqlite3.OperationalError as error:
+                if create or version == 0 or _code(error) not in UNWRITABLE:
+                    raise
+                self._passing = True
+            took = time.monotonic() - begun
+            if version and not self._passing and took > SLOW_S:
+                self._notify(f"the history was made ready for this gptterm, once: {took:.0f} s")
         if not schema.is_whole(connection):
             raise _damage("tables are missing")
 

@@ -15,11 +15,9 @@ from gptterm.store.journal import Journal
 from gptterm.store.reading import Hit, Loaded, extent, find_turns, read_conversation, read_draft
 from gptterm.store.recorder import Recorder
 from gptterm.store.summaries import Summary
-from gptterm.store.upkeep import fold, is_due, purge
+from gptterm.store.upkeep import is_due, purge, tidy
 from gptterm.store.writer import Writer
 
-KEPT_DELETED_S = 7 * 86400.0
-"""So long a deleted conversation can be had back."""
 SETTLE_S = 0.5
 """A reader waits at most so long for what is being written."""
 
@@ -43,24 +41,31 @@ class History:
         self._loaded: weakref.WeakKeyDictionary[Conversation, Loaded] = weakref.WeakKeyDictionary()
 
     @classmethod
-    def open(cls, path: Path, notify: Notify = _ignore) -> Self:
+    def open(cls, path: Path, notify: Notify = _ignore, *, patient: bool = False) -> Self:
         """Open the history at `path`; it comes into being with the first thing to keep.
 
         Args:
-            notify: called with one line for the user, from another thread: writing fails, it
+            notify: called with one line for the user, from whichever thread: writing fails, it
                 works again, the file was damaged and what of it was saved.
+            patient: what cannot be opened now is tried again and again; meanwhile it has
+                `trouble`, and what is recorded stays in memory.
 
         Raises:
-            HistoryError: it is a newer program's, or another's, or cannot be read at all.
+            HistoryError: it is a newer program's, or another's, or cannot be read at all. Not
+                where that is waited for.
         """
         history = cls(path, notify)
         try:
             if history._reader.read(is_due, False):
-                history._writer.run(fold)
-                history._writer.run(lambda connection: purge(connection, KEPT_DELETED_S))
+                history._writer.run(tidy)
         except HistoryError:
             # On a disk that cannot be written it can still be read.
-            history._reader.check()
+            try:
+                history._reader.check()
+            except HistoryError as error:
+                if not patient:
+                    raise
+                history._writer.await_opening(error)
         return history
 
     def close(self, timeout: float = 5.0) -> bool:
@@ -198,7 +203,7 @@ class History:
         """
         self._settle()
         parsed = search.parse(clean(query))
-        if not parsed.words:
+        if not parsed.patterns:
             return []
         return self._reader.read(lambda c: find_turns(c, parsed, limit), [])
 

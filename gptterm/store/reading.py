@@ -1,13 +1,14 @@
 """Reads conversations and hits from the tables."""
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
-from gptterm.store import rows, search, summaries
+from gptterm.store import rows, schema, search, summaries
 from gptterm.store.errors import HistoryError
 
 _CANDIDATES = 1000
@@ -108,25 +109,14 @@ def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
 
 def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) -> list[Hit]:
     """Where a query, which must not be empty, is found: titles first, then the latest turns."""
-    conditions = [
-        "deleted IS NULL",
-        *(r"turns.text LIKE ? ESCAPE '\'" for _ in query.contains),
-    ]
-    if query.match:
-        source = "search JOIN turns ON turns.seq = search.rowid"
-        conditions.insert(0, "search MATCH ?")
-        values: list[object] = [query.match, *query.contains]
-    else:
-        source, values = "turns", [*query.contains]
-    latest = "search.rowid" if query.match else "turns.seq"
+    # What is sorted has no texts with it, which take their time.
+    latest, values = _latest(connection, query)
     found = connection.execute(
-        f"SELECT conversations.id, coalesce(title, nullif(first_line, ''), ?), turns.id, role,"
-        f" turns.created, turns.text FROM turns JOIN conversations"
-        f" ON conversations.seq = turns.conversation WHERE turns.seq IN"
-        f" (SELECT turns.seq FROM {source} JOIN conversations"
-        f" ON conversations.seq = turns.conversation WHERE {' AND '.join(conditions)}"
-        f" ORDER BY {latest} DESC LIMIT {_CANDIDATES})"
-        f" ORDER BY turns.created DESC, turns.seq DESC LIMIT ?",
+        "SELECT conversations.id, coalesce(title, nullif(first_line, ''), ?), turns.id, role,"
+        " turns.created, turns.text FROM turns JOIN conversations"
+        " ON conversations.seq = turns.conversation WHERE turns.seq IN"
+        f" (SELECT seq FROM ({latest}) ORDER BY created DESC, seq DESC LIMIT ?)"
+        " ORDER BY turns.created DESC, turns.seq DESC",
         (summaries.UNTITLED, *values, limit),
     )
     hits = [
@@ -136,11 +126,33 @@ def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) 
     return [*_titles(connection, query, limit), *hits][:limit]
 
 
-def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> list[Hit]:
+def _latest(connection: sqlite3.Connection, query: search.Query) -> tuple[str, list[str]]:
+    """The statement, and its values, that finds the turns that were written last."""
+    # An older history that cannot be changed has no signs in its index.
+    has_signs = schema.version_of(connection) >= schema.VERSION_WITH_SIGNS
+    match = " AND ".join(filter(None, (query.words, query.signs if has_signs else "")))
+    source, order, conditions, values = "turns", "turns.seq", [], list(query.contains)
+    if match:
+        source, order = "search CROSS JOIN turns ON turns.seq = search.rowid", "search.rowid"
+        conditions.append("search MATCH ?")
+        values.insert(0, match)
+    conditions += [r"turns.text LIKE ? ESCAPE '\'"] * len(query.contains)
+    conditions.append(
+        "conversation NOT IN (SELECT seq FROM conversations WHERE deleted IS NOT NULL)"
+    )
+    return (
+        f"SELECT turns.seq, created FROM {source} WHERE {' AND '.join(conditions)}"
+        f" ORDER BY {order} DESC LIMIT {_CANDIDATES}"
+    ), values
+
+
+def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> Iterator[Hit]:
     """Titles that were given; those that are first lines are found in the turns."""
-    titled = summaries.select(connection, "title IS NOT NULL", (), "ORDER BY updated DESC")
-    return [
-        Hit(each.id, each.title, None, "", each.updated, *search.snippet(each.title, query))
-        for each in titled
-        if search.has_all(each.title, query)
-    ][:limit]
+    titled = connection.execute(
+        "SELECT id, title, updated FROM conversations WHERE deleted IS NULL AND title IS NOT NULL"
+        " ORDER BY updated DESC"
+    )
+    found = (row for row in titled if search.has_all(row[1], query))
+    for name, title, updated in itertools.islice(found, limit):
+        shown = " ".join(title.split())
+        yield Hit(name, shown, None, "", updated, *search.snippet(shown, query))

@@ -199,7 +199,7 @@ def _salvage_drafts(source: sqlite3.Connection, target: sqlite3.Connection) -> N
 
 
 def _adopt(target: sqlite3.Connection) -> None:
-    """Put right what refers to rows that are lost; count the turns anew."""
+    """Put right what refers to rows that are lost; count the turns and find their signs anew."""
     target.execute(
         "INSERT INTO conversations (seq, id, created, updated, title)"
         " SELECT conversation, lower(hex(randomblob(16))), min(created), max(created),"
@@ -223,6 +223,7 @@ def _adopt(target: sqlite3.Connection) -> None:
         "UPDATE turns SET parent = id || '-lost' WHERE role = 'assistant'"
         " AND EXISTS (SELECT 1 FROM turns AS other WHERE other.seq = -turns.seq)"
     )
+    target.execute("UPDATE turns SET signs = signs_of(text) WHERE signs IS NOT signs_of(text)")
     for table in ("runs", "pieces"):
         target.execute(f"DELETE FROM {table} WHERE turn NOT IN (SELECT seq FROM turns)")
     target.execute(

@@ -11,7 +11,7 @@ import msgspec
 
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.conversation.tree import clean
-from gptterm.store.search import spaced
+from gptterm.store.search import signs, spaced
 
 
 def pack_ids(ids: Iterable[int]) -> bytes | None:
@@ -78,11 +78,11 @@ def insert_turn(
         parent: the id there of the turn before.
     """
     found = connection.execute(
-        "INSERT INTO turns (conversation, id, parent, role, created, ids, text, spaced)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO turns (conversation, id, parent, role, created, ids, text, spaced,"
+        " signs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation, name, parent, node.role, node.created, pack_ids(node.ids), node.text,
-            spaced(node.text),
+            spaced(node.text), signs(node.text),
         ),
     )  # fmt: skip
     assert found.lastrowid is not None
@@ -92,12 +92,21 @@ def insert_turn(
 
 def update_turn(connection: sqlite3.Connection, row: int, node: Node) -> None:
     """Write the text and the runs of a turn that is over."""
-    connection.execute(
-        "UPDATE turns SET ids = ?, text = ?, spaced = ? WHERE seq = ?",
-        (pack_ids(node.ids), node.text, spaced(node.text), row),
-    )
+    write_text(connection, row, node.text, pack_ids(node.ids))
     connection.execute("DELETE FROM pieces WHERE turn = ?", (row,))
     write_runs(connection, row, node.generations)
+
+
+def write_text(connection: sqlite3.Connection, row: int, text: str, ids: bytes | None) -> None:
+    """Write the text of a turn, and what of it is indexed.
+
+    Args:
+        ids: packed.
+    """
+    connection.execute(
+        "UPDATE turns SET ids = ?, text = ?, spaced = ?, signs = ? WHERE seq = ?",
+        (ids, text, spaced(text), signs(text), row),
+    )
 
 
 def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generation]) -> None:

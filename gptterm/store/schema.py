@@ -7,6 +7,8 @@ version with it is out: the next one is added below it.
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from gptterm.store.search import signs
+
 APPLICATION_ID = 0x67707474
 """`gptt`: tells our files from other programs' databases."""
 
@@ -93,9 +95,47 @@ CREATE TRIGGER turn_removed AFTER DELETE ON turns BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+SIGNS = """
+ALTER TABLE turns ADD COLUMN signs TEXT;    -- of the text, see gptterm.store.search
+UPDATE turns SET signs = signs_of(text);
+
+DROP TRIGGER turn_added;
+DROP TRIGGER turn_changed;
+DROP TRIGGER turn_removed;
+DROP TABLE search;
+DROP VIEW indexed;
+
+CREATE VIEW indexed AS SELECT seq, coalesce(spaced, text) AS text, signs FROM turns;
+CREATE VIRTUAL TABLE search USING fts5 (
+    text, signs, content = 'indexed', content_rowid = 'seq',
+    tokenize = 'unicode61 remove_diacritics 2',
+    prefix = '2 3 5'                        -- each is of use for one letter less, too
+);
+INSERT INTO search (search) VALUES ('rebuild');
+
+CREATE TRIGGER turn_added AFTER INSERT ON turns BEGIN
+    INSERT INTO search (rowid, text, signs)
+        VALUES (new.seq, coalesce(new.spaced, new.text), new.signs);
+    UPDATE conversations SET turns = turns + 1 WHERE seq = new.conversation;
+END;
+CREATE TRIGGER turn_changed AFTER UPDATE OF text, spaced, signs ON turns
+WHEN old.text IS NOT new.text OR old.spaced IS NOT new.spaced OR old.signs IS NOT new.signs BEGIN
+    INSERT INTO search (search, rowid, text, signs)
+        VALUES ('delete', old.seq, coalesce(old.spaced, old.text), old.signs);
+    INSERT INTO search (rowid, text, signs)
+        VALUES (new.seq, coalesce(new.spaced, new.text), new.signs);
+END;
+CREATE TRIGGER turn_removed AFTER DELETE ON turns BEGIN
+    INSERT INTO search (search, rowid, text, signs)
+        VALUES ('delete', old.seq, coalesce(old.spaced, old.text), old.signs);
+    UPDATE conversations SET turns = turns - 1 WHERE seq = old.conversation;
+END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS)
 """The n-th leads from version n to version n + 1."""
 VERSION = len(MIGRATIONS)
+VERSION_WITH_SIGNS = 2
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 
 
@@ -125,6 +165,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
     Raises:
         sqlite3.Error: it failed; nothing has changed.
     """
+    connection.create_function("signs_of", 1, signs, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number in range(version_of(connection), len(migrations)):

@@ -2,7 +2,8 @@
 
 A word finds words that begin with it; "in quotes" are whole words in just this order. Case and
 the accents of Latin letters do not count. Scripts that put no spaces between words are indexed a
-character at a time, so that any part of a text is found.
+character at a time, so that any part of a text is found. Signs are no words: beside the words,
+each sign of a text and each pair of neighbours with a sign in it is indexed.
 """
 
 import functools
@@ -20,7 +21,8 @@ _UNSPACED = (
     "\uac00-\ud7af"  # Hangul has spaces, but particles grow on its words
 )
 _CHARACTER = re.compile(f"([{_UNSPACED}])")
-_TOKEN = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_TOKEN = re.compile(f"(?=[^\\W_])[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_SIGN = re.compile(r"[^\w\s]|_")
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _LIKE_SIGN = re.compile(r"[%_\\]")
 _ACCENTS = "[\u0300-\u036f]*"
@@ -39,20 +41,54 @@ def spaced(text: str) -> str | None:
     return _CHARACTER.sub(r" \1 ", text)
 
 
+def signs(text: str) -> str | None:
+    """The signs of `text` as they are indexed: one character for each, and for each pair. None: it
+    has none."""
+    codes: set[str] = set()
+    for part in _parts(text):
+        codes.update(*_codes(part))
+    return " ".join(sorted(codes)) or None
+
+
+def _parts(text: str) -> set[str]:
+    """Its signs with their neighbours."""
+    return {text[max(0, match.start() - 1) : match.end() + 1] for match in _SIGN.finditer(text)}
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _codes(part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the signs in two or three characters, and of the pairs, which have no space in them."""
+    folded = fold(part)
+    pairs = (pair for pair in (folded[:2], folded[1:]) if len(pair) == 2 and pair.split() == [pair])
+    single = _SIGN.findall(folded)
+    return tuple(map(_code, single)), tuple(_code(pair) for pair in pairs if _SIGN.search(pair))
+
+
+def _code(signs: str) -> str:
+    """A character for private use, which FTS5 takes for a word. That others have the same one
+    makes for work, not for hits: what is found is looked at."""
+    number = 0
+    for sign in signs:
+        number = number * 1009 + ord(sign)
+    return chr(0xF0000 + number % 65_521)
+
+
 class Query(NamedTuple):
     """What is asked of the database, and how matches are found in a text."""
 
-    match: str
+    words: str
     """An expression of FTS5; empty where there is no word to look up."""
+    signs: str
+    """Another for the signs. What it finds need not have them in a row."""
     contains: tuple[str, ...]
     """Texts that must be there too, as patterns of LIKE with the escape character `\\`."""
-    words: tuple[re.Pattern[str], ...]
-    """Each finds one part of the query in a folded text. None: an empty query, finds nothing."""
+    patterns: tuple[re.Pattern[str], ...]
+    """Each finds one part of the query in a folded text. An empty query has none, finds nothing."""
 
 
 def parse(typed: str) -> Query:
     """Understand a query. Nothing that can be typed is an error."""
-    expressions, contains, patterns = [], [], []
+    expressions, marks, contains, patterns = [], [], [], []
     # A null character would end the expression for SQLite.
     for quoted, word in _PIECE.findall(typed.replace("\0", " ")):
         piece = quoted or word
@@ -64,11 +100,22 @@ def parse(typed: str) -> Query:
         if tokens:
             expressions.append(f'"{" ".join(tokens)}"' + (" *" if prefix else ""))
         if _needs_text(piece, tokens):
+            marks += sorted(_looked_up(piece))
             contains.append("%" + _LIKE_SIGN.sub(r"\\\g<0>", piece) + "%")
             patterns.append(re.escape(fold(piece)))
         else:
             patterns.append(_word_pattern(tokens, prefix=prefix))
-    return Query(" AND ".join(expressions), tuple(contains), tuple(map(re.compile, patterns)))
+    return Query(
+        " AND ".join(expressions),
+        " AND ".join(f'"{mark}"' for mark in marks),
+        tuple(contains),
+        tuple(map(re.compile, patterns)),
+    )
+
+
+def _looked_up(piece: str) -> set[str]:
+    """The codes of a piece's signs that are worth it: a pair tells more than a sign."""
+    return {code for part in _parts(piece) for code in _codes(part)[1] or _codes(part)[0]}
 
 
 def _needs_text(piece: str, tokens: list[str]) -> bool:
@@ -110,7 +157,7 @@ def _fold(character: str) -> str:
 def ranges(text: str, query: Query) -> list[tuple[int, int]]:
     """Where the matches are in `text`: begins and ends, in characters, apart and in order."""
     folded = fold(text[:FOLDED_AT_MOST])
-    spans = sorted(match.span() for word in query.words for match in word.finditer(folded))
+    spans = sorted(match.span() for word in query.patterns for match in word.finditer(folded))
     found: list[tuple[int, int]] = []
     for begin, end in spans:
         if found and begin <= found[-1][1]:
@@ -129,7 +176,7 @@ def finder(typed: str) -> Callable[[str], list[tuple[int, int]]]:
 def has_all(text: str, query: Query) -> bool:
     """Whether every part of the query is in `text`."""
     folded = fold(text[:FOLDED_AT_MOST])
-    return all(word.search(folded) for word in query.words)
+    return all(word.search(folded) for word in query.patterns)
 
 
 class Snippet(NamedTuple):

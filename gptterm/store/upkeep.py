@@ -4,8 +4,9 @@ import sqlite3
 import time
 
 from gptterm.store import rows
-from gptterm.store.search import spaced
 
+KEPT_DELETED_S = 7 * 86400.0
+"""So long a deleted conversation can be had back."""
 _SIGNS_OF_WORK = (
     "SELECT EXISTS (SELECT 1 FROM pieces)"
     " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
@@ -16,6 +17,12 @@ def is_due(connection: sqlite3.Connection) -> bool:
     """Whether there may be something to fold or to purge."""
     (due,) = connection.execute(_SIGNS_OF_WORK).fetchone()
     return bool(due)
+
+
+def tidy(connection: sqlite3.Connection) -> None:
+    """Do what may be due."""
+    fold(connection)
+    purge(connection, KEPT_DELETED_S)
 
 
 def fold(connection: sqlite3.Connection) -> None:
@@ -30,10 +37,7 @@ def fold(connection: sqlite3.Connection) -> None:
         ).fetchall()
         (text,) = connection.execute("SELECT text FROM turns WHERE seq = ?", (turn,)).fetchone()
         text += "".join(piece for piece, _ in pieces)
-        connection.execute(
-            "UPDATE turns SET text = ?, spaced = ?, ids = NULL WHERE seq = ?",
-            (text, spaced(text), turn),
-        )
+        rows.write_text(connection, turn, text, None)
         _add_tokens(connection, turn, sum(tokens for _, tokens in pieces))
         connection.execute("DELETE FROM pieces WHERE turn = ?", (turn,))
 

@@ -16,6 +16,7 @@ from gptterm.store.database import Database, Notify
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
 from gptterm.store.journal import Batch, Journal
 from gptterm.store.saving import Outcome, save
+from gptterm.store.upkeep import is_due, tidy
 from gptterm.terminal import one_line
 
 GROW_S = 0.15
@@ -47,6 +48,8 @@ class Writer:
         self._pending: dict[Journal, None] = {}
         self._drafts: dict[str, str] = {}
         self._jobs: deque[tuple[Job, Future[Any]]] = deque()
+        self._unopened = False
+        """The history could not be opened."""
         self._due: float | None = None
         """When the next round begins."""
         self._asked = 0
@@ -81,6 +84,13 @@ class Writer:
         with self._condition:
             self._drafts[conversation] = text
             self._ask(GROW_S)
+
+    def await_opening(self, error: HistoryError) -> None:
+        """The history could not be opened: try again, also while there is nothing to write."""
+        with self._condition:
+            self._unopened = True
+            self._start()
+        self._report(error, 0, at_once=True)
 
     def run(self, job: Job, *, timeout: float = 10.0) -> Any:
         """Run a job in a transaction of its own, after all that was asked for before.
@@ -133,6 +143,9 @@ class Writer:
             if self._due is None or due < self._due:
                 self._due = due
                 self._condition.notify_all()
+        self._start()
+
+    def _start(self) -> None:
         if self._thread is None:
             # A daemon: whatever holds it up must not hold up the end of the program.
             self._thread = threading.Thread(target=self._work, name="history", daemon=True)
@@ -151,7 +164,11 @@ class Writer:
                 journals, self._pending = list(self._pending), {}
                 drafts, self._drafts = self._drafts, {}
                 jobs, self._jobs = list(self._jobs), deque()
-            error = self._save(journals, drafts)
+            error = self._open()
+            if error is None:
+                error = self._save(journals, drafts)
+            else:
+                self._put_back(journals, drafts)
             for job, future in jobs:
                 self._do(job, future, error)
             self._report(error, asked)
@@ -164,6 +181,22 @@ class Writer:
 
     def _rest(self) -> float:
         return (self._due or 0.0) - time.monotonic()
+
+    def _open(self) -> HistoryError | None:
+        """See whether a history that could not be opened can be now; return what is wrong."""
+        if not self._unopened:
+            return None
+        try:
+            try:
+                if self._database.read(is_due, False):
+                    self._retried(tidy)
+            except HistoryError:
+                # On a disk that cannot be written it can still be read.
+                self._database.check()
+        except HistoryError as error:
+            return error
+        self._unopened = False
+        return None
 
     def _save(self, journals: list[Journal], drafts: dict[str, str]) -> HistoryError | None:
         """Write these; return what was wrong. What could not be written is pending again."""
@@ -188,10 +221,13 @@ class Writer:
                 break
             for journal in journals:
                 journal.start_over()
+        self._put_back(journals, drafts)
+        return error
+
+    def _put_back(self, journals: list[Journal], drafts: dict[str, str]) -> None:
         with self._condition:
             self._pending = dict.fromkeys([*journals, *self._pending])
             self._drafts = drafts | self._drafts
-        return error
 
     def _write(self, batches: list[tuple[Journal, Batch]], drafts: dict[str, str]) -> list[Journal]:
         """Write in one transaction; return the journals that the history knows nothing of."""
@@ -234,7 +270,13 @@ class Writer:
                 self._save(journals, {})
         raise HistoryError("the history is replaced again and again")
 
-    def _report(self, error: HistoryError | None, asked: int) -> None:
+    def _report(self, error: HistoryError | None, asked: int, *, at_once: bool = False) -> None:
+        """Note how a round went, and tell the user of what has changed by it.
+
+        Args:
+            asked: how many things were asked for when it began.
+            at_once: tell of others who keep the history locked, too.
+        """
         now = time.monotonic()
         with self._condition:
             well, was = error is None, self._trouble
@@ -249,7 +291,7 @@ class Writer:
         if well and self._told:
             self._told = False
             self._notify("the history is written again: nothing is lost")
-        patience = PATIENCE_S if isinstance(error, BusyError) else 0.0
+        patience = PATIENCE_S if isinstance(error, BusyError) and not at_once else 0.0
         if error is not None and not self._told and now - self._troubled_since >= patience:
             self._told = True
             self._notify(f"{MEANWHILE}: {one_line(str(error))}")

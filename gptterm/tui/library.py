@@ -57,6 +57,8 @@ class Library:
         """Of the history, when it was last looked at."""
         self._problem = ""
         """Why the last question to the history failed."""
+        self._knows_draft = False
+        """Whether it has told what was typed for a new chat before."""
 
     # ------------------------------------------------------------------------------ opening
 
@@ -81,12 +83,13 @@ class Library:
         except GpttermError as error:
             if wanted is not None:
                 raise
-            self._tell(Said("warning", f"{error}; chats are not kept"))
+            self._tell(Said("warning", str(error)))
             return
         self._history, self._groups = read.history, read.groups
         # Asked for a new chat before the last one was there, one has it.
         untouched = self.chat.empty and len(self.chats) == 1 and not self._asked
-        self.chats[-1].draft = read.draft if self._save else ""
+        self._knows_draft = read.draft is not None
+        self.chats[-1].draft = (read.draft or "") if self._save else ""
         for chat in self.chats:
             self._keep(chat)
         if read.chat is not None and (untouched or wanted is not None):
@@ -98,7 +101,10 @@ class Library:
     def _read(self, notify: Callable[[str], None], wanted: str | None, reopen: bool) -> Read:
         from gptterm.store import History
 
-        history = History.open(self._path, notify)
+        history = History.open(self._path, notify, patient=self._save and wanted is None)
+        if history.trouble:
+            # Not now: `look` finds out when it can be read.
+            return Read(history, [], None, None)
         key = history.last() if reopen else None
         if wanted is not None:
             key = find_wanted(history, wanted)
@@ -148,7 +154,8 @@ class Library:
     def set_draft(self, chat: Chat, text: str) -> None:
         """Keep what is typed and not sent; nothing that is asked of the disk is waited for."""
         chat.draft = text
-        if self._history is not None and self._save:
+        # That nothing was typed here must not take away what is not known yet.
+        if self._history is not None and self._save and (text or self._knows_draft):
             self._history.set_draft(text, "" if chat.empty else chat.key)
 
     # --------------------------------------------------------------------------- the list
@@ -192,6 +199,8 @@ class Library:
             return
         self._version = version
         await self.refresh()
+        if not self._knows_draft:
+            await self._restore_draft()
         chat, recorder = self.chat, self.chat.recorder
         if recorder is None or chat.empty or is_busy(chat):
             return
@@ -206,6 +215,18 @@ class Library:
         self._keep(chat)
         self._tell(ChatChanged(chat, keep_place=True))
         self._tell(Said("info", "this chat went on in another program: what is new is here"))
+
+    async def _restore_draft(self) -> None:
+        """The history could not be read when it was opened; now it can."""
+        draft = await self._ask(lambda history: history.draft(), once=True)
+        if draft is None:
+            return
+        self._knows_draft = True
+        empty = next((chat for chat in self.chats if chat.empty), None)
+        if empty is not None and self._save:
+            empty.draft = empty.draft or draft
+            if empty is self.chat:
+                self._tell(ChatOpened(empty))
 
     async def toggle_archived(self) -> None:
         """Show or hide the archived ones."""

@@ -33,8 +33,8 @@ class Read(NamedTuple):
     history: "History"
     groups: list[tuple[str, list["Summary"]]]
     chat: Chat | None
-    draft: str
-    """Of a new chat."""
+    draft: str | None
+    """Of a new chat; None: it cannot be read now."""
 
 
 def read_list(history: "History", archived: bool) -> list[tuple[str, list["Summary"]]]:

@@ -249,6 +249,26 @@ def test_where_nothing_can_be_written_the_chat_goes_on(models: Path, env: dict[s
     assert len(re.findall("this is not kept: ", shown)) == 1
 
 
+def test_a_history_that_can_not_be_opened_then_can(
+    models: Path, env: dict[str, str], path: Path
+) -> None:
+    fill(path, talk("old", "chat"))
+    aside = path.with_name("aside")
+    path.rename(aside)
+    path.mkdir()
+    terminal = spawn(["--plain", "-m", models / "greeting", *QUIET], env)
+    terminal.expect("gptterm: note: .*in memory until it can be kept")
+    terminal.expect("\n> ")
+    terminal.sendline("one")
+    terminal.expect(r"one\r\n(.+)\r\n> ")
+    path.rmdir()
+    aside.rename(path)
+    wait_until(lambda: len(kept(path)) == 2)
+    shown = ended(terminal)
+    assert "not kept" not in shown
+    assert [texts(chat)[0] for chat in kept(path)] == ["one", "old"]
+
+
 def test_a_newer_history_is_said_once(models: Path, env: dict[str, str], path: Path) -> None:
     fill(path, talk("a", "b"))
     with opened(path) as connection:
@@ -257,5 +277,8 @@ def test_a_newer_history_is_said_once(models: Path, env: dict[str, str], path: P
     result = run(["--plain", "-m", models / "greeting", *QUIET], env, b"one\ntwo\n")
     assert result.code == 0
     assert len(result.text.splitlines()) == 2
-    assert result.stderr.count("newer gptterm") == 1
+    waiting, lost = result.stderr.splitlines()
+    assert waiting.startswith("gptterm: note: what is new is in memory until it can be kept: ")
+    assert lost.startswith("gptterm: note: this is not kept: ")
+    assert "newer gptterm" in lost
     assert path.read_bytes() == before

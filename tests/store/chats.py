@@ -15,7 +15,8 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.store import Recorder
+from gptterm.store import Recorder, schema
+from gptterm.store.rows import encode_run, pack_ids
 from tests.support.scripted import Script, ScriptedEngine
 
 SAMPLING = SamplingParams(
@@ -106,6 +107,32 @@ def texts(chat: Conversation) -> list[str]:
 def said(chat: Conversation) -> set[tuple[str, str]]:
     """Roles and texts of all turns."""
     return {(node.role, node.text) for node in chat.nodes()}
+
+
+def write_version(path: Path, version: int) -> None:
+    """A history as that version of the tables had it, with one chat."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(connection, schema.MIGRATIONS[:version])
+    connection.execute(
+        "INSERT INTO conversations (id, created, updated, first_line, system, model, open_root)"
+        " VALUES ('c', 1.0, 2.0, 'question', 'be kind', 'gpt2', '1')"
+    )
+    connection.execute(
+        "INSERT INTO turns (conversation, id, parent, role, created, open_child, text)"
+        " VALUES (1, '1', NULL, 'user', 1.0, '2', 'question')"
+    )
+    connection.execute(
+        "INSERT INTO turns (conversation, id, parent, role, created, ids, text)"
+        " VALUES (1, '2', '1', 'assistant', 1.5, ?, 'an old => answer')",
+        (pack_ids([1, 2, 70000]),),
+    )
+    connection.execute(
+        "INSERT INTO runs VALUES (2, 0, 'gpt2', 'abc', 7, 'eos', ?)", (encode_run(planned()),)
+    )
+    connection.execute("INSERT INTO drafts VALUES ('', 'unsent', 3.0)")
+    if version >= schema.VERSION_WITH_SIGNS:
+        connection.execute("UPDATE turns SET signs = signs_of(text)")
+    connection.close()
 
 
 @contextmanager

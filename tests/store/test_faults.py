@@ -15,7 +15,16 @@ import pytest
 from gptterm.store import History, HistoryError
 from gptterm.store import writer as writing
 from tests.models.test_cache_trouble import READ_ONLY, mounted
-from tests.store.chats import answer, anything, check_integrity, said, state, talk, texts
+from tests.store.chats import (
+    answer,
+    anything,
+    check_integrity,
+    said,
+    state,
+    talk,
+    texts,
+    write_version,
+)
 from tests.support.waiting import until
 
 
@@ -350,6 +359,47 @@ def test_a_read_only_disk(tmp_path: Path, killed: bool) -> None:
     assert told["there"] == ["old", "chat", "new", "answer"]
     assert len(told["notices"]) == 2, told["notices"]
     assert "Read-only file system" in told["notices"][0] or "read-only" in told["notices"][0]
+
+
+def test_an_older_history_on_a_read_only_disk(tmp_path: Path) -> None:
+    """It cannot be made ready for this version; what is there is read all the same."""
+    folder = tmp_path / "disk"
+    read_only = mounted(READ_ONLY, folder)
+    write_version(folder / "history.db", 1)
+    told = run(
+        """
+        import subprocess
+        with History.open(path, notify) as history:
+            (summary,) = history.conversations()
+            chat = history.load(summary.id)
+            hits = [len(history.search(query)) for query in ("old", "=>", "old =>", "->")]
+            recorder = history.record(chat)
+            answer(recorder, "new", "answer")
+            written = recorder.commit()
+            subprocess.run(["mount", "-o", "remount,bind,rw", path.parent], check=True)
+            assert well.wait(30)
+            report(hits=hits, written=written, there=texts(history.load(summary.id)),
+                   found=len(history.search("=>")))
+        """,
+        folder / "history.db",
+        *read_only,
+    )
+    assert told["hits"] == [1, 1, 1, 0]
+    assert not told["written"]
+    assert told["there"] == ["question", "an old => answer", "new", "answer"]
+    assert told["found"] == 1
+    assert len(told["notices"]) == 2, told["notices"]
+
+
+def test_an_older_history_that_is_damaged(path: Path, notices: list[str]) -> None:
+    path.parent.mkdir()
+    write_version(path, 1)
+    no_header(path)
+    with History.open(path, notices.append) as history:
+        assert texts(history.load("c")) == ["question", "an old => answer"]
+        assert [hit.turn for hit in history.search("=>")] == ["2"]
+    assert len(notices) == 1
+    check_integrity(path)
 
 
 def test_nothing_there_and_nothing_can_be_made(tmp_path: Path) -> None:

@@ -9,32 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.store import History, HistoryError, schema
-from gptterm.store.rows import encode_run, pack_ids
-from tests.store.chats import check_integrity, opened, planned, talk, texts
-
-
-def write_version(path: Path, version: int) -> None:
-    """A history as that version of the tables had it, with one chat."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    schema.migrate(connection, schema.MIGRATIONS[:version])
-    connection.execute(
-        "INSERT INTO conversations (id, created, updated, first_line, system, model, open_root)"
-        " VALUES ('c', 1.0, 2.0, 'question', 'be kind', 'gpt2', '1')"
-    )
-    connection.execute(
-        "INSERT INTO turns (conversation, id, parent, role, created, open_child, text)"
-        " VALUES (1, '1', NULL, 'user', 1.0, '2', 'question')"
-    )
-    connection.execute(
-        "INSERT INTO turns (conversation, id, parent, role, created, ids, text)"
-        " VALUES (1, '2', '1', 'assistant', 1.5, ?, 'an old answer')",
-        (pack_ids([1, 2, 70000]),),
-    )
-    connection.execute(
-        "INSERT INTO runs VALUES (2, 0, 'gpt2', 'abc', 7, 'eos', ?)", (encode_run(planned()),)
-    )
-    connection.execute("INSERT INTO drafts VALUES ('', 'unsent', 3.0)")
-    connection.close()
+from tests.store.chats import check_integrity, opened, planned, talk, texts, write_version
 
 
 def tables(path: Path) -> list[tuple[str, str]]:
@@ -52,10 +27,12 @@ def test_from_every_version_on(path: Path, version: int) -> None:
         (summary,) = history.conversations()
         assert (summary.title, summary.model, summary.turns) == ("question", "gpt2", 2)
         chat = history.load("c")
-        assert texts(chat) == ["question", "an old answer"]
+        assert texts(chat) == ["question", "an old => answer"]
         assert chat.node("2").ids == (1, 2, 70000)
         assert chat.node("2").generations == (planned(),)
-        assert [hit.turn for hit in history.search("old")] == ["2"]
+        for query in ("old", "=>", "old =>", "answe"):
+            assert [hit.turn for hit in history.search(query)] == ["2"], query
+        assert history.search("->") == []
         assert history.draft() == "unsent"
         chat.add_user("new")
         assert history.record(chat).commit()
@@ -63,6 +40,21 @@ def test_from_every_version_on(path: Path, version: int) -> None:
     fresh = path.with_name("fresh.db")
     write_version(fresh, schema.VERSION)
     assert tables(path) == tables(fresh)
+
+
+@pytest.mark.parametrize(("slow_s", "notices"), [(-1.0, 1), (60.0, 0)])
+def test_a_change_that_takes_long_is_explained(
+    path: Path, monkeypatch: pytest.MonkeyPatch, slow_s: float, notices: int
+) -> None:
+    monkeypatch.setattr("gptterm.store.database.SLOW_S", slow_s)
+    path.parent.mkdir()
+    write_version(path, 1)
+    told: list[str] = []
+    for _ in range(2):
+        with History.open(path, told.append) as history:
+            history.conversations()
+    assert len(told) == notices
+    assert all("was made ready for this gptterm, once" in notice for notice in told)
 
 
 def test_migrations_go_one_by_one_and_whole(tmp_path: Path) -> None:

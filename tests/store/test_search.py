@@ -28,6 +28,11 @@ CASES = [
     ("C++ and C# and c", {"c++": ["C++"], "C#": ["C#"]}, ["c--"]),
     ("100% of a_b\\c", {"100%": ["100"], "%": ["%"], "a_b": ["a_b"], "\\": ["\\"]}, ["50%"]),
     ("party 🎉 time", {"🎉": ["🎉"], "🎉 time": ["🎉", "time"]}, ["🎊"]),
+    ("a・b ⺿ \U000f0001 no_", {"・": ["・"], "⺿": ["⺿"], "\U000f0001": ["\U000f0001"],
+                              "_": ["_"], "・b": ["・b"]}, ["a_", "\U000f0002", "⺾"]),
+    ("if (a[i] => b->c) {x += y; }", {"=>": ["=>"], "->": ["->"], "+": ["+"], ") {": [")", "{"],
+                                      '"+= y"': ["+= y"], "a[": ["a["], "; }": [";", "}"]},
+     [">=", "=> }}", "a(", '"=  >"', "+=+", "b["]),
     ("it isn’t so", {"isn't": ["isn’t"], "isn’t": ["isn’t"]}, []),
     ('say "hello" AND NOT (go) NEAR col:x *^', {"AND": ["AND"], "NOT": ["NOT"], "near": ["NEAR"],
                                                 '"hello': ["hello"], "col:x": ["col:x"]}, ["OR"]),
@@ -82,7 +87,7 @@ def test_highlights_are_where_the_text_says_it(text: str, query: str) -> None:
     for begin, end in ranges(text, parsed):
         assert previous < begin < end <= len(text)
         previous = end
-        assert any(word.match(fold(text[begin:end])) for word in parsed.words)
+        assert any(word.match(fold(text[begin:end])) for word in parsed.patterns)
 
 
 def test_folding_keeps_positions() -> None:

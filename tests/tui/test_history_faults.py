@@ -140,6 +140,54 @@ async def test_a_newer_history_is_left_untouched(open_tui: Open, path: Path) -> 
     assert sorted(file.name for file in path.parent.glob("history*")) == ["history.db"]
 
 
+async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path) -> None:
+    """What is said meanwhile is kept then; what was there is there again, a draft too."""
+    with History.open(path) as history:
+        assert history.add(talk("old question", "old answer"))
+        history.set_draft("a draft of yesterday")
+    aside = path.with_name("aside.db")
+    path.rename(aside)
+    path.mkdir()
+    async with open_tui(Script.saying("First.", "Second.")) as desk:
+        await desk.ready()
+        (warned,) = said(desk)
+        assert WAITING in warned
+        assert "not kept" in desk.rows[0]
+        await desk.say("one")
+        await desk.press("ctrl+n")
+        desk.screen.keep_draft()
+        path.rmdir()
+        aside.rename(path)
+        await desk.until(lambda: "not kept" not in desk.rows[0])
+        await desk.until(
+            lambda: "old question" in desk.text and "a draft of yesterday" in desk.text
+        )
+        assert said(desk)[-1] == WELL
+    assert [texts(chat) for chat in kept(path)] == [
+        ["one", "First."],
+        ["old question", "old answer"],
+    ]
+    with History.open(path) as history:
+        assert history.draft() == "a draft of yesterday"
+
+
+async def test_what_was_typed_meanwhile_is_not_overwritten(open_tui: Open, path: Path) -> None:
+    with History.open(path) as history:
+        history.set_draft("a draft of yesterday")
+    aside = path.with_name("aside.db")
+    path.rename(aside)
+    path.mkdir()
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.type("today")
+        path.rmdir()
+        aside.rename(path)
+        await desk.until(lambda: "not kept" not in desk.rows[0])
+        assert desk.screen.prompt.message == "today"
+    with History.open(path) as history:
+        assert history.draft() == "today"
+
+
 # ------------------------------------------------------------------------------ real disks
 
 
