@@ -17,7 +17,7 @@ from gptterm.config import Settings
 from gptterm.config.paths import history_file
 from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
-from gptterm.tui import keys, themes
+from gptterm.tui import keys, sequences, themes
 from gptterm.tui.changes import Change
 from gptterm.tui.colourless import Colourless
 from gptterm.tui.engine import Finder, find_model, new_client
@@ -78,6 +78,7 @@ class GpttermApp(App[int | GoOnPlain]):
         *,
         conversation: str | None = None,
     ) -> None:
+        sequences.register()
         super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation

@@ -59,6 +59,19 @@ def test_what_is_typed_before_the_first_frame_is_sent(terminal: Start) -> None:
     assert tty.shows(" an early question ")
 
 
+@pytest.mark.parametrize(
+    "newline",
+    [b"\x1b\r", b"\x1b[13;3u", b"\x1b[13;2u", b"\n"],
+    ids=["alt", "alt, kitty", "shift, kitty", "ctrl+j"],
+)
+def test_a_new_line_is_typed(terminal: Start, newline: bytes) -> None:
+    tty = terminal(Script.saying("Hello."))
+    tty.send(b"first" + newline + b"second")
+    tty.until(lambda: tty.shows("│ first ") and tty.shows("│ second "))
+    tty.send(b"\r")
+    tty.until(lambda: tty.shows("Hello."))
+
+
 def test_no_byte_of_the_model_is_obeyed(terminal: Start) -> None:
     tty = terminal(Script.saying([HOSTILE]), columns=200)
     tty.send(b"go\r")
