@@ -84,13 +84,17 @@ class EngineKeeper:
         """Whether a generation can be asked for."""
         return self.phase == "ready" and self.client.alive
 
+    def leave(self) -> None:
+        """Another model is going to be loaded: what waits is for that one, not begun before."""
+        self._enter("finding", "looking for the model")
+
     async def load(self, settings: Settings) -> bool:
         """Find and load the model that the settings name.
 
         Returns:
             False when that failed: `error` says why. A model that was there before is kept.
         """
-        self._enter("finding", "looking for the model")
+        self.leave()
         try:
             # The process imports torch while the model is still looked for.
             starting = asyncio.create_task(self.client.start())

@@ -113,6 +113,7 @@ class Session:
             self.change(model=model)
         if self._loading is not None:
             self._loading.cancel()
+        self.engine.leave()
         self._loading = asyncio.create_task(self._load())
 
     async def _load(self) -> None:

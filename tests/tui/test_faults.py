@@ -84,6 +84,22 @@ async def test_the_first_model_is_not_there(open_tui: Open) -> None:
         assert "Message gpt2, or / for commands" in desk.text
 
 
+async def test_what_waits_is_for_the_model_that_is_chosen_meanwhile(open_tui: Open) -> None:
+    async with open_tui(Script.saying("w " * 9, "Two.", rate=100, endless=True)) as desk:
+        await desk.ready()
+        for text in ("one", "two"):
+            desk.screen.prompt.put(text)
+            await desk.press("enter")
+        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        desk.screen.prompt.put("/model other")
+        await desk.press("enter")
+        await desk.until(lambda: len(desk.turns) == 4 and desk.turns[3][1])
+        tree = desk.session.chat.tree
+        assert [tree.node(key).model for key in tree.path()[1::2]] == ["gpt2", "other"]
+        assert "■ stopped" in desk.text
+        assert "failed" not in desk.text
+
+
 async def test_an_unknown_model_leaves_the_chat(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.ready()

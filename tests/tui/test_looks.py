@@ -144,3 +144,13 @@ async def test_where_a_hit_is_stands_on_one_row(open_tui: Open) -> None:
         await desk.press("ctrl+f")
         await desk.type("lantern")
         await desk.until(lambda: any("…  you · today" in row for row in desk.rows))
+
+
+async def test_a_list_says_what_enter_does_where_nothing_matches(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.press("ctrl+o")
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceScreen))
+        await desk.type("/a/path")
+        await desk.until(lambda: "⏎ takes what is typed" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: desk.session.settings.model == "/a/path")

@@ -77,6 +77,9 @@ class ChoiceScreen(ModalScreen[str | None]):
                 (one_line(choice.detail), MUTED),
             )
             options.add_option(Option(label, id=choice.key))
+        if not found:
+            hint = "⏎ takes what is typed" if self._free else "nothing matches"
+            options.add_option(Option(Content.styled(hint, MUTED), disabled=True))
         options.highlighted = 0 if found else None
 
     def action_move(self, by: int) -> None:
