@@ -154,3 +154,33 @@ async def test_a_list_says_what_enter_does_where_nothing_matches(open_tui: Open)
         await desk.until(lambda: "⏎ takes what is typed" in desk.text)
         await desk.press("enter")
         await desk.until(lambda: desk.session.settings.model == "/a/path")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", *ANSI])
+async def test_what_is_marked_with_the_mouse_can_be_seen(open_tui: Open, theme: str) -> None:
+    async with open_tui(tui=TuiSettings(theme=theme)) as desk:
+        await desk.say("hi\nsome words to mark")
+        transcript = desk.screen.transcript
+        await desk.pilot.mouse_down(transcript, offset=(3, 3))
+        await desk.pilot.hover(transcript, offset=(12, 3))
+        await desk.pilot.mouse_up(transcript, offset=(12, 3))
+        await desk.pilot.pause()
+        assert desk.screen.get_selected_text() == "some words"
+        marked, rest = segment(desk, "some words").style, segment(desk, " to mark").style
+        assert marked is not None
+        assert rest is not None
+        assert marked.bgcolor != rest.bgcolor
+        assert marked.color != marked.bgcolor
+
+
+async def test_a_click_on_an_arrow_walks_the_versions(open_tui: Open) -> None:
+    async with open_tui(Script.saying("First.", "Second.")) as desk:
+        await desk.say("hi")
+        await desk.press("ctrl+r")
+        await desk.until(lambda: desk.idle and "2/2 ◂▸" in desk.text)
+        y, row = next((y, row) for y, row in enumerate(desk.rows) if "2/2 ◂▸" in row)
+        x = row.index("◂▸")
+        await desk.pilot.click(offset=(x, y))
+        await desk.until(lambda: "1/2 ◂▸" in desk.text)
+        await desk.pilot.click(offset=(x + 1, y))
+        await desk.until(lambda: "2/2 ◂▸" in desk.text)

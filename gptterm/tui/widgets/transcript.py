@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from gptterm.tui.widgets.marks import Find
 from gptterm.tui.widgets.ordered import run_own_binding
+from gptterm.tui.widgets.styling import component_style
 from gptterm.tui.widgets.turn import TurnView
 from gptterm.tui.widgets.turnstrip import TurnPainter
 
@@ -337,7 +338,7 @@ class Transcript(ScrollView, can_focus=True):
         self.selected = index
         right = self.scrollable_content_region.width - (event.x - self.gutter.left)
         if row == 0 and self._turns[index].position[1] > 1 and right <= 4:
-            self.action_sibling(-1 if right == 4 else 1)
+            self.action_sibling(-1 if right >= 3 else 1)
 
     # ------------------------------------------------------------------------------ drawing
 
@@ -387,7 +388,7 @@ class Transcript(ScrollView, can_focus=True):
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)
         if (selection := self.text_selection) and (span := selection.get_span(y)):
-            style = self.screen.get_component_rich_style("screen--selection")
+            style = component_style(self.screen, "screen--selection")
             strip = self._painter.mark(strip, span, style)
         return strip if self._drawing else strip.apply_offsets(0, y)
 

@@ -132,7 +132,9 @@ class TurnPainter:
         if last <= first:
             return strip
         before, within, after = strip.divide([first, last, strip.cell_length])
-        return Strip.join([before, within.apply_style(style), after])
+        # `Strip.apply_style` puts a style under what is there, which has a background already.
+        marked = Strip([Segment(text, (under or Style()) + style) for text, under, _ in within])
+        return Strip.join([before, marked, after])
 
 
 def cut(spans: tuple[Span, ...], start: int, end: int) -> Iterator[tuple[int, int, list[str]]]:
