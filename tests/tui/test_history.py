@@ -220,9 +220,24 @@ async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: "deleted one more; u brings it back" in desk.notice)
         assert "pinned" not in "\n".join(desk.rows[:-3])
         await desk.press("u")
-        await desk.until(lambda: "> one more" in desk.rows[3])
+        await desk.until(lambda: "▸ one more" in desk.rows[3])
         assert "brought back one more" in [notice.text for notice in desk.screen.notice.said]
     assert len(kept(path)) == 4
+
+
+async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(
+    open_tui: Open, path: Path
+) -> None:
+    fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
+    async with open_tui() as desk:
+        await desk.ready()
+        pane = desk.screen.chats
+        await desk.press("ctrl+b", "ctrl+b", "down", "c")
+        await desk.until(lambda: "▸ two (copy)" in desk.text)
+        await desk.press("end")
+        await desk.until(lambda: "▸ one" in desk.text)
+        await desk.press("escape", "ctrl+b", "ctrl+b")
+        await desk.until(lambda: pane.has_focus and "▸ two (copy)" in desk.text)
 
 
 async def test_the_open_chat_is_deleted(open_tui: Open, path: Path) -> None:

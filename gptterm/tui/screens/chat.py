@@ -300,6 +300,7 @@ class ChatScreen(ChatParts):
 
     def action_toggle_chats(self) -> None:
         """Show the chats and go there, or hide them."""
+        self.chats.choose_open()
         self.panes.toggle_chats(self.chats, self.prompt)
 
     def action_search(self) -> None:

@@ -91,8 +91,11 @@ class ChatList(Rows, can_focus=True):
         return max(1, self.size.height)
 
     def show(self, entries: Sequence[ChatEntry]) -> None:
-        """Draw these. The chosen one stays chosen; without the focus it is the open one."""
-        key = self.chosen_key
+        """Draw these. The chosen one stays chosen; without the focus, and when another chat was
+        opened, it is the open one."""
+        key, opened = self.chosen_key, self._open_key
+        was_opened = self._entries and opened != next((e.key for e in entries if e.is_open), "")
+        follow = not self.has_focus or (was_opened and any(e.key == key for e in entries))
         self._entries = tuple(entries)
         self._rows, self._places = [], []
         group = ""
@@ -103,10 +106,20 @@ class ChatList(Rows, can_focus=True):
                 self._rows.append(group)
             self._places.append(len(self._rows))
             self._rows.append(index)
-            if entry.key == key if self.has_focus else entry.is_open:
+            if entry.is_open if follow else entry.key == key:
                 at = index
         self.chosen = at
         self.refresh()
+
+    def choose_open(self) -> None:
+        """Choose the open chat."""
+        keys = [entry.key for entry in self._entries]
+        if (key := self._open_key) in keys:
+            self.chosen = keys.index(key)
+
+    @property
+    def _open_key(self) -> str:
+        return next((entry.key for entry in self._entries if entry.is_open), "")
 
     @property
     def chosen_key(self) -> str:
