@@ -90,8 +90,8 @@ def _interactive(
     plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
     _refuse_one_shot(options, "a chat does not take")
     prompt = _first_prompt(options, plain=options.plain)
-    if not plain and not streams.out_is_terminal:
-        raise UsageError("-i needs a terminal on stdout")
+    if not plain and not (streams.out_is_terminal or (prompt and streams.err_is_terminal)):
+        raise UsageError("-i needs a terminal on stdout; with a prompt, one on stderr will do")
     if plain:
         from gptterm.cli.kept import KeptChats, wanted_chat
         from gptterm.cli.plain import chat

@@ -12,29 +12,46 @@ from pathlib import Path
 
 from gptterm.engine.process.log import open_log
 
+SIZE_VARIABLES = ("COLUMNS", "LINES")
+
 
 @contextlib.contextmanager
 def stderr_to(log: Path) -> Iterator[None]:
     """Point descriptor 2 at `log` (the null device if it cannot be opened) for the duration.
 
-    `sys.__stderr__`, which Textual's driver writes to, keeps the terminal; `sys.stderr` and
+    `sys.__stderr__`, which Textual's driver writes to, and `sys.__stdout__`, which it asks for the
+    size, are the terminal: that of stderr, or of stdout where stderr is none. `sys.stderr` and
     whatever C code and child processes write go to the log.
     """
-    terminal = os.dup(2)
+    error = os.dup(2)
+    os.set_inheritable(error, False)
+    terminal = os.dup(1 if os.isatty(1) and not os.isatty(2) else 2)
     os.set_inheritable(terminal, False)
     sink = open_log(log)
-    before = sys.__stderr__
+    before = sys.__stdout__, sys.__stderr__
     drawing = os.fdopen(terminal, "w", encoding="utf-8", errors="replace")
     try:
         sys.stderr.flush()
         os.dup2(sink, 2)
-        sys.__stderr__ = drawing  # type: ignore[misc]
-        yield
+        sys.__stdout__ = sys.__stderr__ = drawing  # type: ignore[misc]
+        with _own_size():
+            yield
     finally:
-        sys.__stderr__ = before  # type: ignore[misc]
+        sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
         with contextlib.suppress(OSError):  # the terminal was closed
             drawing.flush()
-        os.dup2(terminal, 2)
+        os.dup2(error, 2)
+        os.close(error)
         with contextlib.suppress(OSError):
             drawing.close()
         os.close(sink)
+
+
+@contextlib.contextmanager
+def _own_size() -> Iterator[None]:
+    """Take away the variables that say how large a terminal was when somebody set them."""
+    said = {name: os.environ.pop(name) for name in SIZE_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(said)

@@ -69,6 +69,11 @@ class Terminal:
         """Whether the screen shows a text."""
         return any(text in row for row in self.screen.display)
 
+    def resize(self, rows: int, columns: int) -> None:
+        """Make the terminal another size; the program is told."""
+        self.screen.resize(rows, columns)
+        self.process.setwinsize(rows, columns)
+
     def send(self, data: bytes) -> None:
         """Type."""
         while data:

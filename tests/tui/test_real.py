@@ -157,6 +157,41 @@ def test_doctor_names_the_log_of_the_screen(start: Start, tmp_path: Path) -> Non
     doctor.until_closed()
 
 
+@pytest.mark.parametrize("ends", ["> out.txt", "2> errors.txt", "--inline > out.txt"])
+def test_its_size_is_that_of_the_terminal(start: Start, tmp_path: Path, ends: str) -> None:
+    """Whatever stdin, stdout and stderr are besides, and whatever COLUMNS and LINES say."""
+    folder, gptterm = shlex.quote(str(tmp_path)), shlex.join(GPTTERM)
+    line = f"cd {folder}; echo hi | {gptterm} -m tiny -n 5 -i {ends}"
+    tty = start(command=["/bin/sh", "-c", line], COLUMNS="70", LINES="20")
+    tty.until(lambda: tty.shows("cut after 5"))
+    tty.until(lambda: fills(tty))
+    tty.resize(40, 130)
+    tty.until(lambda: fills(tty))
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+    assert [file.read_bytes() for file in tmp_path.glob("*.txt")] == [b""]
+
+
+def test_the_editor_has_the_terminal_that_is_drawn_on(start: Start, tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    line = f"{shlex.join(GPTTERM)} -m tiny -n 5 -i hi > {shlex.quote(str(out))}"
+    tty = start(command=["/bin/sh", "-c", line], EDITOR="echo this is edited:")
+    tty.until(lambda: tty.shows("cut after 5"))
+    tty.send(b"\x07")
+    tty.until(lambda: b"this is edited:" in tty.written)
+    tty.until(lambda: b"palette" in tty.written.rpartition(b"this is edited:")[2])
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+    assert out.read_bytes() == b""
+
+
+def fills(tty: Terminal) -> bool:
+    """Whether what is drawn reaches the right edge and nothing of it is beyond."""
+    width = tty.screen.columns
+    framed = [row for row in tty.screen.display if row.rstrip().endswith("│")]
+    return len(framed) > 5 and all(len(row.rstrip()) == width for row in framed)
+
+
 def test_inline_and_no_mouse(start: Start) -> None:
     line = f"echo above; {shlex.join(GPTTERM)} -m tiny -n 5 --inline --no-mouse; echo below"
     tty = start(command=["/bin/sh", "-c", line])
