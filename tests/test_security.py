@@ -211,3 +211,39 @@ def test_a_prompt_opens_no_socket(env: dict[str, str]) -> None:
 def test_a_prompt_needs_no_network(env: dict[str, str]) -> None:
     del env["HF_HUB_OFFLINE"]
     finished(namespace(*COMMAND, *ONE_SHOT), env)
+
+
+# --------------------------------------------------------------------------------- secrets
+
+KEYS = {
+    "OPENAI_API_KEY": "sk-first-secret",
+    "GPTTERM_API_KEY": "sk-second-secret",
+    "HF_TOKEN": "hf_third-secret",
+    "HTTPS_PROXY": "http://user:fourth-secret@localhost:1",
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config", "show"],
+        ["doctor"],
+        ["-v", "-m", "tiny", "-n", "2", "--json", "hello"],
+        ["-m", "nosuch/model", "--offline", "hello"],
+    ],
+)
+@pytest.mark.parametrize("configured", [False, True])
+def test_keys_are_never_shown_or_kept(
+    env: dict[str, str], tmp_path: Path, arguments: list[str], configured: bool
+) -> None:
+    """Not from the environment, and not from a file that has one where it does not belong."""
+    home = tmp_path / "home"
+    home.mkdir()
+    if configured:
+        (home / "config.toml").write_text('api_key = "sk-fifth-secret"\n')
+    result = run(arguments, {**env, **KEYS, "GPTTERM_HOME": str(home), "GPTTERM_DEBUG": "1"})
+    assert "secret" not in result.text
+    assert "secret" not in result.stderr
+    for file in home.rglob("*"):
+        if file.is_file() and file.name != "config.toml":
+            assert b"secret" not in file.read_bytes(), file
