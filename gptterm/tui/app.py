@@ -20,6 +20,7 @@ from gptterm.errors import GpttermError
 from gptterm.tui import keys, sequences, themes
 from gptterm.tui.changes import Change
 from gptterm.tui.colourless import Colourless
+from gptterm.tui.driver import driver_class
 from gptterm.tui.engine import Finder, find_model, new_client
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.screens.chat import ChatScreen
@@ -79,7 +80,7 @@ class GpttermApp(App[int | GoOnPlain]):
         conversation: str | None = None,
     ) -> None:
         sequences.register()
-        super().__init__()
+        super().__init__(driver_class=driver_class())
         self._first_prompt = prompt
         self._conversation = conversation
         self._save = settings.save

@@ -161,6 +161,21 @@ def test_suspended_and_back(terminal: Start) -> None:
     assert tty.ended() == 0
 
 
+def test_stopped_without_notice_and_back(terminal: Start) -> None:
+    tty = terminal(Script.saying("Hello."))
+    process = psutil.Process(tty.process.pid)
+    process.suspend()
+    tty.until(lambda: process.status() == psutil.STATUS_STOPPED)
+    entered = tty.written.count(ENTERED)
+    process.resume()
+    tty.until(lambda: tty.written.count(ENTERED) > entered)
+    tty.until(lambda: b"palette" in tty.written[tty.written.rindex(ENTERED) :])
+    tty.send(b"hi\r")
+    tty.until(lambda: tty.shows("Hello."))
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+
+
 def test_the_editor_gets_the_prompt_and_gives_it_back(terminal: Start) -> None:
     tty = terminal(Script.saying("Hello."))
     tty.send(b"draft")
