@@ -54,7 +54,16 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
     )
 
 
-@history.command("search", context_settings=_HELP)
+class _Search(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Signs like -> are looked for: no option is called so."""
+        if "--" not in args:
+            signs = [arg for arg in args if not any(map(str.isalnum, arg))]
+            args = [arg for arg in args if arg not in signs] + (["--", *signs] if signs else [])
+        return super().parse_args(ctx, args)
+
+
+@history.command("search", cls=_Search, context_settings=_HELP)
 @click.argument("query", nargs=-1, required=True)
 @click.option("-n", "--limit", default=30, metavar="N", help="At most so many hits.  [30]",
               type=click.IntRange(min=1))  # fmt: skip
@@ -182,7 +191,7 @@ def _find_deleted(kept: "History", given: str) -> str:
 def _only(given: str, found: list[str]) -> str:
     if len(found) == 1 and given:
         return found[0]
-    shown = one_line(given)
+    shown = one_line(given) or "''"
     if found and given:
         raise UsageError(f"{len(found)} chats have an id that begins with {shown}: give more of it")
     raise UsageError(f"no chat has an id that begins with {shown}; see gptterm history list")

@@ -67,9 +67,8 @@ def find_wanted(history: "History", wanted: str) -> str:
     if len(found) == 1 and wanted:
         return found[0].id
     problem = f"{len(found)} chats have" if found and wanted else "no chat has"
-    raise UsageError(
-        f"{problem} an id that begins with {one_line(wanted)}; see gptterm history list"
-    )
+    shown = one_line(wanted) or "''"
+    raise UsageError(f"{problem} an id that begins with {shown}; see gptterm history list")
 
 
 def shortened(title: str) -> str:

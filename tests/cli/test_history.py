@@ -256,6 +256,22 @@ def test_search(env: dict[str, str], chats: list[Conversation]) -> None:
     assert run(["history", "search"], env).code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hits"),
+    [(["->"], 1), (["--json", "->", "-n", "9"], 1), (["--", "->"], 1), (["--", "->", "b"], 1),
+     (["-"], 1), (["-->"], 0)],
+)  # fmt: skip
+def test_a_search_for_signs_that_look_like_options(
+    env: dict[str, str], path: Path, arguments: list[str], hits: int
+) -> None:
+    with History.open(path) as history:
+        history.add(talk("a -> b", "yes"))
+    result = run(["history", "search", *arguments], env)
+    assert result.code == 0, result.stderr
+    assert result.text.count("a -> b") == 2 * hits  # its title, too
+    assert run(["history", "search", "--nosuch"], env).code == 2
+
+
 def test_show_into_a_pipe_gives_every_character(
     env: dict[str, str], chats: list[Conversation]
 ) -> None:
@@ -352,6 +368,7 @@ def test_ids(env: dict[str, str], path: Path) -> None:
     result = run(["history", "show", "abc"], env)
     assert (result.code, "2 chats" in result.stderr) == (2, True)
     assert "abc1" in run(["history", "show", "abc1"], env).text
+    assert "begins with ''" in run(["history", "show", ""], env).stderr
     assert run(["history", "show", "\x1b[2J"], env).stderr.count("\x1b") == 0
 
 
