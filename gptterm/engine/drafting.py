@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _GRAM = 3
 """Ids that must have occurred before for what followed them to be a guess."""
 MOST = 7
-"""Ids of a draft at most: with the one before it no more than a cache takes one by one."""
+"""Ids of a draft at most: a pass over eight tokens is still mostly the reading of weights."""
 
 
 class Drafter:

@@ -4,7 +4,6 @@ Radford et al., "Improving Language Understanding by Generative Pre-Training", 2
 from GPT-2 in its norms: they follow the attention and the MLP, and none comes before the head.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import Step
@@ -23,6 +22,7 @@ class GPT1:
         self._tokens = layers.tensor("tokens_embed.weight", sizes.vocab_size, sizes.width)
         self._positions = layers.tensor("positions_embed.weight", sizes.context_length, sizes.width)
         self._blocks = blocks(sizes, layers)
+        self._gelu = layers.gelu
         head = "tokens_embed.weight" if sizes.tied else "lm_head.weight"
         self._head = layers.head(head, sizes.width, sizes.vocab_size)
 
@@ -31,10 +31,9 @@ class GPT1:
         x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):
             query, key, value = block.attention_in(x).chunk(3, dim=-1)
-            x = block.norm_1(x + block.attention_out(step.attend(i, query, key, value)))
+            x = block.norm_1(block.attention_out(step.attend(i, query, key, value), plus=x))
             # What the config calls gelu is its tanh approximation, here as in GPT-2.
-            hidden = F.gelu(block.mlp_in(x), approximate="tanh")
-            x = block.norm_2(x + block.mlp_out(hidden))
+            x = block.norm_2(block.mlp_out(self._gelu(block.mlp_in(x)), plus=x))
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:

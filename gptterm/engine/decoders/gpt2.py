@@ -3,7 +3,6 @@
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import Step
@@ -22,6 +21,7 @@ class GPT2:
         self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
         self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
         self._blocks = blocks(sizes, layers)
+        self._gelu = layers.gelu
         self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
         head = "wte.weight" if sizes.tied else "lm_head.weight"
         self._head = layers.head(head, sizes.width, sizes.vocab_size)
@@ -31,8 +31,8 @@ class GPT2:
         x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):
             query, key, value = block.attention_in(block.norm_1(x)).chunk(3, dim=-1)
-            x = x + block.attention_out(step.attend(i, query, key, value))
-            x = x + block.mlp_out(F.gelu(block.mlp_in(block.norm_2(x)), approximate="tanh"))
+            x = block.attention_out(step.attend(i, query, key, value), plus=x)
+            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), plus=x)
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ one, in the published models) a token looks back no further than a window.
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import Step
@@ -41,6 +40,7 @@ class GPTNeo:
         self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
         self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
         self._blocks = [_block(f"h.{i}", sizes, layers, w) for i, w in enumerate(sizes.windows)]
+        self._gelu = layers.gelu
         self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
         head = "wte.weight" if sizes.tied else "lm_head.weight"
         self._head = layers.head(head, sizes.width, sizes.vocab_size)
@@ -52,8 +52,8 @@ class GPTNeo:
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
             attended = step.attend(i, query, key, value, scale=1.0, window=block.window)
-            x = x + block.attention_out(attended)
-            x = x + block.mlp_out(F.gelu(block.mlp_in(block.norm_2(x)), approximate="tanh"))
+            x = block.attention_out(attended, plus=x)
+            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), plus=x)
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEW = 8
-"""So many new tokens attend one after the other: with the bits that each would get alone."""
+from gptterm.engine.kernels.attention import Attention, suits
 
 
 class KVCache:
@@ -75,6 +74,10 @@ class SequenceStep:
         self._start = cache.length
         self._end = cache.length + n
         self._views: dict[int | None, tuple[int, Tensor | None]] = {}
+        self._attention: Attention | None = None
+        if suits(cache.keys):
+            positions = torch.arange(self._start, self._end)
+            self._attention = Attention(positions, together=True)
 
     @property
     def positions(self) -> slice:
@@ -91,52 +94,23 @@ class SequenceStep:
         window: int | None = None,
     ) -> Tensor:
         cache, n = self._cache, self._n
+        keys, values = cache.keys[layer], cache.values[layer]
+        if self._attention is not None:
+            return self._attention(query, key, value, keys, values, scale, window)
         heads = cache.keys.shape[2]
         query, key, value = (x.view(1, n, heads, -1).transpose(1, 2) for x in (query, key, value))
-        keys, values = cache.keys[layer], cache.values[layer]
         keys[:, :, self._start : self._end] = key
         values[:, :, self._start : self._end] = value
-        if n > FEW:
-            out = self._together(query, keys, values, scale, window)
-        else:
-            alone = [
-                self._alone(self._start + i, query[:, :, i : i + 1], keys, values, scale, window)
-                for i in range(n)
-            ]
-            out = alone[0] if n == 1 else torch.cat(alone, dim=2)
-        return out.transpose(1, 2).reshape(n, -1)
-
-    def _alone(
-        self,
-        position: int,
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> Tensor:
-        first = 0 if window is None else max(0, position + 1 - window)
-        return F.scaled_dot_product_attention(
-            query, keys[:, :, first : position + 1], values[:, :, first : position + 1], scale=scale
-        )
-
-    def _together(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        scale: float | None,
-        window: int | None,
-    ) -> Tensor:
         first, mask = self._view(window)
-        return F.scaled_dot_product_attention(
+        out = F.scaled_dot_product_attention(
             query,
             keys[:, :, first : self._end],
             values[:, :, first : self._end],
             attn_mask=mask,
-            is_causal=mask is None,
+            is_causal=mask is None and n > 1,
             scale=scale,
         )
+        return out.transpose(1, 2).reshape(n, -1)
 
     def finish(self) -> None:
         self._cache.length = self._end
@@ -152,8 +126,7 @@ class SequenceStep:
         """(n, end - first) booleans, True where a new token may look; None where causal order says
         it all.
         """
-        within = window is None or self._end <= window
-        if self._start == 0 and within:
+        if self._n == 1 or (self._start == 0 and (window is None or self._end <= window)):
             return None
         shape = (self._n, self._end - first)
         mask = torch.ones(shape, dtype=torch.bool, device=self._cache.keys.device)

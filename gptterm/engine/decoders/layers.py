@@ -7,13 +7,14 @@ copied or converted at start-up.
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine import kernels
 from gptterm.engine.decoders import linear
 from gptterm.engine.decoders.linear import Linear
 from gptterm.engine.decoders.quantised import Quantised
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.kernels import matrix, rows
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -56,7 +57,14 @@ class Layers:
         """A layer norm (Ba et al., 2016)."""
         weight = self.tensor(f"{name}.weight", width)
         bias = self.tensor(f"{name}.bias", width)
+        if self._kernels:
+            return rows.Norm(weight, bias, epsilon)
         return lambda x: torch.layer_norm(x, (width,), weight, bias, epsilon)
+
+    @property
+    def gelu(self) -> Callable[[Tensor], Tensor]:
+        """GELU's tanh approximation, which the whole family has; what it is given may be lost."""
+        return rows.gelu if self._kernels else lambda x: F.gelu(x, approximate="tanh")
 
     def conv1d(self, name: str, inner: int, outer: int) -> Linear:
         """x · W + b, W kept (in, out) as in OpenAI's files: a convolution of width 1."""
@@ -82,8 +90,8 @@ class Layers:
     def _matrix(self, name: str, weight: Tensor, bias: Tensor | None) -> Linear:
         """A CPU's layer from (out, in) weights."""
         if self._dtype == "float32":
-            return kernels.float32(weight.float(), bias)
+            return matrix.float32(weight.float(), bias)
         if self._dtype == "int8":
             panels, scales = self._quantised.take(name, weight)
-            return kernels.int8(panels, scales, weight.shape[1], bias)
-        return kernels.half(weight, getattr(torch, self._dtype), bias)
+            return matrix.int8(panels, scales, weight.shape[1], bias)
+        return matrix.half(weight, getattr(torch, self._dtype), bias)

@@ -4,31 +4,45 @@
 (out, in) ones at all of it on some CPUs.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine import kernels
+from gptterm.engine.kernels.library import library
 from gptterm.errors import ModelError
 
-Linear = Callable[[Tensor], Tensor]
-"""(m, in) → (m, out)."""
+
+class Linear(Protocol):
+    """A layer of weights."""
+
+    def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """(m, in) → (m, out), `plus` added, which is of that shape."""
+        ...
 
 
 def plain(weight: Tensor, bias: Tensor | None) -> Linear:
     """x · W + b with W as GPT-2's files hold it, (in, out): no copy is made of a mapped file."""
-    if bias is None:
-        return lambda x: x @ weight
-    return lambda x: torch.addmm(bias, x, weight)
+
+    def multiply(x: Tensor, plus: Tensor | None = None) -> Tensor:
+        product = x @ weight if bias is None else torch.addmm(bias, x, weight)
+        return product if plus is None else plus + product
+
+    return multiply
 
 
 def plain_head(weight: Tensor) -> Linear:
     """x · Wᵀ with W (vocabulary, in), shared with the token embedding."""
-    if weight.device.type != "cpu":
-        return lambda x: F.linear(x, weight)
-    return lambda x: torch.mv(weight, x[0]).unsqueeze(0) if len(x) == 1 else F.linear(x, weight)
+
+    def multiply(x: Tensor, plus: Tensor | None = None) -> Tensor:
+        if len(x) == 1 and weight.device.type == "cpu":
+            product = torch.mv(weight, x[0]).unsqueeze(0)
+        else:
+            product = F.linear(x, weight)
+        return product if plus is None else plus + product
+
+    return multiply
 
 
 def check_kernels(dtype: str) -> bool:
@@ -37,7 +51,7 @@ def check_kernels(dtype: str) -> bool:
     Raises:
         ModelError: it has none, and torch none that are of use for the dtype.
     """
-    if kernels.library() is not None:
+    if library() is not None:
         return True
     if dtype in ("int8", "float16"):
         raise ModelError(

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gptterm.engine import kernels
 from gptterm.engine.decoders.base import Cache, Rows
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
@@ -21,6 +20,7 @@ from gptterm.engine.decoders.rows import KVRows
 from gptterm.engine.decoders.sizes import Sizes, read
 from gptterm.engine.decoders.static import StaticCache
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.kernels.library import library
 
 # By config.json's model_type.
 _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {
@@ -91,7 +91,7 @@ class Native:
         self.dtype = dtype
         self.parameters = parameters
         # The kernels' rows are the same alone and among others; torch's are not.
-        self.takes_drafts = device == "cpu" and kernels.library() is not None
+        self.takes_drafts = device == "cpu" and library() is not None
 
     def new_cache(self) -> KVCache:
         sizes = self._model.sizes

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gptterm.engine.decoders.int8 import quantise
-from gptterm.engine.kernels import int8_panels, int8_shape
+from gptterm.engine.kernels.matrix import int8_panels, int8_shape
 
 _WEIGHT, _SCALES = ".int8", ".scales"
 

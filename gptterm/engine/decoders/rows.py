@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.kernels.attention import Attention, suits
 
 _WIDTH = 64
 """Columns are allocated by so many."""
@@ -92,6 +93,8 @@ class RaggedStep:
         self._even = min(rows.lengths) + 1 == self._end
         self._count = torch.arange(len(rows), device=device)
         self._masks: dict[int | None, Tensor | None] = {}
+        own = suits(rows.keys[0])
+        self._attention = Attention(self._lengths, together=False) if own else None
 
     @property
     def positions(self) -> Tensor:
@@ -109,6 +112,8 @@ class RaggedStep:
         window: int | None = None,
     ) -> Tensor:
         keys, values = self._rows.keys[layer], self._rows.values[layer]
+        if self._attention is not None:
+            return self._attention(query, key, value, keys, values, scale, window)
         count, end, heads = len(self._rows), self._end, keys.shape[1]
         query, key, value = (x.view(count, heads, 1, -1) for x in (query, key, value))
         if self._even:

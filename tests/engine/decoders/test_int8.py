@@ -1,5 +1,6 @@
 """int8 layers against the same sums written out in float64, and what the text's fidelity says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine import kernels
 from gptterm.engine.decoders import fidelity, native
 from gptterm.engine.decoders.int8 import quantise
 from gptterm.engine.decoders.native import Native
@@ -77,15 +77,11 @@ def test_a_text_longer_than_the_context_is_cut(directory: Path) -> None:
 # ------------------------------------------------------------------------------ other machines
 
 
-@pytest.fixture
-def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that had no C compiler when gptterm was installed."""
-    monkeypatch.setattr(kernels, "library", lambda: None)
-
-
-@pytest.mark.usefixtures("no_kernels")
 @pytest.mark.parametrize("dtype", ["int8", "float16"])
-def test_without_kernels_some_dtypes_are_refused(directory: Path, dtype: str) -> None:
+def test_without_kernels_some_dtypes_are_refused(
+    directory: Path, dtype: str, without_kernels: Callable[[], None]
+) -> None:
+    without_kernels()
     with pytest.raises(ModelError, match=r"C compiler.*--dtype float32 works everywhere") as caught:
         decoder(directory, dtype)
     assert "\n" not in str(caught.value)
@@ -93,13 +89,13 @@ def test_without_kernels_some_dtypes_are_refused(directory: Path, dtype: str) ->
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 0.3)])
 def test_without_kernels_the_others_are_torchs(
-    directory: Path, dtype: str, bound: float, request: pytest.FixtureRequest
+    directory: Path, dtype: str, bound: float, without_kernels: Callable[[], None]
 ) -> None:
     ids = torch.tensor(draw_ids(20))
     own = decoder(directory, dtype)
     assert own.takes_drafts
     expected = own.every_logits(ids)
-    request.getfixturevalue("no_kernels")
+    without_kernels()
     torchs = decoder(directory, dtype)
     assert not torchs.takes_drafts
     torch.testing.assert_close(torchs.every_logits(ids), expected, rtol=0, atol=bound)

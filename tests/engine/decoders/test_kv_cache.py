@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import KVCache
+
+pytestmark = pytest.mark.usefixtures("arithmetic")
 
 HEADS, HEAD_DIM, CAPACITY = 2, 4, 40
 
@@ -33,6 +35,7 @@ def written_out(
     return out
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chunks=st.lists(st.integers(1, 8), min_size=1, max_size=5),
     window=st.none() | st.integers(1, 12),

@@ -1,38 +1,19 @@
 """The kernels of every kind of CPU that this one can be, against sums written out in float64."""
 
-import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine import kernels
 from gptterm.engine.decoders.int8 import quantise
+from gptterm.engine.kernels import matrix
 
-Layer = Callable[[Tensor], Tensor]
+Layer = matrix.Matrix
 Maker = Callable[[Tensor, Tensor | None], tuple[Layer, Tensor]]
 """(out, in) weights and a bias → the layer, and the weights as it keeps them."""
-
-
-def library() -> ctypes.CDLL:
-    found = kernels.library()
-    assert found is not None, "the kernels were not built"
-    return found
-
-
-def ranks() -> list[int]:
-    opened = kernels.library()
-    return [] if opened is None else [i for i in range(3) if opened.kernels_name(i) is not None]
-
-
-@pytest.fixture(params=ranks(), autouse=True)
-def rank(request: pytest.FixtureRequest) -> Iterator[int]:
-    library().kernels_choose(request.param)
-    yield request.param
-    library().kernels_choose(ranks()[0])
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -40,19 +21,19 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return kernels.float32(weight.t().contiguous().t(), bias), weight
+    return matrix.float32(weight.t().contiguous().t(), bias), weight
 
 
 def out_in(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return kernels.float32(weight, bias), weight
+    return matrix.float32(weight, bias), weight
 
 
 def bfloat16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return kernels.half(weight, torch.bfloat16, bias), weight.bfloat16()
+    return matrix.half(weight, torch.bfloat16, bias), weight.bfloat16()
 
 
 def float16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return kernels.half(weight, torch.float16, bias), weight.half()
+    return matrix.half(weight, torch.float16, bias), weight.half()
 
 
 def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
@@ -61,7 +42,7 @@ def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
 
 def int8(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
     values, scales = quantise(weight)
-    layer = kernels.int8(kernels.int8_panels(values), scales, weight.shape[1], bias)
+    layer = matrix.int8(matrix.int8_panels(values), scales, weight.shape[1], bias)
     return layer, values.double() * scales.double()[:, None]
 
 
@@ -129,6 +110,14 @@ def test_any_number_of_threads_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("rows", [1, 20])
+def test_what_is_to_be_added_is_added_last(make: Maker, rows: int) -> None:
+    x, plus = random(rows, 96, seed=1), random(rows, 75, seed=2)
+    layer, _ = make(random(75, 96), random(75, seed=3))
+    assert torch.equal(layer(x, plus), layer(x) + plus)
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_view_of_rows_is_read_as_it_is(make: Maker) -> None:
     wide = random(5, 96)
     layer, _ = make(random(40, 32), None)
@@ -180,13 +169,19 @@ def test_every_float16_is_read_as_it_is() -> None:
     numbers = bits.view(torch.float16)
     usable = numbers.isfinite()
     weight = torch.where(usable, numbers, torch.zeros_like(numbers)).view(-1, 1)
-    found = kernels.half(weight, torch.float16)(torch.ones(1, 1))[0]
+    found = matrix.half(weight, torch.float16)(torch.ones(1, 1))[0]
     assert torch.equal(found, weight[:, 0].float())
     for special in (torch.inf, -torch.inf, torch.nan):
-        one = kernels.half(torch.full((1, 1), special), torch.float16)(torch.ones(1, 1))
+        one = matrix.half(torch.full((1, 1), special), torch.float16)(torch.ones(1, 1))
         torch.testing.assert_close(one, torch.full((1, 1), special), equal_nan=True)
 
 
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_callers_in_several_threads_do_not_disturb_each_other() -> None:
     layer, _ = out_in(random(3000, 128), None)
     rows = random(8, 1, 128, seed=1)
@@ -205,6 +200,7 @@ def test_callers_in_several_threads_do_not_disturb_each_other() -> None:
     assert not wrong
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_child_of_a_fork_has_workers_of_its_own() -> None:
     layer, _ = out_in(random(3000, 128), None)
     x = random(1, 128, seed=1)

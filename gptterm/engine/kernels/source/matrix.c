@@ -1,48 +1,11 @@
-/* The entry points: see matrix.h. */
+/* Products and packing: see matrix.h. */
 
-#include "matrix.h"
+#include "kernels.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CHUNKS_A_THREAD = 4 }; /* so that a thread that is held up leaves some to the others */
-
-static const kernels *const all_kernels[] = {
-#if defined(__x86_64__)
-    &avx512_kernels,
-    &avx2_kernels,
-#endif
-    &portable_kernels,
-};
-static const kernels *chosen;
-
-static int runs_here(const kernels *k)
-{
-#if defined(__x86_64__)
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (k == &avx2_kernels)
-        return avx2; /* all of which have F16C */
-    if (k == &avx512_kernels)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni");
-#endif
-    (void)k;
-    return 1;
-}
-
-/* The name of the kernels of a rank, or null if this CPU cannot run them; the fastest come first,
-   those of the last rank, 2 on x86-64 and 0 elsewhere, run everywhere. */
-const char *kernels_name(int rank)
-{
-    int count = (int)(sizeof all_kernels / sizeof *all_kernels);
-    return rank < count && runs_here(all_kernels[rank]) ? all_kernels[rank]->name : 0;
-}
-
-/* Takes the kernels of a rank, which this CPU can run, from now on. */
-void kernels_choose(int rank) { chosen = all_kernels[rank]; }
 
 static int panels_of(const matrix *w) { return (w->outputs + PANEL - 1) / PANEL; }
 
@@ -115,17 +78,17 @@ static void *round_product(product *p)
 
 /* ------------------------------------------------------------------------------ products */
 
-/* y = x · W + b for `rows` rows of float32; returns 0 if there is no memory for it. */
-int matrix_multiply(const matrix *w, const float *x, int rows, float *y)
+/* y = x · W + b + plus for `rows` rows of float32; returns 0 if there is no memory for it. */
+int matrix_multiply(const matrix *w, const float *x, int rows, const float *plus, float *y)
 {
-    product p = {.weights = w, .rows = rows, .x = x, .y = y};
+    product p = {.weights = w, .rows = rows, .x = x, .plus = plus, .y = y};
     void *memory = 0;
     if (w->kind == INT8 && !(memory = round_product(&p)))
         return 0;
     /* Few rows stream (in, out) weights: the longer the pieces, the better they are read ahead. */
     int streams = w->kind == FLOAT32_IN_OUT && rows < FEW;
     int chunks = streams ? w->threads : CHUNKS_A_THREAD * w->threads;
-    pool_run(chosen->multiply[w->kind], &p, panels_of(w), chunks, w->threads);
+    pool_run(kernels_chosen()->multiply[w->kind], &p, panels_of(w), chunks, w->threads);
     free(memory);
     return 1;
 }

@@ -8,8 +8,6 @@
 #ifndef GPTTERM_MATRIX_H
 #define GPTTERM_MATRIX_H
 
-#include "pool.h"
-
 #include <stdint.h>
 
 enum { PANEL = 32, BLOCK = 32, FEW = 8 };
@@ -37,23 +35,13 @@ typedef struct {
 typedef struct {
     const matrix *weights;
     int rows;
-    const float *x; /* (rows, inputs) */
-    float *y;       /* (rows, outputs) */
+    const float *x;    /* (rows, inputs) */
+    const float *plus; /* (rows, outputs) to be added, or null */
+    float *y;          /* (rows, outputs) */
     /* Of INT8: the rows in blocks of BLOCK numbers, each with its scale. */
     const int8_t *numbers; /* (rows, blocks, BLOCK) */
     const float *steps;    /* (rows, blocks) */
     const int32_t *starts; /* (rows, blocks): −128 times a block's sum, for the weights' 128 */
 } product;
-
-/* The kernels for one kind of CPU. */
-typedef struct {
-    const char *name;
-    work multiply[INT8 + 1]; /* by kind; a piece is PANEL outputs of a `product` */
-} kernels;
-
-extern const kernels portable_kernels;
-#if defined(__x86_64__)
-extern const kernels avx2_kernels, avx512_kernels;
-#endif
 
 #endif

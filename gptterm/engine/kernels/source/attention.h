@@ -1,0 +1,20 @@
+/* The attention of new tokens to those before them and themselves (Vaswani et al., 2017), in blocks
+   of keys with a running maximum (Milakov and Gimelshein, 2018). */
+#ifndef GPTTERM_ATTENTION_H
+#define GPTTERM_ATTENTION_H
+
+#include <stdint.h>
+
+typedef struct {
+    int32_t rows, heads, head_dim, threads;
+    int32_t window; /* a token sees itself and the window - 1 before it; 0: all */
+    float scale;    /* what the scores are multiplied by */
+    const float *query, *key, *value; /* (rows, heads, head_dim) of the new tokens */
+    int64_t stride;                   /* numbers between two rows of each */
+    float *keys, *values;             /* those of the past: (sequences, heads, capacity, head_dim) */
+    int64_t sequence_stride, head_stride;
+    const int64_t *positions; /* (rows): where the new tokens stand in their sequences */
+    float *y;                 /* (rows, heads, head_dim) */
+} attention;
+
+#endif

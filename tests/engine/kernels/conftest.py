@@ -1,0 +1,21 @@
+"""Every test here runs with the kernels of every kind of CPU that this one can be."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gptterm.engine.kernels.library import library
+
+
+def ranks() -> list[int]:
+    opened = library()
+    return [] if opened is None else [i for i in range(3) if opened.kernels_name(i) is not None]
+
+
+@pytest.fixture(params=ranks(), autouse=True)
+def rank(request: pytest.FixtureRequest) -> Iterator[int]:
+    opened = library()
+    assert opened is not None
+    opened.kernels_choose(request.param)
+    yield request.param
+    opened.kernels_choose(ranks()[0])
