@@ -66,6 +66,11 @@ class GpttermApp(App[int | GoOnPlain]):
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar["set[type[Provider] | Callable[[], type[Provider]]]"] = {_commands}
     PAUSE_GC_ON_SCROLL = True
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
+        (0, "-low"),
+        (10, "-high"),
+        (30, "-tall"),
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="quit", tooltip="Quit", priority=True),
     ]

@@ -81,6 +81,16 @@ async def test_a_sampler_can_be_changed_in_the_smallest_terminal(open_tui: Open)
         assert any("top-k" in row and "30" in row for row in desk.rows)
 
 
+async def test_lists_are_there_in_the_smallest_terminal(open_tui: Open) -> None:
+    async with open_tui(size=(20, 5)) as desk:
+        await desk.press("ctrl+o")
+        await desk.until(lambda: f"{BAR} tiny" in desk.text)
+        await desk.press("escape", "ctrl+p")
+        await desk.until(lambda: "Stop the" in desk.text)
+        await desk.press("escape", "f1")
+        await desk.until(lambda: "generation," in desk.text)
+
+
 async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
     async with open_tui(size=(80, 24)) as desk:
         await desk.press("f5", "up", "up")

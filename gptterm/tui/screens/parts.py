@@ -44,7 +44,6 @@ class ChatParts(Screen[None]):
         (100, "-wide"),
         (160, "-very-wide"),
     ]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-high"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(self, session: Session, keys: KeyNames) -> None:
         super().__init__()

@@ -78,7 +78,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         options = self.query_one(Options)
         options.clear_options()
         now = time.time()
-        width = options.scrollable_content_region.width - GUTTER
+        width = options.size.width - GUTTER - options.styles.scrollbar_size_vertical
         options.add_options([Option(_drawn(hit, now, width)) for hit in found])
         options.highlighted = 0 if found else None
         self.query_one(Static).update(problem or _count(len(found), query))
