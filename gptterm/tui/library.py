@@ -13,7 +13,15 @@ from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.errors import GpttermError, UsageError
 from gptterm.tui.changes import Change, ChatChanged, ChatOpened, ListChanged, Said
 from gptterm.tui.chat import Chat
-from gptterm.tui.shelf import Entry, Read, find_wanted, read_chat, read_list, shortened
+from gptterm.tui.shelf import (
+    FOUND_AT_MOST,
+    Entry,
+    Read,
+    find_wanted,
+    read_chat,
+    read_list,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary
@@ -241,8 +249,9 @@ class Library:
         """
         if self._opening is not None:
             await asyncio.wait([self._opening])
-        history = self._history
-        return [] if history is None else await in_daemon_thread(lambda: history.search(query))
+        if (history := self._history) is None:
+            return []
+        return await in_daemon_thread(lambda: history.search(query, FOUND_AT_MOST))
 
     # ------------------------------------------------------------------------- showing one
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LISTED = 5000
 """Chats in the list; older ones are found by a search."""
+FOUND_AT_MOST = 50
+"""Hits of a search."""
 LAST = "last"
 """Stands for the chat that was written in last."""
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.store import History
-from gptterm.store.search import WIDTH, fold, parse, ranges, snippet, spaced
+from gptterm.store.search import WIDTH, fold, parse, ranges, signs, snippet, spaced
 from tests.store.chats import answer, talk
 
 CASES = [
@@ -88,6 +88,18 @@ def test_highlights_are_where_the_text_says_it(text: str, query: str) -> None:
         assert previous < begin < end <= len(text)
         previous = end
         assert any(word.match(fold(text[begin:end])) for word in parsed.patterns)
+
+
+@given(st.text(st.sampled_from("aB人é\u0301ि=>_-\U000f0001🎉👩\u200d \n"), min_size=1), st.data())
+def test_the_signs_of_a_part_of_a_text_are_signs_of_the_text(
+    text: str, data: st.DataObject
+) -> None:
+    """What is in a text is found in it."""
+    begin = data.draw(st.integers(0, len(text) - 1))
+    part = text[begin : data.draw(st.integers(begin + 1, len(text)))]
+    for typed in (part, part.swapcase(), f'"{part}"'):
+        looked_up = set(parse(typed).signs.replace('"', "").split(" AND ")) - {""}
+        assert looked_up <= set((signs(text) or "").split())
 
 
 def test_folding_keeps_positions() -> None:

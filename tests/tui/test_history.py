@@ -439,6 +439,9 @@ async def test_a_thousand_chats(open_tui: Open, path: Path) -> None:
         assert "▸ chat 0" in desk.text
         await desk.press("enter")
         await desk.until(lambda: desk.turns == [("user", "chat 0")])
+        await desk.press("ctrl+f", *"chat")
+        await desk.until(lambda: "the latest 50 hits; with more words there are fewer" in desk.text)
+        assert "chat 999" in desk.text
 
 
 def marked(desk: Desk) -> list[str]:

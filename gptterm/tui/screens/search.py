@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
+from gptterm.tui.shelf import FOUND_AT_MOST
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
 from gptterm.tui.widgets.rows import fit
@@ -117,6 +118,8 @@ class SearchScreen(ModalScreen[Chosen | None]):
 def _count(found: int, query: str) -> str:
     if not query.strip():
         return HINT
+    if found == FOUND_AT_MOST:
+        return f"the latest {found} hits; with more words there are fewer"
     return {0: "nothing was found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
 
 
