@@ -63,7 +63,7 @@ def as_int8_sees_it(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 13, 30])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize(
-    ("outer", "inner"), [(96, 32), (33, 64), (257, 31), (1, 8), (31, 1), (64, 1100)]
+    ("outer", "inner"), [(96, 32), (33, 64), (257, 31), (1, 8), (31, 1), (64, 1100), (40, 9000)]
 )
 def test_a_layer_is_the_product_written_out(
     make: Maker, rows: int, with_bias: bool, outer: int, inner: int

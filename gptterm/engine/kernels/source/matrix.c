@@ -78,17 +78,49 @@ static void *round_product(product *p)
 
 /* ------------------------------------------------------------------------------ products */
 
+/* Adds up the parts, some outputs at a time so that they stay near. */
+static void add_parts(const product *p)
+{
+    int64_t outputs = p->weights->outputs, count = p->rows * outputs;
+    for (int row = 0; row < p->rows; row++) {
+        float *restrict y = p->y + row * outputs;
+        memset(y, 0, (size_t)outputs * sizeof *y);
+        for (int part = 0; part < parts_of(p->weights->inputs); part++) {
+            const float *sums = p->parts + part * count + row * outputs;
+            for (int64_t c = 0; c < outputs; c++)
+                y[c] += sums[c];
+        }
+        const float *bias = p->weights->bias, *plus = p->plus ? p->plus + row * outputs : 0;
+        for (int64_t c = 0; bias && c < outputs; c++)
+            y[c] += bias[c];
+        for (int64_t c = 0; plus && c < outputs; c++)
+            y[c] += plus[c];
+    }
+}
+
+static int stream_few(product *p)
+{
+    const matrix *w = p->weights;
+    int parts = parts_of(w->inputs);
+    p->parts = malloc((size_t)parts * (size_t)p->rows * (size_t)w->outputs * sizeof(float));
+    if (!p->parts)
+        return 0;
+    pool_run(kernels_chosen()->stream, p, parts, parts, w->threads);
+    add_parts(p);
+    free(p->parts);
+    return 1;
+}
+
 /* y = x · W + b + plus for `rows` rows of float32; returns 0 if there is no memory for it. */
 int matrix_multiply(const matrix *w, const float *x, int rows, const float *plus, float *y)
 {
     product p = {.weights = w, .rows = rows, .x = x, .plus = plus, .y = y};
     void *memory = 0;
+    if (w->kind == FLOAT32_IN_OUT && rows < FEW)
+        return stream_few(&p);
     if (w->kind == INT8 && !(memory = round_product(&p)))
         return 0;
-    /* Few rows stream (in, out) weights: the longer the pieces, the better they are read ahead. */
-    int streams = w->kind == FLOAT32_IN_OUT && rows < FEW;
-    int chunks = streams ? w->threads : CHUNKS_A_THREAD * w->threads;
-    pool_run(kernels_chosen()->multiply[w->kind], &p, panels_of(w), chunks, w->threads);
+    pool_run(kernels_chosen()->multiply[w->kind], &p, panels_of(w), CHUNKS_A_THREAD * w->threads, w->threads);
     free(memory);
     return 1;
 }

@@ -10,7 +10,13 @@
 
 #include <stdint.h>
 
-enum { PANEL = 32, BLOCK = 32, FEW = 8 };
+enum {
+    PANEL = 32,
+    BLOCK = 32,
+    FEW = 8,       /* rows for which (in, out) weights are read as they stand; more have panels */
+    PARTS = 8,     /* of the inputs of (in, out) weights, each summed by itself, at least */
+    DEPTH = 1024,  /* inputs of a part, at most */
+};
 
 enum kind {
     FLOAT32_IN_OUT, /* (in, out), as they stand in OpenAI's files */
@@ -38,10 +44,16 @@ typedef struct {
     const float *x;    /* (rows, inputs) */
     const float *plus; /* (rows, outputs) to be added, or null */
     float *y;          /* (rows, outputs) */
+    float *parts;      /* (parts, rows, outputs) sums of FLOAT32_IN_OUT, for few rows */
     /* Of INT8: the rows in blocks of BLOCK numbers, each with its scale. */
     const int8_t *numbers; /* (rows, blocks, BLOCK) */
     const float *steps;    /* (rows, blocks) */
     const int32_t *starts; /* (rows, blocks): −128 times a block's sum, for the weights' 128 */
 } product;
+
+static inline int parts_of(int inputs)
+{
+    return inputs <= PARTS * DEPTH ? PARTS : (inputs + DEPTH - 1) / DEPTH;
+}
 
 #endif
