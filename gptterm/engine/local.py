@@ -35,11 +35,13 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     import_torch()
 
     from gptterm.engine.device import configure_threads
+    from gptterm.engine.memory import trim
     from gptterm.engine.pipeline import LocalEngine
     from gptterm.engine.text.tokenizer_files import load_tokenizer
 
     configure_threads()
     tokenizer = load_tokenizer(directory, source.gguf_file)
+    trim()
     decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
     info = ModelInfo(
         name=source.name,

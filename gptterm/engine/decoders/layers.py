@@ -15,6 +15,7 @@ from gptterm.engine.decoders.linear import Linear
 from gptterm.engine.decoders.quantised import Quantised
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels import matrix, rows
+from gptterm.engine.memory import FilePages
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -42,7 +43,9 @@ class Layers:
         self._device = torch.device(device)
         self._dtype = dtype
         self._tensors: dict[str, Tensor] = {}
+        self._pages = FilePages()
         self._kernels = device == "cpu" and linear.check_kernels(dtype)
+        self._converts = self._kernels and dtype != "float32"
         # Whatever the weights are kept in, the kernels compute in float32.
         self.compute: torch.dtype = torch.float32 if self._kernels else getattr(torch, dtype)
 
@@ -50,7 +53,9 @@ class Layers:
         """The weights themselves; one tensor, however often it is asked for."""
         if name not in self._tensors:
             weight = self._weights.take(name, *shape)
-            self._tensors[name] = weight.to(self._device, self.compute)
+            # What is small lies among what is forgotten once it was converted.
+            copy = self._converts and weight.ndim == 1
+            self._tensors[name] = weight.to(self._device, self.compute, copy=copy)
         return self._tensors[name]
 
     def norm(self, name: str, width: int, epsilon: float) -> Norm:
@@ -87,11 +92,19 @@ class Layers:
             return self._matrix(name, self._weights.take(name, outer, inner), None)
         return linear.plain_head(self.tensor(name, outer, inner))
 
+    def finish(self) -> None:
+        """Give back the memory that weights took while they were converted; to be called when all
+        layers are made."""
+        if self._converts:
+            for weight in self._weights:
+                self._pages.forget(weight)
+
     def _matrix(self, name: str, weight: Tensor, bias: Tensor | None) -> Linear:
         """A CPU's layer from (out, in) weights."""
         if self._dtype == "float32":
             return matrix.float32(weight.float(), bias)
         if self._dtype == "int8":
             panels, scales = self._quantised.take(name, weight)
+            self._pages.forget(weight)
             return matrix.int8(panels, scales, weight.shape[1], bias)
-        return matrix.half(weight, getattr(torch, self._dtype), bias)
+        return matrix.half(weight, getattr(torch, self._dtype), bias, self._pages.forget)

@@ -67,6 +67,7 @@ def load(
     weights = Weights(directory, prefix="transformer.")
     layers = Layers(weights, device, dtype, quantised)
     model = _ARCHITECTURES[config["model_type"]](sizes, layers)
+    layers.finish()
     return Native(model, device, dtype, layers.compute, weights.parameters)
 
 

@@ -72,6 +72,9 @@ class Weights:
         self._taken.add(name)
         return tensor
 
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self._tensors.values())
+
     @property
     def parameters(self) -> int:
         """Numbers in all tensors that were taken; tied ones are counted once."""

@@ -1,6 +1,7 @@
 """Layers of weights; source/matrix.h says how they are kept."""
 
 import ctypes
+from collections.abc import Callable
 from enum import IntEnum
 
 import torch
@@ -10,6 +11,7 @@ from gptterm.engine.kernels.library import address, library
 
 PANEL, BLOCK = 32, 32
 """As in matrix.h."""
+_AT_ONCE = 128 * PANEL
 
 
 class Kind(IntEnum):
@@ -87,17 +89,32 @@ def float32(weight: Tensor, bias: Tensor | None = None) -> Matrix:
     return Matrix(Kind.FLOAT32_OUT_IN, inputs, outputs, weight.contiguous(), bias=bias)
 
 
-def half(weight: Tensor, dtype: torch.dtype, bias: Tensor | None = None) -> Matrix:
-    """A layer of (out, in) weights, by any strides, kept in bfloat16 or float16."""
+def half(
+    weight: Tensor,
+    dtype: torch.dtype,
+    bias: Tensor | None = None,
+    done: Callable[[Tensor], None] | None = None,
+) -> Matrix:
+    """A layer of (out, in) weights, by any strides, kept in bfloat16 or float16.
+
+    Args:
+        done: is told of parts of the weights that will not be read again.
+    """
     opened = library()
     assert opened is not None
     outputs, inputs = weight.shape
     kind = Kind.BFLOAT16 if dtype == torch.bfloat16 else Kind.FLOAT16
-    source = weight.to(dtype)
     panels = torch.empty(-(-outputs // PANEL), inputs, PANEL, dtype=dtype)
-    made = Matrix(kind, inputs, outputs, panels, bias=bias)
-    opened.matrix_pack(made._address, panels.data_ptr(), source.data_ptr(), *source.stride())
-    return made
+    # Part by part: a vocabulary's worth of weights is no small copy.
+    for start in range(0, outputs, _AT_ONCE):
+        part = weight[start : start + _AT_ONCE]
+        source = part.to(dtype)
+        target = _Matrix(kind, inputs, len(part), torch.get_num_threads())
+        place = panels[start // PANEL :].data_ptr()
+        opened.matrix_pack(ctypes.addressof(target), place, source.data_ptr(), *source.stride())
+        if done is not None:
+            done(part)
+    return Matrix(kind, inputs, outputs, panels, bias=bias)
 
 
 def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None) -> Matrix:

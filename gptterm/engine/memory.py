@@ -1,0 +1,47 @@
+"""Gives memory back to the system that a loaded model needs no more."""
+
+import ctypes
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+_PAGE = 4096
+_DONTNEED = 4  # MADV_DONTNEED in Linux' <sys/mman.h>
+
+
+def trim() -> None:
+    """Give back what malloc keeps for later: after a tokenizer was read that is 15 MB."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class FilePages:
+    """The pages of the files that are mapped now.
+
+    Pages that were read count as this process's memory until they are forgotten; what is asked
+    for again is read again. Where the system tells of no mappings none is known.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+        try:
+            lines = Path("/proc/self/maps").read_text().splitlines()
+        except OSError:
+            return
+        for line in lines:
+            addresses, _, _, _, inode, *_ = line.split(maxsplit=5)
+            if inode != "0":
+                start, end = addresses.split("-")
+                self._ranges.append((int(start, 16), int(end, 16)))
+
+    def forget(self, tensor: Tensor) -> None:
+        """Forget a tensor's pages, if they are a file's and nothing else is on them."""
+        if not (tensor.is_contiguous() or (tensor.ndim == 2 and tensor.t().is_contiguous())):
+            return
+        start = -(-tensor.data_ptr() // _PAGE) * _PAGE
+        end = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // _PAGE * _PAGE
+        if start < end and any(low <= start and end <= high for low, high in self._ranges):
+            ctypes.CDLL(None).madvise(
+                ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONTNEED
+            )
