@@ -16,10 +16,11 @@ from gptterm.engine.api import Event, Finished, GenerateRequest, LoadRequest
 from gptterm.engine.warm import place
 from gptterm.engine.warm.attach import engines
 from gptterm.engine.warm.remote import WarmEngine, open_engine
-from tests.support.scripted import FACTORY
+from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone, wait_until
 
 FOREVER = float("inf")
+ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 
 @contextmanager
@@ -41,6 +42,13 @@ def own_place(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
         for pid in pids:
             wait_until(lambda pid=pid: gone(pid))  # type: ignore[misc]
         shutil.rmtree(runtime)
+
+
+def the_pid() -> int:
+    """The process of the only engine that runs."""
+    (found,) = engines()
+    assert found.status is not None
+    return found.status.pid
 
 
 def opened(

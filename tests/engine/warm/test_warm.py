@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,16 +34,9 @@ from tests.support.gpt2 import write_gpt2
 from tests.support.hosted import end_of, request, text_of
 from tests.support.scripted import FACTORY, Script, write_script
 from tests.support.waiting import gone, wait_until
-from tests.support.warm import FOREVER, Client, opened, own_place
+from tests.support.warm import ENDLESS, FOREVER, Client, opened
 
 # The engine makes two tokens of its own before it is ready: the first reply is played then.
-ENDLESS = Script.saying([" again"], endless=True, rate=200)
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    with own_place(monkeypatch, tmp_path / "home") as path:
-        yield path
 
 
 def the_engine() -> EngineStatus:

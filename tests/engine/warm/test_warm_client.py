@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,9 @@ from gptterm.errors import ModelError
 from tests.support.hosted import collect, end_of, failure_of, request, text_of
 from tests.support.scripted import FACTORY, STALLED, Fault, Script, write_script
 from tests.support.waiting import gone, until
-from tests.support.warm import FOREVER, Client, opened, own_place
+from tests.support.warm import ENDLESS, FOREVER, Client, opened
 
-ENDLESS = Script.saying([" again"], endless=True, rate=200)
 FINE = Script.saying("fine")
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    with own_place(monkeypatch, tmp_path / "home") as path:
-        yield path
 
 
 def new_client(keep_alive_s: float | None = None, *, cancel_deadline_s: float = 5.0) -> WarmClient:

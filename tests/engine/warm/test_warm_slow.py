@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,10 @@ from gptterm.errors import GpttermError
 from tests.support.hosted import request, text_of
 from tests.support.scripted import Script, write_script
 from tests.support.waiting import gone, wait_until
-from tests.support.warm import opened, own_place
+from tests.support.warm import opened
 
 pytestmark = pytest.mark.slow
 LIVES, CLIENTS = 120, 6
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    with own_place(monkeypatch, tmp_path / "home") as path:
-        yield path
 
 
 def test_clients_and_engines_end_at_any_moment(folder: Path, tmp_path: Path) -> None:
