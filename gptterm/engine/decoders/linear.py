@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 from gptterm.errors import ModelError
 
 

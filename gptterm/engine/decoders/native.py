@@ -20,7 +20,7 @@ from gptterm.engine.decoders.rows import KVRows
 from gptterm.engine.decoders.sizes import Sizes, read
 from gptterm.engine.decoders.static import StaticCache
 from gptterm.engine.decoders.weights import Weights
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 
 # By config.json's model_type.
 _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {

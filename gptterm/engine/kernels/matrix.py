@@ -7,7 +7,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.library import address, library
+from gptterm.engine.kernels.compiled import address, library
 
 PANEL, BLOCK = 32, 32
 """As in matrix.h."""

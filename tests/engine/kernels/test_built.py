@@ -1,6 +1,6 @@
 """The rest of the suite says little if it runs without them."""
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 
 
 def test_the_kernels_were_built() -> None:

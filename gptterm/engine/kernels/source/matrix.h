@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 enum {
-    PANEL = 32,
-    BLOCK = 32,
-    FEW = 8,       /* rows for which (in, out) weights are read as they stand; more have panels */
-    PARTS = 8,     /* of the inputs of (in, out) weights, each summed by itself, at least */
-    DEPTH = 1024,  /* inputs of a part, at most */
+    PANEL = 32,   /* outputs */
+    BLOCK = 32,   /* numbers of a row that have a scale of their own in INT8 */
+    FEW = 8,      /* rows for which (in, out) weights are read as they stand; more have panels */
+    PARTS = 8,    /* of the inputs of (in, out) weights, each summed by itself, at least */
+    DEPTH = 1024, /* inputs of a part, at most */
 };
 
 enum kind {
