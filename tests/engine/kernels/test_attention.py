@@ -77,6 +77,21 @@ def test_a_row_has_the_same_bits_alone_and_among_others(together: bool) -> None:
     assert torch.equal(layer.attend(positions[:1], None, None)[0], three[0])
 
 
+@pytest.mark.parametrize("window", [None, 50])
+def test_many_rows_of_a_sequence_are_each_as_alone(window: int | None) -> None:
+    heads, head_dim, count = 3, 16, 21
+    shape = (1, heads, CAPACITY, head_dim)
+    query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
+    keys, values = random(*shape, seed=1), random(*shape, seed=2)
+    positions = torch.arange(90, 90 + count)
+    found = Attention(positions, together=True)(query, key, value, keys, values, None, window)
+    for i in range(count):
+        of = slice(i, i + 1)
+        alone = Attention(positions[of], together=True)
+        row = alone(query[of], key[of], value[of], keys, values, None, window)
+        assert torch.equal(row[0], found[i])
+
+
 def test_what_lies_behind_a_token_is_not_looked_at() -> None:
     layer = Layer(2, 16, together=True)
     expected = layer.attend([50, 51, 52], None, None)

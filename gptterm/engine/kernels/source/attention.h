@@ -17,4 +17,8 @@ typedef struct {
     float *y;                 /* (rows, heads, head_dim) */
 } attention;
 
+/* Rows of one sequence that a thread takes at a time, so that their keys and values are read once. */
+enum { TOGETHER = 4 };
+static inline int attention_together(const attention *a) { return a->sequence_stride ? 1 : TOGETHER; }
+
 #endif

@@ -55,7 +55,8 @@ void attention_run(const attention *a)
             memcpy(a->keys + place, a->key + new, size);
             memcpy(a->values + place, a->value + new, size);
         }
-    pool_run(chosen->attend, a, a->rows * a->heads, CHUNKS_A_THREAD * a->threads, a->threads);
+    int together = attention_together(a), groups = (a->rows + together - 1) / together;
+    pool_run(chosen->attend, a, groups * a->heads, CHUNKS_A_THREAD * a->threads, a->threads);
 }
 
 /* A layer norm of `rows` rows; few are not worth the help of others. */
