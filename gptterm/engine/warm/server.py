@@ -80,6 +80,8 @@ class Server:
         """Connections that have not said yet what they want."""
         self._clients = 0
         self._idle_since = self._begun
+        self._visited = threading.Event()
+        """Set once a client has been taken in."""
         self._ended = threading.Event()
         """Set once the engine's thread has nothing more to do."""
 
@@ -130,9 +132,11 @@ class Server:
         return reader
 
     def _tell_loaded(self) -> None:
-        """Say what came of the load, before any client is told."""
+        """Say what came of the load, and keep no engine without a model."""
         loaded = self._worker.loaded
         if isinstance(loaded, LoadFailed):
+            # Whoever started it is on their way, and is to hear why.
+            self._visited.wait(_GREETING_S)
             self._retire(f"cannot load its model: {loaded.message}")
         elif isinstance(loaded, Loaded):
             with self._clients_lock:
@@ -258,6 +262,7 @@ class Server:
         if not stays:
             connection.close()
             return
+        self._visited.set()
         try:
             self._worker.serve(Channel(connection, backlog=_BACKLOG))
         finally:

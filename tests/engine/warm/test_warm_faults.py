@@ -142,6 +142,25 @@ def test_one_that_cannot_be_started_says_why(
         opened(asked)
 
 
+def test_one_that_fails_before_its_first_client_comes_waits_to_say_why(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del folder
+    launch = attach.launch
+
+    def and_dawdle(spec: Spec) -> bool:
+        started = launch(spec)
+        wait_until(
+            lambda: [one.status.state for one in attach.engines() if one.status] == ["failed"]
+        )
+        return started
+
+    monkeypatch.setattr(attach, "launch", and_dawdle)
+    with pytest.raises(ModelError, match="no_such"):
+        opened(write_script(tmp_path, FINE), factory="gptterm.no_such_module:load")
+    wait_until(lambda: not attach.engines())
+
+
 def test_an_engine_that_does_not_answer_is_killed_and_replaced(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
