@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +61,16 @@ def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> LocalEngine:
     from tests.engine.checkpoints import ARCHITECTURES, load, make, save
 
     return load(save(make(ARCHITECTURES[request.param]()), tmp_path))
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on: a machine that had no C compiler when gptterm was installed."""
+    from gptterm.engine.decoders import linear, native
+    from gptterm.engine.kernels import attention
+
+    def forget() -> None:
+        for user in (linear, native, attention):
+            monkeypatch.setattr(user, "library", lambda: None)
+
+    return forget

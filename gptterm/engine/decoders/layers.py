@@ -30,6 +30,7 @@ class Layers:
 
     Attributes:
         compute: what the activations are kept in.
+        past: what keys and values are kept in.
 
     Raises:
         ModelError: this CPU has no kernels for the dtype.
@@ -48,6 +49,8 @@ class Layers:
         self._converts = self._kernels and dtype != "float32"
         # Whatever the weights are kept in, the kernels compute in float32.
         self.compute: torch.dtype = torch.float32 if self._kernels else getattr(torch, dtype)
+        # Half of what a step reads of a long past; finer than bfloat16, and finer than int8 needs.
+        self.past = torch.float16 if self._converts else self.compute
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         """The weights themselves; one tensor, however often it is asked for."""

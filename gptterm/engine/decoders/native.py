@@ -68,23 +68,23 @@ def load(
     layers = Layers(weights, device, dtype, quantised)
     model = _ARCHITECTURES[config["model_type"]](sizes, layers)
     layers.finish()
-    return Native(model, device, dtype, layers.compute, weights.parameters)
+    return Native(model, device, dtype, layers.past, weights.parameters)
 
 
 class Native:
     """A model of any of these architectures on one device.
 
     Args:
-        compute: what the activations, keys and values are kept in.
+        past: what keys and values are kept in.
     """
 
     prefill_chunk = 256
 
     def __init__(
-        self, model: Model, device: str, dtype: str, compute: torch.dtype, parameters: int
+        self, model: Model, device: str, dtype: str, past: torch.dtype, parameters: int
     ) -> None:
         self._model = model
-        self._compute = compute
+        self._past = past
         self.architecture = model.architecture
         self.vocab_size = model.sizes.vocab_size
         self.context_length = model.sizes.context_length
@@ -97,7 +97,7 @@ class Native:
     def new_cache(self) -> KVCache:
         sizes = self._model.sizes
         shape = (sizes.layers, 1, sizes.heads, sizes.context_length, sizes.head_dim)
-        keys = torch.empty(shape, dtype=self._compute, device=self.device)
+        keys = torch.empty(shape, dtype=self._past, device=self.device)
         return KVCache(keys, torch.empty_like(keys))
 
     def new_rows(self) -> KVRows:

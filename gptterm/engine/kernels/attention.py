@@ -17,6 +17,7 @@ class _Attention(ctypes.Structure):
         ("head_dim", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("window", ctypes.c_int32),
+        ("half", ctypes.c_int32),
         ("scale", ctypes.c_float),
         ("query", ctypes.c_void_p),
         ("key", ctypes.c_void_p),
@@ -32,8 +33,9 @@ class _Attention(ctypes.Structure):
 
 
 def suits(keys: Tensor) -> bool:
-    """Whether a cache like this one is attended to here: float32 on a CPU that has kernels."""
-    return keys.dtype == torch.float32 and keys.device.type == "cpu" and library() is not None
+    """Whether a cache like this one is attended to here: one on a CPU that has kernels."""
+    kept = keys.dtype in (torch.float32, torch.float16)
+    return kept and keys.device.type == "cpu" and library() is not None
 
 
 class Attention:
@@ -70,7 +72,8 @@ class Attention:
 
         Args:
             query, key, value: (rows, width) float32.
-            keys, values: a layer's cache, (sequences, heads, capacity, head_dim) float32.
+            keys, values: a layer's cache, (sequences, heads, capacity, head_dim) float32 or
+                float16, in which what is too great becomes the greatest number.
             scale: what the scores are multiplied by; None is 1/√head_dim.
             window: a token sees itself and the `window - 1` before it; None is all before it.
         """
@@ -80,7 +83,7 @@ class Attention:
         sequence_stride, head_stride, _, _ = keys.stride()
         job = self._job
         _, job.heads, _, job.head_dim = keys.shape
-        job.window = window or 0
+        job.window, job.half = window or 0, keys.dtype == torch.float16
         job.scale = job.head_dim**-0.5 if scale is None else scale
         job.query, job.key, job.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
         job.stride = query.stride(0)

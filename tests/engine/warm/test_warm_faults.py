@@ -236,7 +236,8 @@ def test_stop_ends_one_that_is_stuck_in_a_load(
         tmp_path, Script.saying("x", faults=(Fault(at="load", how="stall"),))
     )  # fmt: skip
     with ThreadOf(lambda: opened(asked)) as opening:
-        wait_until(lambda: attach.engines())
+        # Its client has come, too: one that finds it ended would start another.
+        wait_until(lambda: any(one.status and one.status.clients for one in attach.engines()))
         (found,) = attach.engines()
         assert found.status is not None
         assert found.status.state == "loading"

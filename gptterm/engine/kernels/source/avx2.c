@@ -15,6 +15,32 @@ static inline floats halves(const uint16_t *p)
     return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
+static inline void store_halves(uint16_t *p, floats values)
+{
+    /* In this order of the operands what is no number stays none. */
+    __m256 bounded = _mm256_min_ps(_mm256_set1_ps(65504), (__m256)values);
+    bounded = _mm256_max_ps(_mm256_set1_ps(-65504), bounded);
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(bounded, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline void transpose(floats rows[LANES])
+{
+    __m256 ones[LANES], twos[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        ones[i] = _mm256_unpacklo_ps((__m256)rows[i], (__m256)rows[i + 1]);
+        ones[i + 1] = _mm256_unpackhi_ps((__m256)rows[i], (__m256)rows[i + 1]);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            twos[i + 2 * j] = _mm256_shuffle_ps(ones[i + j], ones[i + j + 2], 0x44);
+            twos[i + 2 * j + 1] = _mm256_shuffle_ps(ones[i + j], ones[i + j + 2], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        rows[i] = (floats)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x20);
+        rows[i + 4] = (floats)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x31);
+    }
+}
+
 /* In 16 bits, for the 8-bit instruction cuts sums of two products. */
 static inline ints dot4(ints sum, ints weights, uint32_t four)
 {

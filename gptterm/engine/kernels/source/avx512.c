@@ -15,6 +15,34 @@ static inline floats halves(const uint16_t *p)
     return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
+static inline void store_halves(uint16_t *p, floats values)
+{
+    /* In this order of the operands what is no number stays none. */
+    __m512 bounded = _mm512_min_ps(_mm512_set1_ps(65504), (__m512)values);
+    bounded = _mm512_max_ps(_mm512_set1_ps(-65504), bounded);
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(bounded, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline void transpose(floats rows[LANES])
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2) {
+        /* Of each two squares side by side, the left ones of both rows, and the right ones. */
+        __mmask16 right = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(half));
+        __m512i lefts = _mm512_mask_add_epi32(lane, right, lane, _mm512_set1_epi32(LANES - half));
+        __m512i rights = _mm512_add_epi32(lefts, _mm512_set1_epi32(half));
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) {
+            if (i & half)
+                continue;
+            __m512 above = (__m512)rows[i], below = (__m512)rows[i + half];
+            rows[i] = (floats)_mm512_permutex2var_ps(above, lefts, below);
+            rows[i + half] = (floats)_mm512_permutex2var_ps(above, rights, below);
+        }
+    }
+}
+
 static inline ints dot4(ints sum, ints weights, uint32_t four)
 {
     return (ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights, _mm512_set1_epi32((int)four));

@@ -4,8 +4,6 @@
 #include "kernels.h"
 #include "rows.h"
 
-#include <string.h>
-
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
     &avx512_kernels,
@@ -46,15 +44,7 @@ const kernels *kernels_chosen(void) { return chosen; }
 /* Stores the new tokens' keys and values, and attends. */
 void attention_run(const attention *a)
 {
-    size_t size = (size_t)a->head_dim * sizeof(float);
-    for (int row = 0; row < a->rows; row++)
-        for (int head = 0; head < a->heads; head++) {
-            int64_t new = row * a->stride + (int64_t)head * a->head_dim;
-            int64_t place = row * a->sequence_stride + head * a->head_stride +
-                            a->positions[row] * a->head_dim;
-            memcpy(a->keys + place, a->key + new, size);
-            memcpy(a->values + place, a->value + new, size);
-        }
+    pool_run(chosen->keep, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
     int together = attention_together(a), groups = (a->rows + together - 1) / together;
     pool_run(chosen->attend, a, groups * a->heads, CHUNKS_A_THREAD * a->threads, a->threads);
 }

@@ -9,6 +9,7 @@ typedef struct {
     const char *name;
     work multiply[INT8 + 1]; /* by kind: PANEL outputs of a `product` */
     work stream;             /* a part of the inputs FLOAT32_IN_OUT, for few rows */
+    work keep;               /* a row's keys and values of an `attention` */
     work attend;             /* a head of the rows of an `attention` that go together */
     work normalise;          /* a row of a `norm` */
     work activate;           /* PIECE numbers of an `activation` */

@@ -20,6 +20,33 @@ static inline floats halves(const uint16_t *p)
     return (floats)(sign | (small & tiny) | (~small & normal));
 }
 
+/* Rounded to even in integers; a number too small for an exponent of its own is rounded by adding
+   one whose last place is that of the smallest. */
+static inline void store_halves(uint16_t *p, floats values)
+{
+    ints sign = ((ints)values >> 16) & 0x8000, bits = (ints)values & 0x7fffffff;
+    ints none = values != values, great = bits > 0x477fe000;
+    bits = (great & 0x477fe000) | (~great & bits);
+    ints normal = ((bits + 0xfff + ((bits >> 13) & 1)) >> 13) - ((127 - 15) << 10);
+    floats half = {0.5f, 0.5f, 0.5f, 0.5f};
+    ints tiny = (ints)((floats)bits + half) - (ints)half;
+    ints small = bits < ((127 - 14) << 23);
+    ints result = (small & tiny) | (~small & normal);
+    result = sign | (none & 0x7e00) | (~none & result);
+    for (int lane = 0; lane < LANES; lane++)
+        p[lane] = (uint16_t)result[lane];
+}
+
+static inline void transpose(floats rows[LANES])
+{
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < i; j++) {
+            float above = rows[j][i];
+            rows[j][i] = rows[i][j];
+            rows[i][j] = above;
+        }
+}
+
 static inline ints dot4(ints sum, ints weights, uint32_t four)
 {
     int8_t x[4];
