@@ -19,7 +19,7 @@ typedef struct {
 } attention;
 
 /* Rows of one sequence that a thread takes at a time, so that their keys and values are read once. */
-enum { TOGETHER = 32 };
+enum { TOGETHER = 64 };
 static inline int attention_together(const attention *a)
 {
     if (a->sequence_stride)
