@@ -46,7 +46,10 @@ void attention_run(const attention *a)
 {
     pool_run(chosen->keep, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
     int together = attention_together(a), groups = (a->rows + together - 1) / together;
-    pool_run(chosen->attend, a, groups * a->heads, CHUNKS_A_THREAD * a->threads, a->threads);
+    /* Many rows of a sequence make a few pieces that take long: no thread is to end up with one more
+       than it need. */
+    int pieces = groups * a->heads, chunks = together > 1 ? pieces : CHUNKS_A_THREAD * a->threads;
+    pool_run(chosen->attend, a, pieces, chunks, a->threads);
 }
 
 /* A layer norm of `rows` rows; few are not worth the help of others. */
