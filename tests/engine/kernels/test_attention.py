@@ -22,11 +22,13 @@ class Layer:
     heads: int
     head_dim: int
     together: bool
+    kept: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         sequences = 1 if self.together else 3
         shape = (sequences, self.heads, CAPACITY, self.head_dim)
-        self.keys, self.values = random(*shape, seed=1), random(*shape, seed=2)
+        self.keys = random(*shape, seed=1).to(self.kept)
+        self.values = random(*shape, seed=2).to(self.kept)
         # As a product gives them: query, key and value of a row side by side.
         rows = 4 * random(3, 3 * self.heads * self.head_dim, seed=3)
         self.query, self.key, self.value = rows.chunk(3, dim=1)
@@ -54,17 +56,25 @@ class Layer:
 @pytest.mark.parametrize("window", [None, 1, 64, 100])
 @pytest.mark.parametrize("start", [0, 62, 150])
 @pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
 def test_what_a_token_attends_to(
-    heads: int, head_dim: int, scale: float | None, window: int | None, start: int, together: bool
+    heads: int,
+    head_dim: int,
+    scale: float | None,
+    window: int | None,
+    start: int,
+    together: bool,
+    kept: torch.dtype,
 ) -> None:
-    layer = Layer(heads, head_dim, together)
+    layer = Layer(heads, head_dim, together, kept)
     positions = [start, start + 1, start + 2] if together else [start, 7, start + 40]
     found = layer.attend(positions, scale, window)
     for row, position in enumerate(positions):
         sequence = 0 if together else row
         stored = layer.keys[sequence, :, position].flatten()
-        assert torch.equal(stored, layer.key[row])
-        assert torch.equal(layer.values[sequence, :, position].flatten(), layer.value[row])
+        assert torch.equal(stored, layer.key[row].to(kept))
+        stored = layer.values[sequence, :, position].flatten()
+        assert torch.equal(stored, layer.value[row].to(kept))
         exact = layer.expected(row, position, scale, window)
         torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
 
@@ -77,12 +87,19 @@ def test_a_row_has_the_same_bits_alone_and_among_others(together: bool) -> None:
     assert torch.equal(layer.attend(positions[:1], None, None)[0], three[0])
 
 
+# Few rows, some that go together in their number, and more than go together; a head of which keys
+# are turned for many rows, one that has a rest, and one that is too wide for it.
+@pytest.mark.parametrize("count", [2, 3, 21, 70])
+@pytest.mark.parametrize("head_dim", [64, 25, 300])
 @pytest.mark.parametrize("window", [None, 50])
-def test_many_rows_of_a_sequence_are_each_as_alone(window: int | None) -> None:
-    heads, head_dim, count = 3, 16, 21
+@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+def test_many_rows_of_a_sequence_are_each_as_alone(
+    count: int, head_dim: int, window: int | None, kept: torch.dtype
+) -> None:
+    heads = 3
     shape = (1, heads, CAPACITY, head_dim)
     query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
-    keys, values = random(*shape, seed=1), random(*shape, seed=2)
+    keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
     positions = torch.arange(90, 90 + count)
     found = Attention(positions, together=True)(query, key, value, keys, values, None, window)
     for i in range(count):
@@ -90,6 +107,35 @@ def test_many_rows_of_a_sequence_are_each_as_alone(window: int | None) -> None:
         alone = Attention(positions[of], together=True)
         row = alone(query[of], key[of], value[of], keys, values, None, window)
         assert torch.equal(row[0], found[i])
+
+
+def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
+    """As torch rounds, but for what is too great."""
+    rounded = random(4096) * torch.logspace(-9, 6, 4096)
+    edges = [0.0, -0.0, 65504.0, 65519.9, 65520.0, 1e30, -1e30, torch.inf, -torch.inf, torch.nan]
+    ties = [1 + 2**-11, 1 + 3 * 2**-11, 2**-25, 3 * 2**-25, 2**-14 - 2**-25, 2**-14, 6e-8, 1e-8]
+    numbers = torch.cat([rounded, torch.tensor(edges + ties)])
+    count = len(numbers)
+    keys, values = torch.zeros(2, 1, 1, 1, count, dtype=torch.float16)
+    row = numbers[None]
+    Attention(torch.tensor([0]), together=True)(row, row, -row, keys, values, None, None)
+    expected = numbers.clamp(-65504, 65504).half()
+    for found, wanted in ((keys, expected), (values, -expected)):
+        assert torch.equal(
+            found.flatten().view(torch.int16)[~wanted.isnan()],
+            wanted.view(torch.int16)[~wanted.isnan()],
+        )
+        assert torch.equal(found.flatten().isnan(), wanted.isnan())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_that_is_no_number_is_not_hidden(count: int) -> None:
+    """So that the sampler says that the model's logits are of no use."""
+    layer = Layer(2, 16, together=True)
+    layer.keys[0, 1, 20, 3] = torch.nan
+    found = layer.attend([50, 51, 52][:count], None, None).view(count, 2, 16)
+    assert found[:, 0].isfinite().all()
+    assert found[:, 1].isnan().all()
 
 
 def test_what_lies_behind_a_token_is_not_looked_at() -> None:
