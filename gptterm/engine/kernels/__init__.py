@@ -13,6 +13,10 @@ The rest of a step is small, but torch's pool of threads and this one would be i
 if it were left to torch: with attention, norms and activations here a step in int8 takes 5.6 ms
 instead of 8.6.
 
+Attention of 40 tokens to the 900 before them takes 14 ms in float32 (22 by one dot product after
+the other), of which the sums must take 6 and the reading 2. With a past in float16 64 samples in
+int8 went from 1,140 to 1,470 tokens a second.
+
 What did not pay: prefetching (in, out) weights, half as many or twice as many streams of them, and
 columns instead of parts of the inputs for each thread (11 % slower, twice as many pages read);
 large pages for keys and values; five or seven rows at once in int8 instead of six.
