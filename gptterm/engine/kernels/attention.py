@@ -43,7 +43,8 @@ class Attention:
 
     Args:
         positions: (rows,) int64: where each row's new token stands in its sequence.
-        together: whether all rows are tokens of one sequence, not each of its own.
+        together: whether all rows are tokens of one sequence, one after the other, not each of its
+            own.
     """
 
     def __init__(self, positions: Tensor, *, together: bool) -> None:
