@@ -16,6 +16,8 @@ LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")
 """Variables that would change what the program draws, or how large."""
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 """The alternate screen."""
+ENDS = ("… cut after", "■ stopped", "✗ failed")
+"""What stands under a reply that did not end by itself."""
 
 
 class Terminal:
@@ -68,6 +70,25 @@ class Terminal:
     def shows(self, text: str) -> bool:
         """Whether the screen shows a text."""
         return any(text in row for row in self.screen.display)
+
+    @property
+    def replying(self) -> bool:
+        """Whether a reply is being written: the key line offers to stop it."""
+        return self.shows("esc stop")
+
+    def ends(self) -> int:
+        """How many replies in view have ended before their end, as at a limit of tokens."""
+        return sum(any(end in row for end in ENDS) for row in self.screen.display)
+
+    def say(self, text: str) -> None:
+        """Send a message that gets a cut reply, and wait for that one's end.
+
+        Neither the message in view nor a key line without "esc stop" tells that: the message may
+        still stand in the prompt, and the reply not have begun.
+        """
+        before = self.ends()
+        self.send(f"{text}\r".encode())
+        self.until(lambda: self.ends() > before and not self.replying)
 
     def resize(self, rows: int, columns: int) -> None:
         """Make the terminal another size; the program is told."""

@@ -48,12 +48,6 @@ def kept(home: Path) -> list[Conversation]:
         return [history.load(each.id) for each in history.conversations()]
 
 
-def say(tty: Terminal, text: str) -> None:
-    """Send a message at the drawn prompt and wait for the end of its reply."""
-    tty.send(f"{text}\r".encode())
-    tty.until(lambda: tty.shows(text) and tty.shows("tok/s") and not tty.shows("esc stop"))
-
-
 def leave_for_plain(tty: Terminal) -> int:
     """`/plain`, as far as the prompt; where in what was written the drawing ended."""
     tty.send(b"/plain\r")
@@ -71,7 +65,7 @@ def say_plainly(tty: Terminal, text: str) -> None:
 
 def test_plain_goes_on_in_the_same_record(start: Start, tmp_path: Path) -> None:
     tty = start()
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     left = leave_for_plain(tty)
     (before,) = kept(tmp_path)
     said = tty.written[left:].decode().replace("\r\n", "\n")
@@ -89,7 +83,7 @@ def test_plain_goes_on_in_the_same_record(start: Start, tmp_path: Path) -> None:
 def test_plain_goes_on_unkept_with_no_save(start: Start, tmp_path: Path) -> None:
     tty = start("--no-save")
     tty.until(lambda: tty.shows("not kept"))
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     leave_for_plain(tty)
     say_plainly(tty, "And then?")
     tty.send(b"/quit\r")
@@ -101,9 +95,9 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
     disk = Disk(tmp_path / "disk", SMALL)
     tty = start(disk=disk)
     pid = tty.process.pid
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     disk.fill(pid)
-    say(tty, "And then?")
+    tty.say("And then?")
     tty.until(lambda: tty.shows("in memory until it can be kept") and tty.shows("not kept"))
     leave_for_plain(tty)
     disk.free(pid)
@@ -118,7 +112,7 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
 
 def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Path) -> None:
     tty = start(disk=Disk(tmp_path / "disk", READ_ONLY))
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     tty.until(lambda: tty.shows("in memory until it can be kept"))
     tty.send(b"\x11")
     assert tty.ended() == 0

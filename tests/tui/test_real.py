@@ -51,29 +51,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         one.process.terminate(force=True)
 
 
-def busy(tty: Terminal) -> bool:
-    """Whether a reply is being written: the key line offers to stop it."""
-    return tty.shows("esc stop")
-
-
-def say(tty: Terminal, text: str) -> None:
-    """Send a message and wait for the end of its reply."""
-    tty.send(f"{text}\r".encode())
-    tty.until(lambda: tty.shows(text) and tty.shows("tok/s") and not busy(tty))
-
-
-def replies(tty: Terminal, model: str = "tiny") -> int:
-    """How many replies are in view, by their headers."""
-    return sum(bool(re.search(rf"│ +{model}\b", row)) for row in tty.screen.display)
-
-
 def test_two_turns_a_sibling_and_the_end(start: Start) -> None:
     tty = start("-n", "8", "-t", "0")
-    say(tty, "Once upon a time")
-    say(tty, "And then?")
-    tty.until(lambda: replies(tty) == 2)
+    tty.say("Once upon a time")
+    tty.say("And then?")
     tty.send(b"\x12")
-    tty.until(lambda: tty.shows("2/2") and not busy(tty))
+    tty.until(lambda: tty.shows("2/2") and not tty.replying)
     engine = tty.engine()
     tty.send(b"\x11")
     assert tty.ended() == 0
@@ -84,9 +67,9 @@ def test_two_turns_a_sibling_and_the_end(start: Start) -> None:
 def test_a_stopped_reply_is_kept_and_sampling_is_changed(start: Start, endless: list[str]) -> None:
     tty = start(*endless, ready="Message endless, or")
     tty.send(b"Tell me a story\r")
-    tty.until(lambda: tty.shows("tok/s") and busy(tty))
+    tty.until(lambda: tty.shows("tok/s") and tty.replying)
     tty.send(b"\x1b")
-    tty.until(lambda: tty.shows("■ stopped") and not busy(tty))
+    tty.until(lambda: tty.shows("■ stopped") and not tty.replying)
     tty.send(b"/max-tokens 5\r")
     tty.until(lambda: tty.shows("max-tokens 5"))
     tty.send(b"Shorter\r")
@@ -96,7 +79,7 @@ def test_a_stopped_reply_is_kept_and_sampling_is_changed(start: Start, endless: 
 def test_a_killed_engine_is_started_again(start: Start, endless: list[str]) -> None:
     tty = start(*endless, ready="Message endless, or")
     tty.send(b"Tell me a story\r")
-    tty.until(lambda: tty.shows("far away") and busy(tty))
+    tty.until(lambda: tty.shows("far away") and tty.replying)
     killed = tty.engine()
     os.kill(killed.pid, signal.SIGKILL)
     tty.until(lambda: tty.shows("✗ failed") and tty.shows("the engine was started again"))
@@ -110,14 +93,14 @@ def test_a_piped_message_then_the_terminal(start: Start) -> None:
     line = f"echo hi | {shlex.join(GPTTERM)} -i -m tiny -n 5"
     tty = start(command=["/bin/sh", "-c", line], ready="cut after 5 tokens")
     assert tty.shows("hi")
-    say(tty, "typed")
+    tty.say("typed")
     tty.send(b"\x11")
     assert tty.ended() == 0
 
 
 def test_plain_goes_on_with_the_chat(start: Start, tmp_path: Path) -> None:
     tty = start("-n", "8", "-t", "0")
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     tty.send(b"/max-tokens 3\r")
     tty.until(lambda: tty.shows("max-tokens 3"))
     engine = tty.engine()
@@ -139,7 +122,7 @@ def test_plain_goes_on_with_the_chat(start: Start, tmp_path: Path) -> None:
 
 def test_no_color_draws_without_colours(start: Start) -> None:
     tty = start("-n", "8", "-t", "0", NO_COLOR="1")
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     tty.send(b"\x11")
     tty.ended()
     numbers = re.findall(rb"\x1b\[([\d;:]*)m", bytes(tty.written))
@@ -196,7 +179,7 @@ def test_inline_and_no_mouse(start: Start) -> None:
     line = f"echo above; {shlex.join(GPTTERM)} -m tiny -n 5 --inline --no-mouse; echo below"
     tty = start(command=["/bin/sh", "-c", line])
     assert tty.shows("above")
-    say(tty, "hi")
+    tty.say("hi")
     tty.send(b"\x11")
     tty.until(lambda: tty.shows("below"))
     assert tty.ended() == 0
@@ -221,7 +204,7 @@ def test_the_table_tui_of_the_configuration(start: Start, tmp_path: Path) -> Non
     assert tty.shows("[tui.keys] there is no action nonsense; see F1")
     assert b"48;2;251;250;247" in tty.written  # the light theme's background
     assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
     tty.until(lambda: tty.shows("F7 again"))
     tty.send(b"\x1b[18~")
     tty.until(lambda: tty.shows("2/2"))
@@ -230,7 +213,7 @@ def test_the_table_tui_of_the_configuration(start: Start, tmp_path: Path) -> Non
 def test_with_the_mouse_a_click_chooses_a_turn(start: Start) -> None:
     tty = start("-n", "5")
     assert b"\x1b[?1000h" in tty.written
-    say(tty, "Once upon a time")
+    tty.say("Once upon a time")
 
     tty.until(lambda: tty.shows("cut after 5"))
     # In a row of its own above the message stands whose it is.
