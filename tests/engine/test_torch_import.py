@@ -1,4 +1,4 @@
-"""Torch is imported without its `meta` device's arithmetic, and is whole where that is needed."""
+"""Torch is imported without some of its parts, and is whole where they are needed."""
 
 import subprocess
 import sys
@@ -65,6 +65,59 @@ def test_what_a_generation_imports(
 )
 def test_torch_is_whole_once_that_part_is_asked_for(made_whole: str) -> None:
     said(META.format(made_whole))
+
+
+LATER = """
+import sys
+from gptterm.engine.torch_import import complete_torch, import_torch
+import_torch()
+import torch
+for part, name in {
+    "torch.distributions": "Normal",
+    "torch.export": "export",
+    "torch.masked": "masked_tensor",
+    "torch.quantization": "QuantStub",
+    "torch.utils.data": "DataLoader",
+}.items():
+    assert part not in sys.modules, part
+    held = eval(part)
+    exec(f'''{}''')
+    exec(f"import {part}")
+    whole = eval(part)
+    assert whole is sys.modules[part] and whole is not held, part
+    # Imported once, whoever holds what.
+    assert getattr(held, name) is getattr(whole, name), part
+"""
+
+
+@pytest.mark.parametrize("asked", ["", "from {part} import {name}", "{part}.{name}"])
+def test_a_part_is_there_for_whoever_asks_for_it(asked: str) -> None:
+    said(LATER.replace("{}", asked))
+
+
+def test_torch_is_completed_with_all_parts() -> None:
+    said(
+        "from gptterm.engine import torch_import; torch_import.import_torch();"
+        "torch_import.complete_torch();"
+        "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
+    )
+
+
+def test_a_module_below_such_a_part_is_imported() -> None:
+    said(
+        "from gptterm.engine.torch_import import import_torch; import_torch();"
+        "import torch.distributions.normal, torch.utils.data.sampler;"
+        "assert torch.distributions.Normal is torch.distributions.normal.Normal"
+    )
+
+
+def test_another_version_is_imported_whole() -> None:
+    """Its modules may import each other in an order that does not go on without these."""
+    said(
+        "from gptterm.engine import torch_import; torch_import._KNOWN = '0.1.';"
+        "torch_import.import_torch();"
+        "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
+    )
 
 
 def test_torch_that_is_there_already_is_left_alone() -> None:
