@@ -1,7 +1,9 @@
 """What the screen says of itself: the greeting of an empty chat, and the keys that matter now."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
+
+from textual.binding import BindingType
 
 from gptterm.engine.api import ModelInfo
 from gptterm.tui.keys import CHAT_KEYS, EVERYWHERE, Group, KeyNames, Pairs, sign
@@ -11,6 +13,8 @@ from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript import Transcript
 
 Part = Literal["prompt", "transcript", "sampling panel", "chats"]
+Labels = tuple[tuple[str, str], ...]
+"""Ids of bindings, joined by a space where they share it, and their label."""
 
 
 GROUPS: tuple[Group, ...] = (
@@ -51,6 +55,51 @@ def greeting(
     yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"
 
 
+_LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
+    "transcript": (
+        Transcript.BINDINGS,
+        (
+            ("turn.up turn.down", "turn"),
+            ("turn.previous turn.next", "version"),
+            ("turn.edit", "edit"),
+            ("turn.regenerate", "again"),
+            ("turn.copy", "copy"),
+            ("turn.code", "copy code"),
+            ("turn.export", "export"),
+        ),
+        (),
+    ),
+    "sampling panel": (
+        SamplingPanel.BINDINGS,
+        (
+            ("sampling.up sampling.down", "choose"),
+            ("sampling.less sampling.more", "change"),
+            ("sampling.type", "type"),
+            ("sampling.neutral", "neutral"),
+            ("sampling.presets", "presets"),
+        ),
+        (),
+    ),
+    "chats": (
+        ChatList.BINDINGS,
+        (
+            ("chats.up chats.down", "choose"),
+            ("chats.open", "open"),
+            ("chats.rename", "rename"),
+            ("chats.pin", "pin"),
+            ("chats.archive", "archive"),
+            ("chats.delete", "delete"),
+            ("chats.undo", "undo"),
+            ("chats.duplicate", "copy"),
+            ("chats.archived", "archived"),
+            ("chats.import", "import"),
+        ),
+        (("search", "search"), ("new", "new")),
+    ),
+}
+"""For the bottom line, but at the prompt: a part's own keys, and after them the screen's."""
+
+
 def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
     """The keys for the bottom line, the most important first.
 
@@ -62,44 +111,9 @@ def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
     """
     line = keys.line
     back = ("stop", "stop" if busy else "back")
-    match part:
-        case "transcript":
-            pairs = line(
-                Transcript.BINDINGS,
-                ("turn.up turn.down", "turn"),
-                ("turn.previous turn.next", "version"),
-                ("turn.edit", "edit"),
-                ("turn.regenerate", "again"),
-                ("turn.copy", "copy"),
-                ("turn.code", "copy code"),
-                ("turn.export", "export"),
-            )
-            return pairs + line(CHAT_KEYS, back)
-        case "sampling panel":
-            pairs = line(
-                SamplingPanel.BINDINGS,
-                ("sampling.up sampling.down", "choose"),
-                ("sampling.less sampling.more", "change"),
-                ("sampling.type", "type"),
-                ("sampling.neutral", "neutral"),
-                ("sampling.presets", "presets"),
-            )
-            return pairs + line(CHAT_KEYS, back)
-        case "chats":
-            pairs = line(
-                ChatList.BINDINGS,
-                ("chats.up chats.down", "choose"),
-                ("chats.open", "open"),
-                ("chats.rename", "rename"),
-                ("chats.pin", "pin"),
-                ("chats.archive", "archive"),
-                ("chats.delete", "delete"),
-                ("chats.undo", "undo"),
-                ("chats.duplicate", "copy"),
-                ("chats.archived", "archived"),
-                ("chats.import", "import"),
-            )
-            return pairs + line(CHAT_KEYS, ("search", "search"), ("new", "new"), back)
+    if part in _LINES:
+        bindings, own, shared = _LINES[part]
+        return line(bindings, *own) + line(CHAT_KEYS, *shared, back)
     now = (back,) if busy else (("regenerate", "again"),)
     return (
         *line(Prompt.BINDINGS, ("prompt.send", "send")),
