@@ -38,7 +38,7 @@ async def test_the_first_prompt_is_sent(open_tui: Open) -> None:
 
 
 async def test_escape_keeps_the_part_that_was_made(open_tui: Open) -> None:
-    async with open_tui(Script.saying(LONG, rate=200, endless=True), max_tokens=9999) as desk:
+    async with open_tui(Script.saying(LONG, rate=200, endless=True)) as desk:
         await desk.ready()
         await desk.type("go")
         await desk.press("enter")
@@ -122,7 +122,7 @@ async def test_messages_while_one_is_answered_wait_in_order(open_tui: Open) -> N
 
 
 async def test_a_reply_is_drawn_while_another_message_waits(open_tui: Open) -> None:
-    async with open_tui(Script.saying(LONG, rate=200, endless=True), max_tokens=9999) as desk:
+    async with open_tui(Script.saying(LONG, rate=200, endless=True)) as desk:
         await desk.ready()
         for text in ("one", "two"):
             desk.screen.prompt.put(text)

@@ -91,7 +91,7 @@ async def test_the_message_is_on_the_disk_before_the_reply_begins(
 
 
 async def test_what_was_made_is_kept_at_a_quit(open_tui: Open, path: Path) -> None:
-    async with open_tui(ENDLESS, max_tokens=9999) as desk:
+    async with open_tui(ENDLESS) as desk:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")

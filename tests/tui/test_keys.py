@@ -34,7 +34,7 @@ async def test_control_c_once_says_how_to_quit_and_twice_quits(open_tui: Open) -
 
 
 async def test_control_c_stops_first(open_tui: Open) -> None:
-    async with open_tui(Script.saying("w " * 9, rate=200, endless=True), max_tokens=9999) as desk:
+    async with open_tui(Script.saying("w " * 9, rate=200, endless=True)) as desk:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")
