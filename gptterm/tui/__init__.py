@@ -38,8 +38,10 @@ def run(
         The exit code, or the chat that is to go on without drawing.
 
     Raises:
-        GpttermError: The chat to go on with is not there.
+        GpttermError: The chat to go on with is not there, or the TUI has failed.
     """
+    from gptterm.errors import GpttermError
+    from gptterm.terminal import one_line
     from gptterm.tui.app import GpttermApp
     from gptterm.tui.guard import stderr_to
     from gptterm.tui.outcome import GoOnPlain
@@ -51,4 +53,7 @@ def run(
         raise app.refusal
     if app.lost and not isinstance(left, GoOnPlain):
         note(f"what was said last is not kept: {app.lost}")
+    if app.failure is not None:
+        reason = one_line(f"{type(app.failure).__name__}: {app.failure}")
+        raise GpttermError(f"internal error, {reason} ({log_file()} tells where)")
     return left or 0

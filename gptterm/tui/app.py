@@ -11,7 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.worker import Worker
+from textual.worker import Worker, WorkerFailed
 
 from gptterm.config import Settings
 from gptterm.config.paths import history_file
@@ -96,6 +96,8 @@ class GpttermApp(App[int | GoOnPlain]):
         """What was typed before the first frame; None once that is drawn."""
         self.lost = ""
         """Why what was said last could not be kept, once the app has ended."""
+        self.failure: Exception | None = None
+        """What nobody expected, and ended the app."""
         self._tui = settings.tui
         self.session = Session(
             settings,
@@ -223,6 +225,13 @@ class GpttermApp(App[int | GoOnPlain]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.exit, 128 + number)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """The first one is what the caller is told; all go to the log."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if self.failure is None and isinstance(cause, Exception):
+            self.failure = cause
+        super()._handle_exception(error)
 
     async def on_unmount(self) -> None:
         """Nothing is left behind, and nothing that was said or typed is lost."""

@@ -321,6 +321,11 @@ async def test_an_export_replaces_nothing_and_goes_nowhere_else(
         await desk.until(lambda: "etc-passwd.md" in desk.text)
         await desk.press("enter")
         await desk.until(lambda: "wrote etc-passwd.md" in desk.notice)
+        await desk.press("ctrl+s")
+        desk.app.screen.query_one(Input).value = "~nosuch/x.md"
+        await desk.press("enter")
+        await desk.until(lambda: "No such file or directory" in desk.text)
+        await desk.press("escape")
         for name in ("link.md", "../victim.md", str(victim), "etc-passwd.md"):
             await desk.press("ctrl+s")
             desk.app.screen.query_one(Input).value = name

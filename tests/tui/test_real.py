@@ -168,6 +168,48 @@ def test_the_editor_has_the_terminal_that_is_drawn_on(start: Start, tmp_path: Pa
     assert out.read_bytes() == b""
 
 
+WAITING = "import sys; print('lent', sys.argv[-1][-3:]); input()"
+
+
+@pytest.mark.parametrize(
+    ("editor", "said"),
+    [
+        ("/nope/ed", "$EDITOR (/nope/ed) cannot be run"),
+        ("ed 'x", "$EDITOR (ed 'x) cannot be run: No closing quotation"),
+        (f"{sys.executable} -c {shlex.quote(WAITING)}", "ended with"),
+    ],
+)
+def test_an_editor_that_fails_gives_the_screen_back(start: Start, editor: str, said: str) -> None:
+    tty = start("-n", "5", EDITOR=editor)
+    tty.send(b"draft\x07")
+    if "python" in editor:
+        tty.until(lambda: b"lent .md" in tty.written)
+        # For the editor, although the terminal sends it to all.
+        tty.send(b"\x03")
+    tty.until(lambda: tty.shows(said))
+    assert tty.shows("draft")
+    tty.say(" it is")
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+
+
+def test_what_nobody_expected_is_told_and_is_a_failure(start: Start, tmp_path: Path) -> None:
+    broken = """
+from gptterm.tui.screens import help
+def help_screen(keys): raise RuntimeError("it broke")
+help.help_screen = help_screen
+from gptterm.__main__ import main
+main()
+"""
+    tty = start(command=[sys.executable, "-c", broken, "-m", "tiny"])
+    tty.send(b"\x1bOP")
+    assert tty.ended() == 1
+    left = tty.written[tty.written.rindex(LEFT) :].decode()
+    log = tmp_path / "tui.log"
+    assert f"gptterm: error: internal error, RuntimeError: it broke ({log} tells where)" in left
+    assert "it broke" in log.read_text()
+
+
 def fills(tty: Terminal) -> bool:
     """Whether what is drawn reaches the right edge and nothing of it is beyond."""
     width = tty.screen.columns

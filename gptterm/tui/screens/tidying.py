@@ -1,5 +1,6 @@
 """What the keys of the chats pane do with a chat, and the search over all of them."""
 
+import os
 from pathlib import Path
 
 from gptterm.tui.screens.ask import Asked, AskScreen
@@ -56,7 +57,8 @@ def _rename(screen: ChatParts, key: str, title: str) -> None:
 
 def _import(screen: ChatParts) -> None:
     async def take(value: str) -> str:
-        return await screen.session.library.read_file(Path(value).expanduser())
+        # Path.expanduser raises where there is no home.
+        return await screen.session.library.read_file(Path(os.path.expanduser(value)))
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
