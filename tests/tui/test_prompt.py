@@ -60,6 +60,45 @@ async def test_a_long_paste_is_one_mark_until_it_is_sent(open_tui: Open) -> None
         assert desk.turns[0][1] == "see " + pasted
 
 
+@pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        (["backspace"], "ab  cd"),
+        (["ctrl+w"], "ab  cd"),
+        (["left", "delete"], "ab  cd"),
+        (["left", "x", "right", "y"], "ab x{}y cd"),
+        (["shift+left", "z"], "ab z cd"),
+        (["left", "left", "right", "right", "x"], "ab {}x cd"),
+        (["backspace", "ctrl+underscore"], "ab {} cd"),
+    ],
+)
+async def test_a_mark_is_one_thing(open_tui: Open, keys: list[str], left: str) -> None:
+    pasted = "x" * 5000
+    async with open_tui() as desk:
+        prompt = desk.screen.prompt
+        await desk.type("ab  cd")
+        await desk.press("left", "left", "left")
+        prompt.post_message(events.Paste(pasted))
+        await desk.until(lambda: "[pasted 5,000 characters]" in prompt.text)
+        await desk.press(*keys)
+        assert prompt.message == left.format(pasted)
+
+
+async def test_end_goes_to_the_end_of_the_row_then_of_the_transcript(open_tui: Open) -> None:
+    async with open_tui(Script.saying("line\n" * 100)) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.type("typed")
+        await desk.press("home", "pageup")
+        transcript = desk.screen.transcript
+        await desk.until(lambda: transcript.scroll_y < transcript.max_scroll_y)
+        await desk.press("end")
+        assert desk.screen.prompt.cursor_location == (0, 5)
+        assert transcript.scroll_y < transcript.max_scroll_y
+        await desk.press("end")
+        await desk.until(lambda: transcript.scroll_y == transcript.max_scroll_y)
+
+
 async def test_a_paste_cannot_draw(open_tui: Open) -> None:
     async with open_tui() as desk:
         desk.screen.prompt.post_message(events.Paste("a\x1b[31mb\r\nc"))

@@ -1,14 +1,15 @@
 """The prompt: several lines that grow with the text, history at the edges, pastes as tokens."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.terminal import printable
 from gptterm.tui.widgets.ordered import run_own_binding
@@ -40,7 +41,7 @@ class Prompt(TextArea):
     ]
 
     class EndWanted(Message):
-        """End was pressed where there is no text to go to the end of."""
+        """End was pressed where the cursor is at the end already."""
 
     @dataclass
     class PageWanted(Message):
@@ -55,6 +56,8 @@ class Prompt(TextArea):
         text: str
 
     def __init__(self, submit: Callable[[str], None]) -> None:
+        # Looked at wherever the cursor is put, which begins in there.
+        self._pastes: dict[str, str] = {}
         super().__init__(
             compact=False,
             highlight_cursor_line=False,
@@ -67,7 +70,6 @@ class Prompt(TextArea):
         """What was sent before, oldest first."""
         self._place: int | None = None
         self._draft = ""
-        self._pastes: dict[str, str] = {}
 
     # --------------------------------------------------------------------------------- text
 
@@ -109,6 +111,36 @@ class Prompt(TextArea):
         if not event.is_printable:
             await run_own_binding(self, event)
 
+    # A mark of a paste is one thing: the cursor does not stand in it, and no part of it is edited.
+
+    def validate_selection(self, selection: Selection) -> Selection:
+        """Where the cursor would stand in a mark it goes on to the end that it was on its way to."""
+        backwards = selection.end < self.selection.end
+        return Selection(
+            self._beside_mark(selection.start, before=backwards),
+            self._beside_mark(selection.end, before=backwards),
+        )
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Whatever takes away a part of a mark takes all of it."""
+        start, end = sorted((edit.from_location, edit.to_location))
+        return super().edit(
+            replace(
+                edit,
+                from_location=self._beside_mark(start, before=True),
+                to_location=self._beside_mark(end, before=False),
+            )
+        )
+
+    def _beside_mark(self, location: Location, *, before: bool) -> Location:
+        """The place itself, or the nearest before or after the mark that it is in."""
+        row, column = location
+        if self._pastes and row < self.document.line_count:
+            for match in _any_of(self._pastes).finditer(self.document.get_line(row)):
+                if match.start() < column < match.end():
+                    return row, match.start() if before else match.end()
+        return location
+
     def action_send(self) -> None:
         """Send what is there."""
         if (text := self.message).strip():
@@ -148,8 +180,8 @@ class Prompt(TextArea):
             super().action_cursor_down(select)
 
     def action_cursor_line_end(self, select: bool = False) -> None:
-        """To the end of the row; of the transcript, if nothing is typed."""
-        if self.text:
+        """To the end of the row; of the transcript, if the cursor is there already."""
+        if select or self.cursor_location != self.get_cursor_line_end_location():
             super().action_cursor_line_end(select)
         else:
             self.post_message(self.EndWanted())
@@ -191,5 +223,8 @@ def unfold(text: str, pastes: Mapping[str, str]) -> str:
     """The text with every mark replaced by what it stands for, in one pass."""
     if not pastes:
         return text
-    marks = re.compile("|".join(re.escape(mark) for mark in pastes))
-    return marks.sub(lambda match: pastes[match.group()], text)
+    return _any_of(pastes).sub(lambda match: pastes[match.group()], text)
+
+
+def _any_of(marks: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, marks)))
