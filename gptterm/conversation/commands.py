@@ -109,7 +109,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Plain:
-    """Change between drawing and line by line."""
+    """Leave the drawing, and go on line by line."""
 
 
 @dataclass(frozen=True)

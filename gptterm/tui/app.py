@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker, WorkerFailed
@@ -63,7 +63,6 @@ class GpttermApp(App[int | GoOnPlain]):
         *(f"widgets/{name}.tcss" for name in WIDGET_STYLES),
     ]
     TITLE = "gptterm"
-    ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar["set[type[Provider] | Callable[[], type[Provider]]]"] = {_commands}
     PAUSE_GC_ON_SCROLL = True
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
@@ -71,9 +70,7 @@ class GpttermApp(App[int | GoOnPlain]):
         (10, "-high"),
         (30, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", id="quit", tooltip="Quit", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.APP_KEYS)
 
     def __init__(
         self,
@@ -106,7 +103,8 @@ class GpttermApp(App[int | GoOnPlain]):
             find,
             history=history_file(),
         )
-        self.chat_screen = ChatScreen(self.session, keys.KeyNames(settings.tui.keys))
+        self._keys, self._unusable_keys = keys.usable(settings.tui.keys, GROUPS)
+        self.chat_screen = ChatScreen(self.session, keys.KeyNames(self._keys))
         for theme in themes.OWN:
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
@@ -130,7 +128,9 @@ class GpttermApp(App[int | GoOnPlain]):
 
     def on_mount(self) -> None:
         """The engine is started when the first frame has been drawn."""
-        self._remap()
+        self.set_keymap(self._keys)
+        for problem in self._unusable_keys:
+            self.chat_screen.say("warning", f"[tui.keys] {problem}")
         if self._unknown_theme:
             self.chat_screen.say("warning", f"there is no theme {self._unknown_theme}")
         if self._tui.reduced_motion:
@@ -185,13 +185,6 @@ class GpttermApp(App[int | GoOnPlain]):
         if not self.chat_screen.editing and (self._looking is None or self._looking.is_finished):
             self._looking = self.run_worker(self.session.look())
 
-    def _remap(self) -> None:
-        known = keys.identities([*GROUPS, ("", self.BINDINGS)])
-        for name in self._tui.keys:
-            if name not in known:
-                self.chat_screen.say("warning", f"[tui.keys] there is no action {name}; see F1")
-        self.set_keymap({name: key for name, key in self._tui.keys.items() if name in known})
-
     def _session_changed(self, change: Change) -> None:
         if self.chat_screen.is_mounted:
             self.chat_screen.session_changed(change)
@@ -203,7 +196,6 @@ class GpttermApp(App[int | GoOnPlain]):
         yield from self._commands_of(everywhere)
         yield SystemCommand("Preset", "Choose a preset of the samplers", chat.action_presets)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Quit", chat.keys.first(self.BINDINGS, "quit"), self.action_quit)
         for part in parts:
             yield from self._commands_of(part)
 
@@ -215,6 +207,10 @@ class GpttermApp(App[int | GoOnPlain]):
                 where,
                 lambda heading=heading, action=action: chat.perform(heading, action),
             )
+
+    def action_interrupt(self) -> None:
+        """As in the chat, whatever lies over it."""
+        self.chat_screen.interrupt()
 
     # ------------------------------------------------------------------------------- ending
 

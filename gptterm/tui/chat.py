@@ -58,6 +58,12 @@ class Chat:
         reply = self.tree.last_reply()
         return "" if reply is None else self.tree.node(reply).model
 
+    @property
+    def asked(self) -> list[str]:
+        """The user's messages in the open branch, oldest first."""
+        nodes = map(self.tree.node, self.tree.path())
+        return [node.text for node in nodes if node.role == "user"]
+
     def take(self, key: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply; it is kept soon."""
         if self.recorder is None:

@@ -55,8 +55,10 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
     """Do it. False: it was refused, or has itself filled the prompt."""
     session = screen.session
     match command:
-        case Help():
-            screen.action_help()
+        case Help(topic=None):
+            screen.show_help(commands_first=True)
+        case Help(topic=str(topic)):
+            screen.say("info", hint(f"/{topic} "))
         case New():
             screen.action_new_chat()
         case Model(name=name):
@@ -100,7 +102,8 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
         shown = " ".join(map(quoted, value)) or "none"
     else:
         shown = "random" if value is None else written(value)
-    return _said(screen, f"{name} {shown}")
+    later = screen.session.counts_later(setting)
+    return _said(screen, f"{name} {shown}{': from the next reply' if later else ''}")
 
 
 def _export(screen: "ChatScreen", path: Path, overwrite: bool) -> None:
@@ -131,8 +134,12 @@ def _edit(screen: "ChatScreen", text: str | None) -> bool:
         screen.say("info", "there is no message to edit yet")
         return True
     if text is None:
+        if screen.refused_while_busy():
+            return False
         screen.prompt.sent("/edit")
         screen.edit(last)
+        return False
+    if screen.refused_while_busy():
         return False
     screen.session.edit(last, text)
     return True
@@ -180,7 +187,8 @@ def hint(text: str) -> str:
             return f"there is no command /{one_line(head)[:40]}; // sends a slash"
         if len(found) > 1:
             more = "  …" if len(found) > HINTS else ""
-            return "  ".join(f"/{spec.name}" for spec in found[:HINTS]) + f"{more}  (tab)"
+            tab = "  (tab)" if complete(text) not in (None, text) else ""
+            return "  ".join(f"/{spec.name}" for spec in found[:HINTS]) + more + tab
         return f"{found[0].usage}   {found[0].help}"
     spec = commands.BY_NAME.get(head.lower().replace("_", "-"))
     return f"{spec.usage}   {spec.help}" if spec is not None else ""

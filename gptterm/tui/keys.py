@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from textual.binding import Binding, BindingType
+from textual.keys import Keys, key_to_character
 
 
 def _key(keys: str, action: str, label: str, identity: str, does: str) -> Binding:
@@ -19,7 +20,6 @@ CHAT_KEYS: tuple[Binding, ...] = (
         id="stop",
         tooltip="Stop the generation, keep what was made; when idle, back to the prompt",
     ),
-    _key("ctrl+c", "interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
     _key("ctrl+r", "regenerate", "Again", "regenerate", "Another reply beside the last one"),
     _key("ctrl+t", "resume", "Continue", "continue", "Continue the last reply where it stopped"),
     _key("ctrl+n", "new_chat", "New chat", "new", "New chat"),
@@ -40,6 +40,12 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _key("ctrl+home", "begin", "Begin", "transcript.begin", "To the beginning of the transcript"),
     _key("ctrl+end", "end", "End", "transcript.end", "To the end of the transcript"),
 )
+APP_KEYS: tuple[Binding, ...] = (
+    _key("ctrl+c", "app.interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
+    _key("ctrl+p", "app.command_palette", "Palette", "palette", "Search all that can be done"),
+    _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
+)
+"""These count in every dialog, too."""
 
 _SIGNS = {
     "enter": "⏎",
@@ -52,6 +58,9 @@ _SIGNS = {
     "pagedown": "PgDn",
     "underscore": "_",
 }
+
+_MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
+_NAMED = frozenset(key.value.rpartition("+")[2] for key in Keys)
 
 Pairs = tuple[tuple[str, str], ...]
 Group = tuple[str, Sequence[BindingType]]
@@ -70,6 +79,12 @@ def sign(key: str) -> str:
     return "+".join([*modifiers, name])
 
 
+def spelled(key: str) -> str:
+    """One key as it is written in a sentence: Ctrl+R, Enter, Alt+Enter, F5."""
+    names = {"escape": "Esc", "underscore": "_"}
+    return "+".join(names.get(part, part.capitalize()) for part in key.strip().split("+"))
+
+
 EVERYWHERE = "everywhere"
 """The heading of the keys that count wherever the focus is."""
 
@@ -86,8 +101,15 @@ class KeyNames:
 
     def first(self, bindings: Sequence[BindingType], identity: str) -> str:
         """The sign of the first key of a binding."""
+        return sign(self._first(bindings, identity))
+
+    def spelled(self, bindings: Sequence[BindingType], identity: str) -> str:
+        """The same as a sentence has it."""
+        return spelled(self._first(bindings, identity))
+
+    def _first(self, bindings: Sequence[BindingType], identity: str) -> str:
         binding = next(b for b in _identified(bindings) if b.id == identity)
-        return sign(self._keymap.get(identity, binding.key).split(",")[0])
+        return self._keymap.get(identity, binding.key).split(",")[0]
 
     def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
         """Every binding's keys, and what it does with its name for the settings."""
@@ -121,6 +143,23 @@ def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
             yield binding
 
 
-def identities(groups: Iterable[Group]) -> set[str]:
-    """The names of all actions that a key can be given to."""
-    return {b.id for _, bindings in groups for b in _identified(bindings) if b.id is not None}
+def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str, str], list[str]]:
+    """What of a keymap names an action and keys that there are, and what is wrong with the rest."""
+    known = {b.id for _, bindings in groups for b in _identified(bindings)}
+    kept, problems = {}, []
+    for name, given in keymap.items():
+        wrong = [key for key in given.split(",") if not _is_key(key)]
+        if name not in known:
+            problems.append(f"there is no action {name}; see F1")
+        elif wrong:
+            problems.append(f"{name}: there is no key {wrong[0].strip() or '(empty)'}")
+        else:
+            kept[name] = given
+    return kept, problems
+
+
+def _is_key(name: str) -> bool:
+    *modifiers, base = name.strip().split("+")
+    return _MODIFIERS.issuperset(modifiers) and (
+        base in _NAMED or key_to_character(base) is not None
+    )

@@ -59,8 +59,8 @@ class Library:
         self._groups: list[tuple[str, list[Summary]]] = []
         self._asked = 0
         """Counts what was asked to be shown: only the last of it is."""
-        self._deleted: list[tuple[str, str]] = []
-        """Ids and titles, for undoing."""
+        self._deleted: list[tuple[str, str, Chat | None]] = []
+        """Ids and titles, for undoing, with the chats that are in memory only."""
         self._version = 0
         """Of the history, when it was last looked at."""
         self._problem = ""
@@ -171,7 +171,7 @@ class Library:
     def entries(self) -> list[Entry]:
         """All chats: pinned ones, then by day, the latest first."""
         listed = {summary.id for _, group in self._groups for summary in group}
-        hidden = {key for key, _ in self._deleted}
+        hidden = {key for key, *_ in self._deleted}
         new = [
             Entry(chat.key, chat.title, "today")
             for chat in self.chats
@@ -309,16 +309,16 @@ class Library:
             await self.show(copies[0])
 
     async def delete(self, entry: Entry, undo: str) -> None:
-        """Delete a chat; one that is not kept is gone.
+        """Delete a chat; one that was empty is gone.
 
         Args:
             undo: The key that brings it back.
         """
         chat = next((chat for chat in self.chats if chat.key == entry.key), None)
-        kept = chat is None or chat.recorder is not None
-        if kept and not (chat is not None and chat.empty):
-            self._deleted.append((entry.key, entry.title))
-            if not await self._do(lambda history: history.delete(entry.key)):
+        unkept = None if chat is None or chat.recorder is not None else chat
+        if chat is None or not chat.empty:
+            self._deleted.append((entry.key, entry.title, unkept))
+            if unkept is None and not await self._do(lambda history: history.delete(entry.key)):
                 self._deleted.pop()
                 return
             self._tell(Said("good", f"deleted {shortened(entry.title)}; {undo} brings it back"))
@@ -334,10 +334,14 @@ class Library:
         if not self._deleted:
             self._tell(Said("info", "nothing was deleted here"))
             return
-        key, title = self._deleted.pop()
-        if await self._do(lambda history: history.undelete(key)):
-            self._tell(Said("good", f"brought back {shortened(title)}"))
+        key, title, unkept = self._deleted.pop()
+        if unkept is None and not await self._do(lambda history: history.undelete(key)):
+            return
+        if unkept is not None:
+            self._put_in_front(unkept)
+        else:
             await self.show(key)
+        self._tell(Said("good", f"brought back {shortened(title)}"))
 
     async def read_file(self, path: Path) -> str:
         """Add the chats of a file; return the sentence that says so.

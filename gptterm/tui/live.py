@@ -1,6 +1,7 @@
 """Brings what the engine makes onto the screen: one timer, one drain and one paint a frame."""
 
 import gc
+from typing import NamedTuple
 
 from textual.timer import Timer
 
@@ -95,7 +96,7 @@ class LivePainter:
         """Bring the status line up to date."""
         session = self._session
         engine, info = session.engine, session.engine.info
-        reply = session.reply
+        numbers = _numbers(session)
         place = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
@@ -105,11 +106,11 @@ class LivePainter:
                 info.name if info is not None and engine.ready else session.settings.model
             ),
             place=place,
-            activity=self._activity(reply),
-            tokens_per_s=None if reply is None else reply.tokens_per_s,
-            first_token_s=None if reply is None else reply.first_token_s,
-            context=None if reply is None else reply.context,
-            seed=_seed(session, reply),
+            activity=self._activity(session.reply),
+            tokens_per_s=numbers.tokens_per_s,
+            first_token_s=numbers.first_token_s,
+            context=numbers.context,
+            seed=numbers.seed,
             kept=session.library.keeps,
             notices=self.notices,
         )
@@ -147,7 +148,36 @@ class LivePainter:
             self._asking = False
 
 
-def _seed(session: Session, reply: Reply | None) -> int | None:
-    if session.settings.seed is not None:
-        return session.settings.seed
-    return reply.started.seed if reply is not None and reply.started is not None else None
+class _Numbers(NamedTuple):
+    """What is told of a reply; None where that is not known."""
+
+    tokens_per_s: float | None = None
+    first_token_s: float | None = None
+    context: tuple[int, int] | None = None
+    seed: int | None = None
+
+
+def _numbers(session: Session) -> _Numbers:
+    """Those of the last reply that is in view."""
+    chat, given = session.chat, session.settings.seed
+    key = chat.tree.last_reply()
+    if key is None:
+        return _Numbers(seed=given)
+    if (reply := session.written_last(key)) is not None:
+        seed = None if reply.started is None else reply.started.seed
+        if session.replying is None and given is not None:
+            seed = given
+        return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
+    run, info = chat.tree.node(key).generation, session.engine.info
+    if run is None:
+        return _Numbers(seed=given)
+    context = None
+    if info is not None and run.usage is not None and run.model == info.name:
+        context = run.usage.prompt_tokens + run.tokens, info.context_length
+    timings = run.timings
+    return _Numbers(
+        None if timings is None else timings.tokens_per_s or None,
+        None if timings is None or not run.tokens else timings.first_token_s,
+        context,
+        run.seed if given is None else given,
+    )

@@ -26,10 +26,12 @@ class Reply:
     """Takes the engine's events as they come; the screen drains it once a frame.
 
     Args:
+        chat: The one that it is written in.
         key: The node of the conversation that the text belongs to.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, chat: "Chat", key: str) -> None:
+        self.chat = chat
         self.key = key
         self.begun = time.perf_counter()
         self.started: Started | None = None

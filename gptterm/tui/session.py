@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
-from gptterm.engine.api import NextToken
+from gptterm.engine.api import NextToken, Started
 from gptterm.engine.process.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui.changes import (
@@ -100,6 +100,17 @@ class Session:
             self.replying.tree.change_sampling(self.reply.key, sampling)
             self._spawn(self.engine.client.set_sampling(sampling))
 
+    def written_last(self, key: str) -> Reply | None:
+        """The generation that this turn of the open chat got last, if no other came after it."""
+        reply = self.reply
+        if reply is not None and (reply.chat, reply.key) == (self.chat, key):
+            return reply
+        return None
+
+    def counts_later(self, setting: str) -> bool:
+        """Whether a change does not act on the reply that is being written."""
+        return self.replying is not None and setting in ("max_tokens", "stop", "seed")
+
     def _rebase(self, base: Settings) -> None:
         self._base = base
         self.settings = base.with_values(self._changes, "panel") if self._changes else base
@@ -114,9 +125,9 @@ class Session:
         if self._loading is not None:
             self._loading.cancel()
         self.engine.leave()
-        self._loading = asyncio.create_task(self._load())
+        self._loading = asyncio.create_task(self._load(chosen=model is not None))
 
-    async def _load(self) -> None:
+    async def _load(self, *, chosen: bool) -> None:
         await self._halt()
         if not await self.engine.load(self.settings):
             self._changes = self._before
@@ -134,7 +145,8 @@ class Session:
 
         self._rebase(self._base.with_model_defaults(generation_defaults(source)))
         self._tell(EngineChanged())
-        self._offer_model()
+        if not chosen:
+            self._offer_model()
         self._next()
 
     async def _revive(self) -> None:
@@ -154,8 +166,12 @@ class Session:
             self.reply.ahead = ahead
 
     async def next_token(self, limit: int) -> NextToken | None:
-        """The distribution after the text so far under the settings in effect."""
-        if not self.engine.ready:
+        """The distribution after the text in view, under the settings in effect.
+
+        None where that is not the text that the engine has written last.
+        """
+        leaf = self.chat.tree.leaf
+        if not self.engine.ready or leaf is None or self.written_last(leaf) is None:
             return None
         try:
             return await self.engine.client.next_token(self.settings.sampling, limit)
@@ -291,7 +307,7 @@ class Session:
     def waiting_because(self) -> str:
         """Why a reply has not begun."""
         if self.engine.phase == "failed":
-            return "waiting: there is no model (Ctrl+O chooses one)"
+            return "waiting: there is no model"
         return f"waiting: {self.engine.activity or 'another reply is being written'}"
 
     def _want(self, wanted: Wanted) -> None:
@@ -347,7 +363,7 @@ class Session:
         else:
             key = wanted.reply
             tree.continue_reply(key, run)
-        reply = self.reply = Reply(key)
+        reply = self.reply = Reply(chat, key)
         chat.begin(reply)
         self._tell(ReplyBegun(chat, reply))
         try:
@@ -359,6 +375,9 @@ class Session:
                 async for event in events:
                     reply.take(event)
                     chat.take(key, event)
+                    if isinstance(event, Started):
+                        for notice in event.notices:
+                            self._tell(Said("warning", notice))
         except (GpttermError, ValueError) as error:
             tree.finish(key, "error", error=str(error))
             self._tell(Said("error", str(error)))
@@ -368,12 +387,11 @@ class Session:
             chat.forget(key)
             self.replying = None
             self._tell(ReplyEnded(chat, reply))
-        self._after(reply)
+        self._after(reply, continued=wanted.reply is not None)
 
-    def _after(self, reply: Reply) -> None:
-        if reply.started is not None:
-            for notice in reply.started.notices:
-                self._tell(Said("warning", notice))
+    def _after(self, reply: Reply, *, continued: bool) -> None:
+        if continued and reply.finished is not None and not reply.tokens:
+            self._tell(Said("info", "the model has nothing to add"))
         if reply.failed is not None and not reply.cancelled:
             self._tell(Said("error", reply.failed.message))
         if not self.engine.client.alive:

@@ -102,6 +102,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def path(home: Path) -> Path:
+    """Of the history."""
+    return home / "history.db"
+
+
+@pytest.fixture
 def open_tui(tmp_path: Path, home: Path) -> Open:
     """Opens the TUI: `async with open_tui(script, size=(120, 40), temperature=0) as desk`."""
 

@@ -21,12 +21,6 @@ from tests.tui.conftest import Desk, Open
 ENDLESS = Script.saying("word " * 50, rate=200, endless=True)
 
 
-@pytest.fixture
-def path(home: Path) -> Path:
-    """Of the history."""
-    return home / "history.db"
-
-
 def fill(path: Path, *chats: Conversation) -> None:
     """Keep these, the last one as the latest."""
     with History.open(path) as history:

@@ -9,7 +9,8 @@ from textual.timer import Timer
 
 from gptterm.errors import GpttermError
 from gptterm.tui.chat import SYSTEM, Chat, details
-from gptterm.tui.keys import CHAT_KEYS, KeyNames
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, KeyNames
+from gptterm.tui.screens.editing import Editing
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.session import Session
 from gptterm.tui.widgets.chats import ChatList
@@ -30,8 +31,7 @@ class ChatScreen(ChatParts):
 
     def __init__(self, session: Session, keys: KeyNames) -> None:
         super().__init__(session, keys)
-        self._editing: str | None = None
-        self._draft = ""
+        self.editing = Editing(session, self.prompt, keys)
         self._answered: str | None = None
         """What was sent at the prompt last, while it still stands there: it was refused."""
         self._copied_code = ("", 0)
@@ -48,24 +48,17 @@ class ChatScreen(ChatParts):
         from gptterm.tui.commands import handle
 
         self._answered = text
-        if self._editing is None:
+        if not self.editing:
             handle(self, text)
-            return
-        key = self._editing
-        self.prompt.sent(text)
-        self._leave_edit()
-        self.session.edit(key, text)
+        elif not self.refused_while_busy():
+            self.editing.send(text)
 
-    @property
-    def editing(self) -> bool:
-        """Whether a turn's text is in the prompt."""
-        return self._editing is not None
-
-    def _leave_edit(self) -> None:
-        """What was being written before is in the prompt again."""
-        self._editing = None
-        self.prompt.border_title = ""
-        self.prompt.put(self._draft)
+    def refused_while_busy(self) -> bool:
+        """Whether a reply of the open chat is running or waiting, which is said then."""
+        busy = self.session.busy_with(self.session.chat)
+        if busy:
+            self.say("info", f"stop the reply first ({self.keys.spelled(CHAT_KEYS, 'stop')})")
+        return busy
 
     def send(self, text: str) -> None:
         """Send a message from the prompt."""
@@ -91,25 +84,28 @@ class ChatScreen(ChatParts):
     def _hint(self, text: str) -> None:
         from gptterm.tui.commands import hint
 
-        self.notice.hint = hint(text) if text.startswith("/") and "\n" not in text else ""
+        is_command = text.startswith("/") and "\n" not in text and not self.editing
+        self.notice.hint = hint(text) if is_command else ""
 
     def keep_draft(self) -> None:
         """Keep what is typed and not sent."""
         self._drafting = None
-        self.session.draft(self._draft if self._editing is not None else self.prompt.message)
+        self.session.draft(self.editing.typed)
 
     def show_opened(self, left: Chat, turn: str | None) -> None:
         """Show a chat that came to the front, with its draft; the other one's is kept."""
         chat = self.session.chat
         if left is not chat:
             self.transcript.look_for(None)
-            typed = self._draft if self._editing is not None else self.prompt.message
-            self._leave_edit()
+            typed = self.editing.typed
+            self.editing.leave()
             # What was typed while the last chat was not there yet is meant for it.
             if left.empty and not self._begun:
                 chat.draft = typed or chat.draft
             else:
                 self.session.library.set_draft(left, typed)
+            # What was asked in it before can be asked again.
+            self.prompt.earlier = self.prompt.earlier or chat.asked
         self._begun = True
         if left is not chat or not self.prompt.message:
             self.prompt.put(chat.draft)
@@ -138,7 +134,8 @@ class ChatScreen(ChatParts):
 
     @on(SamplingPanel.Changed)
     def _sampling_changed(self, event: SamplingPanel.Changed) -> None:
-        self.change(**{event.name: event.value})
+        if self.change(**{event.name: event.value}) and self.session.counts_later(event.name):
+            self.say("info", f"{event.name.replace('_', ' ')}: from the next reply")
 
     @on(SamplingPanel.NeutralWanted)
     def _neutral(self) -> None:
@@ -170,6 +167,9 @@ class ChatScreen(ChatParts):
         except (GpttermError, ValueError) as error:
             self.say("error", str(error))
             return False
+        if self.notice.notice is not None and self.notice.notice.kind == "error":
+            # It was of a value that was typed before.
+            self.notice.notice = None
         self.show_settings()
         return True
 
@@ -177,9 +177,7 @@ class ChatScreen(ChatParts):
 
     @on(Transcript.Sibling)
     def _sibling(self, event: Transcript.Sibling) -> None:
-        if self.session.busy_with(self.session.chat):
-            self.say("info", "stop the reply first (Esc)")
-        elif event.key in self.session.chat.tree:
+        if event.key in self.session.chat.tree and not self.refused_while_busy():
             self.session.step(event.key, event.step)
             self.show_chat(keep_place=True)
 
@@ -190,24 +188,25 @@ class ChatScreen(ChatParts):
 
     @on(Transcript.Act)
     def _act(self, event: Transcript.Act) -> None:
-        if event.key in self.session.chat.tree:
-            self._act_on_turn(event.action, event.key)
-        elif event.key == SYSTEM and event.action == "edit":
+        tree = self.session.chat.tree
+        if event.key == SYSTEM:
             # The system text is shown like a turn, but is none.
-            self.prompt.put(f"/system {self.session.chat.tree.system}")
-            self.prompt.focus()
+            self._act_on_turn(event.action, event.key, tree.system)
+        elif event.key in tree:
+            self._act_on_turn(event.action, event.key, tree.node(event.key).text)
 
-    def _act_on_turn(self, action: str, key: str) -> None:
+    def _act_on_turn(self, action: str, key: str, text: str) -> None:
         from gptterm.tui import deeds
 
-        text = self.session.chat.tree.node(key).text
         match action:
             case "edit":
                 self.edit(key)
+            case "regenerate" if key == SYSTEM:
+                self.say("info", "there is no reply to make again here")
             case "regenerate":
                 self.regenerate(key)
             case "copy":
-                deeds.copy(self, text, "the turn")
+                deeds.copy(self, text, "the system text" if key == SYSTEM else "the turn")
             case "copy_code":
                 last, number = self._copied_code
                 number = number + 1 if last == key else 0
@@ -218,18 +217,12 @@ class ChatScreen(ChatParts):
 
     def edit(self, key: str) -> None:
         """Put a turn's text into the prompt; sent, it becomes a branch."""
-        if self._editing is None:
-            self._draft = self.prompt.message
-        self._editing = key
-        self.prompt.put(self.session.chat.tree.node(key).text)
-        self.prompt.border_title = "edit: ⏎ makes a branch, esc leaves it"
-        self.prompt.focus()
+        if not self.refused_while_busy():
+            self.editing.begin(key)
 
     def regenerate(self, key: str | None) -> None:
         """Make another reply beside one; None for the last."""
-        if self.session.busy_with(self.session.chat):
-            self.say("info", "stop the reply first (Esc)")
-        elif not self.session.regenerate(key):
+        if not self.refused_while_busy() and not self.session.regenerate(key):
             self.say("info", "there is no reply to make again")
 
     @on(ChatList.Opened)
@@ -251,14 +244,14 @@ class ChatScreen(ChatParts):
         unsent = self.session.unsent
         if self.session.stop():
             self.say("info", f"stopped; {unsent} waiting: ↑ brings back" if unsent else "stopped")
-        elif self._editing is not None:
-            self._leave_edit()
+        else:
+            self.editing.leave()
         self.panes.fold()
         self.notice.hint = ""
         self.transcript.look_for(None)
         self.prompt.focus()
 
-    def action_interrupt(self) -> None:
+    def interrupt(self) -> None:
         """Copy what is marked; else stop; else say how to quit; twice: quit."""
         from gptterm.tui import deeds
 
@@ -273,7 +266,7 @@ class ChatScreen(ChatParts):
             self.app.exit(0)
             return
         self._interrupted = now
-        again = "Ctrl+C again quits"
+        again = f"{self.keys.spelled(APP_KEYS, 'interrupt')} again quits"
         self.say("info", f"stopped; {again}" if self.session.stop() else again)
 
     def action_regenerate(self) -> None:
@@ -282,9 +275,7 @@ class ChatScreen(ChatParts):
 
     def action_resume(self) -> None:
         """Continue the last reply."""
-        if self.session.busy_with(self.session.chat):
-            self.say("info", "stop the reply first (Esc)")
-        elif not self.session.resume():
+        if not self.refused_while_busy() and not self.session.resume():
             self.say("info", "there is no reply to continue")
 
     def action_new_chat(self) -> None:
@@ -364,9 +355,13 @@ class ChatScreen(ChatParts):
 
     def action_help(self) -> None:
         """All keys and commands."""
+        self.show_help()
+
+    def show_help(self, *, commands_first: bool = False) -> None:
+        """All keys and commands."""
         from gptterm.tui.screens.help import help_screen
 
-        self.app.push_screen(help_screen(self.keys))
+        self.app.push_screen(help_screen(self.keys, commands_first=commands_first))
 
     def action_notices(self) -> None:
         """All that was said."""
@@ -400,3 +395,18 @@ class ChatScreen(ChatParts):
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Other keys matter elsewhere."""
         self.show_keys()
+        if self.prompt.has_focus:
+            self._hint(self.prompt.text)
+        if not self.in_pane:
+            self.panes.fold()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """What has no room any more has no focus."""
+        if self.in_pane:
+            self.call_after_refresh(self._leave_hidden_pane)
+
+    def _leave_hidden_pane(self) -> None:
+        if not (
+            self.panes.visible("chats") if self.chats.has_focus else self.panes.visible("side")
+        ):
+            self.prompt.focus()

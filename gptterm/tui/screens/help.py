@@ -93,11 +93,13 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
         key, gap = "", left
 
 
-def help_screen(keys: KeyNames) -> HelpScreen:
+def help_screen(keys: KeyNames, *, commands_first: bool = False) -> HelpScreen:
     """F1: the keys as the user has them, and the commands."""
-    sections = [(heading, keys.table(bindings)) for heading, bindings in GROUPS]
-    names = ("", [("( )", "the name of a key for [tui.keys] in config.toml")])
-    return HelpScreen("help", [*sections, ("commands", help_pairs()), names])
+    sections: list[Section] = [(heading, keys.table(bindings)) for heading, bindings in GROUPS]
+    sections.append(("", [("( )", "the name of a key for [tui.keys] in config.toml")]))
+    commands: Section = ("commands", help_pairs())
+    sections.insert(0 if commands_first else len(sections) - 1, commands)
+    return HelpScreen("help", sections)
 
 
 def notices_screen(said: Sequence[Notice]) -> HelpScreen:

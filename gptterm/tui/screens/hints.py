@@ -6,7 +6,7 @@ from typing import Literal
 from textual.binding import BindingType
 
 from gptterm.engine.api import ModelInfo
-from gptterm.tui.keys import CHAT_KEYS, EVERYWHERE, Group, KeyNames, Pairs, sign
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group, KeyNames, Pairs
 from gptterm.tui.widgets.chats import ChatList
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
@@ -18,7 +18,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 GROUPS: tuple[Group, ...] = (
-    (EVERYWHERE, CHAT_KEYS),
+    (EVERYWHERE, (*CHAT_KEYS, *APP_KEYS)),
     ("prompt", Prompt.BINDINGS),
     ("transcript", Transcript.BINDINGS),
     ("sampling panel", SamplingPanel.BINDINGS),
@@ -100,14 +100,13 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
 """For the bottom line, but at the prompt: a part's own keys, and after them the screen's."""
 
 
-def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
+def key_pairs(keys: KeyNames, part: Part, busy: bool) -> Pairs:
     """The keys for the bottom line, the most important first.
 
     Args:
         keys: As the user has them.
         part: Where the focus is.
         busy: A reply is being written.
-        palette: The key of the palette.
     """
     line = keys.line
     back = ("stop", "stop" if busy else "back")
@@ -118,7 +117,7 @@ def key_pairs(keys: KeyNames, part: Part, busy: bool, palette: str) -> Pairs:
     return (
         *line(Prompt.BINDINGS, ("prompt.send", "send")),
         *line(CHAT_KEYS, *now, ("sampling", "sampling"), ("help", "help")),
-        (sign(palette), "palette"),
+        *line(APP_KEYS, ("palette", "palette")),
         *line(
             CHAT_KEYS,
             ("models", "model"),

@@ -77,7 +77,6 @@ class ChatParts(Screen[None]):
         """The prompt has the keys."""
         self.prompt.focus()
         self.show_chat()
-        self.live.show_status()
 
     # ----------------------------------------------------------------------------- showing
 
@@ -88,6 +87,7 @@ class ChatParts(Screen[None]):
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.session.settings)
                 self.live.show_status()
+                self.live.refresh_distribution()
                 if self.session.waiting or self.session.engine.ready:
                     # Which replies are Markdown is known of a model that is loaded.
                     self.show_chat(keep_place=True)
@@ -123,6 +123,8 @@ class ChatParts(Screen[None]):
         self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
         self.show_list()
         self.show_placeholder()
+        self.live.show_status()
+        self.live.refresh_distribution()
 
     def show_list(self) -> None:
         """Show the chats, and the open one's title."""
@@ -154,8 +156,12 @@ class ChatParts(Screen[None]):
     def show_keys(self) -> None:
         """The key line for what can be done now."""
         busy = self.session.replying is not None
-        palette = self.app.COMMAND_PALETTE_BINDING
-        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy, palette)
+        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy)
+
+    @property
+    def in_pane(self) -> bool:
+        """Whether a pane beside the transcript has the focus."""
+        return self.chats.has_focus or self.sampling.has_focus
 
     @property
     def _focused_part(self) -> Part:
@@ -175,6 +181,8 @@ class ChatParts(Screen[None]):
         """One line to the user; not again while it is there."""
         shown = self.notice.notice
         if shown is not None and (shown.kind, shown.text) == (kind, one_line(text)):
+            # But out of the shadow of a hint.
+            self.notice.hint = ""
             return
         self.notice.say(kind, text)
         if kind == "warning":

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from gptterm.tui.keys import CHAT_KEYS
 from gptterm.tui.screens.ask import Asked, AskScreen
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.chats import ChatList
@@ -39,7 +40,8 @@ def act(screen: ChatParts, action: str, key: str) -> None:
 def _delete(screen: ChatParts, key: str) -> None:
     session = screen.session
     if any(chat.key == key and session.busy_with(chat) for chat in session.library.chats):
-        screen.say("info", "stop the reply first (Esc)")
+        stop = screen.keys.spelled(CHAT_KEYS, "stop")
+        screen.say("info", f"stop the reply first ({stop})")
         return
     entry = next(entry for entry in session.library.entries() if entry.key == key)
     undo = screen.keys.first(ChatList.BINDINGS, "chats.undo")

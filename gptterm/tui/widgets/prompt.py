@@ -114,7 +114,7 @@ class Prompt(TextArea):
     # A mark of a paste is one thing: the cursor does not stand in it, and no part of it is edited.
 
     def validate_selection(self, selection: Selection) -> Selection:
-        """Where the cursor would stand in a mark it goes on to the end that it was on its way to."""
+        """A cursor that would stand in a mark goes on to the end that it was on its way to."""
         backwards = selection.end < self.selection.end
         return Selection(
             self._beside_mark(selection.start, before=backwards),
