@@ -83,11 +83,12 @@ def show_info(name: str, as_json: bool) -> None:
     from gptterm.models import at_hand, facts
 
     source = at_hand(name)
+    path = str(Path(source.directory, source.gguf_file or ""))
     known = facts(source)
     fits = _fits(known)
     conversion = conversions.find(Path(source.directory))
     if as_json:
-        about = {"name": name, "revision": source.revision, "path": source.directory}
+        about = {"name": name, "revision": source.revision, "path": path}
         int8 = conversion and {
             "path": str(conversion.path),
             "size": conversion.size,
@@ -101,7 +102,7 @@ def show_info(name: str, as_json: bool) -> None:
     lines = {
         "name": name,
         "revision": source.revision,
-        "path": source.directory,
+        "path": path,
         "architecture": known.architecture,
         "decoder": known.decoder,
         "parameters": f"{known.parameters:,}" if known.parameters else "",

@@ -131,8 +131,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that a device, or the machine, has no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The allocators for the CPU and for Apple's GPUs raise a plain RuntimeError.
-    words = ("can't allocate memory", "out of memory")
+    # The allocators for the CPU and for Apple's GPUs, and what maps files, raise a plain
+    # RuntimeError.
+    words = ("can't allocate memory", "Cannot allocate memory", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 

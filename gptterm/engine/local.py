@@ -73,8 +73,8 @@ def _load_decoder(
 
     device = select_device(request.device)
     gguf_file = request.source.gguf_file
-    dtype = request.dtype if request.dtype != "auto" else _auto(device, directory, gguf_file)
     try:
+        dtype = request.dtype if request.dtype != "auto" else _auto(device, directory, gguf_file)
         if dtype == "int8":
             quantised = None
             if device == "cpu" and gguf_file is None:

@@ -5,7 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 from gptterm.engine.api import ModelSource
 from gptterm.engine.decoders.sizes import read
+from gptterm.errors import ModelError
 from gptterm.models.directory import read_config, read_json, weight_files
+from gptterm.models.problems import shown
 from gptterm.models.safetensors_check import read_header
 
 _CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
@@ -15,7 +17,7 @@ class Facts(NamedTuple):
     """A model as its files describe it; 0 and empty where they do not say."""
 
     architecture: str
-    """`model_type` of config.json; `gguf` for a GGUF file."""
+    """`model_type` of config.json, which a GGUF file calls its architecture."""
     decoder: Literal["native", "transformers"]
     """What will compute it."""
     parameters: int
@@ -36,8 +38,7 @@ def facts(source: ModelSource) -> Facts:
     """
     directory = Path(source.directory)
     if source.gguf_file is not None:
-        size = (directory / source.gguf_file).stat().st_size
-        return Facts("gguf", "transformers", 0, "", size, 0, 0, False)
+        return _gguf_facts(directory / source.gguf_file, source.name)
     config = read_config(directory, source.name)
     native = read(config) is not None
     text = config.get("text_config")
@@ -55,6 +56,30 @@ def facts(source: ModelSource) -> Facts:
         vocab_size=_first_number(config, ("vocab_size",)),
         has_chat_template=_has_chat_template(directory, source.name),
     )
+
+
+def _gguf_facts(path: Path, name: str) -> Facts:
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+        said = {key: field.contents for key, field in reader.fields.items()}
+        architecture = str(said["general.architecture"]())
+        context = said.get(f"{architecture}.context_length", int)()
+        tokens = reader.fields.get("tokenizer.ggml.tokens")
+        return Facts(
+            architecture=architecture,
+            decoder="transformers",
+            parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
+            dtypes=", ".join(sorted({tensor.tensor_type.name for tensor in reader.tensors})),
+            size=path.stat().st_size,
+            context_length=int(context),
+            vocab_size=0 if tokens is None else len(tokens.data),
+            has_chat_template="tokenizer.chat_template" in said,
+        )
+    # What the library makes of bytes that are no such file.
+    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
+        raise ModelError(f"{shown(name)} is damaged: not a whole GGUF file") from error
 
 
 def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:

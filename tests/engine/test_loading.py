@@ -1,7 +1,10 @@
 """Checkpoints as they come: variants, files, dtypes, and what is wrong with them."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from tests.engine.checkpoints import (
     reference,
     save,
 )
+from tests.support.gpt2 import write_gpt2
 
 IDS = draw_ids(40)
 
@@ -339,3 +343,33 @@ def test_a_device_that_is_not_there(device: str, reason: str, directory: Path) -
     source = ModelSource(name="x", directory=str(directory))
     with pytest.raises(ModelError, match=reason):
         load_engine(LoadRequest(source=source, device=device))
+
+
+LIMITED = """
+import resource, sys
+import torch
+from gptterm.engine.api import LoadRequest, ModelSource
+from gptterm.engine.local import load_engine
+from gptterm.errors import OutOfMemoryError
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, -1))
+source = ModelSource(name="x", directory=sys.argv[1])
+try:
+    load_engine(LoadRequest(source=source, device="cpu", dtype=sys.argv[2]))
+except OutOfMemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space by /proc")
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_weights_that_cannot_be_mapped_are_out_of_memory(tmp_path: Path, dtype: str) -> None:
+    write_gpt2(tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    header = {"big": {"dtype": "F32", "shape": [2**28], "data_offsets": [0, 2**30]}}
+    begin = json.dumps(header).encode()
+    file.write_bytes(len(begin).to_bytes(8, "little") + begin)
+    os.truncate(file, 8 + len(begin) + 2**30)  # of holes: nothing is written
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "model"), dtype]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("no room for the weights on cpu")

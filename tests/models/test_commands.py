@@ -9,8 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy
 import pexpect
 import pytest
+from gguf import GGUFWriter
 
 from gptterm.engine import conversions
 from tests.models.conftest import Machine
@@ -113,13 +115,35 @@ def test_info(machine: Machine, directory: Path) -> None:
     assert re.search(r"^fits cpu +float32, bfloat16, float16, int8$", text, re.MULTILINE)
 
 
-def test_info_of_a_gguf_says_nothing_of_what_it_does_not_know(machine: Machine) -> None:
+def test_info_of_a_gguf(machine: Machine) -> None:
     file = machine.home / "some.gguf"
-    file.write_bytes(b"GGUF" + bytes(100))
+    writer = GGUFWriter(file, "gpt2")
+    writer.add_context_length(16)
+    writer.add_token_list(["a", "b", "c"])
+    writer.add_chat_template("{{ messages }}")
+    writer.add_tensor("token_embd.weight", numpy.zeros((3, 8), numpy.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
     text = machine.run(*COMMAND, "models", "info", str(file)).stdout
     about = json.loads(machine.run(*COMMAND, "models", "info", str(file), "--json").stdout)
-    assert (about["architecture"], about["size"], about["fits"]) == ("gguf", 104, {})
-    assert "fits" not in text
+    assert (about["architecture"], about["decoder"]) == ("gpt2", "transformers")
+    assert (about["parameters"], about["dtypes"]) == (24, "F16")
+    assert (about["context_length"], about["vocab_size"]) == (16, 3)
+    assert (about["size"], about["path"]) == (file.stat().st_size, str(file))
+    assert about["fits"]["cpu"] == ["float32", "bfloat16", "float16"]
+    assert re.search(r"^chat template +yes$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("size", [8, 24, 100, 600])
+def test_info_of_a_damaged_gguf(machine: Machine, size: int) -> None:
+    file = machine.home / "some.gguf"
+    file.write_bytes(b"GGUF\x03\0\0\0" + bytes(range(1, 256)) * 4)
+    os.truncate(file, size)
+    done = machine.run(*COMMAND, "models", "info", str(file))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"gptterm: error: {file} is damaged")
 
 
 def test_a_directory_that_cannot_be_searched_is_a_model_that_cannot_be_read(
