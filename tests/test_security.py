@@ -131,8 +131,9 @@ def test_generated_text_and_notices_on_a_terminal(how: str, env: dict[str, str])
 
 def test_kept_chats_on_a_terminal_and_in_a_pipe(env: dict[str, str], tmp_path: Path) -> None:
     chat = attacked_chat()
+    chat.title = ATTACKS[1]
     with History.open(tmp_path / "history.db") as history:
-        assert history.add(chat, title=ATTACKS[1])
+        assert history.add(chat)
     shown = on_a_terminal(spawn(["history", "show"], env))
     assert shown == printable(to_text(chat))
     assert not obeyed(shown)

@@ -10,7 +10,7 @@ import click
 from gptterm.cli.options import RuleType
 from gptterm.cli.table import print_table
 from gptterm.config.table import SETTINGS
-from gptterm.errors import GpttermError
+from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def _setting(name: str, *names: str) -> Callable[[F], F]:
-    rule = SETTINGS[name].rule
-    return click.option(*names, name, type=RuleType(rule), metavar=rule.metavar)
+    setting = SETTINGS[name]
+    rule = setting.rule
+    return click.option(*names, name, type=RuleType(rule), metavar=rule.metavar, help=setting.help)
 
 
 @click.group(context_settings=_HELP)
@@ -38,13 +39,14 @@ def engine() -> None:
 
 
 @engine.command(context_settings=_HELP)
+@click.argument("name", required=False)
 @_setting("model", "-m", "--model")
 @_setting("device", "--device")
 @_setting("dtype", "--dtype")
 @_setting("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
-def start(**given: object) -> None:
-    """Start the engine for a model, unless it is there, and wait until it is ready.
+def start(name: str | None, **given: object) -> None:
+    """Start the engine for the model NAME, unless it is there, and wait until it is ready.
 
     It stays until it is stopped, or for as long as keep_alive says.
     """
@@ -54,6 +56,9 @@ def start(**given: object) -> None:
     from gptterm.models import resolve
 
     calm_libraries()
+    if name is not None and given["model"] is not None:
+        raise UsageError("name the model once: as NAME or with --model")
+    given["model"] = given["model"] if name is None else name
     settings = load_settings({name: value for name, value in given.items() if value is not None})
     source = resolve(
         settings.model,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gptterm.cli.options import RuleType
 from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
+from gptterm.config.rules import Integer
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line, printable
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 LAST = "last"
+LIMIT = RuleType(Integer("a whole number, 1 or more", 1))
 SHORT = 8
 """Characters of an id that a list shows."""
 
@@ -34,7 +37,7 @@ def history() -> None:
 
 @history.command("list", context_settings=_HELP)
 @click.option("-n", "--limit", default=30, metavar="N", help="At most so many.  [30]",
-              type=click.IntRange(min=1))  # fmt: skip
+              type=LIMIT)  # fmt: skip
 @click.option("-a", "--all", "everything", is_flag=True, help="Archived ones too.")
 @_json_option
 def list_chats(limit: int, everything: bool, as_json: bool) -> None:
@@ -66,7 +69,7 @@ class _Search(click.Command):
 @history.command("search", cls=_Search, context_settings=_HELP)
 @click.argument("query", nargs=-1, required=True)
 @click.option("-n", "--limit", default=30, metavar="N", help="At most so many hits.  [30]",
-              type=click.IntRange(min=1))  # fmt: skip
+              type=LIMIT)  # fmt: skip
 @_json_option
 def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     """Find words in all turns and titles, the latest first.
@@ -177,7 +180,7 @@ def find_chat(kept: "History", given: str, *, deleted: bool = False) -> str:
     if given == LAST:
         last = kept.last()
         if last is None:
-            raise UsageError("no chat is kept yet")
+            raise UsageError("no chat is kept")
         return last
     found = [summary.id for summary in kept.find(given)]
     return _only(given, found + (kept.deleted(given) if deleted else []))

@@ -186,9 +186,10 @@ def _told(conversion: "Conversion") -> str:
 def remove_model(name: str, yes: bool) -> None:
     """Delete a downloaded model from the cache, and its conversion."""
     from gptterm.engine import conversions
-    from gptterm.models import remove
+    from gptterm.models import downloaded, remove
     from gptterm.models.problems import size
 
+    downloaded(name)  # Nobody is asked about what is not there.
     directory = _directory(name)
     if not yes:
         if not sys.stdin.isatty():

@@ -69,7 +69,8 @@ class Number:
             number = math.inf
         low_ok = number > self._low if self._low_open else number >= self._low
         if not (math.isfinite(number) and low_ok and number <= self._high):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            finite = " and finite" if math.isinf(number) and "finite" not in self.wanted else ""
+            raise ValueError(f"must be {self.wanted}{finite}, not {_shown(value)}")
         return number
 
     def parse(self, text: str) -> float:
@@ -93,12 +94,15 @@ class Integer:
         self._high = high
 
     def check(self, value: object) -> int:
+        if isinstance(value, float):
+            raise ValueError(f"must be {self.wanted}, not {value}")  # 5.0 is not called 5
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
         if value < self._low:
             raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
         if value > self._high:
-            raise ValueError(f"must be {self.wanted}, at most {self._high}, not {_shown(value)}")
+            most = "" if str(self._high) in self.wanted else f", at most {self._high}"
+            raise ValueError(f"must be {self.wanted}{most}, not {_shown(value)}")
         return value
 
     def parse(self, text: str) -> int:
@@ -237,7 +241,8 @@ class KeepAlive:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
         if not 0 <= value <= _LONGEST_MINUTES:
-            raise ValueError(f"must be {self.wanted}, at most {_LONGEST_MINUTES}, not {value}")
+            limits = f"from 0 to {_LONGEST_MINUTES}"
+            raise ValueError(f"must be {self.wanted}; minutes {limits}, not {_shown(value)}")
         return float(value) if value else "off"
 
     def parse(self, text: str) -> float | str:

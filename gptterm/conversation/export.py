@@ -8,14 +8,16 @@ import contextlib
 import math
 import os
 import re
+import reprlib
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.nodes import Generation, Node, as_time
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
@@ -122,7 +124,9 @@ def read(path: Path) -> Conversation:
 # ------------------------------------------------------------------------------------ JSON
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _File(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     format: Literal["gptterm conversation"]
     version: int
     id: str
@@ -131,6 +135,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     open_root: str | None
     open_children: dict[str, str]
     nodes: tuple[Node, ...]
+    title: str = ""
+    """That somebody gave it. Left out where nobody did: older versions know of none."""
 
 
 def to_json(chat: Conversation) -> str:
@@ -145,6 +151,7 @@ def to_json(chat: Conversation) -> str:
         open_root=chat.open_child(None),
         open_children={parent: child for parent, child in opened.items() if child is not None},
         nodes=chat.nodes(),
+        title=chat.title if chat.titled else "",
     )
     encoded = msgspec.json.encode(_spelled(msgspec.to_builtins(data)))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
@@ -158,14 +165,13 @@ def from_json(data: bytes | str) -> Conversation:
     Raises:
         ValueError: that is not what it is; the message is one line.
     """
-    try:
-        raw = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not JSON: {error}") from error
+    raw = decoded(data)
     if not isinstance(raw, dict) or raw.get("format") != "gptterm conversation":
         raise ValueError("not a conversation that gptterm exported")
     if raw.get("version") != VERSION:
-        raise ValueError(f"written in version {raw.get('version')} of the format, not {VERSION}")
+        version = reprlib.repr(raw.get("version"))
+        raise ValueError(f"written in version {version} of the format, not {VERSION}")
+    _mend_times(raw)
     # Not strict: that is how "-inf" becomes a number again.
     file = msgspec.convert(raw, _File, strict=False)
     return Conversation.restore(
@@ -175,7 +181,33 @@ def from_json(data: bytes | str) -> Conversation:
         nodes=file.nodes,
         open_children=file.open_children,
         open_root=file.open_root,
+        title=file.title,
     )
+
+
+def decoded(data: bytes | str) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: it is none, or nested too deeply; the message is one line.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _mend_times(raw: dict[str, Any]) -> None:
+    """Where a time cannot be one, it becomes that of the turn before, or of what comes first."""
+    nodes = raw.get("nodes")
+    parts = [raw, *(nodes if isinstance(nodes, list) else [])]
+    parts = [part for part in parts if isinstance(part, dict)]
+    times = [as_time(part.get("created")) for part in parts]
+    last = next((at for at in times if at is not None), time.time())
+    for part, at in zip(parts, times, strict=True):
+        last = part["created"] = last if at is None else at
 
 
 def _spelled(value: object) -> object:
@@ -204,8 +236,9 @@ def to_markdown(chat: Conversation) -> str:
 
 
 def to_text(chat: Conversation) -> str:
-    """The open path as plain text."""
-    parts = [f"System:\n{chat.system}"] if chat.system else []
+    """The open path as plain text. A title that is its first line is not said twice."""
+    parts = [one_line(chat.title)] if chat.titled else []
+    parts += [f"System:\n{chat.system}"] if chat.system else []
     parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 

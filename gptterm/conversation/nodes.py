@@ -1,12 +1,30 @@
 """What a conversation is made of: turns, and the runs of an engine that wrote them. Immutable."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from gptterm.engine.api import FinishReason, ModelInfo, SamplingParams, Timings, Usage
 
 TurnRole = Literal["user", "assistant"]
+# From a file, numbers must be such that the history can hold them.
+TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+Seed = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+EARLIEST, LATEST = 0.0, 253_402_214_400.0
+"""The times that can be: from 1970 to the last day of 9999, a date in every time zone."""
+
+
+def as_time(value: object) -> float | None:
+    """The time that a file gives, in seconds since 1970; None: it can be none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if seconds > LATEST:
+        seconds /= 1000  # JavaScript counts in milliseconds
+    return seconds if EARLIEST <= seconds <= LATEST else None  # NaN is neither
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +42,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The model continued the texts before; else it answered in a chat."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
-    seed: int | None = None
+    seed: Seed | None = None
     """The one in effect, once the engine has told it."""
     start: int = 0
     """Characters of the reply that were there before."""
@@ -76,7 +94,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     text: str
     created: float
     """Seconds since 1970."""
-    ids: tuple[int, ...] = ()
+    ids: tuple[TokenId, ...] = ()
     """The tokens that `text` was written as, when they spell exactly it; else empty."""
     generations: tuple[Generation, ...] = ()
     """The runs that wrote it, in order: more than one when it was continued; none when a person

@@ -23,6 +23,9 @@ from gptterm.engine.api import (
     Transcript,
 )
 
+LONGEST_TITLE = 200
+"""Characters."""
+
 
 class Place(NamedTuple):
     """Where a turn stands among its siblings: the `number`-th (from 1) of `total`."""
@@ -55,6 +58,7 @@ class Conversation:
         self.created = clock() if created is None else created
         self._clock = clock
         self._system = clean(system)
+        self._title = ""
         self._nodes: dict[str, Node] = {}
         self._children: dict[str | None, list[str]] = {None: []}
         self._open: dict[str | None, str] = {}
@@ -70,6 +74,7 @@ class Conversation:
         nodes: Iterable[Node],
         open_children: Mapping[str, str],
         open_root: str | None,
+        title: str = "",
     ) -> "Conversation":
         """Build a conversation from what was kept of it.
 
@@ -77,11 +82,13 @@ class Conversation:
             nodes: parents before their children.
             open_children: turn → which of its children is open; the first one where it is silent.
             open_root: which first turn is open.
+            title: that somebody gave it; empty for none.
 
         Raises:
             ValueError: the parts do not make a tree.
         """
         chat = cls(system, id=id, created=created)
+        chat.title = title
         for node in nodes:
             chat._check_new(node)
             chat._put(node, open_it=node.parent not in chat._open)
@@ -117,6 +124,20 @@ class Conversation:
 
     @property
     def title(self) -> str:
+        """What somebody called it; else its first line."""
+        return self._title or self.first_line
+
+    @title.setter
+    def title(self, text: str) -> None:
+        self._title = as_title(text)
+
+    @property
+    def titled(self) -> bool:
+        """Somebody gave it the title."""
+        return self._title != ""
+
+    @property
+    def first_line(self) -> str:
         """The first line of the first turn; empty while there is none."""
         texts = (self.node(node_id).text.strip() for node_id in self._children[None])
         return next((text.splitlines()[0] for text in texts if text), "")
@@ -361,6 +382,11 @@ def _message(turns: tuple[Node, ...], info: ModelInfo) -> Message:
     alone = turns[0] if len(turns) == 1 else None
     ids = alone.ids if alone is not None and alone.written_by(info) else ()
     return Message(role=turns[0].role, text=text, ids=ids)
+
+
+def as_title(text: str) -> str:
+    """`text` as a title: on one line, and not too long."""
+    return " ".join(clean(text).split())[:LONGEST_TITLE]
 
 
 def clean(text: str) -> str:

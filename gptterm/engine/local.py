@@ -80,7 +80,9 @@ def _load_decoder(
             if device == "cpu" and gguf_file is None:
                 quantised = converted.load(directory, config, tokenizer)
             if quantised is None:
-                raise ModelError("int8 is for models with a native decoder on the CPU; use another")
+                raise ModelError(
+                    "int8 is for GPT-1, GPT-2 and GPT-Neo on the CPU; try --dtype bfloat16"
+                )
             return quantised[0], "native", quantised[1]
         decoder = native.load(directory, config, device, dtype) if gguf_file is None else None
         if decoder is not None:

@@ -7,7 +7,16 @@ from gptterm.models.cache import CachedModel, cache_folder, cached_models
 from gptterm.models.facts import Facts, facts
 from gptterm.models.generation import generation_defaults
 from gptterm.models.names import ALIASES, BUNDLED
-from gptterm.models.resolver import Outlook, at_hand, bundled, outlook, pull, remove, resolve
+from gptterm.models.resolver import (
+    Outlook,
+    at_hand,
+    bundled,
+    downloaded,
+    outlook,
+    pull,
+    remove,
+    resolve,
+)
 
 __all__ = [
     "ALIASES",
@@ -19,6 +28,7 @@ __all__ = [
     "bundled",
     "cache_folder",
     "cached_models",
+    "downloaded",
     "facts",
     "generation_defaults",
     "outlook",

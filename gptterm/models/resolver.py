@@ -101,11 +101,11 @@ def pull(
     return _download(target, name, _PATIENCE, progress, on_progress)
 
 
-def remove(name: str) -> int:
-    """Delete a model from the cache; return the bytes that it took.
+def downloaded(name: str) -> list[str]:
+    """The repositories in the cache that `remove` would delete.
 
     Raises:
-        ModelError: it is not in the cache, or cannot be deleted.
+        ModelError: there is none.
     """
     target = names.parse(name)
     if not isinstance(target, names.HubModel):
@@ -113,8 +113,17 @@ def remove(name: str) -> int:
     present = [repo_id for repo_id in target.ids if cache.repository_folder(repo_id).is_dir()]
     if not present:
         raise ModelError(f"{shown(name)} is not in the cache{names.suggestion(name)}")
+    return present
+
+
+def remove(name: str) -> int:
+    """Delete a model from the cache; return the bytes that it took.
+
+    Raises:
+        ModelError: it is not in the cache, or cannot be deleted.
+    """
     try:
-        return cache.remove(present)
+        return cache.remove(downloaded(name))
     except OSError as error:
         where = shown(str(error.filename or cache.cache_folder()))
         raise ModelError(f"{shown(name)} cannot be deleted: {where}: {error.strerror}") from error

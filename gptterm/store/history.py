@@ -7,7 +7,8 @@ import weakref
 from pathlib import Path
 from typing import Self
 
-from gptterm.conversation.tree import Conversation, clean
+from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import Conversation, as_title, clean
 from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
@@ -20,6 +21,8 @@ from gptterm.store.writer import Writer
 
 SETTLE_S = 0.5
 """A reader waits at most so long for what is being written."""
+ADD_S = 60.0
+"""So long a chat that is added may take to be written; they can have 100,000 turns."""
 
 
 def _ignore(_message: str) -> None:
@@ -111,18 +114,31 @@ class History:
         journal = Journal() if loaded is None else Journal(loaded.nodes, loaded.opened)
         return Recorder(chat, journal, self._writer)
 
-    def add(self, chat: Conversation, title: str | None = None) -> bool:
+    def add(self, chat: Conversation) -> int:
         """Keep a conversation that is complete: one that was imported.
 
-        Turns that the history has already are not added again.
+        Turns that the history has already are not added again, a title that it has there stays.
+        One that was deleted is brought back.
 
         Returns:
-            Whether it is on the disk.
+            How many of its turns are new.
+
+        Raises:
+            HistoryError: it cannot be written at present, or what there is of it not be read.
         """
-        self.record(chat).save()
-        if title is not None:
-            self.rename(chat.id, title)
-        return self._writer.flush(SETTLE_S * 20)
+        if was_deleted := chat.id in self.deleted(chat.id):
+            self.undelete(chat.id)
+        try:
+            there = self.load(chat.id)
+        except KeyError:
+            there = Conversation(id=chat.id)
+        known = [node for node in chat.nodes() if _has(there, node)]
+        Recorder(chat, Journal(known), self._writer).save()
+        if not self._writer.flush(ADD_S):
+            raise HistoryError(self.trouble or "the history takes too long to be written")
+        if chat.titled and not there.titled and len(chat):
+            self.rename(chat.id, chat.title)
+        return len(chat) - (0 if was_deleted else len(known))
 
     def draft(self, conversation: str = "") -> str:
         """The message that was typed and not sent; without an id, that of a new chat."""
@@ -217,7 +233,7 @@ class History:
 
     def rename(self, conversation: str, title: str | None) -> None:
         """Give a conversation a title; None or an empty one: its first line again."""
-        self._set(conversation, "title = ?", " ".join(clean(title or "").split())[:200] or None)
+        self._set(conversation, "title = ?", as_title(title or "") or None)
 
     def pin(self, conversation: str, pinned: bool = True) -> None:
         """Put it at the head of the list, or back."""
@@ -258,7 +274,6 @@ class History:
             KeyError, HistoryError: as above.
         """
         chat = self.load(conversation)
-        title = next((each.title for each in self.find(conversation)), chat.title)
         opened = {i: child for node in chat.nodes() if (child := chat.open_child(i := node.id))}
         copy = Conversation.restore(
             id=uuid.uuid4().hex,
@@ -267,8 +282,9 @@ class History:
             nodes=chat.nodes(),
             open_children=opened,
             open_root=chat.open_child(None),
+            title=f"{chat.title or summaries.UNTITLED} (copy)",
         )
-        self.add(copy, f"{title} (copy)")
+        self.add(copy)
         return copy.id
 
     def _set(self, conversation: str, change: str, value: object) -> None:
@@ -278,3 +294,14 @@ class History:
 
         if not self._writer.run(work):
             raise KeyError(conversation)
+
+
+def _has(chat: Conversation, node: Node) -> bool:
+    """Whether a turn of another copy of the chat is in this one.
+
+    Its time does not tell: a file may give none, and then it is that of the import.
+    """
+    if node.id not in chat:
+        return False
+    same = chat.node(node.id)
+    return (same.parent, same.role, same.text) == (node.parent, node.role, node.text)

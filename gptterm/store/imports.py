@@ -1,16 +1,20 @@
 """Conversations from files: our own JSON export, and what ChatGPT exports."""
 
+import time
+import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from gptterm.conversation.export import from_json
-from gptterm.conversation.nodes import Node
+from gptterm.conversation.export import decoded, from_json
+from gptterm.conversation.nodes import Node, as_time
 from gptterm.conversation.tree import Conversation, clean
 from gptterm.errors import UsageError
+from gptterm.store.history import History
 from gptterm.terminal import one_line
 
 LARGEST = 2 << 30
@@ -18,22 +22,48 @@ LARGEST = 2 << 30
 
 
 class Imported(NamedTuple):
-    """A conversation from a file, for `History.add`."""
+    """What came of importing a file."""
 
-    chat: Conversation
-    title: str | None
-    """None: its first line."""
+    ids: tuple[str, ...]
+    """Of all its conversations."""
+    new: int
+    """How many of them the history did not have, or not all of."""
+
+    def __str__(self) -> str:
+        known = len(self.ids) - self.new
+        here = "was here already" if known == 1 else "were here already"
+        if not self.new:
+            return f"nothing is new: {_chats(known)} {here}"
+        return f"imported {_chats(self.new)}" + (f", {known} {here}" if known else "")
 
 
-def read_file(path: Path) -> list[Imported]:
+def _chats(number: int) -> str:
+    return "1 chat" if number == 1 else f"{number} chats"
+
+
+def import_file(history: History, path: Path) -> Imported:
+    """Add the conversations in a file to the history.
+
+    Raises:
+        UsageError: it cannot be read or has none.
+        HistoryError: they cannot be kept.
+    """
+    chats = read_file(path)
+    new = sum(history.add(chat) > 0 for chat in chats)
+    return Imported(tuple(chat.id for chat in chats), new)
+
+
+def read_file(path: Path) -> list[Conversation]:
     """The conversations in a file: our JSON, ChatGPT's conversations.json, or its .zip.
+
+    Those in which nothing was said are left out.
 
     Raises:
         UsageError: it cannot be read or is none of these.
     """
     shown = one_line(str(path))
     try:
-        found = [each for data in _documents(path) for each in read(data)]
+        found = [chat for data in _documents(path) for chat in read(data) if len(chat)]
     except OSError as error:
         raise UsageError(f"cannot read {shown}: {error.strerror or error}") from error
     except (ValueError, zipfile.BadZipFile) as error:
@@ -59,24 +89,23 @@ def _documents(path: Path) -> Iterator[bytes]:
         if sum(info.file_size for info in parts) > LARGEST:
             raise ValueError("too large")
         for info in sorted(parts, key=lambda info: info.filename):
-            yield archive.read(info)
+            try:
+                yield archive.read(info)
+            except (RuntimeError, EOFError, zlib.error) as error:  # encrypted, packed otherwise
+                raise ValueError(f"cannot be unpacked: {error}") from error
 
 
-def read(data: bytes) -> list[Imported]:
+def read(data: bytes) -> list[Conversation]:
     """The conversations in a JSON text.
 
     Raises:
         ValueError: it is no export of ours or ChatGPT's; the message is one line.
     """
-    try:
-        raw = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not JSON: {error}") from error
+    raw = decoded(data)
     if isinstance(raw, dict) and "mapping" not in raw:
-        return [Imported(from_json(data), None)]
-    del raw
+        return [from_json(data)]
     try:
-        theirs = msgspec.json.decode(data, type=list[_Theirs] | _Theirs)
+        theirs = msgspec.convert(raw, list[_Theirs] | _Theirs)
     except msgspec.ValidationError as error:
         raise ValueError(f"neither an export of gptterm nor of ChatGPT ({error})") from error
     return [_convert(each) for each in (theirs if isinstance(theirs, list) else [theirs])]
@@ -92,7 +121,7 @@ class _Author(msgspec.Struct, frozen=True):
 class _Message(msgspec.Struct):
     id: str = ""
     author: _Author = _Author()
-    create_time: float | None = None
+    create_time: Any = None
     content: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
 
@@ -107,7 +136,7 @@ class _Theirs(msgspec.Struct):
 
     mapping: dict[str, _Entry]
     title: str | None = None
-    create_time: float | None = None
+    create_time: Any = None
     current_node: str | None = None
     id: str | None = None
     conversation_id: str | None = None
@@ -120,29 +149,34 @@ class _Place(NamedTuple):
     """After this turn of ours."""
     user: str | None
     """The turn of the user's that is answered there."""
-    text: str
-    """What has been said of the answer already."""
+    at: float
+    """When the message before was written."""
 
 
-def _convert(theirs: _Theirs) -> Imported:
-    created = theirs.create_time or 0.0
+def _convert(theirs: _Theirs) -> Conversation:
+    messages = [entry.message for entry in theirs.mapping.values() if entry.message is not None]
+    times = map(as_time, (theirs.create_time, *(message.create_time for message in messages)))
+    created = next(filter(None, times), time.time())
     nodes, places = _nodes(theirs, created)
     known = {node.id: node for node in nodes}
     opened: dict[str | None, str] = {}
+    # One that has no id is the same chat, should it be imported again, when the same is said.
+    said = repr([(node.id, node.text) for node in nodes])
+    name = theirs.conversation_id or theirs.id or uuid.uuid5(uuid.NAMESPACE_OID, said).hex
     at = places[theirs.current_node].node if theirs.current_node in places else None
     while at is not None and at in known:
         opened[known[at].parent] = at
         at = known[at].parent
     root = opened.pop(None, None)
-    chat = Conversation.restore(
-        id=clean(theirs.conversation_id or theirs.id or "") or Conversation().id,
+    return Conversation.restore(
+        id=clean(name),
         created=created,
         system="",
         nodes=nodes,
         open_children={parent: child for parent, child in opened.items() if parent is not None},
         open_root=root,
+        title=theirs.title or "",
     )
-    return Imported(chat, clean(theirs.title or "") or None)
 
 
 def _nodes(theirs: _Theirs, created: float) -> tuple[list[Node], dict[str, _Place]]:
@@ -152,32 +186,43 @@ def _nodes(theirs: _Theirs, created: float) -> tuple[list[Node], dict[str, _Plac
     """
     nodes: dict[str, Node] = {}
     places: dict[str, _Place] = {}
+    before: dict[str, str] = {}
     for name in _parents_first(theirs.mapping):
         entry = theirs.mapping[name]
-        place = places.get(entry.parent or "", _Place(None, None, ""))
+        place = places.get(entry.parent or "", _Place(None, None, created))
         role, text = _said(entry.message)
-        at = (entry.message.create_time if entry.message else None) or created
+        at = as_time(entry.message.create_time if entry.message else None) or place.at
         if role == "user":
             nodes[name] = Node(id=name, parent=place.node, role="user", text=text, created=at)
-            place = _Place(name, name, "")
+            place = _Place(name, name, at)
         elif role == "assistant":
             user = place.user
             if user is None:  # it greeted first
                 user = f"{name}-before"
                 nodes[user] = Node(id=user, parent=place.node, role="user", text="", created=at)
-            whole = f"{place.text}\n\n{text}" if place.text else text
-            nodes[name] = Node(id=name, parent=user, role="assistant", text=whole, created=at)
-            place = _Place(name, user, whole)
+            if place.node is not None and place.node != place.user:
+                before[name] = place.node
+            nodes[name] = Node(id=name, parent=user, role="assistant", text=text, created=at)
+            place = _Place(name, user, at)
         places[name] = place
     parts = _unfinished(theirs.mapping, places)
-    return [node for node in nodes.values() if node.id not in parts], places
+    return [_whole(node, nodes, before) for node in nodes.values() if node.id not in parts], places
+
+
+def _whole(node: Node, nodes: dict[str, Node], before: dict[str, str]) -> Node:
+    """A turn with what had been said of it in messages before."""
+    texts, at = [node.text], node.id
+    while at in before:
+        at = before[at]
+        texts.append(nodes[at].text)
+    return msgspec.structs.replace(node, text="\n\n".join(reversed(texts)))
 
 
 def _unfinished(mapping: dict[str, _Entry], places: dict[str, _Place]) -> set[str]:
     """The replies that only are the beginning of another one, and that nothing else follows."""
     begun, followed = set[str](), set[str]()
     for name, place in places.items():
-        before = places.get(mapping[name].parent or "", _Place(None, None, ""))
+        before = places.get(mapping[name].parent or "", _Place(None, None, 0.0))
         if before.node in (None, before.user, place.node):
             continue  # it follows nothing, or a turn of the user's, or was left out
         assert before.node is not None

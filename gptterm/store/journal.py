@@ -104,7 +104,9 @@ class Journal:
 
     def compare(self, chat: Conversation) -> None:
         """Note everything in which the conversation differs from the copy."""
-        header = Header(chat.id, chat.created, chat.title[:200], chat.system, chat.open_child(None))
+        header = Header(
+            chat.id, chat.created, chat.first_line[:200], chat.system, chat.open_child(None)
+        )
         nodes = chat.nodes()
         with self._lock:
             if header != self._header:

@@ -55,24 +55,25 @@ def read_conversation(
     """
     with _one_state(connection):
         row = connection.execute(
-            "SELECT seq, created, system, open_root FROM conversations"
+            "SELECT seq, created, system, open_root, title FROM conversations"
             " WHERE id = ? AND deleted IS NULL",
             (conversation,),
         ).fetchone()
         if row is None:
             return None
-        seq, created, system, root = row
+        seq, created, system, root, title = row
         found = rows.read_nodes(connection, seq)
     parents = {node.id: node.parent for node, _ in found}
     opened = {node.id: child for node, child in found if child and parents.get(child) == node.id}
     try:
         chat = Conversation.restore(
             id=conversation,
-            created=created,
+            created=rows.read_time(created),
             system=system,
             nodes=(node for node, _ in found),
             open_children=opened,
             open_root=root if parents.get(root, root) is None else None,
+            title=title or "",
         )
     except ValueError as error:
         raise HistoryError(f"the chat {conversation[:8]} cannot be read: {error}") from error
@@ -120,9 +121,12 @@ def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) 
         (summaries.UNTITLED, *values, limit),
     )
     hits = [
-        Hit(name, " ".join(title.split()), turn, role, created, *search.snippet(text, query))
+        Hit(
+            name, " ".join(title.split()), turn, role, rows.read_time(created),
+            *search.snippet(text, query),
+        )
         for name, title, turn, role, created, text in found
-    ]
+    ]  # fmt: skip
     return [*_titles(connection, query, limit), *hits][:limit]
 
 
@@ -155,4 +159,5 @@ def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> 
     found = (row for row in titled if search.has_all(row[1], query))
     for name, title, updated in itertools.islice(found, limit):
         shown = " ".join(title.split())
-        yield Hit(name, shown, None, "", updated, *search.snippet(shown, query))
+        at = rows.read_time(updated)
+        yield Hit(name, shown, None, "", at, *search.snippet(shown, query))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node
 from gptterm.conversation.tree import clean
 from gptterm.store.search import signs, spaced
 
@@ -66,6 +66,11 @@ def _spelled(value: object) -> object:
         case list() | tuple():
             return [_spelled(item) for item in value]
     return value
+
+
+def read_time(value: object) -> float:
+    """A time of a row. Older versions kept what a file gave them: the nearest that can be."""
+    return min(max(value, EARLIEST), LATEST) if isinstance(value, int | float) else EARLIEST
 
 
 def insert_turn(
@@ -162,7 +167,7 @@ def _node(
         id=name,
         parent=parent,
         role=role,
-        created=created,
+        created=read_time(created),
         text=text + "".join(piece for piece, _ in pieces.get(seq, ())),
         ids=() if seq in pieces else unpack_ids(ids),
         generations=tuple(made),

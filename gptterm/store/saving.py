@@ -134,7 +134,7 @@ class _Turns:
 
 def _is_same(node: Node, so_far: str | None, role: str, created: float, text: str) -> bool:
     """Whether the turn that has the node's id in the history is the node: a text only grows."""
-    if (role, created) != (node.role, node.created):
+    if (role, rows.read_time(created)) != (node.role, node.created):
         return False
     if so_far is not None:
         return so_far.startswith(text)  # its pieces may have been made a part of it

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from gptterm.store.rows import read_time
+
 UNTITLED = "untitled"
 
 _COLUMNS = (
@@ -45,7 +47,7 @@ def select(
 def _summary(row: tuple[Any, ...]) -> Summary:
     name, title, created, updated, model, turns, pinned, archived, titled = row
     return Summary(
-        name, " ".join(title.split()), created, updated, model, turns,
+        name, " ".join(title.split()), read_time(created), read_time(updated), model, turns,
         bool(pinned), bool(archived), bool(titled),
     )  # fmt: skip
 

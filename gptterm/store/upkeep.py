@@ -3,18 +3,21 @@
 import sqlite3
 import time
 
+from gptterm.conversation.nodes import LATEST
 from gptterm.store import rows
 
 KEPT_DELETED_S = 7 * 86400.0
 """So long a deleted conversation can be had back."""
+_TOO_LATE = f"SELECT seq FROM conversations WHERE deleted IS NULL AND updated > {LATEST}"
 _SIGNS_OF_WORK = (
     "SELECT EXISTS (SELECT 1 FROM pieces)"
     " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
+    f" OR EXISTS ({_TOO_LATE})"
 )
 
 
 def is_due(connection: sqlite3.Connection) -> bool:
-    """Whether there may be something to fold or to purge."""
+    """Whether there may be something to fold, to purge or to mend."""
     (due,) = connection.execute(_SIGNS_OF_WORK).fetchone()
     return bool(due)
 
@@ -23,6 +26,7 @@ def tidy(connection: sqlite3.Connection) -> None:
     """Do what may be due."""
     fold(connection)
     purge(connection, KEPT_DELETED_S)
+    mend_times(connection)
 
 
 def fold(connection: sqlite3.Connection) -> None:
@@ -59,6 +63,22 @@ def _add_tokens(connection: sqlite3.Connection, turn: int, tokens: int) -> None:
     )
 
 
+def mend_times(connection: sqlite3.Connection) -> None:
+    """Put right the times that older versions took from files and that are too late for any: such
+    a chat would always be the last. Milliseconds become seconds, the others now."""
+    now = time.time()
+    for table, chat, column in (
+        ("turns", "conversation", "created"),
+        ("conversations", "seq", "created"),
+        ("conversations", "seq", "updated"),  # by which they are found
+    ):
+        connection.execute(
+            f"UPDATE {table} SET {column} = CASE WHEN {column} <= ? THEN {column} / 1000 ELSE ?"
+            f" END WHERE {column} > ? AND {chat} IN ({_TOO_LATE})",
+            (LATEST * 1000, now, LATEST),
+        )
+
+
 def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | None = None) -> None:
     """Remove deleted conversations for good.
 
@@ -69,12 +89,13 @@ def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | N
     connection.execute("PRAGMA secure_delete = ON")
     until = time.time() - after_s
     condition, values = "deleted <= ? AND (? IS NULL OR id = ?)", (until, only, only)
+    chosen = f"FROM conversations WHERE {condition}"
+    connection.execute(f"DELETE FROM drafts WHERE conversation IN (SELECT id {chosen})", values)
+    # Else each turn takes the next one with it, which SQLite does to a depth of 1000 only.
     connection.execute(
-        "DELETE FROM drafts WHERE conversation IN"
-        f" (SELECT id FROM conversations WHERE {condition})",
-        values,
+        f"UPDATE turns SET parent = NULL WHERE conversation IN (SELECT seq {chosen})", values
     )
-    connection.execute(f"DELETE FROM conversations WHERE {condition}", values)
+    connection.execute(f"DELETE {chosen}", values)
     if only is not None:
         # Else the words of deleted turns stay in the index until it happens to be merged.
         connection.execute("INSERT INTO search (search) VALUES ('optimize')")

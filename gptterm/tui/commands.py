@@ -99,7 +99,7 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
         return False
     name = setting.replace("_", "-")
     if isinstance(value, tuple):
-        shown = " ".join(map(quoted, value)) or "none"
+        shown = " ".join(map(quoted, value)) or "off"
     else:
         shown = "random" if value is None else written(value)
     later = screen.session.counts_later(setting)

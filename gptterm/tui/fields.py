@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from gptterm.config.table import SETTINGS
+from gptterm.errors import UsageError
 from gptterm.terminal import one_line
 
 
@@ -20,11 +21,13 @@ class Field(NamedTuple):
     ladder: tuple[float, ...] = ()
     """The values that Left and Right go through."""
     decimals: int = 0
+    manual: str = ""
+    """What it does, where the table's words do not say how it is typed."""
 
     @property
     def help(self) -> str:
         """What it does, and its range."""
-        return SETTINGS[self.name].help
+        return self.manual or SETTINGS[self.name].help
 
 
 def _grid(first: int, last: int, step: int, scale: int) -> tuple[float, ...]:
@@ -54,7 +57,10 @@ FIELDS: tuple[Field, ...] = (
         (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536, 2048, 4096, 8192, 16384, 32768),
     ),
     Field("seed", "seed", None, "random"),
-    Field("stop", "stop", (), "none"),
+    Field(
+        "stop", "stop", (), "off",
+        manual='end before this text, which is not printed; several as "a" "b\\n"; off for none',
+    ),
     Field("sampler_order", "order", "transformers"),
 )  # fmt: skip
 
@@ -95,8 +101,17 @@ def shown(field: Field, value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """A stop text on one line: its newlines as \\n."""
-    return f'"{one_line(text.replace(chr(10), chr(92) + "n"))}"'
+    r"""A stop text on one line, as `/stop` reads it: `"né\n"`."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and character not in '"\\':
+        return character
+    # Not needed for the first frame.
+    import json
+
+    return json.dumps(character)[1:-1]
 
 
 def parse(field: Field, text: str) -> object:
@@ -106,8 +121,20 @@ def parse(field: Field, text: str) -> object:
         ValueError: it is none, or out of range; the message says what is wanted.
     """
     if field.name == "stop":
-        text = text.strip()
-        return (text.encode().decode("unicode_escape") if "\\" in text else text,) if text else ()
+        return _stop_texts(text)
     if text.strip() == field.word and field.word:
         return field.neutral
     return SETTINGS[field.name].rule.parse(text)
+
+
+def _stop_texts(text: str) -> object:
+    """What `/stop` with this text after it sets."""
+    # Not needed for the first frame.
+    from gptterm.conversation import commands
+
+    try:
+        command = commands.parse(f"/stop {text}")
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("/stop ")) from None
+    assert isinstance(command, commands.Set)
+    return command.value

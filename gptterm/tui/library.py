@@ -25,6 +25,7 @@ from gptterm.tui.shelf import (
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary
+    from gptterm.store.imports import Imported
 
 T = TypeVar("T")
 COMMIT_S = 2.0
@@ -191,9 +192,11 @@ class Library:
         groups = await self._ask(lambda history: read_list(history, self.archived), once=True)
         if groups is not None:
             self._groups = groups
-            listed = {summary.id for _, group in groups for summary in group}
+            listed = {summary.id: summary for _, group in groups for summary in group}
             for chat in self.chats:
-                chat.listed = chat.listed or chat.key in listed
+                if (summary := listed.get(chat.key)) is not None:
+                    chat.listed = True
+                    chat.tree.title = summary.title if summary.titled else ""
             self._tell(ListChanged())
 
     async def look(self, is_busy: Callable[[Chat], bool]) -> None:
@@ -352,19 +355,16 @@ class Library:
         if (history := self._history) is None:
             raise UsageError("there is no history to import into")
 
-        def work() -> list[str]:
-            from gptterm.store.imports import read_file
+        def work() -> "Imported":
+            from gptterm.store.imports import import_file
 
-            found = read_file(path)
-            for chat, title in found:
-                history.add(chat, title)
-            return [chat.id for chat, _ in found]
+            return import_file(history, path)
 
-        keys = await in_daemon_thread(work)
+        imported = await in_daemon_thread(work)
         await self.refresh()
-        if len(keys) == 1:
-            await self.show(keys[0])
-        return f"imported {len(keys)} chats" if len(keys) != 1 else "imported 1 chat"
+        if len(imported.ids) == 1:
+            await self.show(imported.ids[0])
+        return str(imported)
 
     # ------------------------------------------------------------------------------- asking
 

@@ -63,7 +63,7 @@ def find_wanted(history: "History", wanted: str) -> str:
     """
     if wanted == LAST:
         if (last := history.last()) is None:
-            raise UsageError("no chat is kept yet")
+            raise UsageError("no chat is kept")
         return last
     found = history.find(wanted)
     if len(found) == 1 and wanted:

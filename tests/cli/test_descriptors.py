@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_is_one_line(arguments: list[str], env: dict[str, st
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["models", "rm", "gpt2"], 2, "nobody can be asked"),
+        (["history", "rm", "--purge", "last"], 2, "nobody can be asked"),
         (["-m", "tiny"], 2, "stdin is empty"),
         (["--plain", "-m", "tiny"], 0, ""),
         (["-m", "tiny", "-n", "2", "x"], 0, ""),
@@ -60,6 +60,7 @@ def test_a_disk_that_is_full_is_one_line(arguments: list[str], env: dict[str, st
 def test_a_stdin_that_is_closed_is_an_empty_one(
     arguments: list[str], code: int, said: str, env: dict[str, str]
 ) -> None:
+    assert run(["-m", "tiny", "-n", "2", "kept"], env).code == 0
     got, stderr = shell('"$@" <&-', arguments, env)
     assert got == code
     assert said in stderr
@@ -68,5 +69,5 @@ def test_a_stdin_that_is_closed_is_an_empty_one(
 
 def test_all_three_closed(env: dict[str, str]) -> None:
     assert shell('"$@" <&- >&- 2>&-', ["-m", "tiny", "-n", "2", "x"], env) == (141, "")
-    assert shell('"$@" <&- >&- 2>&-', ["models", "rm", "gpt2"], env)[0] == 2
     assert run(["-m", "tiny", "-n", "2", "x"], env).code == 0
+    assert shell('"$@" <&- >&- 2>&-', ["history", "rm", "--purge", "last"], env)[0] == 2

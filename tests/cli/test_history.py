@@ -135,7 +135,7 @@ def test_another_model_than_the_chats_is_said(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["-c", "x"], "no chat is kept yet"),
+        (["-c", "x"], "no chat is kept"),
         (["--conversation", "abc", "x"], "no chat has an id that begins with abc"),
         (["--conversation", "", "x"], "no chat has an id that begins with"),
         (["-c", "--conversation", "abc", "x"], "does not go with --conversation"),

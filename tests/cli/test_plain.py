@@ -24,7 +24,7 @@ def test_a_chat_at_a_terminal_draws_nothing(
     assert reply.strip() in GREETING * 2
 
     terminal.sendline("/temperature 9e9999")
-    terminal.expect_exact("gptterm: error: /temperature must be a number, 0 or more, not inf")
+    terminal.expect_exact("error: /temperature must be a number, 0 or more and finite, not inf")
     terminal.sendline("/top-p 0.5")
     terminal.expect_exact("top_p is 0.5.")
     terminal.sendline("//slash")

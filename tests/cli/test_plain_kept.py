@@ -133,7 +133,7 @@ def test_a_chat_goes_on_with_its_model_and_its_end_is_shown(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["-c"], "no chat is kept yet"),
+        (["-c"], "no chat is kept"),
         (["--conversation", "abc"], "no chat has an id that begins with abc"),
     ],
 )

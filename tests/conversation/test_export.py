@@ -19,7 +19,7 @@ from gptterm.conversation.export import (
     to_markdown,
     to_text,
 )
-from gptterm.conversation.nodes import Generation
+from gptterm.conversation.nodes import EARLIEST, LATEST, Generation
 from gptterm.conversation.tree import Conversation, clean
 from gptterm.engine.api import Failed, SamplingParams, Timings, Usage
 from gptterm.errors import GpttermError, UsageError
@@ -44,7 +44,8 @@ def short_chat() -> Conversation:
 def same(one: Conversation, other: Conversation) -> bool:
     def parts(chat: Conversation) -> tuple[object, ...]:
         opened = [chat.open_child(node.id) for node in chat.nodes()]
-        return chat.id, chat.created, chat.system, chat.nodes(), chat.path(), opened
+        title = chat.title, chat.titled
+        return chat.id, chat.created, chat.system, title, chat.nodes(), chat.path(), opened
 
     return parts(one) == parts(other)
 
@@ -81,7 +82,8 @@ runs = st.builds(
 
 @given(st.data())
 def test_json_comes_back_as_it_was(data: st.DataObject) -> None:
-    chat = Conversation(data.draw(texts), created=data.draw(numbers))
+    chat = Conversation(data.draw(texts), created=data.draw(st.floats(EARLIEST, LATEST)))
+    chat.title = data.draw(texts)
     for _ in range(data.draw(st.integers(0, 8))):
         nodes = chat.nodes()
         deed = data.draw(st.sampled_from(["user", "reply", "edit", "select"]))
@@ -149,7 +151,13 @@ def test_a_damaged_export_is_refused(
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [("", "not JSON"), ("[1]", "not a conversation"), ("{}", "not a conversation")],
+    [
+        ("", "not JSON"),
+        ("[1]", "not a conversation"),
+        ("{}", "not a conversation"),
+        ("[" * 200_000, "nested too deeply"),
+    ],
+    ids=["empty", "list", "object", "deep"],
 )
 def test_other_files_are_refused(tmp_path: Path, data: str, says: str) -> None:
     path = tmp_path / "chat.json"
@@ -185,6 +193,19 @@ def test_text() -> None:
     assert to_text(short_chat()) == (
         "System:\nbe kind\n\nYou:\nTell me\nabout *the* moon\n\ngpt2:\nIt is far.\n"
     )
+
+
+def test_a_title_that_was_given() -> None:
+    chat = short_chat()
+    untitled = json.loads(to_json(chat))
+    assert "title" not in untitled
+    chat.title = " On *the*\n moon \x1b "
+    assert to_markdown(chat).startswith("# On \\*the\\* moon ␛\n\n## System\n")
+    assert to_text(chat).startswith("On *the* moon ␛\n\nSystem:\nbe kind\n\nYou:\nTell me\n")
+    assert json.loads(to_json(chat)) == {**untitled, "title": "On *the* moon \x1b"}
+    chat.title = ""
+    assert to_markdown(chat).startswith("# Tell me\n")
+    assert json.loads(to_json(chat)) == untitled
 
 
 def test_nothing_said_makes_an_empty_file() -> None:

@@ -85,3 +85,5 @@ def test_it_is_written_by_its_ending(tmp_path: Path) -> None:
     assert "<title>Tell me about the moon</title>" in page
     assert "1970-01-01 00:00 UTC" in page
     assert "http" not in page.replace("http-equiv", "")
+    chat.title = "A <given> title"
+    assert to_html(chat).count("A &lt;given&gt; title") == 2

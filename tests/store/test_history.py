@@ -114,6 +114,7 @@ def test_titles(history: History) -> None:
     history.rename(chat.id, " The \n title ")
     (summary,) = history.conversations()
     assert (summary.title, summary.titled) == ("The title", True)
+    assert (history.load(chat.id).title, history.load(chat.id).titled) == ("The title", True)
     history.rename(chat.id, None)
     assert history.conversations()[0].title == "untitled"
 
@@ -215,11 +216,11 @@ def test_drafts(path: Path) -> None:
 
 def test_an_import_again_adds_only_what_is_new(history: History, path: Path) -> None:
     chat = anything(5)
-    history.add(chat)
-    history.add(chat)
+    assert history.add(chat) == len(chat)
+    assert history.add(chat) == 0
     assert state(history.load(chat.id)) == state(chat)
     chat.add_user("new")
-    history.add(chat)
+    assert history.add(chat) == 1
     assert state(history.load(chat.id)) == state(chat)
     check_integrity(path)
 

@@ -1,7 +1,26 @@
 """The sampling panel, the presets, and the distribution under them."""
 
+import pytest
+from rich.cells import cell_len
+
+from gptterm.engine.api import Candidate, NextToken
+from gptterm.tui.widgets.distribution import probability
+from gptterm.tui.widgets.sampling import SIGN
 from tests.support.scripted import Script
-from tests.tui.conftest import Open
+from tests.tui.conftest import Desk, Open
+
+LONG_TOKEN = NextToken(
+    candidates=(
+        Candidate(id=1, piece=b" internationally", raw=0.5, used=0.0, cut="typical-p"),
+    ),
+    entropy_bits=1, used_entropy_bits=1, kept=1, kept_mass=0.5, vocab_size=2,
+)  # fmt: skip
+LONG = "one two three 漢字 four"
+
+
+def row(desk: Desk, label: str) -> str:
+    """The first row of the screen with these words."""
+    return next(row for row in desk.rows if label in row)
 
 
 async def test_arrows_change_the_chosen_value(open_tui: Open) -> None:
@@ -101,3 +120,101 @@ async def test_the_distribution_is_asked_for_when_there_is_room_for_it(open_tui:
         assert "next token H" not in desk.text
         await desk.pilot.resize_terminal(120, 40)
         await desk.until(lambda: "next token H" in desk.text)
+
+
+@pytest.mark.parametrize("key", ["right", "enter"])
+async def test_a_stop_text_that_is_looked_at_stays(open_tui: Open, key: str) -> None:
+    async with open_tui(stop=("ABC",)) as desk:
+        await desk.press("f5", "up", "up", key, "down", "up", key, "enter")
+        assert desk.session.settings.stop == ("ABC",)
+
+
+async def test_stop_texts_are_typed_as_after_the_command(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.press("f5", "up", "up", "enter")
+        await desk.type('"né\\n" "b"')
+        await desk.press("enter")
+        assert desk.session.settings.stop == ("né\n", "b")
+        assert '"né\\n" "b" ▸' in row(desk, "stop ")
+        await desk.press("enter")
+        await desk.type('"a" ""')
+        await desk.press("enter")
+        assert desk.notice == "stop must not be an empty text"
+        assert desk.session.settings.stop == ("né\n", "b")
+
+
+async def test_stop_texts_are_taken_away(open_tui: Open) -> None:
+    async with open_tui(stop=("ABC",)) as desk:
+        await desk.press("f5", "up", "up", "enter")
+        await desk.type("off")
+        await desk.press("enter")
+        assert desk.session.settings.stop == ()
+
+
+async def test_the_end_of_what_is_typed_is_in_view(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.press("f5", "up", "up", "enter")
+        await desk.type(LONG)
+        assert "three" not in row(desk, "stop ")
+        assert "漢字 four▏ ▸" in row(desk, "stop ")
+
+
+async def test_wide_characters_do_not_move_the_arrow(open_tui: Open) -> None:
+    def arrow(label: str) -> int:
+        text = row(desk, label)
+        return cell_len(text[: text.rindex("▸")])
+
+    async with open_tui(stop=("a漢字漢字漢字漢字",)) as desk:
+        assert arrow("stop ") == arrow("seed ")
+        await desk.press("f5", "up", "up", "enter")
+        for character in LONG:
+            await desk.type(character)
+            assert arrow("stop ") == arrow("seed ")
+
+
+async def test_a_space_as_a_stop_text_can_be_told_from_nothing(open_tui: Open) -> None:
+    async with open_tui(stop=(" ",)) as desk:
+        assert '" " ▸' in row(desk, "stop ")
+
+
+async def test_the_chosen_sampler_has_a_sign(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        before = row(desk, "top-k")
+        await desk.press("f5", "down")
+        assert row(desk, "top-k") == before.replace(" top-k", f"{SIGN}top-k")
+        assert [f"│{SIGN}" in text for text in desk.rows].count(True) == 1
+
+
+async def test_numbers_of_the_next_token_are_the_models_and_bars_what_is_drawn(
+    open_tui: Open,
+) -> None:
+    async with open_tui(temperature=0.5) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("f5", "down", "2", "enter")
+        await desk.until(lambda: "cut top-k" in desk.text)
+        first, second, third = (row(desk, word) for word in ("·the ", "·a ", "·of "))
+        assert ".50 ██████████▍ " in first  # .8 of 13 cells
+        assert ".25 ██▋ " in second
+        assert ".12 cut top-k" in third
+
+
+async def test_tokens_use_the_room_there_is(open_tui: Open) -> None:
+    async with open_tui(size=(200, 60)) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.until(lambda: "·the" in desk.text)
+        desk.screen.distribution.show(LONG_TOKEN)
+        await desk.pilot.pause()
+        assert "·internationally   .50 cut typical-p │" in desk.text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0.9951, "1.0"), (0.9949, ".99"), (0.0104, ".01"), (0.0099, ".01"), (0.0096, ".01"),
+        (0.0094, ".009"), (0.0012, ".001"), (0.0009, "<.001"),
+    ],
+)  # fmt: skip
+def test_probabilities_of_a_size_are_written_alike(value: float, written: str) -> None:
+    assert probability(value) == written

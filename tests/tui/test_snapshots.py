@@ -12,6 +12,7 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.process.client import EngineClient
 from gptterm.store import History, day_name
+from gptterm.tui import live
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.outcome import GoOnPlain
 from gptterm.tui.reply import Reply
@@ -50,6 +51,13 @@ Compare = Callable[..., bool]
 Snap = Callable[..., bool]
 
 
+def held(numbers: live._Numbers) -> live._Numbers:
+    """These, as if every reply had been as fast as another."""
+    if numbers.first_token_s is None:
+        return numbers
+    return numbers._replace(tokens_per_s=128.0, first_token_s=0.12)
+
+
 @pytest.fixture
 def snap(
     snap_compare: Compare, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,6 +65,8 @@ def snap(
     """Draws the TUI after some steps; what differs from run to run is held still."""
     monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
     monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
+    measured = live._numbers
+    monkeypatch.setattr(live, "_numbers", lambda session: held(measured(session)))
     monkeypatch.setattr(
         "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
     )
@@ -92,11 +102,11 @@ def snap(
 
 
 async def talk(desk: Desk) -> None:
-    """One turn, its reply made twice; the first version is open."""
+    """One turn, its reply made three times; the last version is open."""
     await desk.say("Write me a plan, please.")
-    await desk.press("ctrl+r")
-    await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == 3)
-    await desk.press("ctrl+l", "left", "escape")
+    for turns in (3, 4):
+        await desk.press("ctrl+r")
+        await desk.until(lambda turns=turns: desk.idle and len(desk.session.chat.tree) == turns)
     await desk.until(lambda: "·the" in desk.text or desk.app.size.width < 100)
 
 

@@ -74,6 +74,7 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
             context,
             dropped_tokens=length - len(shortened.rendered.ids),
             dropped_messages=len(prompt.messages) - len(shortened.messages),
+            cut=shortened.cut,
         )
     start = tokenizer.start_ids if isinstance(prompt, TextPrompt) else ()
     start = start if len(start) < budget else ()
@@ -87,6 +88,7 @@ class _Shortened:
     Attributes:
         messages: what is left of it.
         rendered: the same as the model gets it.
+        cut: whether one of the messages that are left has lost its beginning.
 
     Raises:
         PromptTooLongError: there is no room even for the end of its last message.
@@ -116,7 +118,8 @@ class _Shortened:
                 starts[:-1], True, key=lambda turn: self._fits(self._without(first, turn))
             )
             self._render(self._without(first, starts[found]))
-        if len(self.rendered.ids) > budget:
+        self.cut = len(self.rendered.ids) > budget
+        if self.cut:
             self._cut_last_turn(first)
 
     def _starts(self, turns: list[int]) -> list[int]:
@@ -212,15 +215,16 @@ def _fitted(
     *,
     dropped_tokens: int = 0,
     dropped_messages: int = 0,
+    cut: bool = False,
 ) -> Fitted:
     notices = []
     if dropped_tokens:
         what = "chat" if isinstance(request.prompt, ChatPrompt) else "prompt"
         whole = dropped_tokens + len(rendered.ids)
-        turns = f", its {dropped_messages} oldest messages" if dropped_messages else ""
+        first = f"first {dropped_tokens}" if dropped_tokens > 1 else "first"
         notices.append(
-            f"the {what} is too long: the first {dropped_tokens} of its {whole} tokens were"
-            f" dropped{turns}"
+            f"the {what} is too long: the {first} of its {whole} tokens"
+            f" {'were' if dropped_tokens > 1 else 'was'} dropped{_parts(dropped_messages, cut)}"
         )
     left = context - len(rendered.ids)
     if request.max_tokens > left:
@@ -232,3 +236,14 @@ def _fitted(
         dropped_messages,
         tuple(notices),
     )
+
+
+def _parts(dropped_messages: int, cut: bool) -> str:
+    """What of a chat was dropped, as the end of a sentence."""
+    parts = []
+    if dropped_messages:
+        many = dropped_messages > 1
+        parts.append(f"its {f'{dropped_messages} oldest messages' if many else 'oldest message'}")
+    if cut:
+        parts.append("the beginning of the message that is answered")
+    return f": {' and '.join(parts)}" if parts else ""

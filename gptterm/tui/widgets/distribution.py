@@ -12,11 +12,13 @@ from gptterm.tui.widgets.wrapping import display_text
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 PIECE_WIDTH = 8
+"""Cells of a token where there is little room; where there is more, it has what the rest leaves."""
 NUMBER_WIDTH = 5
+BAR_WIDTH = len("cut typical-p")
 
 
 class Distribution(Rows):
-    """Bars of the probabilities with which tokens would be drawn."""
+    """Tokens with their probabilities by the model; bars of those with which they are drawn."""
 
     PREFIX = "next"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -58,20 +60,21 @@ class Distribution(Rows):
         self.refresh()
 
     def row(self, y: int, width: int) -> Sequence[Part]:
-        """A token, its probability, and a bar or why it is cut."""
+        """A token, its raw probability, and a bar of the used one or why there is none."""
         if self._next is None:
             return ((("after the next reply" if y == 0 else ""), "cut"),)
         if y >= len(self._next.candidates):
             return ()
         candidate = self._next.candidates[y]
-        piece = fit(piece_text(candidate.piece), PIECE_WIDTH)
+        piece_width = max(PIECE_WIDTH, width - NUMBER_WIDTH - 2 - BAR_WIDTH)
+        piece = fit(piece_text(candidate.piece), piece_width)
+        number = f" {probability(candidate.raw):>{NUMBER_WIDTH}} "
         if candidate.cut is not None:
-            number = probability(candidate.raw)
-            return ((f"{piece} {number:>{NUMBER_WIDTH}} cut {candidate.cut}", "cut"),)
+            return ((f"{piece}{number}cut {candidate.cut}", "cut"),)
         return (
             (piece, "piece"),
-            (f" {probability(candidate.used):>{NUMBER_WIDTH}} ", "number"),
-            (bar(candidate.used, width - PIECE_WIDTH - NUMBER_WIDTH - 2), "bar"),
+            (number, "number"),
+            (bar(candidate.used, width - piece_width - NUMBER_WIDTH - 2), "bar"),
         )
 
 
@@ -87,7 +90,7 @@ def probability(value: float) -> str:
     """Two digits that say something: 1.0, .91, .004, <.001."""
     if value >= 0.995:
         return "1.0"
-    if value >= 0.01:
+    if value >= 0.0095:
         return f"{value:.2f}".removeprefix("0")
     return f"{value:.3f}".removeprefix("0") if value >= 0.001 else "<.001"
 

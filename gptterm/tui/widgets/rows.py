@@ -69,5 +69,6 @@ def fit(text: str, width: int) -> str:
     if width <= 0:
         return ""
     if cell_len(text) > width:
-        return set_cell_size(text, width - 1).rstrip() + "…"
+        text = set_cell_size(text, width - 1).rstrip() + "…"
+    # Also what was cut: where a wide character or a space went, cells are left.
     return set_cell_size(text, width)

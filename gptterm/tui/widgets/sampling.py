@@ -14,7 +14,12 @@ from gptterm.config import Settings
 from gptterm.tui.fields import FIELDS, Field, parse, shown, step
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
+from gptterm.tui.widgets.wrapping import display_text
 
+SIGN = "▸"
+"""Before the chosen one."""
+LABEL = max(len(f"{SIGN}{field.label} ") for field in FIELDS)
+"""Cells of a label, with the sign before it and a space after it."""
 ARROWS = 2
 """Cells of an arrow."""
 LEAST_VALUE = 6
@@ -121,22 +126,24 @@ class SamplingPanel(Rows, can_focus=True):
     # ------------------------------------------------------------------------------ drawing
 
     def row(self, y: int, width: int) -> Sequence[Part]:
-        """Label, and the value between arrows at the right edge."""
+        """The chosen one's sign, a label, and the value between arrows at the right edge."""
         field = FIELDS[y + self._first]
         value = self._settings.value(field.name)
         chosen = self.has_focus and field is self.field
         typing = chosen and self.typed is not None
-        label_width = max(len(other.label) for other in FIELDS) + 1
-        arrows = ("◂ ", " ▸") if width >= label_width + 2 * ARROWS + LEAST_VALUE else ("", "")
-        room = max(3, width - label_width - sum(map(len, arrows)))
-        text = f"{self.typed}▏" if typing else shown(field, value)
-        text = fit(text, room) if cell_len(text) > room else " " * (room - cell_len(text)) + text
+        arrows = ("◂ ", " ▸") if width >= LABEL + 2 * ARROWS + LEAST_VALUE else ("", "")
+        room = max(3, width - LABEL - sum(map(len, arrows)))
+        text = display_text(f"{self.typed}▏" if typing else shown(field, value))
+        if cell_len(text) > room:
+            text = _end(text, room) if typing else fit(text, room)
         neutral = value == field.neutral
         style = "chosen-value" if chosen else "neutral" if neutral else "value"
         return (
-            (field.label.ljust(label_width), "chosen" if chosen else "label"),
+            (SIGN if chosen else " ", "chosen-value" if chosen else "label"),
+            (field.label.ljust(LABEL - len(SIGN)), "chosen" if chosen else "label"),
             (arrows[0], "chosen-value" if chosen else "arrow"),
-            (text, "typed" if typing else style),
+            # A wide character that is cut leaves a cell free.
+            (" " * (room - cell_len(text)) + text, "typed" if typing else style),
             (arrows[1], "chosen-value" if chosen else "arrow"),
         )
 
@@ -186,8 +193,8 @@ class SamplingPanel(Rows, can_focus=True):
         self.post_message(self.PresetsWanted())
 
     def _take(self) -> bool:
-        text, self.typed = self.typed or "", None
-        if not text and self.field.name != "stop":
+        text, self.typed = self.typed, None
+        if not text:
             return True
         try:
             value = parse(self.field, text)
@@ -227,8 +234,12 @@ class SamplingPanel(Rows, can_focus=True):
         self.chosen = y
         width = self.size.width
         x = event.x - self.gutter.left
-        label_width = max(len(field.label) for field in FIELDS) + 1
         if x >= width - ARROWS:
             self._step(1)
-        elif label_width <= x < label_width + ARROWS:
+        elif LABEL <= x < LABEL + ARROWS:
             self._step(-1)
+
+
+def _end(text: str, width: int) -> str:
+    """As much of the text's end as fits, after an …"""
+    return "…" + next(text[at:] for at in range(len(text)) if cell_len(text[at:]) < width)

@@ -209,7 +209,7 @@ def test_a_notice_of_a_shortened_chat() -> None:
     result = fitted(chat("one " * 10, "two", "three"), 80, 8)
     assert result.notices == (
         f"the chat is too long: the first {result.dropped_tokens} of its"
-        f" {result.dropped_tokens + len(result.prompt.ids)} tokens were dropped,"
+        f" {result.dropped_tokens + len(result.prompt.ids)} tokens were dropped:"
         " its 2 oldest messages",
     )
 

@@ -1,0 +1,93 @@
+"""Rows with times that cannot be: older versions kept what a file gave them."""
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from gptterm.conversation.export import rendered
+from gptterm.conversation.nodes import EARLIEST, LATEST
+from gptterm.store import History, by_day, day_name
+from tests.store.chats import answer, check_integrity, opened, planned, talk, texts
+
+IMPOSSIBLE = [1.7e12, 1e18, 1e300, math.inf, -1.0, -1e300, "soon"]
+
+
+def keep_at(path: Path, chat: str, at: object) -> None:
+    """A chat's times as an older version kept them."""
+    with opened(path) as connection:
+        connection.execute("UPDATE turns SET created = ?", (at,))
+        connection.execute(
+            "UPDATE conversations SET created = ?, updated = ? WHERE id = ?", (at, at, chat)
+        )
+
+
+def check_time(at: float) -> None:
+    """It becomes a date wherever one is."""
+    assert EARLIEST <= at <= LATEST
+    assert time.localtime(at).tm_year in range(1969, 10_000)
+    assert day_name(at, time.time())
+
+
+@pytest.mark.parametrize("zone", ["UTC-14", "UTC+12"])
+def test_the_limits_are_dates_everywhere(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        check_time(EARLIEST)
+        check_time(LATEST)
+    time.tzset()
+
+
+@pytest.mark.parametrize("at", IMPOSSIBLE, ids=str)
+def test_reading(history: History, path: Path, at: object) -> None:
+    chat = talk("question", "answer")
+    history.add(chat)
+    history.rename(chat.id, "a questionable title")
+    keep_at(path, chat.id, at)
+    (summary,) = history.conversations()
+    assert by_day([summary], time.time())
+    back = history.load(history.last() or "")
+    hits = history.search("question")
+    assert len(hits) == 2
+    for found in (summary.created, summary.updated, back.created, *(hit.created for hit in hits)):
+        check_time(found)
+    assert "question" in rendered(back, "html")
+
+
+@pytest.mark.parametrize("at", IMPOSSIBLE, ids=str)
+def test_such_a_chat_goes_on(history: History, path: Path, at: object) -> None:
+    chat = talk("question", "answer")
+    history.add(chat)
+    keep_at(path, chat.id, at)
+    chat = history.load(chat.id)
+    recorder = history.record(chat)
+    reply = chat.last_reply() or ""
+    chat.continue_reply(reply, planned())
+    chat.append(reply, " and more")
+    chat.finish(reply, "eos")
+    answer(recorder, "again", "yes")
+    assert texts(history.load(chat.id)) == ["question", "answer and more", "again", "yes"]
+    assert len(history.load(chat.id)) == 4  # no turn is another one for its time
+    assert history.add(history.load(chat.id)) == 0
+    check_integrity(path)
+
+
+@pytest.mark.parametrize("at", [1.7e12, 1e18, math.inf, "soon"], ids=str)
+def test_such_a_chat_is_not_the_last_for_ever(path: Path, at: object) -> None:
+    odd = talk("odd", "times")
+    with History.open(path) as history:
+        history.add(odd)
+        keep_at(path, odd.id, at)
+    with History.open(path) as history:
+        chat = talk("a", "b")
+        history.add(chat)
+        assert history.last() == chat.id
+        (summary,) = history.find(odd.id)
+        (hit,) = history.search("odd")
+        found = [summary.created, summary.updated, hit.created]
+    if at == 1.7e12:
+        assert found == [1.7e9] * 3  # they were milliseconds
+    else:
+        assert all(abs(each - time.time()) < 600 for each in found)
