@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node, as_time
+from gptterm.conversation.nodes import Node, as_time
+from gptterm.conversation.summary import summary
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
@@ -231,7 +232,8 @@ def to_markdown(chat: Conversation) -> str:
         parts += ["## System", _closed(chat.system)]
     for node in map(chat.node, chat.path()):
         parts += [f"## {_heading(speaker(node))}", _closed(node.text)]
-        parts += [f"<sub>{_heading(summary(run))}</sub>" for run in node.generations[-1:]]
+        if node.generations:
+            parts.append(f"<sub>{_heading(summary(node.generations))}</sub>")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -246,32 +248,6 @@ def to_text(chat: Conversation) -> str:
 def speaker(node: Node) -> str:
     """Who a turn is by, on one line."""
     return "You" if node.role == "user" else one_line(node.model) or "Assistant"
-
-
-_ENDS = {
-    None: "unfinished",
-    "length": "stopped at max tokens",
-    "cancelled": "stopped",
-    "error": "broken off",
-    "stop": "",
-    "eos": "",
-}
-
-
-def summary(run: Generation) -> str:
-    """What a reply was made with, in a line: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`."""
-    sampling = run.changed_sampling[-1][1] if run.changed_sampling else run.sampling
-    parts = [one_line(run.model), f"temperature {sampling.temperature:g}"]
-    if sampling.temperature > 0:
-        parts += [f"top-k {sampling.top_k}"] if sampling.top_k else []
-        parts += [f"top-p {sampling.top_p:g}"] if sampling.top_p < 1 else []
-        parts += [f"min-p {sampling.min_p:g}"] if sampling.min_p else []
-        parts += [f"seed {run.seed}"] if run.seed is not None else []
-    parts.append(f"{run.tokens} tokens" if run.tokens != 1 else "1 token")
-    if run.timings is not None and run.timings.tokens_per_s > 0:
-        parts.append(f"{run.timings.tokens_per_s:.1f} tok/s")
-    parts.append(_ENDS[run.reason])
-    return " · ".join(part for part in parts if part)
 
 
 def _heading(text: str) -> str:

@@ -3,8 +3,9 @@
 import datetime
 from html import escape
 
-from gptterm.conversation.export import speaker, summary
+from gptterm.conversation.export import speaker
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.summary import summary
 from gptterm.conversation.tree import Conversation
 from gptterm.terminal import one_line, printable
 
@@ -52,7 +53,7 @@ def to_html(chat: Conversation) -> str:
 def _node(node: Node) -> str:
     created = datetime.datetime.fromtimestamp(node.created, datetime.UTC)
     time = f' · <time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time>'
-    foot = summary(node.generations[-1]) if node.generations else ""
+    foot = summary(node.generations) if node.generations else ""
     return _turn(node.role, speaker(node), node.text, time=time, foot=foot)
 
 

@@ -178,7 +178,8 @@ def mark(node: Node) -> str:
         case "error":
             return f"✗ failed: {run.error or 'the engine died'}"
         case "length":
-            return f"… cut after {run.max_tokens} tokens"
+            tokens = sum(run.tokens for run in node.generations)
+            return f"… cut after {tokens} {'tokens' if tokens != 1 else 'token'}"
         case None:
             return "■ cut off"
         case _:
@@ -187,12 +188,12 @@ def mark(node: Node) -> str:
 
 def details(node: Node) -> str:
     """What a reply was made with, on one line."""
-    from gptterm.conversation.export import summary
+    from gptterm.conversation.summary import summary
 
     run = node.generation
     if run is None:
         return ""
-    parts = [summary(run)]
+    parts = [summary(node.generations)]
     if run.timings is not None and run.tokens:
         parts.append(f"first {seconds(run.timings.first_token_s)}")
     return " · ".join(parts)

@@ -14,12 +14,12 @@ from gptterm.conversation.export import (
     format_of,
     from_json,
     read,
-    summary,
     to_json,
     to_markdown,
     to_text,
 )
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation
+from gptterm.conversation.summary import summary
 from gptterm.conversation.tree import Conversation, clean
 from gptterm.engine.api import Failed, SamplingParams, Timings, Usage
 from gptterm.errors import GpttermError, UsageError
@@ -184,9 +184,7 @@ def test_markdown() -> None:
 
 
 def _summary_of(chat: Conversation) -> str:
-    run = chat.node(str(chat.last_reply())).generation
-    assert run is not None
-    return summary(run)
+    return summary(chat.node(str(chat.last_reply())).generations)
 
 
 def test_text() -> None:
@@ -211,20 +209,6 @@ def test_a_title_that_was_given() -> None:
 def test_nothing_said_makes_an_empty_file() -> None:
     assert to_markdown(Conversation()) == "\n"
     assert to_text(Conversation()) == "\n"
-
-
-def test_the_summary_says_what_a_reply_was_made_with() -> None:
-    run = Generation(
-        model="gpt2", seed=7, tokens=128, reason="cancelled",
-        sampling=SamplingParams(temperature=0.5, top_k=0, top_p=0.9, min_p=0.1),
-        timings=Timings(first_token_s=0.1, total_s=1, tokens_per_s=45.25),
-    )  # fmt: skip
-    assert summary(run) == (
-        "gpt2 · temperature 0.5 · top-p 0.9 · min-p 0.1 · seed 7 · 128 tokens · 45.2 tok/s"
-        " · stopped"
-    )
-    greedy = Generation(model="\x1b[31mx", sampling=SamplingParams(temperature=0), tokens=1)
-    assert summary(greedy) == "␛[31mx · temperature 0 · 1 token · unfinished"
 
 
 def test_names_are_no_markup() -> None:

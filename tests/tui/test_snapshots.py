@@ -106,7 +106,7 @@ async def talk(desk: Desk) -> None:
     await desk.say("Write me a plan, please.")
     for turns in (3, 4):
         await desk.press("ctrl+r")
-        await desk.until(lambda turns=turns: desk.idle and len(desk.session.chat.tree) == turns)
+        await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == turns)  # noqa: B023
     await desk.until(lambda: "·the" in desk.text or desk.app.size.width < 100)
 
 

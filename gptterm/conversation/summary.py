@@ -1,0 +1,78 @@
+"""What a reply was made with, in a line."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from gptterm.conversation.nodes import Generation
+from gptterm.engine.api import SamplingParams
+from gptterm.terminal import one_line
+
+_ENDS = {
+    None: "unfinished",
+    "length": "stopped at max tokens",
+    "cancelled": "stopped",
+    "error": "broken off",
+    "stop": "",
+    "eos": "",
+}
+
+
+def summary(runs: Sequence[Generation]) -> str:
+    """All runs that wrote a reply: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`.
+
+    Samplers that are off are left out. What was changed in the middle of it follows a "then".
+    Runs that wrote nothing are left out, unless there is no other.
+    """
+    runs = [run for run in runs if run.tokens] or runs[-1:]
+    parts: list[str] = []
+    before: dict[str, str] = {}
+    for words in (words for run in runs for words in _stretches(run)):
+        changes = [text for name, text in words.items() if before.get(name) != text]
+        if words["temperature"] == _GREEDY:
+            words = before | words  # the filters do nothing, and are not gone
+        changes += [f"{name} off" for name in before if name not in words]
+        if before and changes:
+            changes[0] = f"then {changes[0]}"
+        parts += changes
+        before = words
+    tokens, last = sum(run.tokens for run in runs), runs[-1]
+    parts.append(f"{tokens} tokens" if tokens != 1 else "1 token")
+    if last.timings is not None and last.timings.tokens_per_s > 0:
+        parts.append(f"{last.timings.tokens_per_s:.1f} tok/s")
+    return " · ".join(part for part in (*parts, _ENDS[last.reason]) if part)
+
+
+_GREEDY = "temperature 0"
+
+
+def _stretches(run: Generation) -> Iterator[dict[str, str]]:
+    """What each part of a run was made with; every word by what it is of."""
+    # Of two changes before one token the later counts.
+    for sampling in {0: run.sampling, **dict(run.changed_sampling)}.values():
+        yield _words(run, sampling)
+
+
+def _words(run: Generation, sampling: SamplingParams) -> dict[str, str]:
+    words = {"model": one_line(run.model), "temperature": f"temperature {sampling.temperature:g}"}
+    filters = {
+        "top-k": (sampling.top_k, 0),
+        "top-p": (sampling.top_p, 1),
+        "min-p": (sampling.min_p, 0),
+        "typical-p": (sampling.typical_p, 1),
+    }
+    penalties = {
+        "repetition": (sampling.repetition_penalty, 1),
+        "presence": (sampling.presence_penalty, 0),
+        "frequency": (sampling.frequency_penalty, 0),
+    }
+    draws = words["temperature"] != _GREEDY
+    shown = filters | penalties if draws else penalties
+    words |= {name: f"{name} {value:g}" for name, (value, off) in shown.items() if value != off}
+    if draws and sampling.order != SamplingParams().order:
+        words["order"] = f"order {sampling.order}"
+    if draws and run.seed is not None:
+        words["seed"] = f"seed {run.seed}"
+    if run.stop_texts:
+        texts = " ".join(json.dumps(text, ensure_ascii=False) for text in run.stop_texts)
+        words["stop"] = f"stop {one_line(texts)}"
+    return words
