@@ -116,6 +116,7 @@ class PlainChat:
                 pressed = False
             except KeyboardInterrupt:
                 if pressed:
+                    self._lines.end()
                     return INTERRUPTED
                 pressed, line = True, None
                 self._streams.say("\n(Ctrl-C again, Ctrl-D or /quit ends the chat)")

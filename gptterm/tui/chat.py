@@ -130,6 +130,7 @@ class Chat:
         node = self.tree.node(reply.key)
         view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
         view.position = self.tree.place(node.id)
+        view.writing = True
 
     def forget(self, key: str) -> None:
         """The turn's text is another: its view is made anew."""

@@ -310,6 +310,7 @@ class Library:
         copies: list[str] = []
         if await self._do(lambda history: copies.append(history.duplicate(key))):
             await self.show(copies[0])
+            self._tell(Said("good", "this is the copy"))
 
     async def delete(self, entry: Entry, undo: str) -> None:
         """Delete a chat; one that was empty is gone.

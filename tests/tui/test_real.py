@@ -221,6 +221,14 @@ def test_inline_and_no_mouse(start: Start) -> None:
     line = f"echo above; {shlex.join(GPTTERM)} -m tiny -n 5 --inline --no-mouse; echo below"
     tty = start(command=["/bin/sh", "-c", line])
     assert tty.shows("above")
+    for key, title in ((b"\x1bOP", "help"), (b"\x0f", "model")):
+        tty.send(key)
+        tty.until(lambda title=title: tty.shows(f"╭─ {title} "))  # type: ignore[misc]
+        # Over the chat, whose frame it leaves as large as it was.
+        assert tty.shows("above")
+        assert tty.shows("^R again")
+        tty.send(b"\x1b")
+        tty.until(lambda title=title: not tty.shows(f"╭─ {title} "))  # type: ignore[misc]
     tty.say("hi")
     tty.send(b"\x11")
     tty.until(lambda: tty.shows("below"))

@@ -48,7 +48,11 @@ def open_model_picker(screen: ChatParts) -> None:
             screen.session.load(name)
 
     async def ask() -> None:
+        info = screen.session.engine.info if screen.session.engine.ready else None
         choices = await in_daemon_thread(model_choices)
+        if info is not None:
+            others = [choice for choice in choices if choice.key != info.name]
+            choices = [Choice(info.name, "the one that is loaded"), *others]
         picker = ChoiceScreen("model", choices, free="a name, a Hub id or a path")
         screen.app.push_screen(picker, chosen)
 

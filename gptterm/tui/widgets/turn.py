@@ -35,6 +35,7 @@ class TurnView:
         "role",
         "rows",
         "version",
+        "writing",
     )
 
     def __init__(self, key: str, role: str, label: str, text: str = "") -> None:
@@ -50,6 +51,8 @@ class TurnView:
         """What it finds; None: not looked for yet."""
         self.dropped = False
         """It no longer fits the context."""
+        self.writing = False
+        """More text is to come, which a sign at its end says."""
         self.version = next(_VERSIONS)
         """Changes with everything that is drawn; no two views ever have the same."""
         self._tables = ""

@@ -17,6 +17,8 @@ from gptterm.tui.widgets.turn import TurnView
 from gptterm.tui.widgets.wrapping import wrap
 
 GUTTER = 2
+WRITING = "▌"
+"""Stands at the end of a text that is being written."""
 
 
 class TurnPainter:
@@ -70,6 +72,8 @@ class TurnPainter:
             cells = self._header(turn, width, base)
         elif row <= body:
             cells, base = self._body(turn, row - 1, base)
+            if turn.writing and row == body:
+                cells.append(Segment(WRITING, base + self.style(turn.role)))
         elif row - body - 1 < len(foot := turn.foot_rows):
             cells = [Segment(foot[row - body - 1], base + self.style("mark"))]
         else:
