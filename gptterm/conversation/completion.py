@@ -1,10 +1,15 @@
-"""What `/help` shows, and how a command that is being typed can go on."""
+"""What `/help` shows, what is hinted while a command is typed, and how it can go on."""
 
+import os.path
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from gptterm.config.table import SETTINGS
 from gptterm.conversation.commands import BY_NAME, COMMANDS, CommandSpec, find, split
+from gptterm.terminal import one_line
+
+HINTS = 6
+"""Commands that are named while the beginning of one is typed."""
 
 
 class Completion(NamedTuple):
@@ -23,11 +28,9 @@ def complete(
         return ()
     head, gap, argument = split(line)
     if not gap:
-        wanted = head.lower().replace("_", "-")
         return tuple(
-            Completion(f"/{spec.name}{' ' if spec.argument else ''}", f"{spec.usage}: {spec.help}")
-            for spec in COMMANDS
-            if any(name.startswith(wanted) for name in (spec.name, *spec.aliases))
+            Completion(f"/{name}{' ' if spec.argument else ''}", f"{spec.usage}: {spec.help}")
+            for name, spec in _begun(head)
         )
     spec = BY_NAME.get(head.lower().replace("_", "-"))
     if spec is None:
@@ -37,6 +40,43 @@ def complete(
         for value, about in _arguments(spec, presets, models)
         if value.startswith(argument) and value != argument
     )
+
+
+def completed(line: str, *, presets: Iterable[str] = ()) -> str | None:
+    """The line, completed as far as it is certain how; None where it cannot go on."""
+    found = [way.line for way in complete(line, presets=presets)]
+    common = os.path.commonprefix(found)  # noqa: RUF071 - of strings, no paths
+    return common if len(common) > len(line) else None
+
+
+def hint(line: str) -> str:
+    """What may follow what is typed so far: commands, or a command's argument."""
+    head, gap, _ = split(line)
+    if gap:
+        spec = BY_NAME.get(head.lower().replace("_", "-"))
+        return "" if spec is None else f"{spec.usage}   {spec.help}"
+    found = _begun(head)
+    if not found:
+        return f"there is no command /{one_line(head)[:40]}; // sends a slash"
+    if len(found) == 1:
+        ((_, spec),) = found
+        return f"{spec.usage}   {spec.help}"
+    names = "  ".join(f"/{name}" for name, _ in found[:HINTS])
+    more = "  …" if len(found) > HINTS else ""
+    return f"{names}{more}{'  (tab)' if completed(line) else ''}"
+
+
+def _begun(head: str) -> list[tuple[str, CommandSpec]]:
+    """The commands that begin so, each by its name or else by an alias that does."""
+    wanted = head.lower().replace("_", "-")
+    if (exact := BY_NAME.get(wanted)) is not None:
+        return [(exact.name, exact)]
+    begun = []
+    for spec in COMMANDS:
+        names = (name for name in (spec.name, *spec.aliases) if name.startswith(wanted))
+        if (name := next(names, None)) is not None:
+            begun.append((name, spec))
+    return begun
 
 
 def _arguments(
@@ -60,6 +100,11 @@ def _arguments(
     return []
 
 
+def help_pairs() -> list[tuple[str, str]]:
+    """Every command and what it does."""
+    return [(spec.usage, spec.help) for spec in COMMANDS]
+
+
 def help_lines(topic: str | None = None) -> list[str]:
     """What `/help` shows: a line a command, or what there is to say about one.
 
@@ -70,6 +115,6 @@ def help_lines(topic: str | None = None) -> list[str]:
         spec = find(topic)
         others = f" (also {', '.join(f'/{alias}' for alias in spec.aliases)})"
         return [f"{spec.usage}{others if spec.aliases else ''}", spec.help]
-    width = max(len(spec.usage) for spec in COMMANDS)
-    lines = [f"{spec.usage:<{width}}  {spec.help}" for spec in COMMANDS]
+    width = max(len(usage) for usage, _ in help_pairs())
+    lines = [f"{usage:<{width}}  {does}" for usage, does in help_pairs()]
     return [*lines, f"{'//TEXT':<{width}}  a message that starts with one slash"]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from gptterm.conversation.nodes import Node, as_time
-from gptterm.conversation.summary import summary
+from gptterm.conversation.summary import speaker, summary
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
@@ -243,11 +243,6 @@ def to_text(chat: Conversation) -> str:
     parts += [f"System:\n{chat.system}"] if chat.system else []
     parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
-
-
-def speaker(node: Node) -> str:
-    """Who a turn is by, on one line."""
-    return "You" if node.role == "user" else one_line(node.model) or "Assistant"
 
 
 def _heading(text: str) -> str:

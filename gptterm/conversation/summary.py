@@ -1,9 +1,9 @@
-"""What a reply was made with, in a line."""
+"""Who a turn is by, and what it was made with, each in a line."""
 
 import json
 from collections.abc import Iterator, Sequence
 
-from gptterm.conversation.nodes import Generation
+from gptterm.conversation.nodes import Generation, Node
 from gptterm.engine.api import SamplingParams
 from gptterm.terminal import one_line
 
@@ -15,6 +15,11 @@ _ENDS = {
     "stop": "",
     "eos": "",
 }
+
+
+def speaker(node: Node) -> str:
+    """Who a turn is by, on one line."""
+    return "You" if node.role == "user" else one_line(node.model) or "Assistant"
 
 
 def summary(runs: Sequence[Generation]) -> str:

@@ -8,7 +8,6 @@ from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
 from gptterm.tui.names import short_name
-from gptterm.tui.reply import Reply
 from gptterm.tui.widgets.status import seconds
 from gptterm.tui.widgets.turn import TurnView
 
@@ -125,9 +124,9 @@ class Chat:
             views.append(view)
         return views
 
-    def begin(self, reply: Reply) -> None:
+    def begin(self, key: str) -> None:
         """The view of a reply that is being written is plain and only grows."""
-        node = self.tree.node(reply.key)
+        node = self.tree.node(key)
         view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
         view.position = self.tree.place(node.id)
         view.writing = True

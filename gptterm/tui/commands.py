@@ -1,9 +1,9 @@
-"""Commands typed at the prompt: what they do here, and what is hinted while one is typed."""
+"""Commands typed at the prompt: what they do here."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptterm.conversation import commands
+from gptterm.conversation import commands, completion
 from gptterm.conversation.commands import (
     Continue,
     Copy,
@@ -33,9 +33,6 @@ from gptterm.tui.widgets.status import rate, seconds
 if TYPE_CHECKING:
     from gptterm.tui.screens.chat import ChatScreen
 
-HINTS = 6
-"""Commands that are named while the beginning of one is typed."""
-
 
 def handle(screen: "ChatScreen", text: str) -> None:
     """Send a message or obey a command. What is refused stays in the prompt."""
@@ -58,7 +55,7 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
         case Help(topic=None):
             screen.show_help(commands_first=True)
         case Help(topic=str(topic)):
-            screen.say("info", hint(f"/{topic} "))
+            screen.say("info", completion.hint(f"/{topic} "))
         case New():
             screen.action_new_chat()
         case Model(name=name):
@@ -173,54 +170,3 @@ def stats(screen: "ChatScreen") -> str:
     if info is not None:
         parts.append(f"{info.parameters / 1e6:,.1f} M parameters")
     return " · ".join(parts)
-
-
-# ------------------------------------------------------------------------------------- hints
-
-
-def hint(text: str) -> str:
-    """What may follow what is typed so far: commands, or a command's argument."""
-    head, gap, _ = commands.split(text)
-    if not gap:
-        found = _begun(head)
-        if not found:
-            return f"there is no command /{one_line(head)[:40]}; // sends a slash"
-        if len(found) > 1:
-            more = "  …" if len(found) > HINTS else ""
-            tab = "  (tab)" if complete(text) not in (None, text) else ""
-            return "  ".join(f"/{spec.name}" for spec in found[:HINTS]) + more + tab
-        return f"{found[0].usage}   {found[0].help}"
-    spec = commands.BY_NAME.get(head.lower().replace("_", "-"))
-    return f"{spec.usage}   {spec.help}" if spec is not None else ""
-
-
-def complete(text: str) -> str | None:
-    """The command that is begun, completed as far as it is certain."""
-    head, gap, _ = commands.split(text)
-    found = _begun(head)
-    if gap or not found:
-        return None
-    names = [spec.name for spec in found]
-    if len(names) == 1:
-        return f"/{names[0]}{' ' if found[0].argument else ''}"
-    common = names[0]
-    while not all(name.startswith(common) for name in names):
-        common = common[:-1]
-    return f"/{common}" if len(common) >= len(head) else None
-
-
-def _begun(head: str) -> list[commands.CommandSpec]:
-    wanted = head.lower().replace("_", "-")
-    exact = commands.BY_NAME.get(wanted)
-    if exact is not None:
-        return [exact]
-    return [
-        spec
-        for spec in commands.COMMANDS
-        if any(name.startswith(wanted) for name in (spec.name, *spec.aliases))
-    ]
-
-
-def help_pairs() -> list[tuple[str, str]]:
-    """Every command and what it does."""
-    return [(spec.usage, spec.help) for spec in commands.COMMANDS]

@@ -2,19 +2,16 @@
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gptterm.engine.api import Event, Failed, Finished, Prefilled, Started, Token
-
-if TYPE_CHECKING:
-    from gptterm.tui.chat import Chat
+from gptterm.tui.chat import Chat
 
 
 @dataclass(frozen=True)
 class Wanted:
     """A reply that waits for its turn."""
 
-    chat: "Chat"
+    chat: Chat
     question: str | None = None
     """The user's turn to be answered; None: `message`, which becomes a turn then."""
     message: str = ""
@@ -30,7 +27,7 @@ class Reply:
         key: The node of the conversation that the text belongs to.
     """
 
-    def __init__(self, chat: "Chat", key: str) -> None:
+    def __init__(self, chat: Chat, key: str) -> None:
         self.chat = chat
         self.key = key
         self.begun = time.perf_counter()

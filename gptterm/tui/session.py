@@ -364,7 +364,7 @@ class Session:
             key = wanted.reply
             tree.continue_reply(key, run)
         reply = self.reply = Reply(chat, key)
-        chat.begin(reply)
+        chat.begin(key)
         self._tell(ReplyBegun(chat, reply))
         try:
             await self.library.commit(chat)

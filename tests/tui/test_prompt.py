@@ -182,5 +182,17 @@ async def test_hints_and_completion(open_tui: Open) -> None:
         await desk.type("ge")
         await desk.press("tab")
         assert desk.screen.prompt.text == "/regenerate"
+        for typed, whole in (
+            ("/re", "/re"),
+            ("/temp", "/temperature "),
+            ("/preset f", "/preset focused"),
+        ):
+            desk.screen.prompt.put(typed)
+            await desk.press("tab")
+            assert desk.screen.prompt.text == whole
+        desk.screen.prompt.put("/p")
+        await desk.until(lambda: "/predict" in desk.text and "(tab)" not in desk.text)
+        desk.screen.prompt.put("/top")
+        await desk.until(lambda: "(tab)" in desk.text)
         desk.screen.prompt.put("/top-k ")
         await desk.until(lambda: "keep the N likeliest tokens" in desk.text)

@@ -82,7 +82,7 @@ class ChatScreen(ChatParts):
             self._drafting = self.set_timer(DRAFT_S, self.keep_draft)
 
     def _hint(self, text: str) -> None:
-        from gptterm.tui.commands import hint
+        from gptterm.conversation.completion import hint
 
         is_command = text.startswith("/") and "\n" not in text and not self.editing
         self.notice.hint = hint(text) if is_command else ""
@@ -125,10 +125,10 @@ class ChatScreen(ChatParts):
 
     @on(Prompt.Completing)
     def _complete(self, event: Prompt.Completing) -> None:
-        from gptterm.tui.commands import complete
+        from gptterm.conversation.completion import completed
 
-        if completed := complete(event.text):
-            self.prompt.put(completed)
+        if line := completed(event.text, presets=self.session.settings.presets):
+            self.prompt.put(line)
 
     # ---------------------------------------------------------------------------- sampling
 

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from gptterm.tui.commands import help_pairs
+from gptterm.conversation.completion import help_pairs
 from gptterm.tui.keys import KeyNames
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.themes import MUTED
