@@ -225,8 +225,9 @@ class Database:
             )
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
-        (ours,) = connection.execute("PRAGMA application_id").fetchone()
+        # In this order: another process of ours may make the tables, and sign them, in between.
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (ours,) = connection.execute("PRAGMA application_id").fetchone()
         if tables and ours != schema.APPLICATION_ID:
             raise HistoryError(
                 f"{self._shown} is another program's database and is left untouched: move it "

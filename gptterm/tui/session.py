@@ -27,6 +27,7 @@ from gptterm.tui.chat import SYSTEM, Chat
 from gptterm.tui.engine import EngineKeeper, Finder, find_model
 from gptterm.tui.library import Library
 from gptterm.tui.reply import Reply, Wanted
+from gptterm.tui.settings import SettingsByHand
 from gptterm.tui.widgets.turn import TurnView
 
 
@@ -50,8 +51,7 @@ class Session:
         *,
         history: Path,
     ) -> None:
-        self._base = settings
-        self.settings = settings
+        self._by_hand = SettingsByHand(settings)
         client.on_wait = self._waits
         self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
         self.library = Library(
@@ -61,9 +61,6 @@ class Session:
         """The running generation, else the last one."""
         self.replying: Chat | None = None
         """The chat that a generation is running for."""
-        self._changes: dict[str, object] = {}
-        self._before: dict[str, object] = {}
-        """The changes before the model was changed, for when that fails."""
         self._queue: list[Wanted] = []
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
@@ -73,6 +70,11 @@ class Session:
     def chat(self) -> Chat:
         """The chat in front."""
         return self.library.chat
+
+    @property
+    def settings(self) -> Settings:
+        """Those in effect."""
+        return self._by_hand.settings
 
     def _note(self, change: Change) -> None:
         self._tell(change)
@@ -87,13 +89,7 @@ class Session:
         Raises:
             GpttermError, ValueError: no such setting, preset or value. Nothing changes then.
         """
-        changes = {**self._changes, **values}
-        if "preset" in values:
-            # A preset means its values, not what was set by hand before.
-            kept = {name for name in changes if name not in _preset_names(self._base)}
-            changes = {name: changes[name] for name in kept} | values
-        self.settings = self._base.with_values(changes, "panel")
-        self._changes = changes
+        self._by_hand.change(**values)
         if self.replying is not None:
             assert self.reply is not None
             sampling = self.settings.sampling
@@ -111,17 +107,12 @@ class Session:
         """Whether a change does not act on the reply that is being written."""
         return self.replying is not None and setting in ("max_tokens", "stop", "seed")
 
-    def _rebase(self, base: Settings) -> None:
-        self._base = base
-        self.settings = base.with_values(self._changes, "panel") if self._changes else base
-
     # ------------------------------------------------------------------------------- engine
 
     def load(self, model: str | None = None) -> None:
         """Load the model of the settings, or another one; what is generated is stopped."""
         if model is not None:
-            self._before = self._changes
-            self.change(model=model)
+            self._by_hand.change_model(model)
         if self._loading is not None:
             self._loading.cancel()
         self.engine.leave()
@@ -130,8 +121,7 @@ class Session:
     async def _load(self, *, chosen: bool) -> None:
         await self._halt()
         if not await self.engine.load(self.settings):
-            self._changes = self._before
-            self._rebase(self._base)
+            self._by_hand.go_back()
             self._tell(Said("error", self.engine.error))
             self._tell_queued()
             self._next()
@@ -143,7 +133,7 @@ class Session:
             self._tell(Said("warning", notice))
         from gptterm.models import generation_defaults
 
-        self._rebase(self._base.with_model_defaults(generation_defaults(source)))
+        self._by_hand.take_model_defaults(generation_defaults(source))
         self._tell(EngineChanged())
         if not chosen:
             self._offer_model()
@@ -414,7 +404,3 @@ _TASKS: set[asyncio.Task[None]] = set()
 
 def _ignore(_change: Change) -> None:
     pass
-
-
-def _preset_names(settings: Settings) -> set[str]:
-    return {name for values in settings.presets.values() for name in values} | {"preset"}

@@ -172,7 +172,7 @@ def test_auto_is_float32_on_a_cpu(directory: Path) -> None:
 
 def test_int8_is_for_gpt2_only(tmp_path: Path) -> None:
     directory = save(make(ARCHITECTURES["llama"]()), tmp_path)
-    with pytest.raises(ModelError, match="int8 is for models with a native decoder"):
+    with pytest.raises(ModelError, match="int8 is for GPT-1, GPT-2 and GPT-Neo"):
         load(directory, "int8")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.store import History, HistoryError, schema
+from gptterm.store.database import Database
 from tests.store.chats import check_integrity, opened, planned, talk, texts, write_version
 
 
@@ -113,6 +114,35 @@ def test_another_programs_database_is_left_untouched(path: Path) -> None:
     with pytest.raises(HistoryError, match="another program's database"):
         History.open(path)
     assert path.read_bytes() == before
+
+
+class Overtaken:
+    """A connection; after its first statement another process of ours makes the tables."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._done = False
+
+    def execute(self, sql: str) -> sqlite3.Cursor:
+        cursor = self._connection.execute(sql)
+        answer = cursor.fetchall()
+        if not self._done:
+            self._done = True
+            begin = "import sys; from pathlib import Path; from gptterm.store import History;"
+            begin += "h = History.open(Path(sys.argv[1])); h.set_draft('x'); h.close()"
+            subprocess.run([sys.executable, "-c", begin, str(self._path)], check=True)
+        values = ", ".join(str(value) for value in answer[0])
+        return self._connection.execute(f"SELECT {values}")
+
+
+def test_tables_that_another_process_makes_meanwhile_are_ours(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o600)
+    database = Database(path, print)
+    with opened(path) as connection:
+        database._refuse_foreign(Overtaken(connection, path))  # type: ignore[arg-type]
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() > (0,)
 
 
 BEGIN = """
