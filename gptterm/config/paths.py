@@ -7,10 +7,15 @@ import os
 from pathlib import Path
 
 
+def user_path(typed: str) -> Path:
+    """A path that a user has given, its `~` replaced where there is such a home."""
+    # expanduser of os.path, not of Path, which raises where there is no home at all.
+    return Path(os.path.expanduser(typed))
+
+
 def _home() -> Path | None:
     home = os.environ.get("GPTTERM_HOME")
-    # expanduser of os.path, not of Path, which raises where there is no home at all.
-    return Path(os.path.abspath(os.path.expanduser(home))) if home else None
+    return Path(os.path.abspath(user_path(home))) if home else None
 
 
 def config_file() -> Path:

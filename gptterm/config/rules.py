@@ -94,12 +94,9 @@ class Integer:
         self._high = high
 
     def check(self, value: object) -> int:
-        if isinstance(value, float):
-            raise ValueError(f"must be {self.wanted}, not {value}")  # 5.0 is not called 5
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
-        if value < self._low:
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < self._low:
+            given = str(value) if isinstance(value, float) else _shown(value)  # 5.0, not 5
+            raise ValueError(f"must be {self.wanted}, not {given}")
         if value > self._high:
             most = "" if str(self._high) in self.wanted else f", at most {self._high}"
             raise ValueError(f"must be {self.wanted}{most}, not {_shown(value)}")

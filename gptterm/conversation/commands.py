@@ -236,13 +236,18 @@ def split(line: str) -> tuple[str, str, str]:
     return head, gap, argument
 
 
+def plain_name(typed: str) -> str:
+    """A command's name as the table has it: small letters, with dashes."""
+    return typed.lower().replace("_", "-")
+
+
 def find(name: str) -> CommandSpec:
     """The command of that name or alias, with `_` or `-` in it, in capitals or not.
 
     Raises:
         UsageError: there is none; the nearest is named.
     """
-    wanted = name.lower().replace("_", "-").removeprefix("/")
+    wanted = plain_name(name).removeprefix("/")
     if spec := BY_NAME.get(wanted):
         return spec
     if not wanted:

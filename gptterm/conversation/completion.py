@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gptterm.config.table import SETTINGS
-from gptterm.conversation.commands import BY_NAME, COMMANDS, CommandSpec, find, split
+from gptterm.conversation.commands import (
+    BY_NAME,
+    COMMANDS,
+    CommandSpec,
+    find,
+    plain_name,
+    split,
+)
 from gptterm.terminal import one_line
 
 HINTS = 6
@@ -32,7 +39,7 @@ def complete(
             Completion(f"/{name}{' ' if spec.argument else ''}", f"{spec.usage}: {spec.help}")
             for name, spec in _begun(head)
         )
-    spec = BY_NAME.get(head.lower().replace("_", "-"))
+    spec = BY_NAME.get(plain_name(head))
     if spec is None:
         return ()
     return tuple(
@@ -53,7 +60,7 @@ def hint(line: str) -> str:
     """What may follow what is typed so far: commands, or a command's argument."""
     head, gap, _ = split(line)
     if gap:
-        spec = BY_NAME.get(head.lower().replace("_", "-"))
+        spec = BY_NAME.get(plain_name(head))
         return "" if spec is None else f"{spec.usage}   {spec.help}"
     found = _begun(head)
     if not found:
@@ -68,7 +75,7 @@ def hint(line: str) -> str:
 
 def _begun(head: str) -> list[tuple[str, CommandSpec]]:
     """The commands that begin so, each by its name or else by an alias that does."""
-    wanted = head.lower().replace("_", "-")
+    wanted = plain_name(head)
     if (exact := BY_NAME.get(wanted)) is not None:
         return [(exact.name, exact)]
     begun = []

@@ -130,13 +130,11 @@ def _edit(screen: "ChatScreen", text: str | None) -> bool:
     if last is None:
         screen.say("info", "there is no message to edit yet")
         return True
+    if screen.refused_while_busy():
+        return False
     if text is None:
-        if screen.refused_while_busy():
-            return False
         screen.prompt.sent("/edit")
         screen.edit(last)
-        return False
-    if screen.refused_while_busy():
         return False
     screen.session.edit(last, text)
     return True

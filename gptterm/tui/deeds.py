@@ -13,6 +13,7 @@ from pathlib import Path
 
 from textual.app import SuspendNotSupported
 
+from gptterm.config.paths import user_path
 from gptterm.conversation.export import export as write_export
 from gptterm.engine.process.daemon import in_daemon_thread
 from gptterm.terminal import one_line
@@ -67,7 +68,7 @@ def export(screen: ChatParts) -> None:
         return
 
     async def write(name: str) -> str:
-        path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no home
+        path = user_path(name)
         write_export(tree, path)
         return f"wrote {one_line(str(path))}"
 

@@ -66,15 +66,13 @@ class LivePainter:
         if self._timer is not None:
             self._timer.pause()
         self.draw()
-        self.show_status()
-        self.refresh_distribution()
+        self.show_numbers()
 
     def _tick(self) -> None:
         self._frame += 1
         self.draw()
         if self._frame % NUMBERS_EVERY == 1:
-            self.show_status()
-            self.refresh_distribution()
+            self.show_numbers()
 
     def draw(self) -> None:
         """Add what came since the last frame."""
@@ -92,6 +90,11 @@ class LivePainter:
             self._transcript.append(turn, fresh)
 
     # ------------------------------------------------------------------------------ numbers
+
+    def show_numbers(self) -> None:
+        """Bring the status line and the next token up to date."""
+        self.show_status()
+        self.refresh_distribution()
 
     def show_status(self) -> None:
         """Bring the status line up to date."""

@@ -242,8 +242,8 @@ def _parts(dropped_messages: int, cut: bool) -> str:
     """What of a chat was dropped, as the end of a sentence."""
     parts = []
     if dropped_messages:
-        many = dropped_messages > 1
-        parts.append(f"its {f'{dropped_messages} oldest messages' if many else 'oldest message'}")
+        many = f"its {dropped_messages} oldest messages"
+        parts.append(many if dropped_messages > 1 else "its oldest message")
     if cut:
         parts.append("the beginning of the message that is answered")
     return f": {' and '.join(parts)}" if parts else ""

@@ -57,7 +57,7 @@ class ChatScreen(ChatParts):
         """Whether a reply of the open chat is running or waiting, which is said then."""
         busy = self.session.busy_with(self.session.chat)
         if busy:
-            self.say("info", f"stop the reply first ({self.keys.spelled(CHAT_KEYS, 'stop')})")
+            self.say_stop_first()
         return busy
 
     def send(self, text: str) -> None:

@@ -86,12 +86,12 @@ class ChatParts(Screen[None]):
             case EngineChanged():
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.session.settings)
-                self.live.show_status()
-                self.live.refresh_distribution()
                 if self.session.waiting or self.session.engine.ready:
                     # Which replies are Markdown is known of a model that is loaded.
                     self.show_chat(keep_place=True)
-                self.show_placeholder()
+                else:
+                    self.show_placeholder()
+                    self.live.show_numbers()
             case ReplyBegun(chat=chat):
                 if chat is self.session.chat:
                     self.show_chat()
@@ -123,8 +123,7 @@ class ChatParts(Screen[None]):
         self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
         self.show_list()
         self.show_placeholder()
-        self.live.show_status()
-        self.live.refresh_distribution()
+        self.live.show_numbers()
 
     def show_list(self) -> None:
         """Show the chats, and the open one's title."""
@@ -174,8 +173,7 @@ class ChatParts(Screen[None]):
     def show_settings(self) -> None:
         """The panel and the distribution under it, after a change."""
         self.sampling.show(self.session.settings)
-        self.live.show_status()
-        self.live.refresh_distribution()
+        self.live.show_numbers()
 
     def say(self, kind: Kind, text: str) -> None:
         """One line to the user; not again while it is there."""
@@ -188,6 +186,10 @@ class ChatParts(Screen[None]):
         if kind == "warning":
             self.live.notices += 1
             self.live.show_status()
+
+    def say_stop_first(self) -> None:
+        """What is refused while a reply is written: by which key that ends."""
+        self.say("info", f"stop the reply first ({self.keys.spelled(CHAT_KEYS, 'stop')})")
 
     def show_opened(self, left: Chat, turn: str | None) -> None:
         """Show a chat that came to the front, and a turn of it."""

@@ -1,9 +1,6 @@
 """What the keys of the chats pane do with a chat, and the search over all of them."""
 
-import os
-from pathlib import Path
-
-from gptterm.tui.keys import CHAT_KEYS
+from gptterm.config.paths import user_path
 from gptterm.tui.screens.ask import Asked, AskScreen
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.chats import ChatList
@@ -40,8 +37,7 @@ def act(screen: ChatParts, action: str, key: str) -> None:
 def _delete(screen: ChatParts, key: str) -> None:
     session = screen.session
     if any(chat.key == key and session.busy_with(chat) for chat in session.library.chats):
-        stop = screen.keys.spelled(CHAT_KEYS, "stop")
-        screen.say("info", f"stop the reply first ({stop})")
+        screen.say_stop_first()
         return
     entry = next(entry for entry in session.library.entries() if entry.key == key)
     undo = screen.keys.first(ChatList.BINDINGS, "chats.undo")
@@ -59,8 +55,7 @@ def _rename(screen: ChatParts, key: str, title: str) -> None:
 
 def _import(screen: ChatParts) -> None:
     async def take(value: str) -> str:
-        # Path.expanduser raises where there is no home.
-        return await screen.session.library.read_file(Path(os.path.expanduser(value)))
+        return await screen.session.library.read_file(user_path(value))
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
