@@ -48,9 +48,9 @@ def main() -> None:
         settings = load_settings({"max_tokens": 10**9, "save": False})
         app = GpttermApp(settings, None, client, find)
         if characters:
-            library = app.session.library
-            library.chats = [long_chat(characters)]
-            library.chat = library.chats[0]
+            shelf = app.session.shelf
+            shelf.chats = [long_chat(characters)]
+            shelf.chat = shelf.chats[0]
         app.run()
 
 

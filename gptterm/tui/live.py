@@ -115,7 +115,7 @@ class LivePainter:
             first_token_s=numbers.first_token_s,
             context=numbers.context,
             seed=numbers.seed,
-            kept=session.library.keeps,
+            kept=session.shelf.keeps,
             notices=self.notices,
         )
 

@@ -25,9 +25,9 @@ from gptterm.tui.changes import (
 )
 from gptterm.tui.chat import SYSTEM, Chat
 from gptterm.tui.engine import EngineKeeper, Finder, find_model
-from gptterm.tui.library import Library
 from gptterm.tui.reply import Reply, Wanted
 from gptterm.tui.settings import SettingsByHand
+from gptterm.tui.shelf import Shelf
 from gptterm.tui.widgets.turn import TurnView
 
 
@@ -54,9 +54,7 @@ class Session:
         self._by_hand = SettingsByHand(settings)
         client.on_wait = self._waits
         self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
-        self.library = Library(
-            history, settings.save, lambda: Chat(self.settings.system), self._note
-        )
+        self.shelf = Shelf(history, settings.save, lambda: Chat(self.settings.system), self._note)
         self.reply: Reply | None = None
         """The running generation, else the last one."""
         self.replying: Chat | None = None
@@ -69,7 +67,7 @@ class Session:
     @property
     def chat(self) -> Chat:
         """The chat in front."""
-        return self.library.chat
+        return self.shelf.chat
 
     @property
     def settings(self) -> Settings:
@@ -182,17 +180,17 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self.engine.client.close(), return_exceptions=True)
-        return await self.library.close()
+        return await self.shelf.close()
 
     # -------------------------------------------------------------------------------- chats
 
     async def open_history(self, wanted: str | None, *, reopen: bool) -> None:
-        """Open the history and the chat to begin with; see `Library.open`.
+        """Open the history and the chat to begin with; see `Shelf.open`.
 
         Raises:
             GpttermError: the chat that is wanted is not there.
         """
-        await self.library.open(wanted, reopen=reopen)
+        await self.shelf.open(wanted, reopen=reopen)
         given = self.settings.system or ""
         if wanted is not None and given and self.settings.origins["system"] == "option":
             # It has its own, but an option is meant for this very chat.
@@ -213,7 +211,7 @@ class Session:
     async def look(self) -> None:
         """Show what other programs have written, unless a reply is running here."""
         if self.replying is None:
-            await self.library.look(self.busy_with)
+            await self.shelf.look(self.busy_with)
 
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat; it counts from the next reply."""
@@ -230,7 +228,7 @@ class Session:
     def draft(self, text: str) -> None:
         """Keep what is typed in the open chat, and before it what waits and is no turn yet."""
         waiting = [wanted.message for wanted in self._queue if wanted.chat is self.chat]
-        self.library.set_draft(self.chat, "\n\n".join(filter(None, [*waiting, text])))
+        self.shelf.set_draft(self.chat, "\n\n".join(filter(None, [*waiting, text])))
 
     # ----------------------------------------------------------------------------- replying
 
@@ -357,7 +355,7 @@ class Session:
         chat.begin(key)
         self._tell(ReplyBegun(chat, reply))
         try:
-            await self.library.commit(chat)
+            await self.shelf.commit(chat)
             if reply.cancelled:
                 return
             request = settings.request(chat.prompt(key, settings, info))

@@ -42,7 +42,7 @@ class Desk:
 
     async def ready(self) -> None:
         """Wait for the model and the history."""
-        await self.until(lambda: self.session.engine.ready and self.session.library.opened)
+        await self.until(lambda: self.session.engine.ready and self.session.shelf.opened)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let the screen catch up."""

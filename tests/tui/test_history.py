@@ -378,7 +378,7 @@ async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_pa
         desk.app.screen.query_one(Input).value = str(file)
         await desk.press("enter")
         await desk.until(lambda: desk.app.screen is desk.screen)
-        await desk.until(lambda: len(desk.session.library.entries()) == 1)
+        await desk.until(lambda: len(desk.session.shelf.entries()) == 1)
     assert [len(chat) for chat in kept(path)] == [5]
     assert not list(tmp_path.rglob("escaped.txt"))
 

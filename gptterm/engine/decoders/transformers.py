@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptterm.engine import library
+from gptterm.engine import hugging_face
 from gptterm.engine.decoders.base import Cache, Rows
 from gptterm.engine.decoders.library_cache import LibraryCache, LibraryRows, Recomputed
 from gptterm.engine.device import is_out_of_memory
@@ -50,7 +50,7 @@ class TransformersDecoder:
         """
         options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
         try:
-            with library.transformers() as transformers:
+            with hugging_face.transformers() as transformers:
                 model, report = transformers.AutoModelForCausalLM.from_pretrained(
                     directory,
                     output_loading_info=True,
@@ -65,7 +65,7 @@ class TransformersDecoder:
             if is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"transformers cannot load {directory}: {library.reason(error)}"
+                f"transformers cannot load {directory}: {hugging_face.reason(error)}"
             ) from error
         # The library would go on with random numbers in their place.
         wanting = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
@@ -85,7 +85,7 @@ class TransformersDecoder:
         return LibraryRows()
 
     def _past(self) -> Any:
-        with library.transformers() as transformers:
+        with hugging_face.transformers() as transformers:
             return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()

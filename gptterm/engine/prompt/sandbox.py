@@ -15,7 +15,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from gptterm.engine.library import reason
+from gptterm.engine.hugging_face import reason
 from gptterm.errors import ModelError
 
 

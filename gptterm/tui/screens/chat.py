@@ -103,7 +103,7 @@ class ChatScreen(ChatParts):
             if left.empty and not self._begun:
                 chat.draft = typed or chat.draft
             else:
-                self.session.library.set_draft(left, typed)
+                self.session.shelf.set_draft(left, typed)
             # What was asked in it before can be asked again.
             self.prompt.earlier = self.prompt.earlier or chat.asked
         self._begun = True
@@ -227,7 +227,7 @@ class ChatScreen(ChatParts):
 
     @on(ChatList.Opened)
     def _open(self, event: ChatList.Opened) -> None:
-        self.run_worker(self.session.library.show(event.key))
+        self.run_worker(self.session.shelf.show(event.key))
         self.panes.fold()
         self.prompt.focus()
 
@@ -280,7 +280,7 @@ class ChatScreen(ChatParts):
 
     def action_new_chat(self) -> None:
         """A new chat."""
-        self.session.library.new_chat()
+        self.session.shelf.new_chat()
         self.panes.fold()
         self.prompt.focus()
 

@@ -97,13 +97,13 @@ class ChatParts(Screen[None]):
                     self.show_chat()
                 self.live.start()
                 self.show_keys()
-                self.run_worker(self.session.library.refresh())
+                self.run_worker(self.session.shelf.refresh())
             case ReplyEnded(chat=chat):
                 self.live.stop()
                 if chat is self.session.chat:
                     self.show_chat(keep_place=True)
                 self.show_keys()
-                self.run_worker(self.session.library.refresh())
+                self.run_worker(self.session.shelf.refresh())
             case ChatChanged(chat=chat, keep_place=keep_place):
                 if chat is self.session.chat:
                     self.show_chat(keep_place=keep_place)
@@ -128,10 +128,10 @@ class ChatParts(Screen[None]):
     def show_list(self) -> None:
         """Show the chats, and the open one's title."""
         session = self.session
-        busy = {chat.key for chat in session.library.chats if session.busy_with(chat)}
+        busy = {chat.key for chat in session.shelf.chats if session.busy_with(chat)}
         title = "" if session.chat.empty else session.chat.title
         entries = []
-        for each in session.library.entries():
+        for each in session.shelf.entries():
             is_open = each.key == session.chat.key
             shown = one_line(each.title)
             entries.append(ChatEntry(each.key, shown, is_open, each.key in busy, each.group))

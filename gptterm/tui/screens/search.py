@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
-from gptterm.tui.shelf import FOUND_AT_MOST
+from gptterm.tui.reading import FOUND_AT_MOST
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
 from gptterm.tui.widgets.rows import fit

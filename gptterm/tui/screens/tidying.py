@@ -8,45 +8,45 @@ from gptterm.tui.widgets.chats import ChatList
 
 def act(screen: ChatParts, action: str, key: str) -> None:
     """Do what a key of the pane asks for."""
-    library = screen.session.library
+    shelf = screen.session.shelf
     if action == "undo":
-        screen.run_worker(library.undelete())
+        screen.run_worker(shelf.undelete())
         return
     if action == "archived":
-        screen.run_worker(library.toggle_archived())
+        screen.run_worker(shelf.toggle_archived())
         return
     if action == "import":
         _import(screen)
         return
-    entry = next((entry for entry in library.entries() if entry.key == key), None)
+    entry = next((entry for entry in shelf.entries() if entry.key == key), None)
     if entry is None:
         return
     match action:
         case "rename":
             _rename(screen, key, entry.title)
         case "pin":
-            screen.run_worker(library.pin(entry))
+            screen.run_worker(shelf.pin(entry))
         case "archive":
-            screen.run_worker(library.archive(entry))
+            screen.run_worker(shelf.archive(entry))
         case "duplicate":
-            screen.run_worker(library.duplicate(key))
+            screen.run_worker(shelf.duplicate(key))
         case "delete":
             _delete(screen, key)
 
 
 def _delete(screen: ChatParts, key: str) -> None:
     session = screen.session
-    if any(chat.key == key and session.busy_with(chat) for chat in session.library.chats):
+    if any(chat.key == key and session.busy_with(chat) for chat in session.shelf.chats):
         screen.say_stop_first()
         return
-    entry = next(entry for entry in session.library.entries() if entry.key == key)
+    entry = next(entry for entry in session.shelf.entries() if entry.key == key)
     undo = screen.keys.first(ChatList.BINDINGS, "chats.undo")
-    screen.run_worker(session.library.delete(entry, undo))
+    screen.run_worker(session.shelf.delete(entry, undo))
 
 
 def _rename(screen: ChatParts, key: str, title: str) -> None:
     async def take(value: str) -> str:
-        await screen.session.library.rename(key, value)
+        await screen.session.shelf.rename(key, value)
         return ""
 
     asked = Asked("rename the chat", "rename", "empty: its first line again", title)
@@ -55,7 +55,7 @@ def _rename(screen: ChatParts, key: str, title: str) -> None:
 
 def _import(screen: ChatParts) -> None:
     async def take(value: str) -> str:
-        return await screen.session.library.read_file(user_path(value))
+        return await screen.session.shelf.read_file(user_path(value))
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
@@ -72,7 +72,7 @@ def search(screen: ChatParts) -> None:
     async def show(chosen: Chosen) -> None:
         from gptterm.store import finder
 
-        await screen.session.library.show(chosen.hit.conversation, chosen.hit.turn)
+        await screen.session.shelf.show(chosen.hit.conversation, chosen.hit.turn)
         # Before the turn is gone to, which happens when the transcript is laid out.
         screen.transcript.look_for(finder(chosen.query))
 
@@ -81,4 +81,4 @@ def search(screen: ChatParts) -> None:
         if chosen is not None:
             screen.run_worker(show(chosen))
 
-    screen.app.push_screen(SearchScreen(screen.session.library.search), done)
+    screen.app.push_screen(SearchScreen(screen.session.shelf.search), done)
