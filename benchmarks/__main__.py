@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import child, kept, machine, startup, warm
+from benchmarks import baseline, isolated, machine, startup, warm
 from benchmarks.report import Row, markdown, table, write_json
 
 TYPING_S = 10.0
@@ -27,10 +27,10 @@ PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
     "cold": startup.cold_rows,
     "warm": warm.warm_rows,
     "first": lambda _, rounds: startup.first_run_rows(rounds),
-    "throughput": partial(child.rows_of, "benchmarks.throughput"),
-    "family": partial(child.rows_of, "benchmarks.family"),
-    "turns": partial(child.rows_of, "benchmarks.turns"),
-    "cuda": partial(child.rows_of, "benchmarks.cuda"),
+    "throughput": partial(isolated.rows_of, "benchmarks.throughput"),
+    "family": partial(isolated.rows_of, "benchmarks.gpt_family"),
+    "turns": partial(isolated.rows_of, "benchmarks.multi_turn"),
+    "cuda": partial(isolated.rows_of, "benchmarks.cuda"),
     "tui": tui_rows,
 }
 
@@ -63,8 +63,8 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     args = arguments(given)
     facts = machine.facts()
-    kept_file = kept.file_for(facts)
-    before = kept.load(kept_file)
+    kept_file = baseline.file_for(facts)
+    before = baseline.load(kept_file)
     if args.markdown:
         if not before["rows"]:
             sys.exit(f"nothing is kept for this machine ({kept_file.name}); use --keep first")
@@ -82,12 +82,12 @@ def main(given: Sequence[str] | None = None) -> None:
         except Exception as error:
             print(f"  left out: {type(error).__name__}: {error}", file=sys.stderr)
     print(f"{facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f} at the start")
-    print(table(rows, partial(kept.changes, before)))
-    slower = [row.what for row in rows if kept.regressed(row, kept.changes(before, row))]
+    print(table(rows, partial(baseline.changes, before)))
+    slower = [row.what for row in rows if baseline.regressed(row, baseline.changes(before, row))]
     if slower:
         print(f"\nSlower than kept, by more than the peers: {', '.join(slower)}")
     if args.keep:
-        kept.keep(kept_file, facts, rows)
+        baseline.keep(kept_file, facts, rows)
     print(f"\nWritten to {file}{f' and {kept_file}' if args.keep else ''}")
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import child, engines
+from benchmarks import engines, isolated
 from benchmarks.bandwidth import read_bandwidth
 from benchmarks.report import Row
 from benchmarks.throughput import Load, add_limit, attempt, made_up_prompt, measure
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime.model_files import read_json
 
 TOKENS = {1: 513, 256: 257}
 """Samples decoded together → tokens of each."""
@@ -52,4 +52,4 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    child.main(rows, __doc__)
+    isolated.main(rows, __doc__)

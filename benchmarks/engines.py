@@ -20,8 +20,8 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.base import Cache, Rows
-from gptterm.engine.files import read_json
-from gptterm.engine.local import load_engine
+from gptterm.engine.generation.loader import load_engine
+from gptterm.engine.runtime.model_files import read_json
 
 Steps = Callable[[Sequence[int], int, int], Iterator[object]]
 """(prompt ids, samples, tokens a sample) → something whenever each sample has one more token."""

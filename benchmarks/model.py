@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime.model_files import read_json
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Of one weight."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.engines import SAMPLING, Contender, timed
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime.model_files import read_json
 
 Precision = Literal["float32", "float16", "int8"]
 GGUF_TYPES: dict[Precision, str] = {"float32": "F32", "float16": "F16", "int8": "Q8_0"}

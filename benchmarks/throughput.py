@@ -1,6 +1,6 @@
 """Tokens a second of gptterm and its peers, in turn and with the same threads.
 
-A process of its own, started by `python -m benchmarks`; see `benchmarks.child`.
+A process of its own, started by `python -m benchmarks`; see `benchmarks.isolated`.
 """
 
 import sys
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import child, engines, optional
-from benchmarks.apart import apart
+from benchmarks import engines, isolated, optional
 from benchmarks.bandwidth import read_bandwidth
 from benchmarks.engines import Contender, Steps
 from benchmarks.model import sizes
 from benchmarks.report import Row
+from benchmarks.subprocess_runner import apart
 from gptterm.engine.api import Dtype
-from gptterm.engine.device import configure_threads
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime.device import configure_threads
+from gptterm.engine.runtime.model_files import read_json
 
 PROMPT_TOKENS = 32
 TOKENS = {1: 65, 8: 33, 64: 65}
@@ -186,4 +186,4 @@ def attempt(measurements: Iterable[Callable[[], Row]]) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    child.main(rows, __doc__)
+    isolated.main(rows, __doc__)

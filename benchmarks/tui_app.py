@@ -12,10 +12,10 @@ from pathlib import Path
 from gptterm.config import Settings, load_settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import ModelSource
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.chat import Chat
-from gptterm.tui.guard import stderr_to
+from gptterm.tui.state.chat import Chat
+from gptterm.tui.stderr_guard import stderr_to
 from tests.support.scripted import FACTORY, Script, write_script
 
 TURN = "The moon is the only natural satellite of the Earth, and it moves the seas. "

@@ -8,19 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.config import (
-    Settings,
-    cache_directory,
-    config_file,
-    data_directory,
-    history_file,
-    load_settings,
-)
+from gptterm.config import Settings, load_settings
+from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS
 from gptterm.config.file import line_of, read_config
-from gptterm.config.rules import Number
-from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS
+from gptterm.config.value_types import Number
 from gptterm.engine.api import NEUTRAL, GenerateRequest, ModelSource, SamplingParams, TextPrompt
 from gptterm.errors import UsageError
+from gptterm.paths import cache_directory, config_file, data_directory, history_file
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from gptterm.terminal import one_line, printable
 from tests.cli.command import COMMAND, environment, run, spawn
-from tests.models.test_network import namespace
+from tests.models.test_reachability import namespace
 from tests.support.attacks import ATTACKS, BIDI
 
 FORBIDDEN = {chr(code) for code in [*range(0x20), *range(0x7F, 0xA0)]} - set("\n\t") | set(BIDI)
@@ -100,7 +100,7 @@ def test_any_characters(text: str) -> None:
 PRINT = """
 import sys
 from gptterm.cli.output import TextWriter
-from gptterm.cli.record import Record
+from gptterm.cli.results import Record
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import GenerateRequest, TextPrompt, Token
 from tests.support.attacks import ATTACKS

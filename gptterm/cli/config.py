@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from gptterm.cli.streams import calm_libraries
-from gptterm.config import Settings, config_file, load_settings
+from gptterm.config import Settings, load_settings
+from gptterm.config.definitions import SETTINGS, variable
 from gptterm.config.file import read_config
-from gptterm.config.table import SETTINGS, variable
 from gptterm.errors import GpttermError, ModelError, UsageError
+from gptterm.paths import config_file
 from gptterm.terminal import one_line, printable
 
 

@@ -75,10 +75,10 @@ def _versions() -> _Section:
 
 def _devices() -> _Section:
     """Devices, with torch imported for them. A broken torch is a finding, not a failure."""
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     try:
-        from gptterm.engine.device import describe_devices
+        from gptterm.engine.runtime.device import describe_devices
 
         devices = describe_devices()
     except Exception as error:
@@ -93,24 +93,22 @@ def _devices() -> _Section:
 def _files() -> _Section:
     import shutil
 
-    from gptterm.config import config_file, data_directory
-    from gptterm.engine import conversions
-    from gptterm.engine.process.log import default_log
+    from gptterm.engine.quantization import conversion_cache
     from gptterm.models import cache_folder
-    from gptterm.models.problems import size
-    from gptterm.tui import log_file
+    from gptterm.models.errors import size
+    from gptterm.paths import config_file, data_directory, engine_log, tui_log
 
-    converted = sum(conversion.size for conversion in conversions.all_kept())
+    converted = sum(conversion.size for conversion in conversion_cache.all_kept())
     cache = cache_folder()
     place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
     writable = "" if os.access(place, os.W_OK) else ", not writable"
     return {
         "config": f"{config_file()}{'' if config_file().exists() else ' (not there)'}",
         "data": str(data_directory()),
-        "log": str(default_log()),
-        "TUI's log": str(log_file()),
+        "log": str(engine_log()),
+        "TUI's log": str(tui_log()),
         "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
-        "converted": f"{conversions.folder()}, {size(converted)}",
+        "converted": f"{conversion_cache.folder()}, {size(converted)}",
         "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
     }
 
@@ -137,7 +135,7 @@ def _without_password(address: str) -> str:
 
 def _models() -> _Section:
     from gptterm.models import BUNDLED, bundled, cached_models
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     rows: _Section = {}
     try:

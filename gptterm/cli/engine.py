@@ -9,12 +9,12 @@ import click
 
 from gptterm.cli.options import RuleType
 from gptterm.cli.table import print_table
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
-    from gptterm.engine.warm.greeting import EngineStatus
+    from gptterm.engine.daemon.handshake import EngineStatus
 
 F = TypeVar("F", bound=Callable[..., object])
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -52,7 +52,7 @@ def start(name: str | None, **given: object) -> None:
     """
     from gptterm.cli.streams import calm_libraries
     from gptterm.config import load_settings
-    from gptterm.engine.warm.remote import open_engine
+    from gptterm.engine.daemon.sync_client import open_engine
     from gptterm.models import resolve
 
     calm_libraries()
@@ -84,13 +84,13 @@ def start(name: str | None, **given: object) -> None:
 @click.argument("name", required=False)
 def stop(name: str | None) -> None:
     """Stop the engines of the model NAME, or all. Prompts they are at end with an error."""
-    from gptterm.engine.warm import attach
+    from gptterm.engine.daemon import launcher
 
-    found = attach.engines()
+    found = launcher.engines()
     if name is not None:
         found = [one for one in found if one.status is not None and _is_of(one.status, name)]
     for one in found:
-        attach.stop(one)
+        launcher.stop(one)
         status = one.status
         if status is not None:
             click.echo(f"{one_line(status.model) or 'an engine'} stopped (process {status.pid})")
@@ -102,9 +102,9 @@ def stop(name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(as_json: bool) -> None:
     """Show the engines that run, what they do and when they end."""
-    from gptterm.engine.warm import attach
+    from gptterm.engine.daemon import launcher
 
-    found = [one.status for one in attach.engines() if one.status is not None]
+    found = [one.status for one in launcher.engines() if one.status is not None]
     if as_json:
         from gptterm.cli.output import json_line
 
@@ -119,7 +119,7 @@ def status(as_json: bool) -> None:
 
 def _row(status: "EngineStatus") -> tuple[str, ...]:
     from gptterm import __version__
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     state = status.state
     if status.version not in ("", __version__):

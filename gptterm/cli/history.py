@@ -11,7 +11,7 @@ import click
 from gptterm.cli.options import RuleType
 from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
-from gptterm.config.rules import Integer
+from gptterm.config.value_types import Integer
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line, printable
 
@@ -155,7 +155,7 @@ def path_of_history() -> None:
     """Print where the chats are kept. The file need not exist."""
     import os
 
-    from gptterm.config.paths import history_file
+    from gptterm.paths import history_file
 
     path = str(history_file())
     # For `$(...)` its very bytes, but on a terminal no control characters.
@@ -164,7 +164,7 @@ def path_of_history() -> None:
 
 @contextmanager
 def _opened() -> "Iterator[History]":
-    from gptterm.config.paths import history_file
+    from gptterm.paths import history_file
     from gptterm.store import History
 
     with History.open(history_file(), Streams().note) as kept:

@@ -76,7 +76,7 @@ def _main_command(signals: Signals) -> click.Command:
     from gptterm.cli.options import RunOptions, main_command
 
     def start(settings: dict[str, object], options: RunOptions) -> int:
-        from gptterm.cli.start import start
+        from gptterm.cli.dispatch import start
 
         return start(settings, options, signals)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptterm.engine.api import ModelSource
-    from gptterm.engine.conversions import Conversion
+    from gptterm.engine.quantization.conversion_cache import Conversion
     from gptterm.models import Facts
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -39,7 +39,7 @@ def list_models(as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     print_table(
         ("NAME", "SIZE", "ARCHITECTURE", ""),
@@ -79,14 +79,14 @@ def show_info(name: str, as_json: bool) -> None:
     """Tell what a model at hand is, and on which device it fits."""
     from pathlib import Path
 
-    from gptterm.engine import conversions
+    from gptterm.engine.quantization import conversion_cache
     from gptterm.models import at_hand, facts
 
     source = at_hand(name)
     path = str(Path(source.directory, source.gguf_file or ""))
     known = facts(source)
     fits = _fits(known)
-    conversion = conversions.find(Path(source.directory))
+    conversion = conversion_cache.find(Path(source.directory))
     if as_json:
         about = {"name": name, "revision": source.revision, "path": path}
         int8 = conversion and {
@@ -97,7 +97,7 @@ def show_info(name: str, as_json: bool) -> None:
         }
         _print_json([about | known._asdict() | {"fits": fits, "int8": int8}])
         return
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     lines = {
         "name": name,
@@ -127,20 +127,20 @@ def convert_model(name: str, undo: bool) -> None:
     """
     from pathlib import Path
 
-    from gptterm.engine import conversions
+    from gptterm.engine.quantization import conversion_cache
     from gptterm.models import at_hand
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     source = at_hand(name)
     directory = Path(source.directory)
     if undo:
-        freed = conversions.remove(directory)
+        freed = conversion_cache.remove(directory)
         told = f"conversion removed, {size(freed)} freed" if freed else "there is no conversion"
         click.echo(f"{one_line(name)}: {told}", err=True)
         return
-    conversion = conversions.find(directory) or _convert(source)
+    conversion = conversion_cache.find(directory) or _convert(source)
     try:
-        conversions.set_for_auto(conversion, True)
+        conversion_cache.set_for_auto(conversion, True)
     except OSError as error:
         raise ModelError(f"{conversion.path.parent}: {error.strerror}") from error
     told = _told(conversion._replace(for_auto=True))
@@ -155,21 +155,21 @@ def _convert(source: "ModelSource") -> "Conversion":
     """
     from pathlib import Path
 
-    from gptterm.engine import conversions
     from gptterm.engine.api import LoadRequest
-    from gptterm.engine.local import load_engine
+    from gptterm.engine.generation.loader import load_engine
+    from gptterm.engine.quantization import conversion_cache
 
     load_engine(LoadRequest(source=source, device="cpu", dtype="int8")).close()
-    conversion = conversions.find(Path(source.directory))
+    conversion = conversion_cache.find(Path(source.directory))
     if conversion is None:
-        raise ModelError(f"the conversion cannot be kept in {conversions.folder()}")
+        raise ModelError(f"the conversion cannot be kept in {conversion_cache.folder()}")
     return conversion
 
 
 def _told(conversion: "Conversion") -> str:
     """What a conversion is and costs, on one line."""
-    from gptterm.engine.conversions import FIDELITY_BOUND
-    from gptterm.models.problems import size
+    from gptterm.engine.quantization.conversion_cache import FIDELITY_BOUND
+    from gptterm.models.errors import size
 
     auto = "auto takes it on a CPU"
     if not conversion.for_auto:
@@ -185,9 +185,9 @@ def _told(conversion: "Conversion") -> str:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove_model(name: str, yes: bool) -> None:
     """Delete a downloaded model from the cache, and its conversion."""
-    from gptterm.engine import conversions
+    from gptterm.engine.quantization import conversion_cache
     from gptterm.models import downloaded, remove
-    from gptterm.models.problems import size
+    from gptterm.models.errors import size
 
     downloaded(name)  # Nobody is asked about what is not there.
     directory = _directory(name)
@@ -196,8 +196,8 @@ def remove_model(name: str, yes: bool) -> None:
             raise UsageError("nobody can be asked here: give --yes to delete the model")
         if not click.confirm(f"Delete {one_line(name)} from the cache?", err=True):
             return
-    place = conversions.place_of(directory) if directory else None
-    freed = remove(name) + (conversions.remove_at(place) if place else 0)
+    place = conversion_cache.place_of(directory) if directory else None
+    freed = remove(name) + (conversion_cache.remove_at(place) if place else 0)
     click.echo(f"{one_line(name)} deleted, {size(freed)} freed", err=True)
 
 
@@ -247,7 +247,7 @@ def _fits(known: "Facts") -> dict[str, list[str]]:
 
     Empty where the number of weights is not known.
     """
-    from gptterm.engine.device import describe_devices
+    from gptterm.engine.runtime.device import describe_devices
 
     if not known.parameters:
         return {}

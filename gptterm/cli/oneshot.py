@@ -1,12 +1,18 @@
 """One prompt, one generation, exit."""
 
-from gptterm.cli.generation import consume, failed, find_model, load_model
-from gptterm.cli.keeping import Keeping, KeepingWriter
-from gptterm.cli.kept import KeptChats, give_system, wanted_chat, with_model_of
+from gptterm.cli.chat_history import (
+    Keeping,
+    KeepingWriter,
+    KeptChats,
+    give_system,
+    wanted_chat,
+    with_model_of,
+)
 from gptterm.cli.options import RunOptions
 from gptterm.cli.output import JsonWriter, TextWriter, Writer, loaded, statistics
 from gptterm.cli.prompt import Input
-from gptterm.cli.record import Record
+from gptterm.cli.results import Record
+from gptterm.cli.run import consume, failed, find_model, load_model
 from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
 from gptterm.config import Settings

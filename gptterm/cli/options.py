@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from gptterm.cli.help import SectionedCommand
-from gptterm.config.rules import Integer, Rule, Text
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
+from gptterm.config.value_types import Integer, Rule, Text
 
 
 class RunOptions(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from gptterm.cli.record import Record, result
+from gptterm.cli.results import Record, result
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import Event, Finished, ModelInfo, Token
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS, TRANSCRIPT, TUI, Setting
+from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, TRANSCRIPT, TUI, Setting
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line
 

@@ -7,9 +7,8 @@ from typing import Literal, NamedTuple, cast
 
 import msgspec
 
+from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, variable
 from gptterm.config.file import Values, did_you_mean, no_preset, read_config
-from gptterm.config.paths import config_file
-from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS, variable
 from gptterm.engine.api import (
     Dtype,
     GenerateRequest,
@@ -21,6 +20,7 @@ from gptterm.engine.api import (
     Transcript,
 )
 from gptterm.errors import UsageError
+from gptterm.paths import config_file
 from gptterm.terminal import one_line
 
 Form = Literal["auto", "raw", "chat"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from gptterm.config.table import BUILT_IN_PRESETS, SETTINGS
+from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS
 from gptterm.conversation.export import format_of
 from gptterm.engine.api import NEUTRAL
 from gptterm.errors import UsageError

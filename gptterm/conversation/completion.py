@@ -4,7 +4,7 @@ import os.path
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
 from gptterm.conversation.commands import (
     BY_NAME,
     COMMANDS,

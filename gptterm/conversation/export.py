@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from gptterm.conversation.attribution import speaker, summary
 from gptterm.conversation.nodes import Node, as_time
-from gptterm.conversation.summary import speaker, summary
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line

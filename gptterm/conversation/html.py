@@ -3,8 +3,8 @@
 import datetime
 from html import escape
 
+from gptterm.conversation.attribution import speaker, summary
 from gptterm.conversation.nodes import Node
-from gptterm.conversation.summary import speaker, summary
 from gptterm.conversation.tree import Conversation
 from gptterm.terminal import one_line, printable
 

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from gptterm.conversation.draft import Draft
 from gptterm.conversation.nodes import Generation, Node, TurnRole
+from gptterm.conversation.reply_builder import Draft
 from gptterm.engine.api import (
     ChatPrompt,
     Event,

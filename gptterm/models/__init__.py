@@ -4,8 +4,7 @@ Nothing here imports torch or transformers, nor runs a model's code.
 """
 
 from gptterm.models.cache import CachedModel, cache_folder, cached_models
-from gptterm.models.facts import Facts, facts
-from gptterm.models.generation import generation_defaults
+from gptterm.models.metadata import Facts, facts, generation_defaults
 from gptterm.models.names import ALIASES, BUNDLED
 from gptterm.models.resolver import (
     Outlook,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.errors import ModelError
-from gptterm.models.directory import check_directory, read_config
+from gptterm.models.errors import IncompleteModelError
 from gptterm.models.names import alias_of
-from gptterm.models.problems import IncompleteModelError
+from gptterm.models.validation import check_directory, read_config
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.errors import ModelError
-from gptterm.models.problems import shown
+from gptterm.models.errors import shown
 
 BUNDLED = "tiny"
 

@@ -9,16 +9,16 @@ import msgspec
 from gptterm.engine.api import ModelSource
 from gptterm.errors import ModelError
 from gptterm.models import cache, names
-from gptterm.models.directory import check_directory
-from gptterm.models.names import BUNDLED
-from gptterm.models.problems import (
+from gptterm.models.errors import (
     DamagedModelError,
     IncompleteModelError,
     NotHereError,
     UnreachableError,
     shown,
 )
+from gptterm.models.names import BUNDLED
 from gptterm.models.progress import OnProgress, bar
+from gptterm.models.validation import check_directory
 
 # Seconds for the network to answer: all of "noticed within 3 s", less the start of the program;
 # for the default model less again, since the bundled one then has to load before its first token.

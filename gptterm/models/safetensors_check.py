@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from gptterm.models.problems import DamagedModelError, shown, size
+from gptterm.models.errors import DamagedModelError, shown, size
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 _BITS = {

@@ -4,9 +4,8 @@ Front ends need `History` (and its `Recorder`) only. SQLite is imported with it,
 """
 
 from gptterm.store.errors import HistoryError
-from gptterm.store.history import History
-from gptterm.store.reading import Hit
-from gptterm.store.recorder import Recorder
+from gptterm.store.history import History, Recorder
+from gptterm.store.queries import Hit
 from gptterm.store.search import finder
 from gptterm.store.summaries import Summary, by_day, day_name
 

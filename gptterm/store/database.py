@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from gptterm.store import files, schema
+from gptterm.store import db_file, schema
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
 from gptterm.store.recovery import is_damaged, recover
 from gptterm.terminal import one_line
@@ -32,7 +32,7 @@ REPLACED = (
     "the history was deleted or replaced while it was open: a new one is begun with the chats "
     "that are open here"
 )
-_RECOVERED: set[files.Identity] = set()
+_RECOVERED: set[db_file.Identity] = set()
 """Files that this process put in the place of damaged ones, and has told of."""
 
 
@@ -50,7 +50,7 @@ class Database:
         self._shown = one_line(str(path))
         self._notify = notify
         self._connection: sqlite3.Connection | None = None
-        self._identity: files.Identity | None = None
+        self._identity: db_file.Identity | None = None
         self._replaced = False
         self._passing = False
         """The connection can only read, and is for one use: that may change."""
@@ -63,7 +63,7 @@ class Database:
                 assert self._identity is not None
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
-                files.OPENED.remove(self._identity)
+                db_file.OPENED.remove(self._identity)
                 self._connection = None
 
     def check(self) -> None:
@@ -118,7 +118,7 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
-            if files.identity(self.path) != self._identity:
+            if db_file.identity(self.path) != self._identity:
                 raise ReplacedError  # written into a file that nobody sees any more
             return result
         raise ReplacedError  # it was damaged
@@ -129,32 +129,32 @@ class Database:
         """The connection to the file that is at the path now."""
         if self._connection is not None:
             # Not compared later: the number of a file that is gone can be given to the new one.
-            gone = files.identity(self.path) != self._identity
+            gone = db_file.identity(self.path) != self._identity
             self._replaced = self._replaced or gone
             if gone:
                 self.close()
         if self._connection is None:
             if create:
-                files.make_private(self.path)
-            if files.identity(self.path) is None:
+                db_file.make_private(self.path)
+            if db_file.identity(self.path) is None:
                 return None
             self._connection = self._open(create=create)
         return self._connection
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        with files.OPENED.lock:
-            self._refuse_newer(files.header_version(self.path))
-            self._identity = files.identity(self.path)
+        with db_file.OPENED.lock:
+            self._refuse_newer(db_file.header_version(self.path))
+            self._identity = db_file.identity(self.path)
             if self._identity is None or (not create and os.path.getsize(self.path) == 0):
                 return None
-            files.keep_private(self.path)
+            db_file.keep_private(self.path)
             connection = self._connect()
             try:
                 self._look(connection, create=create)
             except BaseException:
                 connection.close()
                 raise
-            files.OPENED.add(self._identity)
+            db_file.OPENED.add(self._identity)
             return connection
 
     def _look(self, connection: sqlite3.Connection, *, create: bool) -> None:
@@ -180,7 +180,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         """Open it; where nothing can be written beside it, such that it can at least be read."""
         # One connection that is read-only makes all of this process's so, while it is open.
-        self._passing = not files.can_be_written(self.path)
+        self._passing = not db_file.can_be_written(self.path)
         try:
             return self._prepared("mode=rw")
         except sqlite3.OperationalError as error:
@@ -190,7 +190,7 @@ class Database:
         return self._prepared("immutable=1")
 
     def _prepared(self, options: str) -> sqlite3.Connection:
-        connection = files.connect(self.path, options)
+        connection = db_file.connect(self.path, options)
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -268,14 +268,14 @@ class Database:
         damaged = self._identity
         self.close()
         try:
-            with files.exclusive(self.path):
-                if damaged is None or files.identity(self.path) != damaged:
+            with db_file.exclusive(self.path):
+                if damaged is None or db_file.identity(self.path) != damaged:
                     return  # another process was first
                 if not is_damaged(self.path):
                     return  # the connection was, or the index, which is whole again
-                aside = files.move_aside(self.path)
+                aside = db_file.move_aside(self.path)
                 saved = recover(aside, self.path)
-                if (new := files.identity(self.path)) is not None:
+                if (new := db_file.identity(self.path)) is not None:
                     _RECOVERED.add(new)
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gptterm.store import files, schema
+from gptterm.store import db_file, schema
 
 _KEYS = {"conversations": "seq", "turns": "seq", "pieces": "seq"}
 _MOST_QUERIES = 200_000
@@ -36,7 +36,7 @@ def is_damaged(path: Path) -> bool:
         OSError, sqlite3.Error: it cannot be looked at.
     """
     try:
-        connection = files.connect(path, "mode=rw")
+        connection = db_file.connect(path, "mode=rw")
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
             if not schema.is_whole(connection):
@@ -67,12 +67,12 @@ def recover(damaged: Path, new: Path) -> Recovered:
     with tempfile.TemporaryDirectory(dir=new.parent, prefix=".gptterm-") as folder:
         # SQLite changes what it opens, be it only to take in its log.
         copy, made = Path(folder, "copy.db"), Path(folder, "made.db")
-        for side in ("", *files.SIDE_FILES[:1]):
+        for side in ("", *db_file.SIDE_FILES[:1]):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(f"{damaged}{side}", f"{copy}{side}")
         _mend_header(copy)
-        files.make_private(made)
-        target = files.connect(made, "mode=rw")
+        db_file.make_private(made)
+        target = db_file.connect(made, "mode=rw")
         try:
             target.execute("PRAGMA journal_mode = WAL")
             schema.migrate(target)
@@ -93,11 +93,11 @@ def _count(connection: sqlite3.Connection) -> Recovered:
 def _mend_header(path: Path) -> None:
     """Write a new header over one that is no header of SQLite's: the rest may be whole."""
     with open(path, "r+b") as file:
-        if file.read(16) == files.MAGIC:
+        if file.read(16) == db_file.MAGIC:
             return
         pages = os.path.getsize(path) // 4096
         header = bytearray(100)
-        header[:16] = files.MAGIC
+        header[:16] = db_file.MAGIC
         header[16:18] = (4096).to_bytes(2)  # bytes a page
         header[18:20] = b"\x01\x01"  # a journal of the old kind: its log cannot be trusted
         header[21:24] = b"\x40\x20\x20"  # payload fractions, as they must be
@@ -110,7 +110,7 @@ def _mend_header(path: Path) -> None:
 
 
 def _salvage(copy: Path, target: sqlite3.Connection) -> None:
-    source = files.connect(copy, "mode=rw")
+    source = db_file.connect(copy, "mode=rw")
     try:
         with contextlib.suppress(sqlite3.DatabaseError):
             source.execute("PRAGMA writable_schema = ON")  # goes on after a damaged schema

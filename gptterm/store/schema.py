@@ -39,7 +39,7 @@ CREATE TABLE turns (
     role TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
     created REAL NOT NULL,
     open_child TEXT,                    -- id of the turn after it that is open
-    ids BLOB,                           -- token ids, see gptterm.store.rows
+    ids BLOB,                           -- token ids, see gptterm.store.serialization
     text TEXT NOT NULL,
     spaced TEXT,                        -- what is indexed, where that is not the text itself
     UNIQUE (conversation, id),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from gptterm.store.rows import read_time
+from gptterm.store.serialization import read_time
 
 UNTITLED = "untitled"
 

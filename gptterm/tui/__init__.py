@@ -4,17 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from gptterm.config import Settings
-    from gptterm.tui.outcome import GoOnPlain
-
-
-def log_file() -> "Path":
-    """Where what libraries write to stderr goes while the TUI draws there."""
-    from gptterm.engine.process.log import default_log
-
-    return default_log().with_name("tui.log")
+    from gptterm.tui.state.reply import GoOnPlain
 
 
 def run(
@@ -41,12 +33,13 @@ def run(
         GpttermError: The chat to go on with is not there, or the TUI has failed.
     """
     from gptterm.errors import GpttermError
+    from gptterm.paths import tui_log
     from gptterm.terminal import one_line
     from gptterm.tui.app import GpttermApp
-    from gptterm.tui.guard import stderr_to
-    from gptterm.tui.outcome import GoOnPlain
+    from gptterm.tui.state.reply import GoOnPlain
+    from gptterm.tui.stderr_guard import stderr_to
 
-    with stderr_to(log_file()):
+    with stderr_to(tui_log()):
         app = GpttermApp(settings, prompt, conversation=conversation)
         left = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
@@ -55,5 +48,5 @@ def run(
         note(f"what was said last is not kept: {app.lost}")
     if app.failure is not None:
         reason = one_line(f"{type(app.failure).__name__}: {app.failure}")
-        raise GpttermError(f"internal error, {reason} ({log_file()} tells where)")
+        raise GpttermError(f"internal error, {reason} ({tui_log()} tells where)")
     return left or 0

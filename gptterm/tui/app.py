@@ -14,25 +14,25 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerFailed
 
 from gptterm.config import Settings
-from gptterm.config.paths import history_file
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
-from gptterm.tui import keys, sequences, themes
-from gptterm.tui.changes import Change
-from gptterm.tui.colourless import Colourless
-from gptterm.tui.driver import driver_class
-from gptterm.tui.engine import Finder, find_model, new_client
-from gptterm.tui.outcome import GoOnPlain
+from gptterm.paths import history_file
+from gptterm.tui import keys, terminal_driver, themes
+from gptterm.tui.no_color import Colourless
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
-from gptterm.tui.session import Session
+from gptterm.tui.state.controller import Session
+from gptterm.tui.state.engine_manager import Finder, find_model, new_client
+from gptterm.tui.state.events import Change
+from gptterm.tui.state.reply import GoOnPlain
+from gptterm.tui.terminal_driver import driver_class
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
 WIDGET_STYLES = (
-    "status", "transcript", "sampling", "distribution", "chats", "notice", "prompt", "keyline",
-    "options",
+    "status", "transcript/transcript", "sampling", "distribution", "chats", "notice", "prompt",
+    "keyline", "options",
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ class GpttermApp(App[int | GoOnPlain]):
         *,
         conversation: str | None = None,
     ) -> None:
-        sequences.register()
+        terminal_driver.register()
         super().__init__(driver_class=driver_class())
         self._first_prompt = prompt
         self._conversation = conversation

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textual.binding import Binding, BindingType
 from textual.keys import Keys, key_to_character
 
+from gptterm.terminal import one_line
+
 
 def _key(keys: str, action: str, label: str, identity: str, does: str) -> Binding:
     # Priority: the text area of the prompt binds some of these itself (Ctrl+C, Ctrl+Z, …).
@@ -163,3 +165,13 @@ def _is_key(name: str) -> bool:
     return _MODIFIERS.issuperset(modifiers) and (
         base in _NAMED or key_to_character(base) is not None
     )
+
+
+def short_name(model: str) -> str:
+    """A model's name without where it lies: the last part of a path or of a Hub id."""
+    return one_line(model.rstrip("/").rpartition("/")[2] or model)
+
+
+def written(value: object) -> str:
+    """A setting's value as one would type it."""
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))

@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.local import load_engine
+from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.benchmarks.conftest import SMALL
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import child, cuda, family, kept, machine, model, throughput, turns
+from benchmarks import baseline, cuda, gpt_family, isolated, machine, model, multi_turn, throughput
 from benchmarks.engines import Contender
 from benchmarks.report import Row, markdown, table
 
@@ -78,17 +78,17 @@ def test_a_row_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) 
 def test_a_later_turn_is_timed_beside_one_without_a_history(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "HISTORY_TOKENS", 60)
-    (row,) = turns.rows(small, rounds=1)
+    monkeypatch.setattr(multi_turn, "HISTORY_TOKENS", 60)
+    (row,) = multi_turn.rows(small, rounds=1)
     assert [*row.runs] == ["gptterm", "no history", "transformers"]
 
 
 def test_the_rest_of_the_family_is_measured(
     small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shapes = {name: (kind, 8, 4, reach) for name, (kind, *_, reach) in family.SHAPES.items()}
-    monkeypatch.setattr(family, "SHAPES", shapes)
-    rows = list(family.rows(small, rounds=1))
+    shapes = {name: (kind, 8, 4, reach) for name, (kind, *_, reach) in gpt_family.SHAPES.items()}
+    monkeypatch.setattr(gpt_family, "SHAPES", shapes)
+    rows = list(gpt_family.rows(small, rounds=1))
     assert "left out" not in capfd.readouterr().err
     assert [row.what.split()[0] for row in rows] == ["GPT-1", "GPT-Neo"]
     for row in rows:
@@ -107,7 +107,7 @@ def test_the_part_for_gpus_is_ready_to_run(small: Path, monkeypatch: pytest.Monk
 
 
 def test_a_part_in_a_process_of_its_own_sends_its_rows(small: Path) -> None:
-    (row,) = child.rows_of("benchmarks.turns", small, 1)
+    (row,) = isolated.rows_of("benchmarks.multi_turn", small, 1)
     assert row.median("gptterm") > 0
 
 
@@ -125,17 +125,17 @@ def row(speed: float, peer: float) -> Row:
 def keep(folder: Path, *rows: Row) -> dict[str, Any]:
     file = folder / "kept.json"
     facts = {"cpu": "A CPU", "cpus": 2, "time": "2026-01-02T03:04", "commit": "abc", "torch": "2"}
-    kept.keep(file, facts, rows)
-    return kept.load(file)
+    baseline.keep(file, facts, rows)
+    return baseline.load(file)
 
 
 def test_a_run_is_compared_with_the_kept_one(tmp_path: Path) -> None:
     document = keep(tmp_path, row(100, 50))
-    assert kept.changes(document, row(80, 50)) == {"gptterm": 0.8, "peer": 1.0}
-    lines = table([row(80, 50)], lambda r: kept.changes(document, r)).splitlines()
+    assert baseline.changes(document, row(80, 50)) == {"gptterm": 0.8, "peer": 1.0}
+    lines = table([row(80, 50)], lambda r: baseline.changes(document, r)).splitlines()
     assert "0.80 ×" in lines[1]
     wall = Row(what="wall", unit="s", runs={"gptterm": [2.0]}, lower_is_better=True)
-    assert kept.changes(keep(tmp_path, wall), Row("wall", "s", {"gptterm": [4.0]}, True)) == {
+    assert baseline.changes(keep(tmp_path, wall), Row("wall", "s", {"gptterm": [4.0]}, True)) == {
         "gptterm": 0.5
     }
 
@@ -148,7 +148,7 @@ def test_a_slow_machine_is_no_regression(
     tmp_path: Path, speed: float, peer: float, regressed: bool
 ) -> None:
     now = row(speed, peer)
-    assert kept.regressed(now, kept.changes(keep(tmp_path, row(100, 50)), now)) is regressed
+    assert baseline.regressed(now, baseline.changes(keep(tmp_path, row(100, 50)), now)) is regressed
 
 
 def test_rows_that_were_not_measured_stay_kept(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_rows_that_were_not_measured_stay_kept(tmp_path: Path) -> None:
         ("other", 1.0),
     ]
     assert {r["commit"] for r in document["rows"]} == {"abc"}
-    assert kept.load(tmp_path / "nothing.json")["rows"] == []
+    assert baseline.load(tmp_path / "nothing.json")["rows"] == []
 
 
 def test_the_readmes_table(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_the_command_measures_compares_keeps_and_prints(
     speeds = iter([100.0, 80.0])
     parts = {"one": lambda _, __: iter([row(next(speeds), 50)]), "two": broken}
     monkeypatch.setattr(command, "PARTS", parts)
-    monkeypatch.setattr(kept, "file_for", lambda _: tmp_path / "kept.json")
+    monkeypatch.setattr(baseline, "file_for", lambda _: tmp_path / "kept.json")
     given = ["--model", str(tmp_path), "--json", str(tmp_path / "all.json"), "--rounds", "1"]
     command.main([*given, "--keep"])
     assert "left out: ValueError: no model" in capsys.readouterr().err

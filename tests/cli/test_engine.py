@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.cli.command import finish, run, start, wait_until
+from tests.support.daemon import own_place
 from tests.support.waiting import gone
-from tests.support.warm import own_place
 
 Env = dict[str, str]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gptterm import __version__
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
 from tests.cli.command import run
 
 ALIASES = [

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from gptterm.cli.generation import consume, failed
 from gptterm.cli.output import JsonWriter, TextWriter, json_line
-from gptterm.cli.record import Record
+from gptterm.cli.results import Record
+from gptterm.cli.run import consume, failed
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
 from gptterm.engine.api import GenerateRequest, TextPrompt

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.config.table import SETTINGS
+from gptterm.config.definitions import SETTINGS
 from gptterm.conversation.commands import (
     COMMANDS,
     Continue,

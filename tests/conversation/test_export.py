@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gptterm.conversation.attribution import summary
 from gptterm.conversation.export import (
     export,
     format_of,
@@ -19,11 +20,10 @@ from gptterm.conversation.export import (
     to_text,
 )
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation
-from gptterm.conversation.summary import summary
 from gptterm.conversation.tree import Conversation, clean
 from gptterm.engine.api import Failed, SamplingParams, Timings, Usage
 from gptterm.errors import GpttermError, UsageError
-from tests.support.hosted import request
+from tests.support.ipc_engines import request
 from tests.support.scripted import Script, ScriptedEngine
 
 INFO = ScriptedEngine(name="gpt2").info

@@ -20,7 +20,7 @@ from gptterm.engine.api import (
     Token,
     Transcript,
 )
-from tests.support.hosted import request
+from tests.support.ipc_engines import request
 from tests.support.scripted import Script, ScriptedEngine
 
 INFO = ScriptedEngine().info

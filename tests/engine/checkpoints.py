@@ -21,8 +21,8 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
-from gptterm.engine.local import load_engine
-from gptterm.engine.pipeline import LocalEngine
+from gptterm.engine.generation.engine import LocalEngine
+from gptterm.engine.generation.loader import load_engine
 from tests.support.gpt2 import train_tokenizer
 
 VOCABULARY = 384

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from gptterm.engine.pipeline import LocalEngine
+    from gptterm.engine.generation.engine import LocalEngine
 
 # The transformers library is imported only by the fixtures that need it: it takes seconds.
 
@@ -66,11 +66,11 @@ def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> LocalEngine:
 @pytest.fixture
 def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on: a machine that had no C compiler when gptterm was installed."""
-    from gptterm.engine.decoders import linear, native
+    from gptterm.engine.decoders import native, torch_linear
     from gptterm.engine.kernels import attention
 
     def forget() -> None:
-        for user in (linear, native, attention):
+        for user in (native, torch_linear, attention):
             monkeypatch.setattr(user, "library", lambda: None)
 
     return forget

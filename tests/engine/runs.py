@@ -19,7 +19,7 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
-from gptterm.engine.pipeline import LocalEngine
+from gptterm.engine.generation.engine import LocalEngine
 from tests.engine.checkpoints import load
 from tests.support.gpt2 import write_gpt2
 

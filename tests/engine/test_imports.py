@@ -32,7 +32,7 @@ def test_gpt2_never_needs_transformers(chat_model: bool, tmp_path: Path) -> None
     directory = write_gpt2(tmp_path / "model", chat_template=CHATML if chat_model else None)
     code = f"""
 from gptterm.engine.api import ChatPrompt, GenerateRequest, LoadRequest, Message, ModelSource
-from gptterm.engine.local import load_engine
+from gptterm.engine.generation.loader import load_engine
 engine = load_engine(LoadRequest(source=ModelSource(name="x", directory={str(directory)!r})))
 prompt = ChatPrompt(messages=(Message(role="user", text="hello"),))
 request = GenerateRequest(prompt=prompt, max_tokens=3, samples=2, ignore_eos=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from gptterm.models.problems import DamagedModelError
+from gptterm.models.errors import DamagedModelError
 from gptterm.models.safetensors_check import Header, read_header
 
 WHOLE = save(

@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.store import Recorder, schema
-from gptterm.store.rows import encode_run, pack_ids
+from gptterm.store.serialization import encode_run, pack_ids
 from tests.support.scripted import Script, ScriptedEngine
 
 SAMPLING = SamplingParams(

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.store import History
 from tests.store.chats import answer, planned
-from tests.support.hosted import new_client
+from tests.support.ipc_engines import new_client
 from tests.support.scripted import Script, write_script
 
 RATE = 400.0
@@ -50,7 +50,7 @@ async def stream(path: Path, folder: Path) -> None:
 
 
 async def _chat(history: History, client: EngineClient, number: int) -> None:
-    from tests.support.hosted import request
+    from tests.support.ipc_engines import request
 
     recorder = history.record(Conversation(f"chat {number}"))
     chat = recorder.chat

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gptterm.store import History, HistoryError
-from gptterm.store import writer as writing
+from gptterm.store import writer_thread as writing
 from tests.models.test_cache_trouble import READ_ONLY, mounted
 from tests.store.chats import (
     answer,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.store import History, HistoryError
-from gptterm.store import writer as writing
+from gptterm.store import writer_thread as writing
 from tests.store.chats import answer, check_integrity, events, opened, planned, talk, texts
 
 

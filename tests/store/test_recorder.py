@@ -7,7 +7,7 @@ import pytest
 
 from gptterm.engine.api import Started, Token
 from gptterm.store import History
-from gptterm.store import writer as writing
+from gptterm.store import writer_thread as writing
 from tests.store.chats import (
     answer,
     check_integrity,

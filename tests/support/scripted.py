@@ -44,7 +44,7 @@ from gptterm.engine.api import (
     TokenPrompt,
     Usage,
 )
-from gptterm.engine.text.stopping import StopMatcher
+from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.errors import ModelError, OutOfMemoryError
 
 FACTORY = "tests.support.scripted:load"

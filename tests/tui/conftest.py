@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import ModelError
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.outcome import GoOnPlain
+from gptterm.tui.state.reply import GoOnPlain
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500

@@ -14,9 +14,9 @@ import msgspec
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.guard import stderr_to
+from gptterm.tui.stderr_guard import stderr_to
 from tests.support.scripted import FACTORY
 
 

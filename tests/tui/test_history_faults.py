@@ -10,7 +10,7 @@ import pytest
 
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
-from gptterm.store import writer as writing
+from gptterm.store import writer_thread as writing
 from tests.store.chats import check_integrity, opened, talk, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
 from tests.support.scripted import Script, write_script

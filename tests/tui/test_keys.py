@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gptterm.config import TuiSettings
-from gptterm.tui.clipboard import local_copy, osc52, outcome
+from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
 from gptterm.tui.keys import sign
 from gptterm.tui.screens.hints import GROUPS
 from tests.support.scripted import Script

@@ -10,12 +10,11 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.process.client import EngineClient
+from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History, day_name
-from gptterm.tui import live
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.outcome import GoOnPlain
-from gptterm.tui.reply import Reply
+from gptterm.tui.screens import stream_painter
+from gptterm.tui.state.reply import GoOnPlain, Reply
 from tests.store import chats as made
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
@@ -51,7 +50,7 @@ Compare = Callable[..., bool]
 Snap = Callable[..., bool]
 
 
-def held(numbers: live._Numbers) -> live._Numbers:
+def held(numbers: stream_painter._Numbers) -> stream_painter._Numbers:
     """These, as if every reply had been as fast as another."""
     if numbers.first_token_s is None:
         return numbers
@@ -65,8 +64,8 @@ def snap(
     """Draws the TUI after some steps; what differs from run to run is held still."""
     monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
     monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
-    measured = live._numbers
-    monkeypatch.setattr(live, "_numbers", lambda session: held(measured(session)))
+    measured = stream_painter._numbers
+    monkeypatch.setattr(stream_painter, "_numbers", lambda session: held(measured(session)))
     monkeypatch.setattr(
         "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from gptterm.engine.api import LoadRequest, ModelSource, Token
-from gptterm.engine.warm.client import WarmClient
-from tests.support.hosted import request
+from gptterm.engine.daemon.async_client import WarmClient
+from tests.support.daemon import FOREVER, Client, opened, own_place
+from tests.support.ipc_engines import request
 from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone
-from tests.support.warm import FOREVER, Client, opened, own_place
 from tests.tui.conftest import Open
 
 ENDLESS = Script.saying([" again"], endless=True, rate=200)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from gptterm.engine.api import Finished, GenerateRequest, LoadRequest, ModelSource, TextPrompt
-from gptterm.engine.local import load_engine
+from gptterm.engine.generation.loader import load_engine
 
 from . import world
 from .chat import Turn, draw_request

@@ -6,10 +6,10 @@ from GPT-2 in its norms: they follow the attention and the MLP, and none comes b
 
 from torch import Tensor
 
+from gptterm.engine.decoders.config import Sizes
+from gptterm.engine.decoders.gpt2 import blocks
 from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import Layers
-from gptterm.engine.decoders.openai import blocks
-from gptterm.engine.decoders.sizes import Sizes
 
 
 class GPT1:

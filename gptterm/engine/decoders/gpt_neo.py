@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gptterm.engine.decoders.config import Sizes
 from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import Layers, Norm
-from gptterm.engine.decoders.linear import Linear
-from gptterm.engine.decoders.sizes import Sizes
+from gptterm.engine.decoders.torch_linear import Linear
 
 
 @dataclass(frozen=True)

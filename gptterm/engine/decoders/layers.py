@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine.decoders import linear
-from gptterm.engine.decoders.linear import Linear
-from gptterm.engine.decoders.quantised import Quantised
+from gptterm.engine.decoders import torch_linear
+from gptterm.engine.decoders.int8_weights import Quantised
+from gptterm.engine.decoders.torch_linear import Linear
 from gptterm.engine.decoders.weights import Weights
-from gptterm.engine.kernels import matrix, rows
-from gptterm.engine.memory import FilePages
+from gptterm.engine.kernels import elementwise, linear
+from gptterm.engine.runtime.memory import FilePages
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -45,7 +45,7 @@ class Layers:
         self._dtype = dtype
         self._tensors: dict[str, Tensor] = {}
         self._pages = FilePages()
-        self._kernels = device == "cpu" and linear.check_kernels(dtype)
+        self._kernels = device == "cpu" and torch_linear.check_kernels(dtype)
         self._converts = self._kernels and dtype != "float32"
         # Whatever the weights are kept in, the kernels compute in float32.
         self.compute: torch.dtype = torch.float32 if self._kernels else getattr(torch, dtype)
@@ -66,13 +66,13 @@ class Layers:
         weight = self.tensor(f"{name}.weight", width)
         bias = self.tensor(f"{name}.bias", width)
         if self._kernels:
-            return rows.Norm(weight, bias, epsilon)
+            return elementwise.Norm(weight, bias, epsilon)
         return lambda x: torch.layer_norm(x, (width,), weight, bias, epsilon)
 
     @property
     def gelu(self) -> Callable[[Tensor], Tensor]:
         """GELU's tanh approximation, which the whole family has; what it is given may be lost."""
-        return rows.gelu if self._kernels else lambda x: F.gelu(x, approximate="tanh")
+        return elementwise.gelu if self._kernels else lambda x: F.gelu(x, approximate="tanh")
 
     def conv1d(self, name: str, inner: int, outer: int) -> Linear:
         """x · W + b, W kept (in, out) as in OpenAI's files: a convolution of width 1."""
@@ -80,20 +80,20 @@ class Layers:
         if self._kernels:
             weight = self._weights.take(f"{name}.weight", inner, outer)
             return self._matrix(name, weight.t(), bias)
-        return linear.plain(self.tensor(f"{name}.weight", inner, outer), bias)
+        return torch_linear.plain(self.tensor(f"{name}.weight", inner, outer), bias)
 
     def linear(self, name: str, inner: int, outer: int, *, bias: bool = True) -> Linear:
         """x · Wᵀ + b, W kept (out, in)."""
         added = self.tensor(f"{name}.bias", outer) if bias else None
         if self._kernels:
             return self._matrix(name, self._weights.take(f"{name}.weight", outer, inner), added)
-        return linear.plain(self.tensor(f"{name}.weight", outer, inner).t(), added)
+        return torch_linear.plain(self.tensor(f"{name}.weight", outer, inner).t(), added)
 
     def head(self, name: str, inner: int, outer: int) -> Linear:
         """x · Wᵀ, W kept (vocabulary, in), which may be the token embedding."""
         if self._kernels:
             return self._matrix(name, self._weights.take(name, outer, inner), None)
-        return linear.plain_head(self.tensor(name, outer, inner))
+        return torch_linear.plain_head(self.tensor(name, outer, inner))
 
     def finish(self) -> None:
         """Give back the memory that weights took while they were converted; to be called when all
@@ -105,9 +105,9 @@ class Layers:
     def _matrix(self, name: str, weight: Tensor, bias: Tensor | None) -> Linear:
         """A CPU's layer from (out, in) weights."""
         if self._dtype == "float32":
-            return matrix.float32(weight.float(), bias)
+            return linear.float32(weight.float(), bias)
         if self._dtype == "int8":
             panels, scales = self._quantised.take(name, weight)
             self._pages.forget(weight)
-            return matrix.int8(panels, scales, weight.shape[1], bias)
-        return matrix.half(weight, getattr(torch, self._dtype), bias, self._pages.forget)
+            return linear.int8(panels, scales, weight.shape[1], bias)
+        return linear.half(weight, getattr(torch, self._dtype), bias, self._pages.forget)

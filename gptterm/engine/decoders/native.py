@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders.base import Cache, Rows
+from gptterm.engine.decoders.batched_kv_cache import KVRows
+from gptterm.engine.decoders.config import Sizes, read
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
+from gptterm.engine.decoders.int8_weights import Quantised
 from gptterm.engine.decoders.kv_cache import KVCache, Step
 from gptterm.engine.decoders.layers import Layers
-from gptterm.engine.decoders.quantised import Quantised
-from gptterm.engine.decoders.rows import KVRows
-from gptterm.engine.decoders.sizes import Sizes, read
-from gptterm.engine.decoders.static import StaticCache
+from gptterm.engine.decoders.static_kv_cache import StaticCache
 from gptterm.engine.decoders.weights import Weights
-from gptterm.engine.kernels.compiled import library
+from gptterm.engine.kernels.library import library
 
 # By config.json's model_type.
 _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from gptterm.engine.files import weight_files
+from gptterm.engine.runtime.model_files import weight_files
 from gptterm.errors import ModelError
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")

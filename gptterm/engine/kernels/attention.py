@@ -5,7 +5,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.compiled import library
+from gptterm.engine.kernels.library import library
 
 
 class _Attention(ctypes.Structure):

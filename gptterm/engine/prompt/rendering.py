@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, TokenPrompt, Transcript
-from gptterm.engine.prompt.parts import Parts
+from gptterm.engine.prompt.builder import Parts
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
 
@@ -62,7 +62,9 @@ def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> Rendered:
         raise UsageError("a chat needs at least one message")
     if tokenizer.chat_template is None:
         return _render_transcript(prompt, tokenizer)
-    from gptterm.engine.prompt.template import render_template  # Jinja: only chat models pay for it
+    from gptterm.engine.prompt.chat_template import (
+        render_template,  # Jinja: only chat models pay for it
+    )
 
     return Rendered(render_template(prompt, tokenizer, tokenizer.chat_template))
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from tokenizers import Encoding, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine.text.spelling import Kind, spelling
+from gptterm.engine.text.token_bytes import Kind, spelling
 
 Place = Literal["start", "after special", "inside"]
 """Where a text stands in a prompt. Some tokenizers write a space before a text that stands at the

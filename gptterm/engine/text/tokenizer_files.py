@@ -12,8 +12,8 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine import hugging_face
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime import transformers_import
+from gptterm.engine.runtime.model_files import read_json
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
@@ -39,7 +39,7 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
         raise
     except Exception as error:  # the libraries raise bare Exception
         raise ModelError(
-            f"the tokenizer in {directory} cannot be read: {hugging_face.reason(error)}"
+            f"the tokenizer in {directory} cannot be read: {transformers_import.reason(error)}"
         ) from error
 
 
@@ -90,7 +90,7 @@ def _tokenizer(directory: Path, backend: Backend) -> Tokenizer:
 
 def _convert(directory: Path, **options: str) -> Tokenizer:
     """Any other tokenizer, by way of the transformers library."""
-    with hugging_face.transformers() as transformers:
+    with transformers_import.transformers() as transformers:
         loaded = transformers.AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True, **options
         )

@@ -8,15 +8,15 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from gptterm.errors import GpttermError
-from gptterm.tui.chat import SYSTEM, Chat, details
 from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, KeyNames
 from gptterm.tui.screens.editing import Editing
 from gptterm.tui.screens.parts import ChatParts
-from gptterm.tui.session import Session
+from gptterm.tui.state.chat import SYSTEM, Chat, details
+from gptterm.tui.state.controller import Session
 from gptterm.tui.widgets.chats import ChatList
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
-from gptterm.tui.widgets.transcript import Transcript
+from gptterm.tui.widgets.transcript.transcript import Transcript
 
 DRAFT_S = 0.5
 """So long after the typing a draft is kept."""
@@ -45,7 +45,7 @@ class ChatScreen(ChatParts):
 
     def submit(self, text: str) -> None:
         """A message, a command, or another version of a turn."""
-        from gptterm.tui.commands import handle
+        from gptterm.tui.actions.commands import handle
 
         self._answered = text
         if not self.editing:
@@ -152,7 +152,7 @@ class ChatScreen(ChatParts):
     @on(SamplingPanel.PresetsWanted)
     def action_presets(self) -> None:
         """Choose a preset."""
-        from gptterm.tui.screens.pickers import preset_picker
+        from gptterm.tui.actions.pickers import preset_picker
 
         def chosen(name: str | None) -> None:
             if name is not None:
@@ -196,7 +196,7 @@ class ChatScreen(ChatParts):
             self._act_on_turn(event.action, event.key, tree.node(event.key).text)
 
     def _act_on_turn(self, action: str, key: str, text: str) -> None:
-        from gptterm.tui import deeds
+        from gptterm.tui.actions import clipboard
 
         match action:
             case "edit":
@@ -206,12 +206,12 @@ class ChatScreen(ChatParts):
             case "regenerate":
                 self.regenerate(key)
             case "copy":
-                deeds.copy(self, text, "the system text" if key == SYSTEM else "the turn")
+                clipboard.copy(self, text, "the system text" if key == SYSTEM else "the turn")
             case "copy_code":
                 last, number = self._copied_code
                 number = number + 1 if last == key else 0
                 self._copied_code = (key, number)
-                deeds.copy_code(self, text, number)
+                clipboard.copy_code(self, text, number)
             case "export":
                 self.action_export()
 
@@ -233,9 +233,9 @@ class ChatScreen(ChatParts):
 
     @on(ChatList.Act)
     def _tidy(self, event: ChatList.Act) -> None:
-        from gptterm.tui.screens import tidying
+        from gptterm.tui.actions import chats
 
-        tidying.act(self, event.action, event.key)
+        chats.act(self, event.action, event.key)
 
     # --------------------------------------------------------------------------------- keys
 
@@ -253,11 +253,11 @@ class ChatScreen(ChatParts):
 
     def interrupt(self) -> None:
         """Copy what is marked; else stop; else say how to quit; twice: quit."""
-        from gptterm.tui import deeds
+        from gptterm.tui.actions import clipboard
 
         marked = self.prompt.selected_text or self.get_selected_text()
         if marked:
-            deeds.copy(self, marked, "the selection")
+            clipboard.copy(self, marked, "the selection")
             self.clear_selection()
             self.prompt.move_cursor(self.prompt.cursor_location)
             return
@@ -296,9 +296,9 @@ class ChatScreen(ChatParts):
 
     def action_search(self) -> None:
         """Search all chats."""
-        from gptterm.tui.screens import tidying
+        from gptterm.tui.actions import chats
 
-        tidying.search(self)
+        chats.search(self)
 
     def action_chat_model(self) -> None:
         """Go on with the model that wrote the chat."""
@@ -333,21 +333,21 @@ class ChatScreen(ChatParts):
 
     def action_models(self) -> None:
         """Choose a model."""
-        from gptterm.tui.screens.pickers import open_model_picker
+        from gptterm.tui.actions.pickers import open_model_picker
 
         open_model_picker(self)
 
     def action_export(self) -> None:
         """Write the chat to a file."""
-        from gptterm.tui import deeds
+        from gptterm.tui.actions import export
 
-        deeds.export(self)
+        export.export(self)
 
     def action_editor(self) -> None:
         """The prompt in $EDITOR."""
-        from gptterm.tui import deeds
+        from gptterm.tui.actions import editor
 
-        deeds.edit_prompt(self)
+        editor.edit_prompt(self)
 
     def action_suspend(self) -> None:
         """Into the background."""

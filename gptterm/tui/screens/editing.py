@@ -1,8 +1,8 @@
 """A turn's text in the prompt, to be sent as another version of the turn."""
 
-from gptterm.tui.chat import SYSTEM
 from gptterm.tui.keys import CHAT_KEYS, KeyNames
-from gptterm.tui.session import Session
+from gptterm.tui.state.chat import SYSTEM
+from gptterm.tui.state.controller import Session
 from gptterm.tui.widgets.prompt import Prompt
 
 

@@ -18,7 +18,7 @@ from gptterm.tui.keys import KeyNames
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.notice import SIGNS, Notice
-from gptterm.tui.widgets.wrapping import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
 KEY_WIDTH = 24
 """Cells of the left column at most; in a narrow view it is less."""

@@ -10,7 +10,7 @@ from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group, KeyNames, P
 from gptterm.tui.widgets.chats import ChatList
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
-from gptterm.tui.widgets.transcript import Transcript
+from gptterm.tui.widgets.transcript.transcript import Transcript
 
 Part = Literal["prompt", "transcript", "sampling panel", "chats"]
 Labels = tuple[tuple[str, str], ...]

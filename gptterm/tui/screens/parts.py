@@ -7,7 +7,13 @@ from textual.markup import escape
 from textual.screen import Screen
 
 from gptterm.terminal import one_line
-from gptterm.tui.changes import (
+from gptterm.tui.keys import CHAT_KEYS, KeyNames, short_name
+from gptterm.tui.screens.hints import Part, greeting, key_pairs
+from gptterm.tui.screens.panes import Panes
+from gptterm.tui.screens.stream_painter import LivePainter
+from gptterm.tui.state.chat import Chat
+from gptterm.tui.state.controller import Session
+from gptterm.tui.state.events import (
     Change,
     ChatChanged,
     ChatOpened,
@@ -18,13 +24,6 @@ from gptterm.tui.changes import (
     ReplyEnded,
     Said,
 )
-from gptterm.tui.chat import Chat
-from gptterm.tui.keys import CHAT_KEYS, KeyNames
-from gptterm.tui.live import LivePainter
-from gptterm.tui.names import short_name
-from gptterm.tui.screens.hints import Part, greeting, key_pairs
-from gptterm.tui.screens.panes import Panes
-from gptterm.tui.session import Session
 from gptterm.tui.widgets.chats import ChatEntry, ChatList
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.keyline import KeyLine
@@ -32,8 +31,8 @@ from gptterm.tui.widgets.notice import Kind, NoticeLine
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.status import StatusLine
-from gptterm.tui.widgets.transcript import Transcript
-from gptterm.tui.widgets.wrapping import display_text
+from gptterm.tui.widgets.transcript.transcript import Transcript
+from gptterm.tui.widgets.transcript.wrap import display_text
 
 
 class ChatParts(Screen[None]):

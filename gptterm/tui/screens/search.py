@@ -15,11 +15,11 @@ from textual.widgets.option_list import Option
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
-from gptterm.tui.reading import FOUND_AT_MOST
+from gptterm.tui.state.chat_list import FOUND_AT_MOST
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
 from gptterm.tui.widgets.rows import fit
-from gptterm.tui.widgets.wrapping import display_text
+from gptterm.tui.widgets.transcript.wrap import display_text
 
 if TYPE_CHECKING:
     from gptterm.store import Hit

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
-from gptterm.tui.widgets.wrapping import display_text
+from gptterm.tui.widgets.transcript.wrap import display_text
 
 
 class ChatEntry(NamedTuple):

@@ -8,7 +8,7 @@ from textual import events
 
 from gptterm.engine.api import NextToken
 from gptterm.tui.widgets.rows import Part, Rows, fit
-from gptterm.tui.widgets.wrapping import display_text
+from gptterm.tui.widgets.transcript.wrap import display_text
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 PIECE_WIDTH = 8

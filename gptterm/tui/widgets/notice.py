@@ -8,7 +8,7 @@ from textual.reactive import reactive
 
 from gptterm.terminal import one_line
 from gptterm.tui.widgets.rows import Part, Rows, fit
-from gptterm.tui.widgets.wrapping import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
 Kind = Literal["info", "good", "warning", "error"]
 MOST_ROWS = 3

@@ -14,7 +14,7 @@ from gptterm.config import Settings
 from gptterm.tui.fields import FIELDS, Field, parse, shown, step
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.rows import Part, Rows, fit
-from gptterm.tui.widgets.wrapping import display_text
+from gptterm.tui.widgets.transcript.wrap import display_text
 
 SIGN = "▸"
 """Before the chosen one."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.base import Cache, Decoder, Rows
-from gptterm.engine.decoders.transformers import TransformersDecoder
-from gptterm.engine.files import read_json
+from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
+from gptterm.engine.runtime.model_files import read_json
 from tests.engine.checkpoints import (
     ARCHITECTURES,
     CANNOT_GO_BACK,

@@ -232,7 +232,7 @@ def test_transformers_is_never_imported(directory: Path) -> None:
     code = f"""
 import sys
 from gptterm.engine.api import GenerateRequest, LoadRequest, ModelSource, TextPrompt
-from gptterm.engine.local import load_engine
+from gptterm.engine.generation.loader import load_engine
 engine = load_engine(LoadRequest(source=ModelSource(name="x", directory={str(directory)!r})))
 request = GenerateRequest(prompt=TextPrompt(text="hello"), max_tokens=3, samples=2)
 assert all(type(event).__name__ != "Failed" for event in engine.generate(request))

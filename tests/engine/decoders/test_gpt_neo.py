@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.native import Native
-from gptterm.engine.files import read_json
+from gptterm.engine.runtime.model_files import read_json
 from gptterm.errors import ModelError
 from tests.engine.checkpoints import (
     POSITIONS,

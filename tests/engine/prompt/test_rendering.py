@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from gptterm.engine.api import ChatPrompt, Message, Role, TextPrompt, TokenPrompt, Transcript
 from gptterm.engine.prompt.rendering import Rendered, render
 from gptterm.engine.text.detokenize import detokenizer
-from gptterm.engine.text.stopping import StopMatcher
+from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
 from tests.engine.prompt.templates import CHATML, HEADERS, NO_SYSTEM, TEMPLATES, THINKING

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine import hugging_face
+from gptterm.engine.runtime import transformers_import
 from gptterm.engine.text import tokenizer as module
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.engine.text.tokenizer_files import load_tokenizer
@@ -267,7 +267,7 @@ def test_gpt1_from_its_two_files_is_as_the_transformers_library_has_it(tmp_path:
     assert of.kind == "other"
     assert of.decode(of.encode("The King")) == "the king"
     assert of.special_ids == {model["vocab"]["<unk>"]}
-    with hugging_face.transformers() as transformers:
+    with transformers_import.transformers() as transformers:
         expected = transformers.AutoTokenizer.from_pretrained(tmp_path)
     for text in [*TEXTS, "Ünder – the KING's crown,\n\n  don't!", "新 🙂 a\tb", ""]:
         ids = [i for i in expected(text)["input_ids"] if i not in of.special_ids]

@@ -2,7 +2,7 @@
 
 #include "attention.h"
 #include "kernels.h"
-#include "rows.h"
+#include "elementwise.h"
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)

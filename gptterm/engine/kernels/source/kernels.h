@@ -2,7 +2,7 @@
 #ifndef GPTTERM_KERNELS_H
 #define GPTTERM_KERNELS_H
 
-#include "matrix.h"
+#include "linear.h"
 #include "pool.h"
 
 typedef struct {

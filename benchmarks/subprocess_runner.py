@@ -1,0 +1,74 @@
+"""Contenders in processes of their own.
+
+In one process they slow each other down: every library brings threads that wait for its own next
+step, and on the same cores (GPT-2 124M, float32, 2 cores: 50 tok/s alone, 35 beside CTranslate2 and
+llama.cpp).
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from functools import cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engines import Contender
+
+Make = Callable[[Path, Any], Contender]
+"""(model directory, dtype) → contender: a function of a module, which the process imports."""
+
+
+@cache
+def apart(make: Make, directory: Path, dtype: str) -> Contender:
+    """`make(directory, dtype)` in a process that waits between its runs, and ends with this one.
+
+    Raises:
+        RuntimeError: it cannot be made; a run that fails raises it, too.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    context.Process(target=_serve, args=(there, make, directory, dtype), daemon=True).start()
+    there.close()
+    _answer(here)
+
+    def run(*asked: Any) -> float:
+        here.send(asked)
+        return _answer(here)
+
+    return run
+
+
+def _answer(connection: Connection) -> float:
+    try:
+        answer = connection.recv()
+    except EOFError:
+        raise RuntimeError("its process died") from None
+    if isinstance(answer, str):
+        raise RuntimeError(answer)
+    return float(answer)
+
+
+def _serve(connection: Connection, make: Make, directory: Path, dtype: str) -> None:
+    import torch
+
+    from gptterm.engine.runtime.device import configure_threads
+
+    os.dup2(2, 1)  # standard output is for rows, and peers print as they like
+    configure_threads()
+    torch.set_grad_enabled(False)
+    try:
+        contender = make(directory, dtype)
+        connection.send(0.0)
+    except Exception as error:
+        connection.send(f"{type(error).__name__}: {error}")
+        return
+    while True:
+        try:
+            asked = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send(contender(*asked))
+        except Exception as error:
+            connection.send(f"{type(error).__name__}: {error}")

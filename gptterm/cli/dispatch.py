@@ -1,0 +1,147 @@
+"""Decides what a call of `gptterm` is: one generation, or a chat at the terminal."""
+
+import os
+
+from msgspec.structs import replace
+
+from gptterm.cli.options import RunOptions
+from gptterm.cli.prompt import Input, open_terminal_as_stdin, read_input
+from gptterm.cli.signals import Signals
+from gptterm.cli.streams import Streams, calm_libraries
+from gptterm.config import Settings, load_settings
+from gptterm.errors import UsageError
+
+
+def start(values: dict[str, object], options: RunOptions, signals: Signals) -> int:
+    """Do what the options say; return the exit code.
+
+    Args:
+        values: the settings that options set.
+
+    Raises:
+        GpttermError: with its exit code.
+    """
+    signals.watch()
+    _require_directory()
+    streams = Streams(quiet=options.quiet)
+    signals.stderr = streams.err
+    calm_libraries()
+    settings = load_settings(values)
+    _check(settings, options)
+    if options.interactive or options.plain:
+        return _interactive(settings, options, streams, signals)
+    given = read_input(options.words, options.use_stdin)
+    if given is not None and options.inline:
+        raise UsageError("--inline is for a chat: add -i, or leave the prompt out")
+    if given is not None:
+        from gptterm.cli.oneshot import generate
+
+        return generate(given, settings, options, streams, signals)
+    if not (os.isatty(0) and streams.out_is_terminal):
+        raise UsageError("no prompt: give a PROMPT or text on stdin; see gptterm --help")
+    return _interactive(settings, options, streams, signals)
+
+
+def _require_directory() -> None:
+    """Refuse to start where the working directory is gone: torch ends the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone; cd to another") from None
+
+
+def _check(settings: Settings, options: RunOptions) -> None:
+    """Refuse options that contradict each other, before anything is read or loaded."""
+    if options.logprobs is not None and not options.json:
+        raise UsageError("--logprobs needs --json; see gptterm --help")
+    if options.json and options.echo:
+        raise UsageError("--echo is for text: with --json the object has the prompt anyway")
+    if settings.form == "raw" and settings.origins["system"] == "option":
+        raise UsageError("--system is for a chat, which --raw turns off")
+    if settings.seed is not None and settings.seed + options.samples > 2**63:
+        raise UsageError(
+            "--seed is too large: sample i has this seed + i, and the last one would be above "
+            "2^63 - 1"
+        )
+    if options.continue_last and options.conversation is not None:
+        raise UsageError("--continue is the last conversation: it does not go with --conversation")
+    if options.interactive or options.plain:
+        _refuse_one_shot(options, "-i and --plain do not take")
+    if options.plain and options.inline:
+        raise UsageError("--inline is for the drawn chat: --plain does not draw")
+
+
+def _refuse_one_shot(options: RunOptions, problem: str) -> None:
+    given = {
+        "--json": options.json,
+        "--echo": options.echo,
+        "--no-stream": not options.stream,
+        "--samples": options.samples != 1,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{problem} {name}: it is for a single prompt")
+
+
+def _interactive(
+    settings: Settings, options: RunOptions, streams: Streams, signals: Signals
+) -> int:
+    """Open the TUI, or the plain chat where it was asked for or nothing can be drawn."""
+    plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
+    _refuse_one_shot(options, "a chat does not take")
+    prompt = _first_prompt(options, plain=options.plain)
+    if not plain and not (streams.out_is_terminal or (prompt and streams.err_is_terminal)):
+        raise UsageError("-i needs a terminal on stdout; with a prompt, one on stderr will do")
+    if plain:
+        from gptterm.cli.chat_history import KeptChats, wanted_chat
+        from gptterm.cli.plain_chat import chat
+
+        with KeptChats(wanted_chat(options), settings.save, streams) as kept:
+            return chat(settings, prompt, streams, signals, verbose=options.verbose, kept=kept)
+    return _drawn(settings, prompt, options, streams, signals)
+
+
+def _drawn(
+    settings: Settings,
+    prompt: str | None,
+    options: RunOptions,
+    streams: Streams,
+    signals: Signals,
+) -> int:
+    """Open the TUI; where it is left for the plain chat, go on there."""
+    from gptterm.cli.chat_history import KeptChats, wanted_chat
+    from gptterm.tui import run
+
+    if not options.mouse:
+        settings = replace(settings, tui=replace(settings.tui, mouse=False))
+    # Its event loop has its own way with signals.
+    signals.release()
+    left = run(
+        settings, prompt,
+        inline=options.inline, conversation=wanted_chat(options), note=streams.note,
+    )  # fmt: skip
+    if isinstance(left, int):
+        return left
+    signals.reclaim()
+    from gptterm.cli.plain_chat import chat
+
+    with KeptChats(None, settings.save, streams) as kept:
+        begun = kept.keep(left.conversation, left.recorder)
+        return chat(
+            left.settings, None, streams, signals,
+            verbose=options.verbose, kept=kept, begun=begun,
+        )  # fmt: skip
+
+
+def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
+    """The message that the chat opens with.
+
+    A piped stdin is the first message of -i, which goes on at the terminal; for --plain it is
+    the lines that someone would type.
+    """
+    if plain and not options.interactive:
+        return " ".join(options.words) or None
+    given: Input | None = read_input(options.words, options.use_stdin)
+    if not os.isatty(0):
+        open_terminal_as_stdin()
+    return None if given is None else given.joined(chat=True)

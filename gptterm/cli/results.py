@@ -1,0 +1,147 @@
+"""What a generation has come to so far, sample by sample, and the results made of it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from gptterm.engine.api import (
+    Event,
+    Failed,
+    Finished,
+    GenerateRequest,
+    ModelInfo,
+    Prefilled,
+    Started,
+    Token,
+)
+from gptterm.engine.generation.event_tally import Tally
+
+
+@dataclass
+class Sample:
+    """One continuation."""
+
+    text: str = ""
+    tokens: list[Token] = field(default_factory=list)
+    """Only kept when logprobs are asked for."""
+    end: Finished | None = None
+
+
+class Record:
+    """Adds up the events of one request.
+
+    Args:
+        request: what the engine is asked.
+        said: the notices that the user has seen already.
+        note: called with each notice that the engine adds.
+    """
+
+    def __init__(
+        self, request: GenerateRequest, said: Iterable[str], note: Callable[[str], None]
+    ) -> None:
+        self.request = request
+        self.notices = list(said)
+        self._note = note
+        self.started: Started | None = None
+        self.samples = [Sample() for _ in range(request.samples)]
+        self.failure: Failed | None = None
+        self._tally = Tally(request)
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        if isinstance(event, Failed):
+            # Not told to the tally, which would give up the ends that `break_off` asks it for.
+            self.failure = event
+            return
+        self._tally.note(event)
+        match event:
+            case Started():
+                self.started = event
+                for notice in event.notices:
+                    self.notices.append(notice)
+                    self._note(notice)
+            case Token():
+                sample = self.samples[event.sample]
+                sample.text += event.text
+                if self.request.logprobs is not None:
+                    sample.tokens.append(event)
+            case Finished():
+                self._finish(event)
+            case Prefilled():
+                pass
+
+    def break_off(self) -> list[Finished]:
+        """Give the samples that have not ended an end, and return those ends.
+
+        There are some after a cancellation or a failure only.
+        """
+        reason = "cancelled" if self.failure is None else "error"
+        ends = [msgspec.structs.replace(end, reason=reason) for end in self._tally.cancelled()]
+        for end in ends:
+            self._finish(end)
+        return ends
+
+    def _finish(self, end: Finished) -> None:
+        sample = self.samples[end.sample]
+        sample.text += end.text
+        sample.end = end
+
+    def seed(self, index: int) -> int | None:
+        """The seed of a sample: alone with it, the sample comes out again."""
+        first = self.request.seed if self.started is None else self.started.seed
+        return None if first is None else first + index
+
+
+def result(record: Record, index: int, info: ModelInfo, prompt: str) -> dict[str, Any]:
+    """Return the object that `--json` prints for a sample that has ended."""
+    sample = record.samples[index]
+    end = sample.end
+    assert end is not None
+    sampling = msgspec.structs.asdict(record.request.sampling)
+    if not sampling["logit_bias"]:
+        del sampling["logit_bias"]
+    line: dict[str, Any] = {
+        "model": info.name,
+        "revision": info.revision,
+        "device": info.device,
+        "dtype": info.dtype,
+        "prompt": prompt,
+        "text": sample.text,
+        "finish_reason": end.reason,
+        "stop": end.stop,
+        "sample": index,
+        "seed": record.seed(index),
+        "sampling": sampling,
+        "usage": msgspec.structs.asdict(end.usage),
+        "timings": {"load_s": info.load_s, **msgspec.structs.asdict(end.timings)},
+    }
+    if info.fidelity_kl is not None:
+        line["fidelity_kl"] = info.fidelity_kl
+    if record.request.logprobs is not None:
+        line["logprobs"] = [_logprobs(token) for token in sample.tokens]
+    line["notices"] = record.notices
+    if record.failure is not None and end.reason == "error":
+        line["error"] = {"kind": record.failure.kind, "message": record.failure.message}
+    return line
+
+
+def _logprobs(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        **_piece(token.piece),
+        "logprob": token.logprob,
+        "alternatives": [
+            {"id": other.id, **_piece(other.piece), "logprob": other.logprob}
+            for other in token.alternatives
+        ],
+    }
+
+
+def _piece(piece: bytes) -> dict[str, Any]:
+    """A token's text; its bytes too where it is only part of a character."""
+    try:
+        return {"text": piece.decode()}
+    except UnicodeDecodeError:
+        return {"text": piece.decode("utf-8", "replace"), "bytes": list(piece)}

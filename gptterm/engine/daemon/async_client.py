@@ -1,0 +1,140 @@
+"""The asyncio client that looks for a warm engine before it starts a process of its own."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gptterm.engine.api import LoadRequest, ModelInfo
+from gptterm.engine.daemon import registry
+from gptterm.engine.daemon.fingerprint import as_asked
+from gptterm.engine.daemon.launcher import Attached, attach
+from gptterm.engine.ipc import LOCAL_ENGINE
+from gptterm.engine.ipc.client import EngineClient, ProgressCallback
+from gptterm.engine.ipc.connection import Connection
+from gptterm.errors import FailureKind, GpttermError
+from gptterm.threads import in_daemon_thread
+
+
+class WarmClient(EngineClient):
+    """An `EngineClient` that uses the warm engine of a model, if there is one or one is kept.
+
+    Closing it, and killing an engine that does not obey, leave the engine to its other clients.
+
+    Args:
+        keep_alive_s: how long the engine is to stay without a client; None: none is started.
+        on_wait, factory, log, deadlines: see `EngineClient`.
+    """
+
+    def __init__(
+        self,
+        keep_alive_s: float | None,
+        factory: str = LOCAL_ENGINE,
+        *,
+        on_wait: Callable[[int], None] | None = None,
+        log: Path | None = None,
+        **deadlines: float,
+    ) -> None:
+        super().__init__(factory, log=log, **deadlines)
+        self._keep_alive_s = keep_alive_s
+        self.on_wait = on_wait
+        self._lent: Attached | None = None
+        """The warm engine that is used; None: the process is our own."""
+        self._why_not = ""
+        """Why there is no warm engine, though one is to be kept."""
+
+    async def start(self) -> None:
+        """Start a process of our own, unless a warm engine may do."""
+        if not self._may_be_there():
+            await super().start()
+
+    async def load(
+        self, request: LoadRequest, on_progress: ProgressCallback | None = None
+    ) -> ModelInfo:
+        """See `EngineClient.load`."""
+        since = time.perf_counter()
+        info = await super().load(request, on_progress)
+        if self._lent is not None:
+            info = as_asked(info, request, self._lent.pid, time.perf_counter() - since)
+        elif self._why_not:
+            info = msgspec.structs.replace(info, notices=(*info.notices, self._why_not))
+        self._info = info
+        return info
+
+    def _may_be_there(self) -> bool:
+        if self._keep_alive_s is not None:
+            return True
+        with contextlib.suppress(GpttermError, OSError):
+            directory = registry.folder(make=False)
+            return directory is not None and bool(registry.names(directory))
+        return False
+
+    async def _connect(self, request: LoadRequest, report: ProgressCallback) -> None:
+        attached = await self._find(request)
+        if attached is not None or self._lent is not None:
+            await self.close()
+        self._lent = attached
+        if attached is None:
+            await super()._connect(request, report)
+            return
+        lent = Lent(attached, self.log)
+        self._connection = await Connection.open(lent, attached.connection, self.log, self._wait)
+
+    def _wait(self, ahead: int) -> None:
+        if self.on_wait is not None:
+            self.on_wait(ahead)
+
+    async def _find(self, request: LoadRequest) -> Attached | None:
+        self._why_not = ""
+        if not self._may_be_there():
+            return None
+        try:
+            return await in_daemon_thread(
+                lambda: attach(request, self._keep_alive_s, factory=self._factory)
+            )
+        except (GpttermError, OSError) as error:
+            if self._keep_alive_s is not None:
+                self._why_not = f"no warm engine: {error}"
+            return None
+
+
+class Lent:
+    """A warm engine's process, which is not ours to end."""
+
+    stopped = "the warm engine was left"
+
+    def __init__(self, attached: Attached, log: Path) -> None:
+        self.pid = attached.pid
+        self._connection = attached.connection
+        self._log = log
+        self._gone = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether we are connected to it."""
+        return not self._gone.is_set()
+
+    async def wait(self) -> int:
+        """Wait for the end of the connection."""
+        await self._gone.wait()
+        return 0
+
+    def hung_up(self) -> None:
+        """The connection has ended."""
+        self._gone.set()
+
+    def kill(self) -> None:
+        """Leave it; a process that hangs ends itself when it notices."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+        """One line about its end."""
+        del code
+        return "internal", (
+            f"the warm engine (process {self.pid}) ended {doing}; its log is {self._log}"
+        )

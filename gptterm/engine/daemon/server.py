@@ -1,0 +1,366 @@
+"""The process of a warm engine: `python -m gptterm.engine.daemon.server`, its `Spec` on stdin.
+
+It takes the lock, listens, and lets go of whoever started it (exit code 0: the socket is there;
+`TAKEN`: an engine of that name is there already). The thread that the engine lives in is the main
+one; another one hears of clients, signals and the clock, and each client has one of its own.
+"""
+
+import contextlib
+import faulthandler
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from gptterm import __version__
+from gptterm.engine.api import LoadRequest
+from gptterm.engine.daemon import handshake, registry
+from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Welcome
+from gptterm.engine.ipc.client_channel import Channel
+from gptterm.engine.ipc.protocol import Loaded, LoadFailed
+from gptterm.engine.ipc.worker import Worker
+from gptterm.engine.runtime.log import open_log
+from gptterm.paths import engine_log
+from gptterm.terminal import one_line
+
+TAKEN = 75
+"""Exit code, EX_TEMPFAIL of sysexits.h."""
+
+_BACKLOG = 4 << 20
+"""Bytes that wait for a client to read before the engine does: whole replies, as a rule, since
+a client that stands still (`| less`) is no reason for the others to."""
+_CLIENTS = 256
+"""At once; the next are turned away."""
+_GREETING_S = 10.0
+"""How long a connection may say nothing."""
+_LAST_WORDS_S = 1.0
+_LOOK_S = 30.0
+"""At least so often the process looks whether it can still be found."""
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine is started with."""
+
+    name: str
+    """See `identity.name_of`."""
+    stamp: str
+    factory: str
+    request: LoadRequest
+    keep_alive_s: float
+    cancel_limit_s: float = 20.0
+    """A generation that has not let go so long after its cancel: the engine hangs, and ends."""
+    stall_limit_s: float = 300.0
+    """The same for one that gives no sign of life."""
+
+
+class Server:
+    """Listens, and ends the process when it is time.
+
+    Args:
+        spec: what is served.
+        directory: the folder of the socket, which is the process's as long as it has the lock.
+    """
+
+    def __init__(self, spec: Spec, directory: Path, lock: registry.Lock) -> None:
+        self._spec = spec
+        self._lock: registry.Lock | None = lock
+        self._path = registry.socket_path(directory, spec.name)
+        self._socket = self._bind()
+        self._inode = self._path.stat().st_ino
+        self._begun = time.monotonic()
+        self._keep_alive_s = spec.keep_alive_s
+        self._clients_lock = threading.Lock()
+        self._greeting = 0
+        """Connections that have not said yet what they want."""
+        self._clients = 0
+        self._idle_since = self._begun
+        self._visited = threading.Event()
+        """Set once a client has been taken in."""
+        self._ended = threading.Event()
+        """Set once the engine's thread has nothing more to do."""
+
+    def _bind(self) -> socket.socket:
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()  # the lock is ours: whose it was is dead
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(str(self._path))
+        finally:
+            os.umask(mask)
+        listener.listen(128)
+        return listener
+
+    def run(self) -> NoReturn:
+        """Serve until the end of the process."""
+        # Once more: the kernel tells clients the process id of whoever called this last.
+        self._socket.listen(128)
+        self._socket.setblocking(False)
+        wakeup = self._hear_signals()
+        model = msgspec.structs.replace(
+            self._spec.request,
+            # How the first client came by the model is nothing to the others.
+            source=msgspec.structs.replace(self._spec.request.source, notices=()),
+        )
+        self._worker = Worker(self._spec.factory, self._leave)
+        threading.Thread(target=self._listen, args=(wakeup,), daemon=True).start()
+        self._say("started")
+        self._worker.prepare()
+        self._worker.keep(model)
+        self._tell_loaded()
+        self._worker.run()
+        self._ended.set()
+        threading.Event().wait()  # the other thread ends the process
+        raise AssertionError
+
+    def _hear_signals(self) -> int:
+        """Return a descriptor that becomes readable when the process is asked to end.
+
+        The engine's thread may be deep in native code, where no handler of Python's runs.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        return reader
+
+    def _tell_loaded(self) -> None:
+        """Say what came of the load, and keep no engine without a model."""
+        loaded = self._worker.loaded
+        if isinstance(loaded, LoadFailed):
+            # Whoever started it is on their way, and is to hear why.
+            self._visited.wait(_GREETING_S)
+            self._retire(f"cannot load its model: {loaded.message}")
+        elif isinstance(loaded, Loaded):
+            with self._clients_lock:
+                if self._lock is not None:
+                    self._lock.write("ready")
+            self._say(f"loaded {loaded.info.name} in {loaded.info.load_s:.2f} s")
+
+    # -------------------------------------------------------------------- listening thread
+
+    def _listen(self, wakeup: int) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(1000 * self._patience_s())}
+            if wakeup in ready:
+                self._stop("was asked to end")
+            if self._socket.fileno() in ready:
+                self._accept()
+            self._check()
+
+    def _patience_s(self) -> float:
+        """How long nothing can happen that nobody announces."""
+        if self._worker.busy or self._worker.loaded is None:
+            return 0.5
+        with self._clients_lock:
+            if self._greeting:
+                return 0.1
+            if self._clients:
+                return 1.0
+            if self._lock is None:
+                return 0.0
+            left = self._idle_since + self._keep_alive_s - time.monotonic()
+        return min(max(left, 0.0) + 0.01, _LOOK_S)
+
+    def _check(self) -> None:
+        """End the process if it is time."""
+        if self._worker.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
+            faulthandler.dump_traceback()
+            self._say("hangs, and ends")
+            self._leave(1)
+        if self._lock is not None and not self._can_be_found():
+            self._retire("cannot be found any more: its socket was removed")
+        with self._clients_lock:
+            if self._clients:
+                return
+            greeting_somebody = self._greeting > 0
+            idle = time.monotonic() - self._idle_since >= self._keep_alive_s
+        if self._lock is not None and self._worker.loaded is not None and idle:
+            self._retire(f"was without a client for {self._keep_alive_s:g} s")
+        elif self._lock is None and not greeting_somebody:
+            self._stop("has served its last client")
+
+    def _can_be_found(self) -> bool:
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _accept(self) -> None:
+        """Take in all who have come."""
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                time.sleep(0.1)  # out of descriptors: others will be closed
+                return
+            with self._clients_lock:
+                crowded = self._clients + self._greeting >= _CLIENTS
+                if not (crowded or not handshake.is_ours(connection)):
+                    self._greeting += 1
+                    threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                    continue
+            connection.close()
+
+    def _retire(self, why: str) -> None:
+        """Take in nobody else, and leave the name to another engine; end with the last client."""
+        with self._clients_lock:
+            if self._lock is None:
+                return
+            self._say(f"retires: {why}")
+            if self._can_be_found():
+                self._path.unlink()
+            self._lock.release()
+            self._lock = None
+
+    def _stop(self, why: str) -> NoReturn:
+        """End the process in order: the engine lets go, the clients are told."""
+        self._retire(why)
+        self._worker.stop(f"the warm engine {why}")
+        self._ended.wait(_LAST_WORDS_S)
+        self._leave(0)
+
+    def _leave(self, code: int) -> NoReturn:
+        """End the process at once; what was said last may still be read."""
+        self._say("ends")
+        deadline = time.monotonic() + _LAST_WORDS_S
+        for channel in self._worker.turns.channels:
+            channel.outbox.flush(max(0.0, deadline - time.monotonic()))
+        if self._lock is not None and self._can_be_found():
+            self._path.unlink()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    # --------------------------------------------------------------------- clients' threads
+
+    def _serve(self, connection: socket.socket) -> None:
+        """Greet a connection, and serve it if it may stay."""
+        stays = False
+        try:
+            connection.settimeout(_GREETING_S)
+            stays = self._greet(connection)
+            connection.settimeout(None)
+        except (OSError, ValueError):
+            pass  # nobody we know
+        finally:
+            with self._clients_lock:
+                self._greeting -= 1
+                self._clients += stays
+        if not stays:
+            connection.close()
+            return
+        self._visited.set()
+        try:
+            self._worker.serve(Channel(connection, backlog=_BACKLOG))
+        finally:
+            with self._clients_lock:
+                self._clients -= 1
+                self._idle_since = time.monotonic()
+
+    def _greet(self, connection: socket.socket) -> bool:
+        word = handshake.receive(connection, handshake.FROM_CLIENTS)
+        if isinstance(word, AskStatus):
+            handshake.send(connection, self._status())
+            return False
+        outdated = word.stamp != self._spec.stamp
+        accepted = not outdated and self._lock is not None
+        keep_alive_s = self._keep_alive_s
+        if outdated:
+            self._retire(f"a client of version {one_line(word.version)} needs another one")
+        elif word.keep_alive_s is not None:
+            self._keep_alive_s = word.keep_alive_s
+        welcome = Welcome(
+            accepted=accepted,
+            outdated=outdated,
+            pid=os.getpid(),
+            version=__version__,
+            keep_alive_s=keep_alive_s,
+        )
+        handshake.send(connection, welcome)
+        return accepted
+
+    def _status(self) -> EngineStatus:
+        source, loaded = self._spec.request.source, self._worker.loaded
+        info = loaded.info if isinstance(loaded, Loaded) else None
+        state = "generating" if self._worker.busy else "idle"
+        if info is None:
+            state = "loading" if loaded is None else "failed"
+        now = time.monotonic()
+        return EngineStatus(
+            pid=os.getpid(),
+            version=__version__,
+            state=state,
+            model=source.name,
+            directory=str(Path(source.directory, source.gguf_file or "")),
+            device=info.device if info else self._spec.request.device,
+            dtype=info.dtype if info else self._spec.request.dtype,
+            asked_device=self._spec.request.device,
+            asked_dtype=self._spec.request.dtype,
+            clients=self._clients,
+            waiting=self._worker.turns.waiting,
+            generations=self._worker.generations,
+            uptime_s=now - self._begun,
+            keep_alive_s=self._keep_alive_s,
+            idle_s=0.0 if self._clients else now - self._idle_since,
+            memory=handshake.resident_memory(),
+        )
+
+    def _say(self, what: str) -> None:
+        """Write a line to the log."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        name = one_line(self._spec.request.source.name)
+        print(f"{when} engine {os.getpid()} of {name}: {what}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main() -> NoReturn:
+    """Start an engine."""
+    spec = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Spec)
+    try:
+        directory = registry.folder()
+        lock = _take_lock(directory, spec.name)
+        if lock is None:
+            sys.exit(TAKEN)
+        lock.write("starting")
+        server = Server(spec, directory, lock)
+    except (registry.UnsafeFolderError, OSError) as error:
+        sys.exit(f"{error}")
+    # Nothing heavy has been imported and no thread runs yet.
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    os.umask(0o077)
+    lock.write("starting")  # under the process id that stays
+    log = open_log(engine_log())
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable()
+    server.run()
+
+
+def _take_lock(directory: Path, name: str) -> registry.Lock | None:
+    """Take the lock, which someone may hold for a moment only to see whether it is free."""
+    for _ in range(10):
+        lock = registry.Lock.take(directory, name)
+        if lock is not None:
+            return lock
+        time.sleep(0.005)
+    return None
+
+
+if __name__ == "__main__":
+    main()

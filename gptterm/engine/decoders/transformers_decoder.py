@@ -1,0 +1,161 @@
+"""Any causal LM of the transformers library, behind the same interface as the native decoders."""
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders.base import Cache, Rows
+from gptterm.engine.decoders.transformers_cache import LibraryCache, LibraryRows, Recomputed
+from gptterm.engine.runtime import transformers_import
+from gptterm.engine.runtime.device import is_out_of_memory
+from gptterm.errors import ModelError
+
+_PREFILL_CHUNK = 256
+_STATE_IN_MODULES = ("recurrent_gemma",)
+"""Models that keep their state in themselves, not in the cache: it would not be forked."""
+
+
+class TransformersDecoder:
+    """A model loaded by `AutoModelForCausalLM`."""
+
+    takes_drafts = False
+
+    def __init__(self, model: Any, device: str, dtype: str) -> None:
+        self._model = model
+        self._parameters = inspect.signature(model.forward).parameters
+        self._cache_name = _cache_name(model, self._parameters)
+        self._recurrent = self._cache_name is not None and _is_recurrent(model, self._past())
+        config = model.config.get_text_config()
+        self.device = device
+        self.dtype = dtype
+        self.architecture = type(model).__name__
+        self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
+        self.context_length = _context_length(config)
+        # Several library models forget a recurrent state when more than one token follows.
+        self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
+        self.parameters = sum(p.numel() for p in model.parameters())
+
+    @classmethod
+    def load(
+        cls, directory: Path, device: str, dtype: str, gguf_file: str | None = None
+    ) -> "TransformersDecoder":
+        """Read a model directory. Only safetensors and GGUF, never the repository's own code.
+
+        Raises:
+            ModelError: the library cannot load it.
+        """
+        options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
+        try:
+            with transformers_import.transformers() as transformers:
+                model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                    directory,
+                    output_loading_info=True,
+                    dtype=getattr(torch, dtype),
+                    use_safetensors=None if gguf_file else True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    **_placement(directory, device),
+                    **options,
+                )
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"transformers cannot load {directory}: {transformers_import.reason(error)}"
+            ) from error
+        # The library would go on with random numbers in their place.
+        wanting = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+        if wanting:
+            raise ModelError(
+                f"{directory} lacks the weight {min(wanting)}, or has it in another shape;"
+                " fetch the model again"
+            )
+        return cls(model.eval(), device, dtype)
+
+    def new_cache(self) -> LibraryCache | Recomputed:
+        if self._cache_name is None:
+            return Recomputed()
+        return LibraryCache(self._past)
+
+    def new_rows(self) -> LibraryRows:
+        return LibraryRows()
+
+    def _past(self) -> Any:
+        with transformers_import.transformers() as transformers:
+            return transformers.DynamicCache(config=self._model.config)
+
+    @torch.inference_mode()
+    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
+        if isinstance(cache, LibraryRows):
+            return cache.forward(ids, self.forward)
+        assert isinstance(cache, LibraryCache | Recomputed)
+        n = ids.shape[1]
+        if cache.length + n > self.context_length:
+            raise ValueError(
+                f"{cache.length + n} tokens exceed the model's {self.context_length} positions"
+            )
+        if self._recurrent and cache.length > 0 and n > 1:
+            for i in range(n - 1):
+                self.forward(ids[:, i : i + 1], cache, last=0)
+            return self.forward(ids[:, -1:], cache, last=min(last, 1))
+        arguments: dict[str, Any] = {}
+        if isinstance(cache, Recomputed):
+            cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
+            if last == 0:  # nothing is gained by an earlier pass
+                return None
+        elif self._cache_name is not None:
+            arguments = {self._cache_name: cache.past, "use_cache": True}
+        if "logits_to_keep" in self._parameters:
+            arguments["logits_to_keep"] = max(last, 1)
+        device = self._model.get_input_embeddings().weight.device
+        output = self._model(ids.to(device), **arguments)
+        if isinstance(cache, LibraryCache):
+            cache.length += n
+        return output.logits[:, -last:].flatten(0, 1).float() if last else None
+
+
+def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
+    """What a model's forward pass calls its cache; None if it takes none of the usual kind."""
+    if not getattr(model, "_supports_default_dynamic_cache", lambda: True)():
+        return None
+    if model.config.model_type in _STATE_IN_MODULES:
+        return None
+    names = ("past_key_values", "cache_params")
+    return next((name for name in names if name in parameters), None)
+
+
+def _is_recurrent(model: Any, past: Any) -> bool:
+    """Whether layers of an empty cache will keep a state that sums up the past."""
+    # LFM2's layers are of that kind, but all they keep is the past that a convolution reaches.
+    types = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    return "conv" not in types and any(hasattr(x, "recurrent_states") for x in past.layers)
+
+
+def _context_length(config: Any) -> int:
+    for name in (
+        "max_position_embeddings",
+        "n_positions",
+        "n_ctx",
+        "max_seq_len",
+        "seq_length",
+        "context_length",
+    ):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    # Recurrent models have no limit of their own; this one keeps memory in bounds.
+    return 8192
+
+
+def _placement(directory: Path, device: str) -> dict[str, Any]:
+    """`device_map` for from_pretrained: one device if the weights fit there, else spread out."""
+    if device.startswith("cuda"):
+        size = sum(f.stat().st_size for f in directory.glob("*.safetensors"))
+        free, _ = torch.cuda.mem_get_info(device)
+        if size > 0.9 * free:
+            return {"device_map": "auto"}
+    return {"device_map": {"": device}}

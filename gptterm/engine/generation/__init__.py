@@ -1,0 +1,1 @@
+"""Text generation: prompts in, events out, one sequence or many."""

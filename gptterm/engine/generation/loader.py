@@ -1,0 +1,111 @@
+"""An engine in this process. Importing this module imports no torch; starting an engine does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
+from gptterm.engine.quantization import conversion_cache
+from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
+from gptterm.engine.runtime.torch_import import import_torch
+from gptterm.errors import ModelError, OutOfMemoryError
+
+if TYPE_CHECKING:
+    from gptterm.engine.decoders.base import Decoder
+    from gptterm.engine.generation.engine import LocalEngine
+    from gptterm.engine.text.tokenizer import Tokenizer
+
+
+def load_engine(request: LoadRequest) -> LocalEngine:
+    """Read a model's files and put it on a device.
+
+    Raises:
+        ModelError: the files are damaged or of no use, or the device is not there.
+        OutOfMemoryError: no room for the weights.
+    """
+    started = time.perf_counter()
+    source = request.source
+    directory = Path(source.directory)
+    config = read_json(directory / "config.json")
+    if source.gguf_file is None:
+        conversion = conversion_cache.find_for(directory, request.dtype)
+        read_ahead([conversion.path] if conversion else weight_files(directory))
+    import_torch()
+
+    from gptterm.engine.generation.engine import LocalEngine
+    from gptterm.engine.runtime.device import configure_threads
+    from gptterm.engine.runtime.memory import trim
+    from gptterm.engine.text.tokenizer_files import load_tokenizer
+
+    configure_threads()
+    tokenizer = load_tokenizer(directory, source.gguf_file)
+    trim()
+    decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
+    info = ModelInfo(
+        name=source.name,
+        revision=source.revision,
+        architecture=decoder.architecture,
+        decoder=name,
+        device=decoder.device,
+        dtype=decoder.dtype,
+        parameters=decoder.parameters,
+        context_length=decoder.context_length,
+        vocab_size=decoder.vocab_size,
+        has_chat_template=tokenizer.chat_template is not None,
+        fidelity_kl=fidelity_kl,
+        load_s=time.perf_counter() - started,
+        notices=source.notices,
+    )
+    return LocalEngine(decoder, tokenizer, info)
+
+
+def _load_decoder(
+    request: LoadRequest, directory: Path, config: dict[str, Any], tokenizer: Tokenizer
+) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
+    """The GPT family gets a native decoder, every other architecture the transformers library's.
+
+    With it comes what int8 weights cost in fidelity; None for other dtypes.
+    """
+    from gptterm.engine.decoders import native
+    from gptterm.engine.quantization import load
+    from gptterm.engine.runtime.device import is_out_of_memory, select_device
+
+    device = select_device(request.device)
+    gguf_file = request.source.gguf_file
+    try:
+        dtype = request.dtype if request.dtype != "auto" else _auto(device, directory, gguf_file)
+        if dtype == "int8":
+            quantised = None
+            if device == "cpu" and gguf_file is None:
+                quantised = load.load(directory, config, tokenizer)
+            if quantised is None:
+                raise ModelError(
+                    "int8 is for GPT-1, GPT-2 and GPT-Neo on the CPU; try --dtype bfloat16"
+                )
+            return quantised[0], "native", quantised[1]
+        decoder = native.load(directory, config, device, dtype) if gguf_file is None else None
+        if decoder is not None:
+            return decoder, "native", None
+        from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
+
+        library = TransformersDecoder.load(directory, device, dtype, gguf_file)
+        return library, "transformers", None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"no room for the weights on {device}; a smaller model or --dtype may fit"
+            ) from error
+        raise
+
+
+def _auto(device: str, directory: Path, gguf_file: str | None) -> Dtype:
+    """The dtype that `auto` is: int8 where the user has had the model converted for that."""
+    from gptterm.engine.decoders.weights import stored_weights
+    from gptterm.engine.runtime.device import select_dtype
+
+    if device == "cpu" and gguf_file is None and conversion_cache.find_for(directory, "auto"):
+        return "int8"
+    stored, size = stored_weights(directory, gguf_file)
+    return select_dtype(device, stored, size)

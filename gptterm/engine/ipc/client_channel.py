@@ -1,0 +1,71 @@
+"""One client, as the engine's process sees it."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from gptterm.engine.api import SamplingParams
+from gptterm.engine.ipc.protocol import Command, command_reader
+from gptterm.engine.ipc.send_buffer import BACKLOG, Outbox
+
+_EVERYTHING = 2**63 - 1
+"""Above every id."""
+
+
+class Channel:
+    """The connection to a client, and what the client has said about its generations.
+
+    Args:
+        connection: a connected stream socket; it is the channel's from here on.
+        backlog: bytes that may wait for the client to read.
+        lost: called when the client is found gone while something is sent to it; by default the
+            socket is shut down, so that whoever reads from it notices.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        backlog: int = BACKLOG,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        self.outbox = Outbox(connection, lost or self.hang_up, backlog)
+        # Ids rise: to cancel one is to cancel all up to it.
+        self.last_id = 0
+        self.cancelled_id = 0
+        self.cancelled_at = 0.0
+        """When that was (`time.monotonic`)."""
+        self.sampling: tuple[int, SamplingParams] | None = None
+        """New samplers for the generation of this id."""
+        self._connection = connection
+        self._frames = command_reader()
+
+    def commands(self) -> Iterator[Command]:
+        """What the client says, until it hangs up or makes no sense."""
+        while data := self._receive():
+            try:
+                yield from self._frames.feed(data)
+            except ValueError:
+                return
+
+    def cancel(self, up_to: int) -> None:
+        """Cancel the generations with ids up to this one."""
+        self.cancelled_id = max(self.cancelled_id, up_to)
+        self.cancelled_at = time.monotonic()
+
+    def hang_up(self) -> None:
+        """End the connection: `commands` ends, nothing more is sent."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Release the socket, once nothing is read from it any more."""
+        self.cancel(_EVERYTHING)
+        self.outbox.close()
+        self._connection.close()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(1 << 16)
+        except OSError:
+            return b""

@@ -1,0 +1,130 @@
+"""Reports on their way to one client."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from gptterm.engine.ipc.protocol import Report, encode
+
+FLUSH_S = 0.008
+"""Tokens that follow each other faster than this travel together: the reader wakes at most this
+often, and no token waits longer."""
+BACKLOG = 1 << 16
+"""Bytes kept for a client that does not read, before whoever makes them should wait."""
+_PORTION = 1 << 16
+"""Bytes handed to the socket together: what was taken of more could not be told."""
+_LOOK_S = 0.05
+"""How often someone who waits for room looks whether that is still worth it."""
+
+
+class Outbox:
+    """Sends reports: at once when the last sending is a while ago, otherwise together.
+
+    `post` never waits for the reader. Whoever posts without end calls `make_room` in between.
+
+    Args:
+        lost: called, from any thread, when the client is found gone.
+        backlog: bytes that may be unsent while there is still `make_room`.
+    """
+
+    def __init__(
+        self, connection: socket.socket, lost: Callable[[], None], backlog: int = BACKLOG
+    ) -> None:
+        self._connection = connection
+        self._lost = lost
+        self._backlog = backlog
+        self._changed = threading.Condition()
+        self._unsent = bytearray()
+        self._sending = 0
+        """Bytes that the thread is at: until they are out, nobody else may send."""
+        self._sent_at = 0.0
+        self._closed = False
+        threading.Thread(target=self._send_late, daemon=True).start()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the socket has not taken."""
+        return len(self._unsent) + self._sending
+
+    def post(self, report: Report, *, at_once: bool = False) -> None:
+        """Send `report`, within `FLUSH_S` if the client reads."""
+        data = encode(report)
+        with self._changed:
+            if self._closed:
+                return
+            self._unsent += data
+            if self._sending:
+                return
+            due = time.monotonic() - self._sent_at >= FLUSH_S
+            if at_once or due or len(self._unsent) >= _PORTION:
+                self._send_now()
+            if self._unsent:
+                self._changed.notify_all()
+
+    def make_room(self, give_up: Callable[[], bool]) -> bool:
+        """Wait while more than the backlog is unsent; False: `give_up()` became true first."""
+        while not self._has_room():
+            # Not under the lock: what it looks at may have locks of its own.
+            if give_up():
+                return False
+            with self._changed:
+                self._changed.wait_for(self._has_room, _LOOK_S)
+        return True
+
+    def _has_room(self) -> bool:
+        return self._closed or self.unsent < self._backlog
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all is sent, but no longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self.unsent == 0, timeout_s)
+
+    def close(self) -> None:
+        """Send nothing more. The socket is shut down, so that nothing waits for its reader."""
+        with self._changed:
+            self._closed = True
+            self._unsent.clear()
+            self._changed.notify_all()
+        with contextlib.suppress(OSError):  # the client was faster
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _send_now(self) -> None:
+        """Hand the socket what it takes without waiting; the thread sees to the rest."""
+        try:
+            sent = self._connection.send(self._unsent, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._closed = True
+            self._lost()
+            return
+        del self._unsent[:sent]
+        self._sent_at = time.monotonic()
+
+    def _send_late(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._unsent)
+                if self._closed:
+                    return
+            time.sleep(max(0.0, self._sent_at + FLUSH_S - time.monotonic()))
+            with self._changed:
+                data = bytes(self._unsent[:_PORTION])
+                del self._unsent[:_PORTION]
+                self._sending = len(data)
+            if not data:
+                continue  # sent by a later post
+            try:
+                self._connection.sendall(data)
+            except OSError:
+                with self._changed:
+                    self._closed = True
+                    self._changed.notify_all()
+                self._lost()
+                return
+            with self._changed:
+                self._sending = 0
+                self._sent_at = time.monotonic()
+                self._changed.notify_all()

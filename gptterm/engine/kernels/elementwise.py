@@ -1,0 +1,55 @@
+"""What is done to every row of activations by itself."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from gptterm.engine.kernels.library import library
+
+
+class _Norm(ctypes.Structure):
+    """As in source/rows.h."""
+
+    _fields_ = (
+        ("width", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("epsilon", ctypes.c_float),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+    )
+
+
+class Norm:
+    """A layer norm (Ba et al., 2016).
+
+    Args:
+        weight, bias: (width,) float32.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, epsilon: float) -> None:
+        opened = library()
+        assert opened is not None
+        self._run = opened.norm_run
+        self._kept = weight.contiguous(), bias.contiguous()
+        self._norm = _Norm(
+            len(weight), torch.get_num_threads(), epsilon, *(x.data_ptr() for x in self._kept)
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(m, width) float32 → the same."""
+        x = x.contiguous()
+        y = torch.empty(x.shape)
+        self._norm.x, self._norm.y = x.data_ptr(), y.data_ptr()
+        self._run(ctypes.addressof(self._norm), len(x))
+        return y
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU's tanh approximation (Hendrycks and Gimpel, 2016) of contiguous float32, in place."""
+    opened = library()
+    assert opened is not None
+    opened.activation_run(x.data_ptr(), x.numel(), torch.get_num_threads())
+    return x

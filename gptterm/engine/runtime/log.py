@@ -1,0 +1,26 @@
+"""Where engines that have no terminal write what they have to say."""
+
+import os
+import stat
+from pathlib import Path
+
+LOG_LIMIT = 1 << 20
+"""Bytes; a longer log is begun anew at the next start."""
+
+
+def open_log(path: Path) -> int:
+    """Open the log for appending, for this user only, and return its descriptor.
+
+    A log that cannot be written is no reason not to chat: the null device then.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        status = os.fstat(log)
+        if stat.S_ISREG(status.st_mode):
+            os.fchmod(log, 0o600)
+            if status.st_size > LOG_LIMIT:
+                os.ftruncate(log, 0)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+    return log

@@ -1,0 +1,35 @@
+"""The transformers library, imported when an architecture or a tokenizer needs it, and kept quiet.
+
+Its import takes seconds, and its warnings and progress bars are not meant for gptterm's users.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from gptterm.engine.runtime.torch_import import complete_torch
+
+
+@contextlib.contextmanager
+def transformers() -> Iterator[Any]:
+    """The module, while standard error is closed to it (progress bars are written there)."""
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        complete_torch()
+        import transformers as library
+
+        _silence(library)
+        yield library
+
+
+def _silence(library: ModuleType) -> None:
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()
+
+
+def reason(error: BaseException) -> str:
+    """An exception's first line: libraries' messages often run to a page."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

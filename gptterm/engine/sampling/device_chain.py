@@ -1,0 +1,301 @@
+"""The sampler chain of `gptterm.engine.sampling.chain` on a device, for many rows at once.
+
+What is cut keeps its column and gets the logit -inf, so that no shape depends on the numbers: the
+parameters' values lie in a buffer on the device, and only what changes a shape or leaves out a
+filter (`Chain`) needs other code. The rules, the order of the columns (ties towards the lower id)
+and the draw are those of `sampling`; sums are float64 as there, but for their order.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptterm.engine.api import SamplingParams
+from gptterm.engine.sampling.chain import ORDERS
+
+_MOST = torch.finfo(torch.float32).max
+_LEAST_ABOVE_ZERO = torch.finfo(torch.float32).tiny
+_NARROWEST = 64
+"""Fewest columns that top-k leaves: its k may change below that without another chain."""
+_GROUP = 64
+"""Neighbours that are looked at together where few columns out of many are wanted."""
+UNUSABLE = -1
+"""Drawn instead of an id where the logits are not finite."""
+ALL_BANNED = -2
+"""Drawn instead of an id where no token is left."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Which steps a set of parameters needs, and how many columns top-k leaves; see `of`."""
+
+    steps: tuple[str, ...]
+    width: int
+    biased: bool
+    penalised: bool
+
+    @classmethod
+    def of(cls, params: SamplingParams, vocabulary: int) -> "Chain":
+        """The steps whose parameter is not neutral, in order."""
+        active = {
+            "top-k": 0 < params.top_k < vocabulary,
+            "temperature": params.temperature != 1,
+            "top-p": params.top_p < 1,
+            "min-p": params.min_p > 0,
+            "typical-p": params.typical_p < 1,
+        }
+        steps = tuple(name for name, _ in ORDERS[params.order] if active[name])
+        if params.temperature == 0:
+            steps = ("greedy",)
+        width = vocabulary
+        if "top-k" in steps:
+            width = min(vocabulary, max(_NARROWEST, 1 << (params.top_k - 1).bit_length()))
+        penalties = (params.presence_penalty, params.frequency_penalty)
+        return cls(
+            steps=steps,
+            width=width,
+            biased=bool(params.logit_bias),
+            penalised=params.repetition_penalty != 1 or any(penalties),
+        )
+
+    @property
+    def greedy(self) -> bool:
+        return self.steps == ("greedy",)
+
+
+class Values:
+    """The parameters' values on the device, read by every step."""
+
+    def __init__(self, vocabulary: int, device: str) -> None:
+        self._numbers = torch.zeros(len(_NUMBERS), dtype=torch.float64, device=device)
+        self.bias = torch.zeros(vocabulary, device=device)
+
+    def set(self, params: SamplingParams) -> None:
+        """Replace all of them, after the steps that were launched before."""
+        numbers = [float(getattr(params, name)) for name in _NUMBERS]
+        upload(torch.tensor(numbers, dtype=torch.float64), self._numbers)
+        if params.logit_bias:
+            upload(_dense(params.logit_bias, len(self.bias)), self.bias)
+
+    def double(self, name: str) -> Tensor:
+        """() float64."""
+        return self._numbers[_NUMBERS.index(name)]
+
+    def single(self, name: str) -> Tensor:
+        """() float32, the nearest that it can hold."""
+        return self.double(name).clamp(-_MOST, _MOST).float()
+
+
+_NUMBERS = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
+
+
+def upload(numbers: Tensor, buffer: Tensor) -> None:
+    """Copy from the host into a device's buffer, in the order of the stream, without waiting."""
+    if buffer.is_cuda:
+        numbers = numbers.pin_memory()
+    buffer.copy_(numbers, non_blocking=True)
+
+
+def _dense(bias: tuple[tuple[int, float], ...], vocabulary: int) -> Tensor:
+    dense = torch.zeros(vocabulary, dtype=torch.float64)
+    for id_, value in bias:
+        if 0 <= id_ < vocabulary:
+            dense[id_] += value
+    # -inf bans; any other number is one that float32 can hold.
+    return torch.where(dense == -math.inf, dense, dense.clamp(-_MOST, _MOST)).float()
+
+
+class Past(NamedTuple):
+    """What the penalties look at, (rows, vocabulary) each: the `History` of every row."""
+
+    seen: Tensor
+    """bool: ids of prompt and output."""
+    counts: Tensor
+    """float32: how often each was generated."""
+
+
+# ------------------------------------------------------------------------------- filtering
+
+
+class Candidates(NamedTuple):
+    """(rows, width) logits, -inf where cut. Columns run by id up, or by logit down, then id up."""
+
+    logits: Tensor
+    ids: Tensor | None = None
+    """None: the columns are the vocabulary itself."""
+    ordered: bool = False
+
+    def weights(self) -> Tensor:
+        """Probabilities up to a factor: the largest is 1."""
+        return torch.exp(self.logits - self.best())
+
+    def best(self) -> Tensor:
+        """(rows, 1): the largest logit. The first column's may have been cut."""
+        return self.logits.amax(1, keepdim=True)
+
+    def keep(self, alive: Tensor) -> "Candidates":
+        return self._replace(logits=self.logits.masked_fill(~alive, -torch.inf))
+
+
+def penalise(logits: Tensor, chain: Chain, values: Values, past: Past) -> Tensor:
+    """Bias, bans and penalties on (rows, vocabulary) raw logits."""
+    if chain.biased:
+        logits = torch.clamp(logits + values.bias, max=_MOST)
+    if chain.penalised:
+        repetition = values.single("repetition_penalty")
+        changed = torch.where(logits > 0, logits / repetition, logits * repetition)
+        changed = changed - (
+            values.single("presence_penalty") * (past.counts > 0)
+            + values.single("frequency_penalty") * past.counts
+        )
+        logits = torch.where(past.seen, torch.clamp(changed, max=_MOST), logits)
+    return logits
+
+
+def survivors(logits: Tensor, chain: Chain, values: Values, past: Past) -> Candidates:
+    """The whole chain on (rows, vocabulary) raw logits: what may be drawn."""
+    rows = Candidates(penalise(logits, chain, values, past))
+    for name in chain.steps:
+        rows = _FILTERS[name](rows, chain, values)
+    return rows
+
+
+def _keys(logits: Tensor, columns: Tensor) -> Tensor:
+    """int64 that are ordered as (logit up, column down): no two of a row are equal."""
+    bits = (logits + 0.0).view(torch.int32)  # adding 0 makes -0 into 0
+    rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
+    return (rising << 32) | (0xFFFFFFFF - columns)
+
+
+def _best(logits: Tensor, columns: Tensor, width: int) -> Tensor:
+    """(rows, width): of the columns, those with the largest logits, in the order of `_keys`."""
+    keys = torch.topk(_keys(logits, columns), width, dim=1).values
+    return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
+
+
+def _promising(logits: Tensor, width: int) -> Tensor:
+    """(rows, n) columns, among which are the `width` best; by far fewer than all, if there are far
+    more than `width`.
+
+    They lie in the `width` groups of neighbours whose maxima are the best: each group before a
+    given one in that order has a column that comes before all of the given one's.
+    """
+    count, tail = divmod(logits.shape[1], _GROUP)
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    if 4 * width > count:
+        return columns.expand(len(logits), -1)
+    maxima = logits[:, : count * _GROUP].view(-1, count, _GROUP).amax(2)
+    groups = _best(maxima, columns[:count], width)
+    inside = (groups.unsqueeze(2) * _GROUP + columns[:_GROUP]).flatten(1)
+    if not tail:
+        return inside
+    return torch.cat([inside, columns[-tail:].expand(len(logits), -1)], 1)
+
+
+def largest(rows: Candidates, width: int) -> Candidates:
+    """The `width` best columns, by logit down, then id up."""
+    columns = _promising(rows.logits, width)
+    columns = _best(rows.logits.gather(1, columns), columns, width)
+    ids = columns if rows.ids is None else rows.ids.gather(1, columns)
+    return Candidates(rows.logits.gather(1, columns), ids, ordered=True)
+
+
+def _greedy(rows: Candidates, _chain: Chain, _values: Values) -> Candidates:
+    return largest(rows, 1)
+
+
+def _top_k(rows: Candidates, chain: Chain, values: Values) -> Candidates:
+    rows = largest(rows, chain.width)
+    return rows.keep(torch.arange(chain.width, device=rows.logits.device) < values.double("top_k"))
+
+
+def _temperature(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+    divisor = values.single("temperature").clamp(min=_LEAST_ABOVE_ZERO)
+    # Relative to the largest, which cannot overflow however low the temperature.
+    return rows._replace(logits=(rows.logits - rows.best()) / divisor)
+
+
+def _leading(weights: Tensor, share: Tensor) -> Tensor:
+    """(rows, width) booleans: whether the mass before a column is less than `share` of all."""
+    mass = weights.double().cumsum(1)
+    return F.pad(mass[:, :-1], (1, 0)) < share * mass[:, -1:]
+
+
+def _top_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+    if not rows.ordered:
+        rows = largest(rows, rows.logits.shape[1])
+    return rows.keep(_leading(rows.weights(), values.double("top_p")))
+
+
+def _min_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+    return rows.keep(rows.weights() >= values.single("min_p"))
+
+
+def _typical_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+    alive = rows.logits > -torch.inf
+    weights = rows.weights()
+    mass = weights.double()
+    # Surprisal minus entropy is the mean logit minus the logit: the normaliser cancels.
+    logits = rows.logits.masked_fill(~alive, 0.0).double()
+    mean = (mass * logits).sum(1, keepdim=True) / mass.sum(1, keepdim=True)
+    distance = (logits - mean).abs().float().masked_fill(~alive, torch.inf)
+    columns = distance.sort(dim=1, stable=True).indices
+    kept = _leading(weights.gather(1, columns), values.double("typical_p"))
+    return rows.keep(torch.zeros_like(alive).scatter(1, columns, kept) & alive)
+
+
+_FILTERS: dict[str, Callable[[Candidates, Chain, Values], Candidates]] = {
+    "greedy": _greedy,
+    "top-k": _top_k,
+    "temperature": _temperature,
+    "top-p": _top_p,
+    "min-p": _min_p,
+    "typical-p": _typical_p,
+}
+
+
+# --------------------------------------------------------------------------------- drawing
+
+
+def choose(logits: Tensor, chain: Chain, values: Values, past: Past, uniforms: Tensor) -> Tensor:
+    """Draw one id per row, as `choosing.choose` does from the same uniform numbers.
+
+    Args:
+        logits: (rows, vocabulary) float32, raw.
+        uniforms: (rows, 1) float64 in [0, 1); greedy chains do not look at them.
+
+    Returns:
+        (rows,) int64: an id, or `UNUSABLE` or `ALL_BANNED`.
+    """
+    rows = survivors(logits, chain, values, past)
+    if chain.greedy:
+        columns = torch.zeros_like(rows.logits[:, :1], dtype=torch.int64)
+    else:
+        columns = _draw(rows.weights(), uniforms)
+    ids = columns if rows.ids is None else rows.ids.gather(1, columns)
+    ids = ids.masked_fill(~(rows.best() > -torch.inf), ALL_BANNED)
+    return ids.masked_fill(~logits.amax(1, keepdim=True).isfinite(), UNUSABLE).view(-1)
+
+
+def _draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """(rows, 1): the column in whose share of the summed weights the number falls."""
+    sums = weights.double().cumsum(1)
+    total = sums[:, -1:].contiguous()
+    columns = torch.searchsorted(sums, uniforms * total, right=True)
+    # Past the end, by rounding: the last column with weight. With NaN, any.
+    last = torch.searchsorted(sums, total).clamp(max=sums.shape[1] - 1)
+    return torch.minimum(columns, last)

@@ -1,0 +1,65 @@
+"""The distribution over the next token as it can be shown: raw, as it will be used, and why."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptterm.engine.api import Candidate, NextToken, SamplingParams
+from gptterm.engine.sampling.chain import Candidates, Floats, History, as_rows, largest, stages
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@np.errstate(all="ignore")
+def explain(
+    logits: "Tensor",
+    params: SamplingParams,
+    history: History,
+    piece: Callable[[int], bytes],
+    limit: int,
+) -> NextToken:
+    """The distribution of one (vocabulary,) row: raw, as it will be drawn from, and why not.
+
+    Raises:
+        UnusableLogitsError: no token can be drawn.
+    """
+    row = as_rows(logits)
+    watched = largest(row, limit)
+    reasons: dict[int, str] = {}
+    rows = Candidates(row)
+    for name, rows in stages(row, params, history):
+        ids = rows.ids
+        alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
+        for id_ in watched[~alive].tolist():
+            reasons.setdefault(id_, name)
+    ids = np.arange(row.size) if rows.ids is None else rows.ids
+    raw, used = _probabilities(row), np.zeros(row.size)
+    used[ids] = _probabilities(rows.logits)
+    columns = zip(watched.tolist(), raw[watched].tolist(), used[watched].tolist(), strict=True)
+    return NextToken(
+        candidates=tuple(
+            Candidate(id=id_, piece=piece(id_), raw=p, used=q, cut=reasons.get(id_))
+            for id_, p, q in columns
+        ),
+        entropy_bits=_entropy_bits(raw),
+        used_entropy_bits=_entropy_bits(used),
+        kept=int(np.count_nonzero(rows.logits > -np.inf)),
+        kept_mass=float(raw[ids[rows.logits > -np.inf]].sum()),
+        vocab_size=row.size,
+    )
+
+
+def _probabilities(logits: Floats) -> NDArray[np.float64]:
+    """Softmax."""
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities: NDArray[np.float64] = weights / weights.sum()
+    return probabilities
+
+
+def _entropy_bits(probabilities: NDArray[np.float64]) -> float:
+    """Shannon entropy in bits."""
+    p = probabilities[probabilities > 0]
+    return max(0.0, float(-(p * np.log2(p)).sum()))

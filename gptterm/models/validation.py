@@ -1,0 +1,242 @@
+"""Can a directory be loaded as a model? Decided from names, JSON and headers: no torch, no pickle.
+
+The same rules serve a directory of the user's, a snapshot in the Hub cache and, with names only,
+the file list of a repository that is not downloaded yet.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gptterm.errors import ModelError
+from gptterm.models.errors import DamagedModelError, IncompleteModelError, shown
+from gptterm.models.safetensors_check import read_header
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+# A tokenizer can be built from any one of these, or from the two files of byte-level BPE.
+_VOCABULARIES = frozenset(
+    {
+        "tokenizer.json",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "vocab.txt",
+        "tekken.json",
+    }
+)
+_BYTE_LEVEL_BPE = frozenset({"vocab.json", "merges.txt"})
+TOKENIZER_FILES = frozenset[str](_VOCABULARIES | _BYTE_LEVEL_BPE) | {
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+}
+"""Everything a tokenizer, with its chat template, may consist of."""
+
+# Model types that gptterm decodes by itself.
+_NATIVE = frozenset({"gpt2", "openai-gpt", "gpt_neo"})
+_PICKLED = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
+_OTHER_FRAMEWORKS = re.compile(r".*\.(h5|msgpack|onnx|ot|tflite|mlmodel|mlpackage)", re.IGNORECASE)
+
+
+def check_directory(directory: Path, name: str) -> None:
+    """See that `directory` holds everything a model needs, whole and safe to load.
+
+    Args:
+        directory: holds config.json, safetensors weights and a tokenizer.
+        name: what messages call the model.
+
+    Raises:
+        IncompleteModelError: something is missing, or there is nothing but pickled weights.
+        DamagedModelError: a file is truncated or garbled.
+        ModelError: it wants code of its own to be run, is of a kind gptterm cannot use, or
+            cannot be read.
+    """
+    try:
+        check_config(read_config(directory, name), name)
+        names = {entry.name for entry in directory.iterdir() if entry.is_file()}
+        for weights in _weight_files(directory, names, name):
+            _check_weights(weights, name)
+        check_tokenizer(names, name)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        where = shown(str(error.filename or directory))
+        raise ModelError(f"{shown(name)} cannot be read: {where}: {reason}") from error
+
+
+def read_config(directory: Path, name: str) -> dict[str, Any]:
+    """The directory's config.json.
+
+    Raises:
+        IncompleteModelError: there is none.
+        DamagedModelError: it is not a JSON object.
+    """
+    if not (directory / CONFIG).is_file():
+        raise IncompleteModelError(
+            f"{shown(name)} has no config.json; "
+            "a model is a directory with config.json, model.safetensors and a tokenizer"
+        )
+    return read_json(directory / CONFIG, name)
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """A JSON object from a file. (json, not msgspec: configs hold NaN and Infinity.)
+
+    Raises:
+        DamagedModelError: it is something else.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DamagedModelError(f"{shown(name)} has a damaged {path.name}: not JSON") from error
+    if not isinstance(value, dict):
+        raise DamagedModelError(f"{shown(name)} has a damaged {path.name}: not a JSON object")
+    return value
+
+
+def check_config(config: dict[str, Any], name: str) -> None:
+    """Refuse a model that only the code in its own repository can run, or that is no decoder.
+
+    `auto_map` alone is no ground: many repositories keep it from the time before transformers
+    had their architecture, and transformers then uses its own code.
+
+    Raises:
+        ModelError: it is refused.
+    """
+    model_type = config.get("model_type")
+    if model_type in _NATIVE:
+        return
+    known = _causal_model_types()
+    builtin = isinstance(model_type, str) and (known is None or model_type in known)
+    if "auto_map" in config and (known is None or not builtin):
+        raise ModelError(
+            f"{shown(name)} wants to run code from its own repository, which gptterm never does; "
+            "choose a model whose architecture transformers has built in"
+        )
+    if not isinstance(model_type, str):
+        raise ModelError(f"{shown(name)} has a config.json without model_type")
+    if not builtin:
+        raise ModelError(
+            f"{shown(name)} is a {shown(model_type)} model, not a text generator that the "
+            "installed transformers knows"
+        )
+
+
+def check_tokenizer(names: Collection[str], name: str) -> None:
+    """See that a tokenizer is among these files.
+
+    Raises:
+        IncompleteModelError: there is none.
+    """
+    if not _VOCABULARIES.intersection(names) and not _BYTE_LEVEL_BPE.issubset(names):
+        raise IncompleteModelError(
+            f"{shown(name)} has no tokenizer; it needs tokenizer.json, or vocab.json and merges.txt"
+        )
+
+
+def check_weight_names(names: Collection[str], name: str) -> None:
+    """See that safetensors weights are among these files.
+
+    Raises:
+        IncompleteModelError: there are none; says what is there instead.
+    """
+    if WEIGHTS in names or INDEX in names:
+        return
+    subject = shown(name)
+    safetensors = sorted(n for n in names if n.endswith(".safetensors"))
+    gguf = sorted(n for n in names if n.endswith(".gguf"))
+    pickled = sorted(n for n in names if _PICKLED.fullmatch(n) and n != "training_args.bin")
+    if "adapter_config.json" in names:
+        message = f"{subject} is an adapter, not a whole model; merge it into its base model first"
+    elif safetensors:
+        message = f"{subject} has no model.safetensors, only {shown(safetensors[0])}"
+    elif gguf:
+        message = f"{subject} has only GGUF weights; give the path of one such as {shown(gguf[0])}"
+    elif pickled:
+        message = (
+            f"{subject} has only pickled weights ({shown(pickled[0])}), which can run code when "
+            "loaded; choose a model with safetensors, or convert it"
+        )
+    elif any(_OTHER_FRAMEWORKS.fullmatch(n) for n in names):
+        message = f"{subject} has only weights for other frameworks; choose one with safetensors"
+    else:
+        message = f"{subject} has no weights; it needs a model.safetensors"
+    raise IncompleteModelError(message)
+
+
+def shards(index: Path, name: str) -> list[str]:
+    """The names of the weight files that an index lists, in order.
+
+    Raises:
+        DamagedModelError: the index is garbled or names files elsewhere.
+    """
+    weight_map = read_json(index, name).get("weight_map")
+    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not files or not all(_is_weight_file(file) for file in files):
+        raise DamagedModelError(f"{shown(name)} has a damaged {INDEX}: it lists no weight files")
+    return sorted(set(files))
+
+
+def _is_weight_file(name: object) -> bool:
+    """A name as it should be, and no path to somewhere else."""
+    return isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name) is not None
+
+
+def weight_files(directory: Path, name: str) -> list[Path]:
+    """The weight files of a model, which are all there.
+
+    Raises:
+        IncompleteModelError: one is missing, or all.
+        DamagedModelError: the index is garbled.
+    """
+    return _weight_files(directory, {e.name for e in directory.iterdir() if e.is_file()}, name)
+
+
+def _weight_files(directory: Path, names: set[str], name: str) -> list[Path]:
+    check_weight_names(names, name)
+    if WEIGHTS in names:  # transformers, too, prefers it to an index
+        return [directory / WEIGHTS]
+    files = shards(directory / INDEX, name)
+    missing = [file for file in files if file not in names]
+    if missing:
+        raise IncompleteModelError(
+            f"{shown(name)} lacks {shown(missing[0])}"
+            + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+            + f" of the {len(files)} weight files its index lists"
+        )
+    return [directory / file for file in files]
+
+
+def _check_weights(path: Path, name: str) -> None:
+    try:
+        read_header(path)
+    except DamagedModelError as error:
+        raise DamagedModelError(f"{shown(name)}: {shown(path.name)} is {error}") from error
+
+
+@cache
+def _causal_model_types() -> frozenset[str] | None:
+    """The `model_type`s that the installed transformers has a causal language model for.
+
+    Read from its source, since importing it takes seconds. None when that cannot be read.
+    """
+    import importlib.util
+
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    source = Path(spec.submodule_search_locations[0]) / "models" / "auto" / "modeling_auto.py"
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    table = re.search(r"^MODEL_FOR_CAUSAL_LM_MAPPING_NAMES\b.*?^\)", text, re.DOTALL | re.MULTILINE)
+    types = re.findall(r'\(\s*"([^"]+)"\s*,', table[0]) if table else []
+    return frozenset(types) or None

@@ -1,0 +1,1 @@
+"""Actions that keys, commands and menus set off."""

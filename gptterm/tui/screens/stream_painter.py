@@ -1,0 +1,187 @@
+"""Brings what the engine makes onto the screen: one timer, one drain and one paint a frame."""
+
+import gc
+from typing import NamedTuple
+
+from textual.timer import Timer
+
+from gptterm.tui.keys import short_name
+from gptterm.tui.state.controller import Session
+from gptterm.tui.state.reply import Reply
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.widgets.transcript.transcript import Transcript
+
+FRAMES_PER_S = 20
+"""Nobody reads faster; each frame takes 2 ms from an engine that uses every core."""
+NUMBERS_EVERY = 6
+"""Frames between two changes of the numbers: digits that flicker cannot be read."""
+
+
+class LivePainter:
+    """Draws the running generation of the open chat.
+
+    Args:
+        session: What is drawn.
+        status: The line with the numbers.
+        transcript: The turns.
+        distribution: The next token.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        status: StatusLine,
+        transcript: Transcript,
+        distribution: Distribution,
+    ) -> None:
+        self._session = session
+        self._status = status
+        self._transcript = transcript
+        self._distribution = distribution
+        distribution.room_changed = self.refresh_distribution
+        self._timer: Timer | None = None
+        self._frame = 0
+        self._asking = False
+        self._stale = False
+        self.notices = 0
+
+    def start(self) -> None:
+        """A generation began.
+
+        A full pass of the garbage collector over all that is alive holds up a key for tens of
+        milliseconds, and what a stream leaves behind sets one off every second. So until the end
+        the passes leave alone what is there now.
+        """
+        gc.freeze()
+        self._frame = 0
+        if self._timer is None:
+            self._timer = self._transcript.set_interval(1 / FRAMES_PER_S, self._tick)
+        self._timer.resume()
+        self.show_status()
+
+    def stop(self) -> None:
+        """It is over: the last of it is drawn."""
+        gc.unfreeze()
+        if self._timer is not None:
+            self._timer.pause()
+        self.draw()
+        self.show_numbers()
+
+    def _tick(self) -> None:
+        self._frame += 1
+        self.draw()
+        if self._frame % NUMBERS_EVERY == 1:
+            self.show_numbers()
+
+    def draw(self) -> None:
+        """Add what came since the last frame."""
+        session, reply = self._session, self._session.reply
+        if reply is None or session.replying is not session.chat:
+            return
+        turn = next((t for t in reversed(self._transcript.turns) if t.key == reply.key), None)
+        if turn is None:
+            return
+        fresh = reply.drain()
+        if turn.foot != reply.activity:
+            turn.foot = reply.activity
+            self._transcript.changed(turn)
+        if fresh:
+            self._transcript.append(turn, fresh)
+
+    # ------------------------------------------------------------------------------ numbers
+
+    def show_numbers(self) -> None:
+        """Bring the status line and the next token up to date."""
+        self.show_status()
+        self.refresh_distribution()
+
+    def show_status(self) -> None:
+        """Bring the status line up to date."""
+        session = self._session
+        engine, info = session.engine, session.engine.info
+        numbers = _numbers(session)
+        place = ""
+        if info is not None and engine.ready:
+            warm = ("warm",) if info.warm_pid is not None else ()
+            place = " · ".join((info.device, info.dtype, *warm))
+        self._status.status = Status(
+            model=short_name(
+                info.name if info is not None and engine.ready else session.settings.model
+            ),
+            place=place,
+            activity=self._activity(session.reply),
+            tokens_per_s=numbers.tokens_per_s,
+            first_token_s=numbers.first_token_s,
+            context=numbers.context,
+            seed=numbers.seed,
+            kept=session.shelf.keeps,
+            notices=self.notices,
+        )
+
+    def _activity(self, reply: Reply | None) -> str:
+        session = self._session
+        if session.engine.activity:
+            return session.engine.activity
+        if session.engine.phase == "failed":
+            return "no model"
+        if session.replying is not None and reply is not None:
+            return reply.activity
+        return ""
+
+    # ------------------------------------------------------------------------- distribution
+
+    def refresh_distribution(self) -> None:
+        """Ask for the next-token distribution; while a question is out, one more is noted."""
+        if not self._distribution.display or not self._distribution.is_on_screen:
+            return
+        if self._asking:
+            self._stale = True
+            return
+        self._asking = True
+        self._distribution.run_worker(self._ask(), exit_on_error=False)
+
+    async def _ask(self) -> None:
+        try:
+            self._stale = True
+            while self._stale:
+                self._stale = False
+                found = await self._session.next_token(self._distribution.capacity)
+                self._distribution.show(found)
+        finally:
+            self._asking = False
+
+
+class _Numbers(NamedTuple):
+    """What is told of a reply; None where that is not known."""
+
+    tokens_per_s: float | None = None
+    first_token_s: float | None = None
+    context: tuple[int, int] | None = None
+    seed: int | None = None
+
+
+def _numbers(session: Session) -> _Numbers:
+    """Those of the last reply that is in view."""
+    chat, given = session.chat, session.settings.seed
+    key = chat.tree.last_reply()
+    if key is None:
+        return _Numbers(seed=given)
+    if (reply := session.written_last(key)) is not None:
+        seed = None if reply.started is None else reply.started.seed
+        if session.replying is None and given is not None:
+            seed = given
+        return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
+    run, info = chat.tree.node(key).generation, session.engine.info
+    if run is None:
+        return _Numbers(seed=given)
+    context = None
+    if info is not None and run.usage is not None and run.model == info.name:
+        context = run.usage.prompt_tokens + run.tokens, info.context_length
+    timings = run.timings
+    return _Numbers(
+        None if timings is None else timings.tokens_per_s or None,
+        None if timings is None or not run.tokens else timings.first_token_s,
+        context,
+        run.seed if given is None else given,
+    )

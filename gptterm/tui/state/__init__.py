@@ -1,0 +1,1 @@
+"""The state of the chats and their actions on it; knows no widgets."""

@@ -1,0 +1,1 @@
+"""The transcript: turns, Markdown, wrapping, highlights."""

@@ -1,0 +1,81 @@
+"""Tables as lines: columns as wide as the view allows, cells wrapped within them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Literal
+
+from rich.cells import cell_len
+
+from gptterm.tui.widgets.transcript.lines import Line, Span
+from gptterm.tui.widgets.transcript.wrap import wrap
+
+Cell = tuple[str, tuple[Span, ...]]
+"""Text and its spans."""
+Align = Literal["left", "right", "centre"]
+
+GAP = "  "
+NARROWEST = 4
+"""Cells of a column; with more columns than fit, rows hang over the edge and are wrapped."""
+
+
+def table_lines(rows: Sequence[Sequence[Cell]], aligns: Sequence[Align], width: int) -> list[Line]:
+    """The lines of a table, its first row being the heading.
+
+    Args:
+        rows: as many cells each as there are `aligns`.
+        width: cells of the view; 0 is no limit.
+    """
+    columns = zip(*rows, strict=True)
+    natural = [max(1, *(cell_len(text) for text, _ in column)) for column in columns]
+    widths = _fitted(natural, width - len(GAP) * (len(natural) - 1)) if width else natural
+    heading, *body = rows
+    lines = [_in_bold(line) for line in _row_lines(heading, widths, aligns)]
+    rule = GAP.join("─" * width for width in widths)
+    lines.append(Line(rule, (Span(0, len(rule), "faint"),)))
+    for row in body:
+        lines.extend(_row_lines(row, widths, aligns))
+    return lines
+
+
+def _fitted(natural: Sequence[int], room: int) -> list[int]:
+    """Widths of columns in `room` cells: the widest give way to one limit, the others stay."""
+    limit, left = room, room
+    for place, width in enumerate(sorted(natural)):
+        limit = max(NARROWEST, left // (len(natural) - place))
+        if width > limit:
+            break
+        left -= width
+    return [min(width, limit) for width in natural]
+
+
+def _row_lines(
+    row: Sequence[Cell], widths: Sequence[int], aligns: Sequence[Align]
+) -> Iterator[Line]:
+    wrapped = [
+        [_cut(cell, *edges) for edges in wrap(cell[0], width)]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    for pieces in zip_longest(*wrapped, fillvalue=("", ())):
+        text, spans = "", []
+        for (piece, inner), width, align in zip(pieces, widths, aligns, strict=True):
+            free = max(0, width - cell_len(piece))
+            before = {"left": 0, "right": free, "centre": free // 2}[align]
+            base = len(text) + before
+            spans += [Span(base + start, base + end, style) for start, end, style in inner]
+            text += " " * before + piece + " " * (free - before) + GAP
+        text = text.rstrip()
+        yield Line(text, tuple(span for span in spans if span.end <= len(text)))
+
+
+def _cut(cell: Cell, start: int, end: int) -> Cell:
+    text, spans = cell
+    inner = [
+        Span(max(span.start, start) - start, min(span.end, end) - start, span.style)
+        for span in spans
+        if span.start < end and span.end > start
+    ]
+    return text[start:end], tuple(inner)
+
+
+def _in_bold(line: Line) -> Line:
+    return Line(line.text, (Span(0, len(line.text), "strong"), *line.spans))

@@ -1,0 +1,406 @@
+"""The transcript: turns drawn row by row, following the stream while the view is at its end."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from gptterm.tui.widgets.ordered import run_own_binding
+from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.transcript.highlights import Find
+from gptterm.tui.widgets.transcript.turn_painter import TurnPainter
+from gptterm.tui.widgets.transcript.turn_view import TurnView
+
+GUTTER = 2
+"""Cells left of the text, where the selection's bar is."""
+LONGEST_ROW = 110
+"""Cells; longer rows are hard to read on a wide screen."""
+STRIPS_KEPT = 512
+
+
+class Transcript(ScrollView, can_focus=True):
+    """Turns, oldest first. Focus is for reading: a turn is selected and acted upon."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"turn--{name}" for name in TurnPainter.STYLES}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "select(-1)", "Turn above", id="turn.up", tooltip="Select the turn above"),
+        Binding("down", "select(1)", "Turn below", id="turn.down", tooltip="Select the turn below"),
+        Binding(
+            "left",
+            "sibling(-1)",
+            "Earlier version",
+            id="turn.previous",
+            tooltip="Show the version of this turn made before it",
+        ),
+        Binding(
+            "right",
+            "sibling(1)",
+            "Later version",
+            id="turn.next",
+            tooltip="Show the version of this turn made after it",
+        ),
+        Binding("e", "act('edit')", "Edit", id="turn.edit", tooltip="Edit as a new branch"),
+        Binding(
+            "r", "act('regenerate')", "Again", id="turn.regenerate", tooltip="Make another reply"
+        ),
+        Binding("c", "act('copy')", "Copy", id="turn.copy", tooltip="Copy the turn's text"),
+        Binding(
+            "b", "act('copy_code')", "Copy code", id="turn.code", tooltip="Copy its next code block"
+        ),
+        Binding("x", "act('export')", "Export", id="turn.export", tooltip="Export the chat"),
+        Binding("home", "first", "First", id="turn.first", tooltip="Go to the first turn"),
+        Binding("end", "last", "Last", id="turn.last", tooltip="Go to the last turn"),
+    ]
+
+    selected: reactive[int | None] = reactive(None)
+    """Index of the selected turn; None while the transcript has no focus."""
+
+    follow: reactive[bool] = reactive(True)
+    """Whether the view stays at the end when text is added."""
+
+    @dataclass
+    class Act(Message):
+        """A key asked for something to be done with a turn."""
+
+        action: str
+        """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
+        key: str
+
+    @dataclass
+    class Selected(Message):
+        """Another turn is selected, or none."""
+
+        key: str | None
+
+    @dataclass
+    class Sibling(Message):
+        """Another version of a turn is asked for."""
+
+        key: str
+        step: int
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
+        super().__init__(id=id)
+        self._turns: list[TurnView] = []
+        self._ends: list[int] = []
+        self._painter = TurnPainter(self)
+        self._strips: dict[tuple[int, int, bool, int], Strip] = {}
+        self._find: Find | None = None
+        self._greeting: tuple[tuple[str, str], ...] = ()
+        self._laid_out = 0
+        self._width = 0
+        """Cells between the borders; asking for it costs more than drawing a row."""
+        self._base: Style | None = None
+        self._placing = False
+        self._drawing = False
+
+    # ------------------------------------------------------------------------------ content
+
+    @property
+    def turns(self) -> Sequence[TurnView]:
+        """What is shown, oldest first."""
+        return self._turns
+
+    @property
+    def selected_turn(self) -> TurnView | None:
+        """The turn that the keys act upon."""
+        if self.selected is None or not 0 <= self.selected < len(self._turns):
+            return None
+        return self._turns[self.selected]
+
+    def show(self, turns: Sequence[TurnView], *, keep_place: bool = False) -> None:
+        """Replace all turns; the end comes into view unless `keep_place`."""
+        self._turns = list(turns)
+        for turn in turns:
+            turn.look_for(self._find)
+        if self.selected is not None:
+            self.selected = min(self.selected, len(turns) - 1) if turns else None
+        if not keep_place:
+            self.follow = True
+        self._measure()
+        self.refresh()
+
+    def look_for(self, find: Find | None) -> None:
+        """Mark words in all turns that are there, and in those to be shown; None: nothing."""
+        if find is not self._find:
+            self._find = find
+            for turn in self._turns:
+                turn.look_for(find)
+            self.refresh()
+
+    def greet(self, *lines: tuple[str, str]) -> None:
+        """What is drawn in the middle while there are no turns: (text, style) a row."""
+        self._greeting = lines
+        self.refresh()
+
+    def append(self, turn: TurnView, text: str) -> None:
+        """Add text to a turn; cheapest for the last one."""
+        if not self._laid_out:
+            turn.set_text("\n".join(line.text for line in turn.lines) + text)
+            return
+        before = turn.height
+        changed = turn.append(text)
+        # The rows before it are as they were: only these are drawn again.
+        for row in range(1 + changed, max(before, turn.height)):
+            for selected in (False, True):
+                self._strips.pop((turn.version, row, selected, self._width), None)
+        if turn is not self._turns[-1]:
+            self._measure()
+            self.refresh()
+            return
+        top = self._top(len(self._turns) - 1) + 1 + changed
+        if turn.height != before:
+            self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
+            self._resize_content()
+        self.refresh_lines(top, turn.height - changed)
+
+    def changed(self, turn: TurnView) -> None:
+        """A turn's text, foot, position or dimming was changed from outside."""
+        turn.touch()
+        self._measure()
+        self.refresh()
+
+    def _measure(self) -> None:
+        """Lay out what is not yet laid out, and place every turn."""
+        self._width = self.scrollable_content_region.width
+        width = self._text_width
+        if width <= 0:
+            return
+        self._laid_out = width
+        for turn in self._turns:
+            turn.layout(width)
+        self._ends = list(accumulate(turn.height for turn in self._turns))
+        self._resize_content()
+
+    @property
+    def _text_width(self) -> int:
+        return min(self._width - GUTTER - 1, LONGEST_ROW)
+
+    def _resize_content(self) -> None:
+        self._placing = True
+        height = self._ends[-1] if self._ends else 0
+        self.virtual_size = Size(self._width, height)
+        if self.follow:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+        self._placing = False
+
+    def _top(self, index: int) -> int:
+        return self._ends[index - 1] if index else 0
+
+    def _locate(self, y: int) -> tuple[int, int]:
+        """The turn at a row of the content, and the row within it."""
+        index = bisect_right(self._ends, y)
+        return index, y - self._top(index)
+
+    # ---------------------------------------------------------------------------- scrolling
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Following ends when the reader scrolls up, and begins again at the end."""
+        super().watch_scroll_y(old_value, new_value)
+        if not self._placing:
+            self.follow = new_value >= self.max_scroll_y
+
+    def watch_follow(self, follow: bool) -> None:
+        """Say that there is more below."""
+        self.border_subtitle = "" if follow else "↓ more below · End"
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        """Wrap for the new width; the same words stay at the top of the view."""
+        if self.scrollable_content_region.width == self._width:
+            self._resize_content()
+            return
+        anchor = self._anchor()
+        self._measure()
+        if anchor is not None and not self.follow:
+            index, line, start = anchor
+            turn = self._turns[index]
+            row = self._top(index) + (1 + turn.row_at(line, start) if line >= 0 else 0)
+            self.scroll_to(y=row, animate=False, immediate=True, force=True)
+        self.refresh()
+
+    def _anchor(self) -> tuple[int, int, int] | None:
+        """Turn, line and character at the top of the view; line -1 is a header."""
+        if not self._turns or not self._ends:
+            return None
+        index, row = self._locate(self.scroll_offset.y)
+        if index >= len(self._turns):
+            return None
+        turn = self._turns[index]
+        if not 1 <= row <= len(turn.rows):
+            return index, -1, 0
+        return index, turn.rows[row - 1][0], turn.rows[row - 1][1]
+
+    # ---------------------------------------------------------------------------- selecting
+
+    def on_focus(self) -> None:
+        """Reading begins at the last turn."""
+        if self._turns and self.selected is None:
+            self.selected = len(self._turns) - 1
+
+    def on_blur(self) -> None:
+        """Nothing is selected while typing."""
+        self.selected = None
+
+    def watch_selected(self) -> None:
+        """Mark the selected turn, and say what it was made with."""
+        self.refresh()
+        turn = self.selected_turn
+        self.post_message(self.Selected(None if turn is None else turn.key))
+
+    async def on_key(self, event: events.Key) -> None:
+        """Keys in their turn."""
+        await run_own_binding(self, event)
+
+    def action_select(self, step: int) -> None:
+        """Select a neighbour; a turn taller than the view is scrolled through first."""
+        if self.selected is None:
+            return
+        top, end = self._top(self.selected), self._ends[self.selected]
+        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
+        if step > 0 and end > view_top + view + 1 and end - top > view:
+            self.scroll_to(y=view_top + view // 2, animate=False)
+        elif step < 0 and top < view_top and end - top > view:
+            self.scroll_to(y=view_top - view // 2, animate=False)
+        else:
+            self._go(self.selected + step)
+
+    def action_first(self) -> None:
+        """Go to the beginning."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """Go to the end and follow it."""
+        self._go(len(self._turns) - 1)
+        self.to_end()
+
+    def to_end(self) -> None:
+        """Bring the end into view and keep it there."""
+        self.follow = True
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    def go_to(self, key: str) -> None:
+        """Select a turn and bring it into view: its beginning, or what is marked in it."""
+        index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
+        if index is not None:
+            self.focus()
+            self.selected = index
+            self.scroll_to(y=self._mark_or_top(index), animate=False, immediate=True)
+
+    def _mark_or_top(self, index: int) -> int:
+        """The row to scroll to, so that a turn's first mark is in view and as much before it."""
+        turn, top = self._turns[index], self._top(index)
+        if not turn.marks:
+            return top
+        line, spans = next(iter(turn.marks.items()))
+        row = top + 1 + turn.row_at(line, spans[0].start)
+        room = self.scrollable_content_region.height
+        return top if row < top + room else row - room // 3
+
+    def _go(self, index: int) -> None:
+        if not 0 <= index < len(self._turns):
+            return
+        self.selected = index
+        top, end = self._top(index), self._ends[index]
+        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
+        if top < view_top or end - top > view:
+            self.scroll_to(y=top, animate=False)
+        elif end > view_top + view:
+            self.scroll_to(y=end - view, animate=False)
+
+    def action_sibling(self, step: int) -> None:
+        """Ask for another version of the selected turn."""
+        if turn := self.selected_turn:
+            self.post_message(self.Sibling(turn.key, step))
+
+    def action_act(self, action: str) -> None:
+        """Ask for something to be done with the selected turn."""
+        if turn := self.selected_turn:
+            self.post_message(self.Act(action, turn.key))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click selects the turn under it; on its arrows it changes the version."""
+        y = event.y - self.gutter.top + self.scroll_offset.y
+        index, row = self._locate(y)
+        if index >= len(self._turns):
+            return
+        self.selected = index
+        right = self.scrollable_content_region.width - (event.x - self.gutter.left)
+        if row == 0 and self._turns[index].position[1] > 1 and right <= 4:
+            self.action_sibling(-1 if right >= 3 else 1)
+
+    # ------------------------------------------------------------------------------ drawing
+
+    def notify_style_update(self) -> None:
+        """Colours may have changed: nothing drawn before is right any more."""
+        self._painter.forget()
+        self._strips.clear()
+        self._base = None
+        super().notify_style_update()
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        """Text was selected with the mouse."""
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text under the mouse selection, as it is drawn."""
+        if not self._ends:
+            return None
+        first = selection.start.y if selection.start else 0
+        last = selection.end.y if selection.end else self._ends[-1] - 1
+        picked: list[str] = []
+        for y in range(max(0, first), min(last, self._ends[-1] - 1) + 1):
+            text = self._row_strip(y).text
+            start, end = selection.get_span(y) or (0, -1)
+            picked.append(text[start : None if end < 0 else end].removeprefix(" " * GUTTER))
+        return "\n".join(line.rstrip() for line in picked), "\n"
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a part of the view, to be drawn."""
+        self._drawing = True
+        strips = super().render_lines(crop)
+        self._drawing = False
+        return strips
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the view; with its places when Textual asks what is under the mouse.
+
+        Drawn rows go without: places make every style unique, and a stream floods the caches.
+        """
+        if self._base is None:
+            self._base = self.rich_style
+        y += self.scroll_offset.y
+        if not self._ends:
+            size = Size(self._width, self.size.height)
+            return self._painter.centred(self._greeting, y, size, self._base)
+        if y >= self._ends[-1]:
+            return Strip.blank(self._width, self._base)
+        strip = self._row_strip(y)
+        if (selection := self.text_selection) and (span := selection.get_span(y)):
+            style = component_style(self.screen, "screen--selection")
+            strip = self._painter.mark(strip, span, style)
+        return strip if self._drawing else strip.apply_offsets(0, y)
+
+    def _row_strip(self, y: int) -> Strip:
+        index, row = self._locate(y)
+        turn = self._turns[index]
+        selected = index == self.selected
+        key = (turn.version, row, selected, self._width)
+        if (strip := self._strips.get(key)) is None:
+            if len(self._strips) >= STRIPS_KEPT:
+                self._strips.clear()
+            base = self._base or self.rich_style
+            strip = self._painter.strip(turn, row, self._width, selected, base)
+            self._strips[key] = strip
+        return strip

@@ -1,0 +1,152 @@
+"""A row of a turn as styled cells."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.transcript.lines import Span
+from gptterm.tui.widgets.transcript.turn_view import TurnView
+from gptterm.tui.widgets.transcript.wrap import wrap
+
+GUTTER = 2
+WRITING = "▌"
+"""Stands at the end of a text that is being written."""
+
+
+class TurnPainter:
+    """Draws rows of turns with the styles of the transcript's component classes."""
+
+    STYLES: ClassVar[tuple[str, ...]] = (
+        "user",
+        "assistant",
+        "system",
+        "text",
+        "dropped",
+        "faint",
+        "mark",
+        "selected",
+        "bar",
+        "strong",
+        "emphasis",
+        "strike",
+        "code",
+        "code-block",
+        "heading",
+        "subheading",
+        "quote",
+        "link",
+        "found",
+    )
+
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
+        self._styles: dict[str, Style] = {}
+
+    def forget(self) -> None:
+        """The theme changed."""
+        self._styles.clear()
+
+    def style(self, name: str) -> Style:
+        """The style of a component class, without what it inherits."""
+        if (style := self._styles.get(name)) is None:
+            style = self._styles[name] = component_style(self._widget, f"turn--{name}")
+        return style
+
+    def strip(self, turn: TurnView, row: int, width: int, selected: bool, base: Style) -> Strip:
+        """Row `row` of a turn, `width` cells wide."""
+        base += self.style("dropped" if turn.dropped else "text")
+        plain = gutter = base
+        if selected:
+            base += self.style("selected")
+            gutter = base + self.style("bar")
+        body = len(turn.rows)
+        if row == 0:
+            cells = self._header(turn, width, base)
+        elif row <= body:
+            cells, base = self._body(turn, row - 1, base)
+            if turn.writing and row == body:
+                cells.append(Segment(WRITING, base + self.style(turn.role)))
+        elif row - body - 1 < len(foot := turn.foot_rows):
+            cells = [Segment(foot[row - body - 1], base + self.style("mark"))]
+        else:
+            cells = []
+        if not cells:
+            return Strip.blank(width, plain)
+        bar = Segment("▎ " if selected else "  ", gutter)
+        return Strip([bar, *cells]).adjust_cell_length(width, base)
+
+    def centred(self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style) -> Strip:
+        """Row `y` of a view with some lines in its middle; the first goes if there is no room."""
+        width, height = size
+        rows = [(text[start:end], name) for text, name in lines for start, end in wrap(text, width)]
+        if len(rows) > height:
+            rows = [row for row in rows if row[0]][1:]
+        row = y - max(0, height - len(rows)) // 2
+        if not 0 <= row < len(rows):
+            return Strip.blank(width, base)
+        text, name = rows[row]
+        indent = max(0, (width - cell_len(text)) // 2)
+        cells = [Segment(" " * indent, base), Segment(text, base + self.style(name))]
+        return Strip(cells).adjust_cell_length(width, base)
+
+    def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
+        number, of = turn.position
+        right = f"{number}/{of} ◂▸ " if of > 1 else ""
+        if turn.dropped:
+            right = f"out of context  {right}" if right else "out of context "
+        room = width - GUTTER - cell_len(right)
+        label = set_cell_size(turn.label, max(0, room))
+        colour = "faint" if turn.dropped else turn.role
+        return [
+            Segment(label, base + self.style(colour)),
+            Segment(right, base + self.style("faint")),
+        ]
+
+    def _body(self, turn: TurnView, row: int, base: Style) -> tuple[list[Segment], Style]:
+        line, start, end, lead = turn.body(row)
+        if line.base:
+            base += self.style(line.base)
+        cells = [Segment(lead, base + self.style("faint"))] if lead else []
+        spans = (*line.spans, *turn.marks.get(turn.rows[row][0], ()))
+        if not spans:
+            cells.append(Segment(line.text[start:end], base))
+            return cells, base
+        for begin, stop, names in cut(spans, start, end):
+            style = base
+            for name in names:
+                style += self.style(name)
+            cells.append(Segment(line.text[begin:stop], style))
+        return cells, base
+
+    @staticmethod
+    def mark(strip: Strip, span: tuple[int, int], style: Style) -> Strip:
+        """The strip with the characters of a span in another style."""
+        start, end = span
+        text = strip.text
+        first = cell_len(text[:start])
+        last = strip.cell_length if end < 0 else cell_len(text[:end])
+        if last <= first:
+            return strip
+        before, within, after = strip.divide([first, last, strip.cell_length])
+        # `Strip.apply_style` puts a style under what is there, which has a background already.
+        marked = Strip([Segment(text, (under or Style()) + style) for text, under, _ in within])
+        return Strip.join([before, marked, after])
+
+
+def cut(spans: tuple[Span, ...], start: int, end: int) -> Iterator[tuple[int, int, list[str]]]:
+    """A row's slice in pieces that have the same styles: (start, end, names, outermost first)."""
+    edges = {start, end}
+    for span in spans:
+        if span.start < end and span.end > start:
+            edges.update((max(start, span.start), min(end, span.end)))
+    ordered = sorted(edges)
+    for begin, stop in pairwise(ordered):
+        yield begin, stop, [s.style for s in spans if s.start <= begin and s.end >= stop]

@@ -1,0 +1,107 @@
+"""int8 layers against the same sums written out in float64, and what the text's fidelity says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders import native
+from gptterm.engine.decoders.int8_weights import quantise
+from gptterm.engine.decoders.native import Native
+from gptterm.engine.quantization import fidelity
+from gptterm.engine.runtime.model_files import read_json
+from gptterm.errors import ModelError
+from tests.engine.checkpoints import draw_ids, save
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_weights_are_within_half_a_scale_and_use_the_whole_range() -> None:
+    weight = random(10_000, 16)
+    weight[5] = 0
+    values, scales = quantise(weight)
+    assert values.dtype == torch.int8
+    assert scales.dtype == torch.float32
+    error = (values.float() * scales[:, None] - weight).abs()
+    assert bool((error <= scales[:, None] * 0.5001).all())
+    others = torch.arange(10_000) != 5
+    assert bool((values[others].abs().amax(1) == 127).all())
+    assert not values[5].any()
+
+
+# -------------------------------------------------------------------------------- whole models
+
+
+@pytest.fixture
+def directory(model: Any, tmp_path: Path) -> Path:
+    return save(model, tmp_path / "gpt2")
+
+
+def decoder(directory: Path, dtype: str) -> Native:
+    made = native.load(directory, read_json(directory / "config.json"), "cpu", dtype)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_every_logit_of_a_text(directory: Path, dtype: str) -> None:
+    found = decoder(directory, dtype)
+    ids = draw_ids(20)
+    every = found.every_logits(torch.tensor(ids))
+    for i in (0, 1, 10, 19):
+        cache = found.new_cache()
+        last = found.forward(torch.tensor([ids[: i + 1]]), cache)
+        assert last is not None
+        torch.testing.assert_close(every[i], last[0], rtol=0, atol=2e-3)
+
+
+def test_the_kl_divergence_is_that_of_its_definition(directory: Path) -> None:
+    exact, rough = decoder(directory, "float32"), decoder(directory, "int8")
+    ids = draw_ids(30)
+    p = exact.every_logits(torch.tensor(ids)).double().softmax(1)
+    q = rough.every_logits(torch.tensor(ids)).double().softmax(1)
+    expected = float((p * (p / q).log()).sum() / 30)
+    assert fidelity.mean_kl(exact, rough, ids) == pytest.approx(expected, rel=1e-2)
+    assert fidelity.mean_kl(exact, exact, ids) == pytest.approx(0, abs=1e-7)
+
+
+def test_a_text_longer_than_the_context_is_cut(directory: Path) -> None:
+    exact = decoder(directory, "float32")
+    assert fidelity.mean_kl(exact, exact, draw_ids(400)) == pytest.approx(0, abs=1e-7)
+
+
+# ------------------------------------------------------------------------------ other machines
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_without_kernels_some_dtypes_are_refused(
+    directory: Path, dtype: str, without_kernels: Callable[[], None]
+) -> None:
+    without_kernels()
+    with pytest.raises(ModelError, match=r"C compiler.*--dtype float32 works everywhere") as caught:
+        decoder(directory, dtype)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 0.3)])
+def test_without_kernels_the_others_are_torchs(
+    directory: Path, dtype: str, bound: float, without_kernels: Callable[[], None]
+) -> None:
+    ids = torch.tensor(draw_ids(20))
+    own = decoder(directory, dtype)
+    assert own.takes_drafts
+    expected = own.every_logits(ids)
+    without_kernels()
+    torchs = decoder(directory, dtype)
+    assert not torchs.takes_drafts
+    torch.testing.assert_close(torchs.every_logits(ids), expected, rtol=0, atol=bound)
+    cache = torchs.new_cache()
+    for i in range(3):
+        one = torchs.forward(ids[None, i : i + 1], cache)
+        assert one is not None
+        torch.testing.assert_close(one[0], expected[i], rtol=0, atol=bound)

@@ -1,0 +1,50 @@
+"""Norms and activations against torch's in float64."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.kernels import elementwise
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize("width", [1, 15, 64, 777])
+def test_a_norm_is_that_of_its_definition(count: int, width: int) -> None:
+    weight, bias = random(width, seed=1), random(width, seed=2)
+    x = random(count, width) * 7 + 3
+    found = elementwise.Norm(weight, bias, 1e-5)(x)
+    exact = torch.layer_norm(x.double(), (width,), weight.double(), bias.double(), 1e-5)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_of_equal_numbers_is_the_bias() -> None:
+    bias = random(32)
+    found = elementwise.Norm(torch.ones(32), bias, 1e-5)(torch.full((1, 32), 4.0))
+    assert torch.equal(found[0], bias)
+
+
+def test_a_norm_of_a_row_is_the_same_alone_and_among_others() -> None:
+    norm = elementwise.Norm(random(100), random(100, seed=1), 1e-5)
+    x = random(20, 100, seed=2)
+    assert torch.equal(norm(x)[7], norm(x[7:8])[0])
+
+
+@pytest.mark.parametrize("count", [1, 16, 999, 20_000])
+def test_gelu_is_its_tanh_approximation(count: int) -> None:
+    x = torch.linspace(-12, 12, count)
+    expected = torch.nn.functional.gelu(x.double(), approximate="tanh")
+    found = elementwise.gelu(x.clone()).double()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_gelu_of_extremes() -> None:
+    x = torch.tensor([0.0, -0.0, 1e30, -1e30, torch.inf, torch.nan, -80.0, 80.0])
+    found = elementwise.gelu(x.clone())
+    assert found[:2].tolist() == [0, 0]
+    assert found[[2, 4, 7]].tolist() == x[[2, 4, 7]].tolist()
+    assert found[[3, 6]].tolist() == [0, 0]
+    assert found[5].isnan()

@@ -1,0 +1,212 @@
+"""The kernels of every kind of CPU that this one can be, against sums written out in float64."""
+
+import os
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders.int8_weights import quantise
+from gptterm.engine.kernels import linear
+
+Layer = linear.Matrix
+Maker = Callable[[Tensor, Tensor | None], tuple[Layer, Tensor]]
+"""(out, in) weights and a bias → the layer, and the weights as it keeps them."""
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    return linear.float32(weight.t().contiguous().t(), bias), weight
+
+
+def out_in(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    return linear.float32(weight, bias), weight
+
+
+def bfloat16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    return linear.half(weight, torch.bfloat16, bias), weight.bfloat16()
+
+
+def float16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    return linear.half(weight, torch.float16, bias), weight.half()
+
+
+def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    return float16(weight.t().contiguous().t(), bias)
+
+
+def int8(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
+    values, scales = quantise(weight)
+    layer = linear.int8(linear.int8_panels(values), scales, weight.shape[1], bias)
+    return layer, values.double() * scales.double()[:, None]
+
+
+MAKERS = [in_out, out_in, bfloat16, float16, float16_in_out, int8]
+
+
+def as_int8_sees_it(x: Tensor) -> Tensor:
+    """Every 32 numbers of a row in 127ths of the largest."""
+    rows, inner = x.shape
+    filled = torch.zeros(rows, -(-inner // 32) * 32, dtype=torch.float64)
+    filled[:, :inner] = x
+    blocks = filled.view(rows, -1, 32)
+    step = blocks.abs().amax(2, keepdim=True).clamp_min(1e-30) / 127
+    return ((blocks / step).round() * step).view(rows, -1)[:, :inner]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 13, 30])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize(
+    ("outer", "inner"), [(96, 32), (33, 64), (257, 31), (1, 8), (31, 1), (64, 1100), (40, 9000)]
+)
+def test_a_layer_is_the_product_written_out(
+    make: Maker, rows: int, with_bias: bool, outer: int, inner: int
+) -> None:
+    weight, x = random(outer, inner), random(rows, inner, seed=1) * 30
+    bias = random(outer, seed=2) if with_bias else None
+    layer, kept = make(weight, bias)
+    found = layer(x)
+    seen = as_int8_sees_it(x) if make is int8 else x.double()
+    expected = seen @ kept.double().t()
+    if bias is not None:
+        expected += bias.double()
+    assert found.dtype == torch.float32
+    # Where a number is half way between two 127ths, either is right.
+    half_way = float(x.abs().max()) / 127 * float(weight.abs().max()) if make is int8 else 0
+    size = float((seen.abs() @ kept.double().abs().t()).max())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=half_way + 3e-6 * size)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(("outer", "inner"), [(100, 64), (65, 1056), (33, 31)])
+def test_a_row_has_the_same_bits_alone_and_among_others(
+    make: Maker, outer: int, inner: int
+) -> None:
+    rows = torch.cat([random(40, inner), 1000 * random(1, inner, seed=3)])
+    layer, _ = make(random(outer, inner, seed=1), random(outer, seed=2))
+    together = layer(rows)
+    for count in (1, 2, 5, 9):
+        for i in range(0, 41 - count, 7):
+            assert torch.equal(layer(rows[i : i + count]), together[i : i + count])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_any_number_of_threads_gives_the_same_bits(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight, x = random(700, 96), random(20, 96, seed=1)
+    found = []
+    for threads in (1, 2, 3, 8):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        layer, _ = make(weight, None)
+        found += [layer(x), torch.cat([layer(row[None]) for row in x])]
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("rows", [1, 20])
+def test_what_is_to_be_added_is_added_last(make: Maker, rows: int) -> None:
+    x, plus = random(rows, 96, seed=1), random(rows, 75, seed=2)
+    layer, _ = make(random(75, 96), random(75, seed=3))
+    assert torch.equal(layer(x, plus), layer(x) + plus)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_view_of_rows_is_read_as_it_is(make: Maker) -> None:
+    wide = random(5, 96)
+    layer, _ = make(random(40, 32), None)
+    view = wide[:, 32:64]
+    assert torch.equal(layer(view), layer(view.clone()))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_row_that_is_no_number_stays_none(make: Maker) -> None:
+    x = random(2, 48)
+    x[0, 40] = torch.nan
+    found = make(random(40, 48), None)[0](x)
+    assert found[0].isnan().all()
+    assert not found[1].isnan().any()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, 1e30])
+def test_int8_rows_of_nothing_and_of_extremes(value: float) -> None:
+    x = torch.full((2, 16), value)
+    found = int8(torch.ones(4, 16), torch.ones(4))[0](x)
+    torch.testing.assert_close(found, torch.full((2, 4), 1 + 16 * value), rtol=1e-3, atol=1e-6)
+
+
+def test_an_infinite_number_is_not_hidden_by_int8() -> None:
+    x = torch.ones(1, 16)
+    x[0, 3] = torch.inf
+    assert not int8(torch.ones(4, 16), None)[0](x).isfinite().any()
+
+
+def test_int8_sums_of_the_largest_numbers_are_exact() -> None:
+    """An 8-bit instruction that adds two products in 16 bits would cut them."""
+    for sign in (1.0, -1.0):
+        found = int8(torch.full((8, 1024), sign), None)[0](torch.ones(1, 1024))
+        torch.testing.assert_close(found, torch.full((1, 8), sign * 1024), rtol=1e-6, atol=0)
+
+
+def test_an_outlier_drowns_no_more_than_its_block() -> None:
+    weight, x = random(64, 256), random(1, 256, seed=1)
+    x[0, 7] = 200.0
+    layer, kept = int8(weight, None)
+    exact = x.double() @ kept.t()
+    # 31 numbers, each wrong by half of 200 / 127 at most.
+    bound = 31 * 100 / 127 * kept.abs().max()
+    assert (layer(x) - exact).abs().max() < bound / 3
+
+
+def test_every_float16_is_read_as_it_is() -> None:
+    bits = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16)
+    numbers = bits.view(torch.float16)
+    usable = numbers.isfinite()
+    weight = torch.where(usable, numbers, torch.zeros_like(numbers)).view(-1, 1)
+    found = linear.half(weight, torch.float16)(torch.ones(1, 1))[0]
+    assert torch.equal(found, weight[:, 0].float())
+    for special in (torch.inf, -torch.inf, torch.nan):
+        one = linear.half(torch.full((1, 1), special), torch.float16)(torch.ones(1, 1))
+        torch.testing.assert_close(one, torch.full((1, 1), special), equal_nan=True)
+
+
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_callers_in_several_threads_do_not_disturb_each_other() -> None:
+    layer, _ = out_in(random(3000, 128), None)
+    rows = random(8, 1, 128, seed=1)
+    expected = [layer(row) for row in rows]
+    wrong: list[int] = []
+
+    def ask(i: int) -> None:
+        found = [layer(rows[i]) for _ in range(200)]
+        wrong.extend(i for result in found if not torch.equal(result, expected[i]))
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_child_of_a_fork_has_workers_of_its_own() -> None:
+    layer, _ = out_in(random(3000, 128), None)
+    x = random(1, 128, seed=1)
+    expected = layer(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if all(torch.equal(layer(x), expected) for _ in range(50)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert torch.equal(layer(x), expected)

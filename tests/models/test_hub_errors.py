@@ -1,0 +1,50 @@
+"""What the errors of a download are told as."""
+
+import errno
+import os
+
+import pytest
+
+from gptterm.models.hub import explanation
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    """An error as it is caught, with what led to it."""
+    try:
+        raise error from cause
+    except Exception as caught:
+        return caught
+
+
+def system(code: int) -> OSError:
+    return OSError(code, os.strerror(code), "/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (raised(system(errno.ENOSPC)), "the disk is full: gpt2 does not fit in"),
+        (raised(RuntimeError("download failed"), system(errno.ENOSPC)), "the disk is full"),
+        (raised(RuntimeError("IO: No space left on device (os error 28)")), "the disk is full"),
+        (raised(system(errno.EDQUOT)), "the disk is full"),
+        (raised(system(errno.EROFS)), "which is not writable; set HF_HOME"),
+        (raised(system(errno.EACCES)), "which is not writable; set HF_HOME"),
+        (
+            raised(ValueError("failed due to the above"), system(errno.ECONNREFUSED)),
+            "the download of gpt2 broke off ([Errno 111] Connection refused",
+        ),
+        (raised(TimeoutError()), "broke off (TimeoutError); run `gptterm models pull gpt2` again"),
+        (raised(OSError("one line\nand \x1b[31m another")), "broke off (one line);"),
+        (raised(OSError("\x1b]0;title\x07")), r"broke off (\x1b]0;title\x07)"),
+    ],
+)
+def test_one_line_that_says_what_to_do(error: Exception, expected: str) -> None:
+    message = explanation(error, "gpt2")
+    assert expected in message
+    assert message.isprintable()
+
+
+def test_a_chain_that_bites_its_tail() -> None:
+    error, other = ValueError("a"), ValueError("b")
+    error.__cause__, other.__cause__ = other, error
+    assert "broke off (b)" in explanation(error, "gpt2")
