@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check bench clean
+.PHONY: help run test test-slow check lint types contracts bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ help: ## list the targets
 # Installing writes to stderr only, so that `echo hi | make -s run` prints nothing but text.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) 1>&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev]' 1>&2
 	@touch $@
 
@@ -27,12 +27,17 @@ test: $(READY) ## the test suite
 test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
 	$(BIN)/pytest -m slow --override-ini addopts=
 
-check: $(READY) ## what CI runs: lint, types, import contracts, tests
+check: lint types contracts test ## what CI runs: lint, types, import contracts, tests
+
+lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict
 	$(BIN)/mypy
+
+contracts: $(READY) ## import contracts
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist loadscope
 
 bench: $(READY) ## benchmarks that need no extra package
 	$(BIN)/python -m benchmarks
