@@ -74,10 +74,10 @@ def search(screen: ChatParts) -> None:
 
         await screen.session.shelf.show(chosen.hit.conversation, chosen.hit.turn)
         # Before the turn is gone to, which happens when the transcript is laid out.
-        screen.transcript.look_for(finder(chosen.query))
+        screen.transcript.highlight(finder(chosen.query))
 
     def done(chosen: Chosen | None) -> None:
-        screen.transcript.look_for(None)
+        screen.transcript.highlight(None)
         if chosen is not None:
             screen.run_worker(show(chosen))
 

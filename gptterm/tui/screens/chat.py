@@ -64,7 +64,7 @@ class ChatScreen(ChatParts):
         """Send a message from the prompt."""
         self.prompt.sent(text)
         self.notice.notice = None
-        self.transcript.to_end()
+        self.transcript.follow_end()
         self.session.send(text)
 
     @on(Prompt.Changed)
@@ -72,7 +72,7 @@ class ChatScreen(ChatParts):
         text = self.prompt.text
         if self.prompt.message != self.session.chat.draft:
             # Not the draft of a chat that was just opened: someone types.
-            self.transcript.look_for(None)
+            self.transcript.highlight(None)
         # That a letter was typed may be told after the Enter that follows it: what was said of the
         # text then is not hidden by a hint.
         if self.prompt.message != self._answered:
@@ -96,7 +96,7 @@ class ChatScreen(ChatParts):
         """Show a chat that came to the front, with its draft; the other one's is kept."""
         chat = self.session.chat
         if left is not chat:
-            self.transcript.look_for(None)
+            self.transcript.highlight(None)
             typed = self.editing.typed
             self.editing.leave()
             # What was typed while the last chat was not there yet is meant for it.
@@ -112,12 +112,12 @@ class ChatScreen(ChatParts):
         self.show_chat()
         if turn is not None:
             # The transcript is wrapped when it has its size.
-            self.call_after_refresh(self.transcript.go_to, turn)
+            self.call_after_refresh(self.transcript.select_turn, turn)
 
     @on(Prompt.EndWanted)
     def action_end(self) -> None:
         """To the end of the transcript."""
-        self.transcript.to_end()
+        self.transcript.follow_end()
 
     @on(Prompt.PageWanted)
     def _page_wanted(self, event: Prompt.PageWanted) -> None:
@@ -175,19 +175,19 @@ class ChatScreen(ChatParts):
 
     # --------------------------------------------------------------------------- transcript
 
-    @on(Transcript.Sibling)
-    def _sibling(self, event: Transcript.Sibling) -> None:
+    @on(Transcript.SiblingRequested)
+    def _sibling(self, event: Transcript.SiblingRequested) -> None:
         if event.key in self.session.chat.tree and not self.refused_while_busy():
             self.session.step(event.key, event.step)
-            self.show_chat(keep_place=True)
+            self.show_chat(keep_scroll=True)
 
-    @on(Transcript.Selected)
-    def _turn_selected(self, event: Transcript.Selected) -> None:
+    @on(Transcript.SelectionChanged)
+    def _turn_selected(self, event: Transcript.SelectionChanged) -> None:
         tree, key = self.session.chat.tree, event.key
         self.notice.hint = details(tree.node(key)) if key is not None and key in tree else ""
 
-    @on(Transcript.Act)
-    def _act(self, event: Transcript.Act) -> None:
+    @on(Transcript.ActionRequested)
+    def _act(self, event: Transcript.ActionRequested) -> None:
         tree = self.session.chat.tree
         if event.key == SYSTEM:
             # The system text is shown like a turn, but is none.
@@ -248,7 +248,7 @@ class ChatScreen(ChatParts):
             self.editing.leave()
         self.panes.fold()
         self.notice.hint = ""
-        self.transcript.look_for(None)
+        self.transcript.highlight(None)
         self.prompt.focus()
 
     def interrupt(self) -> None:

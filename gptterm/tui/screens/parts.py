@@ -87,7 +87,7 @@ class ChatParts(Screen[None]):
                 self.sampling.show(self.session.settings)
                 if self.session.waiting or self.session.engine.ready:
                     # Which replies are Markdown is known of a model that is loaded.
-                    self.show_chat(keep_place=True)
+                    self.show_chat(keep_scroll=True)
                 else:
                     self.show_placeholder()
                     self.live.show_numbers()
@@ -100,12 +100,12 @@ class ChatParts(Screen[None]):
             case ReplyEnded(chat=chat):
                 self.live.stop()
                 if chat is self.session.chat:
-                    self.show_chat(keep_place=True)
+                    self.show_chat(keep_scroll=True)
                 self.show_keys()
                 self.run_worker(self.session.shelf.refresh())
-            case ChatChanged(chat=chat, keep_place=keep_place):
+            case ChatChanged(chat=chat, keep_scroll=keep_scroll):
                 if chat is self.session.chat:
-                    self.show_chat(keep_place=keep_place)
+                    self.show_chat(keep_scroll=keep_scroll)
             case ChatOpened(left=left, turn=turn):
                 self.show_opened(left, turn)
             case ListChanged():
@@ -116,10 +116,10 @@ class ChatParts(Screen[None]):
             case Said(kind=kind, text=text):
                 self.say(kind, text)
 
-    def show_chat(self, *, keep_place: bool = False) -> None:
+    def show_chat(self, *, keep_scroll: bool = False) -> None:
         """Show the turns of the open chat, and the chats beside it."""
         chat = self.session.chat
-        self.transcript.show(self.session.view_of(chat), keep_place=keep_place)
+        self.transcript.show(self.session.view_of(chat), keep_scroll=keep_scroll)
         self.show_list()
         self.show_placeholder()
         self.live.show_numbers()
@@ -143,7 +143,7 @@ class ChatParts(Screen[None]):
         info = self.session.engine.info if self.session.engine.ready else None
         name = short_name(info.name if info is not None else self.session.settings.model)
         phase = self.session.engine.phase
-        self.transcript.greet(*greeting(name, info, self.keys, failed=phase == "failed"))
+        self.transcript.set_placeholder(*greeting(name, info, self.keys, failed=phase == "failed"))
         if phase == "failed":
             self.prompt.placeholder = Content("A message waits until there is a model")
         elif phase in ("idle", "finding", "loading"):

@@ -83,9 +83,9 @@ class LivePainter:
         if turn is None:
             return
         fresh = reply.drain()
-        if turn.foot != reply.activity:
-            turn.foot = reply.activity
-            self._transcript.changed(turn)
+        if turn.footer != reply.activity:
+            turn.footer = reply.activity
+            self._transcript.refresh_turn(turn)
         if fresh:
             self._transcript.append(turn, fresh)
 

@@ -116,11 +116,11 @@ class Chat:
             view = self._view(self.tree.node(key), markdown)
             if (is_dropped := key in dropped) != view.dropped:
                 view.dropped = is_dropped
-                view.touch()
+                view.invalidate()
             views.append(view)
         for message in waiting:
             view = TurnView(WAITING, *(("user", "you", message) if message else ("assistant", "…")))
-            view.foot = because
+            view.footer = because
             views.append(view)
         return views
 
@@ -129,7 +129,7 @@ class Chat:
         node = self.tree.node(key)
         view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
         view.position = self.tree.place(node.id)
-        view.writing = True
+        view.is_streaming = True
 
     def forget(self, key: str) -> None:
         """The turn's text is another: its view is made anew."""
@@ -149,9 +149,9 @@ class Chat:
             self._views[node.id] = view
         place = self.tree.place(node.id)
         foot = "" if self.tree.is_open(node.id) else mark(node)
-        if (place, foot) != (view.position, view.foot) and not self.tree.is_open(node.id):
-            view.foot = foot
-            view.touch()
+        if (place, foot) != (view.position, view.footer) and not self.tree.is_open(node.id):
+            view.footer = foot
+            view.invalidate()
         view.position = place
         return view
 

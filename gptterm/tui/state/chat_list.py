@@ -292,7 +292,7 @@ class Shelf:
             return  # what was begun here meanwhile goes on; it is looked again
         chat.catch_up(there.tree)
         self._keep(chat)
-        self._tell(ChatChanged(chat, keep_place=True))
+        self._tell(ChatChanged(chat, keep_scroll=True))
         self._tell(Said("info", "this chat went on in another program: what is new is here"))
 
     async def _restore_draft(self) -> None:

@@ -33,7 +33,7 @@ class ChatChanged:
     """Turns of a chat were added, exchanged or waiting for the engine."""
 
     chat: Chat
-    keep_place: bool = False
+    keep_scroll: bool = False
     """What is in view stays there; else the end comes into view."""
 
 

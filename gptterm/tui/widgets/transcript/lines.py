@@ -19,11 +19,11 @@ class Line:
 
     text: str
     spans: tuple[Span, ...] = ()
-    lead: str = ""
+    initial_indent: str = ""
     """Drawn before the first row: a list marker, the bar of a quotation."""
-    hang: str = ""
-    """Drawn before the following rows; as wide as `lead`."""
-    base: str = ""
+    subsequent_indent: str = ""
+    """Drawn before the following rows; as wide as `initial_indent`."""
+    style: str = ""
     """Style of the whole row, to the right edge; empty is the turn's own."""
 
 

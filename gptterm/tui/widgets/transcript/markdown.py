@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 
 from gptterm.tui.widgets.transcript.lines import Line, Span
-from gptterm.tui.widgets.transcript.markdown_table import Align, table_lines
+from gptterm.tui.widgets.transcript.markdown_table import Alignment, table_lines
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})\s*([^`\s]*)[^`]*$")
 _HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*$")
@@ -169,7 +169,7 @@ def _table(rows: list[str], width: int) -> list[Line]:
     return table_lines(filled, aligns, width)
 
 
-def _alignment(mark: str) -> Align:
+def _alignment(mark: str) -> Alignment:
     if mark.endswith(":"):
         return "centre" if mark.startswith(":") else "right"
     return "left"

@@ -11,37 +11,41 @@ from gptterm.tui.widgets.transcript.wrap import wrap
 
 Cell = tuple[str, tuple[Span, ...]]
 """Text and its spans."""
-Align = Literal["left", "right", "centre"]
+Alignment = Literal["left", "right", "centre"]
 
-GAP = "  "
-NARROWEST = 4
+COLUMN_GAP = "  "
+MIN_COLUMN_WIDTH = 4
 """Cells of a column; with more columns than fit, rows hang over the edge and are wrapped."""
 
 
-def table_lines(rows: Sequence[Sequence[Cell]], aligns: Sequence[Align], width: int) -> list[Line]:
+def table_lines(
+    rows: Sequence[Sequence[Cell]], alignments: Sequence[Alignment], width: int
+) -> list[Line]:
     """The lines of a table, its first row being the heading.
 
     Args:
-        rows: as many cells each as there are `aligns`.
+        rows: as many cells each as there are `alignments`.
         width: cells of the view; 0 is no limit.
     """
     columns = zip(*rows, strict=True)
     natural = [max(1, *(cell_len(text) for text, _ in column)) for column in columns]
-    widths = _fitted(natural, width - len(GAP) * (len(natural) - 1)) if width else natural
+    widths = (
+        _fit_widths(natural, width - len(COLUMN_GAP) * (len(natural) - 1)) if width else natural
+    )
     heading, *body = rows
-    lines = [_in_bold(line) for line in _row_lines(heading, widths, aligns)]
-    rule = GAP.join("─" * width for width in widths)
+    lines = [_bold(line) for line in _row_lines(heading, widths, alignments)]
+    rule = COLUMN_GAP.join("─" * width for width in widths)
     lines.append(Line(rule, (Span(0, len(rule), "faint"),)))
     for row in body:
-        lines.extend(_row_lines(row, widths, aligns))
+        lines.extend(_row_lines(row, widths, alignments))
     return lines
 
 
-def _fitted(natural: Sequence[int], room: int) -> list[int]:
+def _fit_widths(natural: Sequence[int], room: int) -> list[int]:
     """Widths of columns in `room` cells: the widest give way to one limit, the others stay."""
     limit, left = room, room
     for place, width in enumerate(sorted(natural)):
-        limit = max(NARROWEST, left // (len(natural) - place))
+        limit = max(MIN_COLUMN_WIDTH, left // (len(natural) - place))
         if width > limit:
             break
         left -= width
@@ -49,25 +53,25 @@ def _fitted(natural: Sequence[int], room: int) -> list[int]:
 
 
 def _row_lines(
-    row: Sequence[Cell], widths: Sequence[int], aligns: Sequence[Align]
+    row: Sequence[Cell], widths: Sequence[int], alignments: Sequence[Alignment]
 ) -> Iterator[Line]:
     wrapped = [
-        [_cut(cell, *edges) for edges in wrap(cell[0], width)]
+        [_slice_cell(cell, *edges) for edges in wrap(cell[0], width)]
         for cell, width in zip(row, widths, strict=True)
     ]
     for pieces in zip_longest(*wrapped, fillvalue=("", ())):
         text, spans = "", []
-        for (piece, inner), width, align in zip(pieces, widths, aligns, strict=True):
+        for (piece, inner), width, alignment in zip(pieces, widths, alignments, strict=True):
             free = max(0, width - cell_len(piece))
-            before = {"left": 0, "right": free, "centre": free // 2}[align]
+            before = {"left": 0, "right": free, "centre": free // 2}[alignment]
             base = len(text) + before
             spans += [Span(base + start, base + end, style) for start, end, style in inner]
-            text += " " * before + piece + " " * (free - before) + GAP
+            text += " " * before + piece + " " * (free - before) + COLUMN_GAP
         text = text.rstrip()
         yield Line(text, tuple(span for span in spans if span.end <= len(text)))
 
 
-def _cut(cell: Cell, start: int, end: int) -> Cell:
+def _slice_cell(cell: Cell, start: int, end: int) -> Cell:
     text, spans = cell
     inner = [
         Span(max(span.start, start) - start, min(span.end, end) - start, span.style)
@@ -77,5 +81,5 @@ def _cut(cell: Cell, start: int, end: int) -> Cell:
     return text[start:end], tuple(inner)
 
 
-def _in_bold(line: Line) -> Line:
+def _bold(line: Line) -> Line:
     return Line(line.text, (Span(0, len(line.text), "strong"), *line.spans))

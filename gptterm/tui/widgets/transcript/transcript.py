@@ -18,15 +18,15 @@ from textual.strip import Strip
 
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.styling import component_style
-from gptterm.tui.widgets.transcript.highlights import Find
+from gptterm.tui.widgets.transcript.highlights import Finder
 from gptterm.tui.widgets.transcript.turn_painter import TurnPainter
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 GUTTER = 2
 """Cells left of the text, where the selection's bar is."""
-LONGEST_ROW = 110
+MAX_TEXT_WIDTH = 110
 """Cells; longer rows are hard to read on a wide screen."""
-STRIPS_KEPT = 512
+STRIP_CACHE_SIZE = 512
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -71,7 +71,7 @@ class Transcript(ScrollView, can_focus=True):
     """Whether the view stays at the end when text is added."""
 
     @dataclass
-    class Act(Message):
+    class ActionRequested(Message):
         """A key asked for something to be done with a turn."""
 
         action: str
@@ -79,13 +79,13 @@ class Transcript(ScrollView, can_focus=True):
         key: str
 
     @dataclass
-    class Selected(Message):
+    class SelectionChanged(Message):
         """Another turn is selected, or none."""
 
         key: str | None
 
     @dataclass
-    class Sibling(Message):
+    class SiblingRequested(Message):
         """Another version of a turn is asked for."""
 
         key: str
@@ -96,15 +96,15 @@ class Transcript(ScrollView, can_focus=True):
         self._turns: list[TurnView] = []
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
-        self._strips: dict[tuple[int, int, bool, int], Strip] = {}
-        self._find: Find | None = None
-        self._greeting: tuple[tuple[str, str], ...] = ()
+        self._strip_cache: dict[tuple[int, int, bool, int], Strip] = {}
+        self._finder: Finder | None = None
+        self._placeholder: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
         self._width = 0
         """Cells between the borders; asking for it costs more than drawing a row."""
         self._base: Style | None = None
-        self._placing = False
-        self._drawing = False
+        self._is_resizing = False
+        self._is_rendering = False
 
     # ------------------------------------------------------------------------------ content
 
@@ -120,29 +120,29 @@ class Transcript(ScrollView, can_focus=True):
             return None
         return self._turns[self.selected]
 
-    def show(self, turns: Sequence[TurnView], *, keep_place: bool = False) -> None:
-        """Replace all turns; the end comes into view unless `keep_place`."""
+    def show(self, turns: Sequence[TurnView], *, keep_scroll: bool = False) -> None:
+        """Replace all turns; the end comes into view unless `keep_scroll`."""
         self._turns = list(turns)
         for turn in turns:
-            turn.look_for(self._find)
+            turn.highlight(self._finder)
         if self.selected is not None:
             self.selected = min(self.selected, len(turns) - 1) if turns else None
-        if not keep_place:
+        if not keep_scroll:
             self.follow = True
-        self._measure()
+        self._layout_turns()
         self.refresh()
 
-    def look_for(self, find: Find | None) -> None:
+    def highlight(self, finder: Finder | None) -> None:
         """Mark words in all turns that are there, and in those to be shown; None: nothing."""
-        if find is not self._find:
-            self._find = find
+        if finder is not self._finder:
+            self._finder = finder
             for turn in self._turns:
-                turn.look_for(find)
+                turn.highlight(finder)
             self.refresh()
 
-    def greet(self, *lines: tuple[str, str]) -> None:
+    def set_placeholder(self, *lines: tuple[str, str]) -> None:
         """What is drawn in the middle while there are no turns: (text, style) a row."""
-        self._greeting = lines
+        self._placeholder = lines
         self.refresh()
 
     def append(self, turn: TurnView, text: str) -> None:
@@ -155,24 +155,24 @@ class Transcript(ScrollView, can_focus=True):
         # The rows before it are as they were: only these are drawn again.
         for row in range(1 + changed, max(before, turn.height)):
             for selected in (False, True):
-                self._strips.pop((turn.version, row, selected, self._width), None)
+                self._strip_cache.pop((turn.version, row, selected, self._width), None)
         if turn is not self._turns[-1]:
-            self._measure()
+            self._layout_turns()
             self.refresh()
             return
         top = self._top(len(self._turns) - 1) + 1 + changed
         if turn.height != before:
             self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
-            self._resize_content()
+            self._update_virtual_size()
         self.refresh_lines(top, turn.height - changed)
 
-    def changed(self, turn: TurnView) -> None:
+    def refresh_turn(self, turn: TurnView) -> None:
         """A turn's text, foot, position or dimming was changed from outside."""
-        turn.touch()
-        self._measure()
+        turn.invalidate()
+        self._layout_turns()
         self.refresh()
 
-    def _measure(self) -> None:
+    def _layout_turns(self) -> None:
         """Lay out what is not yet laid out, and place every turn."""
         self._width = self.scrollable_content_region.width
         width = self._text_width
@@ -182,19 +182,19 @@ class Transcript(ScrollView, can_focus=True):
         for turn in self._turns:
             turn.layout(width)
         self._ends = list(accumulate(turn.height for turn in self._turns))
-        self._resize_content()
+        self._update_virtual_size()
 
     @property
     def _text_width(self) -> int:
-        return min(self._width - GUTTER - 1, LONGEST_ROW)
+        return min(self._width - GUTTER - 1, MAX_TEXT_WIDTH)
 
-    def _resize_content(self) -> None:
-        self._placing = True
+    def _update_virtual_size(self) -> None:
+        self._is_resizing = True
         height = self._ends[-1] if self._ends else 0
         self.virtual_size = Size(self._width, height)
         if self.follow:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
-        self._placing = False
+        self._is_resizing = False
 
     def _top(self, index: int) -> int:
         return self._ends[index - 1] if index else 0
@@ -209,7 +209,7 @@ class Transcript(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Following ends when the reader scrolls up, and begins again at the end."""
         super().watch_scroll_y(old_value, new_value)
-        if not self._placing:
+        if not self._is_resizing:
             self.follow = new_value >= self.max_scroll_y
 
     def watch_follow(self, follow: bool) -> None:
@@ -219,10 +219,10 @@ class Transcript(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         """Wrap for the new width; the same words stay at the top of the view."""
         if self.scrollable_content_region.width == self._width:
-            self._resize_content()
+            self._update_virtual_size()
             return
         anchor = self._anchor()
-        self._measure()
+        self._layout_turns()
         if anchor is not None and not self.follow:
             index, line, start = anchor
             turn = self._turns[index]
@@ -257,7 +257,7 @@ class Transcript(ScrollView, can_focus=True):
         """Mark the selected turn, and say what it was made with."""
         self.refresh()
         turn = self.selected_turn
-        self.post_message(self.Selected(None if turn is None else turn.key))
+        self.post_message(self.SelectionChanged(None if turn is None else turn.key))
 
     async def on_key(self, event: events.Key) -> None:
         """Keys in their turn."""
@@ -274,41 +274,41 @@ class Transcript(ScrollView, can_focus=True):
         elif step < 0 and top < view_top and end - top > view:
             self.scroll_to(y=view_top - view // 2, animate=False)
         else:
-            self._go(self.selected + step)
+            self._select_index(self.selected + step)
 
     def action_first(self) -> None:
         """Go to the beginning."""
-        self._go(0)
+        self._select_index(0)
 
     def action_last(self) -> None:
         """Go to the end and follow it."""
-        self._go(len(self._turns) - 1)
-        self.to_end()
+        self._select_index(len(self._turns) - 1)
+        self.follow_end()
 
-    def to_end(self) -> None:
+    def follow_end(self) -> None:
         """Bring the end into view and keep it there."""
         self.follow = True
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
-    def go_to(self, key: str) -> None:
+    def select_turn(self, key: str) -> None:
         """Select a turn and bring it into view: its beginning, or what is marked in it."""
         index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
         if index is not None:
             self.focus()
             self.selected = index
-            self.scroll_to(y=self._mark_or_top(index), animate=False, immediate=True)
+            self.scroll_to(y=self._highlight_or_top(index), animate=False, immediate=True)
 
-    def _mark_or_top(self, index: int) -> int:
+    def _highlight_or_top(self, index: int) -> int:
         """The row to scroll to, so that a turn's first mark is in view and as much before it."""
         turn, top = self._turns[index], self._top(index)
-        if not turn.marks:
+        if not turn.highlights:
             return top
-        line, spans = next(iter(turn.marks.items()))
+        line, spans = next(iter(turn.highlights.items()))
         row = top + 1 + turn.row_at(line, spans[0].start)
         room = self.scrollable_content_region.height
         return top if row < top + room else row - room // 3
 
-    def _go(self, index: int) -> None:
+    def _select_index(self, index: int) -> None:
         if not 0 <= index < len(self._turns):
             return
         self.selected = index
@@ -322,12 +322,12 @@ class Transcript(ScrollView, can_focus=True):
     def action_sibling(self, step: int) -> None:
         """Ask for another version of the selected turn."""
         if turn := self.selected_turn:
-            self.post_message(self.Sibling(turn.key, step))
+            self.post_message(self.SiblingRequested(turn.key, step))
 
     def action_act(self, action: str) -> None:
         """Ask for something to be done with the selected turn."""
         if turn := self.selected_turn:
-            self.post_message(self.Act(action, turn.key))
+            self.post_message(self.ActionRequested(action, turn.key))
 
     def on_click(self, event: events.Click) -> None:
         """A click selects the turn under it; on its arrows it changes the version."""
@@ -344,8 +344,8 @@ class Transcript(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         """Colours may have changed: nothing drawn before is right any more."""
-        self._painter.forget()
-        self._strips.clear()
+        self._painter.clear_styles()
+        self._strip_cache.clear()
         self._base = None
         super().notify_style_update()
 
@@ -368,9 +368,9 @@ class Transcript(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows of a part of the view, to be drawn."""
-        self._drawing = True
+        self._is_rendering = True
         strips = super().render_lines(crop)
-        self._drawing = False
+        self._is_rendering = False
         return strips
 
     def render_line(self, y: int) -> Strip:
@@ -383,24 +383,24 @@ class Transcript(ScrollView, can_focus=True):
         y += self.scroll_offset.y
         if not self._ends:
             size = Size(self._width, self.size.height)
-            return self._painter.centred(self._greeting, y, size, self._base)
+            return self._painter.render_centred(self._placeholder, y, size, self._base)
         if y >= self._ends[-1]:
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)
         if (selection := self.text_selection) and (span := selection.get_span(y)):
             style = component_style(self.screen, "screen--selection")
-            strip = self._painter.mark(strip, span, style)
-        return strip if self._drawing else strip.apply_offsets(0, y)
+            strip = self._painter.style_span(strip, span, style)
+        return strip if self._is_rendering else strip.apply_offsets(0, y)
 
     def _row_strip(self, y: int) -> Strip:
         index, row = self._locate(y)
         turn = self._turns[index]
         selected = index == self.selected
         key = (turn.version, row, selected, self._width)
-        if (strip := self._strips.get(key)) is None:
-            if len(self._strips) >= STRIPS_KEPT:
-                self._strips.clear()
+        if (strip := self._strip_cache.get(key)) is None:
+            if len(self._strip_cache) >= STRIP_CACHE_SIZE:
+                self._strip_cache.clear()
             base = self._base or self.rich_style
-            strip = self._painter.strip(turn, row, self._width, selected, base)
-            self._strips[key] = strip
+            strip = self._painter.render_row(turn, row, self._width, selected, base)
+            self._strip_cache[key] = strip
         return strip

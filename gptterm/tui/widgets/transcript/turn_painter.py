@@ -17,7 +17,7 @@ from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
-WRITING = "▌"
+STREAM_CURSOR = "▌"
 """Stands at the end of a text that is being written."""
 
 
@@ -31,7 +31,7 @@ class TurnPainter:
         "text",
         "dropped",
         "faint",
-        "mark",
+        "footer",
         "selected",
         "bar",
         "strong",
@@ -43,14 +43,14 @@ class TurnPainter:
         "subheading",
         "quote",
         "link",
-        "found",
+        "highlight",
     )
 
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
         self._styles: dict[str, Style] = {}
 
-    def forget(self) -> None:
+    def clear_styles(self) -> None:
         """The theme changed."""
         self._styles.clear()
 
@@ -60,7 +60,9 @@ class TurnPainter:
             style = self._styles[name] = component_style(self._widget, f"turn--{name}")
         return style
 
-    def strip(self, turn: TurnView, row: int, width: int, selected: bool, base: Style) -> Strip:
+    def render_row(
+        self, turn: TurnView, row: int, width: int, selected: bool, base: Style
+    ) -> Strip:
         """Row `row` of a turn, `width` cells wide."""
         base += self.style("dropped" if turn.dropped else "text")
         plain = gutter = base
@@ -72,10 +74,10 @@ class TurnPainter:
             cells = self._header(turn, width, base)
         elif row <= body:
             cells, base = self._body(turn, row - 1, base)
-            if turn.writing and row == body:
-                cells.append(Segment(WRITING, base + self.style(turn.role)))
-        elif row - body - 1 < len(foot := turn.foot_rows):
-            cells = [Segment(foot[row - body - 1], base + self.style("mark"))]
+            if turn.is_streaming and row == body:
+                cells.append(Segment(STREAM_CURSOR, base + self.style(turn.role)))
+        elif row - body - 1 < len(footer := turn.footer_rows):
+            cells = [Segment(footer[row - body - 1], base + self.style("footer"))]
         else:
             cells = []
         if not cells:
@@ -83,7 +85,9 @@ class TurnPainter:
         bar = Segment("▎ " if selected else "  ", gutter)
         return Strip([bar, *cells]).adjust_cell_length(width, base)
 
-    def centred(self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style) -> Strip:
+    def render_centred(
+        self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style
+    ) -> Strip:
         """Row `y` of a view with some lines in its middle; the first goes if there is no room."""
         width, height = size
         rows = [(text[start:end], name) for text, name in lines for start, end in wrap(text, width)]
@@ -111,15 +115,15 @@ class TurnPainter:
         ]
 
     def _body(self, turn: TurnView, row: int, base: Style) -> tuple[list[Segment], Style]:
-        line, start, end, lead = turn.body(row)
-        if line.base:
-            base += self.style(line.base)
-        cells = [Segment(lead, base + self.style("faint"))] if lead else []
-        spans = (*line.spans, *turn.marks.get(turn.rows[row][0], ()))
+        line, start, end, indent = turn.body_row(row)
+        if line.style:
+            base += self.style(line.style)
+        cells = [Segment(indent, base + self.style("faint"))] if indent else []
+        spans = (*line.spans, *turn.highlights.get(turn.rows[row][0], ()))
         if not spans:
             cells.append(Segment(line.text[start:end], base))
             return cells, base
-        for begin, stop, names in cut(spans, start, end):
+        for begin, stop, names in split_spans(spans, start, end):
             style = base
             for name in names:
                 style += self.style(name)
@@ -127,7 +131,7 @@ class TurnPainter:
         return cells, base
 
     @staticmethod
-    def mark(strip: Strip, span: tuple[int, int], style: Style) -> Strip:
+    def style_span(strip: Strip, span: tuple[int, int], style: Style) -> Strip:
         """The strip with the characters of a span in another style."""
         start, end = span
         text = strip.text
@@ -141,7 +145,9 @@ class TurnPainter:
         return Strip.join([before, marked, after])
 
 
-def cut(spans: tuple[Span, ...], start: int, end: int) -> Iterator[tuple[int, int, list[str]]]:
+def split_spans(
+    spans: tuple[Span, ...], start: int, end: int
+) -> Iterator[tuple[int, int, list[str]]]:
     """A row's slice in pieces that have the same styles: (start, end, names, outermost first)."""
     edges = {start, end}
     for span in spans:

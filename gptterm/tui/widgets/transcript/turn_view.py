@@ -4,7 +4,7 @@ import itertools
 
 from rich.cells import cell_len
 
-from gptterm.tui.widgets.transcript.highlights import Find, marks
+from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import Line, Span, plain_lines
 from gptterm.tui.widgets.transcript.markdown import has_table, markdown_lines
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
@@ -22,12 +22,13 @@ class TurnView:
     """
 
     __slots__ = (
-        "_find",
-        "_foot",
-        "_marks",
-        "_tables",
+        "_finder",
+        "_footer",
+        "_highlights",
+        "_table_source",
         "_width",
         "dropped",
+        "is_streaming",
         "key",
         "label",
         "lines",
@@ -35,7 +36,6 @@ class TurnView:
         "role",
         "rows",
         "version",
-        "writing",
     )
 
     def __init__(self, key: str, role: str, label: str, text: str = "") -> None:
@@ -45,17 +45,17 @@ class TurnView:
         self.label = display_text(label)
         self.position = (1, 1)
         """Which of how many siblings, from 1."""
-        self._foot = ""
-        self._find: Find | None = None
-        self._marks: dict[int, list[Span]] | None = None
+        self._footer = ""
+        self._finder: Finder | None = None
+        self._highlights: dict[int, list[Span]] | None = None
         """What it finds; None: not looked for yet."""
         self.dropped = False
         """It no longer fits the context."""
-        self.writing = False
+        self.is_streaming = False
         """More text is to come, which a sign at its end says."""
         self.version = next(_VERSIONS)
         """Changes with everything that is drawn; no two views ever have the same."""
-        self._tables = ""
+        self._table_source = ""
         """The text, if it has tables: their lines are made for the width."""
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
@@ -64,49 +64,49 @@ class TurnView:
     @property
     def height(self) -> int:
         """In rows, the blank one after it included."""
-        return len(self.rows) + len(self.foot_rows) + 2
+        return len(self.rows) + len(self.footer_rows) + 2
 
     @property
-    def foot(self) -> str:
+    def footer(self) -> str:
         """A word under the text: stopped, failed and why, how far the prefill is."""
-        return self._foot
+        return self._footer
 
-    @foot.setter
-    def foot(self, text: str) -> None:
-        self._foot = display_text(text).replace("\n", " ")
+    @footer.setter
+    def footer(self, text: str) -> None:
+        self._footer = display_text(text).replace("\n", " ")
 
     @property
-    def foot_rows(self) -> list[str]:
+    def footer_rows(self) -> list[str]:
         """The foot as it is wrapped."""
-        text = self._foot
+        text = self._footer
         return [text[start:end] for start, end in wrap(text, self._width)] if text else []
 
-    def touch(self) -> None:
+    def invalidate(self) -> None:
         """Something that is drawn has changed."""
         self.version = next(_VERSIONS)
 
     def set_text(self, text: str, *, markdown: bool = False) -> None:
         """Replace the text; it is wrapped anew at the next `layout`."""
         shown = display_text(text)
-        self._tables = shown if markdown and has_table(shown) else ""
+        self._table_source = shown if markdown and has_table(shown) else ""
         self.lines = markdown_lines(shown) if markdown else plain_lines(shown)
         self._width = 0
-        self._marks = None
+        self._highlights = None
 
-    def look_for(self, find: Find | None) -> None:
+    def highlight(self, finder: Finder | None) -> None:
         """Have words marked in the text that is there; None: nothing any more."""
-        if find is not self._find:
-            self._find, self._marks = find, None
-            self.touch()
+        if finder is not self._finder:
+            self._finder, self._highlights = finder, None
+            self.invalidate()
 
     @property
-    def marks(self) -> dict[int, list[Span]]:
+    def highlights(self) -> dict[int, list[Span]]:
         """Line → what is marked in it, to be drawn over its own spans."""
-        if self._find is None:
+        if self._finder is None:
             return {}
-        if self._marks is None:
-            self._marks = marks(self.lines, self._find)
-        return self._marks
+        if self._highlights is None:
+            self._highlights = find_highlights(self.lines, self._finder)
+        return self._highlights
 
     def append(self, text: str) -> int:
         """Add to plain text. Only the last row so far is wrapped again.
@@ -132,32 +132,32 @@ class TurnView:
         if width == self._width:
             return False
         self._width = width
-        if self._tables:
-            self.lines = markdown_lines(self._tables, width)
-            self._marks = None
+        if self._table_source:
+            self.lines = markdown_lines(self._table_source, width)
+            self._highlights = None
         self.rows = []
         for index in range(len(self.lines)):
             self._wrap_line(index)
-        self.touch()
+        self.invalidate()
         return True
 
     def _wrap_line(self, index: int, start: int = 0) -> None:
         line = self.lines[index]
-        room = self._width - (cell_len(line.lead) if line.lead else 0)
-        for begin, end in wrap(line.text, room, None, start):
+        room = self._width - (cell_len(line.initial_indent) if line.initial_indent else 0)
+        for begin, end in wrap(line.text, room, start):
             self.rows.append((index, begin, end))
 
-    def body(self, row: int) -> tuple[Line, int, int, str]:
+    def body_row(self, row: int) -> tuple[Line, int, int, str]:
         """The line, the slice and the text before it of one body row."""
         index, start, end = self.rows[row]
         line = self.lines[index]
         first = row == 0 or self.rows[row - 1][0] != index
-        return line, start, end, line.lead if first else line.hang
+        return line, start, end, line.initial_indent if first else line.subsequent_indent
 
     def row_text(self, row: int) -> str:
         """The drawn text of one body row."""
-        line, start, end, lead = self.body(row)
-        return lead + line.text[start:end]
+        line, start, end, indent = self.body_row(row)
+        return indent + line.text[start:end]
 
     def row_at(self, line: int, start: int) -> int:
         """The body row that shows character `start` of a line."""

@@ -14,17 +14,17 @@ TAB = " " * 4
 
 # Characters whose width terminals disagree about or that change the width of their neighbour.
 # Showing a family emoji as its members is the price of borders that stay where they are.
-_UNSTEADY: dict[int, str | None] = dict.fromkeys(
+_UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
     (
         *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
         *range(0x1F3FB, 0x1F400),
         *range(0xE0000, 0xE0080),
     )
 )
-_UNSTEADY.update({0x2028: "\n", 0x2029: "\n"})
+_UNSTABLE_WIDTH.update({0x2028: "\n", 0x2029: "\n"})
 
 # A row of Chinese or Japanese does not begin with one of these (the common part of kinsoku).
-_NO_ROW_START = frozenset("、。，．！？：；）］｝」』】〉》〕’”々ー…")
+_NO_LINE_START = frozenset("、。，．！？：；）］｝」』】〉》〕’”々ー…")
 
 # Everything outside these ranges may be wide or of no width.
 _NOT_NARROW = re.compile(
@@ -38,11 +38,11 @@ def display_text(text: str) -> str:
     """The text as it may be drawn: no control characters, tabs as spaces, steady widths."""
     text = printable(text)
     if not text.isascii():
-        text = text.translate(_UNSTEADY)
+        text = text.translate(_UNSTABLE_WIDTH)
     return text.replace("\t", TAB) if "\t" in text else text
 
 
-def wrap(text: str, width: int, rest_width: int | None = None, start: int = 0) -> list[Row]:
+def wrap(text: str, width: int, start: int = 0) -> list[Row]:
     """Break one line (no newline in it) into rows at most `width` cells wide.
 
     Greedy, at spaces where there are some, else at the edge; between wide characters a break
@@ -50,28 +50,26 @@ def wrap(text: str, width: int, rest_width: int | None = None, start: int = 0) -
 
     Args:
         text: `display_text` of a line.
-        width: Cells of the first row.
-        rest_width: Cells of the following rows; `width` if None.
+        width: Cells of a row.
         start: Where the first row begins, a row start of an earlier wrap of the same text.
 
     Returns:
         At least one row.
     """
     width = max(1, width)
-    rest_width = width if rest_width is None else max(1, rest_width)
     if text.isascii() or not _NOT_NARROW.search(text, start):
-        return _wrap_narrow(text, width, rest_width, start)
-    return _wrap_wide(text, width, rest_width, start)
+        return _wrap_narrow(text, width, start)
+    return _wrap_wide(text, width, start)
 
 
-def _trimmed(text: str, start: int, end: int) -> int:
+def _trim_end(text: str, start: int, end: int) -> int:
     """The end of a row without the spaces that hang over its edge."""
     while end > start + 1 and text[end - 1] == " ":
         end -= 1
     return end
 
 
-def _wrap_narrow(text: str, width: int, rest_width: int, start: int) -> list[Row]:
+def _wrap_narrow(text: str, width: int, start: int) -> list[Row]:
     """`wrap` where every character is one cell: breaks are found by C string searches."""
     rows: list[Row] = []
     end = len(text)
@@ -84,21 +82,21 @@ def _wrap_narrow(text: str, width: int, rest_width: int, start: int) -> list[Row
             following = cut
         while following < end and text[following] == " ":
             following += 1
-        rows.append((start, _trimmed(text, start, cut)))
-        start, width = following, rest_width
+        rows.append((start, _trim_end(text, start, cut)))
+        start = following
     if start < end or not rows:
         rows.append((start, end))
     return rows
 
 
-def _wrap_wide(text: str, width: int, rest_width: int, start: int) -> list[Row]:
+def _wrap_wide(text: str, width: int, start: int) -> list[Row]:
     """`wrap` for text with wide or zero-width characters, by grapheme."""
     offset = start
     spans, _ = split_graphemes(text[start:])
     rows: list[Row] = []
     column = 0
     # (end of the row, start of the next, column at that start) if it is broken here
-    chance: tuple[int, int, int] | None = None
+    opportunity: tuple[int, int, int] | None = None
     previous = 1
     for begin, stop, cells in spans:
         at = offset + begin
@@ -106,18 +104,18 @@ def _wrap_wide(text: str, width: int, rest_width: int, start: int) -> list[Row]:
         is_space = character == " " and stop - begin == 1
         if not is_space and at > start:
             after_space = text[at - 1] == " "
-            wide = (cells == 2 or previous == 2) and character not in _NO_ROW_START
+            wide = (cells == 2 or previous == 2) and character not in _NO_LINE_START
             if (after_space and text[start:at].strip(" ")) or wide:
-                chance = (at, at, column)
+                opportunity = (at, at, column)
         while column + cells > width and not is_space and at > start:
-            cut, following, used = chance or (at, at, column)
-            rows.append((start, _trimmed(text, start, cut)))
-            start, width, column, chance = following, rest_width, column - used, None
+            cut, following, used = opportunity or (at, at, column)
+            rows.append((start, _trim_end(text, start, cut)))
+            start, column, opportunity = following, column - used, None
         column += cells
         previous = cells or previous
     end = offset + spans[-1][1] if spans else start
     if start < end or not rows:
         if cell_len(text[start:end]) > width:
-            end = _trimmed(text, start, end)
+            end = _trim_end(text, start, end)
         rows.append((start, end))
     return rows
