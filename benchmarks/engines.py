@@ -19,7 +19,7 @@ from gptterm.engine.api import (
     TokenPrompt,
 )
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.base import Cache, Rows
+from gptterm.engine.decoders.base import BatchedCache, Cache
 from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.runtime.model_files import read_json
 
@@ -81,10 +81,10 @@ def bare(directory: Path, dtype: Dtype) -> Steps:
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         cache = decoder.new_cache()
         yield decoder.forward(torch.tensor([list(prompt)]), cache)
-        past: Cache | Rows = cache
+        past: Cache | BatchedCache = cache
         if samples > 1:
-            past = decoder.new_rows()
-            past.enter(cache, samples, len(prompt) + tokens)
+            past = decoder.new_batched_cache()
+            past.add(cache, samples, len(prompt) + tokens)
         for _ in range(tokens - 1):
             yield decoder.forward(torch.full((samples, 1), prompt[-1]), past)
 

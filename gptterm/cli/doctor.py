@@ -98,7 +98,7 @@ def _files() -> _Section:
     from gptterm.models.errors import size
     from gptterm.paths import config_file, data_directory, engine_log, tui_log
 
-    converted = sum(conversion.size for conversion in conversion_cache.all_kept())
+    converted = sum(conversion.size for conversion in conversion_cache.list_conversions())
     cache = cache_folder()
     place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
     writable = "" if os.access(place, os.W_OK) else ", not writable"

@@ -93,7 +93,7 @@ def show_info(name: str, as_json: bool) -> None:
             "path": str(conversion.path),
             "size": conversion.size,
             "fidelity_kl": conversion.fidelity_kl,
-            "auto": conversion.taken_by_auto,
+            "auto": conversion.used_by_auto,
         }
         _print_json([about | known._asdict() | {"fits": fits, "int8": int8}])
         return
@@ -140,10 +140,10 @@ def convert_model(name: str, undo: bool) -> None:
         return
     conversion = conversion_cache.find(directory) or _convert(source)
     try:
-        conversion_cache.set_for_auto(conversion, True)
+        conversion_cache.set_auto(conversion, True)
     except OSError as error:
         raise ModelError(f"{conversion.path.parent}: {error.strerror}") from error
-    told = _told(conversion._replace(for_auto=True))
+    told = _told(conversion._replace(auto_enabled=True))
     click.echo(f"{one_line(name)}: int8, {told}", err=True)
 
 
@@ -172,9 +172,9 @@ def _told(conversion: "Conversion") -> str:
     from gptterm.models.errors import size
 
     auto = "auto takes it on a CPU"
-    if not conversion.for_auto:
+    if not conversion.auto_enabled:
         auto = "auto does not take it before `gptterm models convert`"
-    elif not conversion.taken_by_auto:
+    elif not conversion.used_by_auto:
         auto = f"above {FIDELITY_BOUND}, so auto does not take it"
     kl = conversion.fidelity_kl
     return f"{size(conversion.size)}, KL {kl:.2g} nats a token from float32; {auto}"
@@ -196,7 +196,7 @@ def remove_model(name: str, yes: bool) -> None:
             raise UsageError("nobody can be asked here: give --yes to delete the model")
         if not click.confirm(f"Delete {one_line(name)} from the cache?", err=True):
             return
-    place = conversion_cache.place_of(directory) if directory else None
+    place = conversion_cache.path_for(directory) if directory else None
     freed = remove(name) + (conversion_cache.remove_at(place) if place else 0)
     click.echo(f"{one_line(name)} deleted, {size(freed)} freed", err=True)
 

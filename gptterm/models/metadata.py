@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from gptterm.engine.api import ModelSource, SamplingParams
-from gptterm.engine.decoders.config import read
+from gptterm.engine.decoders.config import parse_config
 from gptterm.errors import ModelError
 from gptterm.models.errors import shown
 from gptterm.models.safetensors_check import read_header
@@ -42,7 +42,7 @@ def facts(source: ModelSource) -> Facts:
     if source.gguf_file is not None:
         return _gguf_facts(directory / source.gguf_file, source.name)
     config = read_config(directory, source.name)
-    native = read(config) is not None
+    native = parse_config(config) is not None
     text = config.get("text_config")
     if isinstance(text, dict):  # a model of several modalities
         config = text | config

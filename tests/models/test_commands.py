@@ -67,7 +67,7 @@ def test_rm_takes_the_conversion_along(machine: Machine, monkeypatch: pytest.Mon
     assert machine.run(*COMMAND, "models", "pull", "gpt2").returncode == 0
     home = str(machine.home / "gptterm")
     monkeypatch.setenv("GPTTERM_HOME", home)
-    place = conversion_cache.place_of(machine.snapshot(GPT2))
+    place = conversion_cache.path_for(machine.snapshot(GPT2))
     assert place is not None
     place.parent.mkdir(parents=True)
     place.write_bytes(b"weights")

@@ -22,7 +22,7 @@ class Cache(Protocol):
         ...
 
 
-class Rows(Protocol):
+class BatchedCache(Protocol):
     """The same of several sequences, each of its own length, for one token more of each at once.
 
     After a forward pass or an entry that has failed, nothing in it is of use.
@@ -30,14 +30,14 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def enter(self, cache: Any, copies: int, capacity: int) -> None:
+    def add(self, cache: Any, copies: int, capacity: int) -> None:
         """Add `copies` rows that begin as `cache` does: one that the same decoder has made.
 
         `capacity` is the number of tokens that each will have to hold.
         """
         ...
 
-    def leave(self, row: int) -> None:
+    def remove(self, row: int) -> None:
         """Forget a row; the last one takes its place."""
         ...
 
@@ -64,7 +64,7 @@ class Decoder(Protocol):
         ...
 
     @property
-    def takes_drafts(self) -> bool:
+    def supports_speculation(self) -> bool:
         """Whether a pass over a few tokens gives the same bits as one pass for each.
 
         Then tokens may be fed on a guess that they come next, and no text depends on the guess.
@@ -84,11 +84,11 @@ class Decoder(Protocol):
         """An empty cache for up to `context_length` tokens."""
         ...
 
-    def new_rows(self) -> Rows:
+    def new_batched_cache(self) -> BatchedCache:
         """No rows yet."""
         ...
 
-    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
+    def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
         """Feed tokens and append them to the cache.
 
         Args:

@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.kernels.attention import Attention, suits
+from gptterm.engine.kernels.attention import Attention, supports
 
 _WIDTH = 64
 """Columns are allocated by so many."""
 
 
-class KVRows:
+class BatchedKVCache:
     """What was fed of several sequences: of each layer (rows, heads, capacity, head_dim) each.
 
     Every sequence begins in column 0 and goes to its own length; the columns after it are masked,
@@ -32,7 +32,7 @@ class KVRows:
         return len(self.lengths)
 
     @torch.inference_mode()
-    def enter(self, cache: KVCache, copies: int, capacity: int) -> None:
+    def add(self, cache: KVCache, copies: int, capacity: int) -> None:
         """Add rows that begin as `cache` does, each to hold `capacity` tokens in the end."""
         first, length = len(self), cache.length
         last = first + copies
@@ -44,7 +44,7 @@ class KVRows:
         self.lengths += [length] * copies
 
     @torch.inference_mode()
-    def leave(self, row: int) -> None:
+    def remove(self, row: int) -> None:
         """Forget a row; the last one takes its place."""
         last, length = len(self) - 1, self.lengths[-1]
         if row != last:
@@ -53,9 +53,9 @@ class KVRows:
         self.lengths[row] = length
         self.lengths.pop()
 
-    def start(self, n: int) -> "RaggedStep":
+    def start(self, n: int) -> "BatchedStep":
         """Begin a pass that adds `n` tokens to every row."""
-        return RaggedStep(self, n)
+        return BatchedStep(self, n)
 
     def _reserve(self, like: KVCache, rows: int, capacity: int) -> None:
         layers, _, heads, _, head_dim = like.keys.shape
@@ -76,14 +76,14 @@ class KVRows:
                 tensors[layer][:used, :, length:] = 0
 
 
-class RaggedStep:
+class BatchedStep:
     """The step of several sequences, by one token each.
 
     Raises:
         ValueError: more than one token a row.
     """
 
-    def __init__(self, rows: KVRows, n: int) -> None:
+    def __init__(self, rows: BatchedKVCache, n: int) -> None:
         if n != 1:
             raise ValueError("rows of different lengths are fed one token at a time")
         self._rows = rows
@@ -93,8 +93,8 @@ class RaggedStep:
         self._even = min(rows.lengths) + 1 == self._end
         self._count = torch.arange(len(rows), device=device)
         self._masks: dict[int | None, Tensor | None] = {}
-        own = suits(rows.keys[0])
-        self._attention = Attention(self._lengths, together=False) if own else None
+        own = supports(rows.keys[0])
+        self._attention = Attention(self._lengths, same_sequence=False) if own else None
 
     @property
     def positions(self) -> Tensor:

@@ -11,7 +11,7 @@ from gptterm.errors import ModelError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
+class DecoderConfig:
     """The numbers that the native decoders' forward passes depend on, by one name each.
 
     Raises:
@@ -20,47 +20,48 @@ class Sizes:
 
     vocab_size: int
     context_length: int
-    width: int
+    hidden_size: int
     """Numbers in a token's hidden state."""
-    inner: int
+    intermediate_size: int
     """Numbers in the hidden layer of a block's MLP."""
-    layers: int
-    heads: int
-    epsilon: float
+    num_layers: int
+    num_heads: int
+    layer_norm_epsilon: float
     """Of the layer norms."""
-    tied: bool
+    tie_word_embeddings: bool
     """Whether the head is the token embedding."""
     windows: tuple[int | None, ...] = ()
     """GPT-Neo's: how many tokens each layer looks at, None for all."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
+        if self.hidden_size % self.num_heads:
             raise ModelError(
-                f"config.json: the width {self.width} is not a multiple of the {self.heads} heads"
+                f"config.json: the width {self.hidden_size} is not a multiple of"
+                f" the {self.num_heads} heads"
             )
 
     @property
     def head_dim(self) -> int:
-        return self.width // self.heads
+        return self.hidden_size // self.num_heads
 
 
 # gelu_new is GELU's tanh approximation (Hendrycks and Gimpel, 2016).
 _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
 
 
-def read(config: dict[str, Any]) -> Sizes | None:
-    """The sizes in a config.json; None if it describes an architecture, or a variant of one, that
+def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
+    """The config in a config.json; None if it describes an architecture, or a variant of one, that
     is not computed natively.
 
     Raises:
         ModelError: a size is no size.
     """
     model_type = config.get("model_type")
-    reader = _READERS.get(model_type) if isinstance(model_type, str) else None
-    return None if reader is None or "quantization_config" in config else reader(config)
+    parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
+    return None if parse is None or "quantization_config" in config else parse(config)
 
 
-def _size(config: dict[str, Any], name: str, default: int) -> int:
+def _count(config: dict[str, Any], name: str, default: int) -> int:
     """A number of config.json that counts something.
 
     Raises:
@@ -84,23 +85,23 @@ def _epsilon(config: dict[str, Any]) -> float:
     return float(value)
 
 
-def _gpt1(config: dict[str, Any]) -> Sizes | None:
+def _gpt1(config: dict[str, Any]) -> DecoderConfig | None:
     if config.get("afn", "gelu") != "gelu":  # by which it means gelu_new
         return None
-    width = _size(config, "n_embd", 768)
-    return Sizes(
-        vocab_size=_size(config, "vocab_size", 40478),
-        context_length=_size(config, "n_positions", 512),
-        width=width,
-        inner=4 * width,
-        layers=_size(config, "n_layer", 12),
-        heads=_size(config, "n_head", 12),
-        epsilon=_epsilon(config),
-        tied=bool(config.get("tie_word_embeddings", True)),
+    width = _count(config, "n_embd", 768)
+    return DecoderConfig(
+        vocab_size=_count(config, "vocab_size", 40478),
+        context_length=_count(config, "n_positions", 512),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_layers=_count(config, "n_layer", 12),
+        num_heads=_count(config, "n_head", 12),
+        layer_norm_epsilon=_epsilon(config),
+        tie_word_embeddings=bool(config.get("tie_word_embeddings", True)),
     )
 
 
-def _gpt2(config: dict[str, Any]) -> Sizes | None:
+def _gpt2(config: dict[str, Any]) -> DecoderConfig | None:
     variant = (
         config.get("activation_function", "gelu_new") not in _ACTIVATIONS
         or not config.get("scale_attn_weights", True)
@@ -110,35 +111,40 @@ def _gpt2(config: dict[str, Any]) -> Sizes | None:
     )
     if variant:
         return None
-    width = _size(config, "n_embd", 768)
-    return Sizes(
-        vocab_size=_size(config, "vocab_size", 50257),
-        context_length=_size(config, "n_positions", 1024),
-        width=width,
-        inner=4 * width if config.get("n_inner") is None else _size(config, "n_inner", 0),
-        layers=_size(config, "n_layer", 12),
-        heads=_size(config, "n_head", 12),
-        epsilon=_epsilon(config),
-        tied=bool(config.get("tie_word_embeddings", True)),
+    width = _count(config, "n_embd", 768)
+    return DecoderConfig(
+        vocab_size=_count(config, "vocab_size", 50257),
+        context_length=_count(config, "n_positions", 1024),
+        hidden_size=width,
+        intermediate_size=4 * width
+        if config.get("n_inner") is None
+        else _count(config, "n_inner", 0),
+        num_layers=_count(config, "n_layer", 12),
+        num_heads=_count(config, "n_head", 12),
+        layer_norm_epsilon=_epsilon(config),
+        tie_word_embeddings=bool(config.get("tie_word_embeddings", True)),
     )
 
 
-def _gpt_neo(config: dict[str, Any]) -> Sizes | None:
-    layers = _size(config, "num_layers", 24)
+def _gpt_neo(config: dict[str, Any]) -> DecoderConfig | None:
+    layers = _count(config, "num_layers", 24)
     kinds = _attention_kinds(config, layers)
     if kinds is None or config.get("activation_function", "gelu_new") not in _ACTIVATIONS:
         return None
-    width, window = _size(config, "hidden_size", 2048), _size(config, "window_size", 256)
+    width, window = (
+        _count(config, "hidden_size", 2048),
+        _count(config, "window_size", 256),
+    )
     inner = config.get("intermediate_size")
-    return Sizes(
-        vocab_size=_size(config, "vocab_size", 50257),
-        context_length=_size(config, "max_position_embeddings", 2048),
-        width=width,
-        inner=4 * width if inner is None else _size(config, "intermediate_size", 0),
-        layers=layers,
-        heads=_size(config, "num_heads", 16),
-        epsilon=_epsilon(config),
-        tied=bool(config.get("tie_word_embeddings", True)),
+    return DecoderConfig(
+        vocab_size=_count(config, "vocab_size", 50257),
+        context_length=_count(config, "max_position_embeddings", 2048),
+        hidden_size=width,
+        intermediate_size=4 * width if inner is None else _count(config, "intermediate_size", 0),
+        num_layers=layers,
+        num_heads=_count(config, "num_heads", 16),
+        layer_norm_epsilon=_epsilon(config),
+        tie_word_embeddings=bool(config.get("tie_word_embeddings", True)),
         windows=tuple(window if kind == "local" else None for kind in kinds),
     )
 
@@ -161,7 +167,7 @@ def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
     return kinds if known and len(kinds) == layers else None
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Sizes | None]] = {
+_PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig | None]] = {
     "openai-gpt": _gpt1,
     "gpt2": _gpt2,
     "gpt_neo": _gpt_neo,

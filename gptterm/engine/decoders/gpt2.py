@@ -7,38 +7,38 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gptterm.engine.decoders.config import Sizes
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.kv_cache import Step
-from gptterm.engine.decoders.layers import Layers, Norm
-from gptterm.engine.decoders.torch_linear import Linear
+from gptterm.engine.decoders.layers import LayerLoader, LayerNorm
+from gptterm.engine.decoders.torch_linear import LinearLayer
 
 
 @dataclass(frozen=True)
 class Block:
     """One transformer block. What is done with its layers is the architecture's."""
 
-    norm_1: Norm
-    attention_in: Linear
+    norm_1: LayerNorm
+    attention_in: LinearLayer
     """(m, width) → (m, 3 · width): query, key and value."""
-    attention_out: Linear
-    norm_2: Norm
-    mlp_in: Linear
-    mlp_out: Linear
+    attention_out: LinearLayer
+    norm_2: LayerNorm
+    mlp_in: LinearLayer
+    mlp_out: LinearLayer
 
 
-def blocks(sizes: Sizes, layers: Layers) -> list[Block]:
+def blocks(config: DecoderConfig, loader: LayerLoader) -> list[Block]:
     """All blocks, in their order."""
-    width, inner, epsilon = sizes.width, sizes.inner, sizes.epsilon
+    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
     return [
         Block(
-            norm_1=layers.norm(f"h.{i}.ln_1", width, epsilon),
-            attention_in=layers.conv1d(f"h.{i}.attn.c_attn", width, 3 * width),
-            attention_out=layers.conv1d(f"h.{i}.attn.c_proj", width, width),
-            norm_2=layers.norm(f"h.{i}.ln_2", width, epsilon),
-            mlp_in=layers.conv1d(f"h.{i}.mlp.c_fc", width, inner),
-            mlp_out=layers.conv1d(f"h.{i}.mlp.c_proj", inner, width),
+            norm_1=loader.norm(f"h.{i}.ln_1", width, epsilon),
+            attention_in=loader.conv1d(f"h.{i}.attn.c_attn", width, 3 * width),
+            attention_out=loader.conv1d(f"h.{i}.attn.c_proj", width, width),
+            norm_2=loader.norm(f"h.{i}.ln_2", width, epsilon),
+            mlp_in=loader.conv1d(f"h.{i}.mlp.c_fc", width, inner),
+            mlp_out=loader.conv1d(f"h.{i}.mlp.c_proj", inner, width),
         )
-        for i in range(sizes.layers)
+        for i in range(config.num_layers)
     ]
 
 
@@ -47,23 +47,23 @@ class GPT2:
 
     architecture = "GPT2LMHeadModel"
 
-    def __init__(self, sizes: Sizes, layers: Layers) -> None:
-        self.sizes = sizes
-        self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
-        self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
-        self._blocks = blocks(sizes, layers)
-        self._gelu = layers.gelu
-        self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
-        head = "wte.weight" if sizes.tied else "lm_head.weight"
-        self._head = layers.head(head, sizes.width, sizes.vocab_size)
+    def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
+        self.config = config
+        self._tokens = loader.tensor("wte.weight", config.vocab_size, config.hidden_size)
+        self._positions = loader.tensor("wpe.weight", config.context_length, config.hidden_size)
+        self._blocks = blocks(config, loader)
+        self._gelu = loader.gelu
+        self._final_norm = loader.norm("ln_f", config.hidden_size, config.layer_norm_epsilon)
+        head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
+        self._head = loader.head(head, config.hidden_size, config.vocab_size)
 
     def hidden(self, ids: Tensor, step: Step) -> Tensor:
         """(rows, n) ids → (rows · n, width): matrix kernels are fastest on two dimensions."""
         x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):
             query, key, value = block.attention_in(block.norm_1(x)).chunk(3, dim=-1)
-            x = block.attention_out(step.attend(i, query, key, value), plus=x)
-            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), plus=x)
+            x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), residual=x)
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gptterm.engine.decoders.config import Sizes
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.kv_cache import Step
-from gptterm.engine.decoders.layers import Layers, Norm
-from gptterm.engine.decoders.torch_linear import Linear
+from gptterm.engine.decoders.layers import LayerLoader, LayerNorm
+from gptterm.engine.decoders.torch_linear import LinearLayer
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Block:
     """One transformer block."""
 
     window: int | None
-    norm_1: Norm
-    query: Linear
-    key: Linear
-    value: Linear
-    attention_out: Linear
-    norm_2: Norm
-    mlp_in: Linear
-    mlp_out: Linear
+    norm_1: LayerNorm
+    query: LinearLayer
+    key: LinearLayer
+    value: LinearLayer
+    attention_out: LinearLayer
+    norm_2: LayerNorm
+    mlp_in: LinearLayer
+    mlp_out: LinearLayer
 
 
 class GPTNeo:
@@ -35,15 +35,15 @@ class GPTNeo:
 
     architecture = "GPTNeoForCausalLM"
 
-    def __init__(self, sizes: Sizes, layers: Layers) -> None:
-        self.sizes = sizes
-        self._tokens = layers.tensor("wte.weight", sizes.vocab_size, sizes.width)
-        self._positions = layers.tensor("wpe.weight", sizes.context_length, sizes.width)
-        self._blocks = [_block(f"h.{i}", sizes, layers, w) for i, w in enumerate(sizes.windows)]
-        self._gelu = layers.gelu
-        self._final_norm = layers.norm("ln_f", sizes.width, sizes.epsilon)
-        head = "wte.weight" if sizes.tied else "lm_head.weight"
-        self._head = layers.head(head, sizes.width, sizes.vocab_size)
+    def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
+        self.config = config
+        self._tokens = loader.tensor("wte.weight", config.vocab_size, config.hidden_size)
+        self._positions = loader.tensor("wpe.weight", config.context_length, config.hidden_size)
+        self._blocks = [_block(f"h.{i}", config, loader, w) for i, w in enumerate(config.windows)]
+        self._gelu = loader.gelu
+        self._final_norm = loader.norm("ln_f", config.hidden_size, config.layer_norm_epsilon)
+        head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
+        self._head = loader.head(head, config.hidden_size, config.vocab_size)
 
     def hidden(self, ids: Tensor, step: Step) -> Tensor:
         """(rows, n) ids → (rows · n, width)."""
@@ -52,8 +52,8 @@ class GPTNeo:
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
             attended = step.attend(i, query, key, value, scale=1.0, window=block.window)
-            x = block.attention_out(attended, plus=x)
-            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), plus=x)
+            x = block.attention_out(attended, residual=x)
+            x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), residual=x)
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -61,17 +61,17 @@ class GPTNeo:
         return self._head(self._final_norm(hidden))
 
 
-def _block(name: str, sizes: Sizes, layers: Layers, window: int | None) -> Block:
-    width, inner, epsilon = sizes.width, sizes.inner, sizes.epsilon
+def _block(name: str, config: DecoderConfig, loader: LayerLoader, window: int | None) -> Block:
+    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
     attention = f"{name}.attn.attention"
     return Block(
         window=window,
-        norm_1=layers.norm(f"{name}.ln_1", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
-        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
-        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
-        attention_out=layers.linear(f"{attention}.out_proj", width, width),
-        norm_2=layers.norm(f"{name}.ln_2", width, epsilon),
-        mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner),
-        mlp_out=layers.linear(f"{name}.mlp.c_proj", inner, width),
+        norm_1=loader.norm(f"{name}.ln_1", width, epsilon),
+        query=loader.linear(f"{attention}.q_proj", width, width, bias=False),
+        key=loader.linear(f"{attention}.k_proj", width, width, bias=False),
+        value=loader.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_out=loader.linear(f"{attention}.out_proj", width, width),
+        norm_2=loader.norm(f"{name}.ln_2", width, epsilon),
+        mlp_in=loader.linear(f"{name}.mlp.c_fc", width, inner),
+        mlp_out=loader.linear(f"{name}.mlp.c_proj", inner, width),
     )

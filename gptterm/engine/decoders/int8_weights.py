@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gptterm.engine.kernels.linear import int8_panels, int8_shape
+from gptterm.engine.kernels.linear import pack_int8, packed_int8_shape
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,7 +30,7 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 _WEIGHT, _SCALES = ".int8", ".scales"
 
 
-class Quantised:
+class Int8Weights:
     """int8 weights and their scales.
 
     Args:
@@ -49,9 +49,9 @@ class Quantised:
     def take(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The kernels' panels and (out,) scales for the (out, in) weights of a layer."""
         panels, scales = self._kept.get(name + _WEIGHT), self._kept.get(name + _SCALES)
-        if panels is None or scales is None or panels.shape != int8_shape(*weight.shape):
+        if panels is None or scales is None or panels.shape != packed_int8_shape(*weight.shape):
             values, scales = quantise(weight)
-            panels = int8_panels(values)
+            panels = pack_int8(values)
             self.made = True
         self.tensors |= {name + _WEIGHT: panels, name + _SCALES: scales}
         return panels, scales

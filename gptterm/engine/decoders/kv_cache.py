@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine.kernels.attention import Attention, suits
+from gptterm.engine.kernels.attention import Attention, supports
 
 
 class KVCache:
@@ -75,9 +75,9 @@ class SequenceStep:
         self._end = cache.length + n
         self._views: dict[int | None, tuple[int, Tensor | None]] = {}
         self._attention: Attention | None = None
-        if suits(cache.keys):
+        if supports(cache.keys):
             positions = torch.arange(self._start, self._end)
-            self._attention = Attention(positions, together=True)
+            self._attention = Attention(positions, same_sequence=True)
 
     @property
     def positions(self) -> slice:

@@ -7,7 +7,7 @@ from torch import Tensor
 _NARROWEST = 128
 
 
-class StaticCache:
+class StaticKVCache:
     """Keys and values, (layers, rows, heads, capacity, head_dim) each; all rows have one length.
 
     Attributes:
@@ -51,7 +51,7 @@ class StaticCache:
 class StaticStep:
     """One token more for each row; does for a static cache what `Step` does for a growing one."""
 
-    def __init__(self, cache: StaticCache, bucket: int) -> None:
+    def __init__(self, cache: StaticKVCache, bucket: int) -> None:
         self._cache = cache
         self._bucket = bucket
         self._columns = torch.arange(bucket, device=cache.keys.device)

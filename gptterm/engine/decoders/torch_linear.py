@@ -14,38 +14,38 @@ from gptterm.engine.kernels.library import library
 from gptterm.errors import ModelError
 
 
-class Linear(Protocol):
+class LinearLayer(Protocol):
     """A layer of weights."""
 
-    def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """(m, in) → (m, out), `plus` added, which is of that shape."""
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(m, in) → (m, out), `residual` added, which is of that shape."""
         ...
 
 
-def plain(weight: Tensor, bias: Tensor | None) -> Linear:
+def plain(weight: Tensor, bias: Tensor | None) -> LinearLayer:
     """x · W + b with W as GPT-2's files hold it, (in, out): no copy is made of a mapped file."""
 
-    def multiply(x: Tensor, plus: Tensor | None = None) -> Tensor:
+    def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
         product = x @ weight if bias is None else torch.addmm(bias, x, weight)
-        return product if plus is None else plus + product
+        return product if residual is None else residual + product
 
     return multiply
 
 
-def plain_head(weight: Tensor) -> Linear:
+def plain_head(weight: Tensor) -> LinearLayer:
     """x · Wᵀ with W (vocabulary, in), shared with the token embedding."""
 
-    def multiply(x: Tensor, plus: Tensor | None = None) -> Tensor:
+    def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
         if len(x) == 1 and weight.device.type == "cpu":
             product = torch.mv(weight, x[0]).unsqueeze(0)
         else:
             product = F.linear(x, weight)
-        return product if plus is None else plus + product
+        return product if residual is None else residual + product
 
     return multiply
 
 
-def check_kernels(dtype: str) -> bool:
+def kernels_available(dtype: str) -> bool:
     """Whether this CPU has kernels of ours; without them it is left to torch.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class LibraryCache:
+class TransformersCache:
     """The library's own cache object, of whatever kind the model wants.
 
     Args:
@@ -34,7 +34,7 @@ class LibraryCache:
         return self.length
 
     @torch.inference_mode()
-    def fork(self, rows: int) -> "LibraryCache":
+    def fork(self, rows: int) -> "TransformersCache":
         """A new cache in which the one row of this one stands `rows` times."""
         forked = copy.copy(self)
         forked.past = copy.deepcopy(self.past)
@@ -47,7 +47,7 @@ class LibraryCache:
         self.past.reorder_cache(torch.tensor(rows))
 
 
-class Recomputed:
+class RecomputingCache:
     """For a model without a cache (GPT-1): the ids, all of which are fed at each step."""
 
     def __init__(self) -> None:
@@ -61,14 +61,14 @@ class Recomputed:
         self.ids = self.ids[:, :length]
         return self.length
 
-    def fork(self, rows: int) -> "Recomputed":
-        """As `LibraryCache.fork`."""
-        forked = Recomputed()
+    def fork(self, rows: int) -> "RecomputingCache":
+        """As `TransformersCache.fork`."""
+        forked = RecomputingCache()
         forked.ids = self.ids.repeat(rows, 1)
         return forked
 
     def select(self, rows: list[int]) -> None:
-        """As `LibraryCache.select`."""
+        """As `TransformersCache.select`."""
         self.ids = self.ids[rows]
 
 
@@ -76,7 +76,7 @@ class Recomputed:
 class _Group:
     """Sequences of the same length, in one cache of as many rows."""
 
-    cache: LibraryCache | Recomputed
+    cache: TransformersCache | RecomputingCache
     size: int
 
 
@@ -88,7 +88,7 @@ class _Row:
     place: int
 
 
-class LibraryRows:
+class BatchedTransformersCache:
     """Several sequences. Those that entered together are fed together, others after one another:
     the library's kinds of caches differ too much for sequences of several lengths to share one.
     """
@@ -99,16 +99,16 @@ class LibraryRows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def enter(
+    def add(
         self,
-        cache: LibraryCache | Recomputed,
+        cache: TransformersCache | RecomputingCache,
         copies: int,
         capacity: int,  # noqa: ARG002 (they grow by themselves)
     ) -> None:
         group = _Group(cache.fork(copies), copies)
         self._rows += [_Row(group, place) for place in range(copies)]
 
-    def leave(self, row: int) -> None:
+    def remove(self, row: int) -> None:
         gone = self._rows[row]
         self._rows[row] = self._rows[-1]
         self._rows.pop()

@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.base import Cache, Rows
-from gptterm.engine.decoders.transformers_cache import LibraryCache, LibraryRows, Recomputed
+from gptterm.engine.decoders.base import BatchedCache, Cache
+from gptterm.engine.decoders.transformers_cache import (
+    BatchedTransformersCache,
+    RecomputingCache,
+    TransformersCache,
+)
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import is_out_of_memory
 from gptterm.errors import ModelError
@@ -22,7 +26,7 @@ _STATE_IN_MODULES = ("recurrent_gemma",)
 class TransformersDecoder:
     """A model loaded by `AutoModelForCausalLM`."""
 
-    takes_drafts = False
+    supports_speculation = False
 
     def __init__(self, model: Any, device: str, dtype: str) -> None:
         self._model = model
@@ -76,23 +80,23 @@ class TransformersDecoder:
             )
         return cls(model.eval(), device, dtype)
 
-    def new_cache(self) -> LibraryCache | Recomputed:
+    def new_cache(self) -> TransformersCache | RecomputingCache:
         if self._cache_name is None:
-            return Recomputed()
-        return LibraryCache(self._past)
+            return RecomputingCache()
+        return TransformersCache(self._past)
 
-    def new_rows(self) -> LibraryRows:
-        return LibraryRows()
+    def new_batched_cache(self) -> BatchedTransformersCache:
+        return BatchedTransformersCache()
 
     def _past(self) -> Any:
         with transformers_import.transformers() as transformers:
             return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: Cache | Rows, *, last: int = 1) -> Tensor | None:
-        if isinstance(cache, LibraryRows):
+    def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
+        if isinstance(cache, BatchedTransformersCache):
             return cache.forward(ids, self.forward)
-        assert isinstance(cache, LibraryCache | Recomputed)
+        assert isinstance(cache, TransformersCache | RecomputingCache)
         n = ids.shape[1]
         if cache.length + n > self.context_length:
             raise ValueError(
@@ -103,7 +107,7 @@ class TransformersDecoder:
                 self.forward(ids[:, i : i + 1], cache, last=0)
             return self.forward(ids[:, -1:], cache, last=min(last, 1))
         arguments: dict[str, Any] = {}
-        if isinstance(cache, Recomputed):
+        if isinstance(cache, RecomputingCache):
             cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
             if last == 0:  # nothing is gained by an earlier pass
                 return None
@@ -113,7 +117,7 @@ class TransformersDecoder:
             arguments["logits_to_keep"] = max(last, 1)
         device = self._model.get_input_embeddings().weight.device
         output = self._model(ids.to(device), **arguments)
-        if isinstance(cache, LibraryCache):
+        if isinstance(cache, TransformersCache):
             cache.length += n
         return output.logits[:, -last:].flatten(0, 1).float() if last else None
 

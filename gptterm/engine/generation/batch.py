@@ -64,7 +64,7 @@ class Batch:
         self._out_of_memory = Failed(kind="out_of_memory", message=out_of_memory)
         self._waiting: deque[_Waiting] = deque()
         self._members: list[_Member] = []
-        self._rows = decoder.new_rows()
+        self._rows = decoder.new_batched_cache()
 
     def run(self, requests: Iterable[GenerateRequest]) -> Generator[Numbered, None, None]:
         """The events of all requests, each with its request's number; a request's are in order."""
@@ -110,7 +110,7 @@ class Batch:
             logits = self._session.logits_after(sequence)
             waiting.told = True
             entering = len(samples)
-            self._rows.enter(self._session.cache, entering, samples[0].capacity)
+            self._rows.add(self._session.cache, entering, samples[0].capacity)
             entered = True
         except Exception as error:
             if not is_out_of_memory(error):
@@ -173,10 +173,10 @@ class Batch:
     def _leave(self, gone: Callable[[_Member], bool]) -> None:
         rows = [row for row, member in enumerate(self._members) if gone(member)]
         if len(rows) == len(self._members):
-            self._members, self._rows = [], self._decoder.new_rows()
+            self._members, self._rows = [], self._decoder.new_batched_cache()
             return
         for row in reversed(rows):
-            self._rows.leave(row)
+            self._rows.remove(row)
             self._members[row] = self._members[-1]
             self._members.pop()
 
@@ -189,7 +189,7 @@ class Batch:
         count = len(self._members) + entering
         out = [_Waiting(member.request, [member.sample], told=True) for member in self._members]
         self._waiting.extendleft(reversed(out))
-        self._members, self._rows = [], self._decoder.new_rows()
+        self._members, self._rows = [], self._decoder.new_batched_cache()
         release_memory()
         if count > 1:
             self._limit = count // 2

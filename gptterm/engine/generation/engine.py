@@ -160,7 +160,7 @@ class LocalEngine:
     def _run_alone(self, request: GenerateRequest) -> Generator[Event, None, None]:
         """One sequence, in the session's own cache: there the next request can go on from it."""
         (sample,) = yield from self._prefilled(request)
-        drafter = Drafter() if self.decoder.takes_drafts else None
+        drafter = Drafter() if self.decoder.supports_speculation else None
         while sample.reason is None:
             draft = drafter.draft(sample.sequence, sample.capacity) if drafter is not None else ()
             logits = self._session.logits_after(sample.sequence, draft)

@@ -32,7 +32,7 @@ class _Attention(ctypes.Structure):
     )
 
 
-def suits(keys: Tensor) -> bool:
+def supports(keys: Tensor) -> bool:
     """Whether a cache like this one is attended to here: one on a CPU that has kernels."""
     kept = keys.dtype in (torch.float32, torch.float16)
     return kept and keys.device.type == "cpu" and library() is not None
@@ -43,16 +43,16 @@ class Attention:
 
     Args:
         positions: (rows,) int64: where each row's new token stands in its sequence.
-        together: whether all rows are tokens of one sequence, one after the other, not each of its
-            own.
+        same_sequence: whether the rows are consecutive tokens of one sequence, instead of one token
+            each of several sequences.
     """
 
-    def __init__(self, positions: Tensor, *, together: bool) -> None:
+    def __init__(self, positions: Tensor, *, same_sequence: bool) -> None:
         opened = library()
         assert opened is not None
         self._run = opened.attention_run
         self._positions = positions
-        self._together = together
+        self._same_sequence = same_sequence
         self._job = _Attention(
             rows=len(positions), threads=torch.get_num_threads(), positions=positions.data_ptr()
         )
@@ -89,7 +89,7 @@ class Attention:
         job.query, job.key, job.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
         job.stride = query.stride(0)
         job.keys, job.values = keys.data_ptr(), values.data_ptr()
-        job.sequence_stride = 0 if self._together else sequence_stride
+        job.sequence_stride = 0 if self._same_sequence else sequence_stride
         job.head_stride = head_stride
         job.y = y.data_ptr()
         self._run(ctypes.addressof(job))

@@ -8,7 +8,7 @@ from torch import Tensor
 from gptterm.engine.kernels.library import library
 
 
-class _Norm(ctypes.Structure):
+class _LayerNorm(ctypes.Structure):
     """As in source/rows.h."""
 
     _fields_ = (
@@ -22,7 +22,7 @@ class _Norm(ctypes.Structure):
     )
 
 
-class Norm:
+class LayerNorm:
     """A layer norm (Ba et al., 2016).
 
     Args:
@@ -34,7 +34,7 @@ class Norm:
         assert opened is not None
         self._run = opened.norm_run
         self._kept = weight.contiguous(), bias.contiguous()
-        self._norm = _Norm(
+        self._layer_norm = _LayerNorm(
             len(weight), torch.get_num_threads(), epsilon, *(x.data_ptr() for x in self._kept)
         )
 
@@ -42,8 +42,8 @@ class Norm:
         """(m, width) float32 → the same."""
         x = x.contiguous()
         y = torch.empty(x.shape)
-        self._norm.x, self._norm.y = x.data_ptr(), y.data_ptr()
-        self._run(ctypes.addressof(self._norm), len(x))
+        self._layer_norm.x, self._layer_norm.y = x.data_ptr(), y.data_ptr()
+        self._run(ctypes.addressof(self._layer_norm), len(x))
         return y
 
 

@@ -14,7 +14,7 @@ PANEL, BLOCK = 32, 32
 _AT_ONCE = 128 * PANEL
 
 
-class Kind(IntEnum):
+class WeightFormat(IntEnum):
     """How weights are kept; as in matrix.h."""
 
     FLOAT32_IN_OUT = 0
@@ -24,7 +24,7 @@ class Kind(IntEnum):
     INT8 = 4
 
 
-class _Matrix(ctypes.Structure):
+class _Linear(ctypes.Structure):
     _fields_ = (
         ("kind", ctypes.c_int32),
         ("inputs", ctypes.c_int32),
@@ -36,7 +36,7 @@ class _Matrix(ctypes.Structure):
     )
 
 
-class Matrix:
+class Linear:
     """y = x · W + b.
 
     Args:
@@ -47,7 +47,7 @@ class Matrix:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: WeightFormat,
         inputs: int,
         outputs: int,
         weights: Tensor,
@@ -60,13 +60,13 @@ class Matrix:
         self._multiply = opened.matrix_multiply
         self._kept = (weights, scales, bias)  # only their addresses are in the structure
         self._outputs = outputs
-        self._matrix = _Matrix(
+        self._linear = _Linear(
             kind, inputs, outputs, torch.get_num_threads(), *map(address, self._kept)
         )
-        self._address = ctypes.addressof(self._matrix)
+        self._address = ctypes.addressof(self._linear)
 
-    def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """(m, inputs) float32 → (m, outputs) float32, `plus` added, which is of that shape.
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(m, inputs) float32 → (m, outputs) float32, `residual` added, which is of that shape.
 
         A row's result has the same bits alone and among others.
 
@@ -76,17 +76,17 @@ class Matrix:
         x = x.contiguous()
         rows = x.shape[0]
         y = torch.empty(rows, self._outputs)
-        if not self._multiply(self._address, x.data_ptr(), rows, address(plus), y.data_ptr()):
+        if not self._multiply(self._address, x.data_ptr(), rows, address(residual), y.data_ptr()):
             raise MemoryError
         return y
 
 
-def float32(weight: Tensor, bias: Tensor | None = None) -> Matrix:
+def float32(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """A layer of (out, in) float32 weights, or a transposed view of (in, out) ones: no copy."""
     outputs, inputs = weight.shape
     if weight.t().is_contiguous():
-        return Matrix(Kind.FLOAT32_IN_OUT, inputs, outputs, weight.t(), bias=bias)
-    return Matrix(Kind.FLOAT32_OUT_IN, inputs, outputs, weight.contiguous(), bias=bias)
+        return Linear(WeightFormat.FLOAT32_IN_OUT, inputs, outputs, weight.t(), bias=bias)
+    return Linear(WeightFormat.FLOAT32_OUT_IN, inputs, outputs, weight.contiguous(), bias=bias)
 
 
 def half(
@@ -94,7 +94,7 @@ def half(
     dtype: torch.dtype,
     bias: Tensor | None = None,
     done: Callable[[Tensor], None] | None = None,
-) -> Matrix:
+) -> Linear:
     """A layer of (out, in) weights, by any strides, kept in bfloat16 or float16.
 
     Args:
@@ -103,34 +103,34 @@ def half(
     opened = library()
     assert opened is not None
     outputs, inputs = weight.shape
-    kind = Kind.BFLOAT16 if dtype == torch.bfloat16 else Kind.FLOAT16
+    kind = WeightFormat.BFLOAT16 if dtype == torch.bfloat16 else WeightFormat.FLOAT16
     panels = torch.empty(-(-outputs // PANEL), inputs, PANEL, dtype=dtype)
     # Part by part: a vocabulary's worth of weights is no small copy.
     for start in range(0, outputs, _AT_ONCE):
         part = weight[start : start + _AT_ONCE]
         source = part.to(dtype)
-        target = _Matrix(kind, inputs, len(part), torch.get_num_threads())
+        target = _Linear(kind, inputs, len(part), torch.get_num_threads())
         place = panels[start // PANEL :].data_ptr()
         opened.matrix_pack(ctypes.addressof(target), place, source.data_ptr(), *source.stride())
         if done is not None:
             done(part)
-    return Matrix(kind, inputs, outputs, panels, bias=bias)
+    return Linear(kind, inputs, outputs, panels, bias=bias)
 
 
-def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None) -> Matrix:
-    """A layer of what `int8_panels` made."""
-    return Matrix(Kind.INT8, inputs, len(scales), panels, scales=scales, bias=bias)
+def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None) -> Linear:
+    """A layer of what `pack_int8` made."""
+    return Linear(WeightFormat.INT8, inputs, len(scales), panels, scales=scales, bias=bias)
 
 
-def int8_shape(outputs: int, inputs: int) -> tuple[int, int, int, int]:
-    """The shape of a layer's `int8_panels`."""
+def packed_int8_shape(outputs: int, inputs: int) -> tuple[int, int, int, int]:
+    """The shape of a layer's `pack_int8`."""
     return -(-outputs // PANEL), -(-inputs // BLOCK) * BLOCK // 4, PANEL, 4
 
 
-def int8_panels(weight: Tensor) -> Tensor:
+def pack_int8(weight: Tensor) -> Tensor:
     """(out, in) int8 → (panels, in / 4, PANEL, 4) uint8, each 128 more, filled up with zeros."""
     outputs, inputs = weight.shape
-    panels, quarters, _, _ = int8_shape(outputs, inputs)
+    panels, quarters, _, _ = packed_int8_shape(outputs, inputs)
     filled = weight.new_zeros(panels * PANEL, quarters * 4)
     filled[:outputs, :inputs] = weight
     fours = filled.view(torch.int32).view(panels, PANEL, quarters).transpose(1, 2).contiguous()

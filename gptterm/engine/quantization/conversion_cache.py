@@ -38,12 +38,12 @@ class Conversion(NamedTuple):
     """Bytes on the disk."""
     fidelity_kl: float
     """Mean KL divergence from float32, in nats a token."""
-    for_auto: bool
+    auto_enabled: bool
     """Whether the user wants `--dtype auto` to take it."""
 
     @property
-    def taken_by_auto(self) -> bool:
-        return self.for_auto and self.fidelity_kl <= FIDELITY_BOUND
+    def used_by_auto(self) -> bool:
+        return self.auto_enabled and self.fidelity_kl <= FIDELITY_BOUND
 
 
 def folder() -> Path:
@@ -51,7 +51,7 @@ def folder() -> Path:
     return cache_directory() / "converted"
 
 
-def place_of(directory: Path) -> Path | None:
+def path_for(directory: Path) -> Path | None:
     """Where the conversion of a model directory is, or would be; None if it cannot be read."""
     try:
         return folder() / f"{_digest(directory)}.safetensors"
@@ -63,7 +63,7 @@ def find(directory: Path) -> Conversion | None:
     """The conversion of a model directory, if there is one that can be trusted."""
     if not folder().is_dir():  # most users never have one: nothing is read for its name
         return None
-    place = place_of(directory)
+    place = path_for(directory)
     return None if place is None else _look_at(place)
 
 
@@ -72,18 +72,18 @@ def find_for(directory: Path, dtype: str) -> Conversion | None:
     if dtype not in ("int8", "auto"):
         return None
     conversion = find(directory)
-    if conversion is None or not (dtype == "int8" or conversion.taken_by_auto):
+    if conversion is None or not (dtype == "int8" or conversion.used_by_auto):
         return None
     return conversion
 
 
-def all_kept() -> list[Conversion]:
+def list_conversions() -> list[Conversion]:
     """Every conversion in the folder, whatever model it is of; the last used first."""
     found = [_look_at(place) for place in folder().glob("*.safetensors")]
     return sorted(filter(None, found), key=lambda x: -x.path.stat().st_mtime_ns)
 
 
-def open_folder() -> Path:
+def ensure_folder() -> Path:
     """The folder, made if it was not there.
 
     Raises:
@@ -96,27 +96,27 @@ def open_folder() -> Path:
     return path
 
 
-def facts(fidelity_kl: float) -> dict[str, str]:
+def metadata(fidelity_kl: float) -> dict[str, str]:
     """What a conversion's file says of itself."""
     return {"format": _FORMAT, "fidelity_kl": repr(fidelity_kl)}
 
 
-def note_use(place: Path) -> None:
+def mark_used(place: Path) -> None:
     """Let a conversion count as used just now."""
     with contextlib.suppress(OSError):
         os.utime(place)
 
 
-def keep_within(limit: int) -> None:
+def evict_beyond(limit: int) -> None:
     """Remove conversions, those used longest ago first, until the rest is no larger than this."""
     total = 0
-    for conversion in all_kept():
+    for conversion in list_conversions():
         total += conversion.size
         if total > limit:
             remove_at(conversion.path)
 
 
-def set_for_auto(conversion: Conversion, wanted: bool) -> None:
+def set_auto(conversion: Conversion, wanted: bool) -> None:
     """Say whether `--dtype auto` may take a conversion.
 
     Raises:
@@ -131,7 +131,7 @@ def set_for_auto(conversion: Conversion, wanted: bool) -> None:
 
 def remove(directory: Path) -> int:
     """Remove a model directory's conversion; returns how many bytes that has freed."""
-    place = place_of(directory)
+    place = path_for(directory)
     return 0 if place is None else remove_at(place)
 
 

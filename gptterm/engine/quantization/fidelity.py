@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.native import Native
+from gptterm.engine.decoders.native import NativeDecoder
 
 TEXT = """\
 The harbour was quiet when Anna came down the steps that morning. Two boats lay against the wall, \
@@ -23,14 +23,14 @@ def mean(values):
 """A story, a fact and a program: what is measured has to be the same for every model."""
 
 
-def mean_kl(exact: Native, converted: Native, ids: list[int]) -> float:
+def mean_kl(exact: NativeDecoder, converted: NativeDecoder, ids: list[int]) -> float:
     """Mean over a text's tokens of the KL divergence of the next token's distributions, in nats.
 
     Args:
         ids: the text, from the model's first position on.
     """
     text = torch.tensor(ids[: exact.context_length])
-    reference, found = (_log_probabilities(x.every_logits(text)) for x in (exact, converted))
+    reference, found = (_log_probabilities(x.all_logits(text)) for x in (exact, converted))
     each = torch.sum(reference.exp() * (reference - found), dim=1)
     return float(each.mean())
 

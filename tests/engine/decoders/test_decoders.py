@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.base import Cache, Decoder, Rows
+from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder
 from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 from gptterm.engine.runtime.model_files import read_json
 from tests.engine.checkpoints import (
@@ -40,10 +40,10 @@ class Pair:
     decoder: Decoder
     model: Any
 
-    def feed(self, cache: Cache | Rows, *rows: list[int], last: int = 1) -> Tensor | None:
+    def feed(self, cache: Cache | BatchedCache, *rows: list[int], last: int = 1) -> Tensor | None:
         return self.decoder.forward(torch.tensor(rows), cache, last=last)
 
-    def check(self, cache: Cache | Rows, *rows: list[int], past: list[list[int]]) -> None:
+    def check(self, cache: Cache | BatchedCache, *rows: list[int], past: list[list[int]]) -> None:
         """Feed rows of ids and compare each row's logits with those after its whole past."""
         found = self.feed(cache, *rows)
         assert found is not None
@@ -133,9 +133,9 @@ def test_which_caches_can_go_back(name: str, pairs: Callable[[str], Pair]) -> No
 
 
 def test_several_rows(pair: Pair) -> None:
-    cache, rows = pair.decoder.new_cache(), pair.decoder.new_rows()
+    cache, rows = pair.decoder.new_cache(), pair.decoder.new_batched_cache()
     pair.feed(cache, IDS[:20])
-    rows.enter(cache, 3, 40)
+    rows.add(cache, 3, 40)
     assert len(rows) == 3
     past = [IDS[:20]] * 3
     pair.check(rows, [1], [2], [3], past=past)
@@ -147,14 +147,14 @@ def test_several_rows(pair: Pair) -> None:
 
 
 def test_the_last_row_takes_the_place_of_one_that_leaves(pair: Pair) -> None:
-    cache, rows = pair.decoder.new_cache(), pair.decoder.new_rows()
+    cache, rows = pair.decoder.new_cache(), pair.decoder.new_batched_cache()
     pair.feed(cache, IDS[:20])
-    rows.enter(cache, 4, 40)
+    rows.add(cache, 4, 40)
     pair.feed(rows, [1], [2], [3], [4])
-    rows.leave(1)
+    rows.remove(1)
     pair.check(rows, [5], [6], [7], past=[[*IDS[:20], i] for i in (1, 4, 3)])
-    rows.leave(2)
-    rows.leave(0)
+    rows.remove(2)
+    rows.remove(0)
     assert len(rows) == 1
     pair.check(rows, [8], past=[[*IDS[:20], 4, 6]])
 
@@ -162,7 +162,7 @@ def test_the_last_row_takes_the_place_of_one_that_leaves(pair: Pair) -> None:
 @pytest.mark.parametrize("lengths", [(5, 30, 1, 30), (WINDOW + 3, WINDOW - 1, 2)])
 def test_rows_of_different_lengths(pair: Pair, lengths: tuple[int, ...]) -> None:
     """They enter one after the other, some while others are under way, and leave."""
-    decoder, rows = pair.decoder, pair.decoder.new_rows()
+    decoder, rows = pair.decoder, pair.decoder.new_batched_cache()
     texts: list[list[int]] = []
     drawn = iter(IDS)
 
@@ -176,13 +176,13 @@ def test_rows_of_different_lengths(pair: Pair, lengths: tuple[int, ...]) -> None
         cache = decoder.new_cache()
         ids = draw_ids(length, seed=i)
         pair.feed(cache, ids)
-        rows.enter(cache, 1 + i % 2, length + 100)  # more than those before have room for
+        rows.add(cache, 1 + i % 2, length + 100)  # more than those before have room for
         texts += [list(ids) for _ in range(1 + i % 2)]
         step()
         step()
     while texts:
         row = next(drawn) % len(texts)
-        rows.leave(row)
+        rows.remove(row)
         texts[row] = texts[-1]
         texts.pop()
         if texts:
@@ -249,8 +249,8 @@ def test_rows_near_the_end_of_the_positions(full_size: Pair) -> None:
     ids = draw_ids(1022, seed=2)
     cache = full_size.decoder.new_cache()
     full_size.feed(cache, ids)
-    rows = full_size.decoder.new_rows()
-    rows.enter(cache, 2, 1024)
+    rows = full_size.decoder.new_batched_cache()
+    rows.add(cache, 2, 1024)
     full_size.check(rows, [1], [2], past=[ids, ids])
     full_size.check(rows, [3], [3], past=[[*ids, 1], [*ids, 2]])
     with pytest.raises(ValueError, match="1025 tokens exceed"):

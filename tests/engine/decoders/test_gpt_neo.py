@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.native import Native
+from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.errors import ModelError
 from tests.engine.checkpoints import (
@@ -31,16 +31,16 @@ IDS = draw_ids(POSITIONS)
 WINDOWS = (1, 2, 16, POSITIONS - 1, POSITIONS, 1000)
 
 
-def native_of(directory: Path) -> Native | None:
+def native_of(directory: Path) -> NativeDecoder | None:
     return native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Native, Any]]:
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[NativeDecoder, Any]]:
     """By window: our decoder and transformers' model."""
 
     @cache
-    def pair(window: int) -> tuple[Native, Any]:
+    def pair(window: int) -> tuple[NativeDecoder, Any]:
         model = make(gpt_neo(window_size=window), seed=window)
         decoder = native_of(save(model, tmp_path_factory.mktemp("neo")))
         assert decoder is not None
@@ -51,7 +51,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Nat
 
 @given(window=st.sampled_from(WINDOWS), data=st.data())
 def test_windows_and_chunks(
-    window: int, data: st.DataObject, pairs: Callable[[int], tuple[Native, Any]]
+    window: int, data: st.DataObject, pairs: Callable[[int], tuple[NativeDecoder, Any]]
 ) -> None:
     decoder, model = pairs(window)
     cache, at = decoder.new_cache(), 0
@@ -86,7 +86,7 @@ def test_a_window_shows_itself_and_those_just_before_it(window: int, tmp_path: P
 # --------------------------------------------------------------------------------- config.json
 
 
-def load_with(directory: Path, **changes: Any) -> Native | None:
+def load_with(directory: Path, **changes: Any) -> NativeDecoder | None:
     edit_config(directory, **changes)
     return native_of(directory)
 

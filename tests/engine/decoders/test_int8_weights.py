@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.int8_weights import quantise
-from gptterm.engine.decoders.native import Native
+from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.quantization import fidelity
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.errors import ModelError
@@ -42,7 +42,7 @@ def directory(model: Any, tmp_path: Path) -> Path:
     return save(model, tmp_path / "gpt2")
 
 
-def decoder(directory: Path, dtype: str) -> Native:
+def decoder(directory: Path, dtype: str) -> NativeDecoder:
     made = native.load(directory, read_json(directory / "config.json"), "cpu", dtype)
     assert made is not None
     return made
@@ -52,7 +52,7 @@ def decoder(directory: Path, dtype: str) -> Native:
 def test_every_logit_of_a_text(directory: Path, dtype: str) -> None:
     found = decoder(directory, dtype)
     ids = draw_ids(20)
-    every = found.every_logits(torch.tensor(ids))
+    every = found.all_logits(torch.tensor(ids))
     for i in (0, 1, 10, 19):
         cache = found.new_cache()
         last = found.forward(torch.tensor([ids[: i + 1]]), cache)
@@ -63,8 +63,8 @@ def test_every_logit_of_a_text(directory: Path, dtype: str) -> None:
 def test_the_kl_divergence_is_that_of_its_definition(directory: Path) -> None:
     exact, rough = decoder(directory, "float32"), decoder(directory, "int8")
     ids = draw_ids(30)
-    p = exact.every_logits(torch.tensor(ids)).double().softmax(1)
-    q = rough.every_logits(torch.tensor(ids)).double().softmax(1)
+    p = exact.all_logits(torch.tensor(ids)).double().softmax(1)
+    q = rough.all_logits(torch.tensor(ids)).double().softmax(1)
     expected = float((p * (p / q).log()).sum() / 30)
     assert fidelity.mean_kl(exact, rough, ids) == pytest.approx(expected, rel=1e-2)
     assert fidelity.mean_kl(exact, exact, ids) == pytest.approx(0, abs=1e-7)
@@ -94,12 +94,12 @@ def test_without_kernels_the_others_are_torchs(
 ) -> None:
     ids = torch.tensor(draw_ids(20))
     own = decoder(directory, dtype)
-    assert own.takes_drafts
-    expected = own.every_logits(ids)
+    assert own.supports_speculation
+    expected = own.all_logits(ids)
     without_kernels()
     torchs = decoder(directory, dtype)
-    assert not torchs.takes_drafts
-    torch.testing.assert_close(torchs.every_logits(ids), expected, rtol=0, atol=bound)
+    assert not torchs.supports_speculation
+    torch.testing.assert_close(torchs.all_logits(ids), expected, rtol=0, atol=bound)
     cache = torchs.new_cache()
     for i in range(3):
         one = torchs.forward(ids[None, i : i + 1], cache)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gptterm.engine.api import Dtype, Event, GenerateRequest, SamplingParams, Token
 from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.decoders.native import Native
-from gptterm.engine.decoders.static_kv_cache import StaticCache
+from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
@@ -40,7 +40,7 @@ SAMPLED = SamplingParams(temperature=1.1, top_k=50, top_p=0.9)
 
 def static(engine: LocalEngine) -> LocalEngine:
     """The engine made to decode as it would on a GPU."""
-    assert isinstance(engine.decoder, Native)
+    assert isinstance(engine.decoder, NativeDecoder)
     engine.static = StaticDecoding(engine.decoder, engine._session)
     return engine
 
@@ -74,14 +74,14 @@ def test_the_logits_are_those_of_the_growing_cache(
         without_kernels()  # which keep the past in another dtype than they compute in
     monkeypatch.setattr("gptterm.engine.decoders.static_kv_cache._NARROWEST", 32)
     decoder = load(directory, dtype).decoder
-    assert isinstance(decoder, Native)
+    assert isinstance(decoder, NativeDecoder)
     past, usual = decoder.new_cache(), decoder.new_cache()
     prompt = torch.tensor([IDS[:20]])
     for cache in (past, usual):
         decoder.forward(prompt, cache)
     keys, values = (x.expand(-1, rows, -1, -1, -1).clone() for x in (past.keys, past.values))
     keys[:, :, :, 20:] = math.nan  # what memory may hold that was never written
-    static_cache = StaticCache(keys, values)
+    static_cache = StaticKVCache(keys, values)
     static_cache.rewind(20)
     buckets = set()
     for token_id in IDS[20:]:
@@ -97,10 +97,10 @@ def test_the_logits_are_those_of_the_growing_cache(
 
 def test_a_step_feeds_what_the_last_one_drew_and_counts_it(engine: LocalEngine) -> None:
     decoder = engine.decoder
-    assert isinstance(decoder, Native)
+    assert isinstance(decoder, NativeDecoder)
     past = decoder.new_cache()
     decoder.forward(torch.tensor([IDS[:9]]), past)
-    step = DecodeStep(decoder, StaticCache(past.keys, past.values))
+    step = DecodeStep(decoder, StaticKVCache(past.keys, past.values))
     history = History(IDS[:9])
     history.append(IDS[9])
     step.start(9, [IDS[9]], [history])
@@ -283,7 +283,7 @@ def test_unusable_logits_end_the_generation(
     engine: LocalEngine, number: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder = static(engine).decoder
-    assert isinstance(decoder, Native)
+    assert isinstance(decoder, NativeDecoder)
     forward: Any = decoder.forward
     calls = 0
 

@@ -18,7 +18,7 @@ from gptterm.engine.api import (
     Token,
     Transcript,
 )
-from gptterm.engine.decoders.native import Native
+from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine.checkpoints import (
@@ -77,7 +77,7 @@ def test_the_text_is_the_decoding_of_the_ids(engine: LocalEngine, saved: Path) -
 
 def test_prefill_goes_by_chunks(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(engine, request(IDS))
-    monkeypatch.setattr(Native, "prefill_chunk", 16)
+    monkeypatch.setattr(NativeDecoder, "prefill_chunk", 16)
     again = run(engine, request([*IDS[:20], *IDS[:40]]))
     assert again.started.reused_tokens == 20
     assert [(p.done, p.total) for p in again.prefilled] == [(16, 40), (32, 40), (40, 40)]

@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Started,
     Token,
 )
-from gptterm.engine.decoders.native import Native
+from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.generation.engine import LocalEngine
 from tests.engine.checkpoints import (
     POSITIONS,
@@ -134,7 +134,7 @@ def test_the_next_token_knows_what_the_penalties_know(engine: LocalEngine) -> No
 def test_closing_at_any_event_leaves_the_engine_right(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, samples: int
 ) -> None:
-    monkeypatch.setattr(Native, "prefill_chunk", 16)
+    monkeypatch.setattr(NativeDecoder, "prefill_chunk", 16)
     asked = request(IDS, samples=samples, sampling=FREE)
     usual = run(engine, asked)
     assert len(usual.prefilled) == 4

@@ -65,8 +65,8 @@ class Both:
 
     def __init__(self, directory: Path) -> None:
         self.drafting, self.plain = load(directory, "int8"), load(directory, "int8")
-        assert self.drafting.decoder.takes_drafts
-        self.plain.decoder.takes_drafts = False  # type: ignore[misc]
+        assert self.drafting.decoder.supports_speculation
+        self.plain.decoder.supports_speculation = False  # type: ignore[misc]
         self.passes = 0
         forward = self.drafting.decoder.forward
 

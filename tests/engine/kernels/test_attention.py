@@ -21,11 +21,11 @@ class Layer:
 
     heads: int
     head_dim: int
-    together: bool
+    same_sequence: bool
     kept: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
-        sequences = 1 if self.together else 3
+        sequences = 1 if self.same_sequence else 3
         shape = (sequences, self.heads, CAPACITY, self.head_dim)
         self.keys = random(*shape, seed=1).to(self.kept)
         self.values = random(*shape, seed=2).to(self.kept)
@@ -34,14 +34,14 @@ class Layer:
         self.query, self.key, self.value = rows.chunk(3, dim=1)
 
     def attend(self, positions: list[int], scale: float | None, window: int | None) -> Tensor:
-        attention = Attention(torch.tensor(positions), together=self.together)
+        attention = Attention(torch.tensor(positions), same_sequence=self.same_sequence)
         of = slice(len(positions))
         query, key, value = self.query[of], self.key[of], self.value[of]
         return attention(query, key, value, self.keys, self.values, scale, window)
 
     def expected(self, row: int, position: int, scale: float | None, window: int | None) -> Tensor:
         """Of the cache as it is after `attend`."""
-        sequence = 0 if self.together else row
+        sequence = 0 if self.same_sequence else row
         first = 0 if window is None else max(0, position + 1 - window)
         keys, values = (
             x[sequence, :, first : position + 1].double() for x in (self.keys, self.values)
@@ -55,7 +55,7 @@ class Layer:
 @pytest.mark.parametrize("scale", [None, 1.0])
 @pytest.mark.parametrize("window", [None, 1, 64, 100])
 @pytest.mark.parametrize("start", [0, 62, 150])
-@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("same_sequence", [True, False])
 @pytest.mark.parametrize("kept", [torch.float32, torch.float16])
 def test_what_a_token_attends_to(
     heads: int,
@@ -63,14 +63,14 @@ def test_what_a_token_attends_to(
     scale: float | None,
     window: int | None,
     start: int,
-    together: bool,
+    same_sequence: bool,
     kept: torch.dtype,
 ) -> None:
-    layer = Layer(heads, head_dim, together, kept)
-    positions = [start, start + 1, start + 2] if together else [start, 7, start + 40]
+    layer = Layer(heads, head_dim, same_sequence, kept)
+    positions = [start, start + 1, start + 2] if same_sequence else [start, 7, start + 40]
     found = layer.attend(positions, scale, window)
     for row, position in enumerate(positions):
-        sequence = 0 if together else row
+        sequence = 0 if same_sequence else row
         stored = layer.keys[sequence, :, position].flatten()
         assert torch.equal(stored, layer.key[row].to(kept))
         stored = layer.values[sequence, :, position].flatten()
@@ -79,9 +79,9 @@ def test_what_a_token_attends_to(
         torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_a_row_has_the_same_bits_alone_and_among_others(together: bool) -> None:
-    layer = Layer(4, 32, together)
+@pytest.mark.parametrize("same_sequence", [True, False])
+def test_a_row_has_the_same_bits_alone_and_among_others(same_sequence: bool) -> None:
+    layer = Layer(4, 32, same_sequence)
     positions = [90, 91, 92]
     three = layer.attend(positions, None, None)
     assert torch.equal(layer.attend(positions[:1], None, None)[0], three[0])
@@ -101,10 +101,10 @@ def test_many_rows_of_a_sequence_are_each_as_alone(
     query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
     keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
     positions = torch.arange(90, 90 + count)
-    found = Attention(positions, together=True)(query, key, value, keys, values, None, window)
+    found = Attention(positions, same_sequence=True)(query, key, value, keys, values, None, window)
     for i in range(count):
         of = slice(i, i + 1)
-        alone = Attention(positions[of], together=True)
+        alone = Attention(positions[of], same_sequence=True)
         row = alone(query[of], key[of], value[of], keys, values, None, window)
         assert torch.equal(row[0], found[i])
 
@@ -118,7 +118,7 @@ def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
     count = len(numbers)
     keys, values = torch.zeros(2, 1, 1, 1, count, dtype=torch.float16)
     row = numbers[None]
-    Attention(torch.tensor([0]), together=True)(row, row, -row, keys, values, None, None)
+    Attention(torch.tensor([0]), same_sequence=True)(row, row, -row, keys, values, None, None)
     expected = numbers.clamp(-65504, 65504).half()
     for found, wanted in ((keys, expected), (values, -expected)):
         assert torch.equal(
@@ -131,7 +131,7 @@ def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_that_is_no_number_is_not_hidden(count: int) -> None:
     """So that the sampler says that the model's logits are of no use."""
-    layer = Layer(2, 16, together=True)
+    layer = Layer(2, 16, same_sequence=True)
     layer.keys[0, 1, 20, 3] = torch.nan
     found = layer.attend([50, 51, 52][:count], None, None).view(count, 2, 16)
     assert found[:, 0].isfinite().all()
@@ -139,7 +139,7 @@ def test_one_that_is_no_number_is_not_hidden(count: int) -> None:
 
 
 def test_what_lies_behind_a_token_is_not_looked_at() -> None:
-    layer = Layer(2, 16, together=True)
+    layer = Layer(2, 16, same_sequence=True)
     expected = layer.attend([50, 51, 52], None, None)
     layer.keys[:, :, 53:] = torch.nan
     layer.values[:, :, 53:] = torch.nan
@@ -147,7 +147,7 @@ def test_what_lies_behind_a_token_is_not_looked_at() -> None:
 
 
 def test_great_scores_do_not_overflow() -> None:
-    layer = Layer(2, 16, together=True)
+    layer = Layer(2, 16, same_sequence=True)
     found = layer.attend([150], 1000.0, None)
     assert found.isfinite().all()
     exact = layer.expected(0, 150, 1000.0, None)

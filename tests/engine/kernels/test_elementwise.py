@@ -16,19 +16,19 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def test_a_norm_is_that_of_its_definition(count: int, width: int) -> None:
     weight, bias = random(width, seed=1), random(width, seed=2)
     x = random(count, width) * 7 + 3
-    found = elementwise.Norm(weight, bias, 1e-5)(x)
+    found = elementwise.LayerNorm(weight, bias, 1e-5)(x)
     exact = torch.layer_norm(x.double(), (width,), weight.double(), bias.double(), 1e-5)
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
 
 
 def test_a_norm_of_equal_numbers_is_the_bias() -> None:
     bias = random(32)
-    found = elementwise.Norm(torch.ones(32), bias, 1e-5)(torch.full((1, 32), 4.0))
+    found = elementwise.LayerNorm(torch.ones(32), bias, 1e-5)(torch.full((1, 32), 4.0))
     assert torch.equal(found[0], bias)
 
 
 def test_a_norm_of_a_row_is_the_same_alone_and_among_others() -> None:
-    norm = elementwise.Norm(random(100), random(100, seed=1), 1e-5)
+    norm = elementwise.LayerNorm(random(100), random(100, seed=1), 1e-5)
     x = random(20, 100, seed=2)
     assert torch.equal(norm(x)[7], norm(x[7:8])[0])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gptterm.engine.decoders.int8_weights import quantise
 from gptterm.engine.kernels import linear
 
-Layer = linear.Matrix
+Layer = linear.Linear
 Maker = Callable[[Tensor, Tensor | None], tuple[Layer, Tensor]]
 """(out, in) weights and a bias → the layer, and the weights as it keeps them."""
 
@@ -42,7 +42,7 @@ def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
 
 def int8(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
     values, scales = quantise(weight)
-    layer = linear.int8(linear.int8_panels(values), scales, weight.shape[1], bias)
+    layer = linear.int8(linear.pack_int8(values), scales, weight.shape[1], bias)
     return layer, values.double() * scales.double()[:, None]
 
 
@@ -112,9 +112,9 @@ def test_any_number_of_threads_gives_the_same_bits(
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("rows", [1, 20])
 def test_what_is_to_be_added_is_added_last(make: Maker, rows: int) -> None:
-    x, plus = random(rows, 96, seed=1), random(rows, 75, seed=2)
+    x, residual = random(rows, 96, seed=1), random(rows, 75, seed=2)
     layer, _ = make(random(75, 96), random(75, seed=3))
-    assert torch.equal(layer(x, plus), layer(x) + plus)
+    assert torch.equal(layer(x, residual), layer(x) + residual)
 
 
 @pytest.mark.parametrize("make", MAKERS)

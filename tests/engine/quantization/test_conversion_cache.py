@@ -36,7 +36,7 @@ def directory(model: Any, tmp_path: Path, home: Path) -> Path:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The layers whose weights were quantised, instead of found."""
     names = []
-    take = int8_weights.Quantised.take
+    take = int8_weights.Int8Weights.take
 
     def noted(self: Any, name: str, weight: torch.Tensor) -> Any:
         before, self.made = self.made, False
@@ -46,7 +46,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         self.made |= before
         return found
 
-    monkeypatch.setattr(int8_weights.Quantised, "take", noted)
+    monkeypatch.setattr(int8_weights.Int8Weights, "take", noted)
     return names
 
 
@@ -130,7 +130,7 @@ def test_another_model_is_converted_anew(
     assert conversion_cache.find(directory) is None
     load(directory, "int8")
     assert made
-    assert len(conversion_cache.all_kept()) == 2
+    assert len(conversion_cache.list_conversions()) == 2
 
 
 def test_a_model_that_cannot_be_read_has_none(directory: Path) -> None:
@@ -174,13 +174,13 @@ def of_other_shapes(path: Path) -> None:
         name: tensor[:, :5].contiguous() if tensor.ndim > 1 else tensor
         for name, tensor in load_file(path).items()
     }
-    int8_weights.write(path, tensors, conversion_cache.facts(0.0))
+    int8_weights.write(path, tensors, conversion_cache.metadata(0.0))
 
 
 def without_a_layer(path: Path) -> None:
     tensors = load_file(path)
     del tensors["h.1.mlp.c_fc.int8"]
-    int8_weights.write(path, tensors, conversion_cache.facts(0.0))
+    int8_weights.write(path, tensors, conversion_cache.metadata(0.0))
 
 
 def open_to_others(path: Path) -> None:
@@ -257,10 +257,10 @@ def test_a_folder_that_cannot_be_made(home: Path, directory: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
-    int8_weights.write(file, {"a": torch.ones(3)}, conversion_cache.facts(0.5))
+    int8_weights.write(file, {"a": torch.ones(3)}, conversion_cache.metadata(0.5))
     shared = torch.ones(4)
     with pytest.raises((OSError, RuntimeError)):
-        int8_weights.write(file, {"a": shared[:2], "b": shared[1:]}, conversion_cache.facts(0.1))
+        int8_weights.write(file, {"a": shared[:2], "b": shared[1:]}, conversion_cache.metadata(0.1))
     found = int8_weights.read(file)
     assert found is not None
     assert torch.equal(found["a"], torch.ones(3))
@@ -274,10 +274,10 @@ def test_the_oldest_go_when_there_are_too_many(directory: Path, tmp_path: Path) 
         touch(copy)
         places.append(converted(copy))
         os.utime(places[i].path, (1e9 + i, 1e9 + i))
-    conversion_cache.set_for_auto(places[1], True)
+    conversion_cache.set_auto(places[1], True)
     load(tmp_path / "0", "int8")  # used just now
-    conversion_cache.keep_within(2 * places[0].size)
-    assert {x.path for x in conversion_cache.all_kept()} == {places[0].path, places[2].path}
+    conversion_cache.evict_beyond(2 * places[0].size)
+    assert {x.path for x in conversion_cache.list_conversions()} == {places[0].path, places[2].path}
     assert sorted(x.suffix for x in conversion_cache.folder().iterdir()) == [".safetensors"] * 2
 
 
@@ -286,7 +286,7 @@ def test_the_oldest_go_when_there_are_too_many(directory: Path, tmp_path: Path) 
 
 def tell(conversion: Conversion, kl: float) -> None:
     """Let a conversion say another KL divergence of itself."""
-    int8_weights.write(conversion.path, load_file(conversion.path), conversion_cache.facts(kl))
+    int8_weights.write(conversion.path, load_file(conversion.path), conversion_cache.metadata(kl))
 
 
 @pytest.mark.parametrize(
@@ -299,16 +299,16 @@ def test_auto_takes_one_that_is_wanted_and_near_enough(
     conversion = converted(directory)
     tell(conversion, kl)
     assert load(directory, "auto").info.dtype == "float32"
-    conversion_cache.set_for_auto(conversion, True)
+    conversion_cache.set_auto(conversion, True)
     assert load(directory, "auto").info.dtype == dtype
     assert load(directory, "float32").info.dtype == "float32"
-    conversion_cache.set_for_auto(conversion, False)
+    conversion_cache.set_auto(conversion, False)
     assert load(directory, "auto").info.dtype == "float32"
 
 
 def test_a_conversion_that_is_removed(directory: Path) -> None:
     conversion = converted(directory)
-    conversion_cache.set_for_auto(conversion, True)
+    conversion_cache.set_auto(conversion, True)
     assert conversion_cache.remove(directory) == conversion.size
     assert list(conversion.path.parent.iterdir()) == []
     assert load(directory, "auto").info.dtype == "float32"

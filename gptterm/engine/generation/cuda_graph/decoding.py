@@ -9,8 +9,8 @@ from torch import Tensor
 from gptterm.engine.api import Finished, GenerateRequest, Token
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.decoders.native import Native
-from gptterm.engine.decoders.static_kv_cache import StaticCache
+from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.prefix_cache import Session
 from gptterm.engine.generation.sequence import Sample, draw
@@ -69,7 +69,7 @@ class StaticDecoding:
     next step is under way, and throws away what was drawn after them.
     """
 
-    def __init__(self, decoder: Native, session: Session) -> None:
+    def __init__(self, decoder: NativeDecoder, session: Session) -> None:
         self._decoder = decoder
         self._session = session
         assert isinstance(session.cache, KVCache)
@@ -79,7 +79,7 @@ class StaticDecoding:
     @classmethod
     def on_gpu(cls, decoder: Decoder, session: Session) -> "StaticDecoding | None":
         """None where it is not worth while: not on a GPU, or not a native decoder."""
-        if isinstance(decoder, Native) and decoder.device.startswith("cuda"):
+        if isinstance(decoder, NativeDecoder) and decoder.device.startswith("cuda"):
             return cls(decoder, session)
         return None
 
@@ -138,7 +138,7 @@ class StaticDecoding:
         """In the session's own cache, where the next request can go on from, or in copies of it."""
         if rows == 1:
             if self._alone is None:
-                cache = StaticCache(self._past.keys, self._past.values)
+                cache = StaticKVCache(self._past.keys, self._past.values)
                 self._alone = DecodeStep(self._decoder, cache)
             return self._alone
         layers, _, heads, most, head_dim = self._past.keys.shape
@@ -147,7 +147,7 @@ class StaticDecoding:
         values = torch.zeros_like(keys)
         keys[:, :, :, :length] = self._past.keys[:, :, :, :length]
         values[:, :, :, :length] = self._past.values[:, :, :, :length]
-        return DecodeStep(self._decoder, StaticCache(keys, values))
+        return DecodeStep(self._decoder, StaticKVCache(keys, values))
 
 
 def _uniforms(samples: Sequence[Sample]) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.decoders.native import Native
-from gptterm.engine.decoders.static_kv_cache import StaticCache
+from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.sampling.chain import History
 from gptterm.engine.sampling.device_chain import Chain, Past, Values, choose, upload
 
@@ -35,7 +35,7 @@ class DecodeStep:
         logits: (rows, vocabulary) float32, raw, that they were drawn from.
     """
 
-    def __init__(self, decoder: Native, cache: StaticCache) -> None:
+    def __init__(self, decoder: NativeDecoder, cache: StaticKVCache) -> None:
         rows, vocabulary, device = cache.rows, decoder.vocab_size, decoder.device
         self.cache = cache
         self.ids = torch.zeros(rows, dtype=torch.int64, device=device)
