@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Token,
     Usage,
 )
-from gptterm.engine.prompt.context_budget import Fitted
+from gptterm.engine.prompt.context_budget import FittedPrompt
 from gptterm.engine.sampling.batched import choose
 from gptterm.engine.sampling.chain import History
 from gptterm.engine.text.detokenize import detokenizer
@@ -40,7 +40,7 @@ class Sample:
         self,
         index: int,
         request: GenerateRequest,
-        fitted: Fitted,
+        fitted: FittedPrompt,
         tokenizer: Tokenizer,
         seed: int,
         usage: Usage,

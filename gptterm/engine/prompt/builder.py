@@ -2,48 +2,48 @@
 
 from collections.abc import Sequence
 
-from gptterm.engine.text.tokenizer import Place, Special, Tokenizer
+from gptterm.engine.text.tokenizer import SpecialToken, TextPosition, Tokenizer
 
 
-class Parts:
+class PromptBuilder:
     """Neighbouring texts are encoded as one: the same ids as for the whole prompt at once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._pending = ""
-        self._place: Place = "start"
-        self._swallow = False
+        self._position: TextPosition = "start"
+        self._strip_next = False
 
-    def text(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Ordinary text, whatever it says."""
-        if self._swallow:
+        if self._strip_next:
             text = text.lstrip()
-            self._swallow = not text
+            self._strip_next = not text
         self._pending += text
 
-    def special(self, special: Special) -> None:
+    def add_special(self, special: SpecialToken) -> None:
         """A special token, with what it does to the white space beside it."""
         if special.left:
             self._pending = self._pending.rstrip()
         self._flush()
         self._ids.append(special.id)
-        self._place = "after special"
-        self._swallow = special.right
+        self._position = "after special"
+        self._strip_next = special.right
 
-    def verbatim(self, ids: Sequence[int]) -> None:
+    def add_ids(self, ids: Sequence[int]) -> None:
         """Ids that are used as they are."""
         self._flush()
         self._ids += ids
-        self._place = "inside"
-        self._swallow = False
+        self._position = "inside"
+        self._strip_next = False
 
     def _flush(self) -> None:
         if self._pending:
-            self._ids += self._tokenizer.encode(self._pending, self._place)
+            self._ids += self._tokenizer.encode(self._pending, self._position)
         self._pending = ""
 
-    def ids(self) -> list[int]:
+    def build(self) -> list[int]:
         """The whole prompt."""
         self._flush()
         return self._ids

@@ -17,7 +17,7 @@ from itertools import chain, islice
 
 from gptterm.engine.api import ChatPrompt, Message
 from gptterm.engine.prompt import jinja
-from gptterm.engine.prompt.builder import Parts
+from gptterm.engine.prompt.builder import PromptBuilder
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
@@ -31,10 +31,10 @@ def render_template(prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> li
     Raises:
         ModelError: the template fails, or leaves a message out.
     """
-    return _Rendering(prompt, tokenizer, source).ids()
+    return _TemplateRenderer(prompt, tokenizer, source).ids()
 
 
-class _Marks:
+class _Markers:
     """The three private-use characters, and what finds them in a template's output."""
 
     def __init__(self, taken: str, names: Iterable[str]) -> None:
@@ -64,14 +64,14 @@ class _Marks:
         return self._mark.sub("", text)
 
 
-class _Rendering:
+class _TemplateRenderer:
     def __init__(self, prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> None:
         self._prompt = prompt
         self._tokenizer = tokenizer
         self._source = source
         texts = (message.text for message in prompt.messages)
         taken = "".join([source, *tokenizer.template_tokens.values(), *texts])
-        self._marks = _Marks(taken, tokenizer.specials)
+        self._marks = _Markers(taken, tokenizer.specials)
         self._contents = [self._content(i) for i in range(len(prompt.messages))]
 
     # ------------------------------------------------------------------ what the template sees
@@ -114,22 +114,22 @@ class _Rendering:
     def ids(self) -> list[int]:
         text = self._text()
         extra = self._extra_space(text)
-        parts, at = Parts(self._tokenizer), 0
+        builder, at = PromptBuilder(self._tokenizer), 0
         while found := self._marks.any.search(text, at):
             before, at = text[at : found.start()], found.end()
             index, name = found["message"], found["special"]
             message = None if index is None else self._prompt.messages[int(index)]
             whole = self._whole(int(index)) if message and message.ids else ""
             if message and message.ids and text.startswith(whole, found.start()):
-                parts.text(before.removesuffix(extra))
-                parts.verbatim(message.ids)
+                builder.add_text(before.removesuffix(extra))
+                builder.add_ids(message.ids)
                 at = found.start() + len(whole)
                 continue
-            parts.text(before)
+            builder.add_text(before)
             if name is not None:
-                parts.special(self._tokenizer.specials[name])
-        parts.text(text[at:])
-        return parts.ids()
+                builder.add_special(self._tokenizer.specials[name])
+        builder.add_text(text[at:])
+        return builder.build()
 
     def _whole(self, index: int) -> str:
         core = self._contents[index][1]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, TextPrompt
-from gptterm.engine.prompt.rendering import Rendered, render
+from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
@@ -21,7 +21,7 @@ _FORM = 8
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedPrompt:
     """A prompt that fits.
 
     Attributes:
@@ -31,14 +31,16 @@ class Fitted:
         notices: the same in words.
     """
 
-    prompt: Rendered
+    prompt: RenderedPrompt
     max_tokens: int
     dropped_tokens: int = 0
     dropped_messages: int = 0
     notices: tuple[str, ...] = ()
 
 
-def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size: int) -> Fitted:
+def fit(
+    request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size: int
+) -> FittedPrompt:
     """Render a request's prompt within `context` tokens, the reply's room included.
 
     A text loses its oldest tokens, a chat whole oldest turns (and then the beginning of its last
@@ -67,7 +69,7 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
             f" {context}; shorten it, lower --max-tokens, or use --overflow truncate"
         )
     if isinstance(prompt, ChatPrompt):
-        shortened = _Shortened(prompt, rendered, tokenizer, vocab_size, budget)
+        shortened = _TruncatedChat(prompt, rendered, tokenizer, vocab_size, budget)
         return _fitted(
             shortened.rendered,
             request,
@@ -82,7 +84,7 @@ def fit(request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size
     return _fitted(replace(rendered, ids=kept), request, context, dropped_tokens=length - len(kept))
 
 
-class _Shortened:
+class _TruncatedChat:
     """A chat whose oldest turns are gone.
 
     Attributes:
@@ -97,7 +99,7 @@ class _Shortened:
     def __init__(
         self,
         prompt: ChatPrompt,
-        rendered: Rendered,
+        rendered: RenderedPrompt,
         tokenizer: Tokenizer,
         vocab_size: int,
         budget: int,
@@ -209,14 +211,14 @@ def _turns(messages: Sequence[Message], first: int) -> list[int]:
 
 
 def _fitted(
-    rendered: Rendered,
+    rendered: RenderedPrompt,
     request: GenerateRequest,
     context: int,
     *,
     dropped_tokens: int = 0,
     dropped_messages: int = 0,
     cut: bool = False,
-) -> Fitted:
+) -> FittedPrompt:
     notices = []
     if dropped_tokens:
         what = "chat" if isinstance(request.prompt, ChatPrompt) else "prompt"
@@ -229,7 +231,7 @@ def _fitted(
     left = context - len(rendered.ids)
     if request.max_tokens > left:
         notices.append(f"the reply is limited to {left} tokens by the model's {context}")
-    return Fitted(
+    return FittedPrompt(
         rendered,
         min(request.max_tokens, left),
         dropped_tokens,

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, TokenPrompt, Transcript
-from gptterm.engine.prompt.builder import Parts
+from gptterm.engine.prompt.builder import PromptBuilder
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedPrompt:
     """A prompt as the model gets it.
 
     Attributes:
@@ -25,7 +25,7 @@ class Rendered:
     strip: bool = False
 
 
-def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> Rendered:
+def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:
     """Any prompt, for a model that knows `vocab_size` tokens.
 
     Raises:
@@ -36,7 +36,7 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> Rendered:
         case TokenPrompt():
             return _render_tokens(prompt, vocab_size)
         case TextPrompt():
-            rendered = Rendered([*tokenizer.start_ids, *tokenizer.encode(prompt.text)])
+            rendered = RenderedPrompt([*tokenizer.start_ids, *tokenizer.encode(prompt.text)])
         case ChatPrompt():
             rendered = _render_chat(prompt, tokenizer)
     if rendered.ids and max(rendered.ids) >= vocab_size:
@@ -47,14 +47,14 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> Rendered:
     return rendered
 
 
-def _render_tokens(prompt: TokenPrompt, vocab_size: int) -> Rendered:
+def _render_tokens(prompt: TokenPrompt, vocab_size: int) -> RenderedPrompt:
     for token_id in prompt.ids:
         if not 0 <= token_id < vocab_size:
             raise UsageError(f"token id {token_id} is not in [0, {vocab_size})")
-    return Rendered(list(prompt.ids))
+    return RenderedPrompt(list(prompt.ids))
 
 
-def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> Rendered:
+def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:
     if prompt.continue_last and prompt.messages and _is_blank(prompt.messages[-1]):
         # Nothing is there to go on with: the reply begins.
         prompt = replace(prompt, messages=prompt.messages[:-1], continue_last=False)
@@ -66,33 +66,35 @@ def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> Rendered:
         render_template,  # Jinja: only chat models pay for it
     )
 
-    return Rendered(render_template(prompt, tokenizer, tokenizer.chat_template))
+    return RenderedPrompt(render_template(prompt, tokenizer, tokenizer.chat_template))
 
 
 def _is_blank(message: Message) -> bool:
     return not message.ids and not message.text.strip()
 
 
-def _render_transcript(prompt: ChatPrompt, tokenizer: Tokenizer) -> Rendered:
+def _render_transcript(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:
     form = prompt.transcript
     messages = prompt.messages
     preamble = form.preamble
     if messages[0].role == "system":
         preamble, messages = messages[0].text, messages[1:]
-    parts = Parts(tokenizer)
-    parts.text(f"{preamble}\n\n" if preamble else "")
+    builder = PromptBuilder(tokenizer)
+    builder.add_text(f"{preamble}\n\n" if preamble else "")
     for position, message in enumerate(messages):
-        parts.text(f"{_speaker(message, form)}:")
+        builder.add_text(f"{_speaker(message, form)}:")
         if message.ids:
-            parts.verbatim(message.ids)
+            builder.add_ids(message.ids)
         elif message.text:
-            parts.text(f" {message.text}")
+            builder.add_text(f" {message.text}")
         if not (prompt.continue_last and position == len(messages) - 1):
-            parts.text("\n")
+            builder.add_text("\n")
     if not prompt.continue_last:
-        parts.text(f"{form.assistant}:")
+        builder.add_text(f"{form.assistant}:")
     stop = (f"\n{form.user}:", f"\n{form.assistant}:")
-    return Rendered([*tokenizer.start_ids, *parts.ids()], stop, strip=not prompt.continue_last)
+    return RenderedPrompt(
+        [*tokenizer.start_ids, *builder.build()], stop, strip=not prompt.continue_last
+    )
 
 
 def _speaker(message: Message, form: Transcript) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tokenizers import Tokenizer as Backend
 
-Kind = Literal["byte-level", "sentencepiece", "other"]
+TokenKind = Literal["byte-level", "sentencepiece", "other"]
 
 _SPACE = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
@@ -25,7 +25,7 @@ _BYTES = byte_alphabet()
 
 
 @dataclass(frozen=True)
-class Spelling:
+class TokenBytes:
     """The part of a decoder's settings that a single token's bytes depend on.
 
     Attributes:
@@ -35,7 +35,7 @@ class Spelling:
         leading: what becomes of spaces at the very beginning of a text.
     """
 
-    kind: Kind
+    kind: TokenKind
     byte_fallback: bool = False
     leading: Literal["keep", "drop one", "drop all"] = "keep"
 
@@ -59,27 +59,27 @@ class Spelling:
         return piece.removeprefix(b" ") if self.leading == "drop one" else piece
 
 
-def spelling(backend: Backend) -> Spelling:
+def token_bytes(backend: Backend) -> TokenBytes:
     """Read it off the decoder, the part of a tokenizer that turns tokens into text."""
     if backend.decoder is None:
-        return Spelling("other")
+        return TokenBytes("other")
     state = json.loads(backend.decoder.__getstate__())
     steps = state["decoders"] if state["type"] == "Sequence" else [state]
     types = [step["type"] for step in steps]
     if types == ["ByteLevel"]:
-        return Spelling("byte-level")
+        return TokenBytes("byte-level")
     if types == ["Metaspace"] and steps[0]["replacement"] == _SPACE:
         kept = steps[0]["prepend_scheme"] == "never"
-        return Spelling("sentencepiece", leading="keep" if kept else "drop all")
+        return TokenBytes("sentencepiece", leading="keep" if kept else "drop all")
     if steps[0] != {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "}:
-        return Spelling("other")
+        return TokenBytes("other")
     fallback = types[1:2] == ["ByteFallback"]
     rest = steps[2:] if fallback else steps[1:]
     if rest in ([], [{"type": "Fuse"}]):
-        return Spelling("sentencepiece", fallback)
+        return TokenBytes("sentencepiece", fallback)
     if rest == [{"type": "Fuse"}, _STRIP]:
-        return Spelling("sentencepiece", fallback, "drop one")
-    return Spelling("other")
+        return TokenBytes("sentencepiece", fallback, "drop one")
+    return TokenBytes("other")
 
 
 _STRIP: dict[str, Any] = {"type": "Strip", "content": " ", "start": 1, "stop": 0}

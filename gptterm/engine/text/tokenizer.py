@@ -10,17 +10,17 @@ from typing import Any, Literal, NamedTuple
 from tokenizers import Encoding, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine.text.token_bytes import Kind, spelling
+from gptterm.engine.text.token_bytes import TokenKind, token_bytes
 
-Place = Literal["start", "after special", "inside"]
+TextPosition = Literal["start", "after special", "inside"]
 """Where a text stands in a prompt. Some tokenizers write a space before a text that stands at the
 start, some also after a special token. Inside, after ordinary ids, there never is one."""
 
-_PART = 1_000_000
+_CHUNK_CHARS = 1_000_000
 _BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z]) (?=[a-zA-Z])")
 
 
-class Special(NamedTuple):
+class SpecialToken(NamedTuple):
     """A token that is structure; `left` and `right`: it swallows the white space on that side."""
 
     id: int
@@ -53,7 +53,7 @@ class Tokenizer:
         backend.no_truncation()
         backend.no_padding()
         self.specials = {
-            token.content: Special(i, token.lstrip, token.rstrip)
+            token.content: SpecialToken(i, token.lstrip, token.rstrip)
             for i, token in backend.get_added_tokens_decoder().items()
             if token.special
         }
@@ -62,8 +62,8 @@ class Tokenizer:
         self.end_ids = end_ids
         self.chat_template = chat_template
         self.template_tokens = template_tokens or {}
-        self._spelling = spelling(backend)
-        self.kind: Kind = self._spelling.kind
+        self._token_bytes = token_bytes(backend)
+        self.kind: TokenKind = self._token_bytes.kind
         self._pieces: dict[int, bytes] = {}
 
     @property
@@ -83,16 +83,16 @@ class Tokenizer:
 
     # ------------------------------------------------------------------------- text to ids
 
-    def encode(self, text: str, place: Place = "start") -> list[int]:
+    def encode(self, text: str, position: TextPosition = "start") -> list[int]:
         """Ids of ordinary text, without any start or end token."""
         ids: list[int] = []
-        for part in _parts(text):
-            ids += self._encode(part, place)
-            place = "inside"
+        for chunk in _chunks(text):
+            ids += self._encode(chunk, position)
+            position = "inside"
         return ids
 
-    def _encode(self, text: str, place: Place) -> list[int]:
-        encoding = self._encoding(text, place, offsets=False)
+    def _encode(self, text: str, position: TextPosition) -> list[int]:
+        encoding = self._encoding(text, position, offsets=False)
         if self._structure.isdisjoint(encoding.ids):
             return list(encoding.ids)
         # Some models know the name of a special token as if it were a word (Unigram does).
@@ -101,11 +101,11 @@ class Tokenizer:
         waiting = [text]
         while waiting:
             text = waiting.pop()
-            encoding = self._encoding(text, place, offsets=True)
+            encoding = self._encoding(text, position, offsets=True)
             cut = self._first_name(encoding)
             if cut is None:
                 ids += [i for i in encoding.ids if i not in self._forbidden]
-                place = "inside"
+                position = "inside"
             else:
                 waiting += [text[cut:], text[:cut]]
         return ids
@@ -127,41 +127,41 @@ class Tokenizer:
             unknown = json.loads(model.__getstate__())["unk_id"]
         return self._structure - {unknown}
 
-    def _encoding(self, text: str, place: Place, *, offsets: bool) -> Encoding:
+    def _encoding(self, text: str, position: TextPosition, *, offsets: bool) -> Encoding:
         """Without offsets it takes half the time."""
         backend = self._backend
-        if place != "start" and place in self._placed:
-            with self._as_at(place):
+        if position != "start" and position in self._variants:
+            with self._configured_for(position):
                 return self._encoding(text, "start", offsets=offsets)
         if offsets:
             return backend.encode(text, add_special_tokens=False)
         return backend.encode_batch_fast([text], add_special_tokens=False)[0]
 
     @contextmanager
-    def _as_at(self, place: Place) -> Iterator[None]:
-        """The backend's normaliser and pre-tokeniser as they should be for a text at `place`."""
+    def _configured_for(self, position: TextPosition) -> Iterator[None]:
+        """The backend's normaliser and pre-tokeniser as they should be for a text at `position`."""
         backend = self._backend
         usual = backend.normalizer, backend.pre_tokenizer
-        backend.normalizer, backend.pre_tokenizer = self._placed[place]
+        backend.normalizer, backend.pre_tokenizer = self._variants[position]
         try:
             yield
         finally:
             backend.normalizer, backend.pre_tokenizer = usual
 
     @cached_property
-    def _placed(self) -> dict[Place, tuple[Any, Any]]:
-        """Normaliser and pre-tokeniser without the added space, for the places where they differ
+    def _variants(self) -> dict[TextPosition, tuple[Any, Any]]:
+        """Normaliser and pre-tokeniser without the added space, for the positions where they differ
         from the tokenizer's own."""
         normaliser, splitter = self._backend.normalizer, self._backend.pre_tokenizer
-        places: tuple[Place, ...] = ("after special", "inside")
-        found: dict[Place, tuple[Any, Any]] = {}
-        for place in places:
+        positions: tuple[TextPosition, ...] = ("after special", "inside")
+        found: dict[TextPosition, tuple[Any, Any]] = {}
+        for position in positions:
             pair = (
-                _without_space(normaliser, normalizers.Sequence([]), place),
-                _without_space(splitter, pre_tokenizers.Sequence([]), place),
+                _without_space(normaliser, normalizers.Sequence([]), position),
+                _without_space(splitter, pre_tokenizers.Sequence([]), position),
             )
             if pair != (normaliser, splitter):
-                found[place] = pair
+                found[position] = pair
         return found
 
     # ------------------------------------------------------------------------- ids to text
@@ -184,24 +184,24 @@ class Tokenizer:
         return piece
 
     def _spell(self, token_id: int, name: str) -> bytes:
-        return name.encode() if token_id in self._structure else self._spelling.piece(name)
+        return name.encode() if token_id in self._structure else self._token_bytes.piece(name)
 
     def first_piece(self, token_id: int) -> bytes:
         """A token's bytes at the beginning of a text, where some tokenizers drop a space."""
-        if token_id in self._structure or self._spelling.leading == "keep":
+        if token_id in self._structure or self._token_bytes.leading == "keep":
             return self.piece(token_id)
-        return self._spelling.first_piece(self._backend.id_to_token(token_id) or "")
+        return self._token_bytes.first_piece(self._backend.id_to_token(token_id) or "")
 
 
-def _parts(text: str) -> Iterator[str]:
-    """A long text in parts of at most `_PART` characters: encoding takes 150 times its memory.
+def _chunks(text: str) -> Iterator[str]:
+    """Chunks of at most `_CHUNK_CHARS` characters: encoding takes 150 times a text's memory.
 
     Cut between two words, where tokenizers begin a token anyway. A text without such a place is
     cut where it must be; at this length it fits no context, and only its end counts.
     """
     start = 0
-    while len(text) - start > _PART:
-        end = start + _PART
+    while len(text) - start > _CHUNK_CHARS:
+        end = start + _CHUNK_CHARS
         words = list(_BETWEEN_WORDS.finditer(text, end - 4096, end))
         end = words[-1].start() if words else end
         yield text[start:end]
@@ -209,8 +209,8 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _without_space(step: Any, blank: Any, place: Place) -> Any:
-    """A normaliser or pre-tokeniser that writes no space before a text at `place`.
+def _without_space(step: Any, blank: Any, position: TextPosition) -> Any:
+    """A normaliser or pre-tokeniser that writes no space before a text at `position`.
 
     Returns:
         `step` itself if it writes none, else `blank` made into what is wanted.
@@ -219,7 +219,7 @@ def _without_space(step: Any, blank: Any, place: Place) -> Any:
         return None
     state = json.loads(step.__getstate__())
     steps = state.get("normalizers", state.get("pretokenizers", [state]))
-    kept = [changed for step_ in steps if (changed := _spaceless(step_, place))]
+    kept = [changed for step_ in steps if (changed := _spaceless(step_, position))]
     if kept == steps:
         return step
     whole = "normalizers" if isinstance(blank, normalizers.Normalizer) else "pretokenizers"
@@ -227,13 +227,13 @@ def _without_space(step: Any, blank: Any, place: Place) -> Any:
     return blank
 
 
-def _spaceless(step: dict[str, Any], place: Place) -> dict[str, Any] | None:
-    """The same step without its space at `place`; None if it does nothing else."""
+def _spaceless(step: dict[str, Any], position: TextPosition) -> dict[str, Any] | None:
+    """The same step without its space at `position`; None if it does nothing else."""
     scheme = step.get("prepend_scheme")
-    if scheme == "first" or (scheme == "always" and place == "inside"):
+    if scheme == "first" or (scheme == "always" and position == "inside"):
         return step | {"prepend_scheme": "never"}
-    if place == "inside" and step["type"] == "Prepend":
+    if position == "inside" and step["type"] == "Prepend":
         return None
-    if place == "inside" and step.get("add_prefix_space"):
+    if position == "inside" and step.get("add_prefix_space"):
         return step | {"add_prefix_space": False}
     return step

@@ -16,9 +16,9 @@ from gptterm.engine.api import (
     TokenPrompt,
 )
 from gptterm.engine.prompt import context_budget
-from gptterm.engine.prompt.context_budget import Fitted, fit
+from gptterm.engine.prompt.context_budget import FittedPrompt, fit
 from gptterm.engine.prompt.rendering import render
-from gptterm.engine.text.tokenizer import Place, Tokenizer
+from gptterm.engine.text.tokenizer import TextPosition, Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 from tests.engine.prompt.templates import CHATML
 from tests.engine.text.vocabularies import backend, tokenizer
@@ -32,7 +32,7 @@ def fitted(
     max_tokens: int = 8,
     overflow: Overflow = "truncate",
     of: Tokenizer | None = None,
-) -> Fitted:
+) -> FittedPrompt:
     of = of or tokenizer("byte-level")
     request = GenerateRequest(prompt=prompt, max_tokens=max_tokens, overflow=overflow)
     return fit(request, of, context, of.vocab_size)
@@ -234,7 +234,7 @@ def test_a_very_long_message_is_encoded_once(monkeypatch: pytest.MonkeyPatch) ->
     of = templated()
     encode, encoded = of.encode, 0
 
-    def counted(text: str, place: Place = "start") -> list[int]:
+    def counted(text: str, place: TextPosition = "start") -> list[int]:
         nonlocal encoded
         encoded += len(text)
         return encode(text, place)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Backend
 from transformers import PreTrainedTokenizerFast
 
 from gptterm.engine.api import ChatPrompt, Message, Role, TextPrompt, TokenPrompt, Transcript
-from gptterm.engine.prompt.rendering import Rendered, render
+from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -297,7 +297,7 @@ def test_no_message_at_all() -> None:
 # -------------------------------------------------------------------------------- transcript
 
 
-def transcript(prompt: ChatPrompt, kind: str = "byte-level") -> Rendered:
+def transcript(prompt: ChatPrompt, kind: str = "byte-level") -> RenderedPrompt:
     of = chat_tokenizer(None, kind)
     return render(prompt, of, of.vocab_size)
 

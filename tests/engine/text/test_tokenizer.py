@@ -137,7 +137,7 @@ def test_a_long_text_in_parts_is_encoded_as_the_whole(
 ) -> None:
     whole = tokenizer(family).encode(LONG)
     for part in (50, 77, 500):
-        monkeypatch.setattr(module, "_PART", part)
+        monkeypatch.setattr(module, "_CHUNK_CHARS", part)
         assert tokenizer(family).encode(LONG) == whole
 
 
@@ -145,7 +145,7 @@ def test_a_long_text_in_parts_is_encoded_as_the_whole(
 def test_no_character_is_lost_between_parts(text: str, part: int) -> None:
     of = tokenizer("byte-level")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_PART", part)
+        patch.setattr(module, "_CHUNK_CHARS", part)
         assert b"".join(of.piece(i) for i in of.encode(text)) == text.encode()
 
 
