@@ -71,11 +71,11 @@ def start(name: str | None, **given: object) -> None:
     assert warm is not None  # it was to be started
     for notice in (*settings.notices, *warm.info.notices):
         click.echo(f"gptterm: note: {one_line(notice)}", err=True)
-    info, attached = warm.info, warm.attached
-    there = "ready" if attached.started else "was there already"
+    info, daemon = warm.info, warm.connection
+    there = "ready" if daemon.started else "was there already"
     click.echo(
         f"{one_line(info.name)} on {info.device}, {info.dtype}: {there} after {info.load_s:.2f} s "
-        f"(process {attached.pid}, {_stays(keep_alive_s)})"
+        f"(process {daemon.pid}, {_stays(keep_alive_s)})"
     )
     warm.close()
 
@@ -86,7 +86,7 @@ def stop(name: str | None) -> None:
     """Stop the engines of the model NAME, or all. Prompts they are at end with an error."""
     from gptterm.engine.daemon import launcher
 
-    found = launcher.engines()
+    found = launcher.list_daemons()
     if name is not None:
         found = [one for one in found if one.status is not None and _is_of(one.status, name)]
     for one in found:
@@ -104,7 +104,7 @@ def status(as_json: bool) -> None:
     """Show the engines that run, what they do and when they end."""
     from gptterm.engine.daemon import launcher
 
-    found = [one.status for one in launcher.engines() if one.status is not None]
+    found = [one.status for one in launcher.list_daemons() if one.status is not None]
     if as_json:
         from gptterm.cli.output import json_line
 

@@ -129,7 +129,7 @@ def warm_engine(
         streams.note(f"the engine is busy: {ahead} other {prompts} before this one")
 
     try:
-        if keep_alive_s is None and registry.folder(make=False) is None:
+        if keep_alive_s is None and registry.socket_directory(make=False) is None:
             return None
         from gptterm.engine.daemon.sync_client import open_engine
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import finish, run, start, wait_until
-from tests.support.daemon import own_place
+from tests.support.daemon import private_runtime_directory
 from tests.support.waiting import gone
 
 Env = dict[str, str]
@@ -19,7 +19,7 @@ Env = dict[str, str]
 @pytest.fixture
 def warm(env: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
     """An environment with engines of its own, which are gone afterwards."""
-    with own_place(monkeypatch, tmp_path / "home"):
+    with private_runtime_directory(monkeypatch, tmp_path / "home"):
         yield env | {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
 
 

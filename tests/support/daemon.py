@@ -14,8 +14,8 @@ import pytest
 
 from gptterm.engine.api import Event, Finished, GenerateRequest, LoadRequest
 from gptterm.engine.daemon import registry
-from gptterm.engine.daemon.launcher import engines
-from gptterm.engine.daemon.sync_client import WarmEngine, open_engine
+from gptterm.engine.daemon.launcher import list_daemons
+from gptterm.engine.daemon.sync_client import DaemonEngine, open_engine
 from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone, wait_until
 
@@ -24,7 +24,7 @@ ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 
 @contextmanager
-def own_place(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
+def private_runtime_directory(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
     """A folder for engines that nobody else uses; those that are left in it are killed.
 
     It lies directly in the temporary directory, since a socket's path has 100 bytes.
@@ -33,9 +33,9 @@ def own_place(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setenv("GPTTERM_HOME", str(home))
     try:
-        yield registry.folder()
+        yield registry.socket_directory()
     finally:
-        pids = [one.status.pid for one in engines() if one.status is not None]
+        pids = [one.status.pid for one in list_daemons() if one.status is not None]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ def own_place(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
 
 def the_pid() -> int:
     """The process of the only engine that runs."""
-    (found,) = engines()
+    (found,) = list_daemons()
     assert found.status is not None
     return found.status.pid
 
@@ -58,7 +58,7 @@ def opened(
     factory: str = FACTORY,
     on_wait: Callable[[int], None] | None = None,
     interrupted: Callable[[], bool] | None = None,
-) -> WarmEngine:
+) -> DaemonEngine:
     """An engine that must be there, or be had."""
     engine = open_engine(
         asked, keep_alive_s, factory=factory, on_wait=on_wait, interrupted=interrupted

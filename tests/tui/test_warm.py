@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gptterm.engine.api import LoadRequest, ModelSource, Token
-from gptterm.engine.daemon.async_client import WarmClient
-from tests.support.daemon import FOREVER, Client, opened, own_place
+from gptterm.engine.daemon.async_client import DaemonClient
+from tests.support.daemon import FOREVER, Client, opened, private_runtime_directory
 from tests.support.ipc_engines import request
 from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone
@@ -21,13 +21,13 @@ ENDLESS = Script.saying([" again"], endless=True, rate=200)
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> Iterator[LoadRequest]:
     """The scripted model in a place for engines of the test's own."""
-    with own_place(monkeypatch, home):
+    with private_runtime_directory(monkeypatch, home):
         # `open_tui` writes the script.
         yield LoadRequest(source=ModelSource(name="scripted", directory=str(tmp_path)))
 
 
-def warm_client(keep_alive_s: float | None = None) -> WarmClient:
-    return WarmClient(keep_alive_s, FACTORY)
+def warm_client(keep_alive_s: float | None = None) -> DaemonClient:
+    return DaemonClient(keep_alive_s, FACTORY)
 
 
 async def test_the_status_line_says_that_the_engine_is_warm(
@@ -40,7 +40,7 @@ async def test_the_status_line_says_that_the_engine_is_warm(
         pid = desk.session.engine.client.pid
     assert pid is not None
     assert not gone(pid)
-    assert opened(asked, None).attached.pid == pid
+    assert opened(asked, None).connection.pid == pid
 
 
 async def test_a_reply_that_waits_for_others_says_so_until_its_turn_comes(

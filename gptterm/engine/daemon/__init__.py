@@ -1,15 +1,16 @@
-"""Engines that outlive their front end.
+"""Warm engines: engine processes that outlive their front ends.
 
-A warm engine is a process of the user's own that keeps one model on one device and serves
-whoever of the user's attaches to its socket, one generation after the other:
+A warm engine is a daemon of the user's own that holds one model on one device and serves the
+user's front ends over a Unix socket:
 
-    place      the folder of sockets and locks, and who may have made it
-    identity   which engine a request belongs to, and whether that one is still right
-    greeting   the first words between a client and an engine, the same in all versions
-    server     the process (`python -m gptterm.engine.daemon.server`)
-    attach     finds, starts, replaces and ends engines
-    remote     the `Engine` that a client holds
+    registry      the directory of sockets and locks, and the check that it is private
+    fingerprint   which daemon a request belongs to, and whether that daemon is up to date
+    handshake     the first messages between client and daemon, stable across versions
+    launcher      finds, starts, replaces and stops daemons
+    server        the daemon's process (`python -m gptterm.engine.daemon.server`)
+    sync_client   the synchronous client, an `Engine` (used by the command line)
+    async_client  the asyncio client (used by the TUI)
 
-What they say after the greeting, and the code that answers, are those of the engine's process
-that serves the TUI alone (`gptterm.engine.ipc.protocol`, `gptterm.engine.ipc.worker`).
+After the handshake, client and daemon speak the protocol of `gptterm.engine.ipc.protocol`, and
+`gptterm.engine.ipc.worker` serves both a daemon's clients and the TUI's own engine process.
 """

@@ -11,8 +11,8 @@ import msgspec
 
 from gptterm.engine.api import LoadRequest, ModelInfo
 from gptterm.engine.daemon import registry
-from gptterm.engine.daemon.fingerprint import as_asked
-from gptterm.engine.daemon.launcher import Attached, attach
+from gptterm.engine.daemon.fingerprint import as_requested
+from gptterm.engine.daemon.launcher import DaemonConnection, attach
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client import EngineClient, ProgressCallback
 from gptterm.engine.ipc.connection import Connection
@@ -20,7 +20,7 @@ from gptterm.errors import FailureKind, GpttermError
 from gptterm.threads import in_daemon_thread
 
 
-class WarmClient(EngineClient):
+class DaemonClient(EngineClient):
     """An `EngineClient` that uses the warm engine of a model, if there is one or one is kept.
 
     Closing it, and killing an engine that does not obey, leave the engine to its other clients.
@@ -42,7 +42,7 @@ class WarmClient(EngineClient):
         super().__init__(factory, log=log, **deadlines)
         self._keep_alive_s = keep_alive_s
         self.on_wait = on_wait
-        self._lent: Attached | None = None
+        self._daemon: DaemonConnection | None = None
         """The warm engine that is used; None: the process is our own."""
         self._why_not = ""
         """Why there is no warm engine, though one is to be kept."""
@@ -58,8 +58,8 @@ class WarmClient(EngineClient):
         """See `EngineClient.load`."""
         since = time.perf_counter()
         info = await super().load(request, on_progress)
-        if self._lent is not None:
-            info = as_asked(info, request, self._lent.pid, time.perf_counter() - since)
+        if self._daemon is not None:
+            info = as_requested(info, request, self._daemon.pid, time.perf_counter() - since)
         elif self._why_not:
             info = msgspec.structs.replace(info, notices=(*info.notices, self._why_not))
         self._info = info
@@ -69,26 +69,26 @@ class WarmClient(EngineClient):
         if self._keep_alive_s is not None:
             return True
         with contextlib.suppress(GpttermError, OSError):
-            directory = registry.folder(make=False)
+            directory = registry.socket_directory(make=False)
             return directory is not None and bool(registry.names(directory))
         return False
 
     async def _connect(self, request: LoadRequest, report: ProgressCallback) -> None:
-        attached = await self._find(request)
-        if attached is not None or self._lent is not None:
+        daemon = await self._find(request)
+        if daemon is not None or self._daemon is not None:
             await self.close()
-        self._lent = attached
-        if attached is None:
+        self._daemon = daemon
+        if daemon is None:
             await super()._connect(request, report)
             return
-        lent = Lent(attached, self.log)
-        self._connection = await Connection.open(lent, attached.connection, self.log, self._wait)
+        process = DaemonProcess(daemon, self.log)
+        self._connection = await Connection.open(process, daemon.socket, self.log, self._wait)
 
     def _wait(self, ahead: int) -> None:
         if self.on_wait is not None:
             self.on_wait(ahead)
 
-    async def _find(self, request: LoadRequest) -> Attached | None:
+    async def _find(self, request: LoadRequest) -> DaemonConnection | None:
         self._why_not = ""
         if not self._may_be_there():
             return None
@@ -102,14 +102,14 @@ class WarmClient(EngineClient):
             return None
 
 
-class Lent:
+class DaemonProcess:
     """A warm engine's process, which is not ours to end."""
 
     stopped = "the warm engine was left"
 
-    def __init__(self, attached: Attached, log: Path) -> None:
-        self.pid = attached.pid
-        self._connection = attached.connection
+    def __init__(self, daemon: DaemonConnection, log: Path) -> None:
+        self.pid = daemon.pid
+        self._connection = daemon.socket
         self._log = log
         self._gone = asyncio.Event()
 
@@ -123,7 +123,7 @@ class Lent:
         await self._gone.wait()
         return 0
 
-    def hung_up(self) -> None:
+    def connection_lost(self) -> None:
         """The connection has ended."""
         self._gone.set()
 
@@ -132,7 +132,7 @@ class Lent:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
-    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+    def describe_exit(self, code: int, doing: str) -> tuple[FailureKind, str]:
         """One line about its end."""
         del code
         return "internal", (

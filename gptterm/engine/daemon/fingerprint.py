@@ -13,7 +13,7 @@ _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
 """Variables that give the names of devices another meaning."""
 
 
-def family_of(request: LoadRequest, factory: str) -> str:
+def name_prefix(request: LoadRequest, factory: str) -> str:
     """What the names of all engines for a model begin with, whatever they run on."""
     source = request.source
     variables = (os.environ.get(name, "") for name in _DEVICES)
@@ -21,12 +21,12 @@ def family_of(request: LoadRequest, factory: str) -> str:
     return digest(*parts)[:10]
 
 
-def name_of(request: LoadRequest, factory: str) -> str:
+def daemon_name(request: LoadRequest, factory: str) -> str:
     """The name of the engine that was asked for a model, a device and a dtype."""
-    return family_of(request, factory) + digest(request.device, request.dtype)[:6]
+    return name_prefix(request, factory) + digest(request.device, request.dtype)[:6]
 
 
-def runs_on(status: EngineStatus, request: LoadRequest) -> bool:
+def serves(status: EngineStatus, request: LoadRequest) -> bool:
     """Whether an engine of the right model is on the device and in the dtype of a request.
 
     What is asked for may be what the engine was asked for, or what that turned out to be:
@@ -41,7 +41,7 @@ _SUFFIXES = {".json", ".safetensors", ".gguf", ".bin", ".jinja", ".model", ".txt
 """Of the files that an engine reads: a directory may also hold logs that grow."""
 
 
-def stamp_of(request: LoadRequest) -> str:
+def fingerprint_of(request: LoadRequest) -> str:
     """What has to be the same for an engine to be of use: gptterm's version, the model's files.
 
     A directory that was trained on or downloaded again since is another model.
@@ -60,7 +60,7 @@ def stamp_of(request: LoadRequest) -> str:
     return digest(__version__, *sorted(files))
 
 
-def as_asked(info: ModelInfo, request: LoadRequest, pid: int, waited_s: float) -> ModelInfo:
+def as_requested(info: ModelInfo, request: LoadRequest, pid: int, waited_s: float) -> ModelInfo:
     """What an engine says of its model, for a client that has a name of its own for it."""
     source = request.source
     return msgspec.structs.replace(

@@ -14,44 +14,44 @@ import msgspec
 
 T = TypeVar("T")
 
-_LENGTH = struct.Struct(">I")
-_LIMIT = 1 << 16
+_length = struct.Struct(">I")
+_MAX_MESSAGE = 1 << 16
 """Bytes of a greeting; a longer one is none."""
 
 
-class _Word(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 
-class Hello(_Word, frozen=True, kw_only=True):
+class Hello(_Message, frozen=True, kw_only=True):
     """A client wants to attach. Answered by `Welcome`."""
 
     version: str
     """gptterm's."""
-    stamp: str
-    """See `identity.stamp_of`: an engine of another stamp retires, and this client goes on to
-    start a new one."""
+    fingerprint: str = msgspec.field(name="stamp")
+    """See `fingerprint_of`: an engine of another fingerprint retires, and this client starts a
+    new one."""
     keep_alive_s: float | None = None
     """How long the engine is to wait for another client, from now on; None: as it is."""
 
 
-class AskStatus(_Word, frozen=True, kw_only=True):
+class AskStatus(_Message, frozen=True, kw_only=True):
     """Answered by `EngineStatus`."""
 
 
-class Welcome(_Word, frozen=True, kw_only=True):
+class Welcome(_Message, frozen=True, kw_only=True):
     """Whether the client may stay."""
 
     accepted: bool
     pid: int
     outdated: bool = False
-    """Why not: it is of another stamp, and leaves its place to an engine of the client's."""
+    """Why not: it is of another fingerprint, and leaves its place to an engine of the client's."""
     version: str = ""
     keep_alive_s: float = 0.0
     """What the engine was told last: an engine that takes its place is told the same."""
 
 
-class EngineStatus(_Word, frozen=True, kw_only=True):
+class EngineStatus(_Message, frozen=True, kw_only=True):
     """What an engine is and does."""
 
     pid: int
@@ -80,36 +80,36 @@ class EngineStatus(_Word, frozen=True, kw_only=True):
     """Bytes resident; 0 when unknown."""
 
 
-FROM_CLIENTS = msgspec.msgpack.Decoder(Hello | AskStatus)
+CLIENT_MESSAGES = msgspec.msgpack.Decoder(Hello | AskStatus)
 WELCOME = msgspec.msgpack.Decoder(Welcome)
 STATUS = msgspec.msgpack.Decoder(EngineStatus)
 
 
-def send(connection: socket.socket, word: Hello | AskStatus | Welcome | EngineStatus) -> None:
-    """Say a word.
+def send(connection: socket.socket, message: Hello | AskStatus | Welcome | EngineStatus) -> None:
+    """Say a message.
 
     Raises:
         OSError: nobody hears it.
     """
-    body = msgspec.msgpack.encode(word)
-    connection.sendall(_LENGTH.pack(len(body)) + body)
+    body = msgspec.msgpack.encode(message)
+    connection.sendall(_length.pack(len(body)) + body)
 
 
-def receive(connection: socket.socket, words: msgspec.msgpack.Decoder[T]) -> T:
-    """Wait for a word, as long as the socket's timeout has it, and read no byte more.
+def receive(connection: socket.socket, decoder: msgspec.msgpack.Decoder[T]) -> T:
+    """Wait for a message, as long as the socket's timeout has it, and read no byte more.
 
     Raises:
         TimeoutError: none came.
         OSError: the other side is gone.
         ValueError: it said something else.
     """
-    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
-    if length > _LIMIT:
+    (length,) = _length.unpack(_receive_exactly(connection, _length.size))
+    if length > _MAX_MESSAGE:
         raise ValueError(f"a greeting of {length} bytes")
-    return words.decode(_exactly(connection, length))
+    return decoder.decode(_receive_exactly(connection, length))
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def _receive_exactly(connection: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
         more = connection.recv(count - len(data))
@@ -119,15 +119,15 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-class Peer(msgspec.Struct, frozen=True):
-    """Who is at the other end of a socket, by the kernel's word."""
+class PeerCredentials(msgspec.Struct, frozen=True):
+    """Who is at the other end of a socket, by the kernel's message."""
 
     pid: int
     uid: int
 
 
-def peer_of(connection: socket.socket) -> Peer | None:
-    """Ask the kernel; None where it does not tell (all but Linux)."""
+def peer_credentials(connection: socket.socket) -> PeerCredentials | None:
+    """Query the kernel; None where it does not tell (all but Linux)."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return None
@@ -135,12 +135,12 @@ def peer_of(connection: socket.socket) -> Peer | None:
     pid, uid, _ = credentials.unpack(
         connection.getsockopt(socket.SOL_SOCKET, option, credentials.size)
     )
-    return Peer(pid, uid)
+    return PeerCredentials(pid, uid)
 
 
 def is_ours(connection: socket.socket) -> bool:
     """Whether the other end belongs to this user. Unknown is yes: the folder is 0700."""
-    peer = peer_of(connection)
+    peer = peer_credentials(connection)
     return peer is None or peer.uid == os.geteuid()
 
 

@@ -23,11 +23,11 @@ _SUFFIX = ".sock"
 Stage = Literal["starting", "ready"]
 
 
-class UnsafeFolderError(GpttermError):
+class UnsafeDirectoryError(GpttermError):
     """The folder of the sockets cannot be made, or others could tamper with it."""
 
 
-class Holder(NamedTuple):
+class LockHolder(NamedTuple):
     """An engine that has the lock."""
 
     pid: int
@@ -40,17 +40,17 @@ def digest(*parts: str) -> str:
 
 
 @overload
-def folder() -> Path: ...
+def socket_directory() -> Path: ...
 @overload
-def folder(*, make: bool) -> Path | None: ...
-def folder(*, make: bool = True) -> Path | None:
+def socket_directory(*, make: bool) -> Path | None: ...
+def socket_directory(*, make: bool = True) -> Path | None:
     """Return the folder of the sockets, made if need be; None: it is not there, nor to be made.
 
     It is in $XDG_RUNTIME_DIR, or where there is none (or not one of the user's) in the directory
     for temporary files. Each GPTTERM_HOME has its own.
 
     Raises:
-        UnsafeFolderError: someone else could tamper with it, or it cannot be made.
+        UnsafeDirectoryError: someone else could tamper with it, or it cannot be made.
     """
     name = "gptterm"
     parent = _runtime_directory()
@@ -62,21 +62,21 @@ def folder(*, make: bool = True) -> Path | None:
     path = parent / name
     if not make and not os.path.lexists(path):
         return None
-    problem = _open_to_others(parent)
+    problem = _tampering_risk(parent)
     if problem:
-        raise UnsafeFolderError(f"{problem}, so others could tamper with engines in it")
+        raise UnsafeDirectoryError(f"{problem}, so others could tamper with engines in it")
     try:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         status = path.lstat()
     except OSError as error:
-        raise UnsafeFolderError(f"{one_line(str(path))}: {error.strerror}") from error
+        raise UnsafeDirectoryError(f"{one_line(str(path))}: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode):
-        raise UnsafeFolderError(f"{one_line(str(path))} is not a directory; remove it")
+        raise UnsafeDirectoryError(f"{one_line(str(path))} is not a directory; remove it")
     if status.st_uid != os.geteuid():
-        raise UnsafeFolderError(f"{one_line(str(path))} belongs to another user")
+        raise UnsafeDirectoryError(f"{one_line(str(path))} belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        raise UnsafeFolderError(f"{one_line(str(path))} is open to others; remove it")
+        raise UnsafeDirectoryError(f"{one_line(str(path))} is open to others; remove it")
     return path
 
 
@@ -92,18 +92,18 @@ def _runtime_directory() -> Path | None:
         return None
 
 
-def _open_to_others(path: Path) -> str:
+def _tampering_risk(path: Path) -> str:
     """Say why someone else could replace an entry on the way to `path` or in it; "" if not."""
-    for place in (path, *path.parents):
+    for ancestor in (path, *path.parents):
         try:
-            status = place.lstat()
+            status = ancestor.lstat()
         except OSError as error:
-            return f"{one_line(str(place))}: {error.strerror}"
+            return f"{one_line(str(ancestor))}: {error.strerror}"
         if status.st_uid not in (0, os.geteuid()):
-            return f"{one_line(str(place))} belongs to another user"
+            return f"{one_line(str(ancestor))} belongs to another user"
         writable = stat.S_IMODE(status.st_mode) & 0o022
         if writable and not status.st_mode & stat.S_ISVTX:
-            return f"{one_line(str(place))} can be written by others"
+            return f"{one_line(str(ancestor))} can be written by others"
     return ""
 
 
@@ -124,7 +124,7 @@ class Lock:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, directory: Path, name: str) -> Self | None:
+    def try_acquire(cls, directory: Path, name: str) -> Self | None:
         """Take the lock; None: someone holds it.
 
         Raises:
@@ -152,16 +152,16 @@ class Lock:
         os.close(self._descriptor)
 
 
-def holder(directory: Path, name: str) -> Holder | None:
+def lock_holder(directory: Path, name: str) -> LockHolder | None:
     """The engine that holds the lock; None if nobody does."""
-    lock = Lock.take(directory, name)
+    lock = Lock.try_acquire(directory, name)
     if lock is not None:
         lock.release()
         return None
     with contextlib.suppress(OSError, ValueError):
         pid, stage = _lock_path(directory, name).read_text().split()
-        return Holder(int(pid), stage)
-    return Holder(0, "starting")  # it has not written yet
+        return LockHolder(int(pid), stage)
+    return LockHolder(0, "starting")  # it has not written yet
 
 
 def _lock_path(directory: Path, name: str) -> Path:

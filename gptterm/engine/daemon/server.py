@@ -1,4 +1,4 @@
-"""The process of a warm engine: `python -m gptterm.engine.daemon.server`, its `Spec` on stdin.
+"""The process of a warm engine: `python -m gptterm.engine.daemon.server`, `DaemonSpec` on stdin.
 
 It takes the lock, listens, and lets go of whoever started it (exit code 0: the socket is there;
 `TAKEN`: an engine of that name is there already). The thread that the engine lives in is the main
@@ -45,12 +45,12 @@ _LOOK_S = 30.0
 """At least so often the process looks whether it can still be found."""
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine is started with."""
 
     name: str
-    """See `identity.name_of`."""
-    stamp: str
+    """See `fingerprint.daemon_name`."""
+    fingerprint: str
     factory: str
     request: LoadRequest
     keep_alive_s: float
@@ -68,7 +68,7 @@ class Server:
         directory: the folder of the socket, which is the process's as long as it has the lock.
     """
 
-    def __init__(self, spec: Spec, directory: Path, lock: registry.Lock) -> None:
+    def __init__(self, spec: DaemonSpec, directory: Path, lock: registry.Lock) -> None:
         self._spec = spec
         self._lock: registry.Lock | None = lock
         self._path = registry.socket_path(directory, spec.name)
@@ -272,11 +272,11 @@ class Server:
                 self._idle_since = time.monotonic()
 
     def _greet(self, connection: socket.socket) -> bool:
-        word = handshake.receive(connection, handshake.FROM_CLIENTS)
+        word = handshake.receive(connection, handshake.CLIENT_MESSAGES)
         if isinstance(word, AskStatus):
             handshake.send(connection, self._status())
             return False
-        outdated = word.stamp != self._spec.stamp
+        outdated = word.fingerprint != self._spec.fingerprint
         accepted = not outdated and self._lock is not None
         keep_alive_s = self._keep_alive_s
         if outdated:
@@ -328,15 +328,15 @@ class Server:
 
 def main() -> NoReturn:
     """Start an engine."""
-    spec = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Spec)
+    spec = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=DaemonSpec)
     try:
-        directory = registry.folder()
+        directory = registry.socket_directory()
         lock = _take_lock(directory, spec.name)
         if lock is None:
             sys.exit(TAKEN)
         lock.write("starting")
         server = Server(spec, directory, lock)
-    except (registry.UnsafeFolderError, OSError) as error:
+    except (registry.UnsafeDirectoryError, OSError) as error:
         sys.exit(f"{error}")
     # Nothing heavy has been imported and no thread runs yet.
     if os.fork():
@@ -355,7 +355,7 @@ def main() -> NoReturn:
 def _take_lock(directory: Path, name: str) -> registry.Lock | None:
     """Take the lock, which someone may hold for a moment only to see whether it is free."""
     for _ in range(10):
-        lock = registry.Lock.take(directory, name)
+        lock = registry.Lock.try_acquire(directory, name)
         if lock is not None:
             return lock
         time.sleep(0.005)

@@ -17,16 +17,12 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.daemon.fingerprint import as_asked
-from gptterm.engine.daemon.launcher import Attached, attach
+from gptterm.engine.daemon.fingerprint import as_requested
+from gptterm.engine.daemon.launcher import DaemonConnection, attach
 from gptterm.engine.generation.event_tally import Tally
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.errors import describe, load_error
 from gptterm.engine.ipc.protocol import (
-    Answer,
-    AskFailed,
-    AskNextToken,
-    AskTokens,
     Cancel,
     Command,
     EventFrame,
@@ -35,10 +31,14 @@ from gptterm.engine.ipc.protocol import (
     Load,
     Loaded,
     LoadFailed,
-    NextTokenAnswer,
+    NextTokenResult,
+    QueryFailed,
+    QueryNextToken,
+    QueryResult,
+    QueryTokens,
     Report,
     SetSampling,
-    TokensAnswer,
+    TokensResult,
     Waiting,
     encode,
     report_reader,
@@ -52,7 +52,7 @@ _CANCEL_S = 5.0
 """An engine that has not let go of a cancelled generation after so long is left alone."""
 
 
-class HungUpError(GpttermError):
+class ConnectionLostError(GpttermError):
     """The engine is gone; the message says what is known of its end."""
 
 
@@ -63,7 +63,7 @@ def open_engine(
     factory: str = LOCAL_ENGINE,
     on_wait: Callable[[int], None] | None = None,
     interrupted: Callable[[], bool] | None = None,
-) -> "WarmEngine | None":
+) -> "DaemonEngine | None":
     """Attach to the warm engine for `request`, and wait until its model is loaded.
 
     Args:
@@ -80,7 +80,7 @@ def open_engine(
         OutOfMemoryError: there is no room for it.
         GpttermError: no engine can be had this way.
     """
-    engine = WarmEngine(request, keep_alive_s, factory, on_wait, interrupted)
+    engine = DaemonEngine(request, keep_alive_s, factory, on_wait, interrupted)
     try:
         return engine if engine.open() else None
     except BaseException:
@@ -88,7 +88,7 @@ def open_engine(
         raise
 
 
-class WarmEngine:
+class DaemonEngine:
     """An `Engine` in another process. One thread uses it, but for `set_sampling`.
 
     For the arguments see `open_engine`, which makes it.
@@ -107,7 +107,7 @@ class WarmEngine:
         self._factory = factory
         self._on_wait = on_wait or _ignore
         self._interrupted = interrupted or _never
-        self._attached: Attached | None = None
+        self._connection: DaemonConnection | None = None
         self._frames = report_reader()
         self._received: deque[Report] = deque()
         self._events: deque[Event] = deque()
@@ -125,24 +125,24 @@ class WarmEngine:
         return self._info
 
     @property
-    def attached(self) -> Attached:
+    def connection(self) -> DaemonConnection:
         """The engine's process and the way to it."""
-        assert self._attached is not None
-        return self._attached
+        assert self._connection is not None
+        return self._connection
 
     def open(self) -> bool:
         """Attach and wait for the model; False: there is no engine. Raises as `open_engine`."""
         self.close()
         since = time.perf_counter()
-        attached = attach(self._request, self._keep_alive_s, factory=self._factory)
-        if attached is None:
+        daemon = attach(self._request, self._keep_alive_s, factory=self._factory)
+        if daemon is None:
             return False
-        self._attached = attached
+        self._connection = daemon
         self._frames = report_reader()
         self._received.clear()
         self._send(Load(request=self._request))
         info = self._loaded()
-        self._info = as_asked(info, self._request, attached.pid, time.perf_counter() - since)
+        self._info = as_requested(info, self._request, daemon.pid, time.perf_counter() - since)
         return True
 
     def _loaded(self) -> ModelInfo:
@@ -169,7 +169,7 @@ class WarmEngine:
                 try:
                     number = number or self._begin(request)
                     event = self._next_event(number, deadline)
-                except HungUpError as ended:
+                except ConnectionLostError as ended:
                     if begun or replaced:
                         raise
                     self._replace(ended)
@@ -193,7 +193,7 @@ class WarmEngine:
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         """See `Engine.set_sampling`."""
-        with contextlib.suppress(HungUpError):
+        with contextlib.suppress(ConnectionLostError):
             self._send(SetSampling(id=self._generation, sampling=sampling))
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
@@ -203,9 +203,9 @@ class WarmEngine:
             GpttermError: the engine ended, or cannot say.
         """
         call = self._number()
-        self._send(AskNextToken(call=call, sampling=sampling, limit=limit))
+        self._send(QueryNextToken(call=call, sampling=sampling, limit=limit))
         answer = self._answer(call)
-        assert isinstance(answer, NextTokenAnswer)
+        assert isinstance(answer, NextTokenResult)
         return answer.distribution
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
@@ -216,15 +216,15 @@ class WarmEngine:
             GpttermError: the engine ended, or cannot say.
         """
         call = self._number()
-        self._send(AskTokens(call=call, text=text))
+        self._send(QueryTokens(call=call, text=text))
         answer = self._answer(call)
-        assert isinstance(answer, TokensAnswer)
+        assert isinstance(answer, TokensResult)
         return answer.pieces
 
     def close(self) -> None:
         """Leave the engine to itself."""
-        if self._attached is not None:
-            self._attached.connection.close()
+        if self._connection is not None:
+            self._connection.socket.close()
 
     def _begin(self, request: GenerateRequest) -> int:
         """Send a generation off; return its id."""
@@ -233,7 +233,7 @@ class WarmEngine:
         self._send(Generate(id=number, request=request))
         return number
 
-    def _replace(self, ended: HungUpError) -> None:
+    def _replace(self, ended: ConnectionLostError) -> None:
         """Go on with another engine, which may be another client's work already."""
         if not self.open():
             raise ended
@@ -253,14 +253,14 @@ class WarmEngine:
             raise UsageError(f"the request cannot be sent: {error}") from error
         try:
             with self._send_lock:
-                self.attached.connection.sendall(data)
+                self.connection.socket.sendall(data)
         except OSError as error:
-            raise self._hung_up() from error
+            raise self._connection_lost() from error
 
     def _next(self, deadline: float | None = None, *, patient: bool = True) -> Report | None:
         """Wait for a report; None: interrupted (unless `patient`), or past the deadline."""
         poll = select.poll()
-        poll.register(self.attached.connection, select.POLLIN)
+        poll.register(self.connection.socket, select.POLLIN)
         while not self._received:
             if not poll.poll(1000 * _LOOK_S):
                 if deadline is not None and time.monotonic() >= deadline:
@@ -269,17 +269,19 @@ class WarmEngine:
                     return None
                 continue
             try:
-                data = self.attached.connection.recv(1 << 16)
+                data = self.connection.socket.recv(1 << 16)
                 self._received += self._frames.feed(data)
             except OSError as error:
-                raise self._hung_up() from error
+                raise self._connection_lost() from error
             except ValueError as error:
-                raise HungUpError(f"what the warm engine said made no sense: {error}") from error
+                raise ConnectionLostError(
+                    f"what the warm engine said made no sense: {error}"
+                ) from error
             if not data:
-                raise self._hung_up()
+                raise self._connection_lost()
         report = self._received.popleft()
         if isinstance(report, Fatal):
-            raise HungUpError(f"{report.message}; its log is {engine_log()}")
+            raise ConnectionLostError(f"{report.message}; its log is {engine_log()}")
         return report
 
     def _next_event(self, number: int, deadline: float | None = None) -> Event | None:
@@ -298,13 +300,13 @@ class WarmEngine:
             case Waiting(id=of, ahead=ahead) if of == number:
                 self._on_wait(ahead)
 
-    def _answer(self, call: int) -> Answer:
+    def _answer(self, call: int) -> QueryResult:
         while True:
             report = self._next()
             match report:
-                case AskFailed(call=of, message=message) if of == call:
+                case QueryFailed(call=of, message=message) if of == call:
                     raise GpttermError(message)
-                case NextTokenAnswer(call=of) | TokensAnswer(call=of) if of == call:
+                case NextTokenResult(call=of) | TokensResult(call=of) if of == call:
                     return report
                 case _ if report is not None:
                     self._note(report, self._generation)
@@ -314,7 +316,7 @@ class WarmEngine:
         if tally.over:
             return
         deadline = time.monotonic() + _CANCEL_S
-        with contextlib.suppress(HungUpError):
+        with contextlib.suppress(ConnectionLostError):
             self._send(Cancel(id=number))
             while not tally.over:
                 event = self._next_event(number, deadline)
@@ -322,9 +324,9 @@ class WarmEngine:
                     return  # its events come under an id that nobody asks for
                 tally.note(event)
 
-    def _hung_up(self) -> HungUpError:
-        return HungUpError(
-            f"the warm engine (process {self.attached.pid}) ended; its log is {engine_log()}"
+    def _connection_lost(self) -> ConnectionLostError:
+        return ConnectionLostError(
+            f"the warm engine (process {self.connection.pid}) ended; its log is {engine_log()}"
         )
 
 

@@ -30,9 +30,9 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.connection import Connection
+from gptterm.engine.ipc.engine_process import spawn
 from gptterm.engine.ipc.event_stream import EventStream
-from gptterm.engine.ipc.protocol import LoadProgress, NextTokenAnswer, TokensAnswer
-from gptterm.engine.ipc.subprocess import spawn
+from gptterm.engine.ipc.protocol import LoadProgress, NextTokenResult, TokensResult
 from gptterm.errors import GpttermError, UsageError
 from gptterm.paths import engine_log
 
@@ -223,7 +223,7 @@ class EngineClient:
             GpttermError: no model is loaded, or the process died.
         """
         answer = await self._require().ask_next_token(sampling, limit)
-        assert isinstance(answer, NextTokenAnswer)
+        assert isinstance(answer, NextTokenResult)
         return answer.distribution
 
     async def tokenize(self, text: str) -> tuple[Piece, ...]:
@@ -234,7 +234,7 @@ class EngineClient:
             GpttermError: no model is loaded, or the process died.
         """
         answer = await self._require().ask_tokens(text)
-        assert isinstance(answer, TokensAnswer)
+        assert isinstance(answer, TokensResult)
         return answer.pieces
 
     # ----------------------------------------------------------------------------- ending

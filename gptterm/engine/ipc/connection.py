@@ -16,10 +16,6 @@ from gptterm.engine.api import (
 from gptterm.engine.ipc.errors import load_error
 from gptterm.engine.ipc.event_stream import HIGH_WATER, LOW_WATER, EventStream
 from gptterm.engine.ipc.protocol import (
-    Answer,
-    AskFailed,
-    AskNextToken,
-    AskTokens,
     Close,
     Command,
     EventFrame,
@@ -29,6 +25,10 @@ from gptterm.engine.ipc.protocol import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    QueryFailed,
+    QueryNextToken,
+    QueryResult,
+    QueryTokens,
     Report,
     Waiting,
     encode,
@@ -58,7 +58,7 @@ class Process(Protocol):
         """Wait for its end; the exit code, or minus the number of the signal."""
         ...
 
-    def hung_up(self) -> None:
+    def connection_lost(self) -> None:
         """Its socket has closed."""
         ...
 
@@ -66,7 +66,7 @@ class Process(Protocol):
         """End it, as far as it is ours."""
         ...
 
-    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+    def describe_exit(self, code: int, doing: str) -> tuple[FailureKind, str]:
         """One line about an end that was not our doing."""
         ...
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._stage: LoadProgress | None = None
         self._on_progress: Callable[[LoadProgress], None] | None = None
         self._stream: EventStream | None = None
-        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._asked: dict[int, asyncio.Future[QueryResult]] = {}
         self._last_number = 0
         self._watcher = asyncio.create_task(self._watch())
 
@@ -183,18 +183,20 @@ class Connection(asyncio.Protocol):
         self._stream = stream
         return stream
 
-    async def ask_next_token(self, sampling: SamplingParams, limit: int) -> Answer:
-        """Ask for the next token's distribution."""
+    async def ask_next_token(self, sampling: SamplingParams, limit: int) -> QueryResult:
+        """Query for the next token's distribution."""
         self._last_number += 1
-        return await self._ask(AskNextToken(call=self._last_number, sampling=sampling, limit=limit))
+        return await self._ask(
+            QueryNextToken(call=self._last_number, sampling=sampling, limit=limit)
+        )
 
-    async def ask_tokens(self, text: str) -> Answer:
-        """Ask for the tokens of a text."""
+    async def ask_tokens(self, text: str) -> QueryResult:
+        """Query for the tokens of a text."""
         self._last_number += 1
-        return await self._ask(AskTokens(call=self._last_number, text=text))
+        return await self._ask(QueryTokens(call=self._last_number, text=text))
 
-    async def _ask(self, ask: AskNextToken | AskTokens) -> Answer:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def _ask(self, ask: QueryNextToken | QueryTokens) -> QueryResult:
+        answer: asyncio.Future[QueryResult] = asyncio.get_running_loop().create_future()
         self.send(ask)
         self._asked[ask.call] = answer
         self.regulate()
@@ -244,7 +246,7 @@ class Connection(asyncio.Protocol):
                 answer = self._asked.get(report.call)
                 if answer is None or answer.done():
                     return
-                if isinstance(report, AskFailed):
+                if isinstance(report, QueryFailed):
                     answer.set_exception(GpttermError(report.message))
                 else:
                     answer.set_result(report)
@@ -272,7 +274,7 @@ class Connection(asyncio.Protocol):
         """Called by asyncio when the socket has closed: the process is gone, or about to be."""
         del error
         self._hung_up.set()
-        self._process.hung_up()
+        self._process.connection_lost()
 
     def close(self) -> None:
         """Let the process end by itself: `buried` tells when it has."""
@@ -322,7 +324,7 @@ class Connection(asyncio.Protocol):
         if self._why_killed is not None:
             message = f"{self._process.stopped} {doing}: {self._why_killed}"
             return Failed(kind="internal", message=message)
-        kind, message = self._process.explain(code, doing)
+        kind, message = self._process.describe_exit(code, doing)
         return Failed(kind=kind, message=message)
 
     def _doing(self) -> str:

@@ -12,7 +12,7 @@ from gptterm.engine.runtime.log import open_log
 from gptterm.errors import FailureKind
 
 
-async def spawn(factory: str, log: Path) -> tuple["Child", socket.socket]:
+async def spawn(factory: str, log: Path) -> tuple["EngineProcess", socket.socket]:
     """Start the process and return it with our end of its socket.
 
     It leads a session of its own, so that Ctrl-C and a closing terminal do not reach it. It ends
@@ -47,10 +47,10 @@ async def spawn(factory: str, log: Path) -> tuple["Child", socket.socket]:
     finally:
         theirs.close()
         os.close(log_fd)
-    return Child(process, log), ours
+    return EngineProcess(process, log), ours
 
 
-class Child:
+class EngineProcess:
     """A process of our own."""
 
     stopped = "the engine was stopped"
@@ -59,7 +59,7 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
-        self._oom_kills = oom_kills()
+        self._oom_kills = oom_kill_count()
 
     @property
     def pid(self) -> int:
@@ -75,7 +75,7 @@ class Child:
         """Wait for its end; the exit code, or minus the number of the signal."""
         return await self._process.wait()
 
-    def hung_up(self) -> None:
+    def connection_lost(self) -> None:
         """Its socket has closed: it is gone, or about to be."""
 
     def kill(self) -> None:
@@ -83,14 +83,14 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def explain(self, code: int, doing: str) -> tuple[FailureKind, str]:
+    def describe_exit(self, code: int, doing: str) -> tuple[FailureKind, str]:
         """One line about its end."""
-        before, now = self._oom_kills, oom_kills()
+        before, now = self._oom_kills, oom_kill_count()
         ran_out = before is not None and now is not None and now > before
-        return explain_death(code, doing, self._log, memory_ran_out=ran_out)
+        return describe_exit(code, doing, self._log, memory_ran_out=ran_out)
 
 
-def oom_kills() -> int | None:
+def oom_kill_count() -> int | None:
     """How many processes the kernel has killed for want of memory since it booted (Linux)."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
@@ -100,7 +100,7 @@ def oom_kills() -> int | None:
     return next((int(count) for _, count in counts), None)
 
 
-def explain_death(
+def describe_exit(
     code: int, doing: str, log: Path, *, memory_ran_out: bool
 ) -> tuple[FailureKind, str]:
     """One line about a process that ended with `code` (negative: minus the signal's number)."""

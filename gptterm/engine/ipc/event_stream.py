@@ -87,7 +87,7 @@ class EventStream:
         self._waiting.clear()
 
     def cancel(self) -> None:
-        """Ask the engine to end the generation, and read on until it has."""
+        """Query the engine to end the generation, and read on until it has."""
         self._cancelled = True
         self._carrier.send(Cancel(id=self._number))
         self._carrier.regulate()

@@ -53,16 +53,16 @@ class SetSampling(Data, frozen=True, kw_only=True):
     sampling: SamplingParams
 
 
-class AskNextToken(Data, frozen=True, kw_only=True):
-    """Answered by `NextTokenAnswer` or `AskFailed`."""
+class QueryNextToken(Data, frozen=True, kw_only=True):
+    """Answered by `NextTokenResult` or `QueryFailed`."""
 
     call: int
     sampling: SamplingParams
     limit: int
 
 
-class AskTokens(Data, frozen=True, kw_only=True):
-    """Answered by `TokensAnswer` or `AskFailed`."""
+class QueryTokens(Data, frozen=True, kw_only=True):
+    """Answered by `TokensResult` or `QueryFailed`."""
 
     call: int
     text: str
@@ -72,8 +72,8 @@ class Close(Data, frozen=True, kw_only=True):
     """Free the model and end the process."""
 
 
-Ask = AskNextToken | AskTokens
-Command = Load | Generate | Cancel | SetSampling | AskNextToken | AskTokens | Close
+Query = QueryNextToken | QueryTokens
+Command = Load | Generate | Cancel | SetSampling | QueryNextToken | QueryTokens | Close
 
 # ---------------------------------------------------------------------------------- reports
 
@@ -119,28 +119,28 @@ class Waiting(Data, frozen=True, kw_only=True):
     """How many will run before it."""
 
 
-class NextTokenAnswer(Data, frozen=True, kw_only=True):
-    """To `AskNextToken`."""
+class NextTokenResult(Data, frozen=True, kw_only=True):
+    """To `QueryNextToken`."""
 
     call: int
     distribution: NextToken | None
 
 
-class TokensAnswer(Data, frozen=True, kw_only=True):
-    """To `AskTokens`."""
+class TokensResult(Data, frozen=True, kw_only=True):
+    """To `QueryTokens`."""
 
     call: int
     pieces: tuple[Piece, ...]
 
 
-class AskFailed(Data, frozen=True, kw_only=True):
+class QueryFailed(Data, frozen=True, kw_only=True):
     """To either."""
 
     call: int
     message: str
 
 
-Answer = NextTokenAnswer | TokensAnswer | AskFailed
+QueryResult = NextTokenResult | TokensResult | QueryFailed
 Report = (
     LoadProgress
     | Loaded
@@ -148,9 +148,9 @@ Report = (
     | Fatal
     | EventFrame
     | Waiting
-    | NextTokenAnswer
-    | TokensAnswer
-    | AskFailed
+    | NextTokenResult
+    | TokensResult
+    | QueryFailed
 )
 
 # ---------------------------------------------------------------------------------- framing

@@ -5,16 +5,16 @@ from collections import deque
 
 from gptterm.engine.ipc.client_channel import Channel
 from gptterm.engine.ipc.protocol import (
-    Ask,
-    AskNextToken,
-    AskTokens,
     Close,
     Generate,
     Load,
+    Query,
+    QueryNextToken,
+    QueryTokens,
     Waiting,
 )
 
-Queued = Load | Generate | Ask | Close
+Queued = Load | Generate | Query | Close
 
 
 class Turns:
@@ -84,13 +84,13 @@ class Turns:
         self._tell()
         return command
 
-    def take_asks(self) -> list[tuple[Channel, Ask]]:
+    def take_asks(self) -> list[tuple[Channel, Query]]:
         """What can be answered during a generation, whatever else waits before it."""
-        found: list[tuple[Channel, Ask]] = []
+        found: list[tuple[Channel, Query]] = []
         with self._changed:
             for channel, commands in self._ring.items():
                 for command in list(commands):
-                    if isinstance(command, AskNextToken | AskTokens):
+                    if isinstance(command, QueryNextToken | QueryTokens):
                         commands.remove(command)
                         found.append((channel, command))
         return found

@@ -29,9 +29,6 @@ from gptterm.engine.generation.event_tally import Tally
 from gptterm.engine.ipc.client_channel import Channel
 from gptterm.engine.ipc.errors import describe, first_line
 from gptterm.engine.ipc.protocol import (
-    Ask,
-    AskFailed,
-    AskTokens,
     Cancel,
     Close,
     Command,
@@ -43,10 +40,13 @@ from gptterm.engine.ipc.protocol import (
     LoadFailed,
     LoadProgress,
     LoadStage,
-    NextTokenAnswer,
+    NextTokenResult,
+    Query,
+    QueryFailed,
+    QueryTokens,
     Report,
     SetSampling,
-    TokensAnswer,
+    TokensResult,
 )
 from gptterm.engine.ipc.scheduler import Turns
 from gptterm.errors import GpttermError, ModelError
@@ -329,24 +329,24 @@ class Worker:
                 channel.outbox.post(Fatal(message=describe(error)[1]), at_once=True)
             self._leave(1)
 
-    def _answer(self, channel: Channel, ask: Ask) -> None:
+    def _answer(self, channel: Channel, ask: Query) -> None:
         try:
             report = self._answer_to(channel, ask)
         except Exception as error:
             traceback.print_exc()
-            report = AskFailed(call=ask.call, message=describe(error)[1])
+            report = QueryFailed(call=ask.call, message=describe(error)[1])
         channel.outbox.post(report, at_once=True)
 
-    def _answer_to(self, channel: Channel, ask: Ask) -> Report:
+    def _answer_to(self, channel: Channel, ask: Query) -> Report:
         if self._engine is None:
             raise ModelError("no model is loaded")
-        if isinstance(ask, AskTokens):
-            return TokensAnswer(call=ask.call, pieces=self._engine.tokenize(ask.text))
+        if isinstance(ask, QueryTokens):
+            return TokensResult(call=ask.call, pieces=self._engine.tokenize(ask.text))
         # After another client's generation the row would tell about that one's text.
         distribution = None
         if self._last is channel:
             distribution = self._engine.next_token(ask.sampling, ask.limit)
-        return NextTokenAnswer(call=ask.call, distribution=distribution)
+        return NextTokenResult(call=ask.call, distribution=distribution)
 
 
 def import_factory(name: str) -> Factory:

@@ -27,9 +27,9 @@ def new_client(settings: Settings) -> EngineClient:
     """What loads models: into the warm engine of a model where there is one, else its own."""
     if os.name != "posix":
         return EngineClient()
-    from gptterm.engine.daemon.async_client import WarmClient
+    from gptterm.engine.daemon.async_client import DaemonClient
 
-    return WarmClient(settings.keep_alive_s)
+    return DaemonClient(settings.keep_alive_s)
 
 
 async def find_model(settings: Settings, report: Callable[[str], None]) -> ModelSource:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import own_place
+from tests.support.daemon import private_runtime_directory
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The folder of the engines; GPTTERM_HOME is `home` beside it."""
-    with own_place(monkeypatch, tmp_path / "home") as path:
+    with private_runtime_directory(monkeypatch, tmp_path / "home") as path:
         yield path

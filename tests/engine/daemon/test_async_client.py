@@ -10,7 +10,7 @@ import pytest
 
 from gptterm.engine.api import LoadRequest, ModelSource, SamplingParams, Token
 from gptterm.engine.daemon import launcher, registry
-from gptterm.engine.daemon.async_client import WarmClient
+from gptterm.engine.daemon.async_client import DaemonClient
 from gptterm.engine.ipc.protocol import LoadProgress
 from gptterm.errors import ModelError
 from tests.support.daemon import ENDLESS, FOREVER, Client, opened
@@ -21,8 +21,10 @@ from tests.support.waiting import gone, until
 FINE = Script.saying("fine")
 
 
-def new_client(keep_alive_s: float | None = None, *, cancel_deadline_s: float = 5.0) -> WarmClient:
-    return WarmClient(keep_alive_s, FACTORY, cancel_deadline_s=cancel_deadline_s)
+def new_client(
+    keep_alive_s: float | None = None, *, cancel_deadline_s: float = 5.0
+) -> DaemonClient:
+    return DaemonClient(keep_alive_s, FACTORY, cancel_deadline_s=cancel_deadline_s)
 
 
 async def test_with_no_engine_and_none_to_keep_it_is_a_process_of_its_own(
@@ -50,7 +52,7 @@ async def test_it_attaches_to_an_engine_and_leaves_it_warm(folder: Path, tmp_pat
         assert not client.alive  # a process that imports torch would be one too many
         info = await client.load(asked, stages.append)
         assert client.info == info
-        assert info.warm_pid == client.pid == other.attached.pid
+        assert info.warm_pid == client.pid == other.connection.pid
         assert text_of(await collect(client, request())) == "fine"
         assert [piece.piece for piece in await client.tokenize("a b")] == [b"a", b" b"]
         assert await client.next_token(SamplingParams()) is not None
@@ -69,13 +71,13 @@ async def test_it_starts_one_that_is_to_be_kept(folder: Path, tmp_path: Path) ->
         pid = client.pid
         assert pid is not None
     assert not gone(pid)
-    assert opened(asked, None).attached.pid == pid
+    assert opened(asked, None).connection.pid == pid
 
 
 async def test_another_model_is_another_engine_or_a_process(folder: Path, tmp_path: Path) -> None:
     del folder
     asked = write_script(tmp_path, FINE)
-    warm = opened(asked).attached.pid
+    warm = opened(asked).connection.pid
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     async with new_client() as client:
@@ -122,7 +124,7 @@ async def test_it_waits_for_others_is_told_and_can_give_up(folder: Path, tmp_pat
     other.begin(request(max_tokens=10**6))
     await until(lambda: other.is_at(Token))
     told: list[int] = []
-    async with WarmClient(None, FACTORY, on_wait=told.append) as client:
+    async with DaemonClient(None, FACTORY, on_wait=told.append) as client:
         await client.load(asked)
         waiting = asyncio.create_task(collect(client, request(max_tokens=2)))
         await until(lambda: told == [1])
@@ -180,4 +182,4 @@ async def test_without_a_safe_place_it_is_a_process_of_its_own_and_says_so(
         assert text_of(await collect(client, request())) == "fine"
     folder.chmod(0o700)
     assert registry.names(folder) == []
-    assert launcher.engines() == []
+    assert launcher.list_daemons() == []

@@ -65,7 +65,7 @@ def test_a_client_that_dies_or_stands_still_leaves_the_others_alone(
         other.begin(request(max_tokens=3))
         assert text_of(other.ended()) == " again" * 3
         process.kill()
-    assert the_pid() == other.engine.attached.pid
+    assert the_pid() == other.engine.connection.pid
 
 
 def test_nonsense_ends_the_connection_and_nothing_else(folder: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_nonsense_ends_the_connection_and_nothing_else(folder: Path, tmp_path: P
     # After a greeting, too.
     attached = launcher.attach(asked, None, factory=FACTORY)
     assert attached is not None
-    with attached.connection as connection:
+    with attached.socket as connection:
         connection.sendall(b"\x00\x00\x00\x01\xff")
         while connection.recv(1 << 16):
             pass
@@ -162,11 +162,11 @@ def test_greetings_may_gain_fields_and_lose_none() -> None:
         {"type": "Hello", "version": "9", "stamp": "s", "something": ["new"]}
     )
     ours.sendall(len(body).to_bytes(4, "big") + body)
-    word = handshake.receive(theirs, handshake.FROM_CLIENTS)
+    word = handshake.receive(theirs, handshake.CLIENT_MESSAGES)
     assert isinstance(word, handshake.Hello)
     assert (word.version, word.keep_alive_s) == ("9", None)
     theirs.settimeout(0.01)
     with pytest.raises(TimeoutError):
-        handshake.receive(theirs, handshake.FROM_CLIENTS)
+        handshake.receive(theirs, handshake.CLIENT_MESSAGES)
     ours.close()
     theirs.close()

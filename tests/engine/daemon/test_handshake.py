@@ -81,7 +81,7 @@ def test_an_engine_of_another_user_gets_no_prompt(
     folder: Path, tmp_path: Path, other_user: int
 ) -> None:
     asked = write_script(tmp_path, FINE)
-    path = registry.socket_path(folder, fingerprint.name_of(asked, FACTORY))
+    path = registry.socket_path(folder, fingerprint.daemon_name(asked, FACTORY))
     # The folder was open once, and is closed again.
     folder.chmod(0o777)
     folder.parent.chmod(0o777)
@@ -95,7 +95,7 @@ def test_an_engine_of_another_user_gets_no_prompt(
         assert impostor.stdout.readline() == "listening\n"
         folder.chmod(0o700)
         folder.parent.chmod(0o700)
-        with pytest.raises(registry.UnsafeFolderError, match="not this user's"):
+        with pytest.raises(registry.UnsafeDirectoryError, match="not this user's"):
             opened(asked)
         assert impostor.stdout.readline() == "b''\n"
     path.unlink()
@@ -105,7 +105,7 @@ def test_the_folder_must_be_a_directory_of_ones_own(folder: Path, tmp_path: Path
     asked = write_script(tmp_path, FINE)
 
     def refused(match: str) -> None:
-        with pytest.raises(registry.UnsafeFolderError, match=match):
+        with pytest.raises(registry.UnsafeDirectoryError, match=match):
             opened(asked)
 
     folder.chmod(0o750)
@@ -127,7 +127,7 @@ def test_the_folder_must_be_a_directory_of_ones_own(folder: Path, tmp_path: Path
     folder.parent.chmod(0o1777)  # as /tmp: only the owner can rename what is in it
     opened(asked).close()
     assert list(elsewhere.iterdir()) == []
-    launcher.stop(launcher.engines()[0])
+    launcher.stop(launcher.list_daemons()[0])
     folder.parent.chmod(0o700)
 
 
@@ -136,8 +136,8 @@ def test_the_folder_must_not_be_another_users(
 ) -> None:
     runtime = folder.parent
     os.chown(folder, other_user, -1)
-    with pytest.raises(registry.UnsafeFolderError, match="belongs to another user"):
-        registry.folder()
+    with pytest.raises(registry.UnsafeDirectoryError, match="belongs to another user"):
+        registry.socket_directory()
     os.chown(folder, 0, -1)
     # After `su` the variable leads to someone else's: the temporary directory then.
     other = runtime / "tmp"
@@ -146,19 +146,19 @@ def test_the_folder_must_not_be_another_users(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime / "theirs"))
     (runtime / "theirs").mkdir(mode=0o700)
     os.chown(runtime / "theirs", other_user, -1)
-    path = registry.folder()
+    path = registry.socket_directory()
     assert path.parent == other
     assert path.name.startswith(f"gptterm-{os.geteuid()}-")
     os.chown(other, other_user, -1)
-    with pytest.raises(registry.UnsafeFolderError, match="belongs to another user"):
-        registry.folder()
+    with pytest.raises(registry.UnsafeDirectoryError, match="belongs to another user"):
+        registry.socket_directory()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
 
 
 def test_nothing_is_made_where_nothing_is_kept(folder: Path, tmp_path: Path) -> None:
     folder.rmdir()
     assert open_engine(write_script(tmp_path, FINE), None, factory=FACTORY) is None
-    assert launcher.engines() == []
+    assert launcher.list_daemons() == []
     assert not folder.exists()
 
 
@@ -166,8 +166,8 @@ def test_a_lock_is_no_link(folder: Path, tmp_path: Path) -> None:
     asked = write_script(tmp_path, FINE)
     target = tmp_path / "precious"
     target.write_text("precious")
-    (folder / f"{fingerprint.name_of(asked, FACTORY)}.lock").symlink_to(target)
-    with pytest.raises(launcher.WarmEngineError, match="cannot be started"):
+    (folder / f"{fingerprint.daemon_name(asked, FACTORY)}.lock").symlink_to(target)
+    with pytest.raises(launcher.DaemonError, match="cannot be started"):
         opened(asked)
     assert target.read_text() == "precious"
 
@@ -175,4 +175,4 @@ def test_a_lock_is_no_link(folder: Path, tmp_path: Path) -> None:
 def test_no_process_of_another_pid_namespace_is_killed(folder: Path) -> None:
     # There a process id reads 0, which would mean this very process and its group.
     for pid in (0, 1, -1):
-        launcher.end(pid, folder, "0123456789abcdef", patience_s=0.0)
+        launcher.terminate(pid, folder, "0123456789abcdef", grace_s=0.0)

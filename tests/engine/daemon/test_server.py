@@ -24,9 +24,9 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.daemon import launcher, registry
-from gptterm.engine.daemon.fingerprint import runs_on
+from gptterm.engine.daemon.fingerprint import serves
 from gptterm.engine.daemon.handshake import EngineStatus
-from gptterm.engine.daemon.sync_client import WarmEngine, open_engine
+from gptterm.engine.daemon.sync_client import DaemonEngine, open_engine
 from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.errors import UsageError
@@ -41,12 +41,12 @@ from tests.support.waiting import gone, wait_until
 
 def the_engine() -> EngineStatus:
     """The only one there is."""
-    (found,) = launcher.engines()
+    (found,) = launcher.list_daemons()
     assert found.status is not None
     return found.status
 
 
-def said(engine: WarmEngine, max_tokens: int = 256) -> str:
+def said(engine: DaemonEngine, max_tokens: int = 256) -> str:
     return text_of(list(engine.generate(request(max_tokens=max_tokens))))
 
 
@@ -64,15 +64,15 @@ def test_an_engine_outlives_its_client_and_serves_the_next(folder: Path, tmp_pat
     asked = write_script(tmp_path, Script.saying("warming up", "one two", "three", load_s=0.2))
     assert open_engine(asked, None, factory=FACTORY) is None
     first = opened(asked)
-    assert first.attached.started
+    assert first.connection.started
     assert first.info.load_s > 0.2
-    assert first.info.warm_pid == first.attached.pid
+    assert first.info.warm_pid == first.connection.pid
     assert said(first) == "one two"
     first.close()
     source = ModelSource(name="another name", directory=str(tmp_path), notices=("found there",))
     second = opened(LoadRequest(source=source), None)
-    assert second.attached.pid == first.attached.pid
-    assert not second.attached.started
+    assert second.connection.pid == first.connection.pid
+    assert not second.connection.started
     assert said(second) == "three"
     assert (second.info.name, second.info.notices) == ("another name", ("found there",))
     assert first.info.notices == ()
@@ -85,7 +85,7 @@ def test_an_engine_outlives_its_client_and_serves_the_next(folder: Path, tmp_pat
 
 def test_it_is_a_daemon(folder: Path, tmp_path: Path) -> None:
     engine = opened(write_script(tmp_path, Script()))
-    pid = engine.attached.pid
+    pid = engine.connection.pid
     assert os.getsid(pid) not in (os.getsid(0), pid)  # it cannot get a terminal
     status = Path(f"/proc/{pid}/status")
     if status.exists():
@@ -104,11 +104,11 @@ def test_each_model_device_and_dtype_has_its_own(folder: Path, tmp_path: Path) -
     source = asked.source
     requests = [asked, LoadRequest(source=source, dtype="bfloat16")]
     requests.append(LoadRequest(source=source, device="mps"))
-    assert len({opened(one).attached.pid for one in requests}) == 3
-    assert len(launcher.engines()) == 3
-    for one in launcher.engines():
+    assert len({opened(one).connection.pid for one in requests}) == 3
+    assert len(launcher.list_daemons()) == 3
+    for one in launcher.list_daemons():
         launcher.stop(one)
-    assert launcher.engines() == []
+    assert launcher.list_daemons() == []
     assert list(folder.glob("*.sock")) == []
 
 
@@ -121,12 +121,12 @@ def test_what_auto_turned_out_to_be_is_found_by_its_name(
 ) -> None:
     del folder
     asked = write_script(tmp_path, Script())
-    auto = opened(asked).attached.pid
+    auto = opened(asked).connection.pid
     request = LoadRequest(source=asked.source, device=device, dtype=dtype)
-    assert opened(request, None).attached.pid == auto
+    assert opened(request, None).connection.pid == auto
     # One that is to be kept is not started twice either.
-    assert opened(request).attached.pid == auto
-    assert len(launcher.engines()) == 1
+    assert opened(request).connection.pid == auto
+    assert len(launcher.list_daemons()) == 1
 
 
 def test_auto_is_not_taken_for_what_another_engine_was_told(folder: Path, tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_auto_is_not_taken_for_what_another_engine_was_told(folder: Path, tmp_pa
 def test_the_first_cuda_device_has_two_names() -> None:
     source = ModelSource(name="m", directory="/m")
     status = EngineStatus(pid=1, device="cuda:0", dtype="bfloat16", asked_device="auto")
-    assert runs_on(status, LoadRequest(source=source, device="cuda", dtype="bfloat16"))
-    assert not runs_on(status, LoadRequest(source=source, device="cuda:1", dtype="bfloat16"))
+    assert serves(status, LoadRequest(source=source, device="cuda", dtype="bfloat16"))
+    assert not serves(status, LoadRequest(source=source, device="cuda:1", dtype="bfloat16"))
 
 
 def test_an_engine_of_old_files_is_not_used_under_another_name(
@@ -149,10 +149,10 @@ def test_an_engine_of_old_files_is_not_used_under_another_name(
 ) -> None:
     del folder
     asked = write_script(tmp_path, Script.saying("before", "before"))
-    old = opened(asked).attached.pid
+    old = opened(asked).connection.pid
     write_script(tmp_path, Script.saying("after that", "after that"))
     new = opened(LoadRequest(source=asked.source, device="cpu"), None)
-    assert new.attached.pid != old
+    assert new.connection.pid != old
     assert said(new) == "after that"
     assert the_engine().asked_device == "cpu"
 
@@ -241,7 +241,7 @@ def test_closing_the_iterator_cancels(folder: Path, tmp_path: Path) -> None:
 
 def test_many_start_one_at_once_and_get_the_same(folder: Path, tmp_path: Path) -> None:
     asked = write_script(tmp_path, Script.saying("a b"))
-    found: list[WarmEngine] = []
+    found: list[DaemonEngine] = []
     threads = [
         threading.Thread(target=lambda: found.append(opened(asked)), daemon=True)
         for _ in range(6)
@@ -251,8 +251,8 @@ def test_many_start_one_at_once_and_get_the_same(folder: Path, tmp_path: Path) -
     for thread in threads:
         thread.join(30)
     assert len(found) == 6
-    assert len({engine.attached.pid for engine in found}) == 1
-    assert [engine.attached.started for engine in found].count(True) == 1
+    assert len({engine.connection.pid for engine in found}) == 1
+    assert [engine.connection.started for engine in found].count(True) == 1
     assert [said(engine) for engine in found] == ["a b"] * 6
     assert len(list(folder.glob("*.sock"))) == 1
 
@@ -260,7 +260,7 @@ def test_many_start_one_at_once_and_get_the_same(folder: Path, tmp_path: Path) -
 def test_it_ends_when_nobody_has_used_it_for_long_enough(folder: Path, tmp_path: Path) -> None:
     asked = write_script(tmp_path, Script.saying("a b"))
     engine = opened(asked, 0.05)
-    pid = engine.attached.pid
+    pid = engine.connection.pid
     # Its client is there: it stays, and still does all that it is asked.
     assert [said(engine) for _ in range(20)] == ["a b"] * 20
     engine.close()
@@ -277,7 +277,7 @@ def test_the_last_client_says_how_long_it_stays(folder: Path, tmp_path: Path) ->
     assert math.isinf(the_engine().keep_alive_s)
     last = opened(asked, 60.0)
     assert the_engine().keep_alive_s == 60
-    pid = last.attached.pid
+    pid = last.connection.pid
     last.close()
     opened(asked, 0.0).close()
     wait_until(lambda: gone(pid), "the engine to end")
@@ -289,8 +289,8 @@ def test_homes_have_engines_of_their_own(
     asked = write_script(tmp_path, Script())
     opened(asked).close()
     monkeypatch.setenv("GPTTERM_HOME", str(tmp_path / "other"))
-    assert registry.folder() != folder
-    assert launcher.engines() == []
+    assert registry.socket_directory() != folder
+    assert launcher.list_daemons() == []
     assert open_engine(asked, None, factory=FACTORY) is None
     monkeypatch.setenv("GPTTERM_HOME", str(tmp_path))
 
@@ -303,10 +303,10 @@ def test_two_clients_of_a_real_model_get_what_each_would_alone(
     asked = LoadRequest(source=ModelSource(name="small", directory=str(model)), device="cpu")
     alone = load_engine(asked)
     a, b = opened(asked, factory=LOCAL_ENGINE), opened(asked, None, factory=LOCAL_ENGINE)
-    assert a.attached.pid == b.attached.pid
+    assert a.connection.pid == b.connection.pid
     assert a.info.decoder == "native"
 
-    def ids(engine: WarmEngine, asked: GenerateRequest) -> list[int]:
+    def ids(engine: DaemonEngine, asked: GenerateRequest) -> list[int]:
         return [event.id for event in engine.generate(asked) if isinstance(event, Token)]
 
     beginning = "Once upon a time there was a king who had three daughters. "

@@ -12,7 +12,7 @@ import pytest
 
 from gptterm.engine.api import Token
 from gptterm.engine.daemon import fingerprint, launcher, registry
-from gptterm.engine.daemon.server import Spec
+from gptterm.engine.daemon.server import DaemonSpec
 from gptterm.engine.daemon.sync_client import open_engine
 from gptterm.errors import GpttermError, ModelError
 from tests.support.daemon import ENDLESS, FOREVER, Client, opened, the_pid
@@ -27,7 +27,7 @@ def test_a_stale_socket_is_removed_and_an_engine_takes_its_place(
     folder: Path, tmp_path: Path
 ) -> None:
     asked = write_script(tmp_path, FINE)
-    path = registry.socket_path(folder, fingerprint.name_of(asked, FACTORY))
+    path = registry.socket_path(folder, fingerprint.daemon_name(asked, FACTORY))
     with socket.socket(socket.AF_UNIX) as left_over:
         left_over.bind(str(path))
     assert open_engine(asked, None, factory=FACTORY) is None
@@ -46,15 +46,15 @@ def test_an_engine_of_another_version_is_replaced_and_ends_with_its_last_client(
     monkeypatch.setattr(fingerprint, "__version__", "99.0")
     # keep_alive is off, but it was on for the one that is replaced.
     new = opened(asked, None)
-    assert new.attached.started
-    assert the_pid() == new.attached.pid != old.attached.pid
-    (found,) = launcher.engines()
+    assert new.connection.started
+    assert the_pid() == new.connection.pid != old.connection.pid
+    (found,) = launcher.list_daemons()
     assert found.status is not None
     assert found.status.keep_alive_s == 3600
     for engine in (old, new, old):
         assert text_of(list(engine.generate(request()))) == "fine again"
     old.close()
-    wait_until(lambda: gone(old.attached.pid), "the old engine to end")
+    wait_until(lambda: gone(old.connection.pid), "the old engine to end")
     assert text_of(list(new.generate(request()))) == "fine again"
 
 
@@ -65,7 +65,7 @@ def test_a_model_that_has_changed_is_loaded_again(folder: Path, tmp_path: Path) 
     first = the_pid()
     write_script(tmp_path, Script.saying("something else"))
     engine = opened(asked)
-    assert engine.attached.pid != first
+    assert engine.connection.pid != first
     assert text_of(list(engine.generate(request()))) == "something else"
     wait_until(lambda: gone(first), "the old engine to end")
 
@@ -80,7 +80,7 @@ def test_an_engine_that_was_killed_while_idle_is_replaced(folder: Path, tmp_path
     # Who wants none to be started is told; who does gets another.
     assert "ended" in failure_of(list(guest.generate(request()))).message
     assert text_of(list(keeper.generate(request()))) == "fine again"
-    assert keeper.attached.pid != first
+    assert keeper.connection.pid != first
     assert text_of(list(guest.generate(request()))) == "fine again"
     os.kill(second := the_pid(), signal.SIGKILL)
     wait_until(lambda: gone(second))
@@ -126,7 +126,7 @@ def test_a_load_that_fails_is_told_to_all_and_not_kept(folder: Path, tmp_path: P
     assert all(isinstance(error, ModelError) for error in errors)
     assert all("the script says so" in str(error) for error in errors)
     wait_until(lambda: not list(folder.glob("*.sock")))
-    assert launcher.engines() == []
+    assert launcher.list_daemons() == []
     assert text_of(list(opened(write_script(tmp_path, FINE)).generate(request()))) == "fine again"
 
 
@@ -138,7 +138,7 @@ def test_one_that_cannot_be_started_says_why(
     with pytest.raises(ModelError, match="no_such"):
         opened(asked, factory="gptterm.no_such_module:load")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
-    with pytest.raises(launcher.WarmEngineError, match="cannot be started"):
+    with pytest.raises(launcher.DaemonError, match="cannot be started"):
         opened(asked)
 
 
@@ -148,17 +148,19 @@ def test_one_that_fails_before_its_first_client_comes_waits_to_say_why(
     del folder
     launch = launcher.launch
 
-    def and_dawdle(spec: Spec) -> bool:
+    def and_dawdle(spec: DaemonSpec) -> bool:
         started = launch(spec)
         wait_until(
-            lambda: [one.status.state for one in launcher.engines() if one.status] == ["failed"]
+            lambda: (
+                [one.status.state for one in launcher.list_daemons() if one.status] == ["failed"]
+            )
         )
         return started
 
     monkeypatch.setattr(launcher, "launch", and_dawdle)
     with pytest.raises(ModelError, match="no_such"):
         opened(write_script(tmp_path, FINE), factory="gptterm.no_such_module:load")
-    wait_until(lambda: not launcher.engines())
+    wait_until(lambda: not launcher.list_daemons())
 
 
 def test_an_engine_that_does_not_answer_is_killed_and_replaced(
@@ -169,8 +171,8 @@ def test_an_engine_that_does_not_answer_is_killed_and_replaced(
     opened(asked).close()
     first = the_pid()
     os.kill(first, signal.SIGSTOP)
-    monkeypatch.setattr(launcher, "_ANSWER_S", 0.2)
-    (found,) = launcher.engines()
+    monkeypatch.setattr(launcher, "_HANDSHAKE_TIMEOUT_S", 0.2)
+    (found,) = launcher.list_daemons()
     assert found.status is not None
     assert (found.status.pid, found.status.state) == (first, "does not answer")
     engine = opened(asked)
@@ -186,9 +188,9 @@ def test_an_engine_that_is_stuck_in_a_generation_ends_itself(
     fault = Fault(at="decode", how="stall", token=1, generation=1)
     asked = write_script(tmp_path, Script.saying("one two", faults=(fault,)))
     assert launcher.launch(
-        Spec(
-            name=fingerprint.name_of(asked, FACTORY),
-            stamp=fingerprint.stamp_of(asked),
+        DaemonSpec(
+            name=fingerprint.daemon_name(asked, FACTORY),
+            fingerprint=fingerprint.fingerprint_of(asked),
             factory=FACTORY,
             request=asked,
             keep_alive_s=FOREVER,
@@ -206,7 +208,7 @@ def test_an_engine_that_is_stuck_in_a_generation_ends_itself(
         a.stop()
         # Nothing had come of its generation: another engine does it.
         assert text_of(b.ended()) == "one"
-        assert b.engine.attached.pid != first
+        assert b.engine.connection.pid != first
     else:
         assert "ended" in failure_of(a.ended()).message
     wait_until(lambda: gone(first))
@@ -237,8 +239,10 @@ def test_stop_ends_one_that_is_stuck_in_a_load(
     )  # fmt: skip
     with ThreadOf(lambda: opened(asked)) as opening:
         # Its client has come, too: one that finds it ended would start another.
-        wait_until(lambda: any(one.status and one.status.clients for one in launcher.engines()))
-        (found,) = launcher.engines()
+        wait_until(
+            lambda: any(one.status and one.status.clients for one in launcher.list_daemons())
+        )
+        (found,) = launcher.list_daemons()
         assert found.status is not None
         assert found.status.state == "loading"
         pid = found.status.pid
@@ -247,11 +251,11 @@ def test_stop_ends_one_that_is_stuck_in_a_load(
     wait_until(lambda: gone(pid))
     # And one whose process does not even hear of it.
     opened(write_script(tmp_path, FINE)).close()
-    (found,) = launcher.engines()
+    (found,) = launcher.list_daemons()
     assert found.status is not None
     os.kill(found.status.pid, signal.SIGSTOP)
-    monkeypatch.setattr(launcher, "_END_S", 0.1)
-    launcher.end(found.status.pid, folder, found.name, patience_s=0.1)
+    monkeypatch.setattr(launcher, "_TERMINATE_TIMEOUT_S", 0.1)
+    launcher.terminate(found.status.pid, folder, found.name, grace_s=0.1)
     assert gone(found.status.pid)
     assert list(folder.glob("*.sock")) == []
 
@@ -288,13 +292,15 @@ def test_one_whose_socket_is_gone_ends(folder: Path, tmp_path: Path) -> None:
     asked = write_script(tmp_path, FINE)
     lost = opened(asked)
     registry.socket_path(folder, registry.names(folder)[0]).unlink()
-    first = lost.attached.pid
+    first = lost.connection.pid
     # The lock is still held; once the engine has noticed, another one can have it.
-    wait_until(lambda: registry.holder(folder, fingerprint.name_of(asked, FACTORY)) is None)
+    wait_until(
+        lambda: registry.lock_holder(folder, fingerprint.daemon_name(asked, FACTORY)) is None
+    )
     second = opened(asked)
-    assert second.attached.pid != first
+    assert second.connection.pid != first
     for engine in (lost, second):
         assert text_of(list(engine.generate(request()))) == "fine again"
     lost.close()
     wait_until(lambda: gone(first), "the lost engine to end")
-    assert the_pid() == second.attached.pid
+    assert the_pid() == second.connection.pid

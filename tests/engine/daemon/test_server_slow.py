@@ -45,8 +45,8 @@ def test_clients_and_engines_end_at_any_moment(folder: Path, tmp_path: Path) -> 
     assert wrong == []
     engine = opened(asked)
     assert text_of(list(engine.generate(request(max_tokens=10)))) == "x" * 10
-    assert len(launcher.engines()) == 1
-    pids.discard(engine.attached.pid)
+    assert len(launcher.list_daemons()) == 1
+    pids.discard(engine.connection.pid)
     for pid in pids:
         wait_until(lambda pid=pid: gone(pid))  # type: ignore[misc]
     assert len(list(folder.glob("*.sock"))) == 1
@@ -57,7 +57,7 @@ def _one_life(asked: LoadRequest, chance: random.Random, pids: set[int]) -> None
         engine = opened(asked, chance.choice([0.0, 0.05, 60.0]))
     except GpttermError:
         return  # it was killed while it loaded
-    pid = engine.attached.pid
+    pid = engine.connection.pid
     pids.add(pid)
     count = chance.randrange(1, 60)
     end = chance.choice(["all", "all", "close", "hang up", "kill -9", "stop"])
@@ -78,5 +78,5 @@ def _one_life(asked: LoadRequest, chance: random.Random, pids: set[int]) -> None
                 break
     if end == "all":
         assert isinstance(last, Finished | Failed), last
-    pids.add(engine.attached.pid)
+    pids.add(engine.connection.pid)
     engine.close()

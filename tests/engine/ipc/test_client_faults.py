@@ -14,7 +14,7 @@ import pytest
 
 from gptterm.engine.api import Event, Prefilled, Token
 from gptterm.engine.ipc.client import EngineClient
-from gptterm.engine.ipc.subprocess import explain_death, spawn
+from gptterm.engine.ipc.engine_process import describe_exit, spawn
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError
 from gptterm.paths import engine_log
 from tests.support.ipc_engines import (
@@ -373,15 +373,15 @@ def load_with_a_child(_request: object) -> object:
 
 
 def test_the_memory_killer_is_named_when_it_was_there() -> None:
-    kind, message = explain_death(-9, "while it wrote", Path("/x.log"), memory_ran_out=True)
+    kind, message = describe_exit(-9, "while it wrote", Path("/x.log"), memory_ran_out=True)
     assert kind == "out_of_memory"
     assert "ran out of memory" in message
     assert "SIGKILL" in message
-    kind, message = explain_death(-9, "while it wrote", Path("/x.log"), memory_ran_out=False)
+    kind, message = describe_exit(-9, "while it wrote", Path("/x.log"), memory_ran_out=False)
     assert kind == "internal"
     assert message == "the engine was killed by SIGKILL while it wrote; its log is /x.log"
-    assert "exit code 3" in explain_death(3, "", Path("/x"), memory_ran_out=True)[1]
-    assert "signal 99" in explain_death(-99, "", Path("/x"), memory_ran_out=True)[1]
+    assert "exit code 3" in describe_exit(3, "", Path("/x"), memory_ran_out=True)[1]
+    assert "signal 99" in describe_exit(-99, "", Path("/x"), memory_ran_out=True)[1]
 
 
 def test_the_log_lies_in_the_home_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

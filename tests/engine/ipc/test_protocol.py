@@ -18,7 +18,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(st.lists(texts), st.lists(st.integers(1, 50), min_size=1))
 def test_frames_come_out_as_they_went_in(parts: list[str], cuts: list[int]) -> None:
-    frames = [protocol.AskTokens(call=number, text=text) for number, text in enumerate(parts)]
+    frames = [protocol.QueryTokens(call=number, text=text) for number, text in enumerate(parts)]
     stream = b"".join(map(protocol.encode, frames))
     reader, seen, at, turn = protocol.command_reader(), [], 0, 0
     while at < len(stream):
