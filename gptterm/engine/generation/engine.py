@@ -25,7 +25,7 @@ from gptterm.engine.generation.sequence import Sample, draw
 from gptterm.engine.prompt.context_budget import fit
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
-from gptterm.engine.sampling.distribution import explain
+from gptterm.engine.sampling.distribution import next_token_distribution
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import GpttermError, OutOfMemoryError, UsageError
 
@@ -130,7 +130,9 @@ class LocalEngine:
             if is_out_of_memory(error):
                 raise OutOfMemoryError(self._out_of_memory()) from error
             raise
-        return explain(logits[0], sampling, latest.history, self._tokenizer.piece, limit)
+        return next_token_distribution(
+            logits[0], sampling, latest.history, self._tokenizer.piece, limit
+        )
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text."""

@@ -17,8 +17,8 @@ from gptterm.engine.api import (
     Usage,
 )
 from gptterm.engine.prompt.context_budget import FittedPrompt
-from gptterm.engine.sampling.batched import choose
-from gptterm.engine.sampling.chain import History
+from gptterm.engine.sampling.batched import sample_tokens
+from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ class Sample:
         self.sequence = list(prompt.ids)
         self.capacity = len(prompt.ids) + fitted.max_tokens
         self.sampling = request.sampling
-        self.history = History(prompt.ids)
+        self.history = TokenCounts(prompt.ids)
         self.generator = random.Random(seed)
         self.reason: FinishReason | None = None
         self._index = index
@@ -72,7 +72,7 @@ class Sample:
             yield self._finish("eos")
             return
         self.sequence.append(token_id)
-        self.history.append(token_id)
+        self.history.add(token_id)
         self._count += 1
         self._latest = time.perf_counter()
         if self._count == 1:
@@ -142,7 +142,7 @@ def draw(logits: Tensor, samples: Sequence[Sample]) -> list[int]:
     Raises:
         UnusableLogitsError: one row has no token that can be drawn; nothing was drawn for any.
     """
-    return choose(
+    return sample_tokens(
         logits,
         [sample.sampling for sample in samples],
         [sample.history for sample in samples],

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.sampling.chain import (
-    LEAST_ABOVE_ZERO,
-    MOST,
+    FLOAT32_MAX,
+    FLOAT32_TINY,
     ORDERS,
     Candidates,
     Floats,
-    History,
     Ids,
+    TokenCounts,
     UnusableLogitsError,
-    as_rows,
-    finite,
-    penalise,
+    apply_chain,
+    apply_penalties,
+    clamp_float32,
     sort_keys,
-    survivors,
+    to_numpy,
 )
 
 _BLOCK = 256
@@ -38,10 +38,10 @@ _FEW = 2
 
 
 @np.errstate(all="ignore")
-def choose(
+def sample_tokens(
     logits: torch.Tensor,
     params: Sequence[SamplingParams],
-    histories: Sequence[History],
+    histories: Sequence[TokenCounts],
     generators: Sequence[random.Random],
 ) -> list[int]:
     """Draw one id per row.
@@ -56,7 +56,7 @@ def choose(
     Raises:
         UnusableLogitsError: no token can be drawn for one of the rows. Then no generator was used.
     """
-    rows = as_rows(logits)
+    rows = to_numpy(logits)
     together = _together(rows, params, histories)
     seen = {row for heads in together for row in heads.rows}
     alone: dict[int, Candidates] = {}
@@ -64,7 +64,7 @@ def choose(
         if i in seen:
             continue
         try:
-            alone[i] = survivors(row, how, history)
+            alone[i] = apply_chain(row, how, history)
         except UnusableLogitsError as error:
             error.row = i
             raise
@@ -119,7 +119,9 @@ class _Settings(NamedTuple):
     @classmethod
     def of(cls, params: Sequence[SamplingParams]) -> "_Settings":
         return cls(
-            np.array([[max(finite(p.temperature), LEAST_ABOVE_ZERO)] for p in params], np.float32),
+            np.array(
+                [[max(clamp_float32(p.temperature), FLOAT32_TINY)] for p in params], np.float32
+            ),
             np.array([[p.top_p] for p in params]),
             np.array([[p.min_p] for p in params], np.float32),
         )
@@ -186,7 +188,7 @@ _FILTERS: dict[str, Callable[[_Heads, _Settings], _Heads]] = {
 
 
 def _together(
-    rows: Floats, params: Sequence[SamplingParams], histories: Sequence[History]
+    rows: Floats, params: Sequence[SamplingParams], histories: Sequence[TokenCounts]
 ) -> list[_Heads]:
     """What may be drawn for the rows that can be handled side by side, by groups.
 
@@ -216,13 +218,15 @@ def _top_k(
     rows: Floats,
     alike: Sequence[int],
     params: Sequence[SamplingParams],
-    histories: Sequence[History],
+    histories: Sequence[TokenCounts],
 ) -> _Heads:
     """The rows `alike` after bias, bans, penalties and top-k."""
     some = rows if len(alike) == len(rows) else rows[alike]
     usable = np.ones(len(some), np.bool_)
     raw = [*some]
-    changed = [penalise(row, params[i], histories[i]) for i, row in zip(alike, raw, strict=True)]
+    changed = [
+        apply_penalties(row, params[i], histories[i]) for i, row in zip(alike, raw, strict=True)
+    ]
     if any(new is not row for new, row in zip(changed, raw, strict=True)):
         usable = np.isfinite(torch.from_numpy(some).amax(1).numpy())
         some = np.stack(changed)
@@ -247,7 +251,7 @@ def _largest(keys: Floats, k: int) -> tuple[Ids, Ids, NDArray[np.bool_]]:
     """
     maxima = _maxima(keys, k)
     usable = np.isfinite(maxima.max(axis=1))
-    floor = np.full(len(keys), -MOST, np.float32)
+    floor = np.full(len(keys), -FLOAT32_MAX, np.float32)
     if k < maxima.shape[1]:
         # The k-th largest of the maxima of disjoint blocks is at most the k-th largest of all.
         place = maxima.shape[1] - k

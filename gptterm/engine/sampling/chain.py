@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-MOST = float(np.finfo(np.float32).max)
-LEAST_ABOVE_ZERO = float(np.finfo(np.float32).tiny)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 _NUCLEUS_GUESS = 1024
 """Tokens sorted at first for top-p and typical-p; nearly always enough."""
 _SHORT = 512
@@ -54,7 +54,7 @@ class Candidates(NamedTuple):
     """None: the columns are the vocabulary itself."""
     ordered: bool = False
 
-    def take(self, columns: Ids | slice, *, ordered: bool) -> "Candidates":
+    def select(self, columns: Ids | slice, *, ordered: bool) -> "Candidates":
         """These columns only."""
         if self.ids is not None:
             return Candidates(self.logits[columns], self.ids[columns], ordered)
@@ -68,7 +68,7 @@ class Candidates(NamedTuple):
         return weights
 
 
-class History:
+class TokenCounts:
     """What the penalties of one sequence look at: its distinct ids, and how often it wrote them.
 
     Kept as growing arrays, so that a step does not cost more the longer the text is.
@@ -79,7 +79,7 @@ class History:
         self._ids = np.fromiter(self._columns, np.int64)
         self._counts = np.zeros(self._ids.size, np.float32)
 
-    def append(self, token_id: int) -> None:
+    def add(self, token_id: int) -> None:
         """Note one generated token."""
         column = self._columns.setdefault(token_id, len(self._columns))
         if column == self._ids.size:
@@ -103,21 +103,24 @@ class History:
 # ---------------------------------------------------------------------- logit adjustments
 
 
-def penalise(row: Floats, params: SamplingParams, history: History) -> Floats:
+def apply_penalties(row: Floats, params: SamplingParams, history: TokenCounts) -> Floats:
     """Apply bias, bans and the three penalties to a (vocabulary,) row, which is left untouched.
 
     Returns:
         A new row, or `row` itself where nothing applies.
     """
-    repetition = finite(params.repetition_penalty)
-    presence, frequency = finite(params.presence_penalty), finite(params.frequency_penalty)
+    repetition = clamp_float32(params.repetition_penalty)
+    presence, frequency = (
+        clamp_float32(params.presence_penalty),
+        clamp_float32(params.frequency_penalty),
+    )
     penalised = bool(repetition != 1 or presence or frequency) and history.ids.size > 0
     if not params.logit_bias and not penalised:
         return row
     row = row.copy()
     if params.logit_bias:
         biased, values = _biases(params.logit_bias, row.size)
-        row[biased] = np.minimum(row[biased] + values, MOST)
+        row[biased] = np.minimum(row[biased] + values, FLOAT32_MAX)
     if penalised:
         ids, counts = history.ids, history.counts
         values = row[ids]
@@ -125,7 +128,7 @@ def penalise(row: Floats, params: SamplingParams, history: History) -> Floats:
             values = np.where(values > 0, values / repetition, values * repetition)
         values -= presence * (counts > 0) + frequency * counts
         # An absurd penalty may overflow; it must not look like a broken model.
-        row[ids] = np.minimum(values, MOST)
+        row[ids] = np.minimum(values, FLOAT32_MAX)
     return row
 
 
@@ -136,13 +139,13 @@ def _biases(bias: tuple[tuple[int, float], ...], vocabulary: int) -> tuple[Ids, 
     for id_, value in bias:
         if 0 <= id_ < vocabulary:
             sums[id_] = sums.get(id_, 0.0) + value
-    values = [value if value == -math.inf else finite(value) for value in sums.values()]
+    values = [value if value == -math.inf else clamp_float32(value) for value in sums.values()]
     return np.fromiter(sums, np.int64), np.array(values, np.float32)
 
 
-def finite(value: float) -> float:
+def clamp_float32(value: float) -> float:
     """The nearest number that float32 can hold."""
-    return max(-MOST, min(MOST, value))
+    return max(-FLOAT32_MAX, min(FLOAT32_MAX, value))
 
 
 # -------------------------------------------------------------------------------- filters
@@ -166,7 +169,7 @@ def sort_keys(keys: Floats, columns: Ids) -> Ids:
     return (~rising << 32) | columns
 
 
-def largest(keys: Floats, k: int) -> Ids:
+def topk(keys: Floats, k: int) -> Ids:
     """Columns of the k largest keys, largest first, the lower column first on a tie.
 
     Columns whose key is -inf are left out. Sorts no more than it returns, but for ties.
@@ -176,9 +179,9 @@ def largest(keys: Floats, k: int) -> Ids:
         size = max(1, keys.size // (8 * k))
         width = keys.size // size
         maxima = keys[: size * width].reshape(size, width).max(axis=0)
-        floor = max(float(np.partition(maxima, width - k)[width - k]), -MOST)
+        floor = max(float(np.partition(maxima, width - k)[width - k]), -FLOAT32_MAX)
     else:
-        floor = -MOST
+        floor = -FLOAT32_MAX
     columns = np.flatnonzero(keys >= floor)
     return columns[_descending(keys[columns])[:k]]
 
@@ -188,7 +191,7 @@ def _leading(keys: Floats, weights: Floats, share: float) -> Ids:
     limit = share * weights.sum(dtype=np.float64)
     k = _NUCLEUS_GUESS
     while True:
-        columns = largest(keys, k)
+        columns = topk(keys, k)
         mass = np.cumsum(weights[columns], dtype=np.float64)
         if k >= keys.size or mass[-1] >= limit:
             return columns[: _reach(mass, limit)]
@@ -205,16 +208,16 @@ def _temperature(rows: Candidates, params: SamplingParams) -> Candidates:
         return rows
     # Relative to the largest, which cannot overflow however low the temperature.
     best = rows.logits[0] if rows.ordered else rows.logits.max()
-    divisor = max(params.temperature, LEAST_ABOVE_ZERO)
-    return rows._replace(logits=(rows.logits - best) / np.float32(finite(divisor)))
+    divisor = max(params.temperature, FLOAT32_TINY)
+    return rows._replace(logits=(rows.logits - best) / np.float32(clamp_float32(divisor)))
 
 
 def _top_k(rows: Candidates, params: SamplingParams) -> Candidates:
     k = params.top_k
     if k == 0 or k >= rows.logits.size:
         return rows
-    columns = slice(k) if rows.ordered else largest(rows.logits, k)
-    return rows.take(columns, ordered=True)
+    columns = slice(k) if rows.ordered else topk(rows.logits, k)
+    return rows.select(columns, ordered=True)
 
 
 def _top_p(rows: Candidates, params: SamplingParams) -> Candidates:
@@ -222,27 +225,27 @@ def _top_p(rows: Candidates, params: SamplingParams) -> Candidates:
         return rows
     weights = rows.weights()
     if not rows.ordered:
-        return rows.take(_leading(rows.logits, weights, params.top_p), ordered=True)
+        return rows.select(_leading(rows.logits, weights, params.top_p), ordered=True)
     mass = np.cumsum(weights, dtype=np.float64)
-    return rows.take(slice(_reach(mass, params.top_p * mass[-1])), ordered=True)
+    return rows.select(slice(_reach(mass, params.top_p * mass[-1])), ordered=True)
 
 
 def _min_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.min_p == 0:
         return rows
-    return rows.take(np.flatnonzero(rows.weights() >= params.min_p), ordered=rows.ordered)
+    return rows.select(np.flatnonzero(rows.weights() >= params.min_p), ordered=rows.ordered)
 
 
 def _typical_p(rows: Candidates, params: SamplingParams) -> Candidates:
     if params.typical_p >= 1:
         return rows
-    rows = rows.take(np.flatnonzero(rows.logits >= -MOST), ordered=rows.ordered)
+    rows = rows.select(np.flatnonzero(rows.logits >= -FLOAT32_MAX), ordered=rows.ordered)
     weights = rows.weights()
     # Surprisal minus entropy is the mean logit minus the logit: the normaliser cancels.
     mean = np.average(rows.logits.astype(np.float64), weights=weights)
     distance = np.abs(rows.logits - mean).astype(np.float32)
     columns = _leading(-distance, weights, params.typical_p)
-    return rows.take(np.sort(columns), ordered=rows.ordered)
+    return rows.select(np.sort(columns), ordered=rows.ordered)
 
 
 Filter = Callable[[Candidates, SamplingParams], Candidates]
@@ -265,18 +268,18 @@ ORDERS: dict[str, tuple[tuple[str, Filter], ...]] = {
 }
 
 
-def stages(
-    row: Floats, params: SamplingParams, history: History
+def chain_stages(
+    row: Floats, params: SamplingParams, history: TokenCounts
 ) -> Iterable[tuple[str, Candidates]]:
     """The candidates as each step of the chain leaves them, with the step's name."""
     if not math.isfinite(row.max()):
         raise UnusableLogitsError("the model's logits are not finite numbers")
-    rows = Candidates(penalise(row, params, history))
+    rows = Candidates(apply_penalties(row, params, history))
     if rows.logits is not row and rows.logits.max() == -np.inf:
         raise UnusableLogitsError("every token is banned")
     yield "ban", rows
     if params.temperature == 0:
-        yield "greedy", rows.take(np.array([rows.logits.argmax()]), ordered=True)
+        yield "greedy", rows.select(np.array([rows.logits.argmax()]), ordered=True)
         return
     for name, apply in ORDERS[params.order]:
         rows = apply(rows, params)
@@ -284,7 +287,7 @@ def stages(
 
 
 @np.errstate(all="ignore")
-def survivors(row: Floats, params: SamplingParams, history: History) -> Candidates:
+def apply_chain(row: Floats, params: SamplingParams, history: TokenCounts) -> Candidates:
     """The whole chain on a (vocabulary,) row: what may be drawn, with its final logits.
 
     At temperature 0 that is the largest logit, the lowest id on a tie. When every parameter is
@@ -293,10 +296,10 @@ def survivors(row: Floats, params: SamplingParams, history: History) -> Candidat
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    *_, (_, rows) = stages(row, params, history)
+    *_, (_, rows) = chain_stages(row, params, history)
     return rows
 
 
-def as_rows(logits: "Tensor") -> Floats:
+def to_numpy(logits: "Tensor") -> Floats:
     """Logits of any device and precision in the chain's own."""
     return logits.detach().float().cpu().numpy()

@@ -2,8 +2,8 @@
 
 What is cut keeps its column and gets the logit -inf, so that no shape depends on the numbers: the
 parameters' values lie in a buffer on the device, and only what changes a shape or leaves out a
-filter (`Chain`) needs other code. The rules, the order of the columns (ties towards the lower id)
-and the draw are those of `sampling`; sums are float64 as there, but for their order.
+filter (`DeviceChain`) needs other code. The rules, the order of the columns (ties towards the
+lower id) and the draw are those of `chain`; sums are float64 as there, but for their order.
 """
 
 import math
@@ -19,7 +19,7 @@ from gptterm.engine.api import SamplingParams
 from gptterm.engine.sampling.chain import ORDERS
 
 _MOST = torch.finfo(torch.float32).max
-_LEAST_ABOVE_ZERO = torch.finfo(torch.float32).tiny
+_FLOAT32_TINY = torch.finfo(torch.float32).tiny
 _NARROWEST = 64
 """Fewest columns that top-k leaves: its k may change below that without another chain."""
 _GROUP = 64
@@ -31,8 +31,8 @@ ALL_BANNED = -2
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Which steps a set of parameters needs, and how many columns top-k leaves; see `of`."""
+class DeviceChain:
+    """The steps that a set of parameters needs, and the number of columns that top-k leaves."""
 
     steps: tuple[str, ...]
     width: int
@@ -40,7 +40,7 @@ class Chain:
     penalised: bool
 
     @classmethod
-    def of(cls, params: SamplingParams, vocabulary: int) -> "Chain":
+    def for_params(cls, params: SamplingParams, vocabulary: int) -> "DeviceChain":
         """The steps whose parameter is not neutral, in order."""
         active = {
             "top-k": 0 < params.top_k < vocabulary,
@@ -68,7 +68,7 @@ class Chain:
         return self.steps == ("greedy",)
 
 
-class Values:
+class DeviceParams:
     """The parameters' values on the device, read by every step."""
 
     def __init__(self, vocabulary: int, device: str) -> None:
@@ -78,9 +78,9 @@ class Values:
     def set(self, params: SamplingParams) -> None:
         """Replace all of them, after the steps that were launched before."""
         numbers = [float(getattr(params, name)) for name in _NUMBERS]
-        upload(torch.tensor(numbers, dtype=torch.float64), self._numbers)
+        copy_async(torch.tensor(numbers, dtype=torch.float64), self._numbers)
         if params.logit_bias:
-            upload(_dense(params.logit_bias, len(self.bias)), self.bias)
+            copy_async(_dense(params.logit_bias, len(self.bias)), self.bias)
 
     def double(self, name: str) -> Tensor:
         """() float64."""
@@ -103,7 +103,7 @@ _NUMBERS = (
 )
 
 
-def upload(numbers: Tensor, buffer: Tensor) -> None:
+def copy_async(numbers: Tensor, buffer: Tensor) -> None:
     """Copy from the host into a device's buffer, in the order of the stream, without waiting."""
     if buffer.is_cuda:
         numbers = numbers.pin_memory()
@@ -119,8 +119,8 @@ def _dense(bias: tuple[tuple[int, float], ...], vocabulary: int) -> Tensor:
     return torch.where(dense == -math.inf, dense, dense.clamp(-_MOST, _MOST)).float()
 
 
-class Past(NamedTuple):
-    """What the penalties look at, (rows, vocabulary) each: the `History` of every row."""
+class DenseTokenCounts(NamedTuple):
+    """What the penalties look at, (rows, vocabulary) each: the `TokenCounts` of every row."""
 
     seen: Tensor
     """bool: ids of prompt and output."""
@@ -151,7 +151,9 @@ class Candidates(NamedTuple):
         return self._replace(logits=self.logits.masked_fill(~alive, -torch.inf))
 
 
-def penalise(logits: Tensor, chain: Chain, values: Values, past: Past) -> Tensor:
+def apply_penalties(
+    logits: Tensor, chain: DeviceChain, values: DeviceParams, past: DenseTokenCounts
+) -> Tensor:
     """Bias, bans and penalties on (rows, vocabulary) raw logits."""
     if chain.biased:
         logits = torch.clamp(logits + values.bias, max=_MOST)
@@ -166,9 +168,11 @@ def penalise(logits: Tensor, chain: Chain, values: Values, past: Past) -> Tensor
     return logits
 
 
-def survivors(logits: Tensor, chain: Chain, values: Values, past: Past) -> Candidates:
+def apply_chain(
+    logits: Tensor, chain: DeviceChain, values: DeviceParams, past: DenseTokenCounts
+) -> Candidates:
     """The whole chain on (rows, vocabulary) raw logits: what may be drawn."""
-    rows = Candidates(penalise(logits, chain, values, past))
+    rows = Candidates(apply_penalties(logits, chain, values, past))
     for name in chain.steps:
         rows = _FILTERS[name](rows, chain, values)
     return rows
@@ -206,7 +210,7 @@ def _promising(logits: Tensor, width: int) -> Tensor:
     return torch.cat([inside, columns[-tail:].expand(len(logits), -1)], 1)
 
 
-def largest(rows: Candidates, width: int) -> Candidates:
+def topk(rows: Candidates, width: int) -> Candidates:
     """The `width` best columns, by logit down, then id up."""
     columns = _promising(rows.logits, width)
     columns = _best(rows.logits.gather(1, columns), columns, width)
@@ -214,17 +218,17 @@ def largest(rows: Candidates, width: int) -> Candidates:
     return Candidates(rows.logits.gather(1, columns), ids, ordered=True)
 
 
-def _greedy(rows: Candidates, _chain: Chain, _values: Values) -> Candidates:
-    return largest(rows, 1)
+def _greedy(rows: Candidates, _chain: DeviceChain, _values: DeviceParams) -> Candidates:
+    return topk(rows, 1)
 
 
-def _top_k(rows: Candidates, chain: Chain, values: Values) -> Candidates:
-    rows = largest(rows, chain.width)
+def _top_k(rows: Candidates, chain: DeviceChain, values: DeviceParams) -> Candidates:
+    rows = topk(rows, chain.width)
     return rows.keep(torch.arange(chain.width, device=rows.logits.device) < values.double("top_k"))
 
 
-def _temperature(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
-    divisor = values.single("temperature").clamp(min=_LEAST_ABOVE_ZERO)
+def _temperature(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
+    divisor = values.single("temperature").clamp(min=_FLOAT32_TINY)
     # Relative to the largest, which cannot overflow however low the temperature.
     return rows._replace(logits=(rows.logits - rows.best()) / divisor)
 
@@ -235,17 +239,17 @@ def _leading(weights: Tensor, share: Tensor) -> Tensor:
     return F.pad(mass[:, :-1], (1, 0)) < share * mass[:, -1:]
 
 
-def _top_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+def _top_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
     if not rows.ordered:
-        rows = largest(rows, rows.logits.shape[1])
+        rows = topk(rows, rows.logits.shape[1])
     return rows.keep(_leading(rows.weights(), values.double("top_p")))
 
 
-def _min_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+def _min_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
     return rows.keep(rows.weights() >= values.single("min_p"))
 
 
-def _typical_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
+def _typical_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
     alive = rows.logits > -torch.inf
     weights = rows.weights()
     mass = weights.double()
@@ -258,7 +262,7 @@ def _typical_p(rows: Candidates, _chain: Chain, values: Values) -> Candidates:
     return rows.keep(torch.zeros_like(alive).scatter(1, columns, kept) & alive)
 
 
-_FILTERS: dict[str, Callable[[Candidates, Chain, Values], Candidates]] = {
+_FILTERS: dict[str, Callable[[Candidates, DeviceChain, DeviceParams], Candidates]] = {
     "greedy": _greedy,
     "top-k": _top_k,
     "temperature": _temperature,
@@ -271,8 +275,14 @@ _FILTERS: dict[str, Callable[[Candidates, Chain, Values], Candidates]] = {
 # --------------------------------------------------------------------------------- drawing
 
 
-def choose(logits: Tensor, chain: Chain, values: Values, past: Past, uniforms: Tensor) -> Tensor:
-    """Draw one id per row, as `choosing.choose` does from the same uniform numbers.
+def sample_tokens(
+    logits: Tensor,
+    chain: DeviceChain,
+    values: DeviceParams,
+    past: DenseTokenCounts,
+    uniforms: Tensor,
+) -> Tensor:
+    """Draw one id per row, as `batched.sample_tokens` does from the same uniform numbers.
 
     Args:
         logits: (rows, vocabulary) float32, raw.
@@ -281,7 +291,7 @@ def choose(logits: Tensor, chain: Chain, values: Values, past: Past, uniforms: T
     Returns:
         (rows,) int64: an id, or `UNUSABLE` or `ALL_BANNED`.
     """
-    rows = survivors(logits, chain, values, past)
+    rows = apply_chain(logits, chain, values, past)
     if chain.greedy:
         columns = torch.zeros_like(rows.logits[:, :1], dtype=torch.int64)
     else:
@@ -296,6 +306,6 @@ def _draw(weights: Tensor, uniforms: Tensor) -> Tensor:
     sums = weights.double().cumsum(1)
     total = sums[:, -1:].contiguous()
     columns = torch.searchsorted(sums, uniforms * total, right=True)
-    # Past the end, by rounding: the last column with weight. With NaN, any.
+    # DenseTokenCounts the end, by rounding: the last column with weight. With NaN, any.
     last = torch.searchsorted(sums, total).clamp(max=sums.shape[1] - 1)
     return torch.minimum(columns, last)

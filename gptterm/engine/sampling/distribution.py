@@ -7,17 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.api import Candidate, NextToken, SamplingParams
-from gptterm.engine.sampling.chain import Candidates, Floats, History, as_rows, largest, stages
+from gptterm.engine.sampling.chain import (
+    Candidates,
+    Floats,
+    TokenCounts,
+    chain_stages,
+    to_numpy,
+    topk,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @np.errstate(all="ignore")
-def explain(
+def next_token_distribution(
     logits: "Tensor",
     params: SamplingParams,
-    history: History,
+    history: TokenCounts,
     piece: Callable[[int], bytes],
     limit: int,
 ) -> NextToken:
@@ -26,11 +33,11 @@ def explain(
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    row = as_rows(logits)
-    watched = largest(row, limit)
+    row = to_numpy(logits)
+    watched = topk(row, limit)
     reasons: dict[int, str] = {}
     rows = Candidates(row)
-    for name, rows in stages(row, params, history):
+    for name, rows in chain_stages(row, params, history):
         ids = rows.ids
         alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
         for id_ in watched[~alive].tolist():

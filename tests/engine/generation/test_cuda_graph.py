@@ -20,7 +20,7 @@ from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.sampling.chain import History
+from gptterm.engine.sampling.chain import TokenCounts
 from tests.engine.checkpoints import (
     ARCHITECTURES,
     NATIVE,
@@ -101,8 +101,8 @@ def test_a_step_feeds_what_the_last_one_drew_and_counts_it(engine: LocalEngine) 
     past = decoder.new_cache()
     decoder.forward(torch.tensor([IDS[:9]]), past)
     step = DecodeStep(decoder, StaticKVCache(past.keys, past.values))
-    history = History(IDS[:9])
-    history.append(IDS[9])
+    history = TokenCounts(IDS[:9])
+    history.add(IDS[9])
     step.start(9, [IDS[9]], [history])
     step.set_sampling(SamplingParams(temperature=0, frequency_penalty=0.5))
     drawn = [IDS[9]]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.sampling.batched import choose
-from gptterm.engine.sampling.chain import History, UnusableLogitsError
+from gptterm.engine.sampling.batched import sample_tokens
+from gptterm.engine.sampling.chain import TokenCounts, UnusableLogitsError
 
 GPT2_VOCABULARY = 50_257
 
@@ -45,13 +45,13 @@ def rows_of(seed: int, rows: int, vocabulary: int, kind: str) -> NDArray[np.floa
 
 def check(logits: NDArray[np.float32], params: list[SamplingParams], seed: int) -> None:
     """Ids and the use of the generators are those of the rows one by one."""
-    histories = [History(range(i, len(logits[0]), 97)) for i in range(len(params))]
+    histories = [TokenCounts(range(i, len(logits[0]), 97)) for i in range(len(params))]
     ours, theirs = ([random.Random(seed + i) for i in range(len(params))] for _ in range(2))
     before = logits.copy()
-    chosen = choose(torch.from_numpy(logits), params, histories, ours)
+    chosen = sample_tokens(torch.from_numpy(logits), params, histories, ours)
     assert logits.tobytes() == before.tobytes()
     alone = [
-        choose(torch.from_numpy(logits[i : i + 1]), [how], [histories[i]], [theirs[i]])[0]
+        sample_tokens(torch.from_numpy(logits[i : i + 1]), [how], [histories[i]], [theirs[i]])[0]
         for i, how in enumerate(params)
     ]
     assert chosen == alone
@@ -100,7 +100,7 @@ def test_a_draw_at_the_edge(uniform: float) -> None:
     logits = np.full((4, 300), -200.0, np.float32)  # of no weight in float32
     logits[:, [3, 290]] = 0.0
     params = [SamplingParams(temperature=1.0, top_k=k, top_p=1.0) for k in (3, 40, 256, 1)]
-    chosen = choose(torch.from_numpy(logits), params, [History()] * 4, [Fixed()] * 4)
+    chosen = sample_tokens(torch.from_numpy(logits), params, [TokenCounts()] * 4, [Fixed()] * 4)
     assert chosen == [3 if uniform < 0.5 else 290] * 3 + [3]
 
 
@@ -114,9 +114,9 @@ def test_a_row_that_is_unusable_is_named_and_nothing_is_drawn(
     logits[4, place] = logits[5, 9] = value
     generators = [random.Random(i) for i in range(6)]
     how = SamplingParams(repetition_penalty=penalty)
-    histories = [History([place]) for _ in range(6)]
+    histories = [TokenCounts([place]) for _ in range(6)]
     with pytest.raises(UnusableLogitsError, match="not finite") as raised:
-        choose(logits, [how] * 6, histories, generators)
+        sample_tokens(logits, [how] * 6, histories, generators)
     assert raised.value.row == 4
     assert [g.random() for g in generators] == [random.Random(i).random() for i in range(6)]
 
@@ -125,5 +125,5 @@ def test_a_row_without_any_token_is_named() -> None:
     ban = SamplingParams(top_k=1, logit_bias=((0, -math.inf), (1, -math.inf)))
     params = [SamplingParams(top_k=1)] * 2 + [ban] + [SamplingParams(top_k=1)]
     with pytest.raises(UnusableLogitsError, match="banned") as raised:
-        choose(torch.zeros(4, 2), params, [History()] * 4, [random.Random(0)] * 4)
+        sample_tokens(torch.zeros(4, 2), params, [TokenCounts()] * 4, [random.Random(0)] * 4)
     assert raised.value.row == 2

@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gptterm.engine.api import NEUTRAL, NextToken, SamplerOrder, SamplingParams
-from gptterm.engine.sampling.batched import choose
+from gptterm.engine.sampling.batched import sample_tokens
 from gptterm.engine.sampling.chain import (
-    History,
+    TokenCounts,
     UnusableLogitsError,
-    penalise,
-    survivors,
+    apply_chain,
+    apply_penalties,
 )
-from gptterm.engine.sampling.distribution import explain
+from gptterm.engine.sampling.distribution import next_token_distribution
 
 Floats = NDArray[np.float32]
 
@@ -32,16 +32,16 @@ Z = np.log(np.array(P)).astype(np.float32)
 ORDERS: tuple[SamplerOrder, ...] = ("transformers", "llama")
 
 
-def history(prompt: list[int], output: list[int]) -> History:
-    made = History(prompt)
+def history(prompt: list[int], output: list[int]) -> TokenCounts:
+    made = TokenCounts(prompt)
     for id_ in output:
-        made.append(id_)
+        made.add(id_)
     return made
 
 
 def used(row: Floats, params: SamplingParams) -> dict[int, float]:
     """id -> probability of being drawn."""
-    rows = survivors(row, params, History())
+    rows = apply_chain(row, params, TokenCounts())
     weights = rows.weights().astype(float)
     ids = range(row.size) if rows.ids is None else rows.ids.tolist()
     return dict(sorted(zip(ids, (weights / weights.sum()).tolist(), strict=True)))
@@ -52,7 +52,9 @@ def kept(row: Floats, **changes: float | str) -> set[int]:
 
 
 def see(row: Floats, params: SamplingParams, limit: int = 20) -> NextToken:
-    return explain(torch.from_numpy(row), params, History(), lambda i: b"%d" % i, limit)
+    return next_token_distribution(
+        torch.from_numpy(row), params, TokenCounts(), lambda i: b"%d" % i, limit
+    )
 
 
 # ----------------------------------------------------------------------- reference vector
@@ -147,7 +149,7 @@ def test_the_neutral_chain_returns_the_logits_bit_for_bit(order: SamplerOrder) -
     row = np.random.default_rng(0).normal(size=50_257).astype(np.float32)
     row[7], row[8] = -np.inf, -0.0
     before = row.copy()
-    rows = survivors(row, replace(NEUTRAL, order=order), history([1, 2], [3]))
+    rows = apply_chain(row, replace(NEUTRAL, order=order), history([1, 2], [3]))
     assert rows.ids is None
     assert rows.logits.tobytes() == before.tobytes() == row.tobytes()
 
@@ -162,7 +164,7 @@ def test_temperature_0_takes_the_largest_and_of_a_tie_the_lowest_id(order: Sampl
 
 def test_temperature_0_draws_no_random_number() -> None:
     generator = random.Random(5)
-    choose(torch.zeros(1, 4), [SamplingParams(temperature=0)], [History()], [generator])
+    sample_tokens(torch.zeros(1, 4), [SamplingParams(temperature=0)], [TokenCounts()], [generator])
     assert generator.random() == random.Random(5).random()
 
 
@@ -173,19 +175,19 @@ def test_repetition_counts_each_token_of_prompt_and_output_once() -> None:
     row = np.array([2, -1, 0, 0.5], np.float32)
     params = replace(NEUTRAL, repetition_penalty=1.2)
     for past in (history([0, 0, 1, 2], []), history([0, 1], [0, 2, 2]), history([], [2, 1, 0])):
-        assert penalise(row, params, past).tolist() == pytest.approx([5 / 3, -1.2, 0, 0.5])
+        assert apply_penalties(row, params, past).tolist() == pytest.approx([5 / 3, -1.2, 0, 0.5])
     assert row.tolist() == [2, -1, 0, 0.5]
 
 
 def test_presence_and_frequency_count_the_output_only() -> None:
     row = np.zeros(4, np.float32)
     past = history([0, 1], [1, 2, 2])
-    presence = penalise(row, replace(NEUTRAL, presence_penalty=0.5), past)
+    presence = apply_penalties(row, replace(NEUTRAL, presence_penalty=0.5), past)
     assert presence.tolist() == [0, -0.5, -0.5, 0]
-    frequency = penalise(row, replace(NEUTRAL, frequency_penalty=0.5), past)
+    frequency = apply_penalties(row, replace(NEUTRAL, frequency_penalty=0.5), past)
     assert frequency.tolist() == [0, -0.5, -1, 0]
     both = replace(NEUTRAL, presence_penalty=1, frequency_penalty=-0.5)
-    assert penalise(row, both, past).tolist() == [0, -0.5, 0, 0]
+    assert apply_penalties(row, both, past).tolist() == [0, -0.5, 0, 0]
 
 
 def test_bias_comes_before_repetition_and_repetition_before_presence() -> None:
@@ -193,13 +195,13 @@ def test_bias_comes_before_repetition_and_repetition_before_presence() -> None:
     params = replace(
         NEUTRAL, repetition_penalty=2, presence_penalty=0.5, logit_bias=((0, 3.0), (1, -2.0))
     )
-    assert penalise(row, params, history([], [0, 1])).tolist() == [2 / 2 - 0.5, -1 * 2 - 0.5]
+    assert apply_penalties(row, params, history([], [0, 1])).tolist() == [2 / 2 - 0.5, -1 * 2 - 0.5]
 
 
 def test_biases_of_one_token_add_up_and_a_ban_wins() -> None:
     row = np.zeros(3, np.float32)
     twice = replace(NEUTRAL, logit_bias=((1, 1.0), (1, 2.0), (2, 9.0), (2, -math.inf)))
-    assert penalise(row, twice, History()).tolist() == [0, 3, -math.inf]
+    assert apply_penalties(row, twice, TokenCounts()).tolist() == [0, 3, -math.inf]
 
 
 def test_biases_outside_the_vocabulary_are_ignored() -> None:
@@ -238,18 +240,18 @@ def test_a_logit_that_is_no_number_is_an_error(
     logits = torch.zeros(1, 50_257)
     logits[0, place] = value
     with pytest.raises(UnusableLogitsError, match="not finite"):
-        choose(logits, [params], [history([place], [])], [random.Random(0)])
+        sample_tokens(logits, [params], [history([place], [])], [random.Random(0)])
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_row_without_any_token_is_an_error(temperature: float) -> None:
     params = SamplingParams(temperature=temperature, logit_bias=((0, -math.inf), (1, -math.inf)))
     with pytest.raises(UnusableLogitsError, match="banned"):
-        choose(torch.zeros(1, 2), [params], [History()], [random.Random(0)])
+        sample_tokens(torch.zeros(1, 2), [params], [TokenCounts()], [random.Random(0)])
     with pytest.raises(UnusableLogitsError, match="banned"):
         see(np.zeros(2, np.float32), params)
     with pytest.raises(UnusableLogitsError, match="not finite"):
-        choose(torch.full((1, 2), -math.inf), [params], [History()], [random.Random(0)])
+        sample_tokens(torch.full((1, 2), -math.inf), [params], [TokenCounts()], [random.Random(0)])
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_absurd_but_valid_parameters_still_draw(
 ) -> None:
     params = replace(SamplingParams(order=order), **changes)
     logits = torch.tensor([[1.0, 5.0, 0.0, -3.0]])
-    assert choose(logits, [params], [history([1], [1])], [random.Random(0)])[0] in range(4)
+    assert sample_tokens(logits, [params], [history([1], [1])], [random.Random(0)])[0] in range(4)
 
 
 # --------------------------------------------------------------------------- the draw
@@ -280,7 +282,7 @@ def test_absurd_but_valid_parameters_still_draw(
 def draws(row: Floats, params: SamplingParams, count: int) -> list[int]:
     logits = torch.from_numpy(row)[None]
     generator = random.Random(11)
-    return [choose(logits, [params], [History()], [generator])[0] for _ in range(count)]
+    return [sample_tokens(logits, [params], [TokenCounts()], [generator])[0] for _ in range(count)]
 
 
 @dataclass
@@ -329,7 +331,7 @@ def test_a_draw_never_falls_into_a_gap(uniform: float) -> None:
 
     row = np.full(50_257, -200.0, np.float32)  # of no weight in float32
     row[[3, 400, 40_000]] = [0.0, 0.0, 1e-3]
-    chosen = choose(torch.from_numpy(row)[None], [NEUTRAL], [History()], [Fixed()])[0]
+    chosen = sample_tokens(torch.from_numpy(row)[None], [NEUTRAL], [TokenCounts()], [Fixed()])[0]
     assert chosen == {0.0: 3, 0.25: 3, 0.5: 400}.get(uniform, 40_000)
 
 
@@ -354,20 +356,22 @@ def test_a_row_draws_the_same_alone_and_in_a_batch(params: SamplingParams) -> No
 def run_rows(
     steps: list[torch.Tensor], params: SamplingParams, seeds: list[int]
 ) -> list[list[int]]:
-    histories = [History([0, 1, 2]) for _ in seeds]
+    histories = [TokenCounts([0, 1, 2]) for _ in seeds]
     generators = [random.Random(seed) for seed in seeds]
     texts: list[list[int]] = [[] for _ in seeds]
     for logits in steps:
-        chosen = choose(logits, [params] * len(seeds), histories, generators)
+        chosen = sample_tokens(logits, [params] * len(seeds), histories, generators)
         for id_, past, text in zip(chosen, histories, texts, strict=True):
-            past.append(id_)
+            past.add(id_)
             text.append(id_)
     return texts
 
 
 def test_logits_of_lower_precision_are_drawn_in_float32() -> None:
     row = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.bfloat16)
-    assert choose(row, [SamplingParams(temperature=0)], [History()], [random.Random(0)]) == [2]
+    assert sample_tokens(
+        row, [SamplingParams(temperature=0)], [TokenCounts()], [random.Random(0)]
+    ) == [2]
 
 
 # ------------------------------------------------------------------------- properties
@@ -407,7 +411,9 @@ def test_the_chain_never_leaves_nothing(
     assert sum(result.values()) == pytest.approx(1)
     assert all(np.isfinite(row[i]) for i, probability in result.items() if probability > 0)
     assert row.tobytes() == before.tobytes()
-    chosen = choose(torch.from_numpy(row)[None], [params], [History()], [random.Random(0)])[0]
+    chosen = sample_tokens(
+        torch.from_numpy(row)[None], [params], [TokenCounts()], [random.Random(0)]
+    )[0]
     assert result[chosen] > 0
 
 

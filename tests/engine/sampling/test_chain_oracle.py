@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.sampling.chain import History, UnusableLogitsError, survivors
-from gptterm.engine.sampling.distribution import explain
+from gptterm.engine.sampling.chain import TokenCounts, UnusableLogitsError, apply_chain
+from gptterm.engine.sampling.distribution import next_token_distribution
 from tests.engine.sampling import oracle
 
 SMALL, LARGE = 9_940, 60
@@ -67,20 +67,20 @@ def compare(seed: int, size: int) -> bool:
     prompt, output = (
         [rng.randrange(size) for _ in range(rng.choice([0, 3, 30]))] for _ in range(2)
     )
-    history = History(prompt)
+    history = TokenCounts(prompt)
     for id_ in output:
-        history.append(id_)
+        history.add(id_)
     row = np.array(logits, np.float32)
     try:
         verdict = oracle.run(logits, params, prompt, output)
     except oracle.NothingToDrawError:
         with pytest.raises(UnusableLogitsError):
-            survivors(row, params, history)
+            apply_chain(row, params, history)
         return True
     if verdict.doubtful:
         return False
 
-    rows = survivors(row, params, history)
+    rows = apply_chain(row, params, history)
     ids = range(size) if rows.ids is None else rows.ids.tolist()
     weights = rows.weights().astype(np.float64)
     alive = rows.logits > -np.inf
@@ -90,7 +90,9 @@ def compare(seed: int, size: int) -> bool:
         slack = probability * min(verdict.error[id_], 1) + 1e-30
         assert abs(kept[id_] - probability) <= slack, (seed, params, id_)
 
-    seen = explain(torch.from_numpy(row), params, history, lambda _: b"", limit=size)
+    seen = next_token_distribution(
+        torch.from_numpy(row), params, history, lambda _: b"", limit=size
+    )
     assert seen.kept == len(kept)
     for candidate in seen.candidates:
         assert candidate.cut == verdict.cut.get(candidate.id), (seed, params, candidate)

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.sampling import batched, chain
-from gptterm.engine.sampling.chain import History, UnusableLogitsError
+from gptterm.engine.sampling.chain import TokenCounts, UnusableLogitsError
 from gptterm.engine.sampling.device_chain import (
     ALL_BANNED,
     UNUSABLE,
     Candidates,
-    Chain,
-    Past,
-    Values,
-    choose,
-    largest,
-    survivors,
+    DenseTokenCounts,
+    DeviceChain,
+    DeviceParams,
+    apply_chain,
+    sample_tokens,
+    topk,
 )
 from tests.engine.sampling import oracle
 from tests.engine.sampling.test_chain_oracle import random_logits, random_params
@@ -34,25 +34,27 @@ class Known:
 
     def __init__(self, prompt: Sequence[int], output: Sequence[int]) -> None:
         self.prompt, self.output = prompt, output
-        self.history = History(prompt)
+        self.history = TokenCounts(prompt)
         for id_ in output:
-            self.history.append(id_)
+            self.history.add(id_)
 
 
 def random_known(rng: random.Random, size: int) -> Known:
     return Known(*([rng.randrange(size) for _ in range(rng.choice([0, 3, 30]))] for _ in range(2)))
 
 
-def past(known: Sequence[Known], size: int) -> Past:
-    both = Past(torch.zeros(len(known), size, dtype=torch.bool), torch.zeros(len(known), size))
+def past(known: Sequence[Known], size: int) -> DenseTokenCounts:
+    both = DenseTokenCounts(
+        torch.zeros(len(known), size, dtype=torch.bool), torch.zeros(len(known), size)
+    )
     for row, one in enumerate(known):
         both.seen[row, one.history.ids] = True
         both.counts[row, one.history.ids] = torch.from_numpy(one.history.counts)
     return both
 
 
-def values(params: SamplingParams, size: int) -> Values:
-    made = Values(size, "cpu")
+def values(params: SamplingParams, size: int) -> DeviceParams:
+    made = DeviceParams(size, "cpu")
     made.set(params)
     return made
 
@@ -71,10 +73,14 @@ def compare(seed: int, size: int) -> int:
     logits = torch.tensor([random_logits(rng, size) for _ in range(ROWS)])
     params = random_params(rng, size)
     known = [random_known(rng, size) for _ in range(ROWS)]
-    device, numbers, before = Chain.of(params, size), values(params, size), past(known, size)
+    device, numbers, before = (
+        DeviceChain.for_params(params, size),
+        values(params, size),
+        past(known, size),
+    )
     uniforms = torch.tensor([[rng.random()] for _ in range(ROWS)], dtype=torch.float64)
-    drawn = choose(logits, device, numbers, before, uniforms).tolist()
-    rows = survivors(logits, device, numbers, before)
+    drawn = sample_tokens(logits, device, numbers, before, uniforms).tolist()
+    rows = apply_chain(logits, device, numbers, before)
     weights = rows.weights().double()
     compared = 0
     for i in range(ROWS):
@@ -83,7 +89,7 @@ def compare(seed: int, size: int) -> int:
         compared += 1
         row = logits[i].numpy()
         try:
-            theirs = chain.survivors(row, params, known[i].history)
+            theirs = chain.apply_chain(row, params, known[i].history)
         except UnusableLogitsError:
             assert drawn[i] == (ALL_BANNED if np.isfinite(row.max()) else UNUSABLE)
             continue
@@ -102,7 +108,9 @@ def compare(seed: int, size: int) -> int:
         assert list(mine.values()) == pytest.approx(list(kept.values()), rel=1e-5, abs=1e-12)
         generator = random.Random()
         generator.random = lambda row=i: float(uniforms[row])  # type: ignore[method-assign,misc]
-        (wanted,) = batched.choose(logits[i : i + 1], [params], [known[i].history], [generator])
+        (wanted,) = batched.sample_tokens(
+            logits[i : i + 1], [params], [known[i].history], [generator]
+        )
         assert drawn[i] == wanted, (seed, i, params)
     return compared
 
@@ -119,8 +127,11 @@ def test_random_chains(batches: int, sizes: tuple[int, ...]) -> None:
 
 def test_a_neutral_chain_leaves_the_logits_bit_for_bit() -> None:
     logits = torch.randn(2, 100)
-    rows = survivors(
-        logits, Chain.of(FREE, 100), values(FREE, 100), past([Known([1], [2])] * 2, 100)
+    rows = apply_chain(
+        logits,
+        DeviceChain.for_params(FREE, 100),
+        values(FREE, 100),
+        past([Known([1], [2])] * 2, 100),
     )
     assert torch.equal(rows.logits, logits)
     assert rows.ids is None
@@ -132,9 +143,9 @@ def test_the_lowest_id_wins_a_tie(changed: dict[str, float]) -> None:
     logits = torch.zeros(2, 300)
     logits[:, [7, 170, 299]] = 2.0
     logits[1, 7] = -0.0
-    chain, before = Chain.of(params, 300), past([Known([], [])] * 2, 300)
+    chain, before = DeviceChain.for_params(params, 300), past([Known([], [])] * 2, 300)
     uniforms = torch.full((2, 1), 0.999, dtype=torch.float64)
-    assert choose(logits, chain, values(params, 300), before, uniforms).tolist() == [7, 170]
+    assert sample_tokens(logits, chain, values(params, 300), before, uniforms).tolist() == [7, 170]
 
 
 @pytest.mark.parametrize("size", [70, 5_000, 50_257, 50_304])
@@ -145,7 +156,7 @@ def test_the_largest_of_many_with_ties(size: int, width: int) -> None:
     logits[10:, -1] = 9.0
     logits[15:, torch.randperm(size, generator=generator)[: size // 2]] = -torch.inf
     best = (-logits).sort(dim=1, stable=True).indices[:, :width]
-    found = largest(Candidates(logits), width)
+    found = topk(Candidates(logits), width)
     assert found.ids is not None
     assert torch.equal(found.ids, best)
     assert torch.equal(found.logits, logits.gather(1, best))
@@ -155,14 +166,16 @@ def test_values_change_without_another_chain() -> None:
     """What a slider moves must not need another graph; switching a filter on may."""
     base = SamplingParams(temperature=0.8, top_k=40, top_p=0.9)
     same = SamplingParams(temperature=1.7, top_k=17, top_p=0.5)
-    assert Chain.of(base, 1000) == Chain.of(same, 1000)
-    assert Chain.of(base, 1000) != Chain.of(SamplingParams(min_p=0.1), 1000)
+    assert DeviceChain.for_params(base, 1000) == DeviceChain.for_params(same, 1000)
+    assert DeviceChain.for_params(base, 1000) != DeviceChain.for_params(
+        SamplingParams(min_p=0.1), 1000
+    )
     logits = torch.randn(1, 1000)
-    numbers, before = Values(1000, "cpu"), past([Known([], [])], 1000)
+    numbers, before = DeviceParams(1000, "cpu"), past([Known([], [])], 1000)
     for params in (base, same):
         numbers.set(params)
-        rows = survivors(logits, Chain.of(base, 1000), numbers, before)
-        theirs = chain.survivors(logits[0].numpy(), params, History())
+        rows = apply_chain(logits, DeviceChain.for_params(base, 1000), numbers, before)
+        theirs = chain.apply_chain(logits[0].numpy(), params, TokenCounts())
         assert int((rows.logits > -torch.inf).sum()) == theirs.logits.size
 
 
@@ -170,7 +183,9 @@ def test_draws_follow_the_distribution() -> None:
     logits = torch.log(torch.tensor([0.5, 0.25, 0.125, 0.125])).expand(4000, -1)
     uniforms = torch.rand(4000, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     before = past([Known([], [])] * 4000, 4)
-    drawn = choose(logits, Chain.of(FREE, 4), values(FREE, 4), before, uniforms)
+    drawn = sample_tokens(
+        logits, DeviceChain.for_params(FREE, 4), values(FREE, 4), before, uniforms
+    )
     counts = torch.bincount(drawn, minlength=4).double()
     expected = torch.tensor([2000.0, 1000, 500, 500], dtype=torch.float64)
     assert float(((counts - expected) ** 2 / expected).sum()) < 16.3  # p = 0.001, 3 degrees

@@ -10,15 +10,21 @@ from torch import Tensor
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
-from gptterm.engine.sampling.chain import History
-from gptterm.engine.sampling.device_chain import Chain, Past, Values, choose, upload
+from gptterm.engine.sampling.chain import TokenCounts
+from gptterm.engine.sampling.device_chain import (
+    DenseTokenCounts,
+    DeviceChain,
+    DeviceParams,
+    copy_async,
+    sample_tokens,
+)
 
 UNIFORMS = 64
 """Random numbers a row that are sent ahead at once."""
 
 _log = logging.getLogger(__name__)
 
-_Variant = tuple[Chain, int]
+_Variant = tuple[DeviceChain, int]
 """What a graph is captured for: the sampler chain and the cache's bucket."""
 
 
@@ -31,7 +37,8 @@ class DecodeStep:
 
     Attributes:
         cache: of all rows.
-        ids: (rows,) int64: fed by a step, and then what it has drawn; see `chain.choose`.
+        ids: (rows,) int64: fed by a step, and then what it has drawn; see
+            `device_chain.sample_tokens`.
         logits: (rows, vocabulary) float32, raw, that they were drawn from.
     """
 
@@ -41,26 +48,26 @@ class DecodeStep:
         self.ids = torch.zeros(rows, dtype=torch.int64, device=device)
         self.logits = torch.zeros(rows, vocabulary, device=device)
         self._decoder = decoder
-        self._values = Values(vocabulary, device)
+        self._values = DeviceParams(vocabulary, device)
         seen = torch.zeros(rows, vocabulary, dtype=torch.bool, device=device)
-        self._past = Past(seen, torch.zeros(rows, vocabulary, device=device))
+        self._past = DenseTokenCounts(seen, torch.zeros(rows, vocabulary, device=device))
         self._uniforms = torch.zeros(rows, UNIFORMS, dtype=torch.float64, device=device)
         self._next_uniform = torch.zeros((), dtype=torch.int64, device=device)
         self._params: SamplingParams | None = None
-        self._chain = Chain.of(SamplingParams(), vocabulary)
+        self._chain = DeviceChain.for_params(SamplingParams(), vocabulary)
         self._captures = device.startswith("cuda")
         self._pool: Any = None
         self._graphs: dict[_Variant, torch.cuda.CUDAGraph | None] = {}
 
     @torch.inference_mode()
-    def start(self, length: int, ids: Sequence[int], histories: Sequence[History]) -> None:
+    def start(self, length: int, ids: Sequence[int], histories: Sequence[TokenCounts]) -> None:
         """Go on from `length` tokens in the cache of every row.
 
         Args:
             ids: to be fed next, one a row; the histories hold them already.
         """
         self.cache.rewind(length)
-        upload(torch.tensor(ids), self.ids)
+        copy_async(torch.tensor(ids), self.ids)
         self._next_uniform.zero_()
         for row, history in enumerate(histories):
             seen, counts = (x[row].zero_() for x in self._past)
@@ -73,7 +80,7 @@ class DecodeStep:
         """How the steps from the next one on draw."""
         if params != self._params:
             self._params = params
-            self._chain = Chain.of(params, self.logits.shape[1])
+            self._chain = DeviceChain.for_params(params, self.logits.shape[1])
             self._values.set(params)
 
     @property
@@ -84,7 +91,7 @@ class DecodeStep:
     @torch.inference_mode()
     def set_uniforms(self, uniforms: Tensor) -> None:
         """The next `UNIFORMS` random numbers of each row, (rows, UNIFORMS) float64."""
-        upload(uniforms, self._uniforms)
+        copy_async(uniforms, self._uniforms)
 
     @torch.inference_mode()
     def launch(self) -> None:
@@ -97,14 +104,14 @@ class DecodeStep:
             graph.replay()
         self.cache.length += 1
 
-    def _step(self, chain: Chain) -> None:
+    def _step(self, chain: DeviceChain) -> None:
         # What stands for an error is no id; the host will read it and stop.
         logits = self._decoder.forward(self.ids.clamp(min=0).unsqueeze(1), self.cache)
         assert logits is not None
         self.logits.copy_(logits)
         column = (self._next_uniform % UNIFORMS).view(1)
         uniforms = self._uniforms.index_select(1, column)
-        self.ids.copy_(choose(self.logits, chain, self._values, self._past, uniforms))
+        self.ids.copy_(sample_tokens(self.logits, chain, self._values, self._past, uniforms))
         drawn = self.ids.clamp(min=0).unsqueeze(1)
         self._past.seen.scatter_(1, drawn, value=True)
         self._past.counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float32))
@@ -120,7 +127,7 @@ class DecodeStep:
             self._graphs[variant] = self._captured(variant[0])
         return self._graphs[variant]
 
-    def _captured(self, chain: Chain) -> torch.cuda.CUDAGraph | None:
+    def _captured(self, chain: DeviceChain) -> torch.cuda.CUDAGraph | None:
         try:
             graph = torch.cuda.CUDAGraph()
             if self._pool is None:
