@@ -12,6 +12,7 @@ import click
 
 from gptterm import __version__
 from gptterm.errors import GpttermError
+from gptterm.format import byte_size
 from gptterm.terminal import one_line
 
 _PACKAGES = (
@@ -75,7 +76,6 @@ def _versions() -> _Section:
 
 def _devices() -> _Section:
     """Devices, with torch imported for them. A broken torch is a finding, not a failure."""
-    from gptterm.models.errors import size
 
     try:
         from gptterm.engine.runtime.device import describe_devices
@@ -85,7 +85,7 @@ def _devices() -> _Section:
         return {"torch": f"cannot be used: {error}"}
     rows: _Section = {}
     for device in devices:
-        memory = f", {size(device.free_bytes)} free of {size(device.total_bytes)}"
+        memory = f", {byte_size(device.free_bytes)} free of {byte_size(device.total_bytes)}"
         rows[device.name] = device.description + (memory if device.total_bytes else "")
     return rows
 
@@ -95,7 +95,6 @@ def _files() -> _Section:
 
     from gptterm.engine.quantization import conversion_cache
     from gptterm.models import cache_folder
-    from gptterm.models.errors import size
     from gptterm.paths import config_file, data_directory, engine_log, tui_log
 
     converted = sum(conversion.size for conversion in conversion_cache.list_conversions())
@@ -108,8 +107,8 @@ def _files() -> _Section:
         "log": str(engine_log()),
         "TUI's log": str(tui_log()),
         "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
-        "converted": f"{conversion_cache.folder()}, {size(converted)}",
-        "disk": f"{size(shutil.disk_usage(place).free)} free under the cache",
+        "converted": f"{conversion_cache.folder()}, {byte_size(converted)}",
+        "disk": f"{byte_size(shutil.disk_usage(place).free)} free under the cache",
     }
 
 
@@ -135,7 +134,6 @@ def _without_password(address: str) -> str:
 
 def _models() -> _Section:
     from gptterm.models import BUNDLED, bundled, cached_models
-    from gptterm.models.errors import size
 
     rows: _Section = {}
     try:
@@ -143,7 +141,7 @@ def _models() -> _Section:
     except GpttermError as error:
         rows[BUNDLED] = str(error)
     for model in cached_models():
-        rows[model.name] = model.problem or f"{size(model.size)}, {model.path}"
+        rows[model.name] = model.problem or f"{byte_size(model.size)}, {model.path}"
     return rows
 
 

@@ -11,6 +11,7 @@ from gptterm.cli.options import RuleType
 from gptterm.cli.table import print_table
 from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
+from gptterm.format import byte_size, duration
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
@@ -119,17 +120,16 @@ def status(as_json: bool) -> None:
 
 def _row(status: "EngineStatus") -> tuple[str, ...]:
     from gptterm import __version__
-    from gptterm.models.errors import size
 
     state = status.state
     if status.version not in ("", __version__):
         state += f", of version {status.version}"
     clients = str(status.clients) + (f" ({status.waiting} waiting)" if status.waiting else "")
     left = status.keep_alive_s - status.idle_s
-    when = "when stopped" if math.isinf(left) else f"in {_span(left)}"
+    when = "when stopped" if math.isinf(left) else f"in {duration(left)}"
     if status.clients and not math.isinf(left):
-        when = f"{_span(status.keep_alive_s)} after its last client"
-    memory = size(status.memory) if status.memory else ""
+        when = f"{duration(status.keep_alive_s)} after its last client"
+    memory = byte_size(status.memory) if status.memory else ""
     return (
         status.model, status.device, status.dtype, state, clients, memory, str(status.pid), when,
     )  # fmt: skip
@@ -164,14 +164,4 @@ def _nothing(name: str | None) -> str:
 def _stays(seconds: float) -> str:
     if math.isinf(seconds):
         return "stays until `gptterm engine stop`"
-    return f"stays {_span(seconds)} without a client"
-
-
-def _span(seconds: float) -> str:
-    """A time, as people say it."""
-    seconds = max(seconds, 0.0)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"stays {duration(seconds)} without a client"

@@ -8,6 +8,7 @@ import click
 
 from gptterm.cli.table import print_table
 from gptterm.errors import ModelError, UsageError
+from gptterm.format import byte_size
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
@@ -39,12 +40,16 @@ def list_models(as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    from gptterm.models.errors import size
 
     print_table(
         ("NAME", "SIZE", "ARCHITECTURE", ""),
         [
-            (row["name"], size(row["size"]), row["architecture"], row["problem"] or row["from"])
+            (
+                row["name"],
+                byte_size(row["size"]),
+                row["architecture"],
+                row["problem"] or row["from"],
+            )
             for row in rows
         ],
     )
@@ -97,7 +102,6 @@ def show_info(name: str, as_json: bool) -> None:
         }
         _print_json([about | known._asdict() | {"fits": fits, "int8": int8}])
         return
-    from gptterm.models.errors import size
 
     lines = {
         "name": name,
@@ -106,7 +110,7 @@ def show_info(name: str, as_json: bool) -> None:
         "architecture": known.architecture,
         "decoder": known.decoder,
         "parameters": f"{known.parameters:,}" if known.parameters else "",
-        "weights": f"{size(known.size)} {known.dtypes}",
+        "weights": f"{byte_size(known.size)} {known.dtypes}",
         "context": f"{known.context_length:,} tokens" if known.context_length else "",
         "vocabulary": f"{known.vocab_size:,} tokens" if known.vocab_size else "",
         "chat template": "yes" if known.has_chat_template else "no",
@@ -129,13 +133,14 @@ def convert_model(name: str, undo: bool) -> None:
 
     from gptterm.engine.quantization import conversion_cache
     from gptterm.models import at_hand
-    from gptterm.models.errors import size
 
     source = at_hand(name)
     directory = Path(source.directory)
     if undo:
         freed = conversion_cache.remove(directory)
-        told = f"conversion removed, {size(freed)} freed" if freed else "there is no conversion"
+        told = (
+            f"conversion removed, {byte_size(freed)} freed" if freed else "there is no conversion"
+        )
         click.echo(f"{one_line(name)}: {told}", err=True)
         return
     conversion = conversion_cache.find(directory) or _convert(source)
@@ -169,7 +174,6 @@ def _convert(source: "ModelSource") -> "Conversion":
 def _told(conversion: "Conversion") -> str:
     """What a conversion is and costs, on one line."""
     from gptterm.engine.quantization.conversion_cache import FIDELITY_BOUND
-    from gptterm.models.errors import size
 
     auto = "auto takes it on a CPU"
     if not conversion.auto_enabled:
@@ -177,7 +181,7 @@ def _told(conversion: "Conversion") -> str:
     elif not conversion.used_by_auto:
         auto = f"above {FIDELITY_BOUND}, so auto does not take it"
     kl = conversion.fidelity_kl
-    return f"{size(conversion.size)}, KL {kl:.2g} nats a token from float32; {auto}"
+    return f"{byte_size(conversion.size)}, KL {kl:.2g} nats a token from float32; {auto}"
 
 
 @models.command("rm", context_settings=_HELP)
@@ -187,7 +191,6 @@ def remove_model(name: str, yes: bool) -> None:
     """Delete a downloaded model from the cache, and its conversion."""
     from gptterm.engine.quantization import conversion_cache
     from gptterm.models import downloaded, remove
-    from gptterm.models.errors import size
 
     downloaded(name)  # Nobody is asked about what is not there.
     directory = _directory(name)
@@ -198,7 +201,7 @@ def remove_model(name: str, yes: bool) -> None:
             return
     place = conversion_cache.path_for(directory) if directory else None
     freed = remove(name) + (conversion_cache.remove_at(place) if place else 0)
-    click.echo(f"{one_line(name)} deleted, {size(freed)} freed", err=True)
+    click.echo(f"{one_line(name)} deleted, {byte_size(freed)} freed", err=True)
 
 
 def _directory(name: str) -> "Path | None":

@@ -8,6 +8,7 @@ import msgspec
 from gptterm.cli.results import Record, result
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import Event, Finished, ModelInfo, Token
+from gptterm.format import parameter_count, token_rate
 
 
 class Writer(Protocol):
@@ -128,7 +129,7 @@ def statistics(record: Record, info: ModelInfo) -> list[str]:
         stop = f" ({end.stop!r})" if end.stop is not None else ""
         lines.append(
             f"{name}{end.usage.completion_tokens} tokens, first after "
-            f"{timings.first_token_s:.2f} s, {timings.tokens_per_s:.1f} tok/s, "
+            f"{timings.first_token_s:.2f} s, {token_rate(timings.tokens_per_s)}, "
             f"{timings.total_s:.2f} s in all, ended by {end.reason}{stop}, "
             f"seed {record.seed(end.sample)}"
         )
@@ -144,6 +145,6 @@ def loaded(info: ModelInfo) -> str:
     if info.fidelity_kl is not None:
         dtype += f" (KL {info.fidelity_kl:.2g} nats a token from float32)"
     return (
-        f"{info.name}: {info.parameters / 1e6:.1f} M parameters, {info.decoder}, {info.device}, "
+        f"{info.name}: {parameter_count(info.parameters)}, {info.decoder}, {info.device}, "
         f"{dtype}, {how} {info.load_s:.2f} s"
     )

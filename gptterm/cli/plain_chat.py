@@ -19,6 +19,7 @@ from gptterm.conversation.nodes import Generation
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Engine, Event, Prompt
 from gptterm.errors import GpttermError, UsageError
+from gptterm.format import plural
 from gptterm.terminal import one_line, printable
 
 INTERRUPTED = 130
@@ -90,7 +91,7 @@ class PlainChat:
         path = tree.path()
         if not path:
             return
-        turns = f"{len(path)} turn{'' if len(path) == 1 else 's'}"
+        turns = plural(len(path), "turn")
         self._streams.inform(f"The chat goes on after {turns}: {one_line(tree.title)}")
         if len(path) > SHOWN_AT_MOST:
             self._streams.inform(

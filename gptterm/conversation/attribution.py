@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.engine.api import SamplingParams
+from gptterm.format import plural, token_rate
 from gptterm.terminal import one_line
 
 _ENDS = {
@@ -41,9 +42,9 @@ def summary(runs: Sequence[Generation]) -> str:
         parts += changes
         before = words
     tokens, last = sum(run.tokens for run in runs), runs[-1]
-    parts.append(f"{tokens} tokens" if tokens != 1 else "1 token")
+    parts.append(plural(tokens, "token"))
     if last.timings is not None and last.timings.tokens_per_s > 0:
-        parts.append(f"{last.timings.tokens_per_s:.1f} tok/s")
+        parts.append(token_rate(last.timings.tokens_per_s))
     return " · ".join(part for part in (*parts, _ENDS[last.reason]) if part)
 
 

@@ -17,6 +17,7 @@ from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS
 from gptterm.conversation.export import format_of
 from gptterm.engine.api import NEUTRAL
 from gptterm.errors import UsageError
+from gptterm.format import shorten
 from gptterm.terminal import one_line
 
 # ------------------------------------------------------------------------- what can be meant
@@ -256,13 +257,9 @@ def find(name: str) -> CommandSpec:
     near = begun[:1] or difflib.get_close_matches(wanted, BY_NAME, n=1, cutoff=0.6)
     hint = f"did you mean /{near[0]}?" if near else "/help lists them"
     raise UsageError(
-        f"there is no command /{_shown(name)}: {hint} (a message that starts with / is written //)"
+        f"there is no command /{shorten(name, 40)}: {hint} (a message that starts with / is "
+        "written //)"
     )
-
-
-def _shown(text: str) -> str:
-    text = one_line(text)
-    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
@@ -285,7 +282,7 @@ def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
 def _meaning(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
     if simple := _SIMPLE.get(spec.name):
         if argument:
-            raise UsageError(f"/{spec.name} takes nothing after it, not {_shown(argument)}")
+            raise UsageError(f"/{spec.name} takes nothing after it, not {shorten(argument, 40)}")
         return simple
     match spec.name:
         case "help":
@@ -304,7 +301,9 @@ def _meaning(spec: CommandSpec, argument: str, presets: Collection[str]) -> Comm
             return _export(argument)
         case "copy":
             if argument not in ("", "code"):
-                raise UsageError(f"/copy takes nothing or code after it, not {_shown(argument)}")
+                raise UsageError(
+                    f"/copy takes nothing or code after it, not {shorten(argument, 40)}"
+                )
             return Copy(code=argument == "code")
     assert spec.setting is not None
     return Set(spec.setting, _value(spec, spec.setting, argument))
@@ -327,7 +326,7 @@ def _preset(argument: str, presets: Collection[str]) -> str:
     near = difflib.get_close_matches(name, presets, n=1, cutoff=0.6)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise UsageError(
-        f"there is no preset {_shown(argument)}{hint}; there are {', '.join(sorted(presets))}"
+        f"there is no preset {shorten(argument, 40)}{hint}; there are {', '.join(sorted(presets))}"
     )
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from gptterm.errors import ModelError
+from gptterm.format import byte_size, escaped, first_line
 from gptterm.models import cache
 from gptterm.models.errors import (
     DamagedModelError,
     IncompleteModelError,
     UnreachableError,
-    shown,
-    size,
 )
 from gptterm.models.names import suggestion
 from gptterm.models.progress import OnProgress, Tally
@@ -61,7 +60,7 @@ def require_reachable(name: str, within: float) -> None:
     """
     address = endpoint()
     if not address.startswith(("http://", "https://")):
-        raise ModelError(f"HF_ENDPOINT must be a web address, not '{shown(address)}'")
+        raise ModelError(f"HF_ENDPOINT must be a web address, not '{escaped(address)}'")
     try:
         reason = unreachable(address, within)
     except ValueError as error:
@@ -69,7 +68,8 @@ def require_reachable(name: str, within: float) -> None:
     if reason is not None:
         host = address.split("://", 1)[1]
         raise UnreachableError(
-            f"{shown(name)} is not on this machine and {shown(host)} cannot be reached: {reason}"
+            f"{escaped(name)} is not on this machine and {escaped(host)} cannot be reached: "
+            f"{reason}"
         )
 
 
@@ -114,7 +114,7 @@ def _check_listing(sizes: Mapping[str, int], name: str) -> None:
     try:
         if CONFIG not in sizes:
             check_weight_names(sizes, name)
-            raise IncompleteModelError(f"{shown(name)} has no config.json: not a model to load")
+            raise IncompleteModelError(f"{escaped(name)} has no config.json: not a model to load")
         check_weight_names(sizes, name)
         check_tokenizer(sizes, name)
     except IncompleteModelError as error:
@@ -130,7 +130,7 @@ def _wanted(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> l
     files = shards(index(), name)
     absent = [file for file in files if file not in sizes]
     if absent:
-        raise ModelError(f"{shown(name)} lists {shown(absent[0])}, which its repository lacks")
+        raise ModelError(f"{escaped(name)} lists {escaped(absent[0])}, which its repository lacks")
     return [*small, *files]
 
 
@@ -190,8 +190,9 @@ def _check_space(needed: int, name: str) -> None:
     free = shutil.disk_usage(place).free
     if needed and needed + _SPARE > free:
         raise ModelError(
-            f"{shown(name)} needs {size(needed)} in {folder}, which has {size(free)} free; "
-            "make room (`gptterm models list` shows what is there) or set HF_HOME to another disk"
+            f"{escaped(name)} needs {byte_size(needed)} in {folder}, which has {byte_size(free)} "
+            "free; make room (`gptterm models list` shows what is there) or set HF_HOME to another "
+            "disk"
         )
 
 
@@ -257,20 +258,20 @@ def explanation(error: Exception, name: str) -> str:
     codes = {link.errno for link in chain if isinstance(link, OSError)}
     if codes & _NO_ROOM or any("No space left" in str(link) for link in chain):
         return (
-            f"the disk is full: {shown(name)} does not fit in {cache.cache_folder()}; make room "
+            f"the disk is full: {escaped(name)} does not fit in {cache.cache_folder()}; make room "
             "(`gptterm models list` shows what is there) or set HF_HOME to another disk"
         )
     if codes & _NO_WRITING:
         return (
-            f"{shown(name)} cannot be saved in {cache.cache_folder()}, which is not writable; "
+            f"{escaped(name)} cannot be saved in {cache.cache_folder()}, which is not writable; "
             "set HF_HOME to a folder that is"
         )
     for link in chain:
         if message := _from_server(link, name):
             return message
     return (
-        f"the download of {shown(name)} broke off ({_first_line(chain[-1])}); "
-        f"run `gptterm models pull {shown(name)}` again, files that are complete are kept"
+        f"the download of {escaped(name)} broke off ({first_line(chain[-1]).rstrip(' .:')}); "
+        f"run `gptterm models pull {escaped(name)}` again, files that are complete are kept"
     )
 
 
@@ -278,7 +279,7 @@ def _from_server(error: BaseException, name: str) -> str | None:
     """What the Hub's own answer means; None when the error is no such answer."""
     from huggingface_hub import errors
 
-    subject = shown(name)
+    subject = escaped(name)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError):
         return (
@@ -299,11 +300,6 @@ def _from_server(error: BaseException, name: str) -> str | None:
     if status is not None and status >= 500:
         return f"the Hub has a fault of its own (status {status}); ask for {subject} again later"
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return shown(lines[0].rstrip(" .:")) if lines else type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -8,7 +8,7 @@ import msgspec
 from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
 from gptterm.errors import ModelError
-from gptterm.models.errors import shown
+from gptterm.format import escaped
 from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import read_config, read_json, weight_files
 
@@ -81,7 +81,7 @@ def _gguf_facts(path: Path, name: str) -> Facts:
         )
     # What the library makes of bytes that are no such file.
     except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        raise ModelError(f"{shown(name)} is damaged: not a whole GGUF file") from error
+        raise ModelError(f"{escaped(name)} is damaged: not a whole GGUF file") from error
 
 
 def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.errors import ModelError
-from gptterm.models.errors import shown
+from gptterm.format import escaped
 
 BUNDLED = "tiny"
 
@@ -71,7 +71,7 @@ def parse(name: str) -> Target:
         ModelError: it cannot be the name of a model.
     """
     if not name.strip() or "\0" in name:
-        raise ModelError(f"'{shown(name)}' is not the name of a model: {_known()}")
+        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_known()}")
     if name == BUNDLED:
         return Bundled()
     if name in _REPOSITORIES:
@@ -84,7 +84,7 @@ def parse(name: str) -> Target:
     if address := _HUB_ADDRESS.match(name):
         name = address[1]
     if not _is_hub_id(name):
-        raise ModelError(f"'{shown(name)}' is not the name of a model: {_known()}")
+        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_known()}")
     return HubModel(_ids_of(name))
 
 

@@ -8,13 +8,13 @@ import msgspec
 
 from gptterm.engine.api import ModelSource
 from gptterm.errors import ModelError
+from gptterm.format import escaped
 from gptterm.models import cache, names
 from gptterm.models.errors import (
     DamagedModelError,
     IncompleteModelError,
     NotHereError,
     UnreachableError,
-    shown,
 )
 from gptterm.models.names import BUNDLED
 from gptterm.models.progress import OnProgress, bar
@@ -59,7 +59,7 @@ def resolve(
         assert isinstance(target, names.HubModel)
         if offline or cache.is_offline():
             raise NotHereError(
-                f"{shown(name)} is not on this machine and gptterm is offline"
+                f"{escaped(name)} is not on this machine and gptterm is offline"
                 f"{names.suggestion(name)}; {_remedy(name)} when there is a network"
             )
         patience = _PATIENCE_BEFORE_FALLBACK if fallback else _PATIENCE
@@ -81,7 +81,7 @@ def at_hand(name: str) -> ModelSource:
     source = _at_hand(names.parse(name), name)
     if source is None:
         hint = names.suggestion(name)
-        raise NotHereError(f"{shown(name)} is not on this machine{hint}; {_remedy(name)}")
+        raise NotHereError(f"{escaped(name)} is not on this machine{hint}; {_remedy(name)}")
     return source
 
 
@@ -95,7 +95,7 @@ def pull(
     """
     target = names.parse(name)
     if not isinstance(target, names.HubModel):
-        raise ModelError(f"{shown(name)} is not on the Hub: there is nothing to download")
+        raise ModelError(f"{escaped(name)} is not on the Hub: there is nothing to download")
     if cache.is_offline():
         raise NotHereError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded")
     return _download(target, name, _PATIENCE, progress, on_progress)
@@ -109,10 +109,12 @@ def downloaded(name: str) -> list[str]:
     """
     target = names.parse(name)
     if not isinstance(target, names.HubModel):
-        raise ModelError(f"{shown(name)} is not in the cache; only what was downloaded is deleted")
+        raise ModelError(
+            f"{escaped(name)} is not in the cache; only what was downloaded is deleted"
+        )
     present = [repo_id for repo_id in target.ids if cache.repository_folder(repo_id).is_dir()]
     if not present:
-        raise ModelError(f"{shown(name)} is not in the cache{names.suggestion(name)}")
+        raise ModelError(f"{escaped(name)} is not in the cache{names.suggestion(name)}")
     return present
 
 
@@ -125,8 +127,8 @@ def remove(name: str) -> int:
     try:
         return cache.remove(downloaded(name))
     except OSError as error:
-        where = shown(str(error.filename or cache.cache_folder()))
-        raise ModelError(f"{shown(name)} cannot be deleted: {where}: {error.strerror}") from error
+        where = escaped(str(error.filename or cache.cache_folder()))
+        raise ModelError(f"{escaped(name)} cannot be deleted: {where}: {error.strerror}") from error
 
 
 class Outlook(NamedTuple):
@@ -196,11 +198,11 @@ def _local(path: Path, name: str) -> ModelSource:
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"there is no directory {shown(name)}{names.suggestion(name)}") from None
+        raise ModelError(f"there is no directory {escaped(name)}{names.suggestion(name)}") from None
     except OSError as error:
-        raise ModelError(f"{shown(name)} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{escaped(name)} cannot be read: {error.strerror}") from error
     if not is_directory:
-        raise ModelError(f"{shown(name)} is a file; a model is a directory or a .gguf file")
+        raise ModelError(f"{escaped(name)} is a file; a model is a directory or a .gguf file")
     check_directory(path, name)
     return ModelSource(name=name, directory=str(path.absolute()))
 
@@ -210,9 +212,9 @@ def _gguf(path: Path, name: str) -> ModelSource:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise ModelError(f"{shown(name)} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{escaped(name)} cannot be read: {error.strerror}") from error
     if magic != b"GGUF":
-        raise ModelError(f"{shown(name)} is not a GGUF file, or it is damaged")
+        raise ModelError(f"{escaped(name)} is not a GGUF file, or it is damaged")
     path = path.absolute()
     return ModelSource(name=name, directory=str(path.parent), gguf_file=path.name)
 
@@ -239,7 +241,7 @@ def _download(
     hub.require_reachable(name, patience)
     repo_id = target.ids[0]
     if on_progress is None and progress:
-        with bar(shown(name)) as draw:
+        with bar(escaped(name)) as draw:
             snapshot = hub.download(repo_id, name, draw)
     else:
         snapshot = hub.download(repo_id, name, on_progress or _unheard)
@@ -247,7 +249,7 @@ def _download(
 
 
 def _remedy(name: str) -> str:
-    return f"`gptterm models pull {shown(name)}` gets it"
+    return f"`gptterm models pull {escaped(name)}` gets it"
 
 
 def _unheard(_done: int, _total: int) -> None:

@@ -10,7 +10,8 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from gptterm.models.errors import DamagedModelError, shown, size
+from gptterm.format import byte_size, escaped
+from gptterm.models.errors import DamagedModelError
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 _BITS = {
@@ -50,9 +51,9 @@ def read_header(path: Path) -> Header:
         start = file.tell()
     end = start + max((t.data_offsets[1] for t in tensors.values()), default=0)
     if end > total:
-        raise DamagedModelError(f"truncated: {size(total)} of {size(end)}")
+        raise DamagedModelError(f"truncated: {byte_size(total)} of {byte_size(end)}")
     if end < total:
-        raise DamagedModelError(f"damaged: {size(total - end)} follow the last tensor")
+        raise DamagedModelError(f"damaged: {byte_size(total - end)} follow the last tensor")
     for name, tensor in tensors.items():
         _check_range(name, tensor)
     return Header(
@@ -65,11 +66,11 @@ def _tensors(file: BinaryIO, total: int) -> dict[str, _Tensor]:
     prefix = file.read(8)
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8:
-        raise DamagedModelError(f"truncated: {size(total)} are no safetensors file")
+        raise DamagedModelError(f"truncated: {byte_size(total)} are no safetensors file")
     if length > _MAX_HEADER:
         raise DamagedModelError("damaged: it does not begin with a safetensors header")
     if 8 + length > total:
-        raise DamagedModelError(f"truncated: {size(total)}, not even its header is whole")
+        raise DamagedModelError(f"truncated: {byte_size(total)}, not even its header is whole")
     try:
         header = msgspec.json.decode(file.read(length), type=dict[str, msgspec.Raw])
         header.pop("__metadata__", None)
@@ -89,4 +90,6 @@ def _check_range(name: str, tensor: _Tensor) -> None:
     wanted = None if bits is None else (math.prod(tensor.shape) * bits + 7) // 8
     fits = 0 <= begin <= end and wanted in (None, end - begin)
     if not fits or any(n < 0 for n in tensor.shape):
-        raise DamagedModelError(f"damaged: the byte range of {shown(name)} does not fit its shape")
+        raise DamagedModelError(
+            f"damaged: the byte range of {escaped(name)} does not fit its shape"
+        )

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gptterm.errors import ModelError
-from gptterm.models.errors import DamagedModelError, IncompleteModelError, shown
+from gptterm.format import escaped
+from gptterm.models.errors import DamagedModelError, IncompleteModelError
 from gptterm.models.safetensors_check import read_header
 
 CONFIG = "config.json"
@@ -67,8 +68,8 @@ def check_directory(directory: Path, name: str) -> None:
         check_tokenizer(names, name)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        where = shown(str(error.filename or directory))
-        raise ModelError(f"{shown(name)} cannot be read: {where}: {reason}") from error
+        where = escaped(str(error.filename or directory))
+        raise ModelError(f"{escaped(name)} cannot be read: {where}: {reason}") from error
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
     """
     if not (directory / CONFIG).is_file():
         raise IncompleteModelError(
-            f"{shown(name)} has no config.json; "
+            f"{escaped(name)} has no config.json; "
             "a model is a directory with config.json, model.safetensors and a tokenizer"
         )
     return read_json(directory / CONFIG, name)
@@ -95,9 +96,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DamagedModelError(f"{shown(name)} has a damaged {path.name}: not JSON") from error
+        raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: not JSON") from error
     if not isinstance(value, dict):
-        raise DamagedModelError(f"{shown(name)} has a damaged {path.name}: not a JSON object")
+        raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: not a JSON object")
     return value
 
 
@@ -117,14 +118,14 @@ def check_config(config: dict[str, Any], name: str) -> None:
     builtin = isinstance(model_type, str) and (known is None or model_type in known)
     if "auto_map" in config and (known is None or not builtin):
         raise ModelError(
-            f"{shown(name)} wants to run code from its own repository, which gptterm never does; "
+            f"{escaped(name)} wants to run code from its own repository, which gptterm never does; "
             "choose a model whose architecture transformers has built in"
         )
     if not isinstance(model_type, str):
-        raise ModelError(f"{shown(name)} has a config.json without model_type")
+        raise ModelError(f"{escaped(name)} has a config.json without model_type")
     if not builtin:
         raise ModelError(
-            f"{shown(name)} is a {shown(model_type)} model, not a text generator that the "
+            f"{escaped(name)} is a {escaped(model_type)} model, not a text generator that the "
             "installed transformers knows"
         )
 
@@ -137,7 +138,8 @@ def check_tokenizer(names: Collection[str], name: str) -> None:
     """
     if not _VOCABULARIES.intersection(names) and not _BYTE_LEVEL_BPE.issubset(names):
         raise IncompleteModelError(
-            f"{shown(name)} has no tokenizer; it needs tokenizer.json, or vocab.json and merges.txt"
+            f"{escaped(name)} has no tokenizer; it needs tokenizer.json, or vocab.json and "
+            "merges.txt"
         )
 
 
@@ -149,19 +151,21 @@ def check_weight_names(names: Collection[str], name: str) -> None:
     """
     if WEIGHTS in names or INDEX in names:
         return
-    subject = shown(name)
+    subject = escaped(name)
     safetensors = sorted(n for n in names if n.endswith(".safetensors"))
     gguf = sorted(n for n in names if n.endswith(".gguf"))
     pickled = sorted(n for n in names if _PICKLED.fullmatch(n) and n != "training_args.bin")
     if "adapter_config.json" in names:
         message = f"{subject} is an adapter, not a whole model; merge it into its base model first"
     elif safetensors:
-        message = f"{subject} has no model.safetensors, only {shown(safetensors[0])}"
+        message = f"{subject} has no model.safetensors, only {escaped(safetensors[0])}"
     elif gguf:
-        message = f"{subject} has only GGUF weights; give the path of one such as {shown(gguf[0])}"
+        message = (
+            f"{subject} has only GGUF weights; give the path of one such as {escaped(gguf[0])}"
+        )
     elif pickled:
         message = (
-            f"{subject} has only pickled weights ({shown(pickled[0])}), which can run code when "
+            f"{subject} has only pickled weights ({escaped(pickled[0])}), which can run code when "
             "loaded; choose a model with safetensors, or convert it"
         )
     elif any(_OTHER_FRAMEWORKS.fullmatch(n) for n in names):
@@ -180,7 +184,7 @@ def shards(index: Path, name: str) -> list[str]:
     weight_map = read_json(index, name).get("weight_map")
     files = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not files or not all(_is_weight_file(file) for file in files):
-        raise DamagedModelError(f"{shown(name)} has a damaged {INDEX}: it lists no weight files")
+        raise DamagedModelError(f"{escaped(name)} has a damaged {INDEX}: it lists no weight files")
     return sorted(set(files))
 
 
@@ -207,7 +211,7 @@ def _weight_files(directory: Path, names: set[str], name: str) -> list[Path]:
     missing = [file for file in files if file not in names]
     if missing:
         raise IncompleteModelError(
-            f"{shown(name)} lacks {shown(missing[0])}"
+            f"{escaped(name)} lacks {escaped(missing[0])}"
             + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
             + f" of the {len(files)} weight files its index lists"
         )
@@ -218,7 +222,7 @@ def _check_weights(path: Path, name: str) -> None:
     try:
         read_header(path)
     except DamagedModelError as error:
-        raise DamagedModelError(f"{shown(name)}: {shown(path.name)} is {error}") from error
+        raise DamagedModelError(f"{escaped(name)}: {escaped(path.name)} is {error}") from error
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gptterm.format import plural
 from gptterm.store import db_file, schema
 
 _KEYS = {"conversations": "seq", "turns": "seq", "pieces": "seq"}
@@ -25,8 +26,7 @@ class Recovered(NamedTuple):
     def __str__(self) -> str:
         if not self.turns:
             return "nothing"
-        chats = "1 chat" if self.conversations == 1 else f"{self.conversations} chats"
-        return f"{chats} with {self.turns} turn{'' if self.turns == 1 else 's'}"
+        return f"{plural(self.conversations, 'chat')} with {plural(self.turns, 'turn')}"
 
 
 def is_damaged(path: Path) -> bool:

@@ -35,7 +35,7 @@ def system(code: int) -> OSError:
         ),
         (raised(TimeoutError()), "broke off (TimeoutError); run `gptterm models pull gpt2` again"),
         (raised(OSError("one line\nand \x1b[31m another")), "broke off (one line);"),
-        (raised(OSError("\x1b]0;title\x07")), r"broke off (\x1b]0;title\x07)"),
+        (raised(OSError("\x1b]0;title\x07")), "broke off (␛]0;title␇)"),
     ],
 )
 def test_one_line_that_says_what_to_do(error: Exception, expected: str) -> None:

@@ -237,9 +237,9 @@ def test_a_folder_in_its_place(path: Path) -> None:
 PROGRAM = """
 import json, sys, threading
 from pathlib import Path
-from gptterm.store import History, writer
+from gptterm.store import History, writer_thread
 from tests.store.chats import answer, said, talk, texts
-writer.RETRY_S = 0.02
+writer_thread.RETRY_S = 0.02
 path, notices, well = Path(sys.argv[1]), [], threading.Event()
 def notify(notice):
     notices.append(notice)

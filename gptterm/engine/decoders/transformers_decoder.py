@@ -17,6 +17,7 @@ from gptterm.engine.decoders.transformers_cache import (
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import is_out_of_memory
 from gptterm.errors import ModelError
+from gptterm.format import first_line
 
 _PREFILL_CHUNK = 256
 _STATE_IN_MODULES = ("recurrent_gemma",)
@@ -69,7 +70,7 @@ class TransformersDecoder:
             if is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"transformers cannot load {directory}: {transformers_import.reason(error)}"
+                f"transformers cannot load {directory}: {first_line(error)}"
             ) from error
         # The library would go on with random numbers in their place.
         wanting = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gptterm.errors import FailureKind, GpttermError, ModelError, error_of
-from gptterm.terminal import one_line
+from gptterm.format import first_line
 
 
 def describe(error: Exception) -> tuple[FailureKind, str]:
@@ -14,11 +14,6 @@ def describe(error: Exception) -> tuple[FailureKind, str]:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory", "not enough memory: try a smaller model or a smaller --dtype"
     return "internal", f"the engine failed: {type(error).__name__}: {first_line(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """What the error says, without the pages that torch adds to it."""
-    return one_line(str(error).strip().partition("\n")[0])[:300] or "no reason given"
 
 
 def load_error(kind: FailureKind, message: str, log: Path) -> GpttermError:

@@ -27,7 +27,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.generation.event_tally import Tally
 from gptterm.engine.ipc.client_channel import Channel
-from gptterm.engine.ipc.errors import describe, first_line
+from gptterm.engine.ipc.errors import describe
 from gptterm.engine.ipc.protocol import (
     Cancel,
     Close,
@@ -50,6 +50,7 @@ from gptterm.engine.ipc.protocol import (
 )
 from gptterm.engine.ipc.scheduler import Turns
 from gptterm.errors import GpttermError, ModelError
+from gptterm.format import first_line
 
 Factory = Callable[[LoadRequest], Engine]
 

@@ -15,8 +15,8 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from gptterm.engine.runtime.transformers_import import reason
 from gptterm.errors import ModelError
+from gptterm.format import first_line
 
 
 def render(source: str, **variables: Any) -> str:
@@ -29,7 +29,7 @@ def render(source: str, **variables: Any) -> str:
         return _compile(source).render(**variables)
     except Exception as error:  # a template can raise anything
         raise ModelError(
-            f"the model's chat template fails: {reason(error)}; --raw goes without it"
+            f"the model's chat template fails: {first_line(error)}; --raw goes without it"
         ) from error
 
 

@@ -28,8 +28,3 @@ def transformers() -> Iterator[Any]:
 def _silence(library: ModuleType) -> None:
     library.utils.logging.set_verbosity_error()
     library.utils.logging.disable_progress_bar()
-
-
-def reason(error: BaseException) -> str:
-    """An exception's first line: libraries' messages often run to a page."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -16,6 +16,7 @@ from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
+from gptterm.format import first_line
 
 _UNKNOWN = "<unk>"
 """GPT-1's token for a character that it has no other for."""
@@ -39,7 +40,7 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
         raise
     except Exception as error:  # the libraries raise bare Exception
         raise ModelError(
-            f"the tokenizer in {directory} cannot be read: {transformers_import.reason(error)}"
+            f"the tokenizer in {directory} cannot be read: {first_line(error)}"
         ) from error
 
 
