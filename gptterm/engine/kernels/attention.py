@@ -22,7 +22,7 @@ class _Attention(ctypes.Structure):
         ("query", ctypes.c_void_p),
         ("key", ctypes.c_void_p),
         ("value", ctypes.c_void_p),
-        ("stride", ctypes.c_int64),
+        ("row_stride", ctypes.c_int64),
         ("keys", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
         ("sequence_stride", ctypes.c_int64),
@@ -50,7 +50,7 @@ class Attention:
     def __init__(self, positions: Tensor, *, same_sequence: bool) -> None:
         opened = library()
         assert opened is not None
-        self._run = opened.attention_run
+        self._run = opened.attention_forward
         self._positions = positions
         self._same_sequence = same_sequence
         self._job = _Attention(
@@ -87,7 +87,7 @@ class Attention:
         job.window, job.half = window or 0, keys.dtype == torch.float16
         job.scale = job.head_dim**-0.5 if scale is None else scale
         job.query, job.key, job.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
-        job.stride = query.stride(0)
+        job.row_stride = query.stride(0)
         job.keys, job.values = keys.data_ptr(), values.data_ptr()
         job.sequence_stride = 0 if self._same_sequence else sequence_stride
         job.head_stride = head_stride

@@ -9,7 +9,7 @@ from gptterm.engine.kernels.library import library
 
 
 class _LayerNorm(ctypes.Structure):
-    """As in source/rows.h."""
+    """As in source/elementwise.h."""
 
     _fields_ = (
         ("width", ctypes.c_int32),
@@ -32,7 +32,7 @@ class LayerNorm:
     def __init__(self, weight: Tensor, bias: Tensor, epsilon: float) -> None:
         opened = library()
         assert opened is not None
-        self._run = opened.norm_run
+        self._run = opened.layer_norm_forward
         self._kept = weight.contiguous(), bias.contiguous()
         self._layer_norm = _LayerNorm(
             len(weight), torch.get_num_threads(), epsilon, *(x.data_ptr() for x in self._kept)
@@ -51,5 +51,5 @@ def gelu(x: Tensor) -> Tensor:
     """GELU's tanh approximation (Hendrycks and Gimpel, 2016) of contiguous float32, in place."""
     opened = library()
     assert opened is not None
-    opened.activation_run(x.data_ptr(), x.numel(), torch.get_num_threads())
+    opened.gelu_forward(x.data_ptr(), x.numel(), torch.get_num_threads())
     return x

@@ -19,18 +19,18 @@ def library() -> ctypes.CDLL | None:
         return None
     address, number = ctypes.c_void_p, ctypes.c_int
     opened.kernels_name.argtypes, opened.kernels_name.restype = (number,), ctypes.c_char_p
-    opened.kernels_choose.argtypes, opened.kernels_choose.restype = (number,), None
-    opened.matrix_multiply.argtypes = (address, address, number, address, address)
-    opened.matrix_pack.argtypes = (address, address, address, ctypes.c_int64, ctypes.c_int64)
-    opened.attention_run.argtypes = (address,)
-    opened.norm_run.argtypes = (address, number)
-    opened.activation_run.argtypes = (address, ctypes.c_int64, number)
-    for function in ("matrix_pack", "attention_run", "norm_run", "activation_run"):
+    opened.kernels_select.argtypes, opened.kernels_select.restype = (number,), None
+    opened.linear_forward.argtypes = (address, address, number, address, address)
+    opened.linear_pack.argtypes = (address, address, address, ctypes.c_int64, ctypes.c_int64)
+    opened.attention_forward.argtypes = (address,)
+    opened.layer_norm_forward.argtypes = (address, number)
+    opened.gelu_forward.argtypes = (address, ctypes.c_int64, number)
+    for function in ("linear_pack", "attention_forward", "layer_norm_forward", "gelu_forward"):
         getattr(opened, function).restype = None
     rank = 0
     while opened.kernels_name(rank) is None:
         rank += 1
-    opened.kernels_choose(rank)
+    opened.kernels_select(rank)
     return opened
 
 

@@ -1,4 +1,4 @@
-"""Layers of weights; source/matrix.h says how they are kept."""
+"""Layers of weights; source/linear.h says how they are kept."""
 
 import ctypes
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from gptterm.engine.kernels.library import address, library
 
-PANEL, BLOCK = 32, 32
-"""As in matrix.h."""
+PANEL, QUANT_BLOCK = 32, 32
+"""As in linear.h."""
 _AT_ONCE = 128 * PANEL
 
 
 class WeightFormat(IntEnum):
-    """How weights are kept; as in matrix.h."""
+    """How weights are kept; as in linear.h."""
 
     FLOAT32_IN_OUT = 0
     FLOAT32_OUT_IN = 1
@@ -26,7 +26,7 @@ class WeightFormat(IntEnum):
 
 class _Linear(ctypes.Structure):
     _fields_ = (
-        ("kind", ctypes.c_int32),
+        ("format", ctypes.c_int32),
         ("inputs", ctypes.c_int32),
         ("outputs", ctypes.c_int32),
         ("threads", ctypes.c_int32),
@@ -57,7 +57,7 @@ class Linear:
     ) -> None:
         opened = library()
         assert opened is not None
-        self._multiply = opened.matrix_multiply
+        self._multiply = opened.linear_forward
         self._kept = (weights, scales, bias)  # only their addresses are in the structure
         self._outputs = outputs
         self._linear = _Linear(
@@ -111,7 +111,7 @@ def half(
         source = part.to(dtype)
         target = _Linear(kind, inputs, len(part), torch.get_num_threads())
         place = panels[start // PANEL :].data_ptr()
-        opened.matrix_pack(ctypes.addressof(target), place, source.data_ptr(), *source.stride())
+        opened.linear_pack(ctypes.addressof(target), place, source.data_ptr(), *source.stride())
         if done is not None:
             done(part)
     return Linear(kind, inputs, outputs, panels, bias=bias)
@@ -124,7 +124,7 @@ def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None
 
 def packed_int8_shape(outputs: int, inputs: int) -> tuple[int, int, int, int]:
     """The shape of a layer's `pack_int8`."""
-    return -(-outputs // PANEL), -(-inputs // BLOCK) * BLOCK // 4, PANEL, 4
+    return -(-outputs // PANEL), -(-inputs // QUANT_BLOCK) * QUANT_BLOCK // 4, PANEL, 4
 
 
 def pack_int8(weight: Tensor) -> Tensor:

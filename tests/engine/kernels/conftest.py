@@ -16,6 +16,6 @@ def ranks() -> list[int]:
 def rank(request: pytest.FixtureRequest) -> Iterator[int]:
     opened = library()
     assert opened is not None
-    opened.kernels_choose(request.param)
+    opened.kernels_select(request.param)
     yield request.param
-    opened.kernels_choose(ranks()[0])
+    opened.kernels_select(ranks()[0])

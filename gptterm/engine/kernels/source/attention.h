@@ -1,30 +1,32 @@
-/* The attention of new tokens to those before them and themselves (Vaswani et al., 2017), in blocks
-   of keys with a running maximum (Milakov and Gimelshein, 2018). */
+/* Attention of new tokens to a KV cache (Vaswani et al., 2017), in blocks of keys with an online
+   softmax (Milakov and Gimelshein, 2018). */
 #ifndef GPTTERM_ATTENTION_H
 #define GPTTERM_ATTENTION_H
 
 #include <stdint.h>
 
+/* A row is one new token. The rows are consecutive tokens of one sequence (sequence_stride is 0), or
+   one token each of several. */
 typedef struct {
     int32_t rows, heads, head_dim, threads;
-    int32_t window; /* a token sees itself and the window - 1 before it; 0: all */
-    int32_t half;   /* keys and values of the past are kept in float16, not in float32 */
-    float scale;    /* what the scores are multiplied by */
+    int32_t window; /* a token attends to itself and the window - 1 before it; 0: to all */
+    int32_t half;   /* the cache is float16, not float32 */
+    float scale;    /* of the scores */
     const float *query, *key, *value; /* (rows, heads, head_dim) of the new tokens */
-    int64_t stride;                   /* numbers between two rows of each */
-    void *keys, *values;              /* those of the past: (sequences, heads, capacity, head_dim) */
+    int64_t row_stride;               /* of query, key and value, in elements */
+    void *keys, *values;              /* the cache: (sequences, heads, capacity, head_dim) */
     int64_t sequence_stride, head_stride;
-    const int64_t *positions; /* (rows): where the new tokens stand in their sequences */
+    const int64_t *positions; /* (rows), of the new tokens; less than the cache's capacity */
     float *y;                 /* (rows, heads, head_dim) */
 } attention;
 
-/* Rows of one sequence that a thread takes at a time, so that their keys and values are read once. */
-enum { TOGETHER = 64 };
-static inline int attention_together(const attention *a)
+/* Rows of one sequence that an item covers, so that their keys and values are read once. */
+enum { MAX_GROUP = 64 };
+static inline int attention_group_size(const attention *a)
 {
     if (a->sequence_stride)
         return 1;
-    int groups = (a->rows + TOGETHER - 1) / TOGETHER;
+    int groups = (a->rows + MAX_GROUP - 1) / MAX_GROUP;
     return (a->rows + groups - 1) / groups;
 }
 

@@ -1,4 +1,4 @@
-/* x86-64 with AVX2, FMA and F16C, from Intel's Haswell and AMD's Zen on. */
+/* x86-64 with AVX2, FMA and F16C: Intel Haswell, AMD Zen and later. */
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma,f16c")
 #include <immintrin.h>
@@ -6,24 +6,24 @@
 #define LANES 8
 #define KERNELS avx2_kernels
 #define NAME "AVX2"
-#define HALF_ROWS 2
-#define BYTE_ROWS 1
+#define ROW_TILE 2
+#define INT8_ROW_TILE 1
 #include "vectors.h"
 
-static inline floats halves(const uint16_t *p)
+static inline vfloat load_half(const uint16_t *p)
 {
-    return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+    return (vfloat)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-static inline void store_halves(uint16_t *p, floats values)
+static inline void store_half(uint16_t *p, vfloat values)
 {
-    /* In this order of the operands what is no number stays none. */
+    /* In this order of operands NaN stays NaN. */
     __m256 bounded = _mm256_min_ps(_mm256_set1_ps(65504), (__m256)values);
     bounded = _mm256_max_ps(_mm256_set1_ps(-65504), bounded);
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(bounded, _MM_FROUND_TO_NEAREST_INT));
 }
 
-static inline void transpose(floats rows[LANES])
+static inline void transpose(vfloat rows[LANES])
 {
     __m256 ones[LANES], twos[LANES];
     for (int i = 0; i < LANES; i += 2) {
@@ -36,13 +36,13 @@ static inline void transpose(floats rows[LANES])
             twos[i + 2 * j + 1] = _mm256_shuffle_ps(ones[i + j], ones[i + j + 2], 0xee);
         }
     for (int i = 0; i < 4; i++) {
-        rows[i] = (floats)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x20);
-        rows[i + 4] = (floats)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x31);
+        rows[i] = (vfloat)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x20);
+        rows[i + 4] = (vfloat)_mm256_permute2f128_ps(twos[i], twos[i + 4], 0x31);
     }
 }
 
-/* In 16 bits, for the 8-bit instruction cuts sums of two products. */
-static inline ints dot4(ints sum, ints weights, uint32_t four)
+/* In 16 bits: the 8-bit instruction (vpmaddubsw) saturates sums of two products. */
+static inline vint dot4(vint sum, vint weights, uint32_t four)
 {
     int8_t x[4];
     __builtin_memcpy(x, &four, 4);
@@ -50,8 +50,8 @@ static inline ints dot4(ints sum, ints weights, uint32_t four)
     __m256i odd = _mm256_set1_epi32((int)((uint16_t)x[1] | (uint32_t)(uint16_t)x[3] << 16));
     __m256i low = _mm256_set1_epi32(0x00ff00ff);
     __m256i w = (__m256i)weights;
-    sum += (ints)_mm256_madd_epi16(_mm256_and_si256(w, low), even);
-    return sum + (ints)_mm256_madd_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 8), low), odd);
+    sum += (vint)_mm256_madd_epi16(_mm256_and_si256(w, low), even);
+    return sum + (vint)_mm256_madd_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 8), low), odd);
 }
 
 #include "kernels.inc"

@@ -1,8 +1,8 @@
-/* Which kernels this CPU runs, and the entry points of those that need no more than that. */
+/* Choice of the instruction set, and the entry points that need no code of their own. */
 
 #include "attention.h"
-#include "kernels.h"
 #include "elementwise.h"
+#include "kernels.h"
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
@@ -11,14 +11,14 @@ static const kernels *const all_kernels[] = {
 #endif
     &portable_kernels,
 };
-static const kernels *chosen;
+static const kernels *selected;
 
-static int runs_here(const kernels *k)
+static int is_supported(const kernels *k)
 {
 #if defined(__x86_64__)
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == &avx2_kernels)
-        return avx2; /* all of which have F16C */
+        return avx2; /* every such CPU has F16C */
     if (k == &avx512_kernels)
         return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -28,40 +28,38 @@ static int runs_here(const kernels *k)
     return 1;
 }
 
-/* The name of the kernels of a rank, or null if this CPU cannot run them; the fastest come first,
-   those of the last rank, 2 on x86-64 and 0 elsewhere, run everywhere. */
+/* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0; the
+   last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
 const char *kernels_name(int rank)
 {
     int count = (int)(sizeof all_kernels / sizeof *all_kernels);
-    return rank < count && runs_here(all_kernels[rank]) ? all_kernels[rank]->name : 0;
+    return rank < count && is_supported(all_kernels[rank]) ? all_kernels[rank]->name : 0;
 }
 
-/* Takes the kernels of a rank, which this CPU can run, from now on. */
-void kernels_choose(int rank) { chosen = all_kernels[rank]; }
+/* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */
+void kernels_select(int rank) { selected = all_kernels[rank]; }
 
-const kernels *kernels_chosen(void) { return chosen; }
+const kernels *kernels_selected(void) { return selected; }
 
-/* Stores the new tokens' keys and values, and attends. */
-void attention_run(const attention *a)
+/* Appends the new tokens' keys and values to the cache, and attends. */
+void attention_forward(const attention *a)
 {
-    pool_run(chosen->keep, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
-    int together = attention_together(a), groups = (a->rows + together - 1) / together;
-    /* Many rows of a sequence make a few pieces that take long: no thread is to end up with one more
-       than it need. */
-    int pieces = groups * a->heads, chunks = together > 1 ? pieces : CHUNKS_A_THREAD * a->threads;
-    pool_run(chosen->attend, a, pieces, chunks, a->threads);
+    pool_run(selected->append_kv, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
+    int size = attention_group_size(a), groups = (a->rows + size - 1) / size;
+    /* Groups make few items that take long: in chunks of one, no thread does one more than it must. */
+    int items = groups * a->heads, chunks = size > 1 ? items : CHUNKS_PER_THREAD * a->threads;
+    pool_run(selected->attend, a, items, chunks, a->threads);
 }
 
-/* A layer norm of `rows` rows; few are not worth the help of others. */
-void norm_run(const norm *n, int rows)
+/* Few rows are not worth a second thread. */
+void layer_norm_forward(const layer_norm *n, int rows)
 {
-    pool_run(chosen->normalise, n, rows, n->threads, rows < 8 ? 1 : n->threads);
+    pool_run(selected->layer_norm_rows, n, rows, n->threads, rows < 8 ? 1 : n->threads);
 }
 
-/* GELU of `count` numbers, in place. */
-void activation_run(float *x, int64_t count, int threads)
+void gelu_forward(float *x, int64_t count, int threads)
 {
-    activation a = {count, x};
-    int pieces = (int)((count + PIECE - 1) / PIECE);
-    pool_run(chosen->activate, &a, pieces, threads, pieces < 16 ? 1 : threads);
+    gelu_job g = {count, x};
+    int items = (int)((count + GELU_CHUNK - 1) / GELU_CHUNK);
+    pool_run(selected->gelu_chunks, &g, items, threads, items < 16 ? 1 : threads);
 }

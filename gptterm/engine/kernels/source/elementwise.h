@@ -1,23 +1,23 @@
-/* What is done to every row of activations by itself. */
+/* Layer norm and GELU: each row, or each number, on its own. */
 #ifndef GPTTERM_ELEMENTWISE_H
 #define GPTTERM_ELEMENTWISE_H
 
 #include <stdint.h>
 
-/* (x - mean) / √(variance + epsilon) · weight + bias: a layer norm (Ba et al., 2016). */
+/* (x - mean) / √(variance + epsilon) · weight + bias (Ba et al., 2016). */
 typedef struct {
     int32_t width, threads;
     float epsilon;
     const float *weight, *bias; /* (width) */
     const float *x;             /* (rows, width) */
     float *y;                   /* (rows, width) */
-} norm;
+} layer_norm;
 
-/* GELU's tanh approximation (Hendrycks and Gimpel, 2016), in place; a piece is PIECE numbers. */
-enum { PIECE = 512 };
+/* GELU's tanh approximation (Hendrycks and Gimpel, 2016), in place, GELU_CHUNK numbers an item. */
+enum { GELU_CHUNK = 512 };
 typedef struct {
     int64_t count;
     float *x;
-} activation;
+} gelu_job;
 
 #endif

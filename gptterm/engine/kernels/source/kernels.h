@@ -1,4 +1,4 @@
-/* The kernels for one kind of CPU: each does some pieces of a job. */
+/* The kernels of one instruction set: each does some items of a job (see pool.h). */
 #ifndef GPTTERM_KERNELS_H
 #define GPTTERM_KERNELS_H
 
@@ -7,12 +7,12 @@
 
 typedef struct {
     const char *name;
-    work multiply[INT8 + 1]; /* by kind: PANEL outputs of a `product` */
-    work stream;             /* a part of the inputs FLOAT32_IN_OUT, for few rows */
-    work keep;               /* a row's keys and values of an `attention` */
-    work attend;             /* a head of the rows of an `attention` that go together */
-    work normalise;          /* a row of a `norm` */
-    work activate;           /* PIECE numbers of an `activation` */
+    work_function multiply[INT8 + 1]; /* by format; an item is PANEL outputs of a `linear_job` */
+    work_function stream;             /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
+    work_function append_kv;          /* an item is a row's keys and values of an `attention` */
+    work_function attend;             /* an item is a head of a group of rows of an `attention` */
+    work_function layer_norm_rows;    /* an item is a row of a `layer_norm` */
+    work_function gelu_chunks;        /* an item is GELU_CHUNK numbers of a `gelu_job` */
 } kernels;
 
 extern const kernels portable_kernels;
@@ -20,9 +20,8 @@ extern const kernels portable_kernels;
 extern const kernels avx2_kernels, avx512_kernels;
 #endif
 
-enum { CHUNKS_A_THREAD = 4 }; /* so that a thread that is held up leaves some to the others */
+enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
-/* The kernels taken. */
-const kernels *kernels_chosen(void);
+const kernels *kernels_selected(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Products and packing: see matrix.h. */
+/* Entry points of the linear layers: products, activation quantisation, weight packing. */
 
 #include "kernels.h"
 
@@ -7,154 +7,154 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int panels_of(const matrix *w) { return (w->outputs + PANEL - 1) / PANEL; }
+static int num_panels(const linear *l) { return (l->outputs + PANEL - 1) / PANEL; }
 
-/* ------------------------------------------------------------------------------- 8 bits */
+/* ------------------------------------------------------------------------ quantisation */
 
 typedef struct {
     const float *x;
     int inputs;
-    int8_t *numbers;
-    float *steps;
-    int32_t *starts;
-} rounding;
+    int8_t *x_int8;
+    float *scales;
+    int32_t *compensation;
+} quantise_job;
 
-/* Rounds BLOCK numbers to 8 bits with a scale of their own: a row of activations has a few numbers
-   thirty times the others' size, and only what shares their block loses by them. */
-static void round_block(const float *x, int8_t *numbers, float *step, int32_t *start)
+/* Quantises QUANT_BLOCK activations with a scale of their own: a row has a few outliers thirty times
+   the size of the rest, and only those in an outlier's block lose precision by it. */
+static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t *compensation)
 {
-    float most = 1e-30f;
-    int usable = 1;
-    for (int i = 0; i < BLOCK; i++) {
+    float max = 1e-30f;
+    int finite = 1;
+    for (int i = 0; i < QUANT_BLOCK; i++) {
         float size = fabsf(x[i]);
-        most = size > most ? size : most;
-        usable &= size <= FLT_MAX;
+        max = size > max ? size : max;
+        finite &= size <= FLT_MAX;
     }
-    float scale = 127 / most;
+    float inverse_scale = 127 / max;
     int32_t sum = 0;
-    for (int i = 0; i < BLOCK; i++) {
+    for (int i = 0; i < QUANT_BLOCK; i++) {
         /* Adding 1.5 · 2²³ rounds to the nearest integer, and leaves it in the low bits. */
         union {
             float number;
             int32_t bits;
-        } near = {.number = x[i] * scale + 12582912.0f};
-        numbers[i] = (int8_t)(near.bits - 0x4b400000);
-        sum += numbers[i];
+        } rounded = {.number = x[i] * inverse_scale + 12582912.0f};
+        x_int8[i] = (int8_t)(rounded.bits - 0x4b400000);
+        sum += x_int8[i];
     }
-    *step = usable ? most / 127 : NAN; /* what is no number is not hidden */
-    *start = -128 * sum;
+    *scale = finite ? max / 127 : NAN; /* so that infinities and NaN reach the result */
+    *compensation = -128 * sum;
 }
 
-static void round_rows(const void *job, int first, int last)
+static void quantise_rows(const void *job, int first, int last)
 {
-    const rounding *r = job;
-    int blocks = (r->inputs + BLOCK - 1) / BLOCK;
+    const quantise_job *q = job;
+    int blocks = (q->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK;
     for (int row = first; row < last; row++)
         for (int b = 0; b < blocks; b++) {
-            const float *x = r->x + (int64_t)row * r->inputs + b * BLOCK;
-            float filled[BLOCK] = {0};
-            int rest = r->inputs - b * BLOCK;
-            if (rest < BLOCK)
-                x = memcpy(filled, x, (size_t)rest * sizeof *x);
+            const float *x = q->x + (int64_t)row * q->inputs + b * QUANT_BLOCK;
+            float padded[QUANT_BLOCK] = {0};
+            int rest = q->inputs - b * QUANT_BLOCK;
+            if (rest < QUANT_BLOCK)
+                x = memcpy(padded, x, (size_t)rest * sizeof *x);
             int64_t block = (int64_t)row * blocks + b;
-            round_block(x, r->numbers + block * BLOCK, r->steps + block, r->starts + block);
+            quantise_block(x, q->x_int8 + block * QUANT_BLOCK, q->scales + block, q->compensation + block);
         }
 }
 
-/* Rounds the rows of a product; returns the memory that it takes, or null. */
-static void *round_product(product *p)
+/* Quantises the activations of a product; returns the memory that they take, or null. */
+static void *quantise_activations(linear_job *p)
 {
-    const matrix *w = p->weights;
-    size_t blocks = (size_t)p->rows * (size_t)((w->inputs + BLOCK - 1) / BLOCK);
-    float *steps = malloc(blocks * (sizeof(float) + sizeof(int32_t) + BLOCK));
-    if (!steps)
+    const linear *l = p->layer;
+    size_t blocks = (size_t)p->rows * (size_t)((l->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK);
+    float *scales = malloc(blocks * (sizeof(float) + sizeof(int32_t) + QUANT_BLOCK));
+    if (!scales)
         return 0;
-    int32_t *starts = (int32_t *)(steps + blocks);
-    rounding job = {p->x, w->inputs, (int8_t *)(starts + blocks), steps, starts};
-    pool_run(round_rows, &job, p->rows, w->threads, p->rows < 8 ? 1 : w->threads);
-    p->steps = steps, p->starts = starts, p->numbers = job.numbers;
-    return steps;
+    int32_t *compensation = (int32_t *)(scales + blocks);
+    quantise_job job = {p->x, l->inputs, (int8_t *)(compensation + blocks), scales, compensation};
+    pool_run(quantise_rows, &job, p->rows, l->threads, p->rows < 8 ? 1 : l->threads);
+    p->x_scales = scales, p->compensation = compensation, p->x_int8 = job.x_int8;
+    return scales;
 }
 
-/* ------------------------------------------------------------------------------ products */
+/* ---------------------------------------------------------------------------- products */
 
-/* Adds up the parts, some outputs at a time so that they stay near. */
-static void add_parts(const product *p)
+/* Adds up the splits, and bias and residual to them, a row at a time so that it stays in cache. */
+static void reduce_splits(const linear_job *p)
 {
-    int64_t outputs = p->weights->outputs, count = p->rows * outputs;
+    int64_t outputs = p->layer->outputs, count = p->rows * outputs;
     for (int row = 0; row < p->rows; row++) {
         float *restrict y = p->y + row * outputs;
         memset(y, 0, (size_t)outputs * sizeof *y);
-        for (int part = 0; part < parts_of(p->weights->inputs); part++) {
-            const float *sums = p->parts + part * count + row * outputs;
+        for (int split = 0; split < num_splits(p->layer->inputs); split++) {
+            const float *sums = p->partial + split * count + row * outputs;
             for (int64_t c = 0; c < outputs; c++)
                 y[c] += sums[c];
         }
-        const float *bias = p->weights->bias, *plus = p->plus ? p->plus + row * outputs : 0;
+        const float *bias = p->layer->bias, *residual = p->residual ? p->residual + row * outputs : 0;
         for (int64_t c = 0; bias && c < outputs; c++)
             y[c] += bias[c];
-        for (int64_t c = 0; plus && c < outputs; c++)
-            y[c] += plus[c];
+        for (int64_t c = 0; residual && c < outputs; c++)
+            y[c] += residual[c];
     }
 }
 
-static int stream_few(product *p)
+static int stream_weights(linear_job *p)
 {
-    const matrix *w = p->weights;
-    int parts = parts_of(w->inputs);
-    p->parts = malloc((size_t)parts * (size_t)p->rows * (size_t)w->outputs * sizeof(float));
-    if (!p->parts)
+    const linear *l = p->layer;
+    int splits = num_splits(l->inputs);
+    p->partial = malloc((size_t)splits * (size_t)p->rows * (size_t)l->outputs * sizeof(float));
+    if (!p->partial)
         return 0;
-    pool_run(kernels_chosen()->stream, p, parts, parts, w->threads);
-    add_parts(p);
-    free(p->parts);
+    pool_run(kernels_selected()->stream, p, splits, splits, l->threads);
+    reduce_splits(p);
+    free(p->partial);
     return 1;
 }
 
-/* y = x · W + b + plus for `rows` rows of float32; returns 0 if there is no memory for it. */
-int matrix_multiply(const matrix *w, const float *x, int rows, const float *plus, float *y)
+/* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
+int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y)
 {
-    product p = {.weights = w, .rows = rows, .x = x, .plus = plus, .y = y};
+    linear_job p = {.layer = l, .rows = rows, .x = x, .residual = residual, .y = y};
     void *memory = 0;
-    if (w->kind == FLOAT32_IN_OUT && rows < FEW)
-        return stream_few(&p);
-    if (w->kind == INT8 && !(memory = round_product(&p)))
+    if (l->format == FLOAT32_IN_OUT && rows < STREAM_ROWS)
+        return stream_weights(&p);
+    if (l->format == INT8 && !(memory = quantise_activations(&p)))
         return 0;
-    pool_run(kernels_chosen()->multiply[w->kind], &p, panels_of(w), CHUNKS_A_THREAD * w->threads, w->threads);
+    pool_run(kernels_selected()->multiply[l->format], &p, num_panels(l), CHUNKS_PER_THREAD * l->threads, l->threads);
     free(memory);
     return 1;
 }
 
-/* ------------------------------------------------------------------------------- packing */
+/* ----------------------------------------------------------------------------- packing */
 
 typedef struct {
-    const matrix *target;
+    const linear *layer;
     uint16_t *packed;
     const uint16_t *source;
     int64_t out_stride, in_stride;
-} packing;
+} pack_job;
 
 static void pack_panels(const void *job, int first, int last)
 {
-    const packing *p = job;
-    int inputs = p->target->inputs, outputs = p->target->outputs;
+    const pack_job *p = job;
+    int inputs = p->layer->inputs, outputs = p->layer->outputs;
     for (int panel = first; panel < last; panel++) {
         uint16_t *to = p->packed + (int64_t)panel * inputs * PANEL;
-        int end = outputs - panel * PANEL < PANEL ? outputs - panel * PANEL : PANEL;
+        int width = outputs - panel * PANEL < PANEL ? outputs - panel * PANEL : PANEL;
         const uint16_t *from = p->source + (int64_t)panel * PANEL * p->out_stride;
-        if (end < PANEL)
+        if (width < PANEL)
             memset(to, 0, (size_t)inputs * PANEL * sizeof *to);
         for (int k = 0; k < inputs; k++, to += PANEL, from += p->in_stride)
-            for (int i = 0; i < end; i++) {
-                int place = p->target->kind == FLOAT16 ? i : i < 16 ? 2 * i : 2 * (i - 16) + 1;
-                to[place] = from[i * p->out_stride];
+            for (int i = 0; i < width; i++) {
+                int lane = p->layer->format == FLOAT16 ? i : i < 16 ? 2 * i : 2 * (i - 16) + 1;
+                to[lane] = from[i * p->out_stride];
             }
     }
 }
 
-/* Packs weights that are in the target's 16 bits already, (out, in) by these strides in numbers. */
-void matrix_pack(const matrix *target, void *packed, const void *source, int64_t out_stride, int64_t in_stride)
+/* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
+void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride, int64_t in_stride)
 {
-    packing job = {target, packed, source, out_stride, in_stride};
-    pool_run(pack_panels, &job, panels_of(target), CHUNKS_A_THREAD * target->threads, target->threads);
+    pack_job job = {l, packed, source, out_stride, in_stride};
+    pool_run(pack_panels, &job, num_panels(l), CHUNKS_PER_THREAD * l->threads, l->threads);
 }

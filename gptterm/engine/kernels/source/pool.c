@@ -1,7 +1,7 @@
-/* Between two matrices of a decoder's step lie some ten microseconds of other work, and waking a
-   sleeping thread takes longer than that: so a worker that has nothing to do looks for more for a
-   while before it sleeps. Nobody waits for a worker that has taken no piece: if the system gives
-   its core to another process, the rest of the pieces are done by those that run. */
+/* Between two linear layers of a decoding step lie some ten microseconds of other work, and waking a
+   sleeping thread takes longer than that: an idle worker therefore spins for a while before it
+   sleeps. No one waits for a worker that has taken no chunk: if the system gives its core to another
+   process, the running threads do the remaining chunks. */
 
 #include "pool.h"
 
@@ -18,42 +18,42 @@
 #define relax() ((void)0)
 #endif
 
-enum { MOST_WORKERS = 255, MOST_CHUNKS = 0x7fff, LOOKS = 4000 };
+enum { MAX_WORKERS = 255, MAX_CHUNKS = 0x7fff, SPINS = 4000 };
 
-/* What the workers do now. Written before `next` is, and not again before all chunks are done. */
-static work function;
+/* The current job. Written before `ticket` is, and not again before all chunks are done. */
+static work_function function;
 static const void *job;
-static int pieces;
+static int items;
 static atomic_int chunks_done;
-/* The job's number, its chunks and the next chunk, in one word: so a worker that comes late takes
-   a chunk of the present job or none, never one of a job that is over. */
-static _Atomic uint64_t next;
-static atomic_int allowed; /* workers that may take part */
+/* The job's number, its chunk count and its next chunk, in one word: a late worker takes a chunk of
+   the current job or none, never one of a finished job. */
+static _Atomic uint64_t ticket;
+static atomic_int max_helpers; /* workers that may take chunks of the current job */
 
 static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers;
 static int workers;
-static int watches_forks;
+static int atfork_registered;
 
-static uint64_t number_of(uint64_t ticket) { return ticket >> 32; }
-static int chunks_of(uint64_t ticket) { return (int)(ticket >> 16 & 0xffff); }
-static int chunk_of(uint64_t ticket) { return (int)(ticket & 0xffff); }
+static uint64_t job_number(uint64_t t) { return t >> 32; }
+static int chunk_count(uint64_t t) { return (int)(t >> 16 & 0xffff); }
+static int next_chunk(uint64_t t) { return (int)(t & 0xffff); }
 
-/* Takes chunks until none is left. */
-static void take_part(void)
+/* Does chunks until none is left. */
+static void run_chunks(void)
 {
     for (;;) {
-        /* Looked at first, so that idle looks do not count the chunks up. */
-        uint64_t ticket = atomic_load_explicit(&next, memory_order_acquire);
-        if (chunk_of(ticket) >= chunks_of(ticket))
+        /* Read before it is incremented, so that idle polls do not use up chunk numbers. */
+        uint64_t t = atomic_load_explicit(&ticket, memory_order_acquire);
+        if (next_chunk(t) >= chunk_count(t))
             return;
-        ticket = atomic_fetch_add_explicit(&next, 1, memory_order_acq_rel);
-        int chunk = chunk_of(ticket), chunks = chunks_of(ticket);
+        t = atomic_fetch_add_explicit(&ticket, 1, memory_order_acq_rel);
+        int chunk = next_chunk(t), chunks = chunk_count(t);
         if (chunk >= chunks)
             return;
-        int64_t all = pieces;
+        int64_t all = items;
         function(job, (int)(all * chunk / chunks), (int)(all * (chunk + 1) / chunks));
         atomic_fetch_add_explicit(&chunks_done, 1, memory_order_release);
     }
@@ -61,30 +61,30 @@ static void take_part(void)
 
 static void *worker(void *argument)
 {
-    int own = (int)(intptr_t)argument;
+    int index = (int)(intptr_t)argument;
     uint64_t last = 0;
     for (;;) {
-        int looks = 0;
-        while (number_of(atomic_load_explicit(&next, memory_order_acquire)) == last) {
-            if (++looks < LOOKS) {
+        int spins = 0;
+        while (job_number(atomic_load_explicit(&ticket, memory_order_acquire)) == last) {
+            if (++spins < SPINS) {
                 relax();
                 continue;
             }
             pthread_mutex_lock(&sleeping);
             atomic_fetch_add(&sleepers, 1);
-            while (number_of(atomic_load(&next)) == last)
+            while (job_number(atomic_load(&ticket)) == last)
                 pthread_cond_wait(&wake, &sleeping);
             atomic_fetch_sub(&sleepers, 1);
             pthread_mutex_unlock(&sleeping);
         }
-        last = number_of(atomic_load(&next));
-        if (own < atomic_load(&allowed))
-            take_part();
+        last = job_number(atomic_load(&ticket));
+        if (index < atomic_load(&max_helpers))
+            run_chunks();
     }
     return 0;
 }
 
-/* The child of a fork has the memory, but none of the threads. */
+/* A forked child has the memory of its parent but none of its threads. */
 static void forget_workers(void)
 {
     workers = 0;
@@ -96,42 +96,42 @@ static void forget_workers(void)
 
 static void start_workers(int wanted)
 {
-    if (!watches_forks) {
+    if (!atfork_registered) {
         pthread_atfork(0, 0, forget_workers);
-        watches_forks = 1;
+        atfork_registered = 1;
     }
-    while (workers < wanted && workers < MOST_WORKERS) {
+    while (workers < wanted && workers < MAX_WORKERS) {
         pthread_t thread;
         if (pthread_create(&thread, 0, worker, (void *)(intptr_t)workers))
-            return; /* no more to be had: those that are there do it */
+            return; /* no more threads: those that run do the job */
         pthread_detach(thread);
         workers++;
     }
 }
 
-void pool_run(work wanted_function, const void *wanted_job, int count, int chunks, int threads)
+void pool_run(work_function new_function, const void *new_job, int new_items, int chunks, int threads)
 {
-    if (threads < 2 || count < 2 || pthread_mutex_trylock(&in_use)) {
-        wanted_function(wanted_job, 0, count);
+    if (threads < 2 || new_items < 2 || pthread_mutex_trylock(&in_use)) {
+        new_function(new_job, 0, new_items);
         return;
     }
     start_workers(threads - 1);
-    function = wanted_function;
-    job = wanted_job;
-    pieces = count;
-    chunks = chunks < count ? chunks : count;
-    chunks = chunks < MOST_CHUNKS ? chunks : MOST_CHUNKS;
+    function = new_function;
+    job = new_job;
+    items = new_items;
+    chunks = chunks < new_items ? chunks : new_items;
+    chunks = chunks < MAX_CHUNKS ? chunks : MAX_CHUNKS;
     atomic_store(&chunks_done, 0);
-    atomic_store(&allowed, threads - 1);
-    uint64_t number = number_of(atomic_load(&next)) + 1;
-    atomic_store(&next, number << 32 | (uint64_t)chunks << 16);
+    atomic_store(&max_helpers, threads - 1);
+    uint64_t number = job_number(atomic_load(&ticket)) + 1;
+    atomic_store(&ticket, number << 32 | (uint64_t)chunks << 16);
     if (atomic_load(&sleepers)) {
         pthread_mutex_lock(&sleeping);
         pthread_cond_broadcast(&wake);
         pthread_mutex_unlock(&sleeping);
     }
-    take_part();
-    for (int looks = 0; atomic_load_explicit(&chunks_done, memory_order_acquire) < chunks; looks++)
-        looks < LOOKS ? relax() : (void)sched_yield();
+    run_chunks();
+    for (int spins = 0; atomic_load_explicit(&chunks_done, memory_order_acquire) < chunks; spins++)
+        spins < SPINS ? relax() : (void)sched_yield();
     pthread_mutex_unlock(&in_use);
 }

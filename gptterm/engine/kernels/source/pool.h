@@ -1,13 +1,13 @@
-/* A pool of threads that share the work of one call. */
+/* Thread pool: parallel for over the items of one job. */
 #ifndef GPTTERM_POOL_H
 #define GPTTERM_POOL_H
 
-/* Does the pieces first, first + 1, …, last - 1 of a job. */
-typedef void (*work)(const void *job, int first, int last);
+/* Does items first, first + 1, …, last - 1 of a job. */
+typedef void (*work_function)(const void *job, int first, int last);
 
-/* Runs `count` pieces of a job on up to `threads` threads, the caller's among them, and returns
-   when all are done. A thread takes a chunk of neighbouring pieces at a time. A call that finds the
-   pool at work for another does its work alone. */
-void pool_run(work function, const void *job, int count, int chunks, int threads);
+/* Runs `items` items of a job on up to `threads` threads, the caller's included, and returns when
+   all are done. A thread takes one chunk of consecutive items at a time. If the pool is busy with
+   another caller's job, the calling thread does all items itself. */
+void pool_run(work_function function, const void *job, int items, int chunks, int threads);
 
 #endif

@@ -1,43 +1,43 @@
-/* Any CPU: the compiler makes of it what its first kind has, such as SSE2 or NEON. */
+/* Any CPU: compiled for the baseline instruction set, such as SSE2 or NEON. */
 #define LANES 4
 #define KERNELS portable_kernels
 #define NAME "portable"
-#define HALF_ROWS 2
-#define BYTE_ROWS 1
+#define ROW_TILE 2
+#define INT8_ROW_TILE 1
 #include "vectors.h"
 
-/* Half precision (IEEE 754 binary16) in integers: the exponent is moved, and a number too small
-   for its exponent, zero among them, is made by a subtraction that is exact. */
-static inline floats halves(const uint16_t *p)
+/* binary16 (IEEE 754) to float32 in integer arithmetic: rebiases the exponent; subnormals and zero
+   come from a subtraction that is exact. */
+static inline vfloat load_half(const uint16_t *p)
 {
-    ints bits = {p[0], p[1], p[2], p[3]};
-    ints sign = (bits & 0x8000) << 16;
-    ints rest = (bits & 0x7fff) << 13;
-    ints exponent = rest & (0x7c00 << 13);
-    ints special = exponent == (0x7c00 << 13), small = exponent == 0;
-    ints normal = rest + ((127 - 15) << 23) + (special & ((128 - 16) << 23));
-    ints tiny = (ints)((floats)(rest + ((127 - 14) << 23)) - (floats)((ints){0} + ((127 - 14) << 23)));
-    return (floats)(sign | (small & tiny) | (~small & normal));
+    vint bits = {p[0], p[1], p[2], p[3]};
+    vint sign = (bits & 0x8000) << 16;
+    vint rest = (bits & 0x7fff) << 13;
+    vint exponent = rest & (0x7c00 << 13);
+    vint special = exponent == (0x7c00 << 13), small = exponent == 0;
+    vint normal = rest + ((127 - 15) << 23) + (special & ((128 - 16) << 23));
+    vint tiny = (vint)((vfloat)(rest + ((127 - 14) << 23)) - (vfloat)((vint){0} + ((127 - 14) << 23)));
+    return (vfloat)(sign | (small & tiny) | (~small & normal));
 }
 
-/* Rounded to even in integers; a number too small for an exponent of its own is rounded by adding
-   one whose last place is that of the smallest. */
-static inline void store_halves(uint16_t *p, floats values)
+/* float32 to binary16 in integer arithmetic, rounded to even; subnormals are rounded by adding a number
+   whose last place is that of the smallest one. */
+static inline void store_half(uint16_t *p, vfloat values)
 {
-    ints sign = ((ints)values >> 16) & 0x8000, bits = (ints)values & 0x7fffffff;
-    ints none = values != values, great = bits > 0x477fe000;
-    bits = (great & 0x477fe000) | (~great & bits);
-    ints normal = ((bits + 0xfff + ((bits >> 13) & 1)) >> 13) - ((127 - 15) << 10);
-    floats half = {0.5f, 0.5f, 0.5f, 0.5f};
-    ints tiny = (ints)((floats)bits + half) - (ints)half;
-    ints small = bits < ((127 - 14) << 23);
-    ints result = (small & tiny) | (~small & normal);
-    result = sign | (none & 0x7e00) | (~none & result);
+    vint sign = ((vint)values >> 16) & 0x8000, bits = (vint)values & 0x7fffffff;
+    vint nan = values != values, overflow = bits > 0x477fe000;
+    bits = (overflow & 0x477fe000) | (~overflow & bits);
+    vint normal = ((bits + 0xfff + ((bits >> 13) & 1)) >> 13) - ((127 - 15) << 10);
+    vfloat half = {0.5f, 0.5f, 0.5f, 0.5f};
+    vint tiny = (vint)((vfloat)bits + half) - (vint)half;
+    vint small = bits < ((127 - 14) << 23);
+    vint result = (small & tiny) | (~small & normal);
+    result = sign | (nan & 0x7e00) | (~nan & result);
     for (int lane = 0; lane < LANES; lane++)
         p[lane] = (uint16_t)result[lane];
 }
 
-static inline void transpose(floats rows[LANES])
+static inline void transpose(vfloat rows[LANES])
 {
     for (int i = 0; i < LANES; i++)
         for (int j = 0; j < i; j++) {
@@ -47,7 +47,7 @@ static inline void transpose(floats rows[LANES])
         }
 }
 
-static inline ints dot4(ints sum, ints weights, uint32_t four)
+static inline vint dot4(vint sum, vint weights, uint32_t four)
 {
     int8_t x[4];
     __builtin_memcpy(x, &four, 4);
