@@ -48,9 +48,9 @@ def main() -> None:
         settings = load_settings({"max_tokens": 10**9, "save": False})
         app = GpttermApp(settings, None, client, find)
         if characters:
-            shelf = app.session.shelf
-            shelf.chats = [long_chat(characters)]
-            shelf.chat = shelf.chats[0]
+            chat_list = app.controller.chat_list
+            chat_list.chats = [long_chat(characters)]
+            chat_list.chat = chat_list.chats[0]
         app.run()
 
 

@@ -32,7 +32,7 @@ async def _draw(directory: Path) -> Path:
     settings = load_settings({"model": "tiny", "seed": 7, "offline": True})
     app = GpttermApp(settings, ASKED)
     async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
-        while app.session.reply is None or app.session.replying is not None:
+        while app.controller.reply is None or app.controller.replying is not None:
             await pilot.pause(0.1)
         await pilot.pause(0.5)  # the distribution after the last token
         app.save_screenshot("chat.svg", str(directory))

@@ -1,4 +1,4 @@
-"""The application: themes, keymap, palette, and the session's life around the screen."""
+"""The application: themes, keymap, palette, and the controller's life around the screen."""
 
 import os
 import signal
@@ -18,12 +18,12 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.paths import history_file
 from gptterm.tui import keys, terminal_driver, themes
-from gptterm.tui.no_color import Colourless
+from gptterm.tui.no_color import NoColor
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.hints import GROUPS
-from gptterm.tui.state.controller import Session
+from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
-from gptterm.tui.state.events import Change
+from gptterm.tui.state.events import ControllerEvent
 from gptterm.tui.state.reply import GoOnPlain
 from gptterm.tui.terminal_driver import driver_class
 
@@ -96,27 +96,27 @@ class GpttermApp(App[int | GoOnPlain]):
         self.failure: Exception | None = None
         """What nobody expected, and ended the app."""
         self._tui = settings.tui
-        self.session = Session(
+        self.controller = Controller(
             settings,
-            self._session_changed,
+            self._show_event,
             client or new_client(settings),
             find,
             history=history_file(),
         )
-        self._keys, self._unusable_keys = keys.usable(settings.tui.keys, GROUPS)
-        self.chat_screen = ChatScreen(self.session, keys.KeyNames(self._keys))
+        keymap, self._unusable_keys = keys.usable(settings.tui.keys, GROUPS)
+        self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap))
         for theme in themes.OWN:
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
         self.theme = name or themes.DARK.name
-        self._colourless = Colourless(self.current_theme.dark)
+        self._no_color = NoColor(self.current_theme.dark)
         self._unknown_theme = "" if name else settings.tui.theme
         if settings.tui.reduced_motion:
             self.animation_level = "none"
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """With NO_COLOR, none at all: Textual's own way is greys, which are colours too."""
-        return [self._colourless] if self.no_color else super().get_line_filters()
+        return [self._no_color] if self.no_color else super().get_line_filters()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What the styles need beside Textual's variables."""
@@ -128,7 +128,7 @@ class GpttermApp(App[int | GoOnPlain]):
 
     def on_mount(self) -> None:
         """The engine is started when the first frame has been drawn."""
-        self.set_keymap(self._keys)
+        self.set_keymap(self.chat_screen.keymap.mapping)
         for problem in self._unusable_keys:
             self.chat_screen.say("warning", f"[tui.keys] {problem}")
         if self._unknown_theme:
@@ -164,30 +164,30 @@ class GpttermApp(App[int | GoOnPlain]):
         wanted, prompt = self._conversation, self._first_prompt
         reopen = self._save and prompt is None
         if wanted is None:
-            self.session.load()
+            self.controller.load()
             if prompt is not None:
                 self.chat_screen.send(prompt)
         self.set_interval(LOOK_S, self._look)
         try:
-            await self.session.open_history(wanted, reopen=reopen)
+            await self.controller.open_history(wanted, reopen=reopen)
         except GpttermError as error:
             self.refusal = error
             self.exit(error.exit_code)
             return
         if wanted is not None:
             # Now that it is known which model wrote it.
-            self.session.load()
+            self.controller.load()
             if prompt is not None:
                 self.chat_screen.send(prompt)
 
     def _look(self) -> None:
         # One at a time; a disk may be slow.
         if not self.chat_screen.editing and (self._looking is None or self._looking.is_finished):
-            self._looking = self.run_worker(self.session.look())
+            self._looking = self.run_worker(self.controller.look())
 
-    def _session_changed(self, change: Change) -> None:
+    def _show_event(self, change: ControllerEvent) -> None:
         if self.chat_screen.is_mounted:
-            self.chat_screen.session_changed(change)
+            self.chat_screen.show_event(change)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Every action of the screen, a theme, and quit."""
@@ -195,13 +195,13 @@ class GpttermApp(App[int | GoOnPlain]):
         everywhere, *parts = GROUPS
         yield from self._commands_of(everywhere)
         yield SystemCommand("Preset", "Choose a preset of the samplers", chat.action_presets)
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Theme", "ControllerEvent the colours", self.action_change_theme)
         for part in parts:
             yield from self._commands_of(part)
 
     def _commands_of(self, group: keys.Group) -> Iterator[SystemCommand]:
         chat = self.chat_screen
-        for heading, does, where, action in chat.keys.commands([group]):
+        for heading, does, where, action in chat.keymap.commands([group]):
             yield SystemCommand(
                 does,
                 where,
@@ -232,4 +232,4 @@ class GpttermApp(App[int | GoOnPlain]):
     async def on_unmount(self) -> None:
         """Nothing is left behind, and nothing that was said or typed is lost."""
         self.chat_screen.keep_draft()
-        self.lost = await self.session.close()
+        self.lost = await self.controller.close()

@@ -91,15 +91,15 @@ EVERYWHERE = "everywhere"
 """The heading of the keys that count wherever the focus is."""
 
 
-class KeyNames:
+class Keymap:
     """The keys as the user has them.
 
     Args:
-        keymap: Of the settings: id of a binding to its keys, separated by commas.
+        mapping: Of the settings: id of a binding to its keys, separated by commas.
     """
 
-    def __init__(self, keymap: Mapping[str, str]) -> None:
-        self._keymap = keymap
+    def __init__(self, mapping: Mapping[str, str]) -> None:
+        self.mapping = mapping
 
     def first(self, bindings: Sequence[BindingType], identity: str) -> str:
         """The sign of the first key of a binding."""
@@ -111,13 +111,13 @@ class KeyNames:
 
     def _first(self, bindings: Sequence[BindingType], identity: str) -> str:
         binding = next(b for b in _identified(bindings) if b.id == identity)
-        return self._keymap.get(identity, binding.key).split(",")[0]
+        return self.mapping.get(identity, binding.key).split(",")[0]
 
     def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
         """Every binding's keys, and what it does with its name for the settings."""
         return [
             (
-                " ".join(sign(key) for key in self._keymap.get(b.id or "", b.key).split(",")),
+                " ".join(sign(key) for key in self.mapping.get(b.id or "", b.key).split(",")),
                 f"{b.tooltip or b.description}  ({b.id})",
             )
             for b in _identified(bindings)

@@ -12,7 +12,7 @@ FAINT = 0.6
 """Contrast to the background, as a part of black on white, below which a text is dim."""
 
 
-class Colourless(LineFilter):
+class NoColor(LineFilter):
     """Takes all colours out; where they make a light patch on dark, or the opposite, reverses."""
 
     def __init__(self, dark: bool) -> None:
@@ -22,13 +22,13 @@ class Colourless(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
         """The same text, without colours."""
         return [
-            Segment(text, None if style is None else _colourless(style, self._dark), control)
+            Segment(text, None if style is None else _no_color(style, self._dark), control)
             for text, style, control in segments
         ]
 
 
 @lru_cache(1024)
-def _colourless(style: Style, dark: bool) -> Style:
+def _no_color(style: Style, dark: bool) -> Style:
     contrast = 0.0
     if style.color is not None and style.bgcolor is not None:
         known = (ColorType.TRUECOLOR, ColorType.EIGHT_BIT, ColorType.STANDARD)

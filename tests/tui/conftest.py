@@ -29,7 +29,7 @@ class Desk:
         self.app = app
         self.pilot = pilot
         self.screen = app.chat_screen
-        self.session = app.session
+        self.controller = app.controller
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so; fail if it never is."""
@@ -42,7 +42,7 @@ class Desk:
 
     async def ready(self) -> None:
         """Wait for the model and the history."""
-        await self.until(lambda: self.session.engine.ready and self.session.shelf.opened)
+        await self.until(lambda: self.controller.engine.ready and self.controller.chat_list.opened)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let the screen catch up."""
@@ -55,15 +55,17 @@ class Desk:
 
     async def say(self, text: str) -> None:
         """Send a message and wait for the end of its answer."""
-        before = len(self.session.chat.tree)
+        before = len(self.controller.chat.tree)
         self.screen.prompt.put(text)
         await self.press("enter")
-        await self.until(lambda: len(self.session.chat.tree) >= before + 2 and self.idle)
+        await self.until(lambda: len(self.controller.chat.tree) >= before + 2 and self.idle)
 
     @property
     def idle(self) -> bool:
         """Nothing is generated or waiting."""
-        return self.session.replying is None and not self.session.busy_with(self.session.chat)
+        return self.controller.replying is None and not self.controller.busy_with(
+            self.controller.chat
+        )
 
     @property
     def rows(self) -> list[str]:
@@ -86,7 +88,7 @@ class Desk:
     @property
     def turns(self) -> list[tuple[str, str]]:
         """Role and text of the open path."""
-        tree = self.session.chat.tree
+        tree = self.controller.chat.tree
         return [(tree.node(key).role, tree.node(key).text) for key in tree.path()]
 
 

@@ -42,7 +42,7 @@ async def test_escape_keeps_the_part_that_was_made(open_tui: Open) -> None:
         await desk.ready()
         await desk.type("go")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 5)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 5)
         await desk.press("escape")
         await desk.until(lambda: desk.idle)
         assert desk.turns[1][1].startswith("word word")
@@ -92,7 +92,7 @@ async def test_an_edit_is_a_branch_and_the_old_one_stays(open_tui: Open) -> None
         assert desk.screen.prompt.text == "original"
         await desk.type(" changed")
         await desk.press("enter")
-        await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == 4)
+        await desk.until(lambda: desk.idle and len(desk.controller.chat.tree) == 4)
         assert desk.turns == [("user", "original changed"), ("assistant", "Second.")]
         await desk.press("ctrl+l", "up", "left")
         assert desk.turns == [("user", "original"), ("assistant", "First.")]

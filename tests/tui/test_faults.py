@@ -21,9 +21,9 @@ async def test_a_killed_engine_is_started_again(open_tui: Open, at: str) -> None
     script = Script.saying("One two three four five.", rate=50, faults=(fault,))
     async with open_tui(script) as desk:
         await desk.ready()
-        pid = desk.session.engine.client.pid
+        pid = desk.controller.engine.client.pid
         await desk.say("go")
-        await desk.until(lambda: desk.session.engine.client.pid not in (None, pid))
+        await desk.until(lambda: desk.controller.engine.client.pid not in (None, pid))
         assert "✗ failed: " in desk.text
         assert desk.turns[1][1] == ("" if at == "prefill" else "One two three")
         await desk.until(lambda: "the engine was started again" in desk.notice)
@@ -35,8 +35,8 @@ async def test_an_engine_killed_from_outside(open_tui: Open) -> None:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
-        pid = desk.session.engine.client.pid
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
+        pid = desk.controller.engine.client.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await desk.until(lambda: desk.idle)
@@ -45,17 +45,17 @@ async def test_an_engine_killed_from_outside(open_tui: Open) -> None:
         await desk.ready()
         desk.screen.prompt.put("again")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
-        assert desk.session.engine.client.pid != pid
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
+        assert desk.controller.engine.client.pid != pid
 
 
 async def test_an_idle_engine_that_dies_is_started_for_the_next_message(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.ready()
-        pid = desk.session.engine.client.pid
+        pid = desk.controller.engine.client.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await desk.until(lambda: not desk.session.engine.client.alive)
+        await desk.until(lambda: not desk.controller.engine.client.alive)
         await desk.say("hi")
         assert desk.turns[1][1] == "Hello, world."
 
@@ -66,7 +66,7 @@ async def test_an_engine_that_cannot_load(open_tui: Open, how: str) -> None:
     async with open_tui(script) as desk:
         await desk.type("early")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.engine.phase == "failed")
+        await desk.until(lambda: desk.controller.engine.phase == "failed")
         assert "no model" in desk.rows[0]
         assert "waiting: there is no model" in desk.text
         assert desk.turns == [("user", "early")]
@@ -79,7 +79,7 @@ async def test_the_first_model_is_not_there(open_tui: Open) -> None:
         assert "^O chooses another model" in desk.text
         assert "being loaded" not in desk.text
         assert "A message waits until there is a model" in desk.text
-        desk.session.load("gpt2")
+        desk.controller.load("gpt2")
         await desk.until(lambda: "gpt2 is here to talk" in desk.text)
         assert "Message gpt2, or / for commands" in desk.text
 
@@ -90,11 +90,11 @@ async def test_what_waits_is_for_the_model_that_is_chosen_meanwhile(open_tui: Op
         for text in ("one", "two"):
             desk.screen.prompt.put(text)
             await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
         desk.screen.prompt.put("/model other")
         await desk.press("enter")
         await desk.until(lambda: len(desk.turns) == 4 and desk.turns[3][1])
-        tree = desk.session.chat.tree
+        tree = desk.controller.chat.tree
         assert [tree.node(key).model for key in tree.path()[1::2]] == ["gpt2", "other"]
         assert "■ stopped" in desk.text
         assert "failed" not in desk.text
@@ -108,7 +108,7 @@ async def test_an_unknown_model_leaves_the_chat(open_tui: Open) -> None:
         await desk.press("enter")
         await desk.until(lambda: "there is no model called missing" in desk.text)
         assert desk.turns[1][1] == "Hello, world."
-        await desk.until(lambda: desk.session.engine.ready)
+        await desk.until(lambda: desk.controller.engine.ready)
         await desk.say("still there?")
         assert len(desk.turns) == 4
 
@@ -153,7 +153,7 @@ async def test_a_long_reason_is_wrapped_under_the_reply(open_tui: Open) -> None:
     async with open_tui(Script.saying("One two.", faults=(fault,)), size=(44, 30)) as desk:
         await desk.ready()
         await desk.say("go")
-        node = desk.session.chat.tree.node(desk.session.chat.tree.path()[-1])
+        node = desk.controller.chat.tree.node(desk.controller.chat.tree.path()[-1])
         assert node.generation is not None
         reason = node.generation.error or ""
         assert len(reason) > 44

@@ -78,7 +78,7 @@ async def test_the_message_is_on_the_disk_before_the_reply_begins(
         await desk.ready()
         desk.screen.prompt.put("where am I?")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.started)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.started)
         with History.open(path) as history:
             (found,) = history.conversations()
             assert texts(history.load(found.id))[0] == "where am I?"
@@ -89,7 +89,7 @@ async def test_what_was_made_is_kept_at_a_quit(open_tui: Open, path: Path) -> No
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 20)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 20)
         await desk.press("ctrl+q")
     (chat,) = kept(path)
     reply = chat.node(chat.path()[1])
@@ -129,7 +129,7 @@ async def test_a_chat_is_gone_on_with(open_tui: Open, path: Path) -> None:
         await desk.ready()
         await desk.until(lambda: len(desk.turns) == 4 and desk.idle)
         assert desk.turns[0][1] == "one"
-        assert desk.session.settings.model == "scripted"
+        assert desk.controller.settings.model == "scripted"
     async with open_tui(conversation="nonsense") as desk:
         await desk.until(lambda: desk.app.refusal)
     assert desk.app.return_code == 2 or desk.app.return_value == 2
@@ -254,7 +254,7 @@ async def test_another_model_is_offered(open_tui: Open, path: Path) -> None:
         await desk.ready()
         await desk.until(lambda: "written by elsewhere: F6 goes on with that" in desk.text)
         await desk.press("f6")
-        await desk.until(lambda: desk.session.engine.ready and "elsewhere" in desk.rows[0])
+        await desk.until(lambda: desk.controller.engine.ready and "elsewhere" in desk.rows[0])
         await desk.press("f6")
         assert "no other model" in desk.notice
 
@@ -274,8 +274,8 @@ async def test_search_finds_and_jumps(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: desk.screen.transcript.selected_turn)
         turn = desk.screen.transcript.selected_turn
         assert turn is not None
-        assert desk.session.chat.tree.node(turn.key).text == "It has phases."
-        assert reply in desk.session.chat.tree.path()
+        assert desk.controller.chat.tree.node(turn.key).text == "It has phases."
+        assert reply in desk.controller.chat.tree.path()
         await desk.press("ctrl+f")
         await desk.type("nowhere")
         await desk.until(lambda: "nothing was found" in desk.text)
@@ -378,7 +378,7 @@ async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_pa
         desk.app.screen.query_one(Input).value = str(file)
         await desk.press("enter")
         await desk.until(lambda: desk.app.screen is desk.screen)
-        await desk.until(lambda: len(desk.session.shelf.entries()) == 1)
+        await desk.until(lambda: len(desk.controller.chat_list.entries()) == 1)
     assert [len(chat) for chat in kept(path)] == [5]
     assert not list(tmp_path.rglob("escaped.txt"))
 

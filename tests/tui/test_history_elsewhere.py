@@ -77,7 +77,7 @@ async def test_both_went_on_at_once(open_tui: Open, path: Path) -> None:
         await desk.say("one")
         desk.screen.prompt.put("mine")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 5)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 5)
         with History.open(path) as other:
             chat = other.load(other.last() or "")
             chat.select(chat.path()[1])

@@ -49,7 +49,7 @@ async def begin_reply(desk: Desk, text: str) -> None:
     """Send a message and wait for the first tokens of its answer."""
     desk.screen.prompt.put(text)
     await desk.press("enter")
-    await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+    await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
 
 
 # ---------------------------------------------------------------------- files that change

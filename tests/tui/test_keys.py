@@ -38,7 +38,7 @@ async def test_control_c_stops_first(open_tui: Open) -> None:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
         await desk.press("ctrl+c")
         await desk.until(lambda: desk.idle)
         assert "■ stopped" in desk.text
@@ -187,10 +187,10 @@ async def test_choosing_a_model_keeps_the_chat(open_tui: Open) -> None:
         await desk.until(lambda: "bundled with gptterm" in desk.text)
         await desk.type("distilgpt2")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.engine.ready and "distilgpt2" in desk.rows[0])
+        await desk.until(lambda: desk.controller.engine.ready and "distilgpt2" in desk.rows[0])
         await desk.say("again")
         assert len(desk.turns) == 4
-        tree = desk.session.chat.tree
+        tree = desk.controller.chat.tree
         assert [tree.node(key).model for key in tree.path()] == ["", "gpt2", "", "distilgpt2"]
 
 
@@ -253,7 +253,7 @@ async def test_a_click_chooses_a_turn_and_a_value(open_tui: Open) -> None:
         assert desk.screen.transcript.selected == 0
         width = desk.screen.sampling.outer_size.width
         await desk.pilot.click(desk.screen.sampling, offset=(width - 3, 1))
-        assert desk.session.settings.sampling.temperature == 0.85
+        assert desk.controller.settings.sampling.temperature == 0.85
 
 
 async def test_page_keys_at_the_prompt_scroll_the_transcript(open_tui: Open) -> None:

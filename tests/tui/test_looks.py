@@ -6,8 +6,8 @@ import pytest
 from rich.segment import Segment
 
 from gptterm.config import TuiSettings
+from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.fields import FIELDS
-from gptterm.tui.screens.choice import ChoiceScreen
 from gptterm.tui.widgets.options import BAR, Options
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -28,7 +28,7 @@ def segment(desk: Desk, text: str) -> Segment:
 async def test_the_chosen_row_of_a_list_has_a_sign(open_tui: Open, theme: str) -> None:
     async with open_tui(tui=TuiSettings(theme=theme)) as desk:
         await desk.press("f5", "p", "down")
-        await desk.until(lambda: isinstance(desk.app.screen, ChoiceScreen))
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
         chosen = desk.app.screen.query_one(Options)
         rows = [row for row in desk.rows if BAR in row]
         assert chosen.highlighted == 1
@@ -97,7 +97,7 @@ async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
         panel = desk.screen.sampling
         row = next(y for y, text in enumerate(desk.rows) if "seed" in text)
         await desk.pilot.click(panel, offset=(panel.size.width + 1, row - panel.region.y))
-        assert desk.session.settings.seed == 0
+        assert desk.controller.settings.seed == 0
 
 
 async def test_what_was_refused_is_not_hidden_by_a_hint(open_tui: Open) -> None:
@@ -159,11 +159,11 @@ async def test_where_a_hit_is_stands_on_one_row(open_tui: Open) -> None:
 async def test_a_list_says_what_enter_does_where_nothing_matches(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("ctrl+o")
-        await desk.until(lambda: isinstance(desk.app.screen, ChoiceScreen))
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
         await desk.type("/a/path")
         await desk.until(lambda: "⏎ takes what is typed" in desk.text)
         await desk.press("enter")
-        await desk.until(lambda: desk.session.settings.model == "/a/path")
+        await desk.until(lambda: desk.controller.settings.model == "/a/path")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light", *ANSI])

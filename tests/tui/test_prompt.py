@@ -131,12 +131,12 @@ async def test_where_no_editor_can_be_shown_the_text_stays(open_tui: Open) -> No
 )
 async def test_a_bad_command_is_refused_and_stays(open_tui: Open, line: str, wanted: str) -> None:
     async with open_tui() as desk:
-        before = desk.session.settings
+        before = desk.controller.settings
         await desk.type(line)
         await desk.press("enter")
         assert wanted in desk.notice
         assert desk.screen.prompt.text == line
-        assert desk.session.settings == before
+        assert desk.controller.settings == before
         assert desk.turns == []
 
 
@@ -149,10 +149,10 @@ async def test_commands_do_what_keys_do(open_tui: Open, tmp_path: Path) -> None:
             desk.screen.prompt.put(line)
             await desk.press("enter")
             assert desk.screen.prompt.text == ""
-        assert desk.session.settings.sampling.temperature == 0.5
-        assert desk.session.settings.stop == ("END",)
-        assert desk.session.settings.seed == 9
-        assert desk.session.chat.tree.system == "Be brief."
+        assert desk.controller.settings.sampling.temperature == 0.5
+        assert desk.controller.settings.stop == ("END",)
+        assert desk.controller.settings.seed == 9
+        assert desk.controller.chat.tree.system == "Be brief."
         assert "Be brief." in desk.text
         assert "hi" in file.read_text()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

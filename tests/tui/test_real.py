@@ -195,7 +195,7 @@ def test_an_editor_that_fails_gives_the_screen_back(start: Start, editor: str, s
 
 def test_what_nobody_expected_is_told_and_is_a_failure(start: Start, tmp_path: Path) -> None:
     broken = """
-from gptterm.tui.screens import help
+from gptterm.tui.dialogs import help
 def help_screen(*_, **__): raise RuntimeError("it broke")
 help.help_screen = help_screen
 from gptterm.__main__ import main

@@ -26,53 +26,53 @@ def row(desk: Desk, label: str) -> str:
 async def test_arrows_change_the_chosen_value(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("f5", "right", "down", "left")
-        assert desk.session.settings.sampling.temperature == 0.85
-        assert desk.session.settings.sampling.top_k == 30
+        assert desk.controller.settings.sampling.temperature == 0.85
+        assert desk.controller.settings.sampling.top_k == 30
         assert "sampling · custom" in desk.text
 
 
 async def test_a_number_is_typed(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("f5", "1", ".", "2", "5", "enter")
-        assert desk.session.settings.sampling.temperature == 1.25
+        assert desk.controller.settings.sampling.temperature == 1.25
         await desk.press("down", "7", "down")
-        assert desk.session.settings.sampling.top_k == 7
+        assert desk.controller.settings.sampling.top_k == 7
 
 
 async def test_a_bad_number_is_refused_with_the_range(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("f5", "down", "down", "2", "enter")
-        assert desk.session.settings.sampling.top_p == 0.95
+        assert desk.controller.settings.sampling.top_p == 0.95
         assert "must be a number above 0, up to 1" in desk.notice
 
 
 async def test_neutral_and_presets(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("f5", "right", "n")
-        assert desk.session.settings.sampling.temperature == 1.0
-        assert desk.session.settings.sampling.top_k == 0
+        assert desk.controller.settings.sampling.temperature == 1.0
+        assert desk.controller.settings.sampling.top_k == 0
         assert "sampling · neutral" in desk.text
         await desk.press("p")
         await desk.type("creative")
         await desk.press("enter")
-        assert desk.session.settings.sampling.temperature == 1.1
+        assert desk.controller.settings.sampling.temperature == 1.1
         assert "sampling · creative" in desk.text
 
 
 async def test_stop_seed_and_order(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("f5", "up", "right")
-        assert desk.session.settings.sampling.order == "llama"
+        assert desk.controller.settings.sampling.order == "llama"
         await desk.press("up", "enter")
         await desk.type("n.p")
         await desk.press("enter")
-        assert desk.session.settings.stop == ("n.p",)
+        assert desk.controller.settings.stop == ("n.p",)
         await desk.press("up", "7", "enter")
-        assert desk.session.settings.seed == 7
+        assert desk.controller.settings.seed == 7
         await desk.press(
             "backspace", "left", "left", "left", "left", "left", "left", "left", "left"
         )
-        assert desk.session.settings.seed is None
+        assert desk.controller.settings.seed is None
 
 
 async def test_a_change_acts_in_the_middle_of_a_reply(open_tui: Open) -> None:
@@ -81,14 +81,14 @@ async def test_a_change_acts_in_the_middle_of_a_reply(open_tui: Open) -> None:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
         await desk.press("f5", "2", "enter")
-        key = desk.session.chat.tree.last_reply()
+        key = desk.controller.chat.tree.last_reply()
         assert key is not None
         await desk.until(lambda: "2 2" in desk.turns[-1][1])
         await desk.press("escape")
         await desk.until(lambda: desk.idle)
-        run = desk.session.chat.tree.node(key).generation
+        run = desk.controller.chat.tree.node(key).generation
         assert run is not None
         assert run.changed_sampling[-1][1].temperature == 2
 
@@ -109,7 +109,7 @@ async def test_letters_mean_nothing_but_themselves_while_typing(open_tui: Open) 
         await desk.press("f5", "up", "up", "enter", "n", "p")
         assert desk.screen.sampling.typed == "np"
         await desk.press("escape")
-        assert desk.session.settings.stop == ()
+        assert desk.controller.settings.stop == ()
         assert "np" not in desk.text
 
 
@@ -126,7 +126,7 @@ async def test_the_distribution_is_asked_for_when_there_is_room_for_it(open_tui:
 async def test_a_stop_text_that_is_looked_at_stays(open_tui: Open, key: str) -> None:
     async with open_tui(stop=("ABC",)) as desk:
         await desk.press("f5", "up", "up", key, "down", "up", key, "enter")
-        assert desk.session.settings.stop == ("ABC",)
+        assert desk.controller.settings.stop == ("ABC",)
 
 
 async def test_stop_texts_are_typed_as_after_the_command(open_tui: Open) -> None:
@@ -134,13 +134,13 @@ async def test_stop_texts_are_typed_as_after_the_command(open_tui: Open) -> None
         await desk.press("f5", "up", "up", "enter")
         await desk.type('"né\\n" "b"')
         await desk.press("enter")
-        assert desk.session.settings.stop == ("né\n", "b")
+        assert desk.controller.settings.stop == ("né\n", "b")
         assert '"né\\n" "b" ▸' in row(desk, "stop ")
         await desk.press("enter")
         await desk.type('"a" ""')
         await desk.press("enter")
         assert desk.notice == "stop must not be an empty text"
-        assert desk.session.settings.stop == ("né\n", "b")
+        assert desk.controller.settings.stop == ("né\n", "b")
 
 
 async def test_stop_texts_are_taken_away(open_tui: Open) -> None:
@@ -148,7 +148,7 @@ async def test_stop_texts_are_taken_away(open_tui: Open) -> None:
         await desk.press("f5", "up", "up", "enter")
         await desk.type("off")
         await desk.press("enter")
-        assert desk.session.settings.stop == ()
+        assert desk.controller.settings.stop == ()
 
 
 async def test_the_end_of_what_is_typed_is_in_view(open_tui: Open) -> None:

@@ -65,7 +65,7 @@ def snap(
     monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
     monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
     measured = stream_painter._numbers
-    monkeypatch.setattr(stream_painter, "_numbers", lambda session: held(measured(session)))
+    monkeypatch.setattr(stream_painter, "_numbers", lambda controller: held(measured(controller)))
     monkeypatch.setattr(
         "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
     )
@@ -105,7 +105,7 @@ async def talk(desk: Desk) -> None:
     await desk.say("Write me a plan, please.")
     for turns in (3, 4):
         await desk.press("ctrl+r")
-        await desk.until(lambda: desk.idle and len(desk.session.chat.tree) == turns)  # noqa: B023
+        await desk.until(lambda: desk.idle and len(desk.controller.chat.tree) == turns)  # noqa: B023
     await desk.until(lambda: "·the" in desk.text or desk.app.size.width < 100)
 
 

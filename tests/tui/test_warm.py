@@ -37,7 +37,7 @@ async def test_the_status_line_says_that_the_engine_is_warm(
         await desk.ready()
         assert "cpu · float32 · warm" in desk.rows[0]
         await desk.say("hi")
-        pid = desk.session.engine.client.pid
+        pid = desk.controller.engine.client.pid
     assert pid is not None
     assert not gone(pid)
     assert opened(asked, None).connection.pid == pid
@@ -72,10 +72,10 @@ async def test_an_engine_that_others_end_is_replaced(open_tui: Open, asked: Load
         desk.screen.prompt.put("hi")
         await desk.press("enter")
         await desk.until(lambda: "again again" in desk.text)
-        pid = desk.session.engine.client.pid
+        pid = desk.controller.engine.client.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await desk.until(lambda: "the engine was started again" in desk.notice)
         assert "✗ failed" in desk.text
         assert "again again" in desk.text
-        assert desk.session.engine.client.pid != pid
+        assert desk.controller.engine.client.pid != pid

@@ -18,7 +18,7 @@ async def begin(desk: Desk, text: str = "go") -> None:
     await desk.ready()
     desk.screen.prompt.put(text)
     await desk.press("enter")
-    await desk.until(lambda: desk.session.reply and desk.session.reply.tokens > 3)
+    await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 3)
 
 
 # ------------------------------------------------------------------------------- notices
@@ -128,7 +128,7 @@ async def test_a_model_that_was_chosen_is_not_offered_against(open_tui: Open, pa
         said = len(desk.screen.notice.said)
         desk.screen.prompt.put("/model third")
         await desk.press("enter")
-        await desk.until(lambda: desk.session.engine.info and desk.session.engine.ready)
+        await desk.until(lambda: desk.controller.engine.info and desk.controller.engine.ready)
         await desk.until(lambda: "third" in desk.rows[0])
         assert not any("written by" in s.text for s in desk.screen.notice.said[said:])
 
@@ -178,7 +178,7 @@ async def test_the_system_text_is_edited_and_the_draft_stays(open_tui: Open) -> 
         await desk.press("ctrl+l", "home", "e")
         desk.screen.prompt.put("Be kind.")
         await desk.press("enter")
-        assert desk.session.chat.tree.system == "Be kind."
+        assert desk.controller.chat.tree.system == "Be kind."
         assert desk.screen.prompt.text == "my draft"
         assert len(desk.turns) == 2
 
@@ -193,7 +193,7 @@ async def test_nothing_is_edited_while_a_reply_runs(open_tui: Open) -> None:
             desk.screen.prompt.put(line)
             await desk.press("enter")
             assert desk.screen.prompt.text == line
-        assert len(desk.session.chat.tree) == 2
+        assert len(desk.controller.chat.tree) == 2
 
 
 async def test_an_edited_text_is_no_command(open_tui: Open) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def handle(screen: "ChatScreen", text: str) -> None:
     """Send a message or obey a command. What is refused stays in the prompt."""
     try:
-        line = commands.parse(text, presets=screen.session.settings.presets)
+        line = commands.parse(text, presets=screen.controller.settings.presets)
         if isinstance(line, Say):
             screen.send(line.text)
             return
@@ -50,7 +50,7 @@ def handle(screen: "ChatScreen", text: str) -> None:
 
 def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
     """Do it. False: it was refused, or has itself filled the prompt."""
-    session = screen.session
+    controller = screen.controller
     match command:
         case Help(topic=None):
             screen.show_help(commands_first=True)
@@ -59,9 +59,9 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
         case New():
             screen.action_new_chat()
         case Model(name=name):
-            session.load(name)
+            controller.load(name)
         case System(text=text):
-            session.set_system(text)
+            controller.set_system(text)
             screen.say("good", "the system text is set" if text else "there is no system text now")
         case Set(setting=setting, value=value):
             return _set(screen, setting, value)
@@ -99,12 +99,12 @@ def _set(screen: "ChatScreen", setting: str, value: object) -> bool:
         shown = " ".join(map(quoted, value)) or "off"
     else:
         shown = "random" if value is None else written(value)
-    later = screen.session.counts_later(setting)
+    later = screen.controller.counts_later(setting)
     return _said(screen, f"{name} {shown}{': from the next reply' if later else ''}")
 
 
 def _export(screen: "ChatScreen", path: Path, overwrite: bool) -> None:
-    tree = screen.session.chat.tree
+    tree = screen.controller.chat.tree
     if not len(tree):
         screen.say("info", "there is nothing to export yet")
         return
@@ -114,18 +114,18 @@ def _export(screen: "ChatScreen", path: Path, overwrite: bool) -> None:
 
 def _plain(screen: "ChatScreen") -> bool:
     """Leave the screen; whoever opened it goes on with the chat. A running reply is stopped."""
-    session = screen.session
-    if session.unsent:
+    controller = screen.controller
+    if controller.unsent:
         screen.say("info", "a message still waits for its turn: Esc takes it back")
         return False
-    session.stop()
-    chat = session.chat
-    screen.app.exit(GoOnPlain(session.settings, chat.tree, chat.recorder))
+    controller.stop()
+    chat = controller.chat
+    screen.app.exit(GoOnPlain(controller.settings, chat.tree, chat.recorder))
     return True
 
 
 def _edit(screen: "ChatScreen", text: str | None) -> bool:
-    tree = screen.session.chat.tree
+    tree = screen.controller.chat.tree
     last = next((k for k in reversed(tree.path()) if tree.node(k).role == "user"), None)
     if last is None:
         screen.say("info", "there is no message to edit yet")
@@ -136,12 +136,12 @@ def _edit(screen: "ChatScreen", text: str | None) -> bool:
         screen.prompt.sent("/edit")
         screen.edit(last)
         return False
-    screen.session.edit(last, text)
+    screen.controller.edit(last, text)
     return True
 
 
 def _copy(screen: "ChatScreen", code: bool) -> bool:
-    tree = screen.session.chat.tree
+    tree = screen.controller.chat.tree
     reply = tree.last_reply()
     if reply is None:
         screen.say("info", "there is no reply to copy yet")
@@ -154,8 +154,8 @@ def _copy(screen: "ChatScreen", code: bool) -> bool:
 
 def stats(screen: "ChatScreen") -> str:
     """Counts and rates of the chat, on one line."""
-    session = screen.session
-    tree, reply = session.chat.tree, session.reply
+    controller = screen.controller
+    tree, reply = controller.chat.tree, controller.reply
     runs = [run for node in tree.nodes() for run in node.generations]
     parts = [f"{len(tree.path())} turns of {len(tree)}", f"{sum(r.tokens for r in runs):,} tokens"]
     if reply is not None and reply.tokens_per_s is not None:
@@ -164,7 +164,7 @@ def stats(screen: "ChatScreen") -> str:
         parts.append(f"first token {seconds(reply.first_token_s)}")
     if reply is not None and reply.started is not None:
         parts.append(f"{reply.started.reused_tokens} of {reply.started.prompt_tokens} reused")
-    info = session.engine.info
+    info = controller.engine.info
     if info is not None:
         parts.append(f"{info.parameters / 1e6:,.1f} M parameters")
     return " · ".join(parts)

@@ -13,9 +13,9 @@ LONGEST_NAME = 40
 
 def export(screen: ChatParts) -> None:
     """Ask for a file and write the chat to it."""
-    from gptterm.tui.screens.ask import Asked, AskScreen
+    from gptterm.tui.dialogs.input import InputDialog, InputRequest
 
-    tree = screen.session.chat.tree
+    tree = screen.controller.chat.tree
     if not len(tree):
         screen.say("info", "there is nothing to export yet")
         return
@@ -30,8 +30,8 @@ def export(screen: ChatParts) -> None:
             screen.say("good", sentence)
 
     hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
-    asked = Asked("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
-    screen.app.push_screen(AskScreen(asked, write), done)
+    asked = InputRequest("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
+    screen.app.push_screen(InputDialog(asked, write), done)
 
 
 def _file_name(title: str) -> str:

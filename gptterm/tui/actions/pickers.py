@@ -2,12 +2,12 @@
 
 from gptterm.config import Settings
 from gptterm.threads import in_daemon_thread
+from gptterm.tui.dialogs.choice import Choice, ChoiceDialog
 from gptterm.tui.keys import written
-from gptterm.tui.screens.choice import Choice, ChoiceScreen
 from gptterm.tui.screens.parts import ChatParts
 
 
-def preset_picker(settings: Settings) -> ChoiceScreen:
+def preset_picker(settings: Settings) -> ChoiceDialog:
     """The presets, with the values that are not neutral."""
     neutral = settings.presets["neutral"]
     choices = []
@@ -18,7 +18,7 @@ def preset_picker(settings: Settings) -> ChoiceScreen:
             if value != neutral.get(key)
         ]
         choices.append(Choice(name, ", ".join(told) or "every sampler off"))
-    return ChoiceScreen("preset", choices)
+    return ChoiceDialog("preset", choices)
 
 
 def model_choices() -> list[Choice]:
@@ -45,15 +45,15 @@ def open_model_picker(screen: ChatParts) -> None:
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            screen.session.load(name)
+            screen.controller.load(name)
 
     async def ask() -> None:
-        info = screen.session.engine.info if screen.session.engine.ready else None
+        info = screen.controller.engine.info if screen.controller.engine.ready else None
         choices = await in_daemon_thread(model_choices)
         if info is not None:
             others = [choice for choice in choices if choice.key != info.name]
             choices = [Choice(info.name, "the one that is loaded"), *others]
-        picker = ChoiceScreen("model", choices, free="a name, a Hub id or a path")
+        picker = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
         screen.app.push_screen(picker, chosen)
 
     screen.run_worker(ask(), exclusive=True, group="picker")

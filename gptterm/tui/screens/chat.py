@@ -8,12 +8,12 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from gptterm.errors import GpttermError
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, KeyNames
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Keymap
 from gptterm.tui.screens.editing import Editing
 from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.state.chat import SYSTEM, Chat, details
-from gptterm.tui.state.controller import Session
-from gptterm.tui.widgets.chats import ChatList
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -29,9 +29,9 @@ class ChatScreen(ChatParts):
 
     BINDINGS: ClassVar[list[BindingType]] = list(CHAT_KEYS)
 
-    def __init__(self, session: Session, keys: KeyNames) -> None:
-        super().__init__(session, keys)
-        self.editing = Editing(session, self.prompt, keys)
+    def __init__(self, controller: Controller, keymap: Keymap) -> None:
+        super().__init__(controller, keymap)
+        self.editing = Editing(controller, self.prompt, keymap)
         self._answered: str | None = None
         """What was sent at the prompt last, while it still stands there: it was refused."""
         self._copied_code = ("", 0)
@@ -55,7 +55,7 @@ class ChatScreen(ChatParts):
 
     def refused_while_busy(self) -> bool:
         """Whether a reply of the open chat is running or waiting, which is said then."""
-        busy = self.session.busy_with(self.session.chat)
+        busy = self.controller.busy_with(self.controller.chat)
         if busy:
             self.say_stop_first()
         return busy
@@ -65,12 +65,12 @@ class ChatScreen(ChatParts):
         self.prompt.sent(text)
         self.notice.notice = None
         self.transcript.follow_end()
-        self.session.send(text)
+        self.controller.send(text)
 
     @on(Prompt.Changed)
     def _typed(self) -> None:
         text = self.prompt.text
-        if self.prompt.message != self.session.chat.draft:
+        if self.prompt.message != self.controller.chat.draft:
             # Not the draft of a chat that was just opened: someone types.
             self.transcript.highlight(None)
         # That a letter was typed may be told after the Enter that follows it: what was said of the
@@ -90,11 +90,11 @@ class ChatScreen(ChatParts):
     def keep_draft(self) -> None:
         """Keep what is typed and not sent."""
         self._drafting = None
-        self.session.draft(self.editing.typed)
+        self.controller.draft(self.editing.typed)
 
     def show_opened(self, left: Chat, turn: str | None) -> None:
         """Show a chat that came to the front, with its draft; the other one's is kept."""
-        chat = self.session.chat
+        chat = self.controller.chat
         if left is not chat:
             self.transcript.highlight(None)
             typed = self.editing.typed
@@ -103,7 +103,7 @@ class ChatScreen(ChatParts):
             if left.empty and not self._begun:
                 chat.draft = typed or chat.draft
             else:
-                self.session.shelf.set_draft(left, typed)
+                self.controller.chat_list.set_draft(left, typed)
             # What was asked in it before can be asked again.
             self.prompt.earlier = self.prompt.earlier or chat.asked
         self._begun = True
@@ -127,14 +127,14 @@ class ChatScreen(ChatParts):
     def _complete(self, event: Prompt.Completing) -> None:
         from gptterm.conversation.completion import completed
 
-        if line := completed(event.text, presets=self.session.settings.presets):
+        if line := completed(event.text, presets=self.controller.settings.presets):
             self.prompt.put(line)
 
     # ---------------------------------------------------------------------------- sampling
 
     @on(SamplingPanel.Changed)
     def _sampling_changed(self, event: SamplingPanel.Changed) -> None:
-        if self.change(**{event.name: event.value}) and self.session.counts_later(event.name):
+        if self.change(**{event.name: event.value}) and self.controller.counts_later(event.name):
             self.say("info", f"{event.name.replace('_', ' ')}: from the next reply")
 
     @on(SamplingPanel.NeutralWanted)
@@ -158,12 +158,12 @@ class ChatScreen(ChatParts):
             if name is not None:
                 self.change(preset=name)
 
-        self.app.push_screen(preset_picker(self.session.settings), chosen)
+        self.app.push_screen(preset_picker(self.controller.settings), chosen)
 
     def change(self, **values: object) -> bool:
-        """Change settings; a refusal is said and nothing changes."""
+        """ControllerEvent settings; a refusal is said and nothing changes."""
         try:
-            self.session.change(**values)
+            self.controller.change(**values)
         except (GpttermError, ValueError) as error:
             self.say("error", str(error))
             return False
@@ -177,18 +177,18 @@ class ChatScreen(ChatParts):
 
     @on(Transcript.SiblingRequested)
     def _sibling(self, event: Transcript.SiblingRequested) -> None:
-        if event.key in self.session.chat.tree and not self.refused_while_busy():
-            self.session.step(event.key, event.step)
+        if event.key in self.controller.chat.tree and not self.refused_while_busy():
+            self.controller.step(event.key, event.step)
             self.show_chat(keep_scroll=True)
 
     @on(Transcript.SelectionChanged)
     def _turn_selected(self, event: Transcript.SelectionChanged) -> None:
-        tree, key = self.session.chat.tree, event.key
+        tree, key = self.controller.chat.tree, event.key
         self.notice.hint = details(tree.node(key)) if key is not None and key in tree else ""
 
     @on(Transcript.ActionRequested)
     def _act(self, event: Transcript.ActionRequested) -> None:
-        tree = self.session.chat.tree
+        tree = self.controller.chat.tree
         if event.key == SYSTEM:
             # The system text is shown like a turn, but is none.
             self._act_on_turn(event.action, event.key, tree.system)
@@ -222,17 +222,17 @@ class ChatScreen(ChatParts):
 
     def regenerate(self, key: str | None) -> None:
         """Make another reply beside one; None for the last."""
-        if not self.refused_while_busy() and not self.session.regenerate(key):
+        if not self.refused_while_busy() and not self.controller.regenerate(key):
             self.say("info", "there is no reply to make again")
 
-    @on(ChatList.Opened)
-    def _open(self, event: ChatList.Opened) -> None:
-        self.run_worker(self.session.shelf.show(event.key))
+    @on(ChatsPane.Opened)
+    def _open(self, event: ChatsPane.Opened) -> None:
+        self.run_worker(self.controller.chat_list.show(event.key))
         self.panes.fold()
         self.prompt.focus()
 
-    @on(ChatList.Act)
-    def _tidy(self, event: ChatList.Act) -> None:
+    @on(ChatsPane.Act)
+    def _tidy(self, event: ChatsPane.Act) -> None:
         from gptterm.tui.actions import chats
 
         chats.act(self, event.action, event.key)
@@ -241,8 +241,8 @@ class ChatScreen(ChatParts):
 
     def action_escape(self) -> None:
         """Stop; when idle, leave what one is in, back to the prompt."""
-        unsent = self.session.unsent
-        if self.session.stop():
+        unsent = self.controller.unsent
+        if self.controller.stop():
             self.say("info", f"stopped; {unsent} waiting: ↑ brings back" if unsent else "stopped")
         else:
             self.editing.leave()
@@ -266,8 +266,8 @@ class ChatScreen(ChatParts):
             self.app.exit(0)
             return
         self._interrupted = now
-        again = f"{self.keys.spelled(APP_KEYS, 'interrupt')} again quits"
-        self.say("info", f"stopped; {again}" if self.session.stop() else again)
+        again = f"{self.keymap.spelled(APP_KEYS, 'interrupt')} again quits"
+        self.say("info", f"stopped; {again}" if self.controller.stop() else again)
 
     def action_regenerate(self) -> None:
         """Another reply beside the last one."""
@@ -275,12 +275,12 @@ class ChatScreen(ChatParts):
 
     def action_resume(self) -> None:
         """Continue the last reply."""
-        if not self.refused_while_busy() and not self.session.resume():
+        if not self.refused_while_busy() and not self.controller.resume():
             self.say("info", "there is no reply to continue")
 
     def action_new_chat(self) -> None:
         """A new chat."""
-        self.session.shelf.new_chat()
+        self.controller.chat_list.new_chat()
         self.panes.fold()
         self.prompt.focus()
 
@@ -302,15 +302,15 @@ class ChatScreen(ChatParts):
 
     def action_chat_model(self) -> None:
         """Go on with the model that wrote the chat."""
-        if model := self.session.other_model:
-            self.session.load(model)
+        if model := self.controller.other_model:
+            self.controller.load(model)
         else:
             self.say("info", "no other model wrote this chat")
 
     def action_sampling(self) -> None:
         """Show the sampling panel and go there; from there, back to the prompt."""
         self.panes.toggle_side(self.sampling, self.prompt)
-        self.live.refresh_distribution()
+        self.painter.refresh_distribution()
 
     def action_transcript(self) -> None:
         """To the transcript."""
@@ -359,24 +359,24 @@ class ChatScreen(ChatParts):
 
     def show_help(self, *, commands_first: bool = False) -> None:
         """All keys and commands."""
-        from gptterm.tui.screens.help import help_screen
+        from gptterm.tui.dialogs.help import help_screen
 
-        self.app.push_screen(help_screen(self.keys, commands_first=commands_first))
+        self.app.push_screen(help_screen(self.keymap, commands_first=commands_first))
 
     def action_notices(self) -> None:
         """All that was said."""
-        from gptterm.tui.screens.help import notices_screen
+        from gptterm.tui.dialogs.help import notices_screen
 
         if not self.notice.said:
             self.say("info", "there are no notices yet")
             return
-        self.live.notices = 0
-        self.live.show_status()
+        self.painter.notices = 0
+        self.painter.show_status()
         self.app.push_screen(notices_screen(self.notice.said))
 
     def perform(self, heading: str, action: str) -> None:
         """Do what a key of one of the parts does, from elsewhere."""
-        part: ChatScreen | Transcript | SamplingPanel | ChatList | Prompt = self
+        part: ChatScreen | Transcript | SamplingPanel | ChatsPane | Prompt = self
         match heading:
             case "transcript":
                 part = self.transcript

@@ -1,8 +1,8 @@
 """A turn's text in the prompt, to be sent as another version of the turn."""
 
-from gptterm.tui.keys import CHAT_KEYS, KeyNames
+from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.chat import SYSTEM
-from gptterm.tui.state.controller import Session
+from gptterm.tui.state.controller import Controller
 from gptterm.tui.widgets.prompt import Prompt
 
 
@@ -10,15 +10,15 @@ class Editing:
     """Puts a turn into the prompt, and what was typed there before back into it.
 
     Args:
-        session: Whose open chat's turns are edited.
+        controller: Whose open chat's turns are edited.
         prompt: Where.
-        keys: As the user has them.
+        keymap: As the user has it.
     """
 
-    def __init__(self, session: Session, prompt: Prompt, keys: KeyNames) -> None:
-        self._session = session
+    def __init__(self, controller: Controller, prompt: Prompt, keymap: Keymap) -> None:
+        self._controller = controller
         self._prompt = prompt
-        self._keys = keys
+        self._keymap = keymap
         self._key: str | None = None
         self._before = ""
 
@@ -32,13 +32,13 @@ class Editing:
 
     def begin(self, key: str) -> None:
         """Put a turn's text, or the system text, into the prompt."""
-        tree = self._session.chat.tree
+        tree = self._controller.chat.tree
         if not self:
             self._before = self._prompt.message
         self._key = key
         self._prompt.put(tree.system if key == SYSTEM else tree.node(key).text)
-        sends = self._keys.first(Prompt.BINDINGS, "prompt.send")
-        leaves = self._keys.first(CHAT_KEYS, "stop")
+        sends = self._keymap.first(Prompt.BINDINGS, "prompt.send")
+        leaves = self._keymap.first(CHAT_KEYS, "stop")
         becomes = "sets the system text" if key == SYSTEM else "makes a branch"
         self._prompt.border_title = f"edit: {sends} {becomes}, {leaves} leaves it"
         self._prompt.focus()
@@ -50,9 +50,9 @@ class Editing:
         self._prompt.sent(text)
         self._restore()
         if key == SYSTEM:
-            self._session.set_system(text)
+            self._controller.set_system(text)
         else:
-            self._session.edit(key, text)
+            self._controller.edit(key, text)
 
     def leave(self) -> None:
         """Forget the edit."""

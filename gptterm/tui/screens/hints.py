@@ -6,8 +6,8 @@ from typing import Literal
 from textual.binding import BindingType
 
 from gptterm.engine.api import ModelInfo
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group, KeyNames, Pairs
-from gptterm.tui.widgets.chats import ChatList
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group, Keymap, Pairs
+from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -22,27 +22,27 @@ GROUPS: tuple[Group, ...] = (
     ("prompt", Prompt.BINDINGS),
     ("transcript", Transcript.BINDINGS),
     ("sampling panel", SamplingPanel.BINDINGS),
-    ("chats", ChatList.BINDINGS),
+    ("chats", ChatsPane.BINDINGS),
 )
 """All keys of the screen, for the help, the palette and the keymap."""
 
 
 def greeting(
-    name: str, info: ModelInfo | None, keys: KeyNames, *, failed: bool
+    name: str, info: ModelInfo | None, keymap: Keymap, *, failed: bool
 ) -> Iterator[tuple[str, str]]:
     """The lines of an empty chat: what it is that one talks to, and where help is.
 
     Args:
         name: The model's.
         info: What is known of it; None before it is loaded.
-        keys: As the user has them.
+        keymap: As the user has it.
         failed: It could not be loaded.
     """
     yield "gptterm", "assistant"
     yield "", "text"
     if failed:
         yield f"{name} could not be loaded", "text"
-        yield f"{keys.first(CHAT_KEYS, 'models')} chooses another model", "faint"
+        yield f"{keymap.first(CHAT_KEYS, 'models')} chooses another model", "faint"
     elif info is None:
         yield f"{name} is being loaded; a message can be written meanwhile", "faint"
     elif info.has_chat_template:
@@ -51,7 +51,7 @@ def greeting(
         yield f"{name} is a base model: it continues text", "text"
         yield "a chat is given to it as a transcript", "faint"
     yield "", "text"
-    names = [keys.first(CHAT_KEYS, "help"), keys.first(CHAT_KEYS, "sampling")]
+    names = [keymap.first(CHAT_KEYS, "help"), keymap.first(CHAT_KEYS, "sampling")]
     yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"
 
 
@@ -81,7 +81,7 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
         (),
     ),
     "chats": (
-        ChatList.BINDINGS,
+        ChatsPane.BINDINGS,
         (
             ("chats.up chats.down", "choose"),
             ("chats.open", "open"),
@@ -100,15 +100,15 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
 """For the bottom line, but at the prompt: a part's own keys, and after them the screen's."""
 
 
-def key_pairs(keys: KeyNames, part: Part, busy: bool) -> Pairs:
+def key_pairs(keymap: Keymap, part: Part, busy: bool) -> Pairs:
     """The keys for the bottom line, the most important first.
 
     Args:
-        keys: As the user has them.
+        keymap: As the user has it.
         part: Where the focus is.
         busy: A reply is being written.
     """
-    line = keys.line
+    line = keymap.line
     back = ("stop", "stop" if busy else "back")
     if part in _LINES:
         bindings, own, shared = _LINES[part]

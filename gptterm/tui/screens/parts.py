@@ -7,24 +7,24 @@ from textual.markup import escape
 from textual.screen import Screen
 
 from gptterm.terminal import one_line
-from gptterm.tui.keys import CHAT_KEYS, KeyNames, short_name
+from gptterm.tui.keys import CHAT_KEYS, Keymap, short_name
 from gptterm.tui.screens.hints import Part, greeting, key_pairs
 from gptterm.tui.screens.panes import Panes
-from gptterm.tui.screens.stream_painter import LivePainter
+from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.state.chat import Chat
-from gptterm.tui.state.controller import Session
+from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import (
-    Change,
     ChatChanged,
     ChatOpened,
+    ControllerEvent,
     EngineChanged,
     ListChanged,
-    OtherModel,
-    ReplyBegun,
+    ModelMismatch,
+    Notified,
     ReplyEnded,
-    Said,
+    ReplyStarted,
 )
-from gptterm.tui.widgets.chats import ChatEntry, ChatList
+from gptterm.tui.widgets.chats import ChatEntry, ChatsPane
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import Kind, NoticeLine
@@ -36,7 +36,7 @@ from gptterm.tui.widgets.transcript.wrap import display_text
 
 
 class ChatParts(Screen[None]):
-    """Shows the session; what keys and widgets set off is its subclass's."""
+    """Shows the controller; what keys and widgets set off is its subclass's."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
         (0, "-narrow"),
@@ -44,20 +44,20 @@ class ChatParts(Screen[None]):
         (160, "-very-wide"),
     ]
 
-    def __init__(self, session: Session, keys: KeyNames) -> None:
+    def __init__(self, controller: Controller, keymap: Keymap) -> None:
         super().__init__()
-        self.session = session
-        self.keys = keys
+        self.controller = controller
+        self.keymap = keymap
         self.status = StatusLine()
-        self.chats = ChatList()
+        self.chats = ChatsPane()
         self.transcript = Transcript()
-        self.sampling = SamplingPanel(session.settings)
+        self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
         self.notice = NoticeLine()
         self.prompt = Prompt(self.submit)
         self.keyline = KeyLine()
         self.panes = Panes(self)
-        self.live = LivePainter(session, self.status, self.transcript, self.distribution)
+        self.painter = StreamPainter(controller, self.status, self.transcript, self.distribution)
 
     def compose(self) -> ComposeResult:
         """As UX.md draws it."""
@@ -79,59 +79,59 @@ class ChatParts(Screen[None]):
 
     # ----------------------------------------------------------------------------- showing
 
-    def session_changed(self, change: Change) -> None:
+    def show_event(self, change: ControllerEvent) -> None:
         """Show what changed behind the screen."""
         match change:
             case EngineChanged():
                 # A model's own defaults are among the settings from now on.
-                self.sampling.show(self.session.settings)
-                if self.session.waiting or self.session.engine.ready:
+                self.sampling.show(self.controller.settings)
+                if self.controller.waiting or self.controller.engine.ready:
                     # Which replies are Markdown is known of a model that is loaded.
                     self.show_chat(keep_scroll=True)
                 else:
                     self.show_placeholder()
-                    self.live.show_numbers()
-            case ReplyBegun(chat=chat):
-                if chat is self.session.chat:
+                    self.painter.show_numbers()
+            case ReplyStarted(chat=chat):
+                if chat is self.controller.chat:
                     self.show_chat()
-                self.live.start()
+                self.painter.start()
                 self.show_keys()
-                self.run_worker(self.session.shelf.refresh())
+                self.run_worker(self.controller.chat_list.refresh())
             case ReplyEnded(chat=chat):
-                self.live.stop()
-                if chat is self.session.chat:
+                self.painter.stop()
+                if chat is self.controller.chat:
                     self.show_chat(keep_scroll=True)
                 self.show_keys()
-                self.run_worker(self.session.shelf.refresh())
+                self.run_worker(self.controller.chat_list.refresh())
             case ChatChanged(chat=chat, keep_scroll=keep_scroll):
-                if chat is self.session.chat:
+                if chat is self.controller.chat:
                     self.show_chat(keep_scroll=keep_scroll)
             case ChatOpened(left=left, turn=turn):
                 self.show_opened(left, turn)
             case ListChanged():
                 self.show_list()
-            case OtherModel(name=name):
-                key = self.keys.first(CHAT_KEYS, "chat.model")
+            case ModelMismatch(name=name):
+                key = self.keymap.first(CHAT_KEYS, "chat.model")
                 self.say("info", f"this chat was written by {name}: {key} goes on with that")
-            case Said(kind=kind, text=text):
+            case Notified(kind=kind, text=text):
                 self.say(kind, text)
 
     def show_chat(self, *, keep_scroll: bool = False) -> None:
         """Show the turns of the open chat, and the chats beside it."""
-        chat = self.session.chat
-        self.transcript.show(self.session.view_of(chat), keep_scroll=keep_scroll)
+        chat = self.controller.chat
+        self.transcript.show(self.controller.view_of(chat), keep_scroll=keep_scroll)
         self.show_list()
         self.show_placeholder()
-        self.live.show_numbers()
+        self.painter.show_numbers()
 
     def show_list(self) -> None:
         """Show the chats, and the open one's title."""
-        session = self.session
-        busy = {chat.key for chat in session.shelf.chats if session.busy_with(chat)}
-        title = "" if session.chat.empty else session.chat.title
+        controller = self.controller
+        busy = {chat.key for chat in controller.chat_list.chats if controller.busy_with(chat)}
+        title = "" if controller.chat.empty else controller.chat.title
         entries = []
-        for each in session.shelf.entries():
-            is_open = each.key == session.chat.key
+        for each in controller.chat_list.entries():
+            is_open = each.key == controller.chat.key
             shown = one_line(each.title)
             entries.append(ChatEntry(each.key, shown, is_open, each.key in busy, each.group))
             title = each.title if is_open and title else title
@@ -140,10 +140,12 @@ class ChatParts(Screen[None]):
 
     def show_placeholder(self) -> None:
         """What the empty prompt and the empty transcript say."""
-        info = self.session.engine.info if self.session.engine.ready else None
-        name = short_name(info.name if info is not None else self.session.settings.model)
-        phase = self.session.engine.phase
-        self.transcript.set_placeholder(*greeting(name, info, self.keys, failed=phase == "failed"))
+        info = self.controller.engine.info if self.controller.engine.ready else None
+        name = short_name(info.name if info is not None else self.controller.settings.model)
+        phase = self.controller.engine.phase
+        self.transcript.set_placeholder(
+            *greeting(name, info, self.keymap, failed=phase == "failed")
+        )
         if phase == "failed":
             self.prompt.placeholder = Content("A message waits until there is a model")
         elif phase in ("idle", "finding", "loading"):
@@ -153,8 +155,8 @@ class ChatParts(Screen[None]):
 
     def show_keys(self) -> None:
         """The key line for what can be done now."""
-        busy = self.session.replying is not None
-        self.keyline.keys = key_pairs(self.keys, self._focused_part, busy)
+        busy = self.controller.replying is not None
+        self.keyline.keys = key_pairs(self.keymap, self._focused_part, busy)
 
     @property
     def in_pane(self) -> bool:
@@ -171,8 +173,8 @@ class ChatParts(Screen[None]):
 
     def show_settings(self) -> None:
         """The panel and the distribution under it, after a change."""
-        self.sampling.show(self.session.settings)
-        self.live.show_numbers()
+        self.sampling.show(self.controller.settings)
+        self.painter.show_numbers()
 
     def say(self, kind: Kind, text: str) -> None:
         """One line to the user; not again while it is there."""
@@ -183,12 +185,12 @@ class ChatParts(Screen[None]):
             return
         self.notice.say(kind, text)
         if kind == "warning":
-            self.live.notices += 1
-            self.live.show_status()
+            self.painter.notices += 1
+            self.painter.show_status()
 
     def say_stop_first(self) -> None:
         """What is refused while a reply is written: by which key that ends."""
-        self.say("info", f"stop the reply first ({self.keys.spelled(CHAT_KEYS, 'stop')})")
+        self.say("info", f"stop the reply first ({self.keymap.spelled(CHAT_KEYS, 'stop')})")
 
     def show_opened(self, left: Chat, turn: str | None) -> None:
         """Show a chat that came to the front, and a turn of it."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from textual.timer import Timer
 
 from gptterm.tui.keys import short_name
-from gptterm.tui.state.controller import Session
+from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.reply import Reply
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.status import Status, StatusLine
@@ -18,11 +18,11 @@ NUMBERS_EVERY = 6
 """Frames between two changes of the numbers: digits that flicker cannot be read."""
 
 
-class LivePainter:
+class StreamPainter:
     """Draws the running generation of the open chat.
 
     Args:
-        session: What is drawn.
+        controller: What is drawn.
         status: The line with the numbers.
         transcript: The turns.
         distribution: The next token.
@@ -30,12 +30,12 @@ class LivePainter:
 
     def __init__(
         self,
-        session: Session,
+        controller: Controller,
         status: StatusLine,
         transcript: Transcript,
         distribution: Distribution,
     ) -> None:
-        self._session = session
+        self._controller = controller
         self._status = status
         self._transcript = transcript
         self._distribution = distribution
@@ -76,8 +76,8 @@ class LivePainter:
 
     def draw(self) -> None:
         """Add what came since the last frame."""
-        session, reply = self._session, self._session.reply
-        if reply is None or session.replying is not session.chat:
+        controller, reply = self._controller, self._controller.reply
+        if reply is None or controller.replying is not controller.chat:
             return
         turn = next((t for t in reversed(self._transcript.turns) if t.key == reply.key), None)
         if turn is None:
@@ -98,34 +98,34 @@ class LivePainter:
 
     def show_status(self) -> None:
         """Bring the status line up to date."""
-        session = self._session
-        engine, info = session.engine, session.engine.info
-        numbers = _numbers(session)
+        controller = self._controller
+        engine, info = controller.engine, controller.engine.info
+        numbers = _numbers(controller)
         place = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
             place = " · ".join((info.device, info.dtype, *warm))
         self._status.status = Status(
             model=short_name(
-                info.name if info is not None and engine.ready else session.settings.model
+                info.name if info is not None and engine.ready else controller.settings.model
             ),
             place=place,
-            activity=self._activity(session.reply),
+            activity=self._activity(controller.reply),
             tokens_per_s=numbers.tokens_per_s,
             first_token_s=numbers.first_token_s,
             context=numbers.context,
             seed=numbers.seed,
-            kept=session.shelf.keeps,
+            kept=controller.chat_list.keeps,
             notices=self.notices,
         )
 
     def _activity(self, reply: Reply | None) -> str:
-        session = self._session
-        if session.engine.activity:
-            return session.engine.activity
-        if session.engine.phase == "failed":
+        controller = self._controller
+        if controller.engine.activity:
+            return controller.engine.activity
+        if controller.engine.phase == "failed":
             return "no model"
-        if session.replying is not None and reply is not None:
+        if controller.replying is not None and reply is not None:
             return reply.activity
         return ""
 
@@ -146,7 +146,7 @@ class LivePainter:
             self._stale = True
             while self._stale:
                 self._stale = False
-                found = await self._session.next_token(self._distribution.capacity)
+                found = await self._controller.next_token(self._distribution.capacity)
                 self._distribution.show(found)
         finally:
             self._asking = False
@@ -161,18 +161,18 @@ class _Numbers(NamedTuple):
     seed: int | None = None
 
 
-def _numbers(session: Session) -> _Numbers:
+def _numbers(controller: Controller) -> _Numbers:
     """Those of the last reply that is in view."""
-    chat, given = session.chat, session.settings.seed
+    chat, given = controller.chat, controller.settings.seed
     key = chat.tree.last_reply()
     if key is None:
         return _Numbers(seed=given)
-    if (reply := session.written_last(key)) is not None:
+    if (reply := controller.written_last(key)) is not None:
         seed = None if reply.started is None else reply.started.seed
-        if session.replying is None and given is not None:
+        if controller.replying is None and given is not None:
             seed = given
         return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
-    run, info = chat.tree.node(key).generation, session.engine.info
+    run, info = chat.tree.node(key).generation, controller.engine.info
     if run is None:
         return _Numbers(seed=given)
     context = None

@@ -63,7 +63,7 @@ class Chat:
         nodes = map(self.tree.node, self.tree.path())
         return [node.text for node in nodes if node.role == "user"]
 
-    def take(self, key: str, event: Event) -> None:
+    def apply(self, key: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply; it is kept soon."""
         if self.recorder is None:
             self.tree.take(key, event)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gptterm.errors import GpttermError, UsageError
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.state.chat import Chat
-from gptterm.tui.state.events import Change, ChatChanged, ChatOpened, ListChanged, Said
+from gptterm.tui.state.events import ChatChanged, ChatOpened, ControllerEvent, ListChanged, Notified
 
 if TYPE_CHECKING:
     from gptterm.store import History, Hit, Summary
@@ -100,18 +100,22 @@ COMMIT_S = 2.0
 """So long a generation waits for the message that it answers to be on the disk."""
 
 
-class Shelf:
+class ChatList:
     """Owns the chats. What asks the history is asynchronous.
 
     Args:
         path: Of the history.
         save: Whether chats are kept. If not, those that are kept can still be read.
         new: Makes an empty chat.
-        tell: Is told of every change.
+        emit: Called with every event.
     """
 
     def __init__(
-        self, path: Path, save: bool, new: Callable[[], Chat], tell: Callable[[Change], None]
+        self,
+        path: Path,
+        save: bool,
+        new: Callable[[], Chat],
+        emit: Callable[[ControllerEvent], None],
     ) -> None:
         self.chats: list[Chat] = [new()]
         """Those in memory, the latest first."""
@@ -122,7 +126,7 @@ class Shelf:
         self._path = path
         self._save = save
         self._new = new
-        self._tell = tell
+        self._emit = emit
         self._history: History | None = None
         self._opening: asyncio.Task[None] | None = None
         self._groups: list[tuple[str, list[Summary]]] = []
@@ -153,14 +157,14 @@ class Shelf:
         loop = asyncio.get_running_loop()
 
         def notify(text: str) -> None:
-            loop.call_soon_threadsafe(self._tell, Said("warning", text))
+            loop.call_soon_threadsafe(self._emit, Notified("warning", text))
 
         try:
             read = await in_daemon_thread(lambda: self._read(notify, wanted, reopen))
         except GpttermError as error:
             if wanted is not None:
                 raise
-            self._tell(Said("warning", str(error)))
+            self._emit(Notified("warning", str(error)))
             return
         self._history, self._groups = read.history, read.groups
         # Asked for a new chat before the last one was there, one has it.
@@ -172,8 +176,8 @@ class Shelf:
         if read.chat is not None and (untouched or wanted is not None):
             self._put_in_front(read.chat)
         elif self.chat.empty:
-            self._tell(ChatOpened(self.chat))
-        self._tell(ListChanged())
+            self._emit(ChatOpened(self.chat))
+        self._emit(ListChanged())
 
     def _read(self, notify: Callable[[str], None], wanted: str | None, reopen: bool) -> Read:
         from gptterm.store import History
@@ -226,7 +230,7 @@ class Shelf:
             return
         if not await in_daemon_thread(lambda: history.flush(COMMIT_S)) and history.notice:
             # The writer says it only once, and that may be gone from the screen.
-            self._tell(Said("warning", history.notice))
+            self._emit(Notified("warning", history.notice))
 
     def set_draft(self, chat: Chat, text: str) -> None:
         """Keep what is typed and not sent; nothing that is asked of the disk is waited for."""
@@ -265,7 +269,7 @@ class Shelf:
                 if (summary := listed.get(chat.key)) is not None:
                     chat.listed = True
                     chat.tree.title = summary.title if summary.titled else ""
-            self._tell(ListChanged())
+            self._emit(ListChanged())
 
     async def look(self, is_busy: Callable[[Chat], bool]) -> None:
         """Notice what other programs have written: in the list, and in the open chat.
@@ -292,8 +296,8 @@ class Shelf:
             return  # what was begun here meanwhile goes on; it is looked again
         chat.catch_up(there.tree)
         self._keep(chat)
-        self._tell(ChatChanged(chat, keep_scroll=True))
-        self._tell(Said("info", "this chat went on in another program: what is new is here"))
+        self._emit(ChatChanged(chat, keep_scroll=True))
+        self._emit(Notified("info", "this chat went on in another program: what is new is here"))
 
     async def _restore_draft(self) -> None:
         """The history could not be read when it was opened; now it can."""
@@ -305,7 +309,7 @@ class Shelf:
         if empty is not None and self._save:
             empty.draft = empty.draft or draft
             if empty is self.chat:
-                self._tell(ChatOpened(empty))
+                self._emit(ChatOpened(empty))
 
     async def toggle_archived(self) -> None:
         """Show or hide the archived ones."""
@@ -354,7 +358,7 @@ class Shelf:
         if turn is not None and turn in chat.tree:
             chat.tree.select(turn)
             chat.save()
-        self._tell(ChatOpened(left, turn))
+        self._emit(ChatOpened(left, turn))
 
     # ------------------------------------------------------------------------------ tidying
 
@@ -365,20 +369,20 @@ class Shelf:
     async def pin(self, entry: Entry) -> None:
         """Put a chat at the head of the list, or back."""
         if await self._do(lambda history: history.pin(entry.key, not entry.pinned)):
-            self._tell(Said("good", "no longer pinned" if entry.pinned else "pinned"))
+            self._emit(Notified("good", "no longer pinned" if entry.pinned else "pinned"))
 
     async def archive(self, entry: Entry) -> None:
         """Put a chat out of the list, or back."""
         if await self._do(lambda history: history.archive(entry.key, not entry.archived)):
             done = "back from the archive" if entry.archived else "archived: a search finds it"
-            self._tell(Said("good", done))
+            self._emit(Notified("good", done))
 
     async def duplicate(self, key: str) -> None:
         """Copy a chat and show the copy."""
         copies: list[str] = []
         if await self._do(lambda history: copies.append(history.duplicate(key))):
             await self.show(copies[0])
-            self._tell(Said("good", "this is the copy"))
+            self._emit(Notified("good", "this is the copy"))
 
     async def delete(self, entry: Entry, undo: str) -> None:
         """Delete a chat; one that was empty is gone.
@@ -393,18 +397,18 @@ class Shelf:
             if unkept is None and not await self._do(lambda history: history.delete(entry.key)):
                 self._deleted.pop()
                 return
-            self._tell(Said("good", f"deleted {shortened(entry.title)}; {undo} brings it back"))
+            self._emit(Notified("good", f"deleted {shortened(entry.title)}; {undo} brings it back"))
         if chat is not None:
             self.chats.remove(chat)
             self.chats = self.chats or [self._new()]
             if chat is self.chat:
                 self._put_in_front(self.chats[0])
-        self._tell(ListChanged())
+        self._emit(ListChanged())
 
     async def undelete(self) -> None:
         """Bring back the chat that was deleted last."""
         if not self._deleted:
-            self._tell(Said("info", "nothing was deleted here"))
+            self._emit(Notified("info", "nothing was deleted here"))
             return
         key, title, unkept = self._deleted.pop()
         if unkept is None and not await self._do(lambda history: history.undelete(key)):
@@ -413,7 +417,7 @@ class Shelf:
             self._put_in_front(unkept)
         else:
             await self.show(key)
-        self._tell(Said("good", f"brought back {shortened(title)}"))
+        self._emit(Notified("good", f"brought back {shortened(title)}"))
 
     async def read_file(self, path: Path) -> str:
         """Add the chats of a file; return the sentence that says so.
@@ -438,7 +442,7 @@ class Shelf:
     # ------------------------------------------------------------------------------- asking
 
     async def _do(self, work: Callable[["History"], None]) -> bool:
-        """Change something, and show the list as it is then."""
+        """ControllerEvent something, and show the list as it is then."""
 
         def done(history: "History") -> bool:
             work(history)
@@ -460,11 +464,11 @@ class Shelf:
         try:
             answer = await in_daemon_thread(lambda: work(history))
         except KeyError:
-            self._tell(Said("info", "this chat is not in the history"))
+            self._emit(Notified("info", "this chat is not in the history"))
         except GpttermError as error:
             problem = str(error)
             if not once or problem not in (self._problem, history.trouble):
-                self._tell(Said("error", problem))
+                self._emit(Notified("error", problem))
             self._problem = problem
         else:
             self._problem = ""

@@ -14,29 +14,29 @@ from gptterm.engine.api import NextToken, Started
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui.state.chat import SYSTEM, Chat
-from gptterm.tui.state.chat_list import Shelf
-from gptterm.tui.state.engine_manager import EngineKeeper, Finder, find_model
+from gptterm.tui.state.chat_list import ChatList
+from gptterm.tui.state.engine_manager import EngineManager, Finder, find_model
 from gptterm.tui.state.events import (
-    Change,
     ChatChanged,
     ChatOpened,
+    ControllerEvent,
     EngineChanged,
-    OtherModel,
-    ReplyBegun,
+    ModelMismatch,
+    Notified,
     ReplyEnded,
-    Said,
+    ReplyStarted,
 )
-from gptterm.tui.state.reply import Reply, Wanted
-from gptterm.tui.state.settings_overrides import SettingsByHand
+from gptterm.tui.state.reply import QueuedReply, Reply
+from gptterm.tui.state.settings_overrides import SettingsOverrides
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 
-class Session:
+class Controller:
     """Owns the state; everything that changes it is a method here.
 
     Args:
         settings: To begin with.
-        tell: Called with every change.
+        emit: Called with every event.
         client: The engine's process.
         find: How models are found.
         history: Where chats are kept.
@@ -45,37 +45,39 @@ class Session:
     def __init__(
         self,
         settings: Settings,
-        tell: Callable[[Change], None],
+        emit: Callable[[ControllerEvent], None],
         client: EngineClient,
         find: Finder = find_model,
         *,
         history: Path,
     ) -> None:
-        self._by_hand = SettingsByHand(settings)
+        self._overrides = SettingsOverrides(settings)
         client.on_wait = self._waits
-        self.engine = EngineKeeper(client, find, lambda: tell(EngineChanged()))
-        self.shelf = Shelf(history, settings.save, lambda: Chat(self.settings.system), self._note)
+        self.engine = EngineManager(client, find, lambda: emit(EngineChanged()))
+        self.chat_list = ChatList(
+            history, settings.save, lambda: Chat(self.settings.system), self._note
+        )
         self.reply: Reply | None = None
         """The running generation, else the last one."""
         self.replying: Chat | None = None
         """The chat that a generation is running for."""
-        self._queue: list[Wanted] = []
-        self._tell = tell
+        self._queue: list[QueuedReply] = []
+        self._emit = emit
         self._task: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
 
     @property
     def chat(self) -> Chat:
         """The chat in front."""
-        return self.shelf.chat
+        return self.chat_list.chat
 
     @property
     def settings(self) -> Settings:
         """Those in effect."""
-        return self._by_hand.settings
+        return self._overrides.settings
 
-    def _note(self, change: Change) -> None:
-        self._tell(change)
+    def _note(self, change: ControllerEvent) -> None:
+        self._emit(change)
         if isinstance(change, ChatOpened):
             self._offer_model()
 
@@ -87,7 +89,7 @@ class Session:
         Raises:
             GpttermError, ValueError: no such setting, preset or value. Nothing changes then.
         """
-        self._by_hand.change(**values)
+        self._overrides.change(**values)
         if self.replying is not None:
             assert self.reply is not None
             sampling = self.settings.sampling
@@ -110,7 +112,7 @@ class Session:
     def load(self, model: str | None = None) -> None:
         """Load the model of the settings, or another one; what is generated is stopped."""
         if model is not None:
-            self._by_hand.change_model(model)
+            self._overrides.change_model(model)
         if self._loading is not None:
             self._loading.cancel()
         self.engine.leave()
@@ -119,20 +121,20 @@ class Session:
     async def _load(self, *, chosen: bool) -> None:
         await self._halt()
         if not await self.engine.load(self.settings):
-            self._by_hand.go_back()
-            self._tell(Said("error", self.engine.error))
-            self._tell_queued()
+            self._overrides.go_back()
+            self._emit(Notified("error", self.engine.error))
+            self._emit_queued()
             self._next()
             return
         source, info = self.engine.source, self.engine.info
         assert source is not None
         assert info is not None
         for notice in (*source.notices, *info.notices):
-            self._tell(Said("warning", notice))
+            self._emit(Notified("warning", notice))
         from gptterm.models import generation_defaults
 
-        self._by_hand.take_model_defaults(generation_defaults(source))
-        self._tell(EngineChanged())
+        self._overrides.set_model_defaults(generation_defaults(source))
+        self._emit(EngineChanged())
         if not chosen:
             self._offer_model()
         self._next()
@@ -142,11 +144,11 @@ class Session:
         if self.engine.client.alive:
             return
         if await self.engine.reload(self.settings):
-            self._tell(Said("info", "the engine was started again"))
+            self._emit(Notified("info", "the engine was started again"))
             self._next()
         else:
-            self._tell(Said("error", self.engine.error))
-            self._tell_queued()
+            self._emit(Notified("error", self.engine.error))
+            self._emit_queued()
 
     def _waits(self, ahead: int) -> None:
         """A warm engine has other clients' generations before ours."""
@@ -173,24 +175,24 @@ class Session:
         Returns:
             Why it cannot be kept, if it cannot.
         """
-        self._tell = _ignore
+        self._emit = _ignore
         if self.reply is not None and self.replying is not None:
             self.reply.cancelled = True
         tasks = [task for task in (self._loading, self._task) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self.engine.client.close(), return_exceptions=True)
-        return await self.shelf.close()
+        return await self.chat_list.close()
 
     # -------------------------------------------------------------------------------- chats
 
     async def open_history(self, wanted: str | None, *, reopen: bool) -> None:
-        """Open the history and the chat to begin with; see `Shelf.open`.
+        """Open the history and the chat to begin with; see `ChatList.open`.
 
         Raises:
             GpttermError: the chat that is wanted is not there.
         """
-        await self.shelf.open(wanted, reopen=reopen)
+        await self.chat_list.open(wanted, reopen=reopen)
         given = self.settings.system or ""
         if wanted is not None and given and self.settings.origins["system"] == "option":
             # It has its own, but an option is meant for this very chat.
@@ -206,19 +208,19 @@ class Session:
 
     def _offer_model(self) -> None:
         if (model := self.other_model) and self.replying is None:
-            self._tell(OtherModel(model))
+            self._emit(ModelMismatch(model))
 
     async def look(self) -> None:
         """Show what other programs have written, unless a reply is running here."""
         if self.replying is None:
-            await self.shelf.look(self.busy_with)
+            await self.chat_list.look(self.busy_with)
 
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat; it counts from the next reply."""
         self.chat.tree.system = text
         self.chat.save()
         self.chat.forget(SYSTEM)
-        self._tell(ChatChanged(self.chat))
+        self._emit(ChatChanged(self.chat))
 
     def step(self, key: str, by: int) -> None:
         """Open another version of a turn of the open chat."""
@@ -228,7 +230,7 @@ class Session:
     def draft(self, text: str) -> None:
         """Keep what is typed in the open chat, and before it what waits and is no turn yet."""
         waiting = [wanted.message for wanted in self._queue if wanted.chat is self.chat]
-        self.shelf.set_draft(self.chat, "\n\n".join(filter(None, [*waiting, text])))
+        self.chat_list.set_draft(self.chat, "\n\n".join(filter(None, [*waiting, text])))
 
     # ----------------------------------------------------------------------------- replying
 
@@ -236,18 +238,18 @@ class Session:
         """Add a message to the open chat and have it answered, now or when the engine can."""
         if self.busy_with(self.chat):
             # As a turn it would stand before the reply that the one before it still gets.
-            self._want(Wanted(self.chat, message=text))
+            self._want(QueuedReply(self.chat, message=text))
         else:
-            self._want(Wanted(self.chat, self.chat.tree.add_user(text)))
+            self._want(QueuedReply(self.chat, self.chat.tree.add_user(text)))
 
     def edit(self, key: str, text: str) -> None:
         """Put another version of a turn beside it; a message of the user's is answered anew."""
         chat = self.chat
         node = chat.tree.node(chat.tree.edit(key, text))
         if node.role == "user":
-            self._want(Wanted(chat, node.id))
+            self._want(QueuedReply(chat, node.id))
         else:
-            self._tell(ChatChanged(chat))
+            self._emit(ChatChanged(chat))
 
     def regenerate(self, key: str | None = None) -> bool:
         """Make another reply beside a reply, by default the last one. False: there is none."""
@@ -255,7 +257,7 @@ class Session:
         if question is None:
             return False
         self.chat.tree.select(question)
-        self._want(Wanted(self.chat, question))
+        self._want(QueuedReply(self.chat, question))
         return True
 
     def resume(self) -> bool:
@@ -264,7 +266,7 @@ class Session:
         reply = tree.last_reply()
         if reply is None or reply != tree.leaf:
             return False
-        self._want(Wanted(self.chat, tree.node(reply).parent, reply=reply))
+        self._want(QueuedReply(self.chat, tree.node(reply).parent, reply=reply))
         return True
 
     def view_of(self, chat: Chat) -> list[TurnView]:
@@ -298,10 +300,10 @@ class Session:
             return "waiting: there is no model"
         return f"waiting: {self.engine.activity or 'another reply is being written'}"
 
-    def _want(self, wanted: Wanted) -> None:
+    def _want(self, wanted: QueuedReply) -> None:
         self._queue.append(wanted)
         wanted.chat.save()
-        self._tell(ChatChanged(wanted.chat))
+        self._emit(ChatChanged(wanted.chat))
         if self.engine.phase == "failed":
             self.load()
         elif self.engine.phase == "ready" and not self.engine.client.alive:
@@ -313,7 +315,7 @@ class Session:
         given_up, self._queue = self._queue, []
         stopped = bool(given_up)
         for wanted in given_up:
-            self._tell(ChatChanged(wanted.chat))
+            self._emit(ChatChanged(wanted.chat))
         if self._task is not None and self.reply is not None and self.replying is not None:
             self.reply.cancelled = True
             self._spawn(self.engine.client.cancel())
@@ -334,7 +336,7 @@ class Session:
             self.replying = wanted.chat
             self._task = asyncio.create_task(self._generate(wanted))
 
-    async def _generate(self, wanted: Wanted) -> None:
+    async def _generate(self, wanted: QueuedReply) -> None:
         chat, tree = wanted.chat, wanted.chat.tree
         settings, info = self.settings, self.engine.info
         assert info is not None
@@ -353,42 +355,42 @@ class Session:
             tree.continue_reply(key, run)
         reply = self.reply = Reply(chat, key)
         chat.begin(key)
-        self._tell(ReplyBegun(chat, reply))
+        self._emit(ReplyStarted(chat, reply))
         try:
-            await self.shelf.commit(chat)
+            await self.chat_list.commit(chat)
             if reply.cancelled:
                 return
             request = settings.request(chat.prompt(key, settings, info))
             async with contextlib.aclosing(self.engine.client.generate(request)) as events:
                 async for event in events:
-                    reply.take(event)
-                    chat.take(key, event)
+                    reply.apply(event)
+                    chat.apply(key, event)
                     if isinstance(event, Started):
                         for notice in event.notices:
-                            self._tell(Said("warning", notice))
+                            self._emit(Notified("warning", notice))
         except (GpttermError, ValueError) as error:
             tree.finish(key, "error", error=str(error))
-            self._tell(Said("error", str(error)))
+            self._emit(Notified("error", str(error)))
         finally:
             tree.finish(key, "cancelled" if reply.cancelled else "error")
             chat.save()
             chat.forget(key)
             self.replying = None
-            self._tell(ReplyEnded(chat, reply))
+            self._emit(ReplyEnded(chat, reply))
         self._after(reply, continued=wanted.reply is not None)
 
     def _after(self, reply: Reply, *, continued: bool) -> None:
         if continued and reply.finished is not None and not reply.tokens:
-            self._tell(Said("info", "the model has nothing to add"))
+            self._emit(Notified("info", "the model has nothing to add"))
         if reply.failed is not None and not reply.cancelled:
-            self._tell(Said("error", reply.failed.message))
+            self._emit(Notified("error", reply.failed.message))
         if not self.engine.client.alive:
             self._loading = asyncio.create_task(self._revive())
         self._next()
 
-    def _tell_queued(self) -> None:
+    def _emit_queued(self) -> None:
         for wanted in self._queue:
-            self._tell(ChatChanged(wanted.chat))
+            self._emit(ChatChanged(wanted.chat))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -400,5 +402,5 @@ _TASKS: set[asyncio.Task[None]] = set()
 """The event loop itself holds its tasks only weakly."""
 
 
-def _ignore(_change: Change) -> None:
+def _ignore(_change: ControllerEvent) -> None:
     pass

@@ -58,7 +58,7 @@ async def find_model(settings: Settings, report: Callable[[str], None]) -> Model
     return await in_daemon_thread(find)
 
 
-class EngineKeeper:
+class EngineManager:
     """Loads models into an engine's process and knows what state it is in.
 
     Args:

@@ -13,7 +13,7 @@ class EngineChanged:
 
 
 @dataclass(frozen=True)
-class ReplyBegun:
+class ReplyStarted:
     """A generation was asked for; its turn is in the chat."""
 
     chat: Chat
@@ -53,21 +53,21 @@ class ListChanged:
 
 
 @dataclass(frozen=True)
-class OtherModel:
+class ModelMismatch:
     """The chat in front was written by another model than the one that is loaded."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Said:
+class Notified:
     """One line for the user."""
 
     kind: Literal["info", "good", "warning", "error"]
     text: str
 
 
-Change = (
-    EngineChanged | ReplyBegun | ReplyEnded | ChatChanged | ChatOpened | ListChanged
-    | OtherModel | Said
+ControllerEvent = (
+    EngineChanged | ReplyStarted | ReplyEnded | ChatChanged | ChatOpened | ListChanged
+    | ModelMismatch | Notified
 )  # fmt: skip

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QueuedReply:
     """A reply that waits for its turn."""
 
     chat: Chat
@@ -50,7 +50,7 @@ class Reply:
         self._first_at: float | None = None
         self._last_at = self.begun
 
-    def take(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Remember what an event says."""
         match event:
             case Token():

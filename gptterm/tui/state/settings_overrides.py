@@ -3,7 +3,7 @@
 from gptterm.config import Settings
 
 
-class SettingsByHand:
+class SettingsOverrides:
     """Changes lie above all other layers, and stay when those are exchanged.
 
     Attributes:
@@ -41,7 +41,7 @@ class SettingsByHand:
         self._changes = self._before
         self._apply()
 
-    def take_model_defaults(self, values: dict[str, float | int]) -> None:
+    def set_model_defaults(self, values: dict[str, float | int]) -> None:
         """Exchange what a model's authors recommend."""
         self._base = self._base.with_model_defaults(values)
         self._apply()

@@ -29,7 +29,7 @@ def _act(keys: str, action: str, label: str, does: str) -> Binding:
     return Binding(keys, f"act('{action}')", label, id=f"chats.{action}", tooltip=does)
 
 
-class ChatList(Rows, can_focus=True):
+class ChatsPane(Rows, can_focus=True):
     """Up and Down choose a chat, Enter opens it, letters tidy up."""
 
     PREFIX = "chats"

@@ -159,7 +159,7 @@ class SamplingPanel(Rows, can_focus=True):
 
     def action_choose(self, by: int) -> None:
         """Choose a neighbour; what was typed is taken first."""
-        if self.typed is not None and not self._take():
+        if self.typed is not None and not self._commit_typed():
             return
         self.chosen = (self.chosen + by) % len(FIELDS)
         self.post_message(self.Chosen(self.field.help))
@@ -182,7 +182,7 @@ class SamplingPanel(Rows, can_focus=True):
         if self.typed is None:
             self.typed = ""
         else:
-            self._take()
+            self._commit_typed()
 
     def action_neutral(self) -> None:
         """Switch all samplers off."""
@@ -192,7 +192,7 @@ class SamplingPanel(Rows, can_focus=True):
         """Show the presets."""
         self.post_message(self.PresetsWanted())
 
-    def _take(self) -> bool:
+    def _commit_typed(self) -> bool:
         text, self.typed = self.typed, None
         if not text:
             return True

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from gptterm.conversation.completion import help_pairs
-from gptterm.tui.keys import KeyNames
+from gptterm.tui.keys import Keymap
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.notice import SIGNS, Notice
@@ -29,7 +29,7 @@ that is less important."""
 NAME = re.compile(r"  \([\w.-]+\)$")
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpDialog(ModalScreen[None]):
     """Scrolls; Esc or F1 closes it."""
 
     CSS_PATH = "help.tcss"
@@ -93,16 +93,16 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
         key, gap = "", left
 
 
-def help_screen(keys: KeyNames, *, commands_first: bool = False) -> HelpScreen:
+def help_screen(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
     """F1: the keys as the user has them, and the commands."""
-    sections: list[Section] = [(heading, keys.table(bindings)) for heading, bindings in GROUPS]
+    sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in GROUPS]
     sections.append(("", [("( )", "the name of a key for [tui.keys] in config.toml")]))
     commands: Section = ("commands", help_pairs())
     sections.insert(0 if commands_first else len(sections) - 1, commands)
-    return HelpScreen("help", sections)
+    return HelpDialog("help", sections)
 
 
-def notices_screen(said: Sequence[Notice]) -> HelpScreen:
+def notices_screen(said: Sequence[Notice]) -> HelpDialog:
     """F8: everything that was said."""
     pairs = [(SIGNS[notice.kind], notice.text) for notice in reversed(said)]
-    return HelpScreen("notices, the last first", [("", pairs)])
+    return HelpDialog("notices, the last first", [("", pairs)])

@@ -13,7 +13,7 @@ from gptterm.errors import GpttermError
 from gptterm.terminal import one_line, printable
 
 
-class Asked(NamedTuple):
+class InputRequest(NamedTuple):
     """What is asked."""
 
     title: str
@@ -24,24 +24,24 @@ class Asked(NamedTuple):
     """To begin with."""
 
 
-class AskScreen(ModalScreen[str | None]):
-    """Dismissed with what `take` returned, or None.
+class InputDialog(ModalScreen[str | None]):
+    """Dismissed with what `submit` returned, or None.
 
     Args:
         asked: What is shown.
-        take: Does something with the line; raises GpttermError, ValueError or OSError with what
+        submit: Does something with the line; raises GpttermError, ValueError or OSError with what
             is wrong with it. The line can then be changed.
     """
 
-    CSS_PATH = "ask.tcss"
+    CSS_PATH = "input.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Back", id="ask.cancel", tooltip="Do nothing"),
     ]
 
-    def __init__(self, asked: Asked, take: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, asked: InputRequest, submit: Callable[[str], Awaitable[str]]) -> None:
         super().__init__()
         self._asked = asked
-        self._take = take
+        self._submit = submit
 
     def compose(self) -> ComposeResult:
         """The line, and under it a hint or what is wrong."""
@@ -57,7 +57,7 @@ class AskScreen(ModalScreen[str | None]):
 
     async def _try(self, value: str) -> None:
         try:
-            self.dismiss(await self._take(value))
+            self.dismiss(await self._submit(value))
         except (OSError, ValueError, GpttermError) as error:
             problem = self.query_one(Static)
             problem.add_class("problem")

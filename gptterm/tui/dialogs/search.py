@@ -35,7 +35,7 @@ class Chosen(NamedTuple):
     query: str
 
 
-class SearchScreen(ModalScreen[Chosen | None]):
+class SearchDialog(ModalScreen[Chosen | None]):
     """Dismissed with the hit that was chosen, or None.
 
     Args:
@@ -98,9 +98,9 @@ class SearchScreen(ModalScreen[Chosen | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go to the chosen hit; where it is not found yet, find it first."""
-        self.run_worker(self._take(event.value), exclusive=True)
+        self.run_worker(self._submit(event.value), exclusive=True)
 
-    async def _take(self, query: str) -> None:
+    async def _submit(self, query: str) -> None:
         if query != self._searched:
             await self._show(query)
         options = self.query_one(Options)

@@ -23,7 +23,7 @@ class Choice(NamedTuple):
     detail: str = ""
 
 
-class ChoiceScreen(ModalScreen[str | None]):
+class ChoiceDialog(ModalScreen[str | None]):
     """Dismissed with the chosen key, or None.
 
     Args:
