@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Started,
     Token,
 )
-from gptterm.engine.generation.event_tally import Tally
+from gptterm.engine.generation.event_tally import EventTally
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Record:
         self.started: Started | None = None
         self.samples = [Sample() for _ in range(request.samples)]
         self.failure: Failed | None = None
-        self._tally = Tally(request)
+        self._tally = EventTally(request)
 
     def add(self, event: Event) -> None:
         """Take one event in."""
@@ -55,7 +55,7 @@ class Record:
             # Not told to the tally, which would give up the ends that `break_off` asks it for.
             self.failure = event
             return
-        self._tally.note(event)
+        self._tally.add(event)
         match event:
             case Started():
                 self.started = event
@@ -78,7 +78,7 @@ class Record:
         There are some after a cancellation or a failure only.
         """
         reason = "cancelled" if self.failure is None else "error"
-        ends = [msgspec.structs.replace(end, reason=reason) for end in self._tally.cancelled()]
+        ends = [msgspec.structs.replace(end, reason=reason) for end in self._tally.cancel()]
         for end in ends:
             self._finish(end)
         return ends

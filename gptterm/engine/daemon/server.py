@@ -23,7 +23,7 @@ from gptterm import __version__
 from gptterm.engine.api import LoadRequest
 from gptterm.engine.daemon import handshake, registry
 from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Welcome
-from gptterm.engine.ipc.client_channel import Channel
+from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import Loaded, LoadFailed
 from gptterm.engine.ipc.worker import Worker
 from gptterm.engine.runtime.log import open_log
@@ -237,8 +237,8 @@ class Server:
         """End the process at once; what was said last may still be read."""
         self._say("ends")
         deadline = time.monotonic() + _LAST_WORDS_S
-        for channel in self._worker.turns.channels:
-            channel.outbox.flush(max(0.0, deadline - time.monotonic()))
+        for channel in self._worker.scheduler.channels:
+            channel.send_buffer.flush(max(0.0, deadline - time.monotonic()))
         if self._lock is not None and self._can_be_found():
             self._path.unlink()
         sys.stdout.flush()
@@ -265,7 +265,7 @@ class Server:
             return
         self._visited.set()
         try:
-            self._worker.serve(Channel(connection, backlog=_BACKLOG))
+            self._worker.serve(ClientChannel(connection, backlog=_BACKLOG))
         finally:
             with self._clients_lock:
                 self._clients -= 1
@@ -311,7 +311,7 @@ class Server:
             asked_device=self._spec.request.device,
             asked_dtype=self._spec.request.dtype,
             clients=self._clients,
-            waiting=self._worker.turns.waiting,
+            waiting=self._worker.scheduler.waiting,
             generations=self._worker.generations,
             uptime_s=now - self._begun,
             keep_alive_s=self._keep_alive_s,

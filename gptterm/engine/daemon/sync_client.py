@@ -19,7 +19,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.daemon.fingerprint import as_requested
 from gptterm.engine.daemon.launcher import DaemonConnection, attach
-from gptterm.engine.generation.event_tally import Tally
+from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.errors import describe, load_error
 from gptterm.engine.ipc.protocol import (
@@ -161,11 +161,11 @@ class DaemonEngine:
         One that dies before it has begun is replaced, if engines are kept: another client may
         have been its end.
         """
-        tally = Tally(request)
+        tally = EventTally(request)
         deadline = None
         number, begun, replaced = 0, False, False
         try:
-            while not tally.over:
+            while not tally.done:
                 try:
                     number = number or self._begin(request)
                     event = self._next_event(number, deadline)
@@ -177,16 +177,16 @@ class DaemonEngine:
                     continue
                 if event is not None:
                     begun = True
-                    tally.note(event)
+                    tally.add(event)
                     yield event
                 elif deadline is None:  # interrupted: the engine still gives it an end
                     self._send(Cancel(id=number))
                     deadline = time.monotonic() + _CANCEL_S
                 else:
-                    yield from tally.cancelled()
+                    yield from tally.cancel()
         except (GpttermError, OSError) as error:
             kind, message = describe(error)
-            tally.note(failed := Failed(kind=kind, message=message))
+            tally.add(failed := Failed(kind=kind, message=message))
             yield failed
         finally:
             self._let_go(number, tally)
@@ -311,18 +311,18 @@ class DaemonEngine:
                 case _ if report is not None:
                     self._note(report, self._generation)
 
-    def _let_go(self, number: int, tally: Tally) -> None:
+    def _let_go(self, number: int, tally: EventTally) -> None:
         """Cancel a generation that has not ended, and read on until it has."""
-        if tally.over:
+        if tally.done:
             return
         deadline = time.monotonic() + _CANCEL_S
         with contextlib.suppress(ConnectionLostError):
             self._send(Cancel(id=number))
-            while not tally.over:
+            while not tally.done:
                 event = self._next_event(number, deadline)
                 if event is None:
                     return  # its events come under an id that nobody asks for
-                tally.note(event)
+                tally.add(event)
 
     def _connection_lost(self) -> ConnectionLostError:
         return ConnectionLostError(

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from gptterm.engine.api import Event, Failed, GenerateRequest, Started
 from gptterm.engine.decoders.base import Decoder
-from gptterm.engine.generation.prefix_cache import Session
-from gptterm.engine.generation.sequence import Sample, draw
+from gptterm.engine.generation.prefix_cache import PrefixCache
+from gptterm.engine.generation.sequence import Sequence, draw
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.errors import GpttermError
 
 Numbered = tuple[int, Event]
 """An event, and which request it belongs to."""
-Begin = Callable[[GenerateRequest], tuple[Started, list[Sample]]]
-"""Renders and fits a request, and rewinds the session to what is known of it."""
+Begin = Callable[[GenerateRequest], tuple[Started, list[Sequence]]]
+"""Renders and fits a request, and rewinds the prefix cache to what is known of it."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class _Waiting:
     """Sequences that are alike so far, and have no row."""
 
     request: int
-    samples: list[Sample]
+    sequences: list[Sequence]
     told: bool = False
     """Whether their prefill was reported."""
 
@@ -41,7 +41,7 @@ class _Member:
     """The sequence of a row: all but its last id are in the row's cache."""
 
     request: int
-    sample: Sample
+    sequence: Sequence
 
 
 class Batch:
@@ -50,15 +50,20 @@ class Batch:
     Out of memory, it goes on with fewer rows; only what fails alone has failed.
 
     Args:
-        session: prefills prompts, so that one after another they share what they begin with.
+        prefix_cache: prefills prompts, so that one after another they share what they begin with.
         out_of_memory: what is said of a request for which even one row is too much.
     """
 
     def __init__(
-        self, decoder: Decoder, session: Session, begin: Begin, rows: int, out_of_memory: str
+        self,
+        decoder: Decoder,
+        prefix_cache: PrefixCache,
+        begin: Begin,
+        rows: int,
+        out_of_memory: str,
     ) -> None:
         self._decoder = decoder
-        self._session = session
+        self._prefix_cache = prefix_cache
         self._begin = begin
         self._most = self._limit = rows
         self._out_of_memory = Failed(kind="out_of_memory", message=out_of_memory)
@@ -90,27 +95,27 @@ class Batch:
 
     def _prepare(self, number: int, request: GenerateRequest) -> Iterator[Numbered]:
         try:
-            started, samples = self._begin(request)
+            started, sequences = self._begin(request)
         except GpttermError as error:
             yield number, Failed(kind=error.kind, message=str(error))
             return
-        self._waiting.append(_Waiting(number, samples))
+        self._waiting.append(_Waiting(number, sequences))
         yield number, started
 
     def _admit(self, waiting: _Waiting) -> Iterator[Numbered]:
         """Prefill, and give as many of the sequences a row as there are; draw their next ids."""
         free = self._limit - len(self._members)
-        samples, rest = waiting.samples[:free], waiting.samples[free:]
-        sequence = samples[0].sequence
+        sequences, rest = waiting.sequences[:free], waiting.sequences[free:]
+        sequence = sequences[0].ids
         entering, entered = 1, False
         try:
-            for event in self._session.prefill(sequence):
+            for event in self._prefix_cache.prefill(sequence):
                 if not waiting.told:
                     yield waiting.request, event
-            logits = self._session.logits_after(sequence)
+            logits = self._prefix_cache.logits_after(sequence)
             waiting.told = True
-            entering = len(samples)
-            self._rows.add(self._session.cache, entering, samples[0].capacity)
+            entering = len(sequences)
+            self._rows.add(self._prefix_cache.cache, entering, sequences[0].max_length)
             entered = True
         except Exception as error:
             if not is_out_of_memory(error):
@@ -122,7 +127,7 @@ class Batch:
             return
         if rest:
             self._waiting.appendleft(_Waiting(waiting.request, rest, told=True))
-        members = [_Member(waiting.request, sample) for sample in samples]
+        members = [_Member(waiting.request, sequence) for sequence in sequences]
         self._members += members
         yield from self._advance(members, logits.expand(len(members), -1))
 
@@ -130,7 +135,7 @@ class Batch:
 
     def _step(self) -> Iterator[Numbered]:
         """Feed every row its latest id and draw the next."""
-        latest = torch.tensor([[member.sample.sequence[-1]] for member in self._members])
+        latest = torch.tensor([[member.sequence.ids[-1]] for member in self._members])
         logits: Tensor | None = None
         try:
             logits = self._decoder.forward(latest, self._rows)
@@ -150,16 +155,16 @@ class Batch:
             going = [i for i, member in enumerate(members) if member.request not in failed]
             some = logits if len(going) == len(members) else logits[going]
             try:
-                chosen = draw(some, [members[i].sample for i in going])
+                chosen = draw(some, [members[i].sequence for i in going])
                 break
             except UnusableLogitsError as error:
                 number = members[going[error.row]].request
                 failed[number] = Failed(kind="internal", message=str(error))
         for i, token_id in zip(going, chosen, strict=True):
-            for event in members[i].sample.advance(token_id, logits[i]):
+            for event in members[i].sequence.advance(token_id, logits[i]):
                 yield members[i].request, event
         yield from self._fail(failed)
-        self._leave(lambda member: member.sample.reason is not None)
+        self._leave(lambda member: member.sequence.finish_reason is not None)
 
     # --------------------------------------------------------------------------- going out
 
@@ -187,7 +192,7 @@ class Batch:
             entering: rows that were not there yet; who they are for is the first that waits.
         """
         count = len(self._members) + entering
-        out = [_Waiting(member.request, [member.sample], told=True) for member in self._members]
+        out = [_Waiting(member.request, [member.sequence], told=True) for member in self._members]
         self._waiting.extendleft(reversed(out))
         self._members, self._rows = [], self._decoder.new_batched_cache()
         release_memory()

@@ -19,9 +19,9 @@ from gptterm.engine.api import (
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.generation.batch import Batch, Begin, Numbered
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
-from gptterm.engine.generation.prefix_cache import Session
-from gptterm.engine.generation.prompt_lookup import Drafter
-from gptterm.engine.generation.sequence import Sample, draw
+from gptterm.engine.generation.prefix_cache import PrefixCache
+from gptterm.engine.generation.prompt_lookup import PromptLookup
+from gptterm.engine.generation.sequence import Sequence, draw
 from gptterm.engine.prompt.context_budget import fit
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
@@ -42,11 +42,11 @@ class LocalEngine:
         self.info = info
         self.decoder = decoder
         self._tokenizer = tokenizer
-        self._session = Session(decoder)
-        self.static = StaticDecoding.on_gpu(decoder, self._session)
-        self._samples: list[Sample] = []
+        self._prefix_cache = PrefixCache(decoder)
+        self.static = StaticDecoding.on_gpu(decoder, self._prefix_cache)
+        self._sequences: list[Sequence] = []
         """Of the latest request; `set_sampling` is for them."""
-        self._latest: Sample | None = None
+        self._latest: Sequence | None = None
         """The one whose next token can be asked for: the first, once its prompt is fed."""
         self._running: object = None
 
@@ -87,13 +87,13 @@ class LocalEngine:
             UsageError: the engine was asked for something else in the meantime.
         """
         self._running = ticket = object()
-        self._samples, self._latest = [], None
+        self._sequences, self._latest = [], None
         for numbered in self._batch(self._begin, rows).run(requests):
             yield numbered
             self._check(ticket)
 
     def _batch(self, begin: Begin, rows: int) -> Batch:
-        return Batch(self.decoder, self._session, begin, rows, self._out_of_memory())
+        return Batch(self.decoder, self._prefix_cache, begin, rows, self._out_of_memory())
 
     def _check(self, ticket: object) -> None:
         if self._running is not ticket:
@@ -107,13 +107,13 @@ class LocalEngine:
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on."""
-        for sample in self._samples:
-            sample.sampling = sampling
+        for sequence in self._sequences:
+            sequence.sampling = sampling
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
         """The distribution after all that was generated so far; see `Engine.next_token`.
 
-        Of several samples it is the first one's. May be asked while a generation is paused.
+        Of several sequences it is the first one's. May be asked while a generation is paused.
 
         Raises:
             OutOfMemoryError: no room to compute it.
@@ -123,15 +123,15 @@ class LocalEngine:
         if latest is None:
             return None
         try:
-            logits = self._session.logits_after(latest.sequence)
+            logits = self._prefix_cache.logits_after(latest.ids)
         except Exception as error:
-            # The session has lost what a paused generation would go on from.
+            # The prefix cache has lost what a paused generation would go on from.
             self._latest = self._running = None
             if is_out_of_memory(error):
                 raise OutOfMemoryError(self._out_of_memory()) from error
             raise
         return next_token_distribution(
-            logits[0], sampling, latest.history, self._tokenizer.piece, limit
+            logits[0], sampling, latest.token_counts, self._tokenizer.piece, limit
         )
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
@@ -141,13 +141,13 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model."""
-        self._samples, self._latest = [], None
-        del self._session, self.static, self.decoder
+        self._sequences, self._latest = [], None
+        del self._prefix_cache, self.static, self.decoder
         release_memory()
 
     def _run(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        self._samples, self._latest = [], None
-        if self.static is not None and self.static.takes(request):
+        self._sequences, self._latest = [], None
+        if self.static is not None and self.static.supports(request):
             yield from self.static.run((yield from self._prefilled(request)))
             return
         if request.samples == 1:
@@ -156,35 +156,35 @@ class LocalEngine:
         batch = self._batch(self._begin_live, request.samples)
         for _, event in batch.run([request]):
             if isinstance(event, Prefilled) and event.done == event.total:
-                self._latest = self._samples[0]
+                self._latest = self._sequences[0]
             yield event
 
     def _run_alone(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """One sequence, in the session's own cache: there the next request can go on from it."""
-        (sample,) = yield from self._prefilled(request)
-        drafter = Drafter() if self.decoder.supports_speculation else None
-        while sample.reason is None:
-            draft = drafter.draft(sample.sequence, sample.capacity) if drafter is not None else ()
-            logits = self._session.logits_after(sample.sequence, draft)
-            (token_id,) = draw(logits, [sample])
-            yield from sample.advance(token_id, logits[0])
+        """One sequence, in the prefix cache itself: there the next request can go on from it."""
+        (sequence,) = yield from self._prefilled(request)
+        lookup = PromptLookup() if self.decoder.supports_speculation else None
+        while sequence.finish_reason is None:
+            draft = lookup.draft(sequence.ids, sequence.max_length) if lookup is not None else ()
+            logits = self._prefix_cache.logits_after(sequence.ids, draft)
+            (token_id,) = draw(logits, [sequence])
+            yield from sequence.advance(token_id, logits[0])
 
-    def _prefilled(self, request: GenerateRequest) -> Generator[Event, None, list[Sample]]:
-        """Begin a request and feed its prompt; returns its samples, that all go on from there."""
-        started, samples = self._begin_live(request)
+    def _prefilled(self, request: GenerateRequest) -> Generator[Event, None, list[Sequence]]:
+        """Begin a request and feed its prompt; returns its sequences, that all go on from there."""
+        started, sequences = self._begin_live(request)
         yield started
-        for event in self._session.prefill(samples[0].sequence):
+        for event in self._prefix_cache.prefill(sequences[0].ids):
             if event.done == event.total:
-                self._latest = samples[0]
+                self._latest = sequences[0]
             yield event
-        return samples
+        return sequences
 
-    def _begin_live(self, request: GenerateRequest) -> tuple[Started, list[Sample]]:
+    def _begin_live(self, request: GenerateRequest) -> tuple[Started, list[Sequence]]:
         """As `_begin`, for what `set_sampling` is to change."""
-        started, self._samples = self._begin(request)
-        return started, self._samples
+        started, self._sequences = self._begin(request)
+        return started, self._sequences
 
-    def _begin(self, request: GenerateRequest) -> tuple[Started, list[Sample]]:
+    def _begin(self, request: GenerateRequest) -> tuple[Started, list[Sequence]]:
         """Make a prompt fit, and keep what of it is known.
 
         Raises:
@@ -196,12 +196,12 @@ class LocalEngine:
         usage = Usage(
             prompt_tokens=len(ids),
             completion_tokens=0,
-            reused_tokens=self._session.rewind(ids),
+            reused_tokens=self._prefix_cache.rewind(ids),
             dropped_tokens=fitted.dropped_tokens,
         )
         seed = secrets.randbits(32) if request.seed is None else request.seed
-        samples = [
-            Sample(i, request, fitted, self._tokenizer, seed + i, usage, now)
+        sequences = [
+            Sequence(i, request, fitted, self._tokenizer, seed + i, usage, now)
             for i in range(request.samples)
         ]
         started = Started(
@@ -214,4 +214,4 @@ class LocalEngine:
             prompt_ids=tuple(ids),
             notices=fitted.notices,
         )
-        return started, samples
+        return started, sequences

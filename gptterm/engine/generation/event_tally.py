@@ -50,8 +50,8 @@ class _Sample:
         return "" if self.held is None else self.held + self.decoder.decode(b"", final=True)
 
 
-class Tally:
-    """What one generation has yielded so far. `note` every event, then ask."""
+class EventTally:
+    """What one generation has yielded so far. `add` every event, then ask."""
 
     def __init__(self, request: GenerateRequest) -> None:
         self._begun = time.perf_counter()
@@ -59,11 +59,11 @@ class Tally:
         self._open = {index: _Sample() for index in range(request.samples)}
 
     @property
-    def over(self) -> bool:
+    def done(self) -> bool:
         """Whether nothing more is to come: all samples have finished or the generation failed."""
         return not self._open
 
-    def note(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Count `event` in."""
         match event:
             case Token():
@@ -76,7 +76,7 @@ class Tally:
             case Failed():
                 self._open.clear()
 
-    def cancelled(self) -> list[Finished]:
+    def cancel(self) -> list[Finished]:
         """The ends of the samples that have none; the generation is over with them."""
         now = time.perf_counter()
         ends = [self._end(index, sample, now) for index, sample in self._open.items()]

@@ -21,11 +21,11 @@ def reusable(cached: Sequence[int], prompt: Sequence[int]) -> int:
     return next(i for i, (one, other) in enumerate(zip(old, new, strict=True)) if one != other)
 
 
-class Session:
+class PrefixCache:
     """What an engine remembers between requests, so that a prompt's known beginning is not fed.
 
     Attributes:
-        cache: of one row. It belongs to the session, which alone feeds it.
+        cache: of one row. It belongs to the prefix cache, which alone feeds it.
     """
 
     def __init__(self, decoder: Decoder) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 _GRAM = 3
 """Ids that must have occurred before for what followed them to be a guess."""
-MOST = 7
+MAX_DRAFT = 7
 """Ids of a draft at most: a pass over eight tokens is still mostly the reading of weights."""
 
 
-class Drafter:
+class PromptLookup:
     """Watches a sequence that only grows.
 
     How much is drafted follows from how guesses did of late, whether they were fed or not: one
@@ -32,7 +32,7 @@ class Drafter:
     def draft(self, sequence: Sequence[int], capacity: int) -> list[int]:
         """Ids that may come next, none of them behind the first `capacity` of the sequence."""
         self._watch(sequence)
-        count = min(self._right, MOST, capacity - len(sequence))
+        count = min(self._right, MAX_DRAFT, capacity - len(sequence))
         start = self._followers.get(tuple(sequence[-_GRAM:]), len(sequence))
         # What is copied may itself be the beginning of the copy: a text that goes in circles.
         period = len(sequence) - start

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
 
 
-class Sample:
+class Sequence:
     """Turns the ids drawn for one sequence into events, until it ends.
 
     Attributes:
@@ -47,12 +47,12 @@ class Sample:
         started: float,
     ) -> None:
         prompt = fitted.prompt
-        self.sequence = list(prompt.ids)
-        self.capacity = len(prompt.ids) + fitted.max_tokens
+        self.ids = list(prompt.ids)
+        self.max_length = len(prompt.ids) + fitted.max_tokens
         self.sampling = request.sampling
-        self.history = TokenCounts(prompt.ids)
+        self.token_counts = TokenCounts(prompt.ids)
         self.generator = random.Random(seed)
-        self.reason: FinishReason | None = None
+        self.finish_reason: FinishReason | None = None
         self._index = index
         self._tokenizer = tokenizer
         self._logprobs = request.logprobs
@@ -71,8 +71,8 @@ class Sample:
         if token_id in self._ends:
             yield self._finish("eos")
             return
-        self.sequence.append(token_id)
-        self.history.add(token_id)
+        self.ids.append(token_id)
+        self.token_counts.add(token_id)
         self._count += 1
         self._latest = time.perf_counter()
         if self._count == 1:
@@ -103,7 +103,7 @@ class Sample:
             return None, ()
         scores = torch.log_softmax(logits, 0)
         best = torch.topk(scores, min(self._logprobs, len(scores)))
-        pairs: Sequence[tuple[int, float]] = list(
+        pairs: list[tuple[int, float]] = list(
             zip(best.indices.tolist(), best.values.tolist(), strict=True)
         )
         return float(scores[token_id]), tuple(
@@ -111,12 +111,12 @@ class Sample:
         )
 
     def _finish(self, reason: FinishReason) -> Finished:
-        self.reason = reason
+        self.finish_reason = reason
         now = time.perf_counter()
         span = self._latest - self._first
         text = self._shown(self._stops.push(self._detokenizer.flush()) + self._stops.flush())
         if self._stops.matched is not None:
-            self.reason = reason = "stop"
+            self.finish_reason = reason = "stop"
         return Finished(
             sample=self._index,
             reason=reason,
@@ -136,7 +136,7 @@ class Sample:
         )
 
 
-def draw(logits: Tensor, samples: Sequence[Sample]) -> list[int]:
+def draw(logits: Tensor, sequences: list[Sequence]) -> list[int]:
     """One id for each sequence from its row of raw (rows, vocabulary) logits.
 
     Raises:
@@ -144,7 +144,7 @@ def draw(logits: Tensor, samples: Sequence[Sample]) -> list[int]:
     """
     return sample_tokens(
         logits,
-        [sample.sampling for sample in samples],
-        [sample.history for sample in samples],
-        [sample.generator for sample in samples],
+        [sequence.sampling for sequence in sequences],
+        [sequence.token_counts for sequence in sequences],
+        [sequence.generator for sequence in sequences],
     )

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import NoReturn
 
-from gptterm.engine.ipc.client_channel import Channel
+from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.worker import Worker
 
 _LAST_WORDS_S = 1.0
@@ -30,24 +30,24 @@ def main() -> NoReturn:
     _die_with(args.parent)
     faulthandler.enable()
     os.set_inheritable(args.socket, False)
-    channel = Channel(socket.socket(fileno=args.socket), lost=_vanish)
+    channel = ClientChannel(socket.socket(fileno=args.socket), lost=_vanish)
 
     def leave(code: int) -> NoReturn:
-        channel.outbox.flush(_LAST_WORDS_S)
+        channel.send_buffer.flush(_LAST_WORDS_S)
         # At once: tearing down an interpreter with native threads in it can hang.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
     worker = Worker(args.factory, leave)
-    worker.turns.join(channel)
+    worker.scheduler.add_client(channel)
     threading.Thread(target=_read, args=(worker, channel), daemon=True).start()
     worker.prepare()
     worker.run()
     leave(0)
 
 
-def _read(worker: Worker, channel: Channel) -> NoReturn:
+def _read(worker: Worker, channel: ClientChannel) -> NoReturn:
     """Take commands until the client hangs up, then end the process."""
     worker.serve(channel)
     _vanish()

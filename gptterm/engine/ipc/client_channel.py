@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.ipc.protocol import Command, command_reader
-from gptterm.engine.ipc.send_buffer import BACKLOG, Outbox
+from gptterm.engine.ipc.send_buffer import BACKLOG, SendBuffer
 
 _EVERYTHING = 2**63 - 1
 """Above every id."""
 
 
-class Channel:
+class ClientChannel:
     """The connection to a client, and what the client has said about its generations.
 
     Args:
@@ -29,7 +29,7 @@ class Channel:
         backlog: int = BACKLOG,
         lost: Callable[[], None] | None = None,
     ) -> None:
-        self.outbox = Outbox(connection, lost or self.hang_up, backlog)
+        self.send_buffer = SendBuffer(connection, lost or self.hang_up, backlog)
         # Ids rise: to cancel one is to cancel all up to it.
         self.last_id = 0
         self.cancelled_id = 0
@@ -61,7 +61,7 @@ class Channel:
     def close(self) -> None:
         """Release the socket, once nothing is read from it any more."""
         self.cancel(_EVERYTHING)
-        self.outbox.close()
+        self.send_buffer.close()
         self._connection.close()
 
     def _receive(self) -> bytes:

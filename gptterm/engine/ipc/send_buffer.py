@@ -19,7 +19,7 @@ _LOOK_S = 0.05
 """How often someone who waits for room looks whether that is still worth it."""
 
 
-class Outbox:
+class SendBuffer:
     """Sends reports: at once when the last sending is a while ago, otherwise together.
 
     `post` never waits for the reader. Whoever posts without end calls `make_room` in between.

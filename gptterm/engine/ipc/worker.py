@@ -25,8 +25,8 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.generation.event_tally import Tally
-from gptterm.engine.ipc.client_channel import Channel
+from gptterm.engine.generation.event_tally import EventTally
+from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.errors import describe
 from gptterm.engine.ipc.protocol import (
     Cancel,
@@ -48,7 +48,7 @@ from gptterm.engine.ipc.protocol import (
     SetSampling,
     TokensResult,
 )
-from gptterm.engine.ipc.scheduler import Turns
+from gptterm.engine.ipc.scheduler import Scheduler
 from gptterm.errors import GpttermError, ModelError
 from gptterm.format import first_line
 
@@ -67,7 +67,7 @@ class Worker:
     """
 
     def __init__(self, factory: str, leave: Callable[[int], object]) -> None:
-        self.turns = Turns()
+        self.scheduler = Scheduler()
         self.loaded: Loaded | LoadFailed | None = None
         """What came of the last load; None before it."""
         self.generations = 0
@@ -82,31 +82,31 @@ class Worker:
         """What newcomers are told; None once there is nothing to wait for."""
         self._stage_lock = threading.Lock()
         self._stopping: str | None = None
-        self._running: tuple[Channel, Generate] | None = None
-        self._last: Channel | None = None
+        self._running: tuple[ClientChannel, Generate] | None = None
+        self._last: ClientChannel | None = None
         """Whose generation the engine has seen last."""
         self._beat = 0.0
         """When the running generation last gave a sign of life."""
         self._sampling_lock = threading.Lock()
-        self._begun: tuple[Channel, int] | None = None
+        self._begun: tuple[ClientChannel, int] | None = None
         """The generation that the engine's samplers belong to."""
 
     # ---------------------------------------------------------------------- clients' threads
 
-    def serve(self, channel: Channel) -> None:
+    def serve(self, channel: ClientChannel) -> None:
         """Take a client's commands until it hangs up."""
         with self._stage_lock:
-            self.turns.join(channel)
+            self.scheduler.add_client(channel)
             if self._stage is not None:
-                channel.outbox.post(self._stage, at_once=True)
+                channel.send_buffer.post(self._stage, at_once=True)
         try:
             for command in channel.commands():
-                self._take(channel, command)
+                self._handle(channel, command)
         finally:
-            self.turns.leave(channel)
+            self.scheduler.remove_client(channel)
             channel.close()
 
-    def _take(self, channel: Channel, command: Command) -> None:
+    def _handle(self, channel: ClientChannel, command: Command) -> None:
         match command:
             case Cancel():
                 self._cancel(channel, command.id)
@@ -114,24 +114,24 @@ class Worker:
                 self._set_sampling(channel, command)
             case Generate():
                 channel.last_id = command.id
-                self.turns.put(channel, command)
+                self.scheduler.put(channel, command)
             case Load() if self._kept and self.loaded is not None:
                 # It need not wait for what the engine is at.
-                channel.outbox.post(self.loaded, at_once=True)
+                channel.send_buffer.post(self.loaded, at_once=True)
             case Close() if self._kept:
                 channel.hang_up()
             case Load() | Close():
                 self._cancel(channel, channel.last_id)
-                self.turns.put(channel, command)
+                self.scheduler.put(channel, command)
             case _:
-                self.turns.put(channel, command)
+                self.scheduler.put(channel, command)
 
-    def _cancel(self, channel: Channel, up_to: int) -> None:
+    def _cancel(self, channel: ClientChannel, up_to: int) -> None:
         channel.cancel(up_to)
-        for command in self.turns.withdraw(channel, up_to):
-            self._end(channel, command.id, Tally(command.request))
+        for command in self.scheduler.withdraw(channel, up_to):
+            self._end(channel, command.id, EventTally(command.request))
 
-    def _set_sampling(self, channel: Channel, command: SetSampling) -> None:
+    def _set_sampling(self, channel: ClientChannel, command: SetSampling) -> None:
         # A generation that has not begun would overwrite it with its request's: kept till then.
         with self._sampling_lock:
             channel.sampling = (command.id, command.sampling)
@@ -141,7 +141,7 @@ class Worker:
     def stop(self, why: str) -> None:
         """Have `run` return soon; generations that have not ended by then fail with `why`."""
         self._stopping = why
-        self.turns.stop()
+        self.scheduler.stop()
 
     @property
     def busy(self) -> bool:
@@ -173,13 +173,13 @@ class Worker:
 
     def run(self) -> None:
         """Carry out commands, one after the other, until `Close` or `stop`."""
-        while (turn := self.turns.take()) is not None:
-            channel, command = turn
+        while (queued := self.scheduler.next_command()) is not None:
+            channel, command = queued
             match command:
                 case Load():
                     if self.loaded is None or not self._kept:
                         self.loaded = self._load(command.request)
-                    channel.outbox.post(self.loaded, at_once=True)
+                    channel.send_buffer.post(self.loaded, at_once=True)
                 case Generate():
                     self._generate(channel, command)
                 case Close():
@@ -189,15 +189,15 @@ class Worker:
                 case _:
                     self._answer(channel, command)
         self._close_engine()
-        for channel in self.turns.channels:
-            for command in self.turns.withdraw(channel, channel.last_id):
+        for channel in self.scheduler.channels:
+            for command in self.scheduler.withdraw(channel, channel.last_id):
                 self._fail(channel, command.id)
 
     def _announce(self, stage: LoadStage) -> None:
         with self._stage_lock:
             self._stage = LoadProgress(stage=stage)
-            for channel in self.turns.channels:
-                channel.outbox.post(self._stage, at_once=True)
+            for channel in self.scheduler.channels:
+                channel.send_buffer.post(self._stage, at_once=True)
 
     def _load(self, request: LoadRequest) -> Loaded | LoadFailed:
         self._close_engine()
@@ -236,20 +236,20 @@ class Worker:
         except Exception:
             traceback.print_exc()
 
-    def _generate(self, channel: Channel, command: Generate) -> None:
-        tally = Tally(command.request)
+    def _generate(self, channel: ClientChannel, command: Generate) -> None:
+        tally = EventTally(command.request)
         self._beat = time.monotonic()
         self._running = (channel, command)
         self.generations += 1
         try:
             self._play(channel, command, tally)
-            if not tally.over and not self._is_cancelled(channel, command):
+            if not tally.done and not self._is_cancelled(channel, command):
                 raise RuntimeError("the engine stopped without finishing")
         except Exception as error:
             if not isinstance(error, GpttermError):
                 traceback.print_exc()
             self._leave_if_fatal(error)
-            if not tally.over:
+            if not tally.done:
                 kind, message = describe(error)
                 self._post(channel, command.id, Failed(kind=kind, message=message))
             return
@@ -257,10 +257,10 @@ class Worker:
             self._running = None
             with self._sampling_lock:
                 self._begun = None
-        if not tally.over:
+        if not tally.done:
             self._end(channel, command.id, tally)
 
-    def _play(self, channel: Channel, command: Generate, tally: Tally) -> None:
+    def _play(self, channel: ClientChannel, command: Generate, tally: EventTally) -> None:
         """Pass the engine's events on until they end or are cancelled."""
         if self._engine is None:
             raise ModelError("no model is loaded")
@@ -273,50 +273,50 @@ class Worker:
                 self._beat = time.monotonic()
                 if self._begun is None:
                     self._begin_sampling(channel, command.id, self._engine)
-                tally.note(event)
+                tally.add(event)
                 self._post(channel, command.id, event)
                 self._wait_for_reader(channel, command)
-                for asker, ask in self.turns.take_asks():
+                for asker, ask in self.scheduler.pop_queries():
                     self._answer(asker, ask)
 
-    def _is_cancelled(self, channel: Channel, command: Generate) -> bool:
+    def _is_cancelled(self, channel: ClientChannel, command: Generate) -> bool:
         return command.id <= channel.cancelled_id or self._stopping is not None
 
-    def _begin_sampling(self, channel: Channel, generation_id: int, engine: Engine) -> None:
+    def _begin_sampling(self, channel: ClientChannel, generation_id: int, engine: Engine) -> None:
         with self._sampling_lock:
             self._begun = (channel, generation_id)
             if channel.sampling is not None and channel.sampling[0] == generation_id:
                 engine.set_sampling(channel.sampling[1])
 
-    def _post(self, channel: Channel, generation_id: int, event: Event) -> None:
+    def _post(self, channel: ClientChannel, generation_id: int, event: Event) -> None:
         hasty = not isinstance(event, Token | Prefilled)
-        channel.outbox.post(EventFrame(id=generation_id, event=event), at_once=hasty)
+        channel.send_buffer.post(EventFrame(id=generation_id, event=event), at_once=hasty)
 
-    def _wait_for_reader(self, channel: Channel, command: Generate) -> None:
+    def _wait_for_reader(self, channel: ClientChannel, command: Generate) -> None:
         """Make no more than the client reads, unless it keeps the engine from others."""
-        since, unsent = time.monotonic(), channel.outbox.unsent
+        since, unsent = time.monotonic(), channel.send_buffer.unsent
 
         def give_up() -> bool:
             nonlocal since, unsent
-            if channel.outbox.unsent < unsent or not self.turns.others_wait(channel):
-                since, unsent = time.monotonic(), channel.outbox.unsent
+            if channel.send_buffer.unsent < unsent or not self.scheduler.others_wait(channel):
+                since, unsent = time.monotonic(), channel.send_buffer.unsent
             self._beat = time.monotonic()
             late = self._beat - since > _SLOW_READER_S
             return late or self._is_cancelled(channel, command)
 
-        has_room = channel.outbox.make_room(give_up)
+        has_room = channel.send_buffer.make_room(give_up)
         if not has_room and not self._is_cancelled(channel, command):
             raise GpttermError("what was generated was not read while others waited")
 
-    def _end(self, channel: Channel, generation_id: int, tally: Tally) -> None:
+    def _end(self, channel: ClientChannel, generation_id: int, tally: EventTally) -> None:
         """Give the samples of a cancelled generation their ends."""
         if self._stopping is not None:
             self._fail(channel, generation_id)
             return
-        for end in tally.cancelled():
+        for end in tally.cancel():
             self._post(channel, generation_id, end)
 
-    def _fail(self, channel: Channel, generation_id: int) -> None:
+    def _fail(self, channel: ClientChannel, generation_id: int) -> None:
         failed = Failed(kind="internal", message=self._stopping or "the engine was closed")
         self._post(channel, generation_id, failed)
 
@@ -326,19 +326,19 @@ class Worker:
         torch's error for that is known by its name, since torch may not be there at all.
         """
         if type(error).__name__ == "AcceleratorError":
-            for channel in self.turns.channels:
-                channel.outbox.post(Fatal(message=describe(error)[1]), at_once=True)
+            for channel in self.scheduler.channels:
+                channel.send_buffer.post(Fatal(message=describe(error)[1]), at_once=True)
             self._leave(1)
 
-    def _answer(self, channel: Channel, ask: Query) -> None:
+    def _answer(self, channel: ClientChannel, ask: Query) -> None:
         try:
             report = self._answer_to(channel, ask)
         except Exception as error:
             traceback.print_exc()
             report = QueryFailed(call=ask.call, message=describe(error)[1])
-        channel.outbox.post(report, at_once=True)
+        channel.send_buffer.post(report, at_once=True)
 
-    def _answer_to(self, channel: Channel, ask: Query) -> Report:
+    def _answer_to(self, channel: ClientChannel, ask: Query) -> Report:
         if self._engine is None:
             raise ModelError("no model is loaded")
         if isinstance(ask, QueryTokens):

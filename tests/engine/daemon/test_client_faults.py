@@ -15,9 +15,9 @@ import pytest
 from gptterm.engine.api import Event, Failed, Finished
 from gptterm.engine.daemon import handshake, launcher, registry
 from gptterm.engine.ipc import worker as worker_module
-from gptterm.engine.ipc.client_channel import Channel
+from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import Close, Generate, encode, report_reader
-from gptterm.engine.ipc.scheduler import Turns
+from gptterm.engine.ipc.scheduler import Scheduler
 from gptterm.engine.ipc.worker import Worker
 from tests.support.daemon import Client, opened, the_pid
 from tests.support.ipc_engines import failure_of, request, text_of
@@ -103,11 +103,11 @@ def test_who_does_not_read_keeps_the_engine_from_others_for_a_while_only(
     ends = []
     for _ in range(2):
         ours, theirs = socket.socketpair()
-        threading.Thread(target=worker.serve, args=(Channel(theirs),), daemon=True).start()
+        threading.Thread(target=worker.serve, args=(ClientChannel(theirs),), daemon=True).start()
         ends.append(ours)
     slow, other = ends
     slow.sendall(encode(Generate(id=1, request=request(max_tokens=10**6))))
-    wait_until(lambda: worker.turns.channels and max(_unsent(worker)) >= 1 << 16)
+    wait_until(lambda: worker.scheduler.channels and max(_unsent(worker)) >= 1 << 16)
     assert worker.busy
     other.sendall(encode(Generate(id=1, request=request(max_tokens=1))))
     assert isinstance(_events(other)[-1], Finished)
@@ -118,7 +118,7 @@ def test_who_does_not_read_keeps_the_engine_from_others_for_a_while_only(
 
 
 def _unsent(worker: Worker) -> list[int]:
-    return [channel.outbox.unsent for channel in worker.turns.channels]
+    return [channel.send_buffer.unsent for channel in worker.scheduler.channels]
 
 
 def _events(connection: socket.socket) -> list[Event]:
@@ -135,25 +135,25 @@ def _events(connection: socket.socket) -> list[Event]:
 
 
 def test_a_client_that_sends_many_prompts_gets_one_a_round() -> None:
-    turns, channels = Turns(), []
+    scheduler, channels = Scheduler(), []
     for _ in range(3):
         ours, theirs = socket.socketpair()
-        channels.append(Channel(theirs))
-        turns.join(channels[-1])
+        channels.append(ClientChannel(theirs))
+        scheduler.add_client(channels[-1])
         del ours
     a, b, c = channels
     for number, channel in enumerate((a, a, a, b, c, b)):
-        turns.put(channel, Generate(id=number, request=request()))
+        scheduler.put(channel, Generate(id=number, request=request()))
     order = []
     for _ in range(6):
-        taken = turns.take()
+        taken = scheduler.next_command()
         assert taken is not None
         order.append(taken[0])
     assert order == [a, b, c, a, b, a]
-    turns.put(a, Close())
-    turns.leave(a)
-    turns.stop()
-    assert turns.take() is None
+    scheduler.put(a, Close())
+    scheduler.remove_client(a)
+    scheduler.stop()
+    assert scheduler.next_command() is None
 
 
 def test_greetings_may_gain_fields_and_lose_none() -> None:

@@ -41,7 +41,7 @@ SAMPLED = SamplingParams(temperature=1.1, top_k=50, top_p=0.9)
 def static(engine: LocalEngine) -> LocalEngine:
     """The engine made to decode as it would on a GPU."""
     assert isinstance(engine.decoder, NativeDecoder)
-    engine.static = StaticDecoding(engine.decoder, engine._session)
+    engine.static = StaticDecoding(engine.decoder, engine._prefix_cache)
     return engine
 
 
@@ -316,4 +316,4 @@ def test_every_token_banned(engine: LocalEngine) -> None:
 
 def test_on_a_cpu_nothing_is_gained_by_it(engine: LocalEngine) -> None:
     assert engine.static is None
-    assert isinstance(engine._session.cache, KVCache)
+    assert isinstance(engine._prefix_cache.cache, KVCache)

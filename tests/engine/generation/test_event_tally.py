@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.engine.api import Failed, Finished, GenerateRequest, TextPrompt, Token
-from gptterm.engine.generation.event_tally import Tally
+from gptterm.engine.generation.event_tally import EventTally
 from tests.support.scripted import Script, ScriptedEngine
 
 
@@ -20,7 +20,7 @@ def test_text_shown_and_text_held_back_are_all_there_is(
     pieces: list[str | bytes] = [raw[i : i + width] for i in range(0, len(raw), width)]
     shown_tokens = data.draw(st.integers(0, len(pieces)))
     asked = ask(stop=("ab\nab\nab\n🦊",))
-    tally = Tally(asked)
+    tally = EventTally(asked)
     shown, made = "", b""
     for event in ScriptedEngine(Script.saying(pieces)).generate(asked):
         if isinstance(event, Token):
@@ -30,30 +30,30 @@ def test_text_shown_and_text_held_back_are_all_there_is(
             shown, made = shown + event.text, made + event.piece
         if isinstance(event, Finished):
             return
-        tally.note(event)
-    (end,) = tally.cancelled()
-    assert not tally.cancelled()
+        tally.add(event)
+    (end,) = tally.cancel()
+    assert not tally.cancel()
     assert shown + end.text == made.decode(errors="replace")
     assert end.usage.prompt_tokens == 2
 
 
 def test_pieces_that_do_not_spell_the_text_give_no_tail() -> None:
-    tally = Tally(ask())
-    tally.note(Token(sample=0, id=1, text="word", piece=b"_word"))
-    tally.note(Token(sample=0, id=2, text="", piece=b"_more"))
-    assert tally.cancelled()[0].text == ""
+    tally = EventTally(ask())
+    tally.add(Token(sample=0, id=1, text="word", piece=b"_word"))
+    tally.add(Token(sample=0, id=2, text="", piece=b"_more"))
+    assert tally.cancel()[0].text == ""
 
 
 def test_only_unfinished_samples_get_an_end() -> None:
-    tally = Tally(ask(samples=3))
+    tally = EventTally(ask(samples=3))
     for event in ScriptedEngine(Script.saying("a")).generate(ask(samples=3)):
-        tally.note(event)
+        tally.add(event)
         if isinstance(event, Finished) and event.sample == 1:
             break
-    assert [end.sample for end in tally.cancelled()] == [2]
+    assert [end.sample for end in tally.cancel()] == [2]
 
 
 def test_a_failure_is_an_end() -> None:
-    tally = Tally(ask())
-    tally.note(Failed(kind="internal", message=""))
-    assert not tally.cancelled()
+    tally = EventTally(ask())
+    tally.add(Failed(kind="internal", message=""))
+    assert not tally.cancel()

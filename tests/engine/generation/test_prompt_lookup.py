@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gptterm.engine.api import NextToken, SamplingParams, Started, Token
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.generation.prompt_lookup import MOST, Drafter
+from gptterm.engine.generation.prompt_lookup import MAX_DRAFT, PromptLookup
 from tests.engine.checkpoints import VOCABULARY, draw_ids, gpt2, load, make, save
 from tests.engine.runs import FREE, GREEDY, Run, request, run
 from tests.support.gpt2 import END_OF_TEXT, write_gpt2
@@ -20,41 +20,41 @@ IDS = draw_ids(20)
 
 
 def test_nothing_is_guessed_where_nothing_repeats() -> None:
-    drafter = Drafter()
+    lookup = PromptLookup()
     for length in range(1, 300):
-        assert drafter.draft(range(length), 1000) == []
+        assert lookup.draft(range(length), 1000) == []
 
 
 def test_a_repetition_is_followed_further_the_longer_it_goes_on() -> None:
-    drafter, text = Drafter(), [*range(50), *range(50)]
-    drafts = [drafter.draft(text[:length], 1000) for length in range(1, 81)]
+    lookup, text = PromptLookup(), [*range(50), *range(50)]
+    drafts = [lookup.draft(text[:length], 1000) for length in range(1, 81)]
     assert drafts[:53] == [[]] * 53
     for length, draft in enumerate(drafts[53:], 54):
-        assert draft == text[length : length + min(length - 53, MOST)]
+        assert draft == text[length : length + min(length - 53, MAX_DRAFT)]
 
 
 def test_a_circle_is_gone_round_and_round() -> None:
     text = [1, 2, 3] * 10
-    assert Drafter().draft(text, 1000) == [1, 2, 3, 1, 2, 3, 1]
-    assert Drafter().draft([5] * 30, 1000) == [5] * MOST
+    assert PromptLookup().draft(text, 1000) == [1, 2, 3, 1, 2, 3, 1]
+    assert PromptLookup().draft([5] * 30, 1000) == [5] * MAX_DRAFT
 
 
 def test_wrong_guesses_make_drafts_shorter_and_end_them() -> None:
     text = [*range(40), *range(30)]  # 27 were right
     lengths = []
     for i in range(6):
-        lengths.append(len(Drafter().draft(text, 1000)))
+        lengths.append(len(PromptLookup().draft(text, 1000)))
         text += [1000 + i, 0, 1, 2]
-    assert lengths == [MOST, MOST, 6, 3, 1, 0]
+    assert lengths == [MAX_DRAFT, MAX_DRAFT, 6, 3, 1, 0]
 
 
 @given(st.lists(st.integers(0, 2), max_size=80), st.integers(0, 12))
 def test_drafts_do_not_depend_on_when_they_were_asked_for(ids: list[int], room: int) -> None:
-    watching = Drafter()
+    watching = PromptLookup()
     for length in range(len(ids) + 1):
         draft = watching.draft(ids[:length], len(ids) + room)
-        assert len(draft) <= min(MOST, len(ids) + room - length)
-    assert Drafter().draft(ids, len(ids) + room) == draft
+        assert len(draft) <= min(MAX_DRAFT, len(ids) + room - length)
+    assert PromptLookup().draft(ids, len(ids) + room) == draft
 
 
 # -------------------------------------------------------------------- that it changes nothing

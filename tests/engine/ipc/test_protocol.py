@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gptterm.engine.api import Token
 from gptterm.engine.ipc import protocol
-from gptterm.engine.ipc.send_buffer import Outbox
+from gptterm.engine.ipc.send_buffer import SendBuffer
 from tests.support.waiting import until
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -40,7 +40,7 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 
 async def test_what_nobody_reads_is_not_piled_up() -> None:
     ours, theirs = socket.socketpair()
-    outbox = Outbox(theirs, lost=theirs.close)
+    send_buffer = SendBuffer(theirs, lost=theirs.close)
     count, size = 2000, 10_000
     token = Token(sample=0, id=1, text="x" * size, piece=b"")
     posted = 0
@@ -48,8 +48,8 @@ async def test_what_nobody_reads_is_not_piled_up() -> None:
     def post() -> None:
         nonlocal posted
         for _ in range(count):
-            outbox.post(protocol.EventFrame(id=1, event=token))
-            assert outbox.make_room(lambda: False)
+            send_buffer.post(protocol.EventFrame(id=1, event=token))
+            assert send_buffer.make_room(lambda: False)
             posted += 1
 
     thread = threading.Thread(target=post)
@@ -59,7 +59,7 @@ async def test_what_nobody_reads_is_not_piled_up() -> None:
     await until(lambda: not select.select([], [theirs], [], 0)[1], "the socket to be full")
     # The socket takes some hundred kB of these 20 MB; the rest is not made yet.
     assert posted < count / 2
-    assert outbox.unsent < 1 << 17
+    assert send_buffer.unsent < 1 << 17
     received = 0
     while received < count:
         received += len(reader.feed(ours.recv(1 << 16)))

@@ -1,7 +1,7 @@
 """Decodes by steps that are launched before the last one's ids are read."""
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
-from gptterm.engine.generation.prefix_cache import Session
-from gptterm.engine.generation.sequence import Sample, draw
+from gptterm.engine.generation.prefix_cache import PrefixCache
+from gptterm.engine.generation.sequence import Sequence, draw
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.device_chain import ALL_BANNED, UNUSABLE
 
@@ -63,27 +63,27 @@ class Readback:
 
 
 class StaticDecoding:
-    """Decodes a request's samples side by side, each the same as it would be alone.
+    """Decodes a request's sequences side by side, each the same as it would be alone.
 
     The host runs behind the device: it finds ends and stop texts in ids that it reads while the
     next step is under way, and throws away what was drawn after them.
     """
 
-    def __init__(self, decoder: NativeDecoder, session: Session) -> None:
+    def __init__(self, decoder: NativeDecoder, prefix_cache: PrefixCache) -> None:
         self._decoder = decoder
-        self._session = session
-        assert isinstance(session.cache, KVCache)
-        self._past = session.cache
+        self._prefix_cache = prefix_cache
+        assert isinstance(prefix_cache.cache, KVCache)
+        self._past = prefix_cache.cache
         self._alone: DecodeStep | None = None
 
     @classmethod
-    def on_gpu(cls, decoder: Decoder, session: Session) -> "StaticDecoding | None":
+    def on_gpu(cls, decoder: Decoder, prefix_cache: PrefixCache) -> "StaticDecoding | None":
         """None where it is not worth while: not on a GPU, or not a native decoder."""
         if isinstance(decoder, NativeDecoder) and decoder.device.startswith("cuda"):
-            return cls(decoder, session)
+            return cls(decoder, prefix_cache)
         return None
 
-    def takes(self, request: GenerateRequest) -> bool:
+    def supports(self, request: GenerateRequest) -> bool:
         """Whether a request can be run in this way: no scores are wanted, and there is room."""
         if request.logprobs is not None:
             return False
@@ -93,49 +93,49 @@ class StaticDecoding:
         free, _ = torch.cuda.mem_get_info(self._decoder.device)
         return request.samples * each < _SHARE * free
 
-    def run(self, samples: Sequence[Sample]) -> Generator[Token | Finished, None, None]:
-        """Go on from a prompt that was prefilled until all samples have ended."""
-        prompt = samples[0].sequence
-        logits = self._session.logits_after(prompt)
+    def run(self, sequences: list[Sequence]) -> Generator[Token | Finished, None, None]:
+        """Go on from a prompt that was prefilled until all sequences have ended."""
+        prompt = sequences[0].ids
+        logits = self._prefix_cache.logits_after(prompt)
         length = len(prompt)
-        chosen = draw(logits.expand(len(samples), -1), samples)
-        for sample, token_id in zip(samples, chosen, strict=True):
-            yield from sample.advance(token_id, logits[0])
-        if all(sample.reason for sample in samples):
+        chosen = draw(logits.expand(len(sequences), -1), sequences)
+        for sequence, token_id in zip(sequences, chosen, strict=True):
+            yield from sequence.advance(token_id, logits[0])
+        if all(sequence.finish_reason for sequence in sequences):
             return
-        step = self._step(len(samples), length, samples[0].capacity)
-        step.start(length, chosen, [sample.history for sample in samples])
-        yield from self._decode(step, samples, samples[0].capacity - length - 1)
+        step = self._step(len(sequences), length, sequences[0].max_length)
+        step.start(length, chosen, [sequence.token_counts for sequence in sequences])
+        yield from self._decode(step, sequences, sequences[0].max_length - length - 1)
 
     def _decode(
-        self, step: DecodeStep, samples: Sequence[Sample], steps: int
+        self, step: DecodeStep, sequences: list[Sequence], steps: int
     ) -> Generator[Token | Finished, None, None]:
-        readback = Readback(len(samples), self._decoder.device)
+        readback = Readback(len(sequences), self._decoder.device)
         logits = step.logits.unbind(0)
         uniforms = 0
-        while any(sample.reason is None for sample in samples):
+        while any(sequence.finish_reason is None for sequence in sequences):
             while steps and len(readback) < AHEAD:
-                step.set_sampling(samples[0].sampling)
+                step.set_sampling(sequences[0].sampling)
                 if step.draws:
                     if uniforms % UNIFORMS == 0:
-                        step.set_uniforms(_uniforms(samples))
+                        step.set_uniforms(_uniforms(sequences))
                     uniforms += 1
                 step.launch()
                 readback.send(step.ids)
                 steps -= 1
-            for sample, token_id, row in zip(samples, readback.receive(), logits, strict=True):
-                if sample.reason is None:
+            for sequence, token_id, row in zip(sequences, readback.receive(), logits, strict=True):
+                if sequence.finish_reason is None:
                     if token_id in _ERRORS:
                         raise UnusableLogitsError(_ERRORS[token_id])
-                    yield from sample.advance(token_id, row)
+                    yield from sequence.advance(token_id, row)
             if step is self._alone:
                 # The last id is fed by now or will be, but may as well be fed once more.
-                fed = samples[0].sequence[:-1]
+                fed = sequences[0].ids[:-1]
                 self._past.length = len(fed)
-                self._session.adopt(fed)
+                self._prefix_cache.adopt(fed)
 
     def _step(self, rows: int, length: int, capacity: int) -> DecodeStep:
-        """In the session's own cache, where the next request can go on from, or in copies of it."""
+        """In the prefix cache itself, where the next request can go on from, or in copies of it."""
         if rows == 1:
             if self._alone is None:
                 cache = StaticKVCache(self._past.keys, self._past.values)
@@ -150,7 +150,7 @@ class StaticDecoding:
         return DecodeStep(self._decoder, StaticKVCache(keys, values))
 
 
-def _uniforms(samples: Sequence[Sample]) -> Tensor:
-    """The next random numbers of each sample's own generator, (samples, UNIFORMS)."""
-    numbers = [[sample.generator.random() for _ in range(UNIFORMS)] for sample in samples]
+def _uniforms(sequences: list[Sequence]) -> Tensor:
+    """The next random numbers of each sequence's own generator, (sequences, UNIFORMS)."""
+    numbers = [[sequence.generator.random() for _ in range(UNIFORMS)] for sequence in sequences]
     return torch.tensor(numbers, dtype=torch.float64)
