@@ -253,7 +253,7 @@ def test_one_home_for_everything(config: Path, monkeypatch: pytest.MonkeyPatch) 
 
 # -------------------------------------------------------------------------------------- rules
 
-NUMBERS = [name for name, setting in SETTINGS.items() if isinstance(setting.rule, Number)]
+NUMBERS = [name for name, setting in SETTINGS.items() if isinstance(setting.type, Number)]
 
 
 @given(st.sampled_from(NUMBERS), st.floats() | st.integers())
@@ -266,31 +266,31 @@ def test_the_table_and_the_engine_s_contract_agree(name: str, value: float) -> N
         return True
 
     engine = accepts(lambda: SamplingParams(**{name: value}))  # type: ignore[arg-type]
-    assert accepts(lambda: SETTINGS[name].rule.check(value)) == engine
-    assert accepts(lambda: SETTINGS[name].rule.parse(str(value))) == engine
+    assert accepts(lambda: SETTINGS[name].type.validate(value)) == engine
+    assert accepts(lambda: SETTINGS[name].type.parse(str(value))) == engine
 
 
 @given(st.text(max_size=12))
 def test_parsing_any_text_gives_a_value_in_range_or_says_what_is_wanted(text: str) -> None:
     for setting in SETTINGS.values():
         try:
-            value = setting.rule.parse(text)
+            value = setting.type.parse(text)
         except ValueError as error:
             assert str(error).startswith("must ") or "UTF-8" in str(error)  # noqa: PT017
         else:
-            assert setting.rule.check(value) == value
+            assert setting.type.validate(value) == value
 
 
 @pytest.mark.parametrize("name", ["top_k", "max_tokens", "seed"])
 @pytest.mark.parametrize("text", ["1_000", "٣", "1e3", "9" * 5000, "0x10", "+-1"])
 def test_odd_spellings_of_integers(name: str, text: str) -> None:
     with pytest.raises(ValueError, match="must be"):
-        SETTINGS[name].rule.parse(text)
+        SETTINGS[name].type.parse(text)
 
 
 def test_presets_hold_values_in_range() -> None:
     for values in BUILT_IN_PRESETS.values():
         for name, value in values.items():
             assert SETTINGS[name].sampling
-            SETTINGS[name].rule.check(value)
+            SETTINGS[name].type.validate(value)
     assert isinstance(load_settings({"preset": "base"}, {}), Settings)

@@ -11,7 +11,7 @@ import click
 
 from gptterm.cli.streams import calm_libraries
 from gptterm.config import Settings, load_settings
-from gptterm.config.definitions import SETTINGS, variable
+from gptterm.config.definitions import SETTINGS, env_variable
 from gptterm.config.file import read_config
 from gptterm.errors import GpttermError, ModelError, UsageError
 from gptterm.paths import config_file
@@ -129,7 +129,7 @@ def _create(file: Path) -> None:
     ]
     for name, setting in SETTINGS.items():
         value = setting.default if setting.default is not None else _EXAMPLES[name]
-        lines += ["", f"# {setting.help} ({variable(name)})", f"# {name} = {_toml(value)}"]
+        lines += ["", f"# {setting.help} ({env_variable(name)})", f"# {name} = {_toml(value)}"]
     lines += [
         "",
         "# [presets.mine]        # gptterm --preset mine",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from gptterm.cli.options import RuleType
+from gptterm.cli.options import ValueParamType
 from gptterm.cli.table import print_table
 from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
@@ -23,8 +23,10 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 def _setting(name: str, *names: str) -> Callable[[F], F]:
     setting = SETTINGS[name]
-    rule = setting.rule
-    return click.option(*names, name, type=RuleType(rule), metavar=rule.metavar, help=setting.help)
+    value_type = setting.type
+    return click.option(
+        *names, name, type=ValueParamType(value_type), metavar=value_type.metavar, help=setting.help
+    )
 
 
 @click.group(context_settings=_HELP)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptterm.cli.options import RuleType
+from gptterm.cli.options import ValueParamType
 from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
 from gptterm.config.value_types import Integer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 LAST = "last"
-LIMIT = RuleType(Integer("a whole number, 1 or more", 1))
+LIMIT = ValueParamType(Integer("a whole number, 1 or more", 1))
 SHORT = 8
 """Characters of an id that a list shows."""
 

@@ -8,7 +8,7 @@ import click
 
 from gptterm.cli.help import SectionedCommand
 from gptterm.config.definitions import SETTINGS
-from gptterm.config.value_types import Integer, Rule, Text
+from gptterm.config.value_types import Integer, Text, ValueType
 
 
 class RunOptions(NamedTuple):
@@ -37,12 +37,12 @@ else:
     _ParamType = click.ParamType  # before click 8.5 it takes no parameter
 
 
-class RuleType(_ParamType):
-    """A click type that checks by a rule of the table."""
+class ValueParamType(_ParamType):
+    """A click parameter type that parses by a `ValueType`."""
 
-    def __init__(self, rule: Rule) -> None:
-        self._rule = rule
-        self.name = rule.metavar
+    def __init__(self, value_type: ValueType) -> None:
+        self._value_type = value_type
+        self.name = value_type.metavar
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -50,7 +50,7 @@ class RuleType(_ParamType):
         if not isinstance(value, str):
             return value
         try:
-            return self._rule.parse(value)
+            return self._value_type.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -70,8 +70,8 @@ def _setting(section: str, name: str, *names: str, shown: str | None = None) -> 
     return SectionedOption(
         [*names, name],
         section,
-        type=RuleType(setting.rule),
-        metavar=setting.rule.metavar,
+        type=ValueParamType(setting.type),
+        metavar=setting.type.metavar,
         multiple=name == "stop",
         help=f"{setting.help}  [{default}]",
     )
@@ -113,7 +113,7 @@ def _options() -> list[click.Parameter]:
         _setting(LENGTH, "max_tokens", "-n", "--max-tokens", "--max-new-tokens", "--predict"),
         _setting(LENGTH, "stop", "--stop", shown="none"),
         SectionedOption(
-            ["-N", "--samples", "samples"], LENGTH, type=RuleType(SAMPLES), default=1,
+            ["-N", "--samples", "samples"], LENGTH, type=ValueParamType(SAMPLES), default=1,
             metavar="N",
             help="N continuations of one prompt, 1 to 1024, decoded together  [1]",
         ),
@@ -139,7 +139,7 @@ def _options() -> list[click.Parameter]:
         _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
         _flag(OUTPUT, "--json", text="one JSON object a line, one line a result"),
         SectionedOption(
-            ["--logprobs", "logprobs"], OUTPUT, type=RuleType(LOGPROBS), metavar="K",
+            ["--logprobs", "logprobs"], OUTPUT, type=ValueParamType(LOGPROBS), metavar="K",
             help="with --json: each token's log probability and the K best alternatives, 0 to "
             "1000  [off]",
         ),
@@ -153,7 +153,7 @@ def _options() -> list[click.Parameter]:
             ["--version"], OTHER, is_flag=True, is_eager=True, expose_value=False,
             callback=_print_version, help="the version of gptterm",
         ),
-        click.Argument(["words"], nargs=-1, type=RuleType(Text()), metavar="PROMPT"),
+        click.Argument(["words"], nargs=-1, type=ValueParamType(Text()), metavar="PROMPT"),
     ]  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
         settings["form"] = "raw" if raw else "chat"
     stops = settings.get("stop")
     if isinstance(stops, tuple):
-        # The rule makes a list of one of each, as it does of a variable's text.
+        # `TextList` makes a list of one of each, as it does of a variable's text.
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
     values["stream"] = not values.pop("no_stream")
     values["mouse"] = not values.pop("no_mouse")

@@ -7,23 +7,23 @@ about ranges agrees with the engine's contract, which checks them again.
 from typing import NamedTuple
 
 from gptterm.config.value_types import (
+    Boolean,
     Choice,
     Device,
     Integer,
     KeepAlive,
     Number,
-    Rule,
     Seed,
-    Switch,
     Text,
-    Texts,
+    TextList,
+    ValueType,
 )
 
 
 class Setting(NamedTuple):
     """One row of the table."""
 
-    rule: Rule
+    type: ValueType
     default: object
     help: str
     """What it does, with its unit and the value that turns it off."""
@@ -81,7 +81,7 @@ SETTINGS: dict[str, Setting] = {
     "max_tokens": Setting(
         Integer("a whole number, 1 or more", 1), 256, "stop after N tokens, 1 or more", True
     ),
-    "stop": Setting(Texts(), (), "end before this text, which is not printed; repeatable"),
+    "stop": Setting(TextList(), (), "end before this text, which is not printed; repeatable"),
     "form": Setting(
         Choice("auto", "raw", "chat"), "auto",
         "raw: the model continues the prompt; chat: it answers; auto: chat if the model has a "
@@ -102,8 +102,8 @@ SETTINGS: dict[str, Setting] = {
         "a prompt too long for the context: drop its oldest tokens, keeping room for the reply, "
         "and say so, or fail with exit code 5",
     ),
-    "offline": Setting(Switch(), False, "ask nothing of the network"),
-    "save": Setting(Switch(), True, "keep chats and prompts in the history"),
+    "offline": Setting(Boolean(), False, "ask nothing of the network"),
+    "save": Setting(Boolean(), True, "keep chats and prompts in the history"),
 }  # fmt: skip
 
 TRANSCRIPT: dict[str, Setting] = {
@@ -115,8 +115,8 @@ TRANSCRIPT: dict[str, Setting] = {
 
 TUI: dict[str, Setting] = {
     "theme": Setting(Text("the name of a theme", empty=False), "auto", "colours of the TUI"),
-    "mouse": Setting(Switch(), True, "use the mouse"),
-    "reduced_motion": Setting(Switch(), False, "nothing blinks or slides"),
+    "mouse": Setting(Boolean(), True, "use the mouse"),
+    "reduced_motion": Setting(Boolean(), False, "nothing blinks or slides"),
 }
 
 BUILT_IN_PRESETS: dict[str, dict[str, object]] = {
@@ -143,6 +143,6 @@ BUILT_IN_PRESETS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def variable(name: str) -> str:
+def env_variable(name: str) -> str:
     """The environment variable of a setting."""
     return f"GPTTERM_{name.upper()}"

@@ -31,7 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def no_preset(name: str, known: Iterable[str]) -> str:
+def unknown_preset(name: str, known: Iterable[str]) -> str:
     """What is said of a preset that there is not, with those that there are."""
     names = sorted(known)
     return f'there is no preset "{name}"{did_you_mean(name, names)}; there are {", ".join(names)}'
@@ -51,7 +51,7 @@ def read_config(path: Path) -> ConfigFile:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
         text = source.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-        return _Checker(path, text).checked(tomllib.loads(text))
+        return _Validator(path, text).validate(tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{one_line(str(path))}:{line}: not valid UTF-8") from None
@@ -85,14 +85,14 @@ def line_of(text: str, keys: tuple[str, ...]) -> int:
     return max(len(lines), 1)
 
 
-class _Checker:
+class _Validator:
     """Holds the parsed file against the table."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = one_line(str(path))
         self._text = text
 
-    def checked(self, data: Mapping[str, object]) -> ConfigFile:
+    def validate(self, data: Mapping[str, object]) -> ConfigFile:
         presets = {
             name: self._values(value, _PRESET_SETTINGS, ("presets", name))
             for name, value in self._table(data, "presets").items()
@@ -109,7 +109,7 @@ class _Checker:
         )
         preset = config.values.get("preset")
         if isinstance(preset, str) and preset not in {**BUILT_IN_PRESETS, **presets}:
-            self._fail(("preset",), no_preset(preset, {**BUILT_IN_PRESETS, **presets}))
+            self._fail(("preset",), unknown_preset(preset, {**BUILT_IN_PRESETS, **presets}))
         return config
 
     def _table(self, data: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -144,7 +144,7 @@ class _Checker:
                 hint = did_you_mean(name, [*known, *tables])
                 self._fail((*keys, name), f'unknown key "{name}"{where}{hint}')
             try:
-                values[name] = setting.rule.check(value)
+                values[name] = setting.type.validate(value)
             except ValueError as error:
                 self._fail((*keys, name), f"{name} {error}")
         return values

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, cast
 
 import msgspec
 
-from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, variable
-from gptterm.config.file import Values, did_you_mean, no_preset, read_config
+from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, env_variable
+from gptterm.config.file import Values, did_you_mean, read_config, unknown_preset
 from gptterm.engine.api import (
     Dtype,
     GenerateRequest,
@@ -110,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if setting is None or not setting.sampling:
                 continue
             try:
-                taken[name] = setting.rule.check(value)
+                taken[name] = setting.type.validate(value)
             except ValueError as error:
                 notices.append(one_line(f"the model's own {name} is ignored: it {error}"))
         layers = [layer for layer in self.layers if layer.origin != _MODEL]
@@ -125,7 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: there is no such preset.
             ValueError: no such setting, or a value out of range.
         """
-        checked = {name: SETTINGS[name].rule.check(value) for name, value in values.items()}
+        checked = {name: SETTINGS[name].type.validate(value) for name, value in values.items()}
         added = _with_preset(checked, origin, self.presets, origin)
         return self._merged([*self.layers, *added], self.notices)
 
@@ -174,7 +174,7 @@ def load_settings(
     variables, notices = _environment(os.environ if environ is None else environ)
     layers = [
         *_with_preset(config.values, "config.toml", presets, "config.toml"),
-        *_with_preset(variables, None, presets, variable("preset")),
+        *_with_preset(variables, None, presets, env_variable("preset")),
         *_with_preset(dict(options or {}), "option", presets, "--preset"),
     ]
     transcript = Transcript(**cast(dict[str, str], config.transcript))
@@ -185,18 +185,18 @@ def load_settings(
 def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
     """Return the settings that `GPTTERM_*` variables give, and notices about likely slips."""
     values: Values = {}
-    known = {variable(name): setting for name, setting in SETTINGS.items()}
+    known = {env_variable(name): setting for name, setting in SETTINGS.items()}
     for name, setting in known.items():
         text = environ.get(name)
         if not text:
             continue  # an empty variable is a variable that is not set
         try:
-            values[name.removeprefix(_PREFIX).lower()] = setting.rule.parse(text)
+            values[name.removeprefix(_PREFIX).lower()] = setting.type.parse(text)
         except ValueError as error:
             raise UsageError(one_line(f"{name} {error}")) from None
     notices = []
     for name in environ:
-        if name.startswith(_PREFIX) and name not in known and name not in _OTHER_VARIABLES:
+        if name.startswith(_PREFIX) and name not in known and name not in _NOT_SETTINGS:
             # Without what all names share, or any two of them would look alike.
             hint = did_you_mean(name.removeprefix(_PREFIX).lower(), SETTINGS)
             if hint:
@@ -205,7 +205,7 @@ def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
 
 
 _PREFIX = "GPTTERM_"
-_OTHER_VARIABLES = ("GPTTERM_HOME", "GPTTERM_DEBUG")
+_NOT_SETTINGS = ("GPTTERM_HOME", "GPTTERM_DEBUG")
 
 
 def _with_preset(
@@ -221,10 +221,10 @@ def _with_preset(
     name = values.get("preset")
     if isinstance(name, str):
         if name not in presets:
-            raise UsageError(one_line(f"{named_by}: {no_preset(name, presets)}"))
+            raise UsageError(one_line(f"{named_by}: {unknown_preset(name, presets)}"))
         layers.append(Layer(f"preset {name} ({named_by})", presets[name]))
     if origin is None:
-        layers += [Layer(variable(key), {key: value}) for key, value in values.items()]
+        layers += [Layer(env_variable(key), {key: value}) for key, value in values.items()]
     else:
         layers.append(Layer(origin, values))
     return layers

@@ -1,18 +1,18 @@
-"""What values a setting may have, said once for the command line, the environment and the file.
+"""Value types of the settings, shared by options, environment variables, config.toml and commands.
 
-A rule checks a value that already has a type (from TOML, from code) and parses one from text
-(an option, a variable, a command at the prompt). Both raise `ValueError` with what is wanted.
-Nothing is imported here that would delay `gptterm --help`.
+A `ValueType` validates a typed value (from TOML, from code) and parses one from text (an option, a
+variable, a command at the prompt). Both raise `ValueError` with the allowed range. No imports that
+would delay `gptterm --help`.
 """
 
 import math
 import re
 from typing import Protocol
 
-_SHOWN_LENGTH = 40
+_EXCERPT_LENGTH = 40
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     """`value` as an error shows it: strings in quotes, nothing endless."""
     match value:
         case str():
@@ -25,18 +25,18 @@ def _shown(value: object) -> str:
             text = "a table"
         case _:
             text = str(value)
-    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+    return text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…"
 
 
-class Rule(Protocol):
+class ValueType(Protocol):
     """One kind of value and its range."""
 
     metavar: str
     """Stands for the value in `--help`."""
-    wanted: str
+    expected: str
     """The range in words: `must be …`."""
 
-    def check(self, value: object) -> object:
+    def validate(self, value: object) -> object:
         """Return the value as it is kept. ValueError: wrong type or out of range."""
         ...
 
@@ -51,26 +51,26 @@ class Number:
     metavar = "X"
 
     def __init__(
-        self, wanted: str, low: float | None = None, high: float | None = None, *,
+        self, expected: str, low: float | None = None, high: float | None = None, *,
         low_open: bool = False,
     ) -> None:  # fmt: skip
-        self.wanted = wanted
+        self.expected = expected
         self._low = -math.inf if low is None else low
         self._high = math.inf if high is None else high
         self._low_open = low_open
 
-    def check(self, value: object) -> float:
+    def validate(self, value: object) -> float:
         # bool is an int to Python, but `temperature = true` is a slip.
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         low_ok = number > self._low if self._low_open else number >= self._low
         if not (math.isfinite(number) and low_ok and number <= self._high):
-            finite = " and finite" if math.isinf(number) and "finite" not in self.wanted else ""
-            raise ValueError(f"must be {self.wanted}{finite}, not {_shown(value)}")
+            finite = " and finite" if math.isinf(number) and "finite" not in self.expected else ""
+            raise ValueError(f"must be {self.expected}{finite}, not {_excerpt(value)}")
         return number
 
     def parse(self, text: str) -> float:
@@ -79,8 +79,8 @@ class Number:
         try:
             number = float(spelled if spelled.isascii() and "_" not in spelled else "no number")
         except ValueError:
-            raise ValueError(f"must be {self.wanted}, not {_shown(text)}") from None
-        return self.check(number)
+            raise ValueError(f"must be {self.expected}, not {_excerpt(text)}") from None
+        return self.validate(number)
 
 
 class Integer:
@@ -88,83 +88,83 @@ class Integer:
 
     metavar = "N"
 
-    def __init__(self, wanted: str, low: int, high: int = 2**31 - 1) -> None:
-        self.wanted = wanted
+    def __init__(self, expected: str, low: int, high: int = 2**31 - 1) -> None:
+        self.expected = expected
         self._low = low
         self._high = high
 
-    def check(self, value: object) -> int:
+    def validate(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < self._low:
-            given = str(value) if isinstance(value, float) else _shown(value)  # 5.0, not 5
-            raise ValueError(f"must be {self.wanted}, not {given}")
+            given = str(value) if isinstance(value, float) else _excerpt(value)  # 5.0, not 5
+            raise ValueError(f"must be {self.expected}, not {given}")
         if value > self._high:
-            most = "" if str(self._high) in self.wanted else f", at most {self._high}"
-            raise ValueError(f"must be {self.wanted}{most}, not {_shown(value)}")
+            most = "" if str(self._high) in self.expected else f", at most {self._high}"
+            raise ValueError(f"must be {self.expected}{most}, not {_excerpt(value)}")
         return value
 
     def parse(self, text: str) -> int:
         # int() also takes "1_000" and other scripts' digits: nobody means those here.
         if not re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()):
-            raise ValueError(f"must be {self.wanted}, not {_shown(text)}")
-        return self.check(int(text.strip()))
+            raise ValueError(f"must be {self.expected}, not {_excerpt(text)}")
+        return self.validate(int(text.strip()))
 
 
 class Seed:
     """A seed, or `random` (None): one is drawn, and reported."""
 
     metavar = "N|random"
-    wanted = 'a whole number from 0 to 2^63 - 1 or "random"'
+    expected = 'a whole number from 0 to 2^63 - 1 or "random"'
 
-    def check(self, value: object) -> int | None:
+    def validate(self, value: object) -> int | None:
         if value is None or value == "random":
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         return value
 
     def parse(self, text: str) -> int | None:
         word = text.strip().lower()
-        return self.check(int(word) if re.fullmatch(r"[0-9]{1,100}", word) else word)
+        return self.validate(int(word) if re.fullmatch(r"[0-9]{1,100}", word) else word)
 
 
 class Choice:
     """One of a few words."""
 
-    wanted: str
+    expected: str
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
         self.metavar = "|".join(choices)
-        self.wanted = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        self.expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
 
-    def check(self, value: object) -> str:
+    def validate(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.choices:
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         return value
 
     def parse(self, text: str) -> str:
-        return self.check(text.strip().lower())
+        return self.validate(text.strip().lower())
 
 
-class Switch:
+class Boolean:
     """On or off."""
 
     metavar = "true|false"
-    wanted = "true or false"
+    expected = "true or false"
     _WORDS = {  # noqa: RUF012 - read only
         "1": True, "true": True, "yes": True, "on": True,
         "0": False, "false": False, "no": False, "off": False, "": False,
     }  # fmt: skip
 
-    def check(self, value: object) -> bool:
+    def validate(self, value: object) -> bool:
         if not isinstance(value, bool):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         return value
 
     def parse(self, text: str) -> bool:
         word = text.strip().lower()
         if word not in self._WORDS:
-            raise ValueError(f"must be {self.wanted}, not {_shown(text)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(text)}")
         return self._WORDS[word]
 
 
@@ -173,73 +173,73 @@ class Text:
 
     metavar = "TEXT"
 
-    def __init__(self, wanted: str = "a text", *, empty: bool = True) -> None:
-        self.wanted = wanted
+    def __init__(self, expected: str = "a text", *, empty: bool = True) -> None:
+        self.expected = expected
         self._empty = empty
 
-    def check(self, value: object) -> str:
+    def validate(self, value: object) -> str:
         if not isinstance(value, str):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         if not (self._empty or value.strip()):
-            raise ValueError(f"must be {self.wanted}, not empty")
+            raise ValueError(f"must be {self.expected}, not empty")
         if not value.isascii():
             _require_unicode(value)
         return value
 
     def parse(self, text: str) -> str:
-        return self.check(text)
+        return self.validate(text)
 
 
-class Texts:
+class TextList:
     """A list of texts, none of them empty. From text: that one text."""
 
     metavar = "TEXT"
-    wanted = "a list of texts, none empty"
+    expected = "a list of texts, none empty"
 
-    def check(self, value: object) -> tuple[str, ...]:
+    def validate(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         for text in value:
             if not isinstance(text, str):
-                raise ValueError(f"must be {self.wanted}, not one with {_shown(text)}")
+                raise ValueError(f"must be {self.expected}, not one with {_excerpt(text)}")
             if not text:
                 raise ValueError("must not be an empty text")
             _require_unicode(text)
         return tuple(value)
 
     def parse(self, text: str) -> tuple[str, ...]:
-        return self.check([text])
+        return self.validate([text])
 
 
 class Device:
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
 
     metavar = "auto|cpu|cuda[:N]|mps"
-    wanted = "auto, cpu, cuda, cuda:N or mps"
+    expected = "auto, cpu, cuda, cuda:N or mps"
 
-    def check(self, value: object) -> str:
+    def validate(self, value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         return value
 
     def parse(self, text: str) -> str:
-        return self.check(text.strip().lower())
+        return self.validate(text.strip().lower())
 
 
 class KeepAlive:
     """Minutes above 0, `off` (0 is that too) or `forever`."""
 
     metavar = "MINUTES|off|forever"
-    wanted = "a number of minutes, off or forever"
+    expected = "a number of minutes, off or forever"
 
-    def check(self, value: object) -> float | str:
+    def validate(self, value: object) -> float | str:
         if value in ("off", "forever"):
             return str(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be {self.wanted}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}, not {_excerpt(value)}")
         if not 0 <= value <= _LONGEST_MINUTES:
             limits = f"from 0 to {_LONGEST_MINUTES}"
-            raise ValueError(f"must be {self.wanted}; minutes {limits}, not {_shown(value)}")
+            raise ValueError(f"must be {self.expected}; minutes {limits}, not {_excerpt(value)}")
         return float(value) if value else "off"
 
     def parse(self, text: str) -> float | str:
@@ -247,8 +247,8 @@ class KeepAlive:
         try:
             minutes = float(word)
         except ValueError:
-            return self.check(word)
-        return self.check(minutes)
+            return self.validate(word)
+        return self.validate(minutes)
 
 
 _LONGEST_MINUTES = 525_600

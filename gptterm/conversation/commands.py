@@ -159,7 +159,7 @@ def _setting(name: str) -> CommandSpec:
     setting = SETTINGS[name]
     return CommandSpec(
         name.replace("_", "-"),
-        setting.rule.metavar,
+        setting.type.metavar,
         setting.help,
         _SETTING_ALIASES.get(name, ()),
         name,
@@ -276,7 +276,7 @@ def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
         case "export":
             return "the name of a file that ends in .md, .html, .json or .txt"
     assert spec.setting is not None
-    return SETTINGS[spec.setting].rule.wanted
+    return SETTINGS[spec.setting].type.expected
 
 
 def _meaning(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
@@ -314,7 +314,7 @@ def _value(spec: CommandSpec, setting: str, argument: str) -> object:
     if argument.lower() == "off" and setting != "temperature" and hasattr(NEUTRAL, setting):
         return getattr(NEUTRAL, setting)
     try:
-        return SETTINGS[setting].rule.parse(argument)
+        return SETTINGS[setting].type.parse(argument)
     except ValueError as error:
         raise UsageError(one_line(f"/{spec.name} {error}")) from None
 
@@ -357,7 +357,7 @@ def _stop_texts(spec: CommandSpec, argument: str) -> tuple[str, ...]:
         return ()
     texts = _quoted(argument)
     try:
-        checked = SETTINGS["stop"].rule.check([argument] if texts is None else texts)
+        checked = SETTINGS["stop"].type.validate([argument] if texts is None else texts)
     except ValueError as error:
         raise UsageError(one_line(f"/{spec.name} {error}")) from None
     assert isinstance(checked, tuple)

@@ -97,7 +97,7 @@ def _arguments(
         case "preset":
             return [(name, "") for name in presets]
         case "sampler-order":
-            return [(name, "") for name in SETTINGS["sampler_order"].rule.metavar.split("|")]
+            return [(name, "") for name in SETTINGS["sampler_order"].type.metavar.split("|")]
         case "seed":
             return [("random", "a new one each time")]
         case "copy":

@@ -124,7 +124,7 @@ def parse(field: Field, text: str) -> object:
         return _stop_texts(text)
     if text.strip() == field.word and field.word:
         return field.neutral
-    return SETTINGS[field.name].rule.parse(text)
+    return SETTINGS[field.name].type.parse(text)
 
 
 def _stop_texts(text: str) -> object:
