@@ -1,0 +1,7 @@
+"""GGUF files: their header, and what of it other rooms build on.
+
+reader     metadata and tensor table of one file, bounded and checked
+types      block sizes of the quantised types
+patterns   pre-tokenizer patterns by the name in `tokenizer.ggml.pre`
+tokenizer  a tokenizer from the metadata
+"""

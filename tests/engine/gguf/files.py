@@ -1,0 +1,51 @@
+"""GGUF files written by the `gguf` package."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGUFWriter
+
+
+def write_gguf(
+    path: Path,
+    metadata: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
+    architecture: str = "llama",
+) -> Path:
+    """Write a file; integers become uint32, a list's type is its first item's."""
+    writer = GGUFWriter(path, architecture)
+    for key, value in (metadata or {}).items():
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+        elif isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_array(key, list(value))
+    for name, tensor in (tensors or {}).items():
+        writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def vocabulary(
+    tokens: Sequence[str], kind: str = "gpt2", types: Sequence[int] = (), **rest: object
+) -> dict[str, object]:
+    """Metadata of a tokenizer; what is None is left out."""
+    found = {
+        "model": kind,
+        "tokens": list(tokens),
+        "token_type": list(types) or [1] * len(tokens),
+        **rest,
+    }
+    return {
+        f"tokenizer.ggml.{key}": value for key, value in found.items() if value not in (None, [])
+    }
