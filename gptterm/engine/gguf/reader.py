@@ -2,8 +2,8 @@
 
 The form is that of ggml's `docs/gguf.md`. A file is untrusted: every count and length is held
 against what is left of the file before anything is allocated, and nothing is read outside it. The
-package `gguf` reads the same into one NumPy array a string, which takes 2.5 s for a vocabulary of
-128,256 tokens; this takes 0.15 s. Imports nothing but the standard library.
+package `gguf` reads the same into NumPy arrays, several a string: a vocabulary of 128,256 tokens
+takes it 60 times as long (10 s beside 0.16 s). Imports nothing but the standard library.
 """
 
 import mmap

@@ -12,6 +12,8 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as Backend
 
+from gptterm.engine.gguf.reader import read_header
+from gptterm.engine.gguf.tokenizer import build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -33,7 +35,7 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     """
     try:
         if gguf_file is not None:
-            return _convert(directory, gguf_file=gguf_file)
+            return _from_gguf(directory / gguf_file)
         backend = _backend(directory)
         return _convert(directory) if backend is None else _tokenizer(directory, backend)
     except ModelError:
@@ -42,6 +44,13 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
         raise ModelError(
             f"the tokenizer in {directory} cannot be read: {first_line(error)}"
         ) from error
+
+
+def _from_gguf(path: Path) -> Tokenizer:
+    """A GGUF file is one file: its neighbours say nothing about it."""
+    file = read_header(path)
+    template = file.text("tokenizer.chat_template")
+    return Tokenizer(build_backend(file), end_ids(file), template, special_names(file))
 
 
 def _backend(directory: Path) -> Backend | None:
@@ -89,11 +98,11 @@ def _tokenizer(directory: Path, backend: Backend) -> Tokenizer:
     return Tokenizer(backend, ends, _chat_template(directory, settings), names)
 
 
-def _convert(directory: Path, **options: str) -> Tokenizer:
+def _convert(directory: Path) -> Tokenizer:
     """Any other tokenizer, by way of the transformers library."""
     with transformers_import.transformers() as transformers:
         loaded = transformers.AutoTokenizer.from_pretrained(
-            directory, trust_remote_code=False, local_files_only=True, **options
+            directory, trust_remote_code=False, local_files_only=True
         )
     backend = loaded.backend_tokenizer
     template = loaded.chat_template

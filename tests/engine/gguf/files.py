@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from gguf import GGUFWriter
+from numpy.typing import NDArray
 
 
 def write_gguf(
     path: Path,
     metadata: Mapping[str, Any] | None = None,
-    tensors: Mapping[str, np.ndarray] | None = None,
+    tensors: Mapping[str, NDArray[Any]] | None = None,
     architecture: str = "llama",
 ) -> Path:
     """Write a file; integers become uint32, a list's type is its first item's."""
@@ -37,7 +37,7 @@ def write_gguf(
 
 
 def vocabulary(
-    tokens: Sequence[str], kind: str = "gpt2", types: Sequence[int] = (), **rest: object
+    tokens: Sequence[str], kind: str = "gpt2", types: Sequence[int] = (), **rest: Any
 ) -> dict[str, object]:
     """Metadata of a tokenizer; what is None is left out."""
     found = {

@@ -4,12 +4,14 @@ import contextlib
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.gguf.types import TYPES
@@ -29,7 +31,7 @@ METADATA = {
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "one.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
         "two.weight": np.ones((4, 8), dtype=np.float16),
         "three.bias": np.ones(5, dtype=np.float32),

@@ -25,11 +25,11 @@ def load(path: Path, name: str) -> tuple[Tokenizer, list[tuple[str, list[int]]]]
     """A reduced vocabulary as a file's tokenizer, and its cases in its own numbers."""
     saved: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     number = {id_: i for i, id_ in enumerate(saved["ids"])}
-    metadata = {
+    metadata: dict[str, Any] = {
         key: number[value] if key.endswith("_id") and value is not None else value
         for key, value in saved["metadata"].items()
     }
-    kind = metadata.pop("model")
+    kind: str = metadata.pop("model")
     given = vocabulary(
         saved["tokens"], kind, saved["types"],
         scores=saved["scores"], merges=saved["merges"], **metadata,
@@ -73,7 +73,7 @@ def test_bos_is_put_where_the_file_or_its_kind_says_so(tmp_path: Path) -> None:
     types = [1] * len(ALPHABET) + [3, 3]
     bos = len(ALPHABET)
 
-    def starts(**rest: object) -> tuple[int, ...]:
+    def starts(**rest: Any) -> tuple[int, ...]:
         given = vocabulary(tokens, types=types, bos_token_id=bos, **rest)
         file = write_gguf(tmp_path / "s.gguf", given)
         return Tokenizer(build_backend(read_header(file))).start_ids
