@@ -1,5 +1,6 @@
 """What can be told of a model from its files, without loading it."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -7,8 +8,8 @@ import msgspec
 
 from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
+from gptterm.engine.gguf import reader as gguf
 from gptterm.errors import ModelError
-from gptterm.format import escaped
 from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import read_config, read_json, weight_files
 
@@ -40,7 +41,7 @@ def facts(source: ModelSource) -> Facts:
     """
     directory = Path(source.directory)
     if source.gguf_file is not None:
-        return _gguf_facts(directory / source.gguf_file, source.name)
+        return _gguf_facts(directory / source.gguf_file)
     config = read_config(directory, source.name)
     native = parse_config(config) is not None
     text = config.get("text_config")
@@ -60,28 +61,19 @@ def facts(source: ModelSource) -> Facts:
     )
 
 
-def _gguf_facts(path: Path, name: str) -> Facts:
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(path)
-        said = {key: field.contents for key, field in reader.fields.items()}
-        architecture = str(said["general.architecture"]())
-        context = said.get(f"{architecture}.context_length", int)()
-        tokens = reader.fields.get("tokenizer.ggml.tokens")
-        return Facts(
-            architecture=architecture,
-            decoder="transformers",
-            parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
-            dtypes=", ".join(sorted({tensor.tensor_type.name for tensor in reader.tensors})),
-            size=path.stat().st_size,
-            context_length=int(context),
-            vocab_size=0 if tokens is None else len(tokens.data),
-            has_chat_template="tokenizer.chat_template" in said,
-        )
-    # What the library makes of bytes that are no such file.
-    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        raise ModelError(f"{escaped(name)} is damaged: not a whole GGUF file") from error
+def _gguf_facts(path: Path) -> Facts:
+    file = gguf.read_header(path)
+    architecture = file.text("general.architecture") or ""
+    return Facts(
+        architecture=architecture,
+        decoder="transformers",
+        parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
+        dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
+        size=path.stat().st_size,
+        context_length=file.number(f"{architecture}.context_length") or 0,
+        vocab_size=len(file.texts("tokenizer.ggml.tokens")),
+        has_chat_template=file.text("tokenizer.chat_template") is not None,
+    )
 
 
 def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:

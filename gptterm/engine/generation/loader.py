@@ -28,8 +28,10 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     started = time.perf_counter()
     source = request.source
     directory = Path(source.directory)
-    config = read_json(directory / "config.json")
+    # A GGUF file is one file: its neighbours say nothing about it.
+    config: dict[str, Any] = {}
     if source.gguf_file is None:
+        config = read_json(directory / "config.json")
         conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
     import_torch()

@@ -223,6 +223,4 @@ class _Reader:
         return ModelError(f"{self._path} is damaged: {reason}; fetch it again")
 
     def _cut(self, missing: int) -> ModelError:
-        return ModelError(
-            f"{self._path} is cut short: at least {missing:,} bytes are missing; fetch it again"
-        )
+        return self._damaged(f"at least {missing:,} bytes are missing at its end")
