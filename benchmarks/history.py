@@ -51,7 +51,7 @@ def make(path: Path, turns: int) -> None:
             history.record(
                 Conversation.restore(
                     id=f"{number:032x}", created=float(number), system="", nodes=nodes,
-                    open_children={}, open_root=None,
+                    selected_children={}, selected_root=None,
                 )
             ).save()  # fmt: skip
             if number % TITLED == 0:

@@ -42,7 +42,7 @@ class KeptChat(NamedTuple):
     def take(self, reply: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply, and keep what it brings."""
         if self.recorder is None:
-            self.tree.take(reply, event)
+            self.tree.apply_event(reply, event)
         else:
             self.recorder.take(reply, event)
 
@@ -186,7 +186,7 @@ class Keeping:
         tree = self._chat.tree
         seeds = [None if settings.seed is None else settings.seed + i for i in range(samples)]
         runs = [
-            Generation.planned(
+            Generation.for_model(
                 info, settings.sampling,
                 seed=seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=not chat,
             )
@@ -199,8 +199,8 @@ class Keeping:
         """All that was said before, and the prompt."""
         tree, reply = self._chat.tree, self._replies[0]
         if chat:
-            return tree.prompt(reply, info, settings.transcript)
-        return tree.continuation(reply)
+            return tree.chat_prompt(reply, info, settings.transcript)
+        return tree.raw_prompt(reply)
 
     def take(self, event: Event) -> None:
         """Keep what an event brings for its sample."""
@@ -215,7 +215,7 @@ class Keeping:
             case Finished():
                 # After a failure each sample gets an end, with the text that was held back.
                 tree, reply = self._chat.tree, self._replies[event.sample]
-                if tree.is_open(reply):
+                if tree.is_streaming(reply):
                     tree.append(reply, event.text)
                     tree.finish(reply, event.reason, error=self._error)
 

@@ -238,12 +238,12 @@ class PlainChat:
             case commands.Edit(text=None):
                 raise UsageError("/edit needs the new text of your last message here")
             case commands.Edit(text=str(text)):
-                user = chat.edit(chat.lineage(reply)[-2], text)
+                user = chat.edit(chat.path_to(reply)[-2], text)
                 self._reply(chat.begin_reply(user, self._planned()))
 
     def _planned(self) -> Generation:
         settings = self._settings
-        return Generation.planned(
+        return Generation.for_model(
             self._engine.info, settings.sampling,
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop,
             raw=settings.form == "raw",
@@ -252,8 +252,8 @@ class PlainChat:
     def _prompt(self, reply: str) -> Prompt:
         tree = self._chat.tree
         if self._settings.form == "raw":
-            return tree.continuation(reply)
-        return tree.prompt(reply, self._engine.info, self._settings.transcript)
+            return tree.raw_prompt(reply)
+        return tree.chat_prompt(reply, self._engine.info, self._settings.transcript)
 
     def _reply(self, reply: str) -> None:
         """Have a reply written; what it answers is on the disk before, if that can be."""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from gptterm.conversation.attribution import speaker, summary
-from gptterm.conversation.nodes import Node, as_time
+from gptterm.conversation.nodes import Node, parse_timestamp
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.terminal import one_line
@@ -126,15 +126,21 @@ def read(path: Path) -> Conversation:
 
 
 class _File(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    # Names of version 1 of the format.
+    rename={"selected_root": "open_root", "selected_children": "open_children"},
 ):
     format: Literal["gptterm conversation"]
     version: int
     id: str
     created: float
     system: str
-    open_root: str | None
-    open_children: dict[str, str]
+    selected_root: str | None
+    selected_children: dict[str, str]
     nodes: tuple[Node, ...]
     title: str = ""
     """That somebody gave it. Left out where nobody did: older versions know of none."""
@@ -142,17 +148,17 @@ class _File(
 
 def to_json(chat: Conversation) -> str:
     """Everything: all turns, and which are open."""
-    opened = {node.id: chat.open_child(node.id) for node in chat.nodes()}
+    selected = ((node.id, chat.selected_child(node.id)) for node in chat.nodes())
     data = _File(
         format="gptterm conversation",
         version=VERSION,
         id=chat.id,
         created=chat.created,
         system=chat.system,
-        open_root=chat.open_child(None),
-        open_children={parent: child for parent, child in opened.items() if child is not None},
+        selected_root=chat.selected_child(None),
+        selected_children={parent: child for parent, child in selected if child is not None},
         nodes=chat.nodes(),
-        title=chat.title if chat.titled else "",
+        title=chat.title if chat.has_title else "",
     )
     encoded = msgspec.json.encode(_spelled(msgspec.to_builtins(data)))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
@@ -180,8 +186,8 @@ def from_json(data: bytes | str) -> Conversation:
         created=file.created,
         system=file.system,
         nodes=file.nodes,
-        open_children=file.open_children,
-        open_root=file.open_root,
+        selected_children=file.selected_children,
+        selected_root=file.selected_root,
         title=file.title,
     )
 
@@ -205,7 +211,7 @@ def _mend_times(raw: dict[str, Any]) -> None:
     nodes = raw.get("nodes")
     parts = [raw, *(nodes if isinstance(nodes, list) else [])]
     parts = [part for part in parts if isinstance(part, dict)]
-    times = [as_time(part.get("created")) for part in parts]
+    times = [parse_timestamp(part.get("created")) for part in parts]
     last = next((at for at in times if at is not None), time.time())
     for part, at in zip(parts, times, strict=True):
         last = part["created"] = last if at is None else at
@@ -239,7 +245,7 @@ def to_markdown(chat: Conversation) -> str:
 
 def to_text(chat: Conversation) -> str:
     """The open path as plain text. A title that is its first line is not said twice."""
-    parts = [one_line(chat.title)] if chat.titled else []
+    parts = [one_line(chat.title)] if chat.has_title else []
     parts += [f"System:\n{chat.system}"] if chat.system else []
     parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

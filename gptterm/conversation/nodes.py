@@ -14,7 +14,7 @@ EARLIEST, LATEST = 0.0, 253_402_214_400.0
 """The times that can be: from 1970 to the last day of 9999, a date in every time zone."""
 
 
-def as_time(value: object) -> float | None:
+def parse_timestamp(value: object) -> float | None:
     """The time that a file gives, in seconds since 1970; None: it can be none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -60,7 +60,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timings: Timings | None = None
 
     @classmethod
-    def planned(
+    def for_model(
         cls,
         info: ModelInfo,
         sampling: SamplingParams,

@@ -1,4 +1,4 @@
-"""A reply while it is being written: text and tokens are gathered, and joined when looked at."""
+"""A reply being streamed: text and tokens are collected, and joined on read."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from gptterm.engine.api import (
 )
 
 
-class Draft:
+class ReplyBuilder:
     """The run that writes `node` or continues it."""
 
     def __init__(self, node: Node, run: Generation) -> None:
@@ -28,9 +28,9 @@ class Draft:
         self._ids: list[int] = []
         self._pieces: list[bytes] = []
         # Ids that cover a part of the text only are of no use.
-        self._countable = not node.text or bool(node.ids)
+        self._has_ids = not node.text or bool(node.ids)
 
-    def take(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Take in an event of the run. Other samples than the first are not this reply's."""
         match event:
             case Started():
@@ -44,9 +44,9 @@ class Draft:
                 self.append(event.text, event.id, event.piece)
             case Finished(sample=0):
                 self.append(event.text)
-                self.end(event.reason, stop=event.stop, usage=event.usage, timings=event.timings)
+                self.finish(event.reason, stop=event.stop, usage=event.usage, timings=event.timings)
             case Failed():
-                self.end("error", error=event.message)
+                self.finish("error", error=event.message)
 
     def append(self, text: str, token_id: int | None = None, piece: bytes = b"") -> None:
         """Add text, and the token it came with."""
@@ -61,7 +61,7 @@ class Draft:
         changed = (*self._run.changed_sampling, (len(self._ids), sampling))
         self._run = msgspec.structs.replace(self._run, changed_sampling=changed)
 
-    def end(
+    def finish(
         self,
         reason: FinishReason,
         *,
@@ -76,37 +76,37 @@ class Draft:
         )
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether the run has ended."""
         return self._run.reason is not None
 
     @property
-    def written(self) -> str:
-        """What this run has written so far."""
+    def new_text(self) -> str:
+        """Text of this run so far."""
         if len(self._text) > 1:
             self._text = ["".join(self._text)]
         return self._text[0] if self._text else ""
 
     def node(self) -> Node:
         """The node as it is now. Its ids are there once the run is over."""
-        written = self.written
+        new_text = self.new_text
         run = msgspec.structs.replace(self._run, tokens=len(self._ids))
-        spelling = self._spelling(written) if self.over and self._countable else None
+        spelling = self._ids_spelling(new_text) if self.finished and self._has_ids else None
         return msgspec.structs.replace(
             self._node,
-            text=self._node.text + written,
+            text=self._node.text + new_text,
             ids=() if spelling is None else self._node.ids + spelling,
             generations=(*self._node.generations, run),
         )
 
-    def _spelling(self, written: str) -> tuple[int, ...] | None:
-        """The first ids, as many as spell `written`; None when none do.
+    def _ids_spelling(self, new_text: str) -> tuple[int, ...] | None:
+        """The first ids, as many as spell `new_text`; None when none do.
 
         A reply that a stop text ended has tokens beyond its text, and that text may begin in the
         middle of a token. Given to the model again, such ids would not be what the reader saw.
         White space before the text is no part of it in a transcript, but belongs to the ids.
         """
-        made, raw = b"".join(self._pieces), written.encode()
+        made, raw = b"".join(self._pieces), new_text.encode()
         begin = made.find(raw)
         if begin < 0 or made[:begin].decode(errors="replace").strip():
             return None

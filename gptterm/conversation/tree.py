@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gptterm.conversation.nodes import Generation, Node, TurnRole
-from gptterm.conversation.reply_builder import Draft
+from gptterm.conversation.reply_builder import ReplyBuilder
 from gptterm.engine.api import (
     ChatPrompt,
     Event,
@@ -23,11 +23,11 @@ from gptterm.engine.api import (
     Transcript,
 )
 
-LONGEST_TITLE = 200
+MAX_TITLE_LENGTH = 200
 """Characters."""
 
 
-class Place(NamedTuple):
+class SiblingPosition(NamedTuple):
     """Where a turn stands among its siblings: the `number`-th (from 1) of `total`."""
 
     number: int
@@ -57,12 +57,12 @@ class Conversation:
         self.id = id or uuid.uuid4().hex
         self.created = clock() if created is None else created
         self._clock = clock
-        self._system = clean(system)
+        self._system = clean_text(system)
         self._title = ""
         self._nodes: dict[str, Node] = {}
         self._children: dict[str | None, list[str]] = {None: []}
-        self._open: dict[str | None, str] = {}
-        self._drafts: dict[str, Draft] = {}
+        self._selected: dict[str | None, str] = {}
+        self._builders: dict[str, ReplyBuilder] = {}
 
     @classmethod
     def restore(
@@ -72,17 +72,17 @@ class Conversation:
         created: float,
         system: str,
         nodes: Iterable[Node],
-        open_children: Mapping[str, str],
-        open_root: str | None,
+        selected_children: Mapping[str, str],
+        selected_root: str | None,
         title: str = "",
     ) -> "Conversation":
         """Build a conversation from what was kept of it.
 
         Args:
             nodes: parents before their children.
-            open_children: turn → which of its children is open; the first one where it is silent.
-            open_root: which first turn is open.
-            title: that somebody gave it; empty for none.
+            selected_children: turn → its selected child; the first child where missing.
+            selected_root: the selected first turn.
+            title: a user's; empty for none.
 
         Raises:
             ValueError: the parts do not make a tree.
@@ -91,11 +91,12 @@ class Conversation:
         chat.title = title
         for node in nodes:
             chat._check_new(node)
-            chat._put(node, open_it=node.parent not in chat._open)
-        for parent, child in [*open_children.items(), *([(None, open_root)] if open_root else [])]:
+            chat._insert(node, select=node.parent not in chat._selected)
+        root = {None: selected_root} if selected_root else {}
+        for parent, child in (*selected_children.items(), *root.items()):
             if child not in chat._children.get(parent, ()):
                 raise ValueError(f"{child!r} does not follow {parent!r}")
-            chat._open[parent] = child
+            chat._selected[parent] = child
         return chat
 
     def _check_new(self, node: Node) -> None:
@@ -120,7 +121,7 @@ class Conversation:
 
     @system.setter
     def system(self, text: str) -> None:
-        self._system = clean(text)
+        self._system = clean_text(text)
 
     @property
     def title(self) -> str:
@@ -129,10 +130,10 @@ class Conversation:
 
     @title.setter
     def title(self, text: str) -> None:
-        self._title = as_title(text)
+        self._title = normalise_title(text)
 
     @property
-    def titled(self) -> bool:
+    def has_title(self) -> bool:
         """Somebody gave it the title."""
         return self._title != ""
 
@@ -150,8 +151,8 @@ class Conversation:
 
     def node(self, node_id: str) -> Node:
         """The turn as it is now; of a reply being written, what is there so far."""
-        draft = self._drafts.get(node_id)
-        return self._nodes[node_id] if draft is None else draft.node()
+        builder = self._builders.get(node_id)
+        return self._nodes[node_id] if builder is None else builder.node()
 
     def nodes(self) -> tuple[Node, ...]:
         """All turns, parents before their children."""
@@ -166,13 +167,13 @@ class Conversation:
     def path(self) -> tuple[str, ...]:
         """The open path, from the first turn to the last."""
         found: list[str] = []
-        at = self._open.get(None)
+        at = self._selected.get(None)
         while at is not None:
             found.append(at)
-            at = self._open.get(at)
+            at = self._selected.get(at)
         return tuple(found)
 
-    def lineage(self, node_id: str) -> tuple[str, ...]:
+    def path_to(self, node_id: str) -> tuple[str, ...]:
         """The path from the first turn to this one, whether it is open or not."""
         found = [node_id]
         while (parent := self._nodes[found[-1]].parent) is not None:
@@ -187,22 +188,22 @@ class Conversation:
         """The versions of this turn, itself among them, oldest first."""
         return tuple(self._children[self._nodes[node_id].parent])
 
-    def place(self, node_id: str) -> Place:
+    def sibling_position(self, node_id: str) -> SiblingPosition:
         """Which of its siblings a turn is."""
         siblings = self.siblings(node_id)
-        return Place(siblings.index(node_id) + 1, len(siblings))
+        return SiblingPosition(siblings.index(node_id) + 1, len(siblings))
 
-    def open_child(self, node_id: str | None) -> str | None:
+    def selected_child(self, node_id: str | None) -> str | None:
         """Which of the turns after this one is open."""
-        return self._open.get(node_id)
+        return self._selected.get(node_id)
 
     def last_reply(self) -> str | None:
         """The last reply on the open path."""
         return next((i for i in reversed(self.path()) if self._nodes[i].role == "assistant"), None)
 
-    def is_open(self, node_id: str) -> bool:
+    def is_streaming(self, node_id: str) -> bool:
         """Whether the reply is still being written."""
-        return node_id in self._drafts
+        return node_id in self._builders
 
     # ---------------------------------------------------------------------------- walking
 
@@ -211,12 +212,12 @@ class Conversation:
         at = node_id
         while True:
             parent = self._nodes[at].parent
-            self._open[parent] = at
+            self._selected[parent] = at
             if parent is None:
                 return
             at = parent
 
-    def step(self, node_id: str, by: int) -> str:
+    def select_sibling(self, node_id: str, by: int) -> str:
         """Open the sibling `by` places further, at most the last or the first; return its id."""
         siblings = self.siblings(node_id)
         at = min(max(siblings.index(node_id) + by, 0), len(siblings) - 1)
@@ -227,7 +228,7 @@ class Conversation:
 
     def add_user(self, text: str) -> str:
         """Put a turn of the user's at the end of the open path and return its id."""
-        return self._add("user", clean(text), self.leaf)
+        return self._add("user", clean_text(text), self.leaf)
 
     def edit(self, node_id: str, text: str) -> str:
         """Put another version of a turn beside it, open it, and return its id.
@@ -235,7 +236,7 @@ class Conversation:
         What followed the old one stays with that.
         """
         old = self._nodes[node_id]
-        return self._add(old.role, clean(text), old.parent)
+        return self._add(old.role, clean_text(text), old.parent)
 
     def begin_reply(self, user_id: str, run: Generation) -> str:
         """Begin a reply to a turn of the user's, beside those it has; return its id.
@@ -244,7 +245,7 @@ class Conversation:
             ValueError: the turn is a reply itself.
         """
         reply = self._add("assistant", "", self._require_user(user_id))
-        self._drafts[reply] = Draft(self._nodes[reply], run)
+        self._builders[reply] = ReplyBuilder(self._nodes[reply], run)
         return reply
 
     def regenerate(self, reply_id: str, run: Generation) -> str:
@@ -263,43 +264,43 @@ class Conversation:
         Raises:
             ValueError: the turn is no reply, or one still being written.
         """
-        if self._nodes[reply_id].role != "assistant" or self.is_open(reply_id):
+        if self._nodes[reply_id].role != "assistant" or self.is_streaming(reply_id):
             raise ValueError("only a finished reply can be continued")
-        self._drafts[reply_id] = Draft(self._nodes[reply_id], run)
+        self._builders[reply_id] = ReplyBuilder(self._nodes[reply_id], run)
 
-    def take(self, reply_id: str, event: Event) -> None:
+    def apply_event(self, reply_id: str, event: Event) -> None:
         """Take in an event of the generation that writes the reply, whether open or not.
 
         A reply that has ended takes nothing more.
         """
-        draft = self._drafts.get(reply_id)
-        if draft is None:
+        builder = self._builders.get(reply_id)
+        if builder is None:
             self._nodes[reply_id]  # KeyError for a turn that never was
             return
-        draft.take(event)
-        self._settle(reply_id, draft)
+        builder.apply(event)
+        self._store_finished(reply_id, builder)
 
     def append(self, reply_id: str, text: str) -> None:
         """Add text to a reply being written, from where there are no events."""
-        self._drafts[reply_id].append(text)
+        self._builders[reply_id].append(text)
 
     def change_sampling(self, reply_id: str, sampling: SamplingParams) -> None:
         """Note that the rest of a reply being written is made with other samplers."""
-        self._drafts[reply_id].change_sampling(sampling)
+        self._builders[reply_id].change_sampling(sampling)
 
     def finish(self, reply_id: str, reason: FinishReason, *, error: str = "") -> None:
         """End a reply whose generation gave no end of its own; one that has ended stays so."""
-        draft = self._drafts.get(reply_id)
-        if draft is None:
+        builder = self._builders.get(reply_id)
+        if builder is None:
             self._nodes[reply_id]
             return
-        draft.end(reason, error=error)
-        self._settle(reply_id, draft)
+        builder.finish(reason, error=error)
+        self._store_finished(reply_id, builder)
 
-    def _settle(self, reply_id: str, draft: Draft) -> None:
-        if draft.over:
-            self._nodes[reply_id] = draft.node()
-            del self._drafts[reply_id]
+    def _store_finished(self, reply_id: str, builder: ReplyBuilder) -> None:
+        if builder.finished:
+            self._nodes[reply_id] = builder.node()
+            del self._builders[reply_id]
 
     def _add(self, role: TurnRole, text: str, parent: str | None) -> str:
         number = len(self._nodes) + 1
@@ -312,19 +313,19 @@ class Conversation:
             text=text,
             created=self._clock(),
         )
-        self._put(node, open_it=True)
+        self._insert(node, select=True)
         return node.id
 
-    def _put(self, node: Node, *, open_it: bool) -> None:
+    def _insert(self, node: Node, *, select: bool) -> None:
         self._nodes[node.id] = node
         self._children[node.id] = []
         self._children[node.parent].append(node.id)
-        if open_it:
-            self._open[node.parent] = node.id
+        if select:
+            self._selected[node.parent] = node.id
 
     # -------------------------------------------------------------------------- prompting
 
-    def prompt(
+    def chat_prompt(
         self, reply_id: str, info: ModelInfo, transcript: Transcript | None = None
     ) -> ChatPrompt:
         """What the engine is asked for a reply: the turns before it, and it if it has begun."""
@@ -339,14 +340,14 @@ class Conversation:
             transcript=transcript or Transcript(),
         )
 
-    def continuation(self, reply_id: str) -> TextPrompt:
+    def raw_prompt(self, reply_id: str) -> TextPrompt:
         """The same for a model that only continues: the texts as they were written.
 
         Each turn of the user's after the first is on a line of its own. A reply stands right
         after what it continued, so that a turn is read as it was when it was written.
         """
         text = ""
-        for node in map(self.node, self.lineage(reply_id)):
+        for node in map(self.node, self.path_to(reply_id)):
             text += f"\n{node.text}" if text and node.role == "user" else node.text
         return TextPrompt(text=text)
 
@@ -357,7 +358,7 @@ class Conversation:
         turns of the user's that then follow each other become one message.
         """
         found: list[tuple[Node, ...]] = []
-        for node_id in self.lineage(reply_id)[:-1]:
+        for node_id in self.path_to(reply_id)[:-1]:
             node = self.node(node_id)
             if node.role == "assistant" and not node.text:
                 continue
@@ -384,12 +385,12 @@ def _message(turns: tuple[Node, ...], info: ModelInfo) -> Message:
     return Message(role=turns[0].role, text=text, ids=ids)
 
 
-def as_title(text: str) -> str:
+def normalise_title(text: str) -> str:
     """`text` as a title: on one line, and not too long."""
-    return " ".join(clean(text).split())[:LONGEST_TITLE]
+    return " ".join(clean_text(text).split())[:MAX_TITLE_LENGTH]
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Return `text` as valid Unicode: halves of a surrogate pair joined, or U+FFFD.
 
     A terminal's input can hold them; no tokenizer, file or socket takes them.

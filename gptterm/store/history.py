@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from gptterm.conversation.nodes import Node
-from gptterm.conversation.tree import Conversation, as_title, clean
+from gptterm.conversation.tree import Conversation, clean_text, normalise_title
 from gptterm.engine.api import Event, Failed, Finished, Started, Token
 from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
@@ -59,7 +59,7 @@ class Recorder:
         Raises:
             KeyError: there is no such turn.
         """
-        self.chat.take(reply, event)
+        self.chat.apply_event(reply, event)
         match event:
             case Token(sample=0):
                 if self.journal.grow(reply, Piece(event.text, 1)):
@@ -187,7 +187,7 @@ class History:
         Recorder(chat, Journal(known), self._writer).save()
         if not self._writer.flush(ADD_S):
             raise HistoryError(self.trouble or "the history takes too long to be written")
-        if chat.titled and not there.titled and len(chat):
+        if chat.has_title and not there.has_title and len(chat):
             self.rename(chat.id, chat.title)
         return len(chat) - (0 if was_deleted else len(known))
 
@@ -198,7 +198,7 @@ class History:
 
     def set_draft(self, text: str, conversation: str = "") -> None:
         """Keep a message that is not sent; an empty one is forgotten."""
-        self._writer.add_draft(conversation, clean(text))
+        self._writer.add_draft(conversation, clean_text(text))
 
     # ------------------------------------------------------------------------------ finding
 
@@ -219,7 +219,7 @@ class History:
     def find(self, prefix: str) -> list[Summary]:
         """The conversations whose ids begin so."""
         self._settle()
-        values = (len(prefix), clean(prefix))
+        values = (len(prefix), clean_text(prefix))
         return self._reader.read(
             lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
         )
@@ -269,7 +269,7 @@ class History:
             HistoryError: the history cannot be read. Never because of the query.
         """
         self._settle()
-        parsed = search.parse(clean(query))
+        parsed = search.parse(clean_text(query))
         if not parsed.patterns:
             return []
         return self._reader.read(lambda c: find_turns(c, parsed, limit), [])
@@ -284,7 +284,7 @@ class History:
 
     def rename(self, conversation: str, title: str | None) -> None:
         """Give a conversation a title; None or an empty one: its first line again."""
-        self._set(conversation, "title = ?", as_title(title or "") or None)
+        self._set(conversation, "title = ?", normalise_title(title or "") or None)
 
     def pin(self, conversation: str, pinned: bool = True) -> None:
         """Put it at the head of the list, or back."""
@@ -308,7 +308,7 @@ class History:
             "SELECT id FROM conversations WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
             " ORDER BY deleted DESC"
         )
-        values = (len(prefix), clean(prefix))
+        values = (len(prefix), clean_text(prefix))
         return self._reader.read(lambda c: [i for (i,) in c.execute(query, values)], [])
 
     def purge(self, conversation: str) -> None:
@@ -325,14 +325,14 @@ class History:
             KeyError, HistoryError: as above.
         """
         chat = self.load(conversation)
-        opened = {i: child for node in chat.nodes() if (child := chat.open_child(i := node.id))}
+        opened = {i: child for node in chat.nodes() if (child := chat.selected_child(i := node.id))}
         copy = Conversation.restore(
             id=uuid.uuid4().hex,
             created=time.time(),
             system=chat.system,
             nodes=chat.nodes(),
-            open_children=opened,
-            open_root=chat.open_child(None),
+            selected_children=opened,
+            selected_root=chat.selected_child(None),
             title=f"{chat.title or summaries.UNTITLED} (copy)",
         )
         self.add(copy)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gptterm.conversation.export import decoded, from_json
-from gptterm.conversation.nodes import Node, as_time
-from gptterm.conversation.tree import Conversation, clean
+from gptterm.conversation.nodes import Node, parse_timestamp
+from gptterm.conversation.tree import Conversation, clean_text
 from gptterm.errors import UsageError
 from gptterm.store.history import History
 from gptterm.terminal import one_line
@@ -155,7 +155,8 @@ class _Place(NamedTuple):
 
 def _convert(theirs: _Theirs) -> Conversation:
     messages = [entry.message for entry in theirs.mapping.values() if entry.message is not None]
-    times = map(as_time, (theirs.create_time, *(message.create_time for message in messages)))
+    stamps = (theirs.create_time, *(message.create_time for message in messages))
+    times = map(parse_timestamp, stamps)
     created = next(filter(None, times), time.time())
     nodes, places = _nodes(theirs, created)
     known = {node.id: node for node in nodes}
@@ -169,12 +170,12 @@ def _convert(theirs: _Theirs) -> Conversation:
         at = known[at].parent
     root = opened.pop(None, None)
     return Conversation.restore(
-        id=clean(name),
+        id=clean_text(name),
         created=created,
         system="",
         nodes=nodes,
-        open_children={parent: child for parent, child in opened.items() if parent is not None},
-        open_root=root,
+        selected_children={parent: child for parent, child in opened.items() if parent is not None},
+        selected_root=root,
         title=theirs.title or "",
     )
 
@@ -191,7 +192,7 @@ def _nodes(theirs: _Theirs, created: float) -> tuple[list[Node], dict[str, _Plac
         entry = theirs.mapping[name]
         place = places.get(entry.parent or "", _Place(None, None, created))
         role, text = _said(entry.message)
-        at = as_time(entry.message.create_time if entry.message else None) or place.at
+        at = parse_timestamp(entry.message.create_time if entry.message else None) or place.at
         if role == "user":
             nodes[name] = Node(id=name, parent=place.node, role="user", text=text, created=at)
             place = _Place(name, name, at)
@@ -258,7 +259,7 @@ def _said(message: _Message | None) -> tuple[str, str]:
             text = f"```\n{content.get('text') or ''}\n```"
         case _:
             return "", ""
-    text = clean(text)
+    text = clean_text(text)
     return (message.author.role, text) if text.strip() else ("", "")
 
 

@@ -105,15 +105,15 @@ class Journal:
     def compare(self, chat: Conversation) -> None:
         """Note everything in which the conversation differs from the copy."""
         header = Header(
-            chat.id, chat.created, chat.first_line[:200], chat.system, chat.open_child(None)
+            chat.id, chat.created, chat.first_line[:200], chat.system, chat.selected_child(None)
         )
         nodes = chat.nodes()
         with self._lock:
             if header != self._header:
                 self._header, self._header_changed = header, True
             for node in nodes:
-                self._compare_node(node, growing=chat.is_open(node.id))
-                child = chat.open_child(node.id)
+                self._compare_node(node, growing=chat.is_streaming(node.id))
+                child = chat.selected_child(node.id)
                 if child is not None and child != self._opened.get(node.id):
                     self._opened[node.id] = child
                     self._reopened.add(node.id)

@@ -71,8 +71,8 @@ def read_conversation(
             created=serialization.read_time(created),
             system=system,
             nodes=(node for node, _ in found),
-            open_children=opened,
-            open_root=root if parents.get(root, root) is None else None,
+            selected_children=opened,
+            selected_root=root if parents.get(root, root) is None else None,
             title=title or "",
         )
     except ValueError as error:

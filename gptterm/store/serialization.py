@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node
-from gptterm.conversation.tree import clean
+from gptterm.conversation.tree import clean_text
 from gptterm.store.search import signs, spaced
 
 
@@ -58,7 +58,7 @@ def decode_run(data: str) -> Generation:
 def _spelled(value: object) -> object:
     match value:
         case str():
-            return clean(value)
+            return clean_text(value)
         case float() if not math.isfinite(value):
             return str(value)
         case dict():
@@ -120,8 +120,9 @@ def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generati
         "INSERT OR REPLACE INTO runs (turn, number, model, revision, seed, reason, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (row, number, clean(run.model), run.revision, run.seed, run.reason, encode_run(run))
+            (row, number, model, run.revision, run.seed, run.reason, encode_run(run))
             for number, run in enumerate(runs)
+            for model in (clean_text(run.model),)
         ],
     )
 

@@ -10,7 +10,7 @@ import uuid
 from typing import NamedTuple
 
 from gptterm.conversation.nodes import Node
-from gptterm.conversation.tree import clean
+from gptterm.conversation.tree import clean_text
 from gptterm.store import serialization
 from gptterm.store.pending_changes import Batch, Journal
 
@@ -55,7 +55,7 @@ def save(connection: sqlite3.Connection, journal: Journal, batch: Batch) -> Outc
     connection.execute(
         "UPDATE conversations SET first_line = ?, system = ?, open_root = ?,"
         " model = coalesce(?, model) WHERE seq = ?",
-        (header.first_line, header.system, root, model and clean(model), seq),
+        (header.first_line, header.system, root, model and clean_text(model), seq),
     )
     if turns.latest or batch.pieces:
         latest = time.time() if batch.pieces or batch.growing else turns.latest

@@ -20,7 +20,7 @@ from gptterm.conversation.export import (
     to_text,
 )
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation
-from gptterm.conversation.tree import Conversation, clean
+from gptterm.conversation.tree import Conversation, clean_text
 from gptterm.engine.api import Failed, SamplingParams, Timings, Usage
 from gptterm.errors import GpttermError, UsageError
 from tests.support.ipc_engines import request
@@ -34,17 +34,17 @@ def short_chat() -> Conversation:
     question = chat.add_user("Tell me\nabout *the* moon")
     engine = ScriptedEngine(Script.saying("It is round.", "It is far."))
     for _ in range(2):
-        run = Generation.planned(INFO, SamplingParams(logit_bias=((5, -float("inf")),)))
+        run = Generation.for_model(INFO, SamplingParams(logit_bias=((5, -float("inf")),)))
         reply = chat.begin_reply(question, run)
         for event in engine.generate(request()):
-            chat.take(reply, event)
+            chat.apply_event(reply, event)
     return chat
 
 
 def same(one: Conversation, other: Conversation) -> bool:
     def parts(chat: Conversation) -> tuple[object, ...]:
-        opened = [chat.open_child(node.id) for node in chat.nodes()]
-        title = chat.title, chat.titled
+        opened = [chat.selected_child(node.id) for node in chat.nodes()]
+        title = chat.title, chat.has_title
         return chat.id, chat.created, chat.system, title, chat.nodes(), chat.path(), opened
 
     return parts(one) == parts(other)
@@ -65,11 +65,11 @@ samplings = st.builds(
 )
 runs = st.builds(
     Generation,
-    model=texts.map(clean),
+    model=texts.map(clean_text),
     sampling=samplings,
     changed_sampling=st.lists(st.tuples(st.integers(0, 9), samplings), max_size=2).map(tuple),
     seed=st.one_of(st.none(), st.integers(0, 2**63 - 1)),
-    stop_texts=st.lists(texts.map(clean), max_size=2).map(tuple),
+    stop_texts=st.lists(texts.map(clean_text), max_size=2).map(tuple),
     usage=st.one_of(
         st.none(),
         st.just(Usage(prompt_tokens=1, completion_tokens=2, reused_tokens=3, dropped_tokens=4)),
@@ -92,9 +92,9 @@ def test_json_comes_back_as_it_was(data: st.DataObject) -> None:
             chat.add_user(data.draw(texts))
         elif deed == "reply":
             reply = chat.begin_reply(data.draw(st.sampled_from(users)), data.draw(runs))
-            chat.append(reply, clean(data.draw(texts)))
+            chat.append(reply, clean_text(data.draw(texts)))
             if data.draw(st.booleans()):
-                chat.take(reply, Failed(kind="internal", message="broken"))
+                chat.apply_event(reply, Failed(kind="internal", message="broken"))
         elif deed == "edit":
             chat.edit(data.draw(st.sampled_from(nodes)).id, data.draw(texts))
         else:
@@ -105,7 +105,7 @@ def test_json_comes_back_as_it_was(data: st.DataObject) -> None:
     assert same(back, chat)
     assert to_json(back) == written
     for node in back.nodes():
-        assert not back.is_open(node.id)
+        assert not back.is_streaming(node.id)
 
 
 def test_a_conversation_that_was_read_goes_on() -> None:
@@ -214,7 +214,7 @@ def test_nothing_said_makes_an_empty_file() -> None:
 def test_names_are_no_markup() -> None:
     chat = Conversation()
     name = "<b>*x*\n# y"
-    run = Generation.planned(ScriptedEngine(name=name).info, SamplingParams())
+    run = Generation.for_model(ScriptedEngine(name=name).info, SamplingParams())
     chat.finish(chat.begin_reply(chat.add_user("# <i>hi"), run), "error")
     shown = to_markdown(chat)
     assert "# \\# \\<i\\>hi\n" in shown

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gptterm.conversation.nodes import Generation, Node
-from gptterm.conversation.tree import Conversation, Place, clean
+from gptterm.conversation.tree import Conversation, SiblingPosition, clean_text
 from gptterm.engine.api import (
     Event,
     Failed,
@@ -24,7 +24,7 @@ from tests.support.ipc_engines import request
 from tests.support.scripted import Script, ScriptedEngine
 
 INFO = ScriptedEngine().info
-RUN = Generation.planned(INFO, SamplingParams(), max_tokens=7, stop=("x",))
+RUN = Generation.for_model(INFO, SamplingParams(), max_tokens=7, stop=("x",))
 
 
 def answered(chat: Conversation, user: str, *replies: str | list[str | bytes]) -> list[str]:
@@ -34,7 +34,7 @@ def answered(chat: Conversation, user: str, *replies: str | list[str | bytes]) -
     for _ in replies:
         reply = chat.begin_reply(user, RUN)
         for event in engine.generate(request()):
-            chat.take(reply, event)
+            chat.apply_event(reply, event)
         found.append(reply)
     return found
 
@@ -60,14 +60,14 @@ def test_turns_follow_each_other() -> None:
 def test_a_title_is_given_and_taken_away() -> None:
     chat = Conversation()
     chat.add_user("first line\nsecond")
-    assert (chat.title, chat.titled) == ("first line", False)
+    assert (chat.title, chat.has_title) == ("first line", False)
     chat.title = "  a \n title\ud800 "
-    assert (chat.title, chat.titled) == ("a title\ufffd", True)
+    assert (chat.title, chat.has_title) == ("a title\ufffd", True)
     assert chat.first_line == "first line"
     chat.title = "x" * 1000
     assert len(chat.title) == 200
     chat.title = " \n"
-    assert (chat.title, chat.titled) == ("first line", False)
+    assert (chat.title, chat.has_title) == ("first line", False)
 
 
 def test_regenerating_puts_a_sibling_beside_the_reply() -> None:
@@ -79,18 +79,18 @@ def test_regenerating_puts_a_sibling_beside_the_reply() -> None:
     chat.finish(second, "eos")
     assert texts(chat) == ["hello", "two"]
     assert chat.siblings(second) == (first, second)
-    assert chat.place(second) == Place(2, 2)
-    assert chat.step(second, -1) == first
-    assert chat.step(first, -1) == first
+    assert chat.sibling_position(second) == SiblingPosition(2, 2)
+    assert chat.select_sibling(second, -1) == first
+    assert chat.select_sibling(first, -1) == first
     assert texts(chat) == ["hello", "one"]
-    assert chat.step(first, +5) == second
+    assert chat.select_sibling(first, +5) == second
 
 
 def test_editing_keeps_the_old_branch_as_it_was_left() -> None:
     chat = Conversation()
     old = chat.add_user("old")
     one, _two = answered(chat, old, "one", "two")
-    chat.step(chat.path()[-1], -1)
+    chat.select_sibling(chat.path()[-1], -1)
     chat.add_user("deeper")
     new = chat.edit(old, "new")
     assert texts(chat) == ["new"]
@@ -118,9 +118,9 @@ def test_a_reply_remembers_what_it_was_made_with() -> None:
 def test_a_change_of_the_samplers_is_remembered_with_its_place() -> None:
     chat = Conversation()
     reply = chat.begin_reply(chat.add_user("hello"), RUN)
-    chat.take(reply, Token(sample=0, id=1, text="a", piece=b"a"))
+    chat.apply_event(reply, Token(sample=0, id=1, text="a", piece=b"a"))
     chat.change_sampling(reply, SamplingParams(temperature=2))
-    chat.take(reply, Token(sample=0, id=2, text="b", piece=b"b"))
+    chat.apply_event(reply, Token(sample=0, id=2, text="b", piece=b"b"))
     chat.finish(reply, "cancelled")
     run = chat.node(reply).generation
     assert run is not None
@@ -131,13 +131,13 @@ def test_a_change_of_the_samplers_is_remembered_with_its_place() -> None:
 def test_a_broken_reply_keeps_what_came() -> None:
     chat = Conversation()
     reply = chat.begin_reply(chat.add_user("hello"), RUN)
-    assert chat.is_open(reply)
-    chat.take(reply, Token(sample=0, id=1, text="half", piece=b"half"))
-    chat.take(reply, Token(sample=1, id=1, text="another sample", piece=b"?"))
+    assert chat.is_streaming(reply)
+    chat.apply_event(reply, Token(sample=0, id=1, text="half", piece=b"half"))
+    chat.apply_event(reply, Token(sample=1, id=1, text="another sample", piece=b"?"))
     assert chat.node(reply).text == "half"
-    chat.take(reply, Failed(kind="internal", message="the engine was killed"))
-    assert not chat.is_open(reply)
-    chat.take(reply, Token(sample=0, id=1, text="late", piece=b"late"))
+    chat.apply_event(reply, Failed(kind="internal", message="the engine was killed"))
+    assert not chat.is_streaming(reply)
+    chat.apply_event(reply, Token(sample=0, id=1, text="late", piece=b"late"))
     chat.finish(reply, "eos")
     node = chat.node(reply)
     assert (node.text, node.ids) == ("half", (1,))
@@ -150,9 +150,9 @@ def test_continuing_makes_the_reply_longer() -> None:
     (reply,) = answered(chat, chat.add_user("hello"), "one two")
     before = chat.node(reply)
     chat.continue_reply(reply, RUN)
-    assert chat.prompt(reply, INFO).continue_last
+    assert chat.chat_prompt(reply, INFO).continue_last
     for event in ScriptedEngine(Script.saying(" three")).generate(request()):
-        chat.take(reply, event)
+        chat.apply_event(reply, event)
     node = chat.node(reply)
     assert node.text == "one two three"
     assert node.ids[: len(before.ids)] == before.ids
@@ -166,7 +166,7 @@ def test_ids_are_kept_only_where_they_spell_the_text() -> None:
         chat = Conversation()
         node_id = chat.begin_reply(chat.add_user("q"), RUN)
         for event in ScriptedEngine(Script.saying(reply)).generate(request(stop=stop)):
-            chat.take(node_id, event)
+            chat.apply_event(node_id, event)
         return chat.node(node_id).text, len(chat.node(node_id).ids)
 
     assert ids_of(["a", " b"]) == ("a b", 2)
@@ -181,8 +181,8 @@ def test_ids_are_kept_only_where_they_spell_the_text() -> None:
 def test_white_space_before_a_transcripts_reply_stays_in_its_ids() -> None:
     chat = Conversation()
     reply = chat.begin_reply(chat.add_user("q"), RUN)
-    chat.take(reply, Token(sample=0, id=1, text="", piece=b" "))
-    chat.take(reply, Token(sample=0, id=2, text="The", piece=b" The"))
+    chat.apply_event(reply, Token(sample=0, id=1, text="", piece=b" "))
+    chat.apply_event(reply, Token(sample=0, id=2, text="The", piece=b" The"))
     chat.finish(reply, "cancelled")
     assert (chat.node(reply).text, chat.node(reply).ids) == ("The", (1, 2))
 
@@ -192,7 +192,7 @@ def test_a_continued_reply_whose_ids_are_not_all_known_has_none() -> None:
     (reply,) = answered(chat, chat.add_user("q"), "one")
     mine = chat.edit(reply, "mine")
     chat.continue_reply(mine, RUN)
-    chat.take(mine, Token(sample=0, id=1, text=" and yours", piece=b" and yours"))
+    chat.apply_event(mine, Token(sample=0, id=1, text=" and yours", piece=b" and yours"))
     chat.finish(mine, "eos")
     assert chat.node(mine).text == "mine and yours"
     assert chat.node(mine).ids == ()
@@ -206,7 +206,7 @@ def test_the_prompt_is_the_path_to_the_reply_wherever_the_reader_is() -> None:
     waiting = chat.begin_reply(second, RUN)
     chat.edit(first, "elsewhere")
     form = Transcript(user="Q", assistant="A")
-    prompt = chat.prompt(waiting, INFO, form)
+    prompt = chat.chat_prompt(waiting, INFO, form)
     assert prompt.messages == (
         Message(role="system", text="be kind"),
         Message(role="user", text="hello"),
@@ -221,9 +221,9 @@ def test_another_models_ids_are_not_used() -> None:
     chat = Conversation()
     (reply,) = answered(chat, chat.add_user("hello"), "good day")
     waiting = chat.begin_reply(chat.add_user("more"), RUN)
-    assert chat.prompt(waiting, INFO).messages[1].ids == chat.node(reply).ids != ()
+    assert chat.chat_prompt(waiting, INFO).messages[1].ids == chat.node(reply).ids != ()
     for other in (_other(name="gpt2"), _other(revision="1")):
-        assert chat.prompt(waiting, other).messages[1].ids == ()
+        assert chat.chat_prompt(waiting, other).messages[1].ids == ()
 
 
 def _other(**fields: str) -> ModelInfo:
@@ -237,14 +237,14 @@ def test_an_empty_reply_is_no_message_and_turns_are_taken() -> None:
     chat.add_user("are you there?")
     chat.add_user("well?")
     waiting = chat.begin_reply(str(chat.leaf), RUN)
-    assert chat.prompt(waiting, INFO).messages == (
+    assert chat.chat_prompt(waiting, INFO).messages == (
         Message(role="user", text="hello\n\nare you there?\n\nwell?"),
     )
     # Nothing has been written: going on with it is beginning it.
     chat.select(stopped)
     chat.continue_reply(stopped, RUN)
-    assert chat.prompt(stopped, INFO).messages == (Message(role="user", text="hello"),)
-    assert not chat.prompt(stopped, INFO).continue_last
+    assert chat.chat_prompt(stopped, INFO).messages == (Message(role="user", text="hello"),)
+    assert not chat.chat_prompt(stopped, INFO).continue_last
 
 
 def test_what_did_not_fit_is_known_by_its_turns() -> None:
@@ -255,7 +255,7 @@ def test_what_did_not_fit_is_known_by_its_turns() -> None:
     kept = chat.add_user("three")
     reply = chat.begin_reply(kept, RUN)
     assert chat.out_of_context() == frozenset()
-    chat.take(
+    chat.apply_event(
         reply,
         Started(
             prompt_tokens=1, reused_tokens=0, dropped_tokens=9, context_length=8, seed=1,
@@ -278,26 +278,26 @@ def test_what_makes_no_tree_is_refused() -> None:
     chat.continue_reply(reply, RUN)
     with pytest.raises(ValueError, match="only a finished reply"):
         chat.continue_reply(reply, RUN)
-    for call in (chat.node, chat.select, chat.lineage, chat.siblings):
+    for call in (chat.node, chat.select, chat.path_to, chat.siblings):
         with pytest.raises(KeyError):
             call("nowhere")
     with pytest.raises(KeyError):
-        chat.take("nowhere", Failed(kind="internal", message=""))
+        chat.apply_event("nowhere", Failed(kind="internal", message=""))
     with pytest.raises(KeyError):
         chat.finish("nowhere", "eos")
 
 
 @given(st.text(st.characters()))
 def test_clean_text_is_unicode(text: str) -> None:
-    cleaned = clean(text)
+    cleaned = clean_text(text)
     cleaned.encode()
-    assert clean(cleaned) == cleaned
+    assert clean_text(cleaned) == cleaned
     if not any("\ud800" <= c <= "\udfff" for c in text):
         assert cleaned == text
 
 
 def test_halves_of_a_character_are_joined() -> None:
-    assert clean("\ud83e\udd8a \ud83e") == "🦊 \ufffd"
+    assert clean_text("\ud83e\udd8a \ud83e") == "🦊 \ufffd"
     chat = Conversation("\ud800")
     assert chat.system == "\ufffd"
     chat.edit(chat.add_user("\ud800"), "\udc00")
@@ -334,7 +334,7 @@ class AnyConversation(RuleBasedStateMachine):
         if user := self.some(data, "user"):
             reply = self.chat.begin_reply(user, RUN)
             assert self.chat.children(user)[-1] == reply
-            assert self.chat.open_child(user) == reply
+            assert self.chat.selected_child(user) == reply
 
     @rule(data=st.data())
     def regenerate(self, data: st.DataObject) -> None:
@@ -352,7 +352,7 @@ class AnyConversation(RuleBasedStateMachine):
     @rule(data=st.data())
     def continue_reply(self, data: st.DataObject) -> None:
         reply = self.some(data, "assistant")
-        if reply and not self.chat.is_open(reply):
+        if reply and not self.chat.is_streaming(reply):
             self.chat.continue_reply(reply, RUN)
 
     @rule(data=st.data(), token=st.sampled_from(range(len(PIECES))))
@@ -360,7 +360,7 @@ class AnyConversation(RuleBasedStateMachine):
         if reply := self.some(data, "assistant"):
             text = PIECES[token]
             event = Token(sample=0, id=token, text=text, piece=text.encode())
-            self.chat.take(reply, event)
+            self.chat.apply_event(reply, event)
 
     @rule(data=st.data(), last=st.sampled_from(["finished", "failed", "given up"]))
     def end(self, data: st.DataObject, last: str) -> None:
@@ -369,8 +369,8 @@ class AnyConversation(RuleBasedStateMachine):
         if last == "given up":
             self.chat.finish(reply, "cancelled")
         else:
-            self.chat.take(reply, FINISHED if last == "finished" else BROKEN)
-        assert not self.chat.is_open(reply)
+            self.chat.apply_event(reply, FINISHED if last == "finished" else BROKEN)
+        assert not self.chat.is_streaming(reply)
 
     @rule(data=st.data())
     def select(self, data: st.DataObject) -> None:
@@ -382,10 +382,10 @@ class AnyConversation(RuleBasedStateMachine):
     @rule(data=st.data(), by=st.integers(-3, 3))
     def step(self, data: st.DataObject, by: int) -> None:
         turn = data.draw(st.sampled_from(self.chat.path()))
-        place = self.chat.place(turn)
-        reached = self.chat.step(turn, by)
+        place = self.chat.sibling_position(turn)
+        reached = self.chat.select_sibling(turn, by)
         wanted = min(max(place.number + by, 1), place.total)
-        assert self.chat.place(reached) == Place(wanted, place.total)
+        assert self.chat.sibling_position(reached) == SiblingPosition(wanted, place.total)
         assert reached in self.chat.path()
 
     @invariant()
@@ -420,18 +420,18 @@ class AnyConversation(RuleBasedStateMachine):
             assert child in self.chat.children(parent)
         if path:
             assert self.chat.children(path[-1]) == ()
-            assert self.chat.lineage(path[-1]) == path
+            assert self.chat.path_to(path[-1]) == path
 
     @invariant()
     def prompts_take_turns_and_ids_spell_their_text(self) -> None:
         for node in self.chat.nodes():
             if node.role != "assistant":
                 continue
-            messages = self.chat.prompt(node.id, INFO).messages
+            messages = self.chat.chat_prompt(node.id, INFO).messages
             roles = [message.role for message in messages]
             assert all(a != b for a, b in itertools.pairwise(roles))
             assert roles[0] == "user"
-            if not self.chat.is_open(node.id) and node.ids:
+            if not self.chat.is_streaming(node.id) and node.ids:
                 assert "".join(PIECES[token] for token in node.ids) == node.text
 
 

@@ -27,7 +27,7 @@ SAMPLING = SamplingParams(
 def planned(model: str = "scripted", seed: int | None = 7) -> Generation:
     """A run that is to begin."""
     info = ScriptedEngine(name=model).info
-    return Generation.planned(info, SAMPLING, seed=seed, max_tokens=99, stop=("\n\n",))
+    return Generation.for_model(info, SAMPLING, seed=seed, max_tokens=99, stop=("\n\n",))
 
 
 def events(*replies: str, model: str = "scripted") -> list[Event]:
@@ -61,7 +61,7 @@ def talk(*texts: str, system: str = "", model: str = "scripted") -> Conversation
         for text in texts[i + 1 : i + 2]:
             reply = chat.begin_reply(user, planned(model))
             for event in events(text, model=model):
-                chat.take(reply, event)
+                chat.apply_event(reply, event)
     return chat
 
 
@@ -79,12 +79,12 @@ def anything(seed: int, turns: int = 40) -> Conversation:
             chosen = events(f"a reply {dice.random()} of some words\nand a line")
             cut = dice.randrange(len(chosen) + 1)
             for event in chosen[:cut]:
-                chat.take(reply, event)
+                chat.apply_event(reply, event)
             chat.finish(reply, dice.choice(["cancelled", "error"]), error="why")
             if dice.random() < 0.3:
                 chat.continue_reply(reply, planned())
                 for event in events(" and on"):
-                    chat.take(reply, event)
+                    chat.apply_event(reply, event)
         else:
             chat.select(node.id)
             chat.add_user(f"and {dice.random()}?")
@@ -95,7 +95,7 @@ def anything(seed: int, turns: int = 40) -> Conversation:
 def state(chat: Conversation) -> tuple[object, ...]:
     """All there is to a conversation."""
     nodes = sorted(chat.nodes(), key=lambda node: node.id)
-    opened = sorted((node.id, chat.open_child(node.id)) for node in nodes)
+    opened = sorted((node.id, chat.selected_child(node.id)) for node in nodes)
     return chat.id, chat.created, chat.system, nodes, opened, chat.path()
 
 

@@ -114,7 +114,7 @@ def test_titles(history: History) -> None:
     history.rename(chat.id, " The \n title ")
     (summary,) = history.conversations()
     assert (summary.title, summary.titled) == ("The title", True)
-    assert (history.load(chat.id).title, history.load(chat.id).titled) == ("The title", True)
+    assert (history.load(chat.id).title, history.load(chat.id).has_title) == ("The title", True)
     history.rename(chat.id, None)
     assert history.conversations()[0].title == "untitled"
 

@@ -126,7 +126,7 @@ def test_ours(history: History, tmp_path: Path, seed: int) -> None:
     export(chat, tmp_path / "chat.json")
     (imported,) = read_file(tmp_path / "chat.json")
     assert state(imported) == state(chat)
-    assert not imported.titled
+    assert not imported.has_title
     history.add(imported)
     assert state(history.load(chat.id)) == state(chat)
 

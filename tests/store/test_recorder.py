@@ -123,8 +123,8 @@ def test_recording_may_begin_in_the_middle_of_a_reply(history: History) -> None:
     chat = talk()
     reply = chat.begin_reply(chat.add_user("question"), planned())
     begun, came, ended = tokens("one two three four")
-    chat.take(reply, begun)
-    chat.take(reply, came[0])
+    chat.apply_event(reply, begun)
+    chat.apply_event(reply, came[0])
     recorder = history.record(chat)
     recorder.take(reply, came[1])
     chat.append(reply, " five")
@@ -215,9 +215,9 @@ def test_two_programs_in_one_chat_lose_nothing(path: Path) -> None:
             # Each one's own line of turns is still one.
             leaf = recorder.chat.leaf
             assert leaf is not None
-            line = [recorder.chat.node(i).text for i in recorder.chat.lineage(leaf)]
+            line = [recorder.chat.node(i).text for i in recorder.chat.path_to(leaf)]
             ends = [node.id for node in merged.nodes() if node.text == line[-1]]
-            assert [[merged.node(i).text for i in merged.lineage(end)] for end in ends] == [line]
+            assert [[merged.node(i).text for i in merged.path_to(end)] for end in ends] == [line]
     check_integrity(path)
 
 

@@ -66,7 +66,7 @@ class Chat:
     def apply(self, key: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply; it is kept soon."""
         if self.recorder is None:
-            self.tree.take(key, event)
+            self.tree.apply_event(key, event)
         else:
             self.recorder.take(key, event)
 
@@ -94,8 +94,8 @@ class Chat:
     def prompt(self, reply: str, settings: Settings, info: ModelInfo) -> Prompt:
         """What the engine is asked for this reply."""
         if settings.form == "raw":
-            return self.tree.continuation(reply)
-        return self.tree.prompt(reply, info, settings.transcript)
+            return self.tree.raw_prompt(reply)
+        return self.tree.chat_prompt(reply, info, settings.transcript)
 
     # ------------------------------------------------------------------------------- views
 
@@ -128,7 +128,7 @@ class Chat:
         """The view of a reply that is being written is plain and only grows."""
         node = self.tree.node(key)
         view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
-        view.position = self.tree.place(node.id)
+        view.position = self.tree.sibling_position(node.id)
         view.is_streaming = True
 
     def forget(self, key: str) -> None:
@@ -147,9 +147,9 @@ class Chat:
                 self._guessed.add(node.id)
             view.set_text(node.text, markdown=bool(markdown) and node.role == "assistant")
             self._views[node.id] = view
-        place = self.tree.place(node.id)
-        foot = "" if self.tree.is_open(node.id) else mark(node)
-        if (place, foot) != (view.position, view.footer) and not self.tree.is_open(node.id):
+        place = self.tree.sibling_position(node.id)
+        foot = "" if self.tree.is_streaming(node.id) else mark(node)
+        if (place, foot) != (view.position, view.footer) and not self.tree.is_streaming(node.id):
             view.footer = foot
             view.invalidate()
         view.position = place

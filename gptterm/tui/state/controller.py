@@ -224,7 +224,7 @@ class Controller:
 
     def step(self, key: str, by: int) -> None:
         """Open another version of a turn of the open chat."""
-        self.chat.tree.step(key, by)
+        self.chat.tree.select_sibling(key, by)
         self.chat.save()
 
     def draft(self, text: str) -> None:
@@ -340,7 +340,7 @@ class Controller:
         chat, tree = wanted.chat, wanted.chat.tree
         settings, info = self.settings, self.engine.info
         assert info is not None
-        run = Generation.planned(
+        run = Generation.for_model(
             info,
             settings.sampling,
             seed=settings.seed,
