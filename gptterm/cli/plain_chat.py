@@ -133,7 +133,7 @@ class PlainChat:
     def _do(self, line: str) -> int | None:
         """Do what a line says; the exit code if the chat is over with it."""
         try:
-            self._act(commands.parse(line, presets=self._settings.presets))
+            self._act(commands.parse_line(line, presets=self._settings.presets))
         except _Quit:
             return self._code
         except GpttermError as error:
@@ -145,45 +145,45 @@ class PlainChat:
             return EXIT_BASE + pending
         return None
 
-    def _act(self, line: commands.Line) -> None:
+    def _act(self, line: commands.ParsedLine) -> None:
         match line:
-            case commands.Say(text=text):
+            case commands.SendMessage(text=text):
                 if text.strip():
                     self._say(text)
             case commands.Quit():
                 raise _Quit
-            case commands.Help(topic=topic):
+            case commands.ShowHelp(topic=topic):
                 for help_line in help_lines(topic):
                     self._streams.say(printable(help_line))
-            case commands.New():
+            case commands.NewChat():
                 self._chat = self._kept.keep(Conversation(self._chat.tree.system))
                 self._streams.inform("A new chat.")
-            case commands.Export(path=path, overwrite=overwrite):
+            case commands.ExportChat(path=path, overwrite=overwrite):
                 export(self._chat.tree, path, overwrite=overwrite)
                 self._streams.inform(f"Written to {one_line(str(path))}.")
-            case commands.Stats():
+            case commands.ShowStats():
                 self._statistics()
-            case commands.Model() | commands.System() | commands.Set() | commands.Preset():
-                self._change(line)
-            case commands.Copy() | commands.Plain():
+            case commands.CopyReply() | commands.TogglePlain():
                 raise UsageError("that is for the drawn chat; this one is plain text")
-            case _:
+            case commands.Regenerate() | commands.ContinueReply() | commands.EditMessage():
                 self._again(line)
+            case _:
+                self._change(line)
 
     # ------------------------------------------------------------------------- settings
 
     def _change(self, line: commands.Command) -> None:
         match line:
-            case commands.Model(name=name):
+            case commands.UseModel(name=name):
                 self._switch(self._settings.with_values({"model": name}, "/model"))
-            case commands.System(text=text):
+            case commands.SetSystem(text=text):
                 self._chat.tree.system = text
                 self._chat.save()
                 self._streams.inform("The system text is set." if text else "No system text.")
-            case commands.Set(setting=name, value=value):
+            case commands.ChangeSetting(setting=name, value=value):
                 self._settings = self._settings.with_values({name: value}, f"/{name}")
                 self._streams.inform(f"{name} is {_shown(self._settings.value(name))}.")
-            case commands.Preset(name=name):
+            case commands.UsePreset(name=name):
                 self._settings = self._settings.with_values({"preset": name}, "/preset")
                 self._streams.inform(f"The samplers are those of {one_line(name)}.")
 
@@ -232,12 +232,12 @@ class PlainChat:
         match line:
             case commands.Regenerate():
                 self._reply(chat.regenerate(reply, self._planned()))
-            case commands.Continue():
+            case commands.ContinueReply():
                 chat.continue_reply(reply, self._planned())
                 self._reply(reply)
-            case commands.Edit(text=None):
+            case commands.EditMessage(text=None):
                 raise UsageError("/edit needs the new text of your last message here")
-            case commands.Edit(text=str(text)):
+            case commands.EditMessage(text=str(text)):
                 user = chat.edit(chat.path_to(reply)[-2], text)
                 self._reply(chat.begin_reply(user, self._planned()))
 

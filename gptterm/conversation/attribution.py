@@ -23,7 +23,7 @@ def speaker(node: Node) -> str:
     return "You" if node.role == "user" else one_line(node.model) or "Assistant"
 
 
-def summary(runs: Sequence[Generation]) -> str:
+def generation_summary(runs: Sequence[Generation]) -> str:
     """All runs that wrote a reply: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`.
 
     Samplers that are off are left out. What was changed in the middle of it follows a "then".
@@ -31,16 +31,16 @@ def summary(runs: Sequence[Generation]) -> str:
     """
     runs = [run for run in runs if run.tokens] or runs[-1:]
     parts: list[str] = []
-    before: dict[str, str] = {}
-    for words in (words for run in runs for words in _stretches(run)):
-        changes = [text for name, text in words.items() if before.get(name) != text]
-        if words["temperature"] == _GREEDY:
-            words = before | words  # the filters do nothing, and are not gone
-        changes += [f"{name} off" for name in before if name not in words]
-        if before and changes:
+    previous: dict[str, str] = {}
+    for labels in (labels for run in runs for labels in _sampling_segments(run)):
+        changes = [text for name, text in labels.items() if previous.get(name) != text]
+        if labels["temperature"] == _GREEDY:
+            labels = previous | labels  # the filters do nothing, and are not gone
+        changes += [f"{name} off" for name in previous if name not in labels]
+        if previous and changes:
             changes[0] = f"then {changes[0]}"
         parts += changes
-        before = words
+        previous = labels
     tokens, last = sum(run.tokens for run in runs), runs[-1]
     parts.append(plural(tokens, "token"))
     if last.timings is not None and last.timings.tokens_per_s > 0:
@@ -51,15 +51,15 @@ def summary(runs: Sequence[Generation]) -> str:
 _GREEDY = "temperature 0"
 
 
-def _stretches(run: Generation) -> Iterator[dict[str, str]]:
+def _sampling_segments(run: Generation) -> Iterator[dict[str, str]]:
     """What each part of a run was made with; every word by what it is of."""
     # Of two changes before one token the later counts.
     for sampling in {0: run.sampling, **dict(run.changed_sampling)}.values():
-        yield _words(run, sampling)
+        yield _labels(run, sampling)
 
 
-def _words(run: Generation, sampling: SamplingParams) -> dict[str, str]:
-    words = {"model": one_line(run.model), "temperature": f"temperature {sampling.temperature:g}"}
+def _labels(run: Generation, sampling: SamplingParams) -> dict[str, str]:
+    labels = {"model": one_line(run.model), "temperature": f"temperature {sampling.temperature:g}"}
     filters = {
         "top-k": (sampling.top_k, 0),
         "top-p": (sampling.top_p, 1),
@@ -71,14 +71,14 @@ def _words(run: Generation, sampling: SamplingParams) -> dict[str, str]:
         "presence": (sampling.presence_penalty, 0),
         "frequency": (sampling.frequency_penalty, 0),
     }
-    draws = words["temperature"] != _GREEDY
+    draws = labels["temperature"] != _GREEDY
     shown = filters | penalties if draws else penalties
-    words |= {name: f"{name} {value:g}" for name, (value, off) in shown.items() if value != off}
+    labels |= {name: f"{name} {value:g}" for name, (value, off) in shown.items() if value != off}
     if draws and sampling.order != SamplingParams().order:
-        words["order"] = f"order {sampling.order}"
+        labels["order"] = f"order {sampling.order}"
     if draws and run.seed is not None:
-        words["seed"] = f"seed {run.seed}"
+        labels["seed"] = f"seed {run.seed}"
     if run.stop_texts:
         texts = " ".join(json.dumps(text, ensure_ascii=False) for text in run.stop_texts)
-        words["stop"] = f"stop {one_line(texts)}"
-    return words
+        labels["stop"] = f"stop {one_line(texts)}"
+    return labels

@@ -24,40 +24,40 @@ from gptterm.terminal import one_line
 
 
 @dataclass(frozen=True)
-class Say:
+class SendMessage:
     """A message for the model."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Help:
+class ShowHelp:
     """Show the commands, or one."""
 
     topic: str | None = None
 
 
 @dataclass(frozen=True)
-class New:
+class NewChat:
     """Begin a chat."""
 
 
 @dataclass(frozen=True)
-class Model:
+class UseModel:
     """Go on with another model."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class System:
+class SetSystem:
     """Set the system text of the chat; empty takes it away."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Set:
+class ChangeSetting:
     """Give a setting (by its name in the settings' table) a value that is in its range."""
 
     setting: str
@@ -65,7 +65,7 @@ class Set:
 
 
 @dataclass(frozen=True)
-class Preset:
+class UsePreset:
     """Take a preset's sampler values."""
 
     name: str
@@ -77,19 +77,19 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
-class Continue:
+class ContinueReply:
     """Go on with the last reply where it stopped."""
 
 
 @dataclass(frozen=True)
-class Edit:
+class EditMessage:
     """Put another version of the last message beside it; None lets the user write it."""
 
     text: str | None = None
 
 
 @dataclass(frozen=True)
-class Export:
+class ExportChat:
     """Write the chat to a file, in the format of its suffix."""
 
     path: Path
@@ -97,19 +97,19 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyReply:
     """Copy the last reply, or only its last block of code."""
 
     code: bool = False
 
 
 @dataclass(frozen=True)
-class Stats:
+class ShowStats:
     """Show counts and rates."""
 
 
 @dataclass(frozen=True)
-class Plain:
+class TogglePlain:
     """Leave the drawing, and go on line by line."""
 
 
@@ -119,10 +119,11 @@ class Quit:
 
 
 Command = (
-    Help | New | Model | System | Set | Preset | Regenerate | Continue | Edit | Export | Copy
-    | Stats | Plain | Quit
+    ShowHelp | NewChat | UseModel | SetSystem | ChangeSetting | UsePreset | Regenerate
+    | ContinueReply | EditMessage | ExportChat | CopyReply
+    | ShowStats | TogglePlain | Quit
 )  # fmt: skip
-Line = Say | Command
+ParsedLine = SendMessage | Command
 
 # --------------------------------------------------------------------------------- the table
 
@@ -190,23 +191,23 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("quit", "", "end gptterm", ("exit", "q")),
 )  # fmt: skip
 
-BY_NAME: dict[str, CommandSpec] = {
+COMMANDS_BY_NAME: dict[str, CommandSpec] = {
     name: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)
 }
 """Aliases too."""
-_SIMPLE: dict[str, Command] = {
-    "new": New(),
+_WITHOUT_ARGUMENT: dict[str, Command] = {
+    "new": NewChat(),
     "regenerate": Regenerate(),
-    "continue": Continue(),
-    "stats": Stats(),
-    "plain": Plain(),
+    "continue": ContinueReply(),
+    "stats": ShowStats(),
+    "plain": TogglePlain(),
     "quit": Quit(),
 }
 
 # -------------------------------------------------------------------------------- the parser
 
 
-def parse(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS)) -> Line:
+def parse_line(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS)) -> ParsedLine:
     """What a line at the prompt means.
 
     Args:
@@ -218,18 +219,18 @@ def parse(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS)) -> L
             range. One line that says what is allowed.
     """
     if not line.startswith("/"):
-        return Say(line)
+        return SendMessage(line)
     if line.startswith("//"):
-        return Say(line[1:])
-    head, _, argument = split(line)
-    spec = find(head)
+        return SendMessage(line[1:])
+    head, _, argument = split_command(line)
+    spec = find_command(head)
     argument = argument.strip()
     if not argument and spec.argument and not spec.argument.startswith("["):
-        raise UsageError(f"/{spec.name} needs {_needs(spec, presets)}")
-    return _meaning(spec, argument, presets)
+        raise UsageError(f"/{spec.name} needs {_expected_argument(spec, presets)}")
+    return _parse_command(spec, argument, presets)
 
 
-def split(line: str) -> tuple[str, str, str]:
+def split_command(line: str) -> tuple[str, str, str]:
     """A command's name, what stands between it and its argument, and the argument."""
     found = re.match(r"/(\S*)(\s*)(.*)", line, re.DOTALL)
     assert found is not None
@@ -237,24 +238,24 @@ def split(line: str) -> tuple[str, str, str]:
     return head, gap, argument
 
 
-def plain_name(typed: str) -> str:
+def canonical_name(typed: str) -> str:
     """A command's name as the table has it: small letters, with dashes."""
     return typed.lower().replace("_", "-")
 
 
-def find(name: str) -> CommandSpec:
+def find_command(name: str) -> CommandSpec:
     """The command of that name or alias, with `_` or `-` in it, in capitals or not.
 
     Raises:
         UsageError: there is none; the nearest is named.
     """
-    wanted = plain_name(name).removeprefix("/")
-    if spec := BY_NAME.get(wanted):
+    wanted = canonical_name(name).removeprefix("/")
+    if spec := COMMANDS_BY_NAME.get(wanted):
         return spec
     if not wanted:
         raise UsageError("a command follows the slash: /help lists them")
-    begun = [known for known in BY_NAME if known.startswith(wanted)]
-    near = begun[:1] or difflib.get_close_matches(wanted, BY_NAME, n=1, cutoff=0.6)
+    begun = [known for known in COMMANDS_BY_NAME if known.startswith(wanted)]
+    near = begun[:1] or difflib.get_close_matches(wanted, COMMANDS_BY_NAME, n=1, cutoff=0.6)
     hint = f"did you mean /{near[0]}?" if near else "/help lists them"
     raise UsageError(
         f"there is no command /{shorten(name, 40)}: {hint} (a message that starts with / is "
@@ -262,7 +263,7 @@ def find(name: str) -> CommandSpec:
     )
 
 
-def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
+def _expected_argument(spec: CommandSpec, presets: Collection[str]) -> str:
     """The allowed range of a command's argument, in words."""
     match spec.name:
         case "model":
@@ -279,37 +280,37 @@ def _needs(spec: CommandSpec, presets: Collection[str]) -> str:
     return SETTINGS[spec.setting].type.expected
 
 
-def _meaning(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
-    if simple := _SIMPLE.get(spec.name):
+def _parse_command(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
+    if simple := _WITHOUT_ARGUMENT.get(spec.name):
         if argument:
             raise UsageError(f"/{spec.name} takes nothing after it, not {shorten(argument, 40)}")
         return simple
     match spec.name:
         case "help":
-            return Help(find(argument).name if argument else None)
+            return ShowHelp(find_command(argument).name if argument else None)
         case "model":
-            return Model(argument)
+            return UseModel(argument)
         case "system":
-            return System(_text(spec, argument))
+            return SetSystem(_parse_text(spec, argument))
         case "stop":
-            return Set("stop", _stop_texts(spec, argument))
+            return ChangeSetting("stop", _parse_stop(spec, argument))
         case "preset":
-            return Preset(_preset(argument, presets))
+            return UsePreset(_parse_preset(argument, presets))
         case "edit":
-            return Edit(argument or None)
+            return EditMessage(argument or None)
         case "export":
-            return _export(argument)
+            return _parse_export(argument)
         case "copy":
             if argument not in ("", "code"):
                 raise UsageError(
                     f"/copy takes nothing or code after it, not {shorten(argument, 40)}"
                 )
-            return Copy(code=argument == "code")
+            return CopyReply(code=argument == "code")
     assert spec.setting is not None
-    return Set(spec.setting, _value(spec, spec.setting, argument))
+    return ChangeSetting(spec.setting, _parse_setting(spec, spec.setting, argument))
 
 
-def _value(spec: CommandSpec, setting: str, argument: str) -> object:
+def _parse_setting(spec: CommandSpec, setting: str, argument: str) -> object:
     # As the panel shows it: `min-p off`.
     if argument.lower() == "off" and setting != "temperature" and hasattr(NEUTRAL, setting):
         return getattr(NEUTRAL, setting)
@@ -319,7 +320,7 @@ def _value(spec: CommandSpec, setting: str, argument: str) -> object:
         raise UsageError(one_line(f"/{spec.name} {error}")) from None
 
 
-def _preset(argument: str, presets: Collection[str]) -> str:
+def _parse_preset(argument: str, presets: Collection[str]) -> str:
     name = argument.lower() if argument not in presets else argument
     if name in presets:
         return name
@@ -330,21 +331,21 @@ def _preset(argument: str, presets: Collection[str]) -> str:
     )
 
 
-def _export(argument: str) -> Export:
+def _parse_export(argument: str) -> ExportChat:
     flag, rest = re.match(r"(--overwrite(?:\s+|$))?(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
     if not rest:
         raise UsageError("/export needs the name of a file that ends in .md, .html, .json or .txt")
-    name = _quoted(rest)
+    name = _quoted_strings(rest)
     path = Path(rest if name is None else name[0])
     format_of(path)
     try:
-        return Export(path.expanduser(), overwrite=bool(flag))
+        return ExportChat(path.expanduser(), overwrite=bool(flag))
     except RuntimeError as error:
         raise UsageError(f"/export: {one_line(str(error))}") from None
 
 
-def _text(spec: CommandSpec, argument: str) -> str:
-    quoted = _quoted(argument)
+def _parse_text(spec: CommandSpec, argument: str) -> str:
+    quoted = _quoted_strings(argument)
     if quoted is None:
         return argument
     if len(quoted) > 1:
@@ -352,10 +353,10 @@ def _text(spec: CommandSpec, argument: str) -> str:
     return quoted[0]
 
 
-def _stop_texts(spec: CommandSpec, argument: str) -> tuple[str, ...]:
+def _parse_stop(spec: CommandSpec, argument: str) -> tuple[str, ...]:
     if argument.lower() == "off":
         return ()
-    texts = _quoted(argument)
+    texts = _quoted_strings(argument)
     try:
         checked = SETTINGS["stop"].type.validate([argument] if texts is None else texts)
     except ValueError as error:
@@ -364,7 +365,7 @@ def _stop_texts(spec: CommandSpec, argument: str) -> tuple[str, ...]:
     return checked
 
 
-def _quoted(argument: str) -> list[str] | None:
+def _quoted_strings(argument: str) -> list[str] | None:
     r"""The texts of `"a" "b\n"`, written as in JSON; None if that is not what it is."""
     texts: list[str] = []
     decoder = json.JSONDecoder()

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from gptterm.config.definitions import SETTINGS
 from gptterm.conversation.commands import (
-    BY_NAME,
     COMMANDS,
+    COMMANDS_BY_NAME,
     CommandSpec,
-    find,
-    plain_name,
-    split,
+    canonical_name,
+    find_command,
+    split_command,
 )
 from gptterm.terminal import one_line
 
@@ -27,42 +27,42 @@ class Completion(NamedTuple):
     help: str
 
 
-def complete(
+def completions(
     line: str, *, presets: Iterable[str] = (), models: Iterable[str] = ()
 ) -> tuple[Completion, ...]:
     """How an unfinished command can go on: names after the slash, then the known arguments."""
     if not line.startswith("/") or line.startswith("//") or "\n" in line:
         return ()
-    head, gap, argument = split(line)
+    head, gap, argument = split_command(line)
     if not gap:
         return tuple(
             Completion(f"/{name}{' ' if spec.argument else ''}", f"{spec.usage}: {spec.help}")
-            for name, spec in _begun(head)
+            for name, spec in _matching_commands(head)
         )
-    spec = BY_NAME.get(plain_name(head))
+    spec = COMMANDS_BY_NAME.get(canonical_name(head))
     if spec is None:
         return ()
     return tuple(
         Completion(f"/{head} {value}", about)
-        for value, about in _arguments(spec, presets, models)
+        for value, about in _known_arguments(spec, presets, models)
         if value.startswith(argument) and value != argument
     )
 
 
-def completed(line: str, *, presets: Iterable[str] = ()) -> str | None:
+def complete(line: str, *, presets: Iterable[str] = ()) -> str | None:
     """The line, completed as far as it is certain how; None where it cannot go on."""
-    found = [way.line for way in complete(line, presets=presets)]
+    found = [way.line for way in completions(line, presets=presets)]
     common = os.path.commonprefix(found)  # noqa: RUF071 - of strings, no paths
     return common if len(common) > len(line) else None
 
 
 def hint(line: str) -> str:
     """What may follow what is typed so far: commands, or a command's argument."""
-    head, gap, _ = split(line)
+    head, gap, _ = split_command(line)
     if gap:
-        spec = BY_NAME.get(plain_name(head))
+        spec = COMMANDS_BY_NAME.get(canonical_name(head))
         return "" if spec is None else f"{spec.usage}   {spec.help}"
-    found = _begun(head)
+    found = _matching_commands(head)
     if not found:
         return f"there is no command /{one_line(head)[:40]}; // sends a slash"
     if len(found) == 1:
@@ -70,13 +70,13 @@ def hint(line: str) -> str:
         return f"{spec.usage}   {spec.help}"
     names = "  ".join(f"/{name}" for name, _ in found[:HINTS])
     more = "  …" if len(found) > HINTS else ""
-    return f"{names}{more}{'  (tab)' if completed(line) else ''}"
+    return f"{names}{more}{'  (tab)' if complete(line) else ''}"
 
 
-def _begun(head: str) -> list[tuple[str, CommandSpec]]:
+def _matching_commands(head: str) -> list[tuple[str, CommandSpec]]:
     """The commands that begin so, each by its name or else by an alias that does."""
-    wanted = plain_name(head)
-    if (exact := BY_NAME.get(wanted)) is not None:
+    wanted = canonical_name(head)
+    if (exact := COMMANDS_BY_NAME.get(wanted)) is not None:
         return [(exact.name, exact)]
     begun = []
     for spec in COMMANDS:
@@ -86,7 +86,7 @@ def _begun(head: str) -> list[tuple[str, CommandSpec]]:
     return begun
 
 
-def _arguments(
+def _known_arguments(
     spec: CommandSpec, presets: Iterable[str], models: Iterable[str]
 ) -> list[tuple[str, str]]:
     match spec.name:
@@ -107,7 +107,7 @@ def _arguments(
     return []
 
 
-def help_pairs() -> list[tuple[str, str]]:
+def command_help() -> list[tuple[str, str]]:
     """Every command and what it does."""
     return [(spec.usage, spec.help) for spec in COMMANDS]
 
@@ -119,9 +119,9 @@ def help_lines(topic: str | None = None) -> list[str]:
         UsageError: no such command.
     """
     if topic is not None:
-        spec = find(topic)
+        spec = find_command(topic)
         others = f" (also {', '.join(f'/{alias}' for alias in spec.aliases)})"
         return [f"{spec.usage}{others if spec.aliases else ''}", spec.help]
-    width = max(len(usage) for usage, _ in help_pairs())
-    lines = [f"{usage:<{width}}  {does}" for usage, does in help_pairs()]
+    width = max(len(usage) for usage, _ in command_help())
+    lines = [f"{usage:<{width}}  {does}" for usage, does in command_help()]
     return [*lines, f"{'//TEXT':<{width}}  a message that starts with one slash"]

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gptterm.conversation.attribution import speaker, summary
+from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.nodes import Node, parse_timestamp
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
@@ -61,7 +61,7 @@ def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
         UsageError: no such format, or the file exists and may not be overwritten.
         GpttermError: it cannot be written.
     """
-    text = rendered(chat, format_of(path))
+    text = render(chat, format_of(path))
     shown = one_line(str(path))
     try:
         _write(path, text.encode(), overwrite=overwrite)
@@ -73,7 +73,7 @@ def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
         raise GpttermError(f"cannot write {shown}: {error.strerror or error}") from error
 
 
-def rendered(chat: Conversation, form: Format) -> str:
+def render(chat: Conversation, form: Format) -> str:
     """The conversation in a format."""
     match form:
         case "markdown":
@@ -106,20 +106,6 @@ def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
         with contextlib.suppress(OSError):
             os.unlink(new)
         raise
-
-
-def read(path: Path) -> Conversation:
-    """Read a conversation from its JSON export.
-
-    Raises:
-        UsageError: the file cannot be read or is no such export.
-    """
-    try:
-        return from_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{one_line(str(path))}: {one_line(str(error))}") from error
 
 
 # ------------------------------------------------------------------------------------ JSON
@@ -160,7 +146,7 @@ def to_json(chat: Conversation) -> str:
         nodes=chat.nodes(),
         title=chat.title if chat.has_title else "",
     )
-    encoded = msgspec.json.encode(_spelled(msgspec.to_builtins(data)))
+    encoded = msgspec.json.encode(_without_infinities(msgspec.to_builtins(data)))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
@@ -172,13 +158,13 @@ def from_json(data: bytes | str) -> Conversation:
     Raises:
         ValueError: that is not what it is; the message is one line.
     """
-    raw = decoded(data)
+    raw = decode_json(data)
     if not isinstance(raw, dict) or raw.get("format") != "gptterm conversation":
         raise ValueError("not a conversation that gptterm exported")
     if raw.get("version") != VERSION:
         version = reprlib.repr(raw.get("version"))
         raise ValueError(f"written in version {version} of the format, not {VERSION}")
-    _mend_times(raw)
+    _repair_timestamps(raw)
     # Not strict: that is how "-inf" becomes a number again.
     file = msgspec.convert(raw, _File, strict=False)
     return Conversation.restore(
@@ -192,7 +178,7 @@ def from_json(data: bytes | str) -> Conversation:
     )
 
 
-def decoded(data: bytes | str) -> Any:
+def decode_json(data: bytes | str) -> Any:
     """What a JSON text holds.
 
     Raises:
@@ -206,7 +192,7 @@ def decoded(data: bytes | str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _mend_times(raw: dict[str, Any]) -> None:
+def _repair_timestamps(raw: dict[str, Any]) -> None:
     """Where a time cannot be one, it becomes that of the turn before, or of what comes first."""
     nodes = raw.get("nodes")
     parts = [raw, *(nodes if isinstance(nodes, list) else [])]
@@ -217,14 +203,14 @@ def _mend_times(raw: dict[str, Any]) -> None:
         last = part["created"] = last if at is None else at
 
 
-def _spelled(value: object) -> object:
+def _without_infinities(value: object) -> object:
     """JSON has no infinities (a banned token's bias is one): they become their names."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _spelled(item) for key, item in value.items()}
+        return {key: _without_infinities(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spelled(item) for item in value]
+        return [_without_infinities(item) for item in value]
     return value
 
 
@@ -233,13 +219,13 @@ def _spelled(value: object) -> object:
 
 def to_markdown(chat: Conversation) -> str:
     """The open path as Markdown. Turns are verbatim: what a chat model writes is Markdown."""
-    parts = [f"# {_heading(one_line(chat.title))}"] if chat.title else []
+    parts = [f"# {_escape_markdown(one_line(chat.title))}"] if chat.title else []
     if chat.system:
-        parts += ["## System", _closed(chat.system)]
+        parts += ["## System", _close_code_block(chat.system)]
     for node in map(chat.node, chat.path()):
-        parts += [f"## {_heading(speaker(node))}", _closed(node.text)]
+        parts += [f"## {_escape_markdown(speaker(node))}", _close_code_block(node.text)]
         if node.generations:
-            parts.append(f"<sub>{_heading(summary(node.generations))}</sub>")
+            parts.append(f"<sub>{_escape_markdown(generation_summary(node.generations))}</sub>")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -251,12 +237,12 @@ def to_text(chat: Conversation) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _heading(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """`text` as Markdown that shows just these characters."""
     return re.sub(r"([\\`*_\[\]<>#&|~])", r"\\\1", text)
 
 
-def _closed(text: str) -> str:
+def _close_code_block(text: str) -> str:
     """`text` with a code block that it leaves open closed, lest it swallow what follows."""
     fence = ""
     for line in text.splitlines():

@@ -3,7 +3,7 @@
 import datetime
 from html import escape
 
-from gptterm.conversation.attribution import speaker, summary
+from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.terminal import one_line, printable
@@ -45,27 +45,27 @@ def to_html(chat: Conversation) -> str:
     """The open path; every character of every text is shown as itself, or as a sign for it."""
     system = [_turn("system", "System", chat.system)] if chat.system else []
     turns = [_node(chat.node(key)) for key in chat.path()]
-    title = _shown(one_line(chat.title) or "Conversation")
+    title = _escape(one_line(chat.title) or "Conversation")
     return _PAGE.format(title=title, turns="\n".join([*system, *turns]))
 
 
 def _node(node: Node) -> str:
     created = datetime.datetime.fromtimestamp(node.created, datetime.UTC)
     time = f' · <time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time>'
-    foot = summary(node.generations) if node.generations else ""
+    foot = generation_summary(node.generations) if node.generations else ""
     return _turn(node.role, speaker(node), node.text, time=time, foot=foot)
 
 
 def _turn(kind: str, who: str, text: str, *, time: str = "", foot: str = "") -> str:
     return _TURN.format(
         kind=kind,
-        speaker=_shown(who),
+        speaker=_escape(who),
         time=time,
-        text=_shown(text),
-        foot=f"<footer>{_shown(foot)}</footer>\n" if foot else "",
+        text=_escape(text),
+        foot=f"<footer>{_escape(foot)}</footer>\n" if foot else "",
     )
 
 
-def _shown(text: str) -> str:
+def _escape(text: str) -> str:
     # HTML has no way to write most control characters, not even escaped.
     return escape(printable(text))

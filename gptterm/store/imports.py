@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gptterm.conversation.export import decoded, from_json
+from gptterm.conversation.export import decode_json, from_json
 from gptterm.conversation.nodes import Node, parse_timestamp
 from gptterm.conversation.tree import Conversation, clean_text
 from gptterm.errors import UsageError
@@ -101,7 +101,7 @@ def read(data: bytes) -> list[Conversation]:
     Raises:
         ValueError: it is no export of ours or ChatGPT's; the message is one line.
     """
-    raw = decoded(data)
+    raw = decode_json(data)
     if isinstance(raw, dict) and "mapping" not in raw:
         return [from_json(data)]
     try:

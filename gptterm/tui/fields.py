@@ -133,8 +133,8 @@ def _stop_texts(text: str) -> object:
     from gptterm.conversation import commands
 
     try:
-        command = commands.parse(f"/stop {text}")
+        command = commands.parse_line(f"/stop {text}")
     except UsageError as error:
         raise ValueError(str(error).removeprefix("/stop ")) from None
-    assert isinstance(command, commands.Set)
+    assert isinstance(command, commands.ChangeSetting)
     return command.value

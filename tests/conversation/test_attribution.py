@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from gptterm.conversation.attribution import summary
+from gptterm.conversation.attribution import generation_summary
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import NEUTRAL, SamplingParams, Timings
 
@@ -13,12 +13,12 @@ def test_the_summary_says_what_a_reply_was_made_with() -> None:
         sampling=SamplingParams(temperature=0.5, top_k=0, top_p=0.9, min_p=0.1),
         timings=Timings(first_token_s=0.1, total_s=1, tokens_per_s=45.25),
     )  # fmt: skip
-    assert summary([run]) == (
+    assert generation_summary([run]) == (
         "gpt2 · temperature 0.5 · top-p 0.9 · min-p 0.1 · seed 7 · 128 tokens · 45.2 tok/s"
         " · stopped"
     )
     greedy = Generation(model="\x1b[31mx", sampling=SamplingParams(temperature=0), tokens=1)
-    assert summary([greedy]) == "␛[31mx · temperature 0 · 1 token · unfinished"
+    assert generation_summary([greedy]) == "␛[31mx · temperature 0 · 1 token · unfinished"
 
 
 def test_what_is_not_neutral_is_named() -> None:
@@ -29,7 +29,7 @@ def test_what_is_not_neutral_is_named() -> None:
     run = Generation(
         model="m", sampling=sampling, seed=1, stop_texts=("a b", "\n"), tokens=2, reason="eos"
     )
-    assert summary([run]) == (
+    assert generation_summary([run]) == (
         "m · temperature 1 · top-k 5 · typical-p 0.5 · repetition 1.1 · presence -1"
         ' · frequency 0.5 · order llama · seed 1 · stop "a b" "\\n" · 2 tokens'
     )
@@ -46,12 +46,12 @@ def test_what_was_changed_on_the_way_follows() -> None:
     )  # fmt: skip
     more = Generation(model="n", sampling=begun, seed=6, tokens=4, reason="eos")
     nothing = Generation(model="n", sampling=begun, seed=7, reason="eos")
-    assert summary([run]) == (
+    assert generation_summary([run]) == (
         "m · temperature 0.8 · top-k 40 · seed 5 · then temperature 0 · then temperature 0.8"
         " · top-k off · 9 tokens · stopped at max tokens"
     )
-    assert summary([run, more, nothing]) == (
+    assert generation_summary([run, more, nothing]) == (
         "m · temperature 0.8 · top-k 40 · seed 5 · then temperature 0 · then temperature 0.8"
         " · top-k off · then n · top-k 40 · seed 6 · 13 tokens"
     )
-    assert summary([nothing]) == "n · temperature 0.8 · top-k 40 · seed 7 · 0 tokens"
+    assert generation_summary([nothing]) == "n · temperature 0.8 · top-k 40 · seed 7 · 0 tokens"

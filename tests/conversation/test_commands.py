@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from gptterm.config.definitions import SETTINGS
 from gptterm.conversation.commands import (
     COMMANDS,
-    Continue,
-    Copy,
-    Edit,
-    Export,
-    Help,
-    Line,
-    Model,
-    New,
-    Plain,
-    Preset,
+    ChangeSetting,
+    ContinueReply,
+    CopyReply,
+    EditMessage,
+    ExportChat,
+    NewChat,
+    ParsedLine,
     Quit,
     Regenerate,
-    Say,
-    Set,
-    Stats,
-    System,
-    parse,
+    SendMessage,
+    SetSystem,
+    ShowHelp,
+    ShowStats,
+    TogglePlain,
+    UseModel,
+    UsePreset,
+    parse_line,
 )
-from gptterm.conversation.completion import Completion, complete, help_lines
+from gptterm.conversation.completion import Completion, completions, help_lines
 from gptterm.engine.api import SamplingParams
 from gptterm.errors import UsageError
 
@@ -35,64 +35,64 @@ from gptterm.errors import UsageError
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
-        ("hello /help", Say("hello /help")),
-        ("", Say("")),
-        (" /help", Say(" /help")),
-        ("//etc/passwd\nsecond", Say("/etc/passwd\nsecond")),
-        ("//", Say("/")),
-        ("///", Say("//")),
-        ("/help", Help()),
-        ("/help top_k", Help("top-k")),
-        ("/help /temp", Help("temperature")),
-        ("/HELP", Help()),
-        ("/new ", New()),
-        ("/model  ~/my models/gpt2 ", Model("~/my models/gpt2")),
-        ("/system be kind\nand brief", System("be kind\nand brief")),
-        ('/system ""', System("")),
-        ('/system "a\\nb"', System("a\nb")),
-        ('/system "a" is a letter', System('"a" is a letter')),
-        ("/temperature 0", Set("temperature", 0.0)),
-        ("/temp 1.5", Set("temperature", 1.5)),
-        ("/top-k 40", Set("top_k", 40)),
-        ("/top_k off", Set("top_k", 0)),
-        ("/top-p 1", Set("top_p", 1.0)),
-        ("/top-p OFF", Set("top_p", 1.0)),
-        ("/min-p 0.05", Set("min_p", 0.05)),
-        ("/typical-p off", Set("typical_p", 1.0)),
-        ("/repetition-penalty off", Set("repetition_penalty", 1.0)),
-        ("/repeat-penalty 1.2", Set("repetition_penalty", 1.2)),
-        ("/presence-penalty -1", Set("presence_penalty", -1.0)),
-        ("/frequency-penalty 2e-1", Set("frequency_penalty", 0.2)),
-        ("/sampler-order LLAMA", Set("sampler_order", "llama")),
-        ("/max-tokens 1", Set("max_tokens", 1)),
-        ("/max_new_tokens 5", Set("max_tokens", 5)),
-        ("/seed 7", Set("seed", 7)),
-        ("/seed Random", Set("seed", None)),
-        ("/stop ###", Set("stop", ("###",))),
-        ('/stop "\\n" "User: "', Set("stop", ("\n", "User: "))),
-        ('/stop "unfinished', Set("stop", ('"unfinished',))),
-        ("/stop off", Set("stop", ())),
-        ('/stop "off"', Set("stop", ("off",))),
-        ("/preset Neutral", Preset("neutral")),
+        ("hello /help", SendMessage("hello /help")),
+        ("", SendMessage("")),
+        (" /help", SendMessage(" /help")),
+        ("//etc/passwd\nsecond", SendMessage("/etc/passwd\nsecond")),
+        ("//", SendMessage("/")),
+        ("///", SendMessage("//")),
+        ("/help", ShowHelp()),
+        ("/help top_k", ShowHelp("top-k")),
+        ("/help /temp", ShowHelp("temperature")),
+        ("/HELP", ShowHelp()),
+        ("/new ", NewChat()),
+        ("/model  ~/my models/gpt2 ", UseModel("~/my models/gpt2")),
+        ("/system be kind\nand brief", SetSystem("be kind\nand brief")),
+        ('/system ""', SetSystem("")),
+        ('/system "a\\nb"', SetSystem("a\nb")),
+        ('/system "a" is a letter', SetSystem('"a" is a letter')),
+        ("/temperature 0", ChangeSetting("temperature", 0.0)),
+        ("/temp 1.5", ChangeSetting("temperature", 1.5)),
+        ("/top-k 40", ChangeSetting("top_k", 40)),
+        ("/top_k off", ChangeSetting("top_k", 0)),
+        ("/top-p 1", ChangeSetting("top_p", 1.0)),
+        ("/top-p OFF", ChangeSetting("top_p", 1.0)),
+        ("/min-p 0.05", ChangeSetting("min_p", 0.05)),
+        ("/typical-p off", ChangeSetting("typical_p", 1.0)),
+        ("/repetition-penalty off", ChangeSetting("repetition_penalty", 1.0)),
+        ("/repeat-penalty 1.2", ChangeSetting("repetition_penalty", 1.2)),
+        ("/presence-penalty -1", ChangeSetting("presence_penalty", -1.0)),
+        ("/frequency-penalty 2e-1", ChangeSetting("frequency_penalty", 0.2)),
+        ("/sampler-order LLAMA", ChangeSetting("sampler_order", "llama")),
+        ("/max-tokens 1", ChangeSetting("max_tokens", 1)),
+        ("/max_new_tokens 5", ChangeSetting("max_tokens", 5)),
+        ("/seed 7", ChangeSetting("seed", 7)),
+        ("/seed Random", ChangeSetting("seed", None)),
+        ("/stop ###", ChangeSetting("stop", ("###",))),
+        ('/stop "\\n" "User: "', ChangeSetting("stop", ("\n", "User: "))),
+        ('/stop "unfinished', ChangeSetting("stop", ('"unfinished',))),
+        ("/stop off", ChangeSetting("stop", ())),
+        ('/stop "off"', ChangeSetting("stop", ("off",))),
+        ("/preset Neutral", UsePreset("neutral")),
         ("/regenerate", Regenerate()),
         ("/again", Regenerate()),
-        ("/continue", Continue()),
-        ("/edit", Edit()),
-        ("/edit another\nversion", Edit("another\nversion")),
-        ("/export my chat.md", Export(Path("my chat.md"))),
-        ('/export " a.json"', Export(Path(" a.json"))),
-        ("/save --overwrite a.TXT", Export(Path("a.TXT"), overwrite=True)),
-        ("/export --overwritten.md", Export(Path("--overwritten.md"))),
-        ("/copy", Copy()),
-        ("/copy code", Copy(code=True)),
-        ("/stats", Stats()),
-        ("/plain", Plain()),
+        ("/continue", ContinueReply()),
+        ("/edit", EditMessage()),
+        ("/edit another\nversion", EditMessage("another\nversion")),
+        ("/export my chat.md", ExportChat(Path("my chat.md"))),
+        ('/export " a.json"', ExportChat(Path(" a.json"))),
+        ("/save --overwrite a.TXT", ExportChat(Path("a.TXT"), overwrite=True)),
+        ("/export --overwritten.md", ExportChat(Path("--overwritten.md"))),
+        ("/copy", CopyReply()),
+        ("/copy code", CopyReply(code=True)),
+        ("/stats", ShowStats()),
+        ("/plain", TogglePlain()),
         ("/quit", Quit()),
         ("/q", Quit()),
     ],
 )
-def test_what_is_meant(line: str, meant: Line) -> None:
-    assert parse(line) == meant
+def test_what_is_meant(line: str, meant: ParsedLine) -> None:
+    assert parse_line(line) == meant
 
 
 @pytest.mark.parametrize(
@@ -148,23 +148,23 @@ def test_what_is_meant(line: str, meant: Line) -> None:
 )
 def test_what_cannot_be_meant(line: str, says: str) -> None:
     with pytest.raises(UsageError) as raised:
-        parse(line)
+        parse_line(line)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 250
 
 
 def test_the_users_presets_count() -> None:
-    assert parse("/preset Mine", presets=["Mine"]) == Preset("Mine")
+    assert parse_line("/preset Mine", presets=["Mine"]) == UsePreset("Mine")
     with pytest.raises(UsageError, match="there are Mine"):
-        parse("/preset neutral", presets=["Mine"])
+        parse_line("/preset neutral", presets=["Mine"])
 
 
 @given(st.text())
 def test_any_line_means_something_or_is_refused_in_a_line(line: str) -> None:
     refusal = ""
     try:
-        parse(line)
+        parse_line(line)
     except UsageError as error:
         refusal = str(error)
     assert len(refusal.splitlines()) <= 1
@@ -173,17 +173,17 @@ def test_any_line_means_something_or_is_refused_in_a_line(line: str) -> None:
 
 @given(st.text())
 def test_every_message_can_be_said(text: str) -> None:
-    assert parse(f"/{text}" if text.startswith("/") else text) == Say(text)
+    assert parse_line(f"/{text}" if text.startswith("/") else text) == SendMessage(text)
 
 
 @given(st.sampled_from(COMMANDS), st.text(max_size=10))
 def test_a_value_that_is_taken_is_one_that_the_engine_takes(spec: object, text: str) -> None:
     assert isinstance(spec, type(COMMANDS[0]))
     try:
-        meant = parse(f"/{spec.name} {text}")
+        meant = parse_line(f"/{spec.name} {text}")
     except UsageError:
         return
-    if isinstance(meant, Set) and meant.setting in SamplingParams.__struct_fields__:
+    if isinstance(meant, ChangeSetting) and meant.setting in SamplingParams.__struct_fields__:
         SamplingParams(**{meant.setting: meant.value})  # type: ignore[arg-type]
 
 
@@ -202,23 +202,29 @@ def test_names_are_unique_and_help_knows_all() -> None:
 
 
 def test_names_complete() -> None:
-    assert [found.line for found in complete("/top")] == ["/top-k ", "/top-p "]
-    assert [found.line for found in complete("/TEMP")] == ["/temperature "]
-    assert [found.line for found in complete("/rege")] == ["/regenerate"]
-    assert len(complete("/")) == len(COMMANDS)
-    assert complete("//") == complete("hello") == complete("/a\nb") == complete("/zzz ") == ()
+    assert [found.line for found in completions("/top")] == ["/top-k ", "/top-p "]
+    assert [found.line for found in completions("/TEMP")] == ["/temperature "]
+    assert [found.line for found in completions("/rege")] == ["/regenerate"]
+    assert len(completions("/")) == len(COMMANDS)
+    assert (
+        completions("//")
+        == completions("hello")
+        == completions("/a\nb")
+        == completions("/zzz ")
+        == ()
+    )
 
 
 def test_arguments_complete() -> None:
-    assert complete("/preset f", presets=["focused", "mine"]) == (
+    assert completions("/preset f", presets=["focused", "mine"]) == (
         Completion("/preset focused", ""),
     )
-    assert [found.line for found in complete("/model ", models=["gpt2"])] == ["/model gpt2"]
-    assert [found.line for found in complete("/help temp")] == ["/help temperature"]
-    assert [found.line for found in complete("/sampler-order ")] == [
+    assert [found.line for found in completions("/model ", models=["gpt2"])] == ["/model gpt2"]
+    assert [found.line for found in completions("/help temp")] == ["/help temperature"]
+    assert [found.line for found in completions("/sampler-order ")] == [
         "/sampler-order transformers",
         "/sampler-order llama",
     ]
     for line in ("/seed ", "/copy ", "/export "):
-        assert len(complete(line)) == 1
-    assert complete("/new ") == complete("/seed random") == ()
+        assert len(completions(line)) == 1
+    assert completions("/new ") == completions("/seed random") == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.conversation.export import rendered
+from gptterm.conversation.export import render
 from gptterm.conversation.nodes import EARLIEST, LATEST
 from gptterm.store import History, by_day, day_name
 from tests.store.chats import answer, check_integrity, opened, planned, talk, texts
@@ -53,7 +53,7 @@ def test_reading(history: History, path: Path, at: object) -> None:
     assert len(hits) == 2
     for found in (summary.created, summary.updated, back.created, *(hit.created for hit in hits)):
         check_time(found)
-    assert "question" in rendered(back, "html")
+    assert "question" in render(back, "html")
 
 
 @pytest.mark.parametrize("at", IMPOSSIBLE, ids=str)

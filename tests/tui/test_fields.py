@@ -22,7 +22,7 @@ STOP = next(field for field in FIELDS if field.name == "stop")
 )
 def test_stop_texts_are_read_as_the_command_reads_them(typed: str, texts: tuple[str, ...]) -> None:
     assert parse(STOP, typed) == texts
-    assert commands.parse(f"/stop {typed}") == commands.Set("stop", texts)
+    assert commands.parse_line(f"/stop {typed}") == commands.ChangeSetting("stop", texts)
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 
 from gptterm.conversation import commands, completion
 from gptterm.conversation.commands import (
-    Continue,
-    Copy,
-    Edit,
-    Export,
-    Help,
-    Model,
-    New,
-    Plain,
-    Preset,
+    ChangeSetting,
+    ContinueReply,
+    CopyReply,
+    EditMessage,
+    ExportChat,
+    NewChat,
     Quit,
     Regenerate,
-    Say,
-    Set,
-    Stats,
-    System,
+    SendMessage,
+    SetSystem,
+    ShowHelp,
+    ShowStats,
+    TogglePlain,
+    UseModel,
+    UsePreset,
 )
 from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def handle(screen: "ChatScreen", text: str) -> None:
     """Send a message or obey a command. What is refused stays in the prompt."""
     try:
-        line = commands.parse(text, presets=screen.controller.settings.presets)
-        if isinstance(line, Say):
+        line = commands.parse_line(text, presets=screen.controller.settings.presets)
+        if isinstance(line, SendMessage):
             screen.send(line.text)
             return
         screen.notice.notice = None
@@ -52,34 +52,34 @@ def _obey(screen: "ChatScreen", command: commands.Command) -> bool:
     """Do it. False: it was refused, or has itself filled the prompt."""
     controller = screen.controller
     match command:
-        case Help(topic=None):
+        case ShowHelp(topic=None):
             screen.show_help(commands_first=True)
-        case Help(topic=str(topic)):
+        case ShowHelp(topic=str(topic)):
             screen.say("info", completion.hint(f"/{topic} "))
-        case New():
+        case NewChat():
             screen.action_new_chat()
-        case Model(name=name):
+        case UseModel(name=name):
             controller.load(name)
-        case System(text=text):
+        case SetSystem(text=text):
             controller.set_system(text)
             screen.say("good", "the system text is set" if text else "there is no system text now")
-        case Set(setting=setting, value=value):
+        case ChangeSetting(setting=setting, value=value):
             return _set(screen, setting, value)
-        case Preset(name=name):
+        case UsePreset(name=name):
             return screen.change(preset=name) and _said(screen, f"preset {name}")
         case Regenerate():
             screen.action_regenerate()
-        case Continue():
+        case ContinueReply():
             screen.action_resume()
-        case Edit(text=text):
+        case EditMessage(text=text):
             return _edit(screen, text)
-        case Export(path=path, overwrite=overwrite):
+        case ExportChat(path=path, overwrite=overwrite):
             _export(screen, path, overwrite)
-        case Copy(code=code):
+        case CopyReply(code=code):
             return _copy(screen, code)
-        case Stats():
+        case ShowStats():
             screen.say("info", stats(screen))
-        case Plain():
+        case TogglePlain():
             return _plain(screen)
         case Quit():
             screen.app.exit(0)

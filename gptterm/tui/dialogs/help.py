@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from gptterm.conversation.completion import help_pairs
+from gptterm.conversation.completion import command_help
 from gptterm.tui.keys import Keymap
 from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.themes import MUTED
@@ -97,7 +97,7 @@ def help_screen(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
     """F1: the keys as the user has them, and the commands."""
     sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in GROUPS]
     sections.append(("", [("( )", "the name of a key for [tui.keys] in config.toml")]))
-    commands: Section = ("commands", help_pairs())
+    commands: Section = ("commands", command_help())
     sections.insert(0 if commands_first else len(sections) - 1, commands)
     return HelpDialog("help", sections)
 

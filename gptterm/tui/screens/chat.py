@@ -125,9 +125,9 @@ class ChatScreen(ChatParts):
 
     @on(Prompt.Completing)
     def _complete(self, event: Prompt.Completing) -> None:
-        from gptterm.conversation.completion import completed
+        from gptterm.conversation.completion import complete
 
-        if line := completed(event.text, presets=self.controller.settings.presets):
+        if line := complete(event.text, presets=self.controller.settings.presets):
             self.prompt.put(line)
 
     # ---------------------------------------------------------------------------- sampling

@@ -188,12 +188,12 @@ def mark(node: Node) -> str:
 
 def details(node: Node) -> str:
     """What a reply was made with, on one line."""
-    from gptterm.conversation.attribution import summary
+    from gptterm.conversation.attribution import generation_summary
 
     run = node.generation
     if run is None:
         return ""
-    parts = [summary(node.generations)]
+    parts = [generation_summary(node.generations)]
     if run.timings is not None and run.tokens:
         parts.append(f"first {seconds(run.timings.first_token_s)}")
     return " · ".join(parts)
