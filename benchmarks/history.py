@@ -48,7 +48,7 @@ def make(path: Path, turns: int) -> None:
     with History.open(path) as history:
         for number in range(turns // TURNS_EACH):
             nodes = [_node(dice, number, i, run) for i in range(TURNS_EACH)]
-            history.record(
+            history.saver(
                 Conversation.restore(
                     id=f"{number:032x}", created=float(number), system="", nodes=nodes,
                     selected_children={}, selected_root=None,
@@ -57,7 +57,7 @@ def make(path: Path, turns: int) -> None:
             if number % TITLED == 0:
                 history.rename(f"{number:032x}", corpus.text(dice))
             if number % BATCH == 0 and not history.flush(60):
-                sys.exit(history.trouble)
+                sys.exit(history.write_error)
 
 
 def _node(dice: random.Random, chat: int, number: int, run: Generation) -> Node:
@@ -105,24 +105,24 @@ def searching(history: History, kind: str, queries: Sequence[str], rounds: int) 
 
 def writing(history: History, rounds: int) -> None:
     """Print how long a front end waits while it keeps a chat."""
-    recorder = history.record(Conversation())
-    chat = recorder.chat
+    saver = history.saver(Conversation())
+    chat = saver.chat
     token = Token(sample=0, id=5, text=" word", piece=b" word")
 
     def ask() -> None:
         chat.add_user("A question of some words")
-        recorder.commit()
+        saver.commit()
 
     def reply() -> None:
         for _ in range(1000):
-            recorder.take(key, token)
+            saver.apply_event(key, token)
 
     show("a message until it is on the disk", timed(ask, 10 * rounds))
     key = chat.begin_reply(chat.leaf or "", Generation(model="gpt2"))
     show("taking 1,000 tokens", timed(reply, rounds))
     chat.finish(key, "eos")
-    show("saving the finished reply, not waiting", timed(recorder.save, 1))
-    recorder.commit(60)
+    show("saving the finished reply, not waiting", timed(saver.save, 1))
+    saver.commit(60)
 
 
 def main() -> None:

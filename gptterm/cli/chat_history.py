@@ -12,7 +12,7 @@ from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event
 
 if TYPE_CHECKING:
-    from gptterm.store import History, Recorder
+    from gptterm.store import ChatSaver, History
 
 
 import msgspec
@@ -26,25 +26,25 @@ class KeptChat(NamedTuple):
     """A conversation, and what keeps it."""
 
     tree: Conversation
-    recorder: "Recorder | None" = None
+    saver: "ChatSaver | None" = None
     """None: it is in memory only."""
 
     def commit(self) -> None:
         """Have it on the disk, if that can be: before a generation starts."""
-        if self.recorder is not None:
-            self.recorder.commit()
+        if self.saver is not None:
+            self.saver.commit()
 
     def save(self) -> None:
         """Have what has changed kept; it is written elsewhere."""
-        if self.recorder is not None:
-            self.recorder.save()
+        if self.saver is not None:
+            self.saver.save()
 
     def take(self, reply: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply, and keep what it brings."""
-        if self.recorder is None:
+        if self.saver is None:
             self.tree.apply_event(reply, event)
         else:
-            self.recorder.take(reply, event)
+            self.saver.apply_event(reply, event)
 
     @property
     def is_chat(self) -> bool:
@@ -94,22 +94,22 @@ class KeptChats:
         from gptterm.store import History
 
         # Without a chat to go on with, a history that cannot be opened now may be later.
-        patient = wanted is None
-        kept = self._history = History.open(history_file(), self._notices.append, patient=patient)
-        if not kept.trouble:
+        retry = wanted is None
+        kept = self._history = History.open(history_file(), self._notices.append, retry=retry)
+        if not kept.write_error:
             # Else a line at the end is enough, if it is still so.
             self.say_notices()
         return None if wanted is None else kept.load(find_chat(kept, wanted))
 
-    def keep(self, tree: Conversation, recorder: "Recorder | None" = None) -> KeptChat:
+    def keep(self, tree: Conversation, saver: "ChatSaver | None" = None) -> KeptChat:
         """Have a conversation kept from here on.
 
         Args:
-            recorder: what kept it in a history that is closed.
+            saver: what kept it in a history that is closed.
         """
         if self._history is None or not self._save:
             return KeptChat(tree)
-        return KeptChat(tree, self._history.record(tree, after=recorder))
+        return KeptChat(tree, self._history.saver(tree, after=saver))
 
     def say_notices(self) -> None:
         """Say what the history has had to say since; its own thread must not write anywhere."""
@@ -131,7 +131,7 @@ class KeptChats:
         """Write what is not written yet."""
         if self._history is None:
             return
-        complete, trouble = self._history.close(), self._history.trouble
+        complete, trouble = self._history.close(), self._history.write_error
         if not complete:
             # That it may be written later is not true any more.
             kept = [text for text in self._notices if not text.endswith(trouble)]

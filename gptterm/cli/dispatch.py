@@ -126,7 +126,7 @@ def _drawn(
     from gptterm.cli.plain_chat import chat
 
     with KeptChats(None, settings.save, streams) as kept:
-        begun = kept.keep(left.conversation, left.recorder)
+        begun = kept.keep(left.conversation, left.saver)
         return chat(
             left.settings, None, streams, signals,
             verbose=options.verbose, kept=kept, begun=begun,

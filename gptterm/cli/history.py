@@ -16,7 +16,7 @@ from gptterm.errors import UsageError
 from gptterm.terminal import one_line, printable
 
 if TYPE_CHECKING:
-    from gptterm.store import History, Hit, Summary
+    from gptterm.store import ConversationSummary, History, SearchHit
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -221,12 +221,12 @@ def _when(then: float, now: float) -> str:
     )  # fmt: skip
 
 
-def _title(summary: "Summary") -> str:
+def _title(summary: "ConversationSummary") -> str:
     marks = ("* " if summary.pinned else "") + ("(archived) " if summary.archived else "")
     return marks + summary.title[:60]
 
 
-def _highlighted(hit: "Hit", streams: Streams) -> str:
+def _highlighted(hit: "SearchHit", streams: Streams) -> str:
     """The snippet; its matches are bold where a terminal shows that."""
     styled = streams.out_is_terminal and draws_styles()
     begin, end = ("\x1b[1m", "\x1b[0m") if styled else ("", "")

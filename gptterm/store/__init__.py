@@ -1,12 +1,21 @@
-"""Conversations that are kept: SQLite, full-text search, and nothing lost.
+"""Saved conversations: a SQLite file, full-text search, recovery after damage.
 
-Front ends need `History` (and its `Recorder`) only. SQLite is imported with it, torch never.
+Front ends need `History` and its `ChatSaver`. Importing this imports SQLite, never torch.
 """
 
 from gptterm.store.errors import HistoryError
-from gptterm.store.history import History, Recorder
-from gptterm.store.queries import Hit
-from gptterm.store.search import finder
-from gptterm.store.summaries import Summary, by_day, day_name
+from gptterm.store.history import ChatSaver, History
+from gptterm.store.queries import SearchHit
+from gptterm.store.search import match_finder
+from gptterm.store.summaries import ConversationSummary, day_name, group_by_day
 
-__all__ = ["History", "HistoryError", "Hit", "Recorder", "Summary", "by_day", "day_name", "finder"]
+__all__ = [
+    "ChatSaver",
+    "ConversationSummary",
+    "History",
+    "HistoryError",
+    "SearchHit",
+    "day_name",
+    "group_by_day",
+    "match_finder",
+]

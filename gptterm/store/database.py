@@ -1,7 +1,7 @@
-"""One connection to the history's file, through everything that can happen to a file.
+"""A connection to the history's file that survives what can happen to the file.
 
-A file that was deleted or replaced is noticed, one that is damaged moved aside and recovered.
-What SQLite says becomes one line.
+A deleted or replaced file is noticed; a damaged one is moved aside and recovered. Errors of SQLite
+become one line.
 """
 
 import contextlib
@@ -22,38 +22,38 @@ T = TypeVar("T")
 Notify = Callable[[str], None]
 
 BUSY_S = 5.0
-"""How long SQLite waits for other writers."""
+"""Time that SQLite waits for other writers."""
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL}
 SLOW_S = 2.0
-"""A change of the tables that took longer is explained."""
+"""A migration that took longer is explained to the user."""
 SHORT_READ = sqlite3.SQLITE_IOERR_SHORT_READ
 REPLACED = (
-    "the history was deleted or replaced while it was open: a new one is begun with the chats "
-    "that are open here"
+    "the history was deleted or replaced while it was open: a new one begins with the chats open "
+    "here"
 )
-_RECOVERED: set[db_file.Identity] = set()
-"""Files that this process put in the place of damaged ones, and has told of."""
+_RECOVERED: set[db_file.FileId] = set()
+"""Files that this process has recovered from damaged ones, and told the user about."""
 
 
 class Database:
-    """Runs work on the history.
+    """Runs reads and transactions on the history. Thread-safe.
 
     Args:
-        path: of the file. It need not exist.
-        notify: is told, in one line, what the user must know; from whichever thread.
+        path: the file, which need not exist.
+        notify: called with one line for the user, from any thread.
     """
 
     def __init__(self, path: Path, notify: Notify) -> None:
-        # A symbolic link is the user's choice: what it leads to is the file.
+        # A symbolic link is the user's choice; the file is its target.
         self.path = Path(os.path.realpath(path))
-        self._shown = one_line(str(path))
+        self._shown_path = one_line(str(path))
         self._notify = notify
         self._connection: sqlite3.Connection | None = None
-        self._identity: db_file.Identity | None = None
+        self._identity: db_file.FileId | None = None
         self._replaced = False
-        self._passing = False
-        """The connection can only read, and is for one use: that may change."""
+        self._one_use = False
+        """The connection is read-only and closed after use: the disk may be writable by then."""
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -63,41 +63,43 @@ class Database:
                 assert self._identity is not None
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
-                db_file.OPENED.remove(self._identity)
+                db_file.OPEN_FILES.remove(self._identity)
                 self._connection = None
 
     def check(self) -> None:
-        """Look whether the file, if there is one, is a history that this program can use.
+        """Check that the file, if it exists, is a history that this program can use.
 
         Raises:
             HistoryError: it is not.
         """
-        with self._lock, self._explained():
+        with self._lock, self._translated_errors():
             self._current(create=False)
 
     def read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
-        """Return what `work` makes of the database; `default` where there is none.
+        """Return `work(connection)`, or `default` where there is no file.
 
         Raises:
             HistoryError: it cannot be read.
         """
         for _ in range(3):
-            with self._lock, self._explained():
+            with self._lock, self._translated_errors():
                 connection = self._current(create=False)
                 return default if connection is None else work(connection)
-        raise HistoryError(f"the history {self._shown} is damaged, and so is what was recovered")
+        raise HistoryError(
+            f"the history {self._shown_path} is damaged, and so is its recovered copy"
+        )
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         """Run `work` in one transaction and return what it returns.
 
         Args:
-            durable: it must survive a power cut too, not only the end of this program.
+            durable: survive a power cut too, not only the end of this program.
 
         Raises:
             HistoryError: it cannot be written; nothing has changed.
-            ReplacedError: the file is another one than before; nothing has changed there.
+            ReplacedError: the file is no longer the one that was opened; nothing has changed.
         """
-        with self._lock, self._explained():
+        with self._lock, self._translated_errors():
             connection = self._current(create=True)
             assert connection is not None
             if self._replaced:
@@ -109,57 +111,59 @@ class Database:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
-                # A newer program may have made it its own meanwhile.
+                # A newer program may have migrated it meanwhile.
                 self._refuse_newer(schema.version_of(connection))
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                # SQLite itself has rolled back after some errors.
+                # After some errors SQLite has rolled back by itself.
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
-            if db_file.identity(self.path) != self._identity:
-                raise ReplacedError  # written into a file that nobody sees any more
+            if db_file.file_id(self.path) != self._identity:
+                raise ReplacedError  # written into a file that has been unlinked
             return result
         raise ReplacedError  # it was damaged
 
     # ------------------------------------------------------------------------------ opening
 
     def _current(self, *, create: bool) -> sqlite3.Connection | None:
-        """The connection to the file that is at the path now."""
+        """The connection to the file that is now at the path; None where there is none."""
         if self._connection is not None:
-            # Not compared later: the number of a file that is gone can be given to the new one.
-            gone = db_file.identity(self.path) != self._identity
+            # Compared now: the inode of a deleted file can be reused for the new one.
+            gone = db_file.file_id(self.path) != self._identity
             self._replaced = self._replaced or gone
             if gone:
                 self.close()
         if self._connection is None:
             if create:
-                db_file.make_private(self.path)
-            if db_file.identity(self.path) is None:
+                db_file.create_private(self.path)
+            if db_file.file_id(self.path) is None:
                 return None
             self._connection = self._open(create=create)
         return self._connection
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        with db_file.OPENED.lock:
+        with db_file.OPEN_FILES.lock:
             self._refuse_newer(db_file.header_version(self.path))
-            self._identity = db_file.identity(self.path)
+            self._identity = db_file.file_id(self.path)
             if self._identity is None or (not create and os.path.getsize(self.path) == 0):
                 return None
-            db_file.keep_private(self.path)
+            db_file.restrict_permissions(self.path)
             connection = self._connect()
             try:
-                self._look(connection, create=create)
+                self._check_schema(connection, create=create)
             except BaseException:
                 connection.close()
                 raise
-            db_file.OPENED.add(self._identity)
+            db_file.OPEN_FILES.add(self._identity)
             return connection
 
-    def _look(self, connection: sqlite3.Connection, *, create: bool) -> None:
-        """See to it that these are our tables, of this version; to read, of this or an older one
-        that cannot be changed."""
+    def _check_schema(self, connection: sqlite3.Connection, *, create: bool) -> None:
+        """Check that the tables are ours, and migrate them to this version.
+
+        An older version that cannot be migrated, on a read-only disk, is good enough to read.
+        """
         version = schema.version_of(connection)
         self._refuse_newer(version)
         if version < schema.VERSION:
@@ -170,23 +174,23 @@ class Database:
             except sqlite3.OperationalError as error:
                 if create or version == 0 or _code(error) not in UNWRITABLE:
                     raise
-                self._passing = True
+                self._one_use = True
             took = time.monotonic() - begun
-            if version and not self._passing and took > SLOW_S:
-                self._notify(f"the history was made ready for this gptterm, once: {took:.0f} s")
+            if version and not self._one_use and took > SLOW_S:
+                self._notify(f"the history was migrated to this version of gptterm in {took:.0f} s")
         if not schema.is_whole(connection):
             raise _damage("tables are missing")
 
     def _connect(self) -> sqlite3.Connection:
-        """Open it; where nothing can be written beside it, such that it can at least be read."""
-        # One connection that is read-only makes all of this process's so, while it is open.
-        self._passing = not db_file.can_be_written(self.path)
+        """Open the file, read-only where it cannot be written."""
+        # An open read-only connection makes all connections of the process to it read-only.
+        self._one_use = not db_file.is_writable(self.path)
         try:
             return self._prepared("mode=rw")
         except sqlite3.OperationalError as error:
             if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-        self._passing = True
+        self._one_use = True
         return self._prepared("immutable=1")
 
     def _prepared(self, options: str) -> sqlite3.Connection:
@@ -204,7 +208,7 @@ class Database:
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                # Changing the mode does not wait for others by itself.
+                # Changing the journal mode ignores the busy time-out.
                 connection.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:
@@ -213,83 +217,85 @@ class Database:
                 time.sleep(0.01)
         connection.execute("PRAGMA journal_size_limit = 8388608")
         schema.migrate(connection)
-        # Into the file itself, where `header_version` looks for it.
+        # Into the file itself, where `header_version` reads it.
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _refuse_newer(self, version: int) -> None:
         if version > schema.VERSION:
             raise HistoryError(
-                f"the history {self._shown} was written by a newer gptterm (its version "
+                f"the history {self._shown_path} was written by a newer gptterm (schema version "
                 f"{version}, known here {schema.VERSION}) and is left untouched: update gptterm, "
                 "or set GPTTERM_HOME to another folder"
             )
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
-        # In this order: another process of ours may make the tables, and sign them, in between.
+        # In this order: another gptterm may create the tables and the application id in between.
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (ours,) = connection.execute("PRAGMA application_id").fetchone()
         if tables and ours != schema.APPLICATION_ID:
             raise HistoryError(
-                f"{self._shown} is another program's database and is left untouched: move it "
+                f"{self._shown_path} is another program's database and is left untouched: move it "
                 "away, or set GPTTERM_HOME to another folder"
             )
 
-    # ----------------------------------------------------------------------------- troubles
+    # ------------------------------------------------------------------------------- errors
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Errors as one line; after damage, which is seen to, the `with` block just ends."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as HistoryError. After damage, recover and leave the block."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             if _code(error) in DAMAGE or getattr(error, "sqlite_errorcode", 0) == SHORT_READ:
                 self._recover()
                 return
-            raise self._plain(error) from error
+            raise self._history_error(error) from error
         except sqlite3.Error as error:
-            raise self._plain(error) from error
+            raise self._history_error(error) from error
         except OSError as error:
-            raise HistoryError(f"the history: {error.strerror or error}: {self._shown}") from error
+            raise HistoryError(
+                f"the history: {error.strerror or error}: {self._shown_path}"
+            ) from error
         finally:
-            if self._passing:
+            if self._one_use:
                 self.close()
 
-    def _plain(self, error: sqlite3.Error) -> HistoryError:
+    def _history_error(self, error: sqlite3.Error) -> HistoryError:
         match _code(error):
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return BusyError(f"the history is in use by another program: {self._shown}")
+                return BusyError(f"the history is in use by another program: {self._shown_path}")
             case sqlite3.SQLITE_FULL:
-                return HistoryError(f"the history's disk is full: {self._shown}")
+                return HistoryError(f"the history's disk is full: {self._shown_path}")
             case sqlite3.SQLITE_READONLY:
-                return HistoryError(f"the history is read-only: {self._shown}")
-        return HistoryError(f"the history: {error}: {self._shown}")
+                return HistoryError(f"the history is read-only: {self._shown_path}")
+        return HistoryError(f"the history: {error}: {self._shown_path}")
 
     def _recover(self) -> None:
         damaged = self._identity
         self.close()
         try:
             with db_file.exclusive(self.path):
-                if damaged is None or db_file.identity(self.path) != damaged:
-                    return  # another process was first
+                if damaged is None or db_file.file_id(self.path) != damaged:
+                    return  # another process has recovered it
                 if not is_damaged(self.path):
-                    return  # the connection was, or the index, which is whole again
+                    return  # only the connection was, or the search index, which is rebuilt
                 aside = db_file.move_aside(self.path)
                 saved = recover(aside, self.path)
-                if (new := db_file.identity(self.path)) is not None:
+                if (new := db_file.file_id(self.path)) is not None:
                     _RECOVERED.add(new)
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise HistoryError(
-                f"the history {self._shown} is damaged and cannot be moved aside: {reason}"
+                f"the history {self._shown_path} is damaged and cannot be moved aside: {reason}"
             ) from error
         self._notify(
             f"the history was damaged: it is now {one_line(aside.name)}, and {saved} could be "
-            "recovered into a new one"
+            "recovered into a new file"
         )
 
 
 def _code(error: sqlite3.Error) -> int:
-    """The primary result code of SQLite; 0 for an error of the Python module's own."""
+    """SQLite's primary result code; 0 for an error of the Python module itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

@@ -1,4 +1,4 @@
-"""The history's file: made private, told apart from another one in its place, moved aside."""
+"""The history's file: created private, identified, locked, moved aside."""
 
 import contextlib
 import os
@@ -15,61 +15,61 @@ MAGIC = b"SQLite format 3\0"
 SIDE_FILES = ("-wal", "-shm")
 
 
-class Identity(NamedTuple):
-    """What makes a file this file, whatever it is called."""
+class FileId(NamedTuple):
+    """Identifies a file, whatever its name."""
 
     device: int
     inode: int
 
 
-class Opened:
+class OpenFiles:
     """Counts this process's connections to each file.
 
-    Whoever closes a file gives up all of the process's POSIX locks on it, also those that SQLite
-    holds through another descriptor: other processes then believe that nobody uses the database,
-    and take its log away. So a database is only ever opened beside SQLite when it has no
+    Closing any descriptor of a file drops all of the process's POSIX locks on it, also those that
+    SQLite holds through another descriptor. Other processes then believe that nobody uses the
+    database, and delete its log. So a database may be opened without SQLite only while it has no
     connection here (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled).
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        """Held while a file is looked into and a connection to it made."""
-        self._count: Counter[Identity] = Counter()
+        """Held while a file is inspected and a connection to it is made."""
+        self._count: Counter[FileId] = Counter()
 
-    def __contains__(self, file: Identity | None) -> bool:
+    def __contains__(self, file: FileId | None) -> bool:
         return file is not None and self._count[file] > 0
 
-    def add(self, file: Identity) -> None:
-        """There is one connection more."""
+    def add(self, file: FileId) -> None:
+        """Count one connection more."""
         with self.lock:
             self._count[file] += 1
 
-    def remove(self, file: Identity) -> None:
-        """There is one less."""
+    def remove(self, file: FileId) -> None:
+        """Count one connection less."""
         with self.lock:
             self._count[file] -= 1
 
 
-OPENED = Opened()
+OPEN_FILES = OpenFiles()
 
 
-def identity(path: Path) -> Identity | None:
-    """Which file is at `path`; None: none that can be seen."""
+def file_id(path: Path) -> FileId | None:
+    """Return the identity of the file at `path`; None where no file can be seen."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return Identity(found.st_dev, found.st_ino)
+    return FileId(found.st_dev, found.st_ino)
 
 
-def make_private(path: Path) -> None:
-    """Make the file if it is not there, and its folders; only this user can read what we make.
+def create_private(path: Path) -> None:
+    """Create the file and its folders where missing, readable by this user only.
 
-    Folders that are there stay as they are: `GPTTERM_HOME` may be one that others use too. A
-    file that is there is not opened, see `Opened`.
+    Existing folders keep their mode, since other programs may use `GPTTERM_HOME` too. An existing
+    file is not opened, see `OpenFiles`.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if path.exists():
         return
@@ -81,30 +81,31 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def keep_private(path: Path) -> None:
-    """Take away what others may do with the file, as far as that is in our power.
+def restrict_permissions(path: Path) -> None:
+    """Take the file's permissions away from other users, if we may change them.
 
-    SQLite gives the files beside it the same mode.
+    SQLite gives the side files the same mode.
     """
     with contextlib.suppress(OSError):
         if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
             os.chmod(path, 0o600)
 
 
-def can_be_written(path: Path) -> bool:
-    """Whether this process may write the file and make others beside it."""
+def is_writable(path: Path) -> bool:
+    """Whether this process may write the file and create side files next to it."""
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def header_version(path: Path) -> int:
-    """The `user_version` in the file's header, read without SQLite, which would touch the file.
+    """Read `user_version` from the file's header, without SQLite, which would touch the file.
 
-    0: the file is empty, not there, no database, or open in this process already.
+    Returns:
+        0 where the file is empty, missing, no database, or open in this process already.
 
     Raises:
         OSError: it cannot be read.
     """
-    if identity(path) in OPENED:
+    if file_id(path) in OPEN_FILES:
         return 0
     try:
         with open(path, "rb") as file:
@@ -115,7 +116,7 @@ def header_version(path: Path) -> int:
 
 
 def connect(path: Path, options: str) -> sqlite3.Connection:
-    """Open a database by a URI with these options. Whoever uses it sees to its threads.
+    """Open a database by a URI with these options. Callers serialise their threads.
 
     Raises:
         sqlite3.Error: it cannot be opened.
@@ -126,17 +127,17 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    # A damaged text is still better than an exception.
+    # A text with damaged bytes is better than an exception.
     connection.text_factory = lambda data: data.decode(errors="replace")
     return connection
 
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Meanwhile no other process is in here for the same history."""
+    """Hold a lock that keeps other processes out of this block for the same history."""
     try:
         import fcntl
-    except ImportError:  # Windows cannot move a file that is open anyway
+    except ImportError:  # Windows cannot move an open file anyway
         yield
         return
     lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -148,7 +149,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def move_aside(path: Path) -> Path:
-    """Give the file, and those beside it, a name that no file has; return it.
+    """Rename the file and its side files to an unused name; return that.
 
     Raises:
         OSError: it cannot be moved.

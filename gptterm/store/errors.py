@@ -1,4 +1,4 @@
-"""What can be wrong with the history, in one line each."""
+"""Errors of the history."""
 
 from gptterm.errors import GpttermError
 
@@ -7,12 +7,12 @@ class HistoryError(GpttermError):
     """The history cannot be read or written; the message says why and what to do."""
 
 
+class BusyError(HistoryError):
+    """Another program keeps the history locked for longer than the time-out."""
+
+
 class ReplacedError(Exception):
-    """The file is not the one that was open any more: what is kept must be written again.
+    """The file is no longer the one that was opened: open chats must be written again.
 
     Never leaves the store.
     """
-
-
-class BusyError(HistoryError):
-    """Other programs kept the history locked for longer than we wait."""

@@ -1,4 +1,4 @@
-"""The history: conversations that are kept, found again, and put away."""
+"""The history: save conversations, list, search and load them, delete them."""
 
 import sqlite3
 import time
@@ -13,48 +13,56 @@ from gptterm.engine.api import Event, Failed, Finished, Started, Token
 from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
-from gptterm.store.maintenance import is_due, purge, tidy
-from gptterm.store.pending_changes import Journal, Piece
-from gptterm.store.queries import Hit, Loaded, extent, find_turns, read_conversation, read_draft
-from gptterm.store.summaries import Summary
-from gptterm.store.writer_thread import Writer
+from gptterm.store.maintenance import is_due, purge, run_maintenance
+from gptterm.store.pending_changes import PendingChanges, TextDelta
+from gptterm.store.queries import (
+    SearchHit,
+    StoredState,
+    extent,
+    read_conversation,
+    read_draft,
+    search_turns,
+)
+from gptterm.store.summaries import ConversationSummary
+from gptterm.store.writer_thread import WriterThread
 
 COMMIT_S = 2.0
-"""So long a front end waits at most; what is not written then is written later."""
+"""Time a front end waits for a commit; what is not written by then is written later."""
 
 
-class Recorder:
-    """What a front end tells of a conversation that is to be kept. `History.record` makes it.
+class ChatSaver:
+    """Saves the changes of one conversation. Made by `History.saver`.
 
-    Everything here is for the thread that changes the conversation, and takes microseconds
-    but for `commit`.
+    Its methods belong to the thread that changes the conversation. All take microseconds, except
+    `commit`.
     """
 
-    def __init__(self, chat: Conversation, journal: Journal, writer: Writer) -> None:
+    def __init__(self, chat: Conversation, pending: PendingChanges, writer: WriterThread) -> None:
         self.chat = chat
-        self.journal = journal
-        """What is kept already, and what is on its way; the store's."""
+        self.pending = pending
+        """What is saved and what is on its way there. For the store."""
         self._writer = writer
 
     def save(self) -> None:
-        """Note whatever has changed in the conversation; it is written at once, elsewhere."""
-        self.journal.compare(self.chat)
-        if self.journal.changed:
-            self._writer.add(self.journal, urgent=True)
+        """Hand all changes of the conversation to the writer thread, to be written at once."""
+        self.pending.collect(self.chat)
+        if self.pending.changed:
+            self._writer.add(self.pending, urgent=True)
 
     def commit(self, timeout: float = COMMIT_S) -> bool:
-        """`save`, and wait for it (some milliseconds): call it before a generation starts.
+        """Save and wait until it is on the disk (milliseconds); call it before a generation.
 
         Returns:
-            Whether it is on the disk. If not, it is kept in memory and the user told; go on.
+            Whether it is on the disk. If not, it stays in memory, the user is told, and the
+            caller goes on.
         """
         self.save()
         return self._writer.flush(timeout)
 
-    def take(self, reply: str, event: Event) -> None:
-        """Give an event to the conversation (`Conversation.take`), and keep what it brings.
+    def apply_event(self, reply: str, event: Event) -> None:
+        """Apply an event to the conversation, as `Conversation.take` does, and save the change.
 
-        A reply that grows is written every 150 ms, when it ends at once.
+        A streaming reply is written every 150 ms, and at once when it ends.
 
         Raises:
             KeyError: there is no such turn.
@@ -62,8 +70,8 @@ class Recorder:
         self.chat.apply_event(reply, event)
         match event:
             case Token(sample=0):
-                if self.journal.grow(reply, Piece(event.text, 1)):
-                    self._writer.add(self.journal, urgent=False)
+                if self.pending.append(reply, TextDelta(event.text, 1)):
+                    self._writer.add(self.pending, urgent=False)
                 else:
                     self.save()
             case Started() | Finished(sample=0) | Failed():
@@ -71,9 +79,9 @@ class Recorder:
 
 
 SETTLE_S = 0.5
-"""A reader waits at most so long for what is being written."""
+"""Time a reader waits for writes in progress."""
 ADD_S = 60.0
-"""So long a chat that is added may take to be written; they can have 100,000 turns."""
+"""Time for an imported chat to be written; it can have 100,000 turns."""
 
 
 def _ignore(_message: str) -> None:
@@ -81,49 +89,51 @@ def _ignore(_message: str) -> None:
 
 
 class History:
-    """All kept conversations, in one file. `History.open` makes it; close it at the end.
+    """All saved conversations, in one file. Open it with `History.open`; close it at the end.
 
-    May be used from any thread, a conversation and its recorder from one at a time. Reading
-    raises HistoryError where the file cannot be read. Nothing is raised where it cannot be
-    written: what is recorded stays in memory meanwhile, and `notify` is told once.
+    Thread-safe; a conversation and its saver belong to one thread at a time. Reading raises
+    HistoryError if the file cannot be read. Saving never raises: if the file cannot be written,
+    changes stay in memory and `notify` is called once.
     """
 
     def __init__(self, path: Path, notify: Notify = _ignore) -> None:
         self.path = path
         self._reader = Database(path, notify)
-        self._writer = Writer(Database(path, notify), notify)
-        self._loaded: weakref.WeakKeyDictionary[Conversation, Loaded] = weakref.WeakKeyDictionary()
+        self._writer = WriterThread(Database(path, notify), notify)
+        self._loaded: weakref.WeakKeyDictionary[Conversation, StoredState] = (
+            weakref.WeakKeyDictionary()
+        )
 
     @classmethod
-    def open(cls, path: Path, notify: Notify = _ignore, *, patient: bool = False) -> Self:
-        """Open the history at `path`; it comes into being with the first thing to keep.
+    def open(cls, path: Path, notify: Notify = _ignore, *, retry: bool = False) -> Self:
+        """Open the history at `path`. The file is created when something is first saved.
 
         Args:
-            notify: called with one line for the user, from whichever thread: writing fails, it
-                works again, the file was damaged and what of it was saved.
-            patient: what cannot be opened now is tried again and again; meanwhile it has
-                `trouble`, and what is recorded stays in memory.
+            notify: called with one line for the user, from any thread: writing fails, it works
+                again, the file was damaged and this much was recovered.
+            retry: if it cannot be opened now, keep trying; until then it has a `write_error`
+                and changes stay in memory.
 
         Raises:
-            HistoryError: it is a newer program's, or another's, or cannot be read at all. Not
-                where that is waited for.
+            HistoryError: it was written by a newer gptterm or another program, or cannot be
+                read at all. Never with `retry`.
         """
         history = cls(path, notify)
         try:
             if history._reader.read(is_due, False):
-                history._writer.run(tidy)
+                history._writer.run(run_maintenance)
         except HistoryError:
-            # On a disk that cannot be written it can still be read.
+            # On a read-only disk it can still be read.
             try:
                 history._reader.check()
             except HistoryError as error:
-                if not patient:
+                if not retry:
                     raise
-                history._writer.await_opening(error)
+                history._writer.retry_opening(error)
         return history
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Write what is not written yet. False: it could not be, and is lost."""
+        """Write the rest and close the file. False: not everything could be written; it is lost."""
         complete = self._writer.close(timeout)
         self._reader.close()
         return complete
@@ -135,47 +145,49 @@ class History:
         self.close()
 
     @property
-    def trouble(self) -> str:
-        """Why nothing can be written at present, in one line; empty when all is well."""
-        return self._writer.trouble
+    def write_error(self) -> str:
+        """The reason why nothing can be written at present, one line; empty when all is well."""
+        return self._writer.write_error
 
     @property
     def notice(self) -> str:
-        """What `notify` was told of that; empty when all is well."""
+        """The notice that `notify` was given of it; empty when all is well."""
         return self._writer.notice
 
     def flush(self, timeout: float = 2.0) -> bool:
-        """Wait until everything that was recorded is on the disk. False: it is not."""
+        """Wait until all changes handed over are on the disk. False: they are not."""
         return self._writer.flush(timeout)
 
-    # ------------------------------------------------------------------------------ keeping
+    # ------------------------------------------------------------------------------- saving
 
-    def record(self, chat: Conversation, *, after: Recorder | None = None) -> Recorder:
-        """Keep a conversation from now on: a new one, or one that `load` has read.
+    def saver(self, chat: Conversation, *, after: ChatSaver | None = None) -> ChatSaver:
+        """Return a saver for a conversation, a new one or one that `load` has read.
 
-        An empty one is only written once it has a turn.
+        A conversation is written once it has a turn.
 
         Args:
-            after: what kept it in a history that is closed now. What could not be written there
-                is written here.
+            after: its saver in a history that is closed now. What could not be written there is
+                written here.
         """
         if after is not None:
-            return Recorder(chat, after.journal, self._writer)
+            return ChatSaver(chat, after.pending, self._writer)
         loaded = self._loaded.get(chat)
-        journal = Journal() if loaded is None else Journal(loaded.nodes, loaded.opened)
-        return Recorder(chat, journal, self._writer)
+        pending = (
+            PendingChanges() if loaded is None else PendingChanges(loaded.nodes, loaded.selected)
+        )
+        return ChatSaver(chat, pending, self._writer)
 
     def add(self, chat: Conversation) -> int:
-        """Keep a conversation that is complete: one that was imported.
+        """Save a complete conversation, such as an imported one.
 
-        Turns that the history has already are not added again, a title that it has there stays.
-        One that was deleted is brought back.
+        Turns that the history already has are not added again, and its title there stays. A
+        deleted one is restored.
 
         Returns:
-            How many of its turns are new.
+            The number of new turns.
 
         Raises:
-            HistoryError: it cannot be written at present, or what there is of it not be read.
+            HistoryError: it cannot be written, or its saved turns cannot be read.
         """
         if was_deleted := chat.id in self.deleted(chat.id):
             self.undelete(chat.id)
@@ -184,31 +196,31 @@ class History:
         except KeyError:
             there = Conversation(id=chat.id)
         known = [node for node in chat.nodes() if _has(there, node)]
-        Recorder(chat, Journal(known), self._writer).save()
+        ChatSaver(chat, PendingChanges(known), self._writer).save()
         if not self._writer.flush(ADD_S):
-            raise HistoryError(self.trouble or "the history takes too long to be written")
+            raise HistoryError(self.write_error or "writing the history takes too long")
         if chat.has_title and not there.has_title and len(chat):
             self.rename(chat.id, chat.title)
         return len(chat) - (0 if was_deleted else len(known))
 
     def draft(self, conversation: str = "") -> str:
-        """The message that was typed and not sent; without an id, that of a new chat."""
+        """Load the unsent message of a conversation; without an id, that of a new chat."""
         self._settle()
         return self._reader.read(lambda connection: read_draft(connection, conversation), "")
 
     def set_draft(self, text: str, conversation: str = "") -> None:
-        """Keep a message that is not sent; an empty one is forgotten."""
+        """Save an unsent message; an empty one deletes it."""
         self._writer.add_draft(conversation, clean_text(text))
 
-    # ------------------------------------------------------------------------------ finding
+    # ------------------------------------------------------------------------------ reading
 
     def conversations(
         self, *, archived: bool | None = False, limit: int = 1000, offset: int = 0
-    ) -> list[Summary]:
-        """Summaries: pinned ones first, then the latest first.
+    ) -> list[ConversationSummary]:
+        """List conversations: pinned ones first, then the latest first.
 
         Args:
-            archived: only those that are, or are not; None: both.
+            archived: only archived ones, or only others; None for both.
         """
         self._settle()
         where = "1" if archived is None else f"archived = {archived:d}"
@@ -216,8 +228,8 @@ class History:
         values = (limit, offset)
         return self._reader.read(lambda c: summaries.select(c, where, values, order), [])
 
-    def find(self, prefix: str) -> list[Summary]:
-        """The conversations whose ids begin so."""
+    def find(self, prefix: str) -> list[ConversationSummary]:
+        """List the conversations whose id begins with `prefix`."""
         self._settle()
         values = (len(prefix), clean_text(prefix))
         return self._reader.read(
@@ -225,85 +237,84 @@ class History:
         )
 
     def last(self) -> str | None:
-        """The id of the conversation that was written in last; None for none."""
+        """Return the id of the conversation written to last; None where there is none."""
         self._settle()
         order = "ORDER BY updated DESC, seq DESC LIMIT 1"
-        nothing: list[Summary] = []
+        nothing: list[ConversationSummary] = []
         found = self._reader.read(lambda c: summaries.select(c, "archived = 0", (), order), nothing)
         return found[0].id if found else None
 
     def load(self, conversation: str) -> Conversation:
-        """Read a conversation, as far as it is written, all its branches.
+        """Load a conversation with all its branches, as far as it is written.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is none with this id.
             HistoryError: it cannot be read.
         """
         self._settle()
         loaded = self._reader.read(lambda c: read_conversation(c, conversation), None)
         if loaded is None:
             raise KeyError(conversation)
-        chat, about = loaded
-        self._loaded[chat] = about
+        chat, stored = loaded
+        self._loaded[chat] = stored
         return chat
 
     def version(self) -> int:
-        """A number that is another one once anything was written, by whichever program."""
+        """Return a number that changes with every write, by any program."""
         query = "PRAGMA data_version"
         return self._reader.read(lambda c: int(c.execute(query).fetchone()[0]), 0)
 
-    def has_more(self, recorder: Recorder) -> bool:
-        """Whether another program has gone on with a conversation that is kept here.
+    def changed_elsewhere(self, saver: ChatSaver) -> bool:
+        """Return whether another program has added to a conversation that is saved here.
 
-        False while not all of it is written, and where it was deleted.
+        False while our own changes are not all written, and where it was deleted.
         """
         if not self._writer.flush(SETTLE_S):
             return False
-        there = self._reader.read(lambda c: extent(c, recorder.chat.id), (0, 0, 0))
-        return there > recorder.journal.extent
+        there = self._reader.read(lambda c: extent(c, saver.chat.id), (0, 0, 0))
+        return there > saver.pending.extent
 
-    def search(self, query: str, limit: int = 50) -> list[Hit]:
-        """Find turns and titles, the latest first. See `gptterm.store.search` for the rules.
+    def search(self, query: str, limit: int = 50) -> list[SearchHit]:
+        """Search turns and titles, the latest first. `gptterm.store.search` has the rules.
 
         Raises:
-            HistoryError: the history cannot be read. Never because of the query.
+            HistoryError: the history cannot be read. No query is an error.
         """
         self._settle()
         parsed = search.parse(clean_text(query))
         if not parsed.patterns:
             return []
-        return self._reader.read(lambda c: find_turns(c, parsed, limit), [])
+        return self._reader.read(lambda c: search_turns(c, parsed, limit), [])
 
     def _settle(self) -> None:
-        """Let what was just recorded be seen."""
+        """Wait briefly for writes in progress, so that a read sees them."""
         self._writer.flush(SETTLE_S)
 
-    # ------------------------------------------------------------------------------ tidying
-    # These raise KeyError where there is no such conversation, HistoryError where it cannot
-    # be written.
+    # ----------------------------------------------------------------------------- managing
+    # These raise KeyError if there is no such conversation, HistoryError if it cannot be written.
 
     def rename(self, conversation: str, title: str | None) -> None:
-        """Give a conversation a title; None or an empty one: its first line again."""
+        """Set the title of a conversation; None or an empty one restores its first line."""
         self._set(conversation, "title = ?", normalise_title(title or "") or None)
 
     def pin(self, conversation: str, pinned: bool = True) -> None:
-        """Put it at the head of the list, or back."""
+        """Pin a conversation to the top of the list, or unpin it."""
         self._set(conversation, "pinned = ?", pinned)
 
     def archive(self, conversation: str, archived: bool = True) -> None:
-        """Put it out of the list, or back. It is still found by a search."""
+        """Hide a conversation from the list, or show it again. Searches still find it."""
         self._set(conversation, "archived = ?", archived)
 
     def delete(self, conversation: str) -> None:
-        """Delete a conversation. `undelete` brings it back for a week."""
+        """Delete a conversation. For a week `undelete` restores it."""
         self._set(conversation, "deleted = ?", time.time())
 
     def undelete(self, conversation: str) -> None:
-        """Undo `delete`."""
+        """Restore a deleted conversation."""
         self._set(conversation, "deleted = ?", None)
 
     def deleted(self, prefix: str = "") -> list[str]:
-        """The ids of conversations that can be brought back and begin so, the latest first."""
+        """List the ids of deleted conversations that begin with `prefix`, the latest first."""
         query = (
             "SELECT id FROM conversations WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
             " ORDER BY deleted DESC"
@@ -312,18 +323,14 @@ class History:
         return self._reader.read(lambda c: [i for (i,) in c.execute(query, values)], [])
 
     def purge(self, conversation: str) -> None:
-        """Delete a conversation for good: its text is in none of the files any more."""
+        """Delete a conversation for good, with every trace of its text in the files."""
         self.delete(conversation)
         self._writer.run(lambda connection: purge(connection, only=conversation), timeout=120)
-        # Only outside of a transaction: the log still has the pages as they were.
+        # Outside of a transaction: the log still has the old pages.
         self._reader.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), [])
 
     def duplicate(self, conversation: str) -> str:
-        """Copy a conversation with all its branches; return the id of the copy.
-
-        Raises:
-            KeyError, HistoryError: as above.
-        """
+        """Copy a conversation with all its branches; return the copy's id."""
         chat = self.load(conversation)
         opened = {i: child for node in chat.nodes() if (child := chat.selected_child(i := node.id))}
         copy = Conversation.restore(
@@ -350,7 +357,7 @@ class History:
 def _has(chat: Conversation, node: Node) -> bool:
     """Whether a turn of another copy of the chat is in this one.
 
-    Its time does not tell: a file may give none, and then it is that of the import.
+    Times are not compared: a file may lack them, and then they are those of the import.
     """
     if node.id not in chat:
         return False

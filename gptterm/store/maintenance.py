@@ -1,4 +1,4 @@
-"""What is put in order when a history is opened."""
+"""Maintenance when a history is opened: interrupted replies, deleted chats, wrong times."""
 
 import sqlite3
 import time
@@ -6,10 +6,10 @@ import time
 from gptterm.conversation.nodes import LATEST
 from gptterm.store import serialization
 
-KEPT_DELETED_S = 7 * 86400.0
-"""So long a deleted conversation can be had back."""
+DELETED_RETENTION_S = 7 * 86400.0
+"""Time for which a deleted conversation can be restored."""
 _TOO_LATE = f"SELECT seq FROM conversations WHERE deleted IS NULL AND updated > {LATEST}"
-_SIGNS_OF_WORK = (
+_IS_DUE = (
     "SELECT EXISTS (SELECT 1 FROM pieces)"
     " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
     f" OR EXISTS ({_TOO_LATE})"
@@ -17,22 +17,22 @@ _SIGNS_OF_WORK = (
 
 
 def is_due(connection: sqlite3.Connection) -> bool:
-    """Whether there may be something to fold, to purge or to mend."""
-    (due,) = connection.execute(_SIGNS_OF_WORK).fetchone()
+    """Whether there may be pieces to merge, conversations to purge or times to repair."""
+    (due,) = connection.execute(_IS_DUE).fetchone()
     return bool(due)
 
 
-def tidy(connection: sqlite3.Connection) -> None:
-    """Do what may be due."""
-    fold(connection)
-    purge(connection, KEPT_DELETED_S)
-    mend_times(connection)
+def run_maintenance(connection: sqlite3.Connection) -> None:
+    """Merge pieces, purge what was deleted long ago, repair times."""
+    merge_pieces(connection)
+    purge(connection, DELETED_RETENTION_S)
+    repair_times(connection)
 
 
-def fold(connection: sqlite3.Connection) -> None:
-    """Make the pieces of replies a part of their texts, so that they can be searched.
+def merge_pieces(connection: sqlite3.Connection) -> None:
+    """Merge the pieces of interrupted replies into their texts, so that they can be searched.
 
-    The programs that wrote them have ended; should one not have, it only goes on from there.
+    The programs that wrote them have usually ended. One that has not continues from there.
     """
     turns = connection.execute("SELECT DISTINCT turn FROM pieces").fetchall()
     for (turn,) in turns:
@@ -63,14 +63,16 @@ def _add_tokens(connection: sqlite3.Connection, turn: int, tokens: int) -> None:
     )
 
 
-def mend_times(connection: sqlite3.Connection) -> None:
-    """Put right the times that older versions took from files and that are too late for any: such
-    a chat would always be the last. Milliseconds become seconds, the others now."""
+def repair_times(connection: sqlite3.Connection) -> None:
+    """Repair times in the far future, which older versions imported from files.
+
+    Such a chat would always be the latest. Milliseconds become seconds, other values now.
+    """
     now = time.time()
     for table, chat, column in (
         ("turns", "conversation", "created"),
         ("conversations", "seq", "created"),
-        ("conversations", "seq", "updated"),  # by which they are found
+        ("conversations", "seq", "updated"),  # last: _TOO_LATE selects by it
     ):
         connection.execute(
             f"UPDATE {table} SET {column} = CASE WHEN {column} <= ? THEN {column} / 1000 ELSE ?"
@@ -83,19 +85,19 @@ def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | N
     """Remove deleted conversations for good.
 
     Args:
-        after_s: only those that were deleted so many seconds ago.
-        only: just this one, and every trace of it from the index.
+        after_s: only those deleted at least this many seconds ago.
+        only: the id of one conversation, whose words are removed from the index too.
     """
     connection.execute("PRAGMA secure_delete = ON")
     until = time.time() - after_s
     condition, values = "deleted <= ? AND (? IS NULL OR id = ?)", (until, only, only)
     chosen = f"FROM conversations WHERE {condition}"
     connection.execute(f"DELETE FROM drafts WHERE conversation IN (SELECT id {chosen})", values)
-    # Else each turn takes the next one with it, which SQLite does to a depth of 1000 only.
+    # Else each turn's deletion cascades to the next, and SQLite cascades 1000 levels at most.
     connection.execute(
         f"UPDATE turns SET parent = NULL WHERE conversation IN (SELECT seq {chosen})", values
     )
     connection.execute(f"DELETE {chosen}", values)
     if only is not None:
-        # Else the words of deleted turns stay in the index until it happens to be merged.
+        # Else the words of deleted turns stay in the index until a merge.
         connection.execute("INSERT INTO search (search) VALUES ('optimize')")

@@ -1,8 +1,8 @@
-"""What of a conversation is on its way to the history.
+"""Changes of one conversation that are not in the history yet.
 
-A conversation changes in a front end's thread and is written in another. In between there are
-copies: turns are immutable, so that copying one is remembering it. They stay while the chat is
-open, and can be written again should the file go away.
+A conversation changes in a front end's thread and is written in another. What crosses between
+them are snapshots: turns are immutable, so a snapshot of one is a reference to it. Snapshots stay
+while the chat is open, so that all of it can be written again should the file disappear.
 """
 
 import threading
@@ -15,8 +15,8 @@ from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 
 
-class Header(NamedTuple):
-    """All but the turns."""
+class ConversationFields(NamedTuple):
+    """The fields of a conversation's own row: everything but its turns."""
 
     id: str
     created: float
@@ -25,189 +25,196 @@ class Header(NamedTuple):
     open_root: str | None
 
 
-class Piece(NamedTuple):
-    """Text that a reply grew by."""
+class TextDelta(NamedTuple):
+    """Text that a streaming reply grew by."""
 
     text: str
     tokens: int
 
 
-class Batch(NamedTuple):
-    """What of one conversation is to be written in one transaction."""
+class ChangeSet(NamedTuple):
+    """The changes of one conversation that go into one transaction."""
 
-    header: Header
-    whole: bool
-    """Everything, not only what has changed."""
+    fields: ConversationFields
+    complete: bool
+    """It holds the whole conversation, not only what has changed."""
     nodes: tuple[Node, ...]
     """Parents before their children."""
-    growing: dict[str, str]
-    """Of the nodes, those that are being written, which are here without the text of this run;
-    and their whole texts."""
-    opened: dict[str, str]
-    """Turn → which of its children is open."""
-    pieces: dict[str, Piece]
-    """Reply → what it grew by."""
+    streaming: dict[str, str]
+    """Full texts of the nodes that are streaming, which `nodes` has without the current run."""
+    selected: dict[str, str]
+    """Turn → its selected child."""
+    deltas: dict[str, TextDelta]
+    """Streaming reply → the text it grew by."""
 
 
-class Journal:
-    """The copies of one conversation. Every method may be called from any thread.
+class PendingChanges:
+    """Collects the changes of one conversation until they are written. Thread-safe.
 
     Args:
-        known: the turns that are in the history already.
-        opened: turn → which of its children is open there.
+        known: the turns that the history has already.
+        selected: turn → its selected child, as the history has them.
     """
 
-    def __init__(self, known: Iterable[Node] = (), opened: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, known: Iterable[Node] = (), selected: Mapping[str, str] | None = None
+    ) -> None:
         self._lock = threading.Lock()
-        self._header: Header | None = None
-        self._header_changed = False
+        self._fields: ConversationFields | None = None
+        self._fields_changed = False
         self._nodes = {node.id: node for node in known}
-        self._growing: set[str] = set()
-        self._opened = dict(opened or {})
+        self._streaming: set[str] = set()
+        self._selected = dict(selected or {})
         self._changed: set[str] = set()
-        self._reopened: set[str] = set()
-        self._pieces: dict[str, list[Piece]] = {}
+        self._reselected: set[str] = set()
+        self._deltas: dict[str, list[TextDelta]] = {}
         self._written: dict[str, int] = {}
-        """Reply → how many of its pieces are."""
+        """Reply → how many of its deltas are written."""
         self._lengths: dict[str, int] = {}
-        """Reply → characters of all its pieces."""
-        self._whole = False
-        self.names: dict[str, str] = {}
-        """Turn → its id in the history, where another program had taken that. The writer's."""
-        self.saved = dict(self._nodes)
-        """The turns as the history has them. The writer's."""
+        """Reply → characters in all its deltas."""
+        self._complete = False
+        self.saved_ids: dict[str, str] = {}
+        """Turn → its id in the history where another program had taken its own. For the writer."""
+        self.saved_nodes = dict(self._nodes)
+        """The turns as the history has them. For the writer."""
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to write. Without a turn there is not."""
+        """Whether there is something to write. A conversation without a turn is not written."""
         with self._lock:
             return bool(self._nodes) and (
-                self._whole
-                or self._header_changed
-                or bool(self._changed or self._reopened or self._unwritten())
+                self._complete
+                or self._fields_changed
+                or bool(self._changed or self._reselected or self._unwritten())
             )
 
     @property
     def extent(self) -> tuple[int, int, int]:
-        """How much the history has for all that is known here; see `reading.extent`."""
-        saved = list(self.saved.values())
+        """The extent of what this object has saved, to compare with `queries.extent`."""
+        saved = list(self.saved_nodes.values())
         ended = sum(run.reason is not None for node in saved for run in node.generations)
         return len(saved), sum(len(node.text.encode()) for node in saved), ended
 
     def _unwritten(self) -> list[str]:
         return [
-            reply for reply, pieces in self._pieces.items()
-            if len(pieces) > self._written.get(reply, 0)
+            reply for reply, deltas in self._deltas.items()
+            if len(deltas) > self._written.get(reply, 0)
         ]  # fmt: skip
 
-    # ----------------------------------------------------------------- the front end's side
+    # ------------------------------------------------------------- called by the front end
 
-    def compare(self, chat: Conversation) -> None:
-        """Note everything in which the conversation differs from the copy."""
-        header = Header(
+    def collect(self, chat: Conversation) -> None:
+        """Add every difference between the conversation and the last snapshot of it."""
+        fields = ConversationFields(
             chat.id, chat.created, chat.first_line[:200], chat.system, chat.selected_child(None)
         )
         nodes = chat.nodes()
         with self._lock:
-            if header != self._header:
-                self._header, self._header_changed = header, True
+            if fields != self._fields:
+                self._fields, self._fields_changed = fields, True
             for node in nodes:
-                self._compare_node(node, growing=chat.is_streaming(node.id))
+                self._collect_node(node, streaming=chat.is_streaming(node.id))
                 child = chat.selected_child(node.id)
-                if child is not None and child != self._opened.get(node.id):
-                    self._opened[node.id] = child
-                    self._reopened.add(node.id)
+                if child is not None and child != self._selected.get(node.id):
+                    self._selected[node.id] = child
+                    self._reselected.add(node.id)
 
-    def _compare_node(self, node: Node, *, growing: bool) -> None:
+    def _collect_node(self, node: Node, *, streaming: bool) -> None:
         old = self._nodes.get(node.id)
-        if growing:
-            node = self._compare_growing(node)
-        elif node.id in self._growing:
-            # The whole text is written now; its pieces are of no more use.
-            self._growing.discard(node.id)
-            for about in (self._pieces, self._written, self._lengths):
+        if streaming:
+            node = self._collect_streaming(node)
+        elif node.id in self._streaming:
+            # The whole text is written now, which makes its deltas obsolete.
+            self._streaming.discard(node.id)
+            for about in (self._deltas, self._written, self._lengths):
                 about.pop(node.id, None)
         if old is not node and old != node:
             self._nodes[node.id] = node
             self._changed.add(node.id)
 
-    def _compare_growing(self, node: Node) -> Node:
-        """Take what it grew by that `grow` was not told of; return it without all of that."""
-        base = _without_run(node)
-        self._growing.add(node.id)
-        pieces = self._pieces.setdefault(node.id, [])
+    def _collect_streaming(self, node: Node) -> Node:
+        """Add a delta for text that `append` was not given; return the node without this run."""
+        base = _without_current_run(node)
+        self._streaming.add(node.id)
+        deltas = self._deltas.setdefault(node.id, [])
         known = self._lengths.get(node.id, 0)
-        came = node.text[len(base.text) + known :]
-        if came:
-            self._lengths[node.id] = known + len(came)
-            pieces.append(Piece(came, node.generations[-1].tokens - sum(p.tokens for p in pieces)))
+        new = node.text[len(base.text) + known :]
+        if new:
+            self._lengths[node.id] = known + len(new)
+            tokens = node.generations[-1].tokens - sum(delta.tokens for delta in deltas)
+            deltas.append(TextDelta(new, tokens))
         return base
 
-    def grow(self, reply: str, piece: Piece) -> bool:
-        """Add to a reply that is being written. False: it is not known yet."""
+    def append(self, reply: str, delta: TextDelta) -> bool:
+        """Add a delta of a streaming reply. False: `collect` has not seen the reply yet."""
         with self._lock:
-            if reply not in self._growing:
+            if reply not in self._streaming:
                 return False
-            self._pieces[reply].append(piece)
-            self._lengths[reply] = self._lengths.get(reply, 0) + len(piece.text)
+            self._deltas[reply].append(delta)
+            self._lengths[reply] = self._lengths.get(reply, 0) + len(delta.text)
             return True
 
-    # ----------------------------------------------------------------------- the writer's side
+    # ----------------------------------------------------------- called by the writer thread
 
-    def take(self) -> Batch | None:
-        """What is to be written now; None for nothing. It counts as written from here on."""
+    def pop(self) -> ChangeSet | None:
+        """Return what is to be written, now counted as written; None for nothing."""
         with self._lock:
-            if self._header is None or not self._nodes:
+            if self._fields is None or not self._nodes:
                 return None
-            whole, self._whole = self._whole, False
-            ids = [i for i in self._nodes if whole or i in self._changed]
-            batch = Batch(
-                self._header,
-                whole,
+            complete, self._complete = self._complete, False
+            ids = [i for i in self._nodes if complete or i in self._changed]
+            changes = ChangeSet(
+                self._fields,
+                complete,
                 tuple(self._nodes[i] for i in ids),
-                {i: self._so_far(i) for i in ids if i in self._growing},
-                dict(self._opened) if whole else {i: self._opened[i] for i in self._reopened},
+                {i: self._full_text(i) for i in ids if i in self._streaming},
+                dict(self._selected)
+                if complete
+                else {i: self._selected[i] for i in self._reselected},
                 {reply: self._join(reply) for reply in self._unwritten()},
             )
-            nothing = not (whole or self._header_changed or ids or batch.opened or batch.pieces)
+            nothing = not (
+                complete or self._fields_changed or ids or changes.selected or changes.deltas
+            )
             self._changed.clear()
-            self._reopened.clear()
-            self._header_changed = False
-            return None if nothing else batch
+            self._reselected.clear()
+            self._fields_changed = False
+            return None if nothing else changes
 
-    def _so_far(self, reply: str) -> str:
-        return self._nodes[reply].text + "".join(piece.text for piece in self._pieces[reply])
+    def _full_text(self, reply: str) -> str:
+        return self._nodes[reply].text + "".join(delta.text for delta in self._deltas[reply])
 
-    def _join(self, reply: str) -> Piece:
-        pieces, begin = self._pieces[reply], self._written.get(reply, 0)
-        new = pieces[begin:]
-        joined = Piece("".join(p.text for p in new), sum(p.tokens for p in new))
-        pieces[begin:] = [joined]
-        self._written[reply] = len(pieces)
+    def _join(self, reply: str) -> TextDelta:
+        """Join the unwritten deltas of a reply into one, and count it as written."""
+        deltas, begin = self._deltas[reply], self._written.get(reply, 0)
+        new = deltas[begin:]
+        joined = TextDelta("".join(d.text for d in new), sum(d.tokens for d in new))
+        deltas[begin:] = [joined]
+        self._written[reply] = len(deltas)
         return joined
 
-    def give_back(self, batch: Batch) -> None:
-        """The batch could not be written: it is to be written again."""
+    def push_back(self, changes: ChangeSet) -> None:
+        """Undo `pop`: the transaction failed, so these changes are still to be written."""
         with self._lock:
-            self._header_changed = True
-            self._whole = self._whole or batch.whole
-            self._changed.update(node.id for node in batch.nodes)
-            self._reopened.update(batch.opened)
-            for reply in batch.pieces:
+            self._fields_changed = True
+            self._complete = self._complete or changes.complete
+            self._changed.update(node.id for node in changes.nodes)
+            self._reselected.update(changes.selected)
+            for reply in changes.deltas:
                 if self._written.get(reply):
                     self._written[reply] -= 1
 
-    def start_over(self) -> None:
-        """The history knows nothing of this: everything is to be written."""
+    def mark_unsaved(self) -> None:
+        """Have the whole conversation written: the history no longer has any of it."""
         with self._lock:
-            self._whole = True
+            self._complete = True
             self._written.clear()
-            self.names.clear()
-            self.saved.clear()
+            self.saved_ids.clear()
+            self.saved_nodes.clear()
 
 
-def _without_run(node: Node) -> Node:
-    """A reply that is being written as it was before the run that writes it."""
+def _without_current_run(node: Node) -> Node:
+    """A streaming reply as it was before the run that is writing it."""
     run = node.generations[-1]
     return msgspec.structs.replace(
         node,

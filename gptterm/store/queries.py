@@ -1,4 +1,4 @@
-"""Reads conversations and hits from the tables."""
+"""Queries: load conversations and drafts, search turns and titles."""
 
 import contextlib
 import itertools
@@ -12,33 +12,34 @@ from gptterm.store import schema, search, serialization, summaries
 from gptterm.store.errors import HistoryError
 
 _CANDIDATES = 1000
-"""The latest hits are sorted by their age; of more, only these."""
+"""Upper bound of hits sorted by age: the latest by row number."""
 
 
-class Hit(NamedTuple):
-    """A turn, or a title, in which a query was found."""
+class SearchHit(NamedTuple):
+    """A turn or a title that matches a query."""
 
     conversation: str
     title: str
     turn: str | None
-    """None: it was found in the title."""
+    """Id of the turn; None for a title."""
     role: str
     created: float
     snippet: str
     """A line of the text around the first match; untrusted."""
     ranges: tuple[tuple[int, int], ...]
-    """What of the snippet to highlight: begins and ends, in characters."""
+    """Spans of the snippet to highlight: begin and end, in characters."""
 
 
-class Loaded(NamedTuple):
-    """What the history had of a conversation when it was read."""
+class StoredState(NamedTuple):
+    """The turns of a conversation as the history had them when it was loaded."""
 
     nodes: tuple[Node, ...]
-    opened: dict[str, str]
+    selected: dict[str, str]
+    """Turn → its selected child."""
 
 
 def read_draft(connection: sqlite3.Connection, conversation: str) -> str:
-    """The draft of a conversation; empty for none."""
+    """Load the draft of a conversation; empty for none."""
     found = connection.execute(
         "SELECT text FROM drafts WHERE conversation = ?", (conversation,)
     ).fetchone()
@@ -47,13 +48,13 @@ def read_draft(connection: sqlite3.Connection, conversation: str) -> str:
 
 def read_conversation(
     connection: sqlite3.Connection, conversation: str
-) -> tuple[Conversation, Loaded] | None:
-    """A conversation and what is known of it; None: there is none, or it is deleted.
+) -> tuple[Conversation, StoredState] | None:
+    """Load a conversation and its stored state; None if it is missing or deleted.
 
     Raises:
-        HistoryError: its turns do not make a tree.
+        HistoryError: its turns are not a tree.
     """
-    with _one_state(connection):
+    with _read_transaction(connection):
         row = connection.execute(
             "SELECT seq, created, system, open_root, title FROM conversations"
             " WHERE id = ? AND deleted IS NULL",
@@ -64,24 +65,24 @@ def read_conversation(
         seq, created, system, root, title = row
         found = serialization.read_nodes(connection, seq)
     parents = {node.id: node.parent for node, _ in found}
-    opened = {node.id: child for node, child in found if child and parents.get(child) == node.id}
+    selected = {node.id: child for node, child in found if child and parents.get(child) == node.id}
     try:
         chat = Conversation.restore(
             id=conversation,
             created=serialization.read_time(created),
             system=system,
             nodes=(node for node, _ in found),
-            selected_children=opened,
+            selected_children=selected,
             selected_root=root if parents.get(root, root) is None else None,
             title=title or "",
         )
     except ValueError as error:
         raise HistoryError(f"the chat {conversation[:8]} cannot be read: {error}") from error
-    return chat, Loaded(tuple(node for node, _ in found), opened)
+    return chat, StoredState(tuple(node for node, _ in found), selected)
 
 
 def extent(connection: sqlite3.Connection, conversation: str) -> tuple[int, int, int]:
-    """How much there is of a conversation: turns, bytes in them, runs that have ended."""
+    """Count a conversation's turns, the bytes of their texts, and the runs that have ended."""
     chosen = (
         "WITH chosen AS (SELECT turns.seq AS id, text FROM turns JOIN conversations"
         " ON conversations.seq = conversation"
@@ -99,8 +100,8 @@ def extent(connection: sqlite3.Connection, conversation: str) -> tuple[int, int,
 
 
 @contextlib.contextmanager
-def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
-    """Meanwhile nothing is seen of what others write."""
+def _read_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """See one state of the database: writes of others begin to show after the block."""
     connection.execute("BEGIN")
     try:
         yield
@@ -108,9 +109,11 @@ def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("COMMIT")
 
 
-def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) -> list[Hit]:
-    """Where a query, which must not be empty, is found: titles first, then the latest turns."""
-    # What is sorted has no texts with it, which take their time.
+def search_turns(
+    connection: sqlite3.Connection, query: search.Query, limit: int
+) -> list[SearchHit]:
+    """Search titles, then turns, the latest first. The query must not be empty."""
+    # Sorting rows without their texts is much faster.
     latest, values = _latest(connection, query)
     found = connection.execute(
         "SELECT conversations.id, coalesce(title, nullif(first_line, ''), ?), turns.id, role,"
@@ -121,7 +124,7 @@ def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) 
         (summaries.UNTITLED, *values, limit),
     )
     hits = [
-        Hit(
+        SearchHit(
             name, " ".join(title.split()), turn, role, serialization.read_time(created),
             *search.snippet(text, query),
         )
@@ -131,8 +134,8 @@ def find_turns(connection: sqlite3.Connection, query: search.Query, limit: int) 
 
 
 def _latest(connection: sqlite3.Connection, query: search.Query) -> tuple[str, list[str]]:
-    """The statement, and its values, that finds the turns that were written last."""
-    # An older history that cannot be changed has no signs in its index.
+    """Build the statement, and its values, that finds the latest matching turns."""
+    # An older history on a read-only disk has no signs in its index.
     has_signs = schema.version_of(connection) >= schema.VERSION_WITH_SIGNS
     match = " AND ".join(filter(None, (query.words, query.signs if has_signs else "")))
     source, order, conditions, values = "turns", "turns.seq", [], list(query.contains)
@@ -150,8 +153,8 @@ def _latest(connection: sqlite3.Connection, query: search.Query) -> tuple[str, l
     ), values
 
 
-def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> Iterator[Hit]:
-    """Titles that were given; those that are first lines are found in the turns."""
+def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> Iterator[SearchHit]:
+    """Search titles given by users. Other titles are first lines, found in the turns."""
     titled = connection.execute(
         "SELECT id, title, updated FROM conversations WHERE deleted IS NULL AND title IS NOT NULL"
         " ORDER BY updated DESC"
@@ -160,4 +163,4 @@ def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> 
     for name, title, updated in itertools.islice(found, limit):
         shown = " ".join(title.split())
         at = serialization.read_time(updated)
-        yield Hit(name, shown, None, "", at, *search.snippet(shown, query))
+        yield SearchHit(name, shown, None, "", at, *search.snippet(shown, query))

@@ -1,4 +1,4 @@
-"""Reads what can be read of a damaged history, and begins a new one with it."""
+"""Recover what is readable of a damaged history into a new one."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ from gptterm.format import plural
 from gptterm.store import db_file, schema
 
 _KEYS = {"conversations": "seq", "turns": "seq", "pieces": "seq"}
-_MOST_QUERIES = 200_000
-"""Of one table: an index that is damaged at its root gives one row a query, if any."""
+_MAX_QUERIES = 200_000
+"""Bound for one table: with a damaged root page each query gives one row, if any."""
 
 
 class Recovered(NamedTuple):
-    """How much could be read."""
+    """The amount of data that was recovered."""
 
     conversations: int
     turns: int
@@ -30,10 +30,10 @@ class Recovered(NamedTuple):
 
 
 def is_damaged(path: Path) -> bool:
-    """Look through all of a history. An index for search that does not fit is made anew.
+    """Check a whole history; rebuild its search index if only that is damaged.
 
     Raises:
-        OSError, sqlite3.Error: it cannot be looked at.
+        OSError, sqlite3.Error: it cannot be checked.
     """
     try:
         connection = db_file.connect(path, "mode=rw")
@@ -57,22 +57,22 @@ def is_damaged(path: Path) -> bool:
 
 
 def recover(damaged: Path, new: Path) -> Recovered:
-    """Make a new history at `new` of what can be read at `damaged`, which stays as it is.
+    """Create a history at `new` from what is readable in `damaged`, which is not changed.
 
-    The new file appears when it is whole.
+    The new file appears only when it is complete.
 
     Raises:
         OSError, sqlite3.Error: the new one cannot be written.
     """
     with tempfile.TemporaryDirectory(dir=new.parent, prefix=".gptterm-") as folder:
-        # SQLite changes what it opens, be it only to take in its log.
-        copy, made = Path(folder, "copy.db"), Path(folder, "made.db")
+        # SQLite changes even a file that it only reads, to check its log in.
+        copy, rebuilt = Path(folder, "copy.db"), Path(folder, "rebuilt.db")
         for side in ("", *db_file.SIDE_FILES[:1]):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(f"{damaged}{side}", f"{copy}{side}")
-        _mend_header(copy)
-        db_file.make_private(made)
-        target = db_file.connect(made, "mode=rw")
+        _repair_header(copy)
+        db_file.create_private(rebuilt)
+        target = db_file.connect(rebuilt, "mode=rw")
         try:
             target.execute("PRAGMA journal_mode = WAL")
             schema.migrate(target)
@@ -80,7 +80,7 @@ def recover(damaged: Path, new: Path) -> Recovered:
             found = _count(target)
         finally:
             target.close()  # the last connection: its log goes into the file
-        os.replace(made, new)
+        os.replace(rebuilt, new)
     return found
 
 
@@ -90,8 +90,8 @@ def _count(connection: sqlite3.Connection) -> Recovered:
     return Recovered(conversations, turns)
 
 
-def _mend_header(path: Path) -> None:
-    """Write a new header over one that is no header of SQLite's: the rest may be whole."""
+def _repair_header(path: Path) -> None:
+    """Overwrite a header that is not SQLite's with a new one: the rest may be intact."""
     with open(path, "r+b") as file:
         if file.read(16) == db_file.MAGIC:
             return
@@ -99,11 +99,11 @@ def _mend_header(path: Path) -> None:
         header = bytearray(100)
         header[:16] = db_file.MAGIC
         header[16:18] = (4096).to_bytes(2)  # bytes a page
-        header[18:20] = b"\x01\x01"  # a journal of the old kind: its log cannot be trusted
-        header[21:24] = b"\x40\x20\x20"  # payload fractions, as they must be
-        header[24:28] = header[92:96] = (1).to_bytes(4)  # changes, and for which the size counts
+        header[18:20] = b"\x01\x01"  # rollback journal, not WAL: the log cannot be trusted
+        header[21:24] = b"\x40\x20\x20"  # payload fractions: fixed values
+        header[24:28] = header[92:96] = (1).to_bytes(4)  # change counter, twice
         header[28:32] = pages.to_bytes(4)
-        header[44:48] = (4).to_bytes(4)  # format of the schema
+        header[44:48] = (4).to_bytes(4)  # schema format
         header[56:60] = (1).to_bytes(4)  # UTF-8
         file.seek(0)
         file.write(header)
@@ -113,7 +113,7 @@ def _salvage(copy: Path, target: sqlite3.Connection) -> None:
     source = db_file.connect(copy, "mode=rw")
     try:
         with contextlib.suppress(sqlite3.DatabaseError):
-            source.execute("PRAGMA writable_schema = ON")  # goes on after a damaged schema
+            source.execute("PRAGMA writable_schema = ON")  # tolerates a damaged schema
         target.execute("PRAGMA foreign_keys = OFF")
         target.execute("BEGIN")
         for table in ("conversations", "turns", "pieces"):
@@ -121,7 +121,7 @@ def _salvage(copy: Path, target: sqlite3.Connection) -> None:
                 _insert(target, table, row)
         _salvage_runs(source, target)
         _salvage_drafts(source, target)
-        _adopt(target)
+        _repair_references(target)
         target.execute("COMMIT")
     finally:
         source.close()
@@ -131,14 +131,14 @@ Row = dict[str, Any]
 
 
 def _columns(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """Those that both have: the damaged one may be older. None where it cannot be told."""
+    """The columns that both have: the damaged history may be older. Empty if unreadable."""
     query = f"PRAGMA table_info({table})"
     known = {row[1] for row in target.execute(query)}
     return tuple(sorted(known & {row[1] for row in _fetched(source, query)}))
 
 
 def _fetched(source: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[Any]:
-    """All rows; none where they cannot be read."""
+    """All rows of a query; an empty list if they cannot be read."""
     try:
         return source.execute(query, values).fetchall()
     except sqlite3.DatabaseError:
@@ -146,39 +146,39 @@ def _fetched(source: sqlite3.Connection, query: str, values: Sequence[Any] = ())
 
 
 def _rows(source: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows that can be read: where a stretch of them cannot, its halves are tried."""
+    """Yield the readable rows: a range that cannot be read is bisected."""
     if not columns:
         return
     key = _KEYS[table]
     query = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED WHERE {key} BETWEEN ? AND ?"
-    stretches = [(1, _last(source, table, key))]
+    ranges = [(1, _last(source, table, key))]
     queries = 0
-    while stretches and queries < _MOST_QUERIES:
-        first, last = stretches.pop()
+    while ranges and queries < _MAX_QUERIES:
+        first, last = ranges.pop()
         queries += 1
         try:
             found = source.execute(query, (first, last)).fetchall()
         except sqlite3.DatabaseError:
             if first < last:
                 middle = (first + last) // 2
-                stretches += [(middle + 1, last), (first, middle)]
+                ranges += [(middle + 1, last), (first, middle)]
             continue
         for values in found:
             yield dict(zip(columns, values, strict=True))
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int:
-    """The largest number of a row, or one that is as large."""
+    """The largest row number, or an upper bound of it."""
     found = _fetched(source, f"SELECT max({key}) FROM {table} NOT INDEXED")
     if found:
         return found[0][0] or 0
-    # A page holds no more rows than this.
+    # More rows than this do not fit a page.
     return sum(int(pages) * 100 for (pages,) in _fetched(source, "PRAGMA page_count"))
 
 
 def _insert(target: sqlite3.Connection, table: str, row: Row) -> None:
     names, marks = ", ".join(row), ", ".join("?" * len(row))
-    with contextlib.suppress(sqlite3.IntegrityError):  # nonsense in the place of a row
+    with contextlib.suppress(sqlite3.IntegrityError):  # garbage instead of a row
         target.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
 
 
@@ -198,8 +198,8 @@ def _salvage_drafts(source: sqlite3.Connection, target: sqlite3.Connection) -> N
             _insert(target, "drafts", dict(zip(columns, values, strict=True)))
 
 
-def _adopt(target: sqlite3.Connection) -> None:
-    """Put right what refers to rows that are lost; count the turns and find their signs anew."""
+def _repair_references(target: sqlite3.Connection) -> None:
+    """Repair references to lost rows; recompute turn counts and indexed signs."""
     target.execute(
         "INSERT INTO conversations (seq, id, created, updated, title)"
         " SELECT conversation, lower(hex(randomblob(16))), min(created), max(created),"
@@ -211,7 +211,7 @@ def _adopt(target: sqlite3.Connection) -> None:
         " FROM turns AS other WHERE other.conversation = turns.conversation"
         " AND other.id = turns.parent AND other.seq < turns.seq)"
     )
-    # A reply answers something. Turns are read in the order of seq, so that comes first.
+    # Every reply has a user turn as its parent. Turns are read in order of seq: parents first.
     target.execute(
         "INSERT INTO turns (seq, conversation, id, role, created, text)"
         " SELECT -seq, conversation, id || '-lost', 'user', created, '' FROM turns"

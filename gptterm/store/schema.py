@@ -1,7 +1,7 @@
-"""The tables of the history, and the way there from every older version.
+"""The history's tables, and their migrations from every older version.
 
-`user_version` counts the migrations that a file has seen. A migration is never edited once a
-version with it is out: the next one is added below it.
+`user_version` counts the migrations that a file has had. A released migration is never edited:
+changes are new migrations.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from gptterm.store.search import signs
 
 APPLICATION_ID = 0x67707474
-"""`gptt`: tells our files from other programs' databases."""
+"""`gptt` in ASCII: marks our files among SQLite databases."""
 
 FIRST = """
 CREATE TABLE conversations (
@@ -133,20 +133,20 @@ END;
 """
 
 MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS)
-"""The n-th leads from version n to version n + 1."""
+"""Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """The version of the tables; 0 for an empty file."""
+    """Read the schema version; 0 for an empty file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 def is_whole(connection: sqlite3.Connection) -> bool:
-    """Whether all tables are there."""
+    """Whether all tables exist."""
     marks = ", ".join("?" * len(TABLES))
     (count,) = connection.execute(
         f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ({marks})", TABLES
@@ -155,12 +155,12 @@ def is_whole(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring the tables to the newest version: all of the way or not at all.
+    """Migrate the tables to the newest version, completely or not at all.
 
-    Several processes may begin at once: one does it, the others wait for it.
+    If several processes start at once, one migrates and the others wait for it.
 
     Args:
-        connection: in autocommit mode, in no transaction.
+        connection: in autocommit mode, outside a transaction.
 
     Raises:
         sqlite3.Error: it failed; nothing has changed.
@@ -180,7 +180,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
 
 
 def statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one, since `executescript` would commit before."""
+    """Split a script into statements; `executescript` would commit the transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,9 +1,9 @@
-"""Search: what a user typed becomes an expression of FTS5, and matches are found in a text.
+"""Full-text search: parse a typed query into an FTS5 expression, find its matches in a text.
 
-A word finds words that begin with it; "in quotes" are whole words in just this order. Case and
-the accents of Latin letters do not count. Scripts that put no spaces between words are indexed a
-character at a time, so that any part of a text is found. Signs are no words: beside the words,
-each sign of a text and each pair of neighbours with a sign in it is indexed.
+A word matches words that begin with it; "in quotes" matches whole words in this order. Case and
+the accents of Latin letters are ignored. Scripts without spaces between words are indexed by
+character, so that any part of a text is found. Signs (punctuation and symbols) are not part of
+words, so each sign, and each pair of neighbouring characters with a sign in it, is indexed too.
 """
 
 import functools
@@ -26,24 +26,26 @@ _SIGN = re.compile(r"[^\w\s]|_")
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _LIKE_SIGN = re.compile(r"[%_\\]")
 _ACCENTS = "[\u0300-\u036f]*"
-FOLDED_AT_MOST = 200_000
-"""Characters of a text in which matches are looked for."""
-WIDTH = 160
-"""Characters of a snippet."""
-BEFORE = 40
-"""Of them, at most so many before the first match."""
+MAX_FOLDED_CHARS = 200_000
+"""Length of the beginning of a text in which matches are located."""
+SNIPPET_CHARS = 160
+"""Length of a snippet."""
+LEAD_CHARS = 40
+"""Most characters of a snippet before its first match."""
 
 
 def spaced(text: str) -> str | None:
-    """`text` as it is indexed: characters of unspaced scripts apart. None: as it is."""
+    """Put spaces around characters of unspaced scripts, for the index. None: nothing to change."""
     if text.isascii() or _CHARACTER.search(text) is None:
         return None
     return _CHARACTER.sub(r" \1 ", text)
 
 
 def signs(text: str) -> str | None:
-    """The signs of `text` as they are indexed: one character for each, and for each pair. None: it
-    has none."""
+    """Encode the signs of `text` for the index, one character for each sign and each pair.
+
+    None where it has no signs.
+    """
     codes: set[str] = set()
     for part in _parts(text):
         codes.update(*_codes(part))
@@ -51,13 +53,13 @@ def signs(text: str) -> str | None:
 
 
 def _parts(text: str) -> set[str]:
-    """Its signs with their neighbours."""
+    """The signs of a text with their neighbours."""
     return {text[max(0, match.start() - 1) : match.end() + 1] for match in _SIGN.finditer(text)}
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def _codes(part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of the signs in two or three characters, and of the pairs, which have no space in them."""
+    """Index codes of the signs, and of the pairs without a space, in two or three characters."""
     folded = fold(part)
     pairs = (pair for pair in (folded[:2], folded[1:]) if len(pair) == 2 and pair.split() == [pair])
     single = _SIGN.findall(folded)
@@ -65,8 +67,10 @@ def _codes(part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _code(signs: str) -> str:
-    """A character for private use, which FTS5 takes for a word. That others have the same one
-    makes for work, not for hits: what is found is looked at."""
+    """Hash a sign or pair to a private-use character, which FTS5 treats as a word.
+
+    A collision costs time, not a false hit: the texts of candidates are compared too.
+    """
     number = 0
     for sign in signs:
         number = number * 1009 + ord(sign)
@@ -74,20 +78,20 @@ def _code(signs: str) -> str:
 
 
 class Query(NamedTuple):
-    """What is asked of the database, and how matches are found in a text."""
+    """A parsed query: expressions for the database and patterns for a text."""
 
     words: str
-    """An expression of FTS5; empty where there is no word to look up."""
+    """FTS5 expression; empty where the query has no words."""
     signs: str
-    """Another for the signs. What it finds need not have them in a row."""
+    """FTS5 expression for the signs, which its matches may have in any order."""
     contains: tuple[str, ...]
-    """Texts that must be there too, as patterns of LIKE with the escape character `\\`."""
+    """Patterns of LIKE, with the escape character `\\`, that must match too."""
     patterns: tuple[re.Pattern[str], ...]
-    """Each finds one part of the query in a folded text. An empty query has none, finds nothing."""
+    """One pattern for each part of the query, for folded text. An empty query has none."""
 
 
 def parse(typed: str) -> Query:
-    """Understand a query. Nothing that can be typed is an error."""
+    """Parse a typed query. No input is an error."""
     expressions, marks, contains, patterns = [], [], [], []
     # A null character would end the expression for SQLite.
     for quoted, word in _PIECE.findall(typed.replace("\0", " ")):
@@ -95,7 +99,7 @@ def parse(typed: str) -> Query:
         if not piece.strip():
             continue
         tokens = _TOKEN.findall(piece)
-        # One letter begins half of all words.
+        # Half of all words begin with any one letter.
         prefix = not quoted and len(tokens[-1:] and tokens[-1]) > 1
         if tokens:
             expressions.append(f'"{" ".join(tokens)}"' + (" *" if prefix else ""))
@@ -114,12 +118,12 @@ def parse(typed: str) -> Query:
 
 
 def _looked_up(piece: str) -> set[str]:
-    """The codes of a piece's signs that are worth it: a pair tells more than a sign."""
+    """The index codes to look up for a piece: pairs, which are rarer, else single signs."""
     return {code for part in _parts(piece) for code in _codes(part)[1] or _codes(part)[0]}
 
 
 def _needs_text(piece: str, tokens: list[str]) -> bool:
-    """Whether the index knows too little of a piece: it has no signs and no vowel marks."""
+    """Whether the word index is not enough for a piece: it has no signs and no vowel marks."""
     letters = sum(map(len, tokens))
     if any(unicodedata.category(c) in ("Mn", "Mc") and not _is_accent(c) for c in piece):
         return True
@@ -132,7 +136,7 @@ def _is_accent(character: str) -> bool:
 
 def _word_pattern(tokens: list[str], *, prefix: bool) -> str:
     words = (_ACCENTS.join(map(re.escape, fold(token))) + _ACCENTS for token in tokens)
-    # Between the tokens of a phrase the index sees only that no word stands there.
+    # The index knows only that there is no word between the tokens of a phrase.
     pattern = r"[\W_]*".join(words)
     if _CHARACTER.match(tokens[0]) is None:
         pattern = rf"(?<![^\W_]){pattern}"
@@ -142,7 +146,7 @@ def _word_pattern(tokens: list[str], *, prefix: bool) -> str:
 
 
 def fold(text: str) -> str:
-    """`text` without case and Latin accents, character by character: positions stay."""
+    """Remove case and Latin accents, character by character, so that positions stay."""
     return text.lower() if text.isascii() else "".join(map(_fold, text))
 
 
@@ -154,9 +158,9 @@ def _fold(character: str) -> str:
     return folded if len(folded) == 1 else character
 
 
-def ranges(text: str, query: Query) -> list[tuple[int, int]]:
-    """Where the matches are in `text`: begins and ends, in characters, apart and in order."""
-    folded = fold(text[:FOLDED_AT_MOST])
+def match_ranges(text: str, query: Query) -> list[tuple[int, int]]:
+    """Locate the matches in `text`: disjoint spans (begin, end) in characters, in order."""
+    folded = fold(text[:MAX_FOLDED_CHARS])
     spans = sorted(match.span() for word in query.patterns for match in word.finditer(folded))
     found: list[tuple[int, int]] = []
     for begin, end in spans:
@@ -167,34 +171,34 @@ def ranges(text: str, query: Query) -> list[tuple[int, int]]:
     return found
 
 
-def finder(typed: str) -> Callable[[str], list[tuple[int, int]]]:
-    """What finds the matches of a query in texts, as `ranges` does."""
+def match_finder(typed: str) -> Callable[[str], list[tuple[int, int]]]:
+    """Return a function that locates the matches of a query in a text."""
     query = parse(typed)
-    return lambda text: ranges(text, query)
+    return lambda text: match_ranges(text, query)
 
 
 def has_all(text: str, query: Query) -> bool:
-    """Whether every part of the query is in `text`."""
-    folded = fold(text[:FOLDED_AT_MOST])
+    """Whether every part of the query matches `text`."""
+    folded = fold(text[:MAX_FOLDED_CHARS])
     return all(word.search(folded) for word in query.patterns)
 
 
 class Snippet(NamedTuple):
-    """A line of a text, and what of it to highlight."""
+    """One line of a text, and the spans to highlight in it."""
 
     text: str
     ranges: tuple[tuple[int, int], ...]
 
 
 def snippet(text: str, query: Query) -> Snippet:
-    """The surroundings of the first match, as one line."""
-    found = ranges(text, query)
-    begin = max(0, found[0][0] - BEFORE) if found else 0
+    """Cut out the surroundings of the first match, as one line."""
+    found = match_ranges(text, query)
+    begin = max(0, found[0][0] - LEAD_CHARS) if found else 0
     if begin > 0:
-        # Not in the middle of a word, if there is a space soon.
-        space = text.find(" ", begin, begin + BEFORE // 2)
+        # Begin after a space, if there is one soon.
+        space = text.find(" ", begin, begin + LEAD_CHARS // 2)
         begin = space + 1 if 0 <= space < found[0][0] else begin
-    end = min(len(text), begin + WIDTH)
+    end = min(len(text), begin + SNIPPET_CHARS)
     cut = re.sub(r"\s", " ", text[begin:end])
     left, right = "…" if begin > 0 else "", "…" if end < len(text) else ""
     shift = len(left) - begin

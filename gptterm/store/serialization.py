@@ -1,4 +1,4 @@
-"""Between turns in memory and rows in the history."""
+"""Serialise turns and runs into rows of the history, and read them back."""
 
 import array
 import math
@@ -15,22 +15,22 @@ from gptterm.store.search import signs, spaced
 
 
 def pack_ids(ids: Iterable[int]) -> bytes | None:
-    """Token ids as a blob: the width of one in bytes (2 or 4), then each, little-endian.
+    """Pack token ids into a blob: one byte for their width (2 or 4), then little-endian integers.
 
     None for no ids.
     """
-    whole = tuple(ids)
-    if not whole:
+    all_ids = tuple(ids)
+    if not all_ids:
         return None
-    width = 2 if max(whole) < 1 << 16 else 4
-    packed = array.array("H" if width == 2 else "I", whole)
+    width = 2 if max(all_ids) < 1 << 16 else 4
+    packed = array.array("H" if width == 2 else "I", all_ids)
     if sys.byteorder == "big":
         packed.byteswap()
     return bytes([width]) + packed.tobytes()
 
 
 def unpack_ids(blob: bytes | None) -> tuple[int, ...]:
-    """The ids that `pack_ids` packed; none where the blob is damaged."""
+    """Unpack the token ids of a blob; none if it is damaged."""
     if not blob or blob[0] not in (2, 4) or (len(blob) - 1) % blob[0]:
         return ()
     packed = array.array("H" if blob[0] == 2 else "I", blob[1:])
@@ -40,53 +40,61 @@ def unpack_ids(blob: bytes | None) -> tuple[int, ...]:
 
 
 def encode_run(run: Generation) -> str:
-    """A run as JSON. What that has not is spelled: infinities (a banned token's bias) become
-    names; halves of characters, which the name of a file can have, become U+FFFD."""
-    return msgspec.json.encode(_spelled(msgspec.to_builtins(run))).decode()
+    """Encode a run as JSON.
+
+    Infinities (the bias of a banned token) become strings; lone surrogates, which file names can
+    have, become U+FFFD.
+    """
+    return msgspec.json.encode(_json_safe(msgspec.to_builtins(run))).decode()
 
 
 def decode_run(data: str) -> Generation:
-    """The run that `encode_run` encoded.
+    """Decode a run from JSON.
 
     Raises:
         ValueError: it is damaged.
     """
-    # Not strict: that is how "-inf" becomes a number again.
+    # Not strict, so that "-inf" becomes a number again.
     return msgspec.convert(msgspec.json.decode(data), Generation, strict=False)
 
 
-def _spelled(value: object) -> object:
+def _json_safe(value: object) -> object:
     match value:
         case str():
             return clean_text(value)
         case float() if not math.isfinite(value):
             return str(value)
         case dict():
-            return {key: _spelled(item) for key, item in value.items()}
+            return {key: _json_safe(item) for key, item in value.items()}
         case list() | tuple():
-            return [_spelled(item) for item in value]
+            return [_json_safe(item) for item in value]
     return value
 
 
 def read_time(value: object) -> float:
-    """A time of a row. Older versions kept what a file gave them: the nearest that can be."""
+    """Read a time of a row, clamped to valid times: older versions saved any imported value."""
     return min(max(value, EARLIEST), LATEST) if isinstance(value, int | float) else EARLIEST
 
 
 def insert_turn(
-    connection: sqlite3.Connection, conversation: int, node: Node, *, name: str, parent: str | None
+    connection: sqlite3.Connection,
+    conversation: int,
+    node: Node,
+    *,
+    turn_id: str,
+    parent: str | None,
 ) -> int:
-    """Insert a turn with its runs and return its row's number.
+    """Insert a turn with its runs; return its row number.
 
     Args:
-        name: its id there.
-        parent: the id there of the turn before.
+        turn_id: its id in the history.
+        parent: the id there of the turn before it.
     """
     found = connection.execute(
         "INSERT INTO turns (conversation, id, parent, role, created, ids, text, spaced,"
         " signs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            conversation, name, parent, node.role, node.created, pack_ids(node.ids), node.text,
+            conversation, turn_id, parent, node.role, node.created, pack_ids(node.ids), node.text,
             spaced(node.text), signs(node.text),
         ),
     )  # fmt: skip
@@ -96,17 +104,17 @@ def insert_turn(
 
 
 def update_turn(connection: sqlite3.Connection, row: int, node: Node) -> None:
-    """Write the text and the runs of a turn that is over."""
+    """Update the text and the runs of a turn that has ended."""
     write_text(connection, row, node.text, pack_ids(node.ids))
     connection.execute("DELETE FROM pieces WHERE turn = ?", (row,))
     write_runs(connection, row, node.generations)
 
 
 def write_text(connection: sqlite3.Connection, row: int, text: str, ids: bytes | None) -> None:
-    """Write the text of a turn, and what of it is indexed.
+    """Update the text of a turn and its index terms.
 
     Args:
-        ids: packed.
+        ids: the token ids, packed.
     """
     connection.execute(
         "UPDATE turns SET ids = ?, text = ?, spaced = ?, signs = ? WHERE seq = ?",
@@ -115,7 +123,7 @@ def write_text(connection: sqlite3.Connection, row: int, text: str, ids: bytes |
 
 
 def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generation]) -> None:
-    """Write the runs of a turn over those that are there."""
+    """Insert or replace the runs of a turn."""
     connection.executemany(
         "INSERT OR REPLACE INTO runs (turn, number, model, revision, seed, reason, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -128,9 +136,9 @@ def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generati
 
 
 def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[Node, str | None]]:
-    """All turns of a conversation, parents first, each with the id of its open child.
+    """Read all turns of a conversation, parents first, each with the id of its selected child.
 
-    Of a reply that was being written, what had come of it is there.
+    An interrupted reply has the text that was saved of it.
     """
     runs: dict[int, list[Generation]] = {}
     for turn, data in connection.execute(
@@ -141,7 +149,7 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
         try:
             runs.setdefault(turn, []).append(decode_run(data))
         except ValueError:
-            continue  # the text is worth more than what it was made with
+            continue  # the text is worth more than its provenance
     pieces: dict[int, list[tuple[str, int]]] = {}
     for turn, text, tokens in connection.execute(
         "SELECT turn, pieces.text, tokens FROM pieces JOIN turns ON turns.seq = turn"
@@ -176,7 +184,7 @@ def _node(
 
 
 def with_tokens(runs: list[Generation], tokens: int) -> list[Generation]:
-    """The runs, the last of them with so many tokens more."""
+    """Add `tokens` to the last of the runs."""
     if not runs or not tokens:
         return runs
     last = msgspec.structs.replace(runs[-1], tokens=runs[-1].tokens + tokens)

@@ -1,4 +1,4 @@
-"""What lists of conversations show."""
+"""Summaries of conversations, for lists."""
 
 import datetime
 import sqlite3
@@ -16,8 +16,8 @@ _COLUMNS = (
 )
 
 
-class Summary(NamedTuple):
-    """A conversation in a list. Its title is untrusted text, of one line."""
+class ConversationSummary(NamedTuple):
+    """A conversation in a list. Its title is one line of untrusted text."""
 
     id: str
     title: str
@@ -25,18 +25,18 @@ class Summary(NamedTuple):
     """Seconds since 1970."""
     updated: float
     model: str
-    """That wrote last; empty for none."""
+    """The model of the latest reply; empty for none."""
     turns: int
     pinned: bool
     archived: bool
     titled: bool
-    """Somebody gave it the title; else it is the first line of the first turn."""
+    """Whether a user gave it the title; else it is the first line of the first turn."""
 
 
 def select(
     connection: sqlite3.Connection, where: str, values: Iterable[object], order: str = ""
-) -> list[Summary]:
-    """The conversations that are not deleted and fulfil a condition."""
+) -> list[ConversationSummary]:
+    """Select conversations that are not deleted and fulfil a condition."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM conversations WHERE deleted IS NULL AND {where} {order}",
         (UNTITLED, *values),
@@ -44,16 +44,16 @@ def select(
     return [_summary(row) for row in rows]
 
 
-def _summary(row: tuple[Any, ...]) -> Summary:
+def _summary(row: tuple[Any, ...]) -> ConversationSummary:
     name, title, created, updated, model, turns, pinned, archived, titled = row
-    return Summary(
+    return ConversationSummary(
         name, " ".join(title.split()), read_time(created), read_time(updated), model, turns,
         bool(pinned), bool(archived), bool(titled),
     )  # fmt: skip
 
 
 def day_name(when: float, now: float) -> str:
-    """The heading under which a time belongs: `today`, `yesterday`, …, `March 2026`.
+    """Return the heading for a time in a list: `today`, `yesterday`, …, `March 2026`.
 
     Args:
         when: seconds since 1970, as `now`.
@@ -61,7 +61,7 @@ def day_name(when: float, now: float) -> str:
     today = datetime.date.fromtimestamp(now)
     day = datetime.date.fromtimestamp(when)
     days = (today - day).days
-    if days <= 0:  # a clock that was wrong once is no reason for "tomorrow"
+    if days <= 0:  # no "tomorrow" because a clock was wrong once
         return "today"
     if days == 1:
         return "yesterday"
@@ -71,10 +71,12 @@ def day_name(when: float, now: float) -> str:
     return f"{day:%B %Y}"
 
 
-def by_day(summaries: Iterable[Summary], now: float) -> list[tuple[str, list[Summary]]]:
-    """Group a list in its order: the pinned ones first, then by day."""
+def group_by_day(
+    summaries: Iterable[ConversationSummary], now: float
+) -> list[tuple[str, list[ConversationSummary]]]:
+    """Group an ordered list: the pinned ones first, then by day."""
 
-    def heading(summary: Summary) -> str:
+    def heading(summary: ConversationSummary) -> str:
         return "pinned" if summary.pinned else day_name(summary.updated, now)
 
     return [(name, list(group)) for name, group in groupby(summaries, heading)]

@@ -1,7 +1,7 @@
-"""Writes what has changed of a conversation, beside whatever others write.
+"""Write a conversation's changes into the tables, beside the writes of other programs.
 
-Two programs may have the same chat open, and give their turns the same ids. Then the later one's
-turn gets another id: nothing that anybody wrote is written over.
+Two programs may have the same chat open and give new turns the same ids. The turn that is written
+later then gets another id: nothing is overwritten.
 """
 
 import sqlite3
@@ -12,73 +12,79 @@ from typing import NamedTuple
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import clean_text
 from gptterm.store import serialization
-from gptterm.store.pending_changes import Batch, Journal
+from gptterm.store.pending_changes import ChangeSet, PendingChanges
 
 
-class Outcome(NamedTuple):
-    """What is true once the transaction is committed."""
+class UpsertResult(NamedTuple):
+    """The state of the history once the transaction is committed."""
 
-    names: dict[str, str]
-    saved: dict[str, Node]
+    saved_ids: dict[str, str]
+    """Turn → its id in the history, where that is another."""
+    saved_nodes: dict[str, Node]
 
 
-def save(connection: sqlite3.Connection, journal: Journal, batch: Batch) -> Outcome | None:
-    """Write the batch.
+def upsert(
+    connection: sqlite3.Connection, pending: PendingChanges, changes: ChangeSet
+) -> UpsertResult | None:
+    """Insert or update a conversation and its turns.
 
     Returns:
-        None: the history has lost the conversation, all of it must be written.
+        None where the history has lost the conversation: all of it must be written.
     """
-    header = batch.header
+    fields = changes.fields
     found = connection.execute(
-        "SELECT seq FROM conversations WHERE id = ?", (header.id,)
+        "SELECT seq FROM conversations WHERE id = ?", (fields.id,)
     ).fetchone()
-    if found is None and journal.saved and not batch.whole:
+    if found is None and pending.saved_nodes and not changes.complete:
         return None
-    seq = found[0] if found is not None else _insert(connection, batch)
-    turns = _Turns(connection, seq, journal)
-    for node in batch.nodes:
-        turns.put(node, batch.growing.get(node.id))
-    if batch.whole:
-        _forget_pieces(connection, seq, [turns.name(reply) for reply in batch.growing])
-    for reply, piece in batch.pieces.items():
+    seq = found[0] if found is not None else _insert(connection, changes)
+    turns = _Turns(connection, seq, pending)
+    for node in changes.nodes:
+        turns.upsert(node, changes.streaming.get(node.id))
+    if changes.complete:
+        _delete_pieces(connection, seq, [turns.saved_id(reply) for reply in changes.streaming])
+    for reply, delta in changes.deltas.items():
         connection.execute(
             "INSERT INTO pieces (turn, text, tokens) SELECT seq, ?, ? FROM turns"
             " WHERE conversation = ? AND id = ?",
-            (piece.text, piece.tokens, seq, turns.name(reply)),
+            (delta.text, delta.tokens, seq, turns.saved_id(reply)),
         )
     connection.executemany(
         "UPDATE turns SET open_child = ? WHERE conversation = ? AND id = ?",
-        [(turns.name(child), seq, turns.name(i)) for i, child in batch.opened.items()],
+        [
+            (turns.saved_id(child), seq, turns.saved_id(turn))
+            for turn, child in changes.selected.items()
+        ],
     )
-    root = None if header.open_root is None else turns.name(header.open_root)
-    model = next((node.model for node in reversed(batch.nodes) if node.model), None)
+    root = None if fields.open_root is None else turns.saved_id(fields.open_root)
+    model = next((node.model for node in reversed(changes.nodes) if node.model), None)
     connection.execute(
         "UPDATE conversations SET first_line = ?, system = ?, open_root = ?,"
         " model = coalesce(?, model) WHERE seq = ?",
-        (header.first_line, header.system, root, model and clean_text(model), seq),
+        (fields.first_line, fields.system, root, model and clean_text(model), seq),
     )
-    if turns.latest or batch.pieces:
-        latest = time.time() if batch.pieces or batch.growing else turns.latest
+    if turns.latest or changes.deltas:
+        latest = time.time() if changes.deltas or changes.streaming else turns.latest
         connection.execute(
             "UPDATE conversations SET updated = max(updated, ?) WHERE seq = ?", (latest, seq)
         )
     if turns.added:
-        # Who goes on with a chat wants it, whoever deleted it meanwhile.
+        # A chat that is continued is wanted, even if it was deleted meanwhile.
         connection.execute("UPDATE conversations SET deleted = NULL WHERE seq = ?", (seq,))
-    return Outcome(turns.names, {node.id: node for node in batch.nodes})
+    return UpsertResult(turns.saved_ids, {node.id: node for node in changes.nodes})
 
 
-def _insert(connection: sqlite3.Connection, batch: Batch) -> int:
-    header = batch.header
+def _insert(connection: sqlite3.Connection, changes: ChangeSet) -> int:
+    fields = changes.fields
     found = connection.execute(
         "INSERT INTO conversations (id, created, updated) VALUES (?, ?, ?)",
-        (header.id, header.created, header.created),
+        (fields.id, fields.created, fields.created),
     )
     assert found.lastrowid is not None
     return found.lastrowid
 
 
-def _forget_pieces(connection: sqlite3.Connection, seq: int, replies: list[str]) -> None:
+def _delete_pieces(connection: sqlite3.Connection, seq: int, replies: list[str]) -> None:
     connection.executemany(
         "DELETE FROM pieces WHERE turn IN"
         " (SELECT seq FROM turns WHERE conversation = ? AND id = ?)",
@@ -87,55 +93,56 @@ def _forget_pieces(connection: sqlite3.Connection, seq: int, replies: list[str])
 
 
 class _Turns:
-    """The turns of one conversation in the history."""
+    """The turns of one conversation in the tables."""
 
-    def __init__(self, connection: sqlite3.Connection, seq: int, journal: Journal) -> None:
+    def __init__(self, connection: sqlite3.Connection, seq: int, pending: PendingChanges) -> None:
         self._connection = connection
         self._seq = seq
-        self.names = dict(journal.names)
+        self.saved_ids = dict(pending.saved_ids)
         self.added = 0
         self.latest = 0.0
-        """When the last of those that were written was begun."""
+        """Creation time of the latest turn written."""
 
-    def name(self, node_id: str) -> str:
+    def saved_id(self, node_id: str) -> str:
         """The id of a turn in the history."""
-        return self.names.get(node_id, node_id)
+        return self.saved_ids.get(node_id, node_id)
 
-    def put(self, node: Node, so_far: str | None) -> None:
-        """Write a turn.
+    def upsert(self, node: Node, full_text: str | None) -> None:
+        """Insert or update a turn.
 
         Args:
-            so_far: of a reply that is being written, all of its text.
+            full_text: of a streaming reply, its text with all deltas.
         """
         found = self._connection.execute(
             "SELECT seq, role, created, text FROM turns WHERE conversation = ? AND id = ?",
-            (self._seq, self.name(node.id)),
+            (self._seq, self.saved_id(node.id)),
         ).fetchone()
         self.latest = max(self.latest, node.created)
-        if found is not None and not _is_same(node, so_far, *found[1:]):
-            # Two may have continued one reply: it is the other's now, and so are its pieces.
+        if found is not None and not _is_same(node, full_text, *found[1:]):
+            # Two programs may have continued one reply. The row is the other's now, and so are
+            # its pieces.
             self._connection.execute("DELETE FROM pieces WHERE turn = ?", (found[0],))
-            self.names[node.id] = f"{node.id}-{uuid.uuid4().hex[:8]}"
+            self.saved_ids[node.id] = f"{node.id}-{uuid.uuid4().hex[:8]}"
             found = None
         if found is None:
             self.added += 1
-            parent = None if node.parent is None else self.name(node.parent)
+            parent = None if node.parent is None else self.saved_id(node.parent)
             serialization.insert_turn(
-                self._connection, self._seq, node, name=self.name(node.id), parent=parent
+                self._connection, self._seq, node, turn_id=self.saved_id(node.id), parent=parent
             )
-        elif so_far is not None and len(found[3]) >= len(node.text):
+        elif full_text is not None and len(found[3]) >= len(node.text):
             serialization.write_runs(self._connection, found[0], node.generations)
-        elif so_far is not None or len(found[3]) <= len(node.text):
-            # What is written of a reply that is over, or was, and is gone on with: the pieces that
-            # are there are a part of it now.
+        elif full_text is not None or len(found[3]) <= len(node.text):
+            # A reply that has ended, or that had ended and is being continued. The pieces in the
+            # table are part of its text now.
             serialization.update_turn(self._connection, found[0], node)
-        # Else another program continued it: what came of it here is part of that.
+        # Else another program has continued it, and the text here is a prefix of that.
 
 
-def _is_same(node: Node, so_far: str | None, role: str, created: float, text: str) -> bool:
-    """Whether the turn that has the node's id in the history is the node: a text only grows."""
+def _is_same(node: Node, full_text: str | None, role: str, created: float, text: str) -> bool:
+    """Whether the row that has the node's id is the node. A turn's text only ever grows."""
     if (role, serialization.read_time(created)) != (node.role, node.created):
         return False
-    if so_far is not None:
-        return so_far.startswith(text)  # its pieces may have been made a part of it
+    if full_text is not None:
+        return full_text.startswith(text)  # its pieces may have been merged into the row
     return node.text.startswith(text) or text.startswith(node.text)

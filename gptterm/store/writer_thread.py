@@ -1,4 +1,4 @@
-"""The thread that writes. Front ends never wait for a disk, unless they ask to.
+"""The thread that writes to the history, so that front ends wait for a disk only if they ask to.
 
 What cannot be written stays in memory and is tried again.
 """
@@ -14,28 +14,29 @@ from typing import Any
 
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
-from gptterm.store.maintenance import is_due, tidy
-from gptterm.store.pending_changes import Batch, Journal
-from gptterm.store.upsert import Outcome, save
+from gptterm.store.maintenance import is_due, run_maintenance
+from gptterm.store.pending_changes import ChangeSet, PendingChanges
+from gptterm.store.upsert import UpsertResult, upsert
 from gptterm.terminal import one_line
 
-GROW_S = 0.15
-"""A reply that grows is written so long after its first piece that was not."""
+BATCH_S = 0.15
+"""Delay from the first delta of a streaming reply to its transaction: later ones join it."""
 RETRY_S = 2.0
-PATIENCE_S = 30.0
-"""So long others may keep the history locked before the user hears of it."""
-MEANWHILE = "what is new is in memory until it can be kept"
-_REPLACED_AT_MOST = 5
+BUSY_NOTICE_S = 30.0
+"""Time that others may keep the history locked before the user is told."""
+IN_MEMORY = "new messages are in memory until they can be saved"
+_MAX_REPLACED = 5
+"""Attempts at one write if the file is replaced again and again."""
 
 Job = Callable[[sqlite3.Connection], Any]
 
 
-class Writer:
-    """Writes journals, drafts and changes to the history, each as soon as it can.
+class WriterThread:
+    """Writes pending changes, drafts and other jobs to the history, each as soon as possible.
 
     Args:
-        database: used by the writer's thread alone.
-        notify: is told, in that thread, when writing fails and when it works again.
+        database: used by this thread alone.
+        notify: called in this thread when writing fails and when it works again.
     """
 
     def __init__(self, database: Database, notify: Notify) -> None:
@@ -44,56 +45,57 @@ class Writer:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._all: weakref.WeakSet[Journal] = weakref.WeakSet()
-        self._pending: dict[Journal, None] = {}
+        self._all: weakref.WeakSet[PendingChanges] = weakref.WeakSet()
+        self._pending: dict[PendingChanges, None] = {}
         self._drafts: dict[str, str] = {}
         self._jobs: deque[tuple[Job, Future[Any]]] = deque()
         self._unopened = False
         """The history could not be opened."""
         self._due: float | None = None
-        """When the next round begins."""
-        self._asked = 0
-        self._done = 0
-        """How many of the things asked for were written, or given up."""
-        self._trouble: HistoryError | None = None
-        self._troubled_since = 0.0
-        self._told = False
+        """Time of the next round."""
+        self._requested = 0
+        self._completed = 0
+        """Requests that were written or given up."""
+        self._error: HistoryError | None = None
+        self._failing_since = 0.0
+        self._notified = False
 
     @property
-    def trouble(self) -> str:
-        """Why nothing can be written at present; empty when all is well."""
-        trouble = self._trouble
-        return "" if trouble is None else str(trouble)
+    def write_error(self) -> str:
+        """The reason why nothing can be written at present; empty when all is well."""
+        error = self._error
+        return "" if error is None else str(error)
 
     @property
     def notice(self) -> str:
-        """What the user is told of that, as long as it is so; empty when they need not know."""
-        return f"{MEANWHILE}: {one_line(self.trouble)}" if self._told and self.trouble else ""
+        """The notice that the user was given of it and that still holds; empty for none."""
+        error = self.write_error
+        return f"{IN_MEMORY}: {one_line(error)}" if self._notified and error else ""
 
-    # --------------------------------------------------------------------- from any thread
+    # -------------------------------------------------------------- called from any thread
 
-    def add(self, journal: Journal, *, urgent: bool) -> None:
-        """Have a journal written, at once or together with what comes soon after."""
+    def add(self, pending: PendingChanges, *, urgent: bool) -> None:
+        """Have pending changes written, at once or together with what follows within BATCH_S."""
         with self._condition:
-            self._all.add(journal)
-            self._pending[journal] = None
-            self._ask(0.0 if urgent else GROW_S)
+            self._all.add(pending)
+            self._pending[pending] = None
+            self._request(0.0 if urgent else BATCH_S)
 
     def add_draft(self, conversation: str, text: str) -> None:
         """Have a draft written soon."""
         with self._condition:
             self._drafts[conversation] = text
-            self._ask(GROW_S)
+            self._request(BATCH_S)
 
-    def await_opening(self, error: HistoryError) -> None:
-        """The history could not be opened: try again, also while there is nothing to write."""
+    def retry_opening(self, error: HistoryError) -> None:
+        """Try again to open the history, even while there is nothing to write."""
         with self._condition:
             self._unopened = True
             self._start()
         self._report(error, 0, at_once=True)
 
     def run(self, job: Job, *, timeout: float = 10.0) -> Any:
-        """Run a job in a transaction of its own, after all that was asked for before.
+        """Run a job in a transaction of its own, after everything requested before it.
 
         Raises:
             HistoryError: it could not be done.
@@ -103,8 +105,8 @@ class Writer:
             if self._closing:
                 raise HistoryError("the history is closed")
             self._jobs.append((job, future))
-            self._ask(0.0)
-            self._due = 0.0  # also in trouble: the user wants to know
+            self._request(0.0)
+            self._due = 0.0  # even while writing fails: the user wants to know
             self._condition.notify_all()
         try:
             return future.result(timeout)
@@ -112,33 +114,33 @@ class Writer:
             raise BusyError("the history is in use by another program: try again") from None
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was asked for is written. False: it is not, or cannot be."""
+        """Wait until everything requested so far is written. False: it is not, or cannot be."""
         with self._condition:
-            asked = self._asked
-            if self._done >= asked:
+            requested = self._requested
+            if self._completed >= requested:
                 return True
-            if self._trouble is not None:
+            if self._error is not None:
                 return False
             self._due = 0.0
             self._condition.notify_all()
             self._condition.wait_for(
-                lambda: self._done >= asked or self._trouble is not None, timeout
+                lambda: self._completed >= requested or self._error is not None, timeout
             )
-            return self._done >= asked
+            return self._completed >= requested
 
     def close(self, timeout: float) -> bool:
-        """Write what is left, as far as it can be, and end the thread. False: not all is."""
+        """Write the rest, if possible, and end the thread. False: not everything is written."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
         if self._thread is not None:
             self._thread.join(timeout)
-        return self._done >= self._asked
+        return self._completed >= self._requested
 
-    def _ask(self, delay: float) -> None:
-        """Note that there is one thing more to do; the condition is held."""
-        self._asked += 1
-        if self._trouble is None:
+    def _request(self, delay: float) -> None:
+        """Count one more request; the condition is held."""
+        self._requested += 1
+        if self._error is None:
             due = time.monotonic() + delay
             if self._due is None or due < self._due:
                 self._due = due
@@ -147,159 +149,162 @@ class Writer:
 
     def _start(self) -> None:
         if self._thread is None:
-            # A daemon: whatever holds it up must not hold up the end of the program.
+            # A daemon, so that a disk that hangs does not keep the program from ending.
             self._thread = threading.Thread(target=self._work, name="history", daemon=True)
             self._thread.start()
 
-    # ------------------------------------------------------------------ in the writer's thread
+    # ------------------------------------------------------------------------ in the thread
 
     def _work(self) -> None:
         while True:
             with self._condition:
                 while not self._closing and not self._is_due():
-                    self._condition.wait(None if self._due is None else self._rest())
+                    self._condition.wait(None if self._due is None else self._remaining())
                 last = self._closing
                 self._due = None
-                asked = self._asked
-                journals, self._pending = list(self._pending), {}
+                requested = self._requested
+                pending, self._pending = list(self._pending), {}
                 drafts, self._drafts = self._drafts, {}
                 jobs, self._jobs = list(self._jobs), deque()
             error = self._open()
             if error is None:
-                error = self._save(journals, drafts)
+                error = self._save(pending, drafts)
             else:
-                self._put_back(journals, drafts)
+                self._requeue(pending, drafts)
             for job, future in jobs:
-                self._do(job, future, error)
-            self._report(error, asked)
+                self._run_job(job, future, error)
+            self._report(error, requested)
             if last:
                 self._database.close()
                 return
 
     def _is_due(self) -> bool:
-        return self._due is not None and self._rest() <= 0
+        return self._due is not None and self._remaining() <= 0
 
-    def _rest(self) -> float:
+    def _remaining(self) -> float:
         return (self._due or 0.0) - time.monotonic()
 
     def _open(self) -> HistoryError | None:
-        """See whether a history that could not be opened can be now; return what is wrong."""
+        """Retry a history that could not be opened; return the error if it still cannot be."""
         if not self._unopened:
             return None
         try:
             try:
                 if self._database.read(is_due, False):
-                    self._retried(tidy)
+                    self._write_retrying(run_maintenance)
             except HistoryError:
-                # On a disk that cannot be written it can still be read.
+                # On a read-only disk it can still be read.
                 self._database.check()
         except HistoryError as error:
             return error
         self._unopened = False
         return None
 
-    def _save(self, journals: list[Journal], drafts: dict[str, str]) -> HistoryError | None:
-        """Write these; return what was wrong. What could not be written is pending again."""
+    def _save(self, pending: list[PendingChanges], drafts: dict[str, str]) -> HistoryError | None:
+        """Write these and return the error, if any. What was not written is pending again."""
         error = HistoryError("the history is replaced again and again")
-        for _ in range(_REPLACED_AT_MOST):
-            batches = [(each, batch) for each in journals if (batch := each.take()) is not None]
-            if not batches and not drafts:
+        for _ in range(_MAX_REPLACED):
+            batch = [(each, changes) for each in pending if (changes := each.pop()) is not None]
+            if not batch and not drafts:
                 return None
             try:
-                journals, drafts = self._write(batches, drafts), {}
+                pending, drafts = self._write(batch, drafts), {}
             except ReplacedError:
-                _give_back(batches)
-                journals = self._everything()
+                _push_back(batch)
+                pending = self._all_pending()
             except HistoryError as found:
-                _give_back(batches)
+                _push_back(batch)
                 error = found
                 break
             except Exception as found:
-                # Whatever it is, this thread goes on: other chats are to be kept too.
-                _give_back(batches)
+                # An unforeseen error must not end the thread: other chats are to be saved too.
+                _push_back(batch)
                 error = HistoryError(f"the history: {type(found).__name__}: {found}")
                 break
-            for journal in journals:
-                journal.start_over()
-        self._put_back(journals, drafts)
+            for each in pending:
+                each.mark_unsaved()
+        self._requeue(pending, drafts)
         return error
 
-    def _put_back(self, journals: list[Journal], drafts: dict[str, str]) -> None:
+    def _requeue(self, pending: list[PendingChanges], drafts: dict[str, str]) -> None:
         with self._condition:
-            self._pending = dict.fromkeys([*journals, *self._pending])
+            self._pending = dict.fromkeys([*pending, *self._pending])
             self._drafts = drafts | self._drafts
 
-    def _write(self, batches: list[tuple[Journal, Batch]], drafts: dict[str, str]) -> list[Journal]:
-        """Write in one transaction; return the journals that the history knows nothing of."""
+    def _write(
+        self, batch: list[tuple[PendingChanges, ChangeSet]], drafts: dict[str, str]
+    ) -> list[PendingChanges]:
+        """Write in one transaction; return those whose conversation the history has lost."""
 
-        def work(connection: sqlite3.Connection) -> list[Outcome | None]:
+        def work(connection: sqlite3.Connection) -> list[UpsertResult | None]:
             _write_drafts(connection, drafts)
-            return [save(connection, journal, batch) for journal, batch in batches]
+            return [upsert(connection, pending, changes) for pending, changes in batch]
 
-        durable = bool(drafts) or any(batch.nodes for _, batch in batches)
-        outcomes = self._database.write(work, durable=durable)
+        durable = bool(drafts) or any(changes.nodes for _, changes in batch)
+        results = self._database.write(work, durable=durable)
         lost = []
-        for (journal, _), outcome in zip(batches, outcomes, strict=True):
-            if outcome is None:
-                lost.append(journal)
+        for (pending, _), result in zip(batch, results, strict=True):
+            if result is None:
+                lost.append(pending)
             else:
-                journal.names = outcome.names
-                journal.saved.update(outcome.saved)
+                pending.saved_ids = result.saved_ids
+                pending.saved_nodes.update(result.saved_nodes)
         return lost
 
-    def _everything(self) -> list[Journal]:
+    def _all_pending(self) -> list[PendingChanges]:
         with self._condition:
             return list(self._all)
 
-    def _do(self, job: Job, future: "Future[Any]", error: HistoryError | None) -> None:
+    def _run_job(self, job: Job, future: "Future[Any]", error: HistoryError | None) -> None:
         try:
             if error is not None:
                 raise error
-            future.set_result(self._retried(job))
+            future.set_result(self._write_retrying(job))
         except Exception as found:
             future.set_exception(found)
 
-    def _retried(self, job: Job) -> Any:
-        for _ in range(_REPLACED_AT_MOST):
+    def _write_retrying(self, job: Job) -> Any:
+        """Run a job in a transaction; after the file was replaced, fill the new one and retry."""
+        for _ in range(_MAX_REPLACED):
             try:
                 return self._database.write(job)
             except ReplacedError:
-                journals = self._everything()
-                for journal in journals:
-                    journal.start_over()
-                self._save(journals, {})
+                pending = self._all_pending()
+                for each in pending:
+                    each.mark_unsaved()
+                self._save(pending, {})
         raise HistoryError("the history is replaced again and again")
 
-    def _report(self, error: HistoryError | None, asked: int, *, at_once: bool = False) -> None:
-        """Note how a round went, and tell the user of what has changed by it.
+    def _report(self, error: HistoryError | None, requested: int, *, at_once: bool = False) -> None:
+        """Record how a round ended, and tell the user if that is news.
 
         Args:
-            asked: how many things were asked for when it began.
-            at_once: tell of others who keep the history locked, too.
+            requested: number of requests at the beginning of the round.
+            at_once: report a locked history at once, too.
         """
         now = time.monotonic()
         with self._condition:
-            well, was = error is None, self._trouble
+            well, before = error is None, self._error
             if error is None:
-                self._done = asked
+                self._completed = requested
             else:
                 self._due = now + RETRY_S
-                if was is None:
-                    self._troubled_since = now
-            self._trouble = error
+                if before is None:
+                    self._failing_since = now
+            self._error = error
             self._condition.notify_all()
-        if well and self._told:
-            self._told = False
-            self._notify("the history is written again: nothing is lost")
-        patience = PATIENCE_S if isinstance(error, BusyError) and not at_once else 0.0
-        if error is not None and not self._told and now - self._troubled_since >= patience:
-            self._told = True
-            self._notify(f"{MEANWHILE}: {one_line(str(error))}")
+        if well and self._notified:
+            self._notified = False
+            self._notify("the history can be written again: nothing is lost")
+        patience = BUSY_NOTICE_S if isinstance(error, BusyError) and not at_once else 0.0
+        if error is not None and not self._notified and now - self._failing_since >= patience:
+            self._notified = True
+            self._notify(f"{IN_MEMORY}: {one_line(str(error))}")
 
 
-def _give_back(batches: list[tuple[Journal, Batch]]) -> None:
-    for journal, batch in batches:
-        journal.give_back(batch)
+def _push_back(batch: list[tuple[PendingChanges, ChangeSet]]) -> None:
+    for pending, changes in batch:
+        pending.push_back(changes)
 
 
 def _write_drafts(connection: sqlite3.Connection, drafts: dict[str, str]) -> None:

@@ -364,7 +364,7 @@ def test_rm_for_good(env: dict[str, str], chats: list[Conversation], path: Path)
 def test_ids(env: dict[str, str], path: Path) -> None:
     with History.open(path) as history:
         for name in ("abc1", "abc2"):
-            answer(history.record(Conversation(id=name)), name, "reply")
+            answer(history.saver(Conversation(id=name)), name, "reply")
     result = run(["history", "show", "abc"], env)
     assert (result.code, "2 chats" in result.stderr) == (2, True)
     assert "abc1" in run(["history", "show", "abc1"], env).text

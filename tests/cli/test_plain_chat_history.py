@@ -227,7 +227,7 @@ def test_a_history_that_can_not_be_written_then_can(
     path.rename(aside)
     path.mkdir()
     terminal.sendline("two")
-    terminal.expect("gptterm: note: .*in memory until it can be kept")
+    terminal.expect("gptterm: note: .*in memory until they can be saved")
     terminal.expect("\n> ")
     path.rmdir()
     wait_until(path.exists)
@@ -243,7 +243,7 @@ def test_a_history_that_can_not_be_written_then_can(
 def test_where_nothing_can_be_written_the_chat_goes_on(models: Path, env: dict[str, str]) -> None:
     terminal = plain(models, {**env, "GPTTERM_HOME": "/proc/gptterm"})
     terminal.sendline("hello")
-    terminal.expect("in memory until it can be kept")
+    terminal.expect("in memory until they can be saved")
     terminal.expect(r"\r\n(.+)\r\n> ")
     shown = ended(terminal)
     assert len(re.findall("this is not kept: ", shown)) == 1
@@ -257,7 +257,7 @@ def test_a_history_that_can_not_be_opened_then_can(
     path.rename(aside)
     path.mkdir()
     terminal = spawn(["--plain", "-m", models / "greeting", *QUIET], env)
-    terminal.expect("gptterm: note: .*in memory until it can be kept")
+    terminal.expect("gptterm: note: .*in memory until they can be saved")
     terminal.expect("\n> ")
     terminal.sendline("one")
     terminal.expect(r"one\r\n(.+)\r\n> ")
@@ -278,7 +278,7 @@ def test_a_newer_history_is_said_once(models: Path, env: dict[str, str], path: P
     assert result.code == 0
     assert len(result.text.splitlines()) == 2
     waiting, lost = result.stderr.splitlines()
-    assert waiting.startswith("gptterm: note: what is new is in memory until it can be kept: ")
+    assert waiting.startswith("gptterm: note: new messages are in memory until they can be saved: ")
     assert lost.startswith("gptterm: note: this is not kept: ")
     assert "newer gptterm" in lost
     assert path.read_bytes() == before

@@ -15,7 +15,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.store import Recorder, schema
+from gptterm.store import ChatSaver, schema
 from gptterm.store.serialization import encode_run, pack_ids
 from tests.support.scripted import Script, ScriptedEngine
 
@@ -42,14 +42,14 @@ def tokens(reply: str) -> tuple[Event, list[Event], Event]:
     return begun, [event for event in came if isinstance(event, Token)], ended
 
 
-def answer(recorder: Recorder, question: str, text: str) -> str:
+def answer(saver: ChatSaver, question: str, text: str) -> str:
     """Ask and have answered; return the reply's id."""
-    chat = recorder.chat
+    chat = saver.chat
     user = chat.add_user(question)
-    recorder.commit()
+    saver.commit()
     reply = chat.begin_reply(user, planned())
     for event in events(text):
-        recorder.take(reply, event)
+        saver.apply_event(reply, event)
     return reply
 
 

@@ -52,20 +52,20 @@ async def stream(path: Path, folder: Path) -> None:
 async def _chat(history: History, client: EngineClient, number: int) -> None:
     from tests.support.ipc_engines import request
 
-    recorder = history.record(Conversation(f"chat {number}"))
-    chat = recorder.chat
+    saver = history.saver(Conversation(f"chat {number}"))
+    chat = saver.chat
     while client.alive:
         text = f"user {chat.id} {len(chat)}"
         user = chat.add_user(text)
-        assert recorder.commit()
+        assert saver.commit()
         say(text)
         reply = chat.begin_reply(user, planned())
         async for event in client.generate(request()):
-            recorder.take(reply, event)
+            saver.apply_event(reply, event)
             if isinstance(event, Token):
                 say(f"token {time.monotonic()}")
         chat.finish(reply, "error")
-        assert recorder.commit()
+        assert saver.commit()
         say(f"end {time.monotonic()}")
 
 
@@ -78,9 +78,9 @@ def write(path: Path, name: str, chats: int, seconds: float) -> None:
             chat = Conversation(id="shared" if number % 3 == 0 else None, created=1.0)
             if number % 3 == 0 and history.find("shared"):
                 chat = history.load("shared")
-            recorder = history.record(chat)
-            reply = answer(recorder, f"{name} asks {number}", f"{name} is told {number}")
-            assert recorder.commit(60)
+            saver = history.saver(chat)
+            reply = answer(saver, f"{name} asks {number}", f"{name} is told {number}")
+            assert saver.commit(60)
             say(f"{name} asks {number}")
             assert isinstance(chat.node(reply).generations[-1].reason, str)
             history.set_draft(f"draft {number}", name)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from gptterm.store import History, HistoryError
-from gptterm.store import writer_thread as writing
+from gptterm.store import History, HistoryError, writer_thread
 from tests.models.test_cache_trouble import READ_ONLY, mounted
 from tests.store.chats import (
     answer,
@@ -31,7 +30,7 @@ from tests.support.waiting import until
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again at once."""
-    monkeypatch.setattr(writing, "RETRY_S", 0.02)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.02)
 
 
 # -------------------------------------------------------------------------------- deleted
@@ -53,37 +52,37 @@ def remove_folder(path: Path) -> None:
 @pytest.mark.parametrize("remove", [remove_all, remove_file, remove_folder])
 def test_deleted_while_open(history: History, path: Path, notices: list[str], remove: Any) -> None:
     history.add(talk("closed", "chat"))
-    recorder = history.record(anything(1))
-    answer(recorder, "before", "it was deleted")
+    saver = history.saver(anything(1))
+    answer(saver, "before", "it was deleted")
     assert history.flush()
     remove(path)
 
     assert history.conversations() == []
-    answer(recorder, "after", "it was deleted too")
-    assert recorder.commit()
+    answer(saver, "after", "it was deleted too")
+    assert saver.commit()
 
-    assert state(history.load(recorder.chat.id)) == state(recorder.chat)
+    assert state(history.load(saver.chat.id)) == state(saver.chat)
     assert len(history.conversations()) == 1
     assert len(notices) == 1
     assert "deleted or replaced" in notices[0]
     check_integrity(path)
     with History.open(path) as again:
-        assert state(again.load(recorder.chat.id)) == state(recorder.chat)
+        assert state(again.load(saver.chat.id)) == state(saver.chat)
 
 
 def test_deleted_in_the_middle_of_a_reply(history: History, path: Path) -> None:
     from tests.store.chats import events, planned
 
-    recorder = history.record(talk())
-    chat = recorder.chat
+    saver = history.saver(talk())
+    chat = saver.chat
     reply = chat.begin_reply(chat.add_user("question"), planned())
     came = events("one two three four five")
     for event in came[:3]:
-        recorder.take(reply, event)
+        saver.apply_event(reply, event)
         history.flush()
     remove_all(path)
     for event in came[3:5]:
-        recorder.take(reply, event)
+        saver.apply_event(reply, event)
         history.flush()
         assert history.load(chat.id).node(reply).text == chat.node(reply).text
 
@@ -91,36 +90,36 @@ def test_deleted_in_the_middle_of_a_reply(history: History, path: Path) -> None:
 def test_replaced_while_open(history: History, path: Path, tmp_path: Path) -> None:
     with History.open(tmp_path / "other.db") as other:
         other.add(talk("theirs", "chat"))
-    recorder = history.record(talk("ours", "chat"))
-    assert recorder.commit()
+    saver = history.saver(talk("ours", "chat"))
+    assert saver.commit()
     remove_all(path)
     (tmp_path / "other.db").rename(path)
 
     assert [each.title for each in history.conversations()] == ["theirs"]
-    answer(recorder, "and", "on")
+    answer(saver, "and", "on")
     assert history.flush()
     assert {each.title for each in history.conversations()} == {"theirs", "ours"}
-    assert texts(history.load(recorder.chat.id)) == ["ours", "chat", "and", "on"]
+    assert texts(history.load(saver.chat.id)) == ["ours", "chat", "and", "on"]
     check_integrity(path)
 
 
 def test_a_job_after_it_was_deleted(history: History, path: Path) -> None:
-    recorder = history.record(talk("a", "b"))
-    assert recorder.commit()
+    saver = history.saver(talk("a", "b"))
+    assert saver.commit()
     remove_all(path)
-    history.rename(recorder.chat.id, "still there")
+    history.rename(saver.chat.id, "still there")
     assert [each.title for each in history.conversations()] == ["still there"]
 
 
 def test_purged_by_another_program_while_open(history: History, path: Path) -> None:
     """It was told to forget the chat, then its user went on with it here."""
-    recorder = history.record(talk("a", "b"))
-    assert recorder.commit()
+    saver = history.saver(talk("a", "b"))
+    assert saver.commit()
     with History.open(path) as other:
-        other.purge(recorder.chat.id)
-    answer(recorder, "c", "d")
+        other.purge(saver.chat.id)
+    answer(saver, "c", "d")
     assert history.flush()
-    assert texts(history.load(recorder.chat.id)) == ["a", "b", "c", "d"]
+    assert texts(history.load(saver.chat.id)) == ["a", "b", "c", "d"]
     check_integrity(path)
 
 
@@ -174,8 +173,8 @@ def test_damaged(path: Path, notices: list[str], damage: Any, least: float) -> N
     damaged = path.read_bytes()
 
     with History.open(path, notices.append) as history:
-        recorder = history.record(talk("new", "chat"))
-        assert recorder.commit()
+        saver = history.saver(talk("new", "chat"))
+        assert saver.commit()
         # Damage deep in the file is only found where it is read.
         for name in kept:
             try:
@@ -184,7 +183,7 @@ def test_damaged(path: Path, notices: list[str], damage: Any, least: float) -> N
                 continue
         found = history.conversations()
         turns = sum(len(history.load(each.id)) for each in found)
-        assert recorder.chat.id in {each.id for each in found}
+        assert saver.chat.id in {each.id for each in found}
         for each in found:
             if each.id in kept:
                 lost_parents = {("user", "")}
@@ -200,17 +199,17 @@ def test_damaged(path: Path, notices: list[str], damage: Any, least: float) -> N
 
 
 def test_damaged_while_open(history: History, path: Path, notices: list[str]) -> None:
-    recorder = history.record(anything(1))
-    assert recorder.commit()
+    saver = history.saver(anything(1))
+    assert saver.commit()
     for file in path.parent.iterdir():
         if file.suffix != ".db-shm":
             file.write_bytes(random.Random(1).randbytes(100_000))
     # SQLite may have all of it in its memory still; with other programs it has not.
     history._reader.close()
-    assert history.find(recorder.chat.id) == [] or notices
-    answer(recorder, "and", "on")
+    assert history.find(saver.chat.id) == [] or notices
+    answer(saver, "and", "on")
     assert history.flush()
-    assert state(history.load(recorder.chat.id)) == state(recorder.chat)
+    assert state(history.load(saver.chat.id)) == state(saver.chat)
     assert len(notices) == 1
     assert "damaged" in notices[0]
     check_integrity(path)
@@ -262,19 +261,19 @@ def run(program: str, path: Path, *prefix: str) -> dict[str, Any]:
 
 FULL = """
 with History.open(path, notify) as history:
-    recorder = history.record(talk("first", "chat"))
-    assert recorder.commit()
+    saver = history.saver(talk("first", "chat"))
+    assert saver.commit()
     fill()
-    answer(recorder, "question", "an answer of some words " * 4000)
-    written = recorder.commit()
-    answer(recorder, "another", "answer")
-    still = history.load(recorder.chat.id)
-    trouble = history.trouble
+    answer(saver, "question", "an answer of some words " * 4000)
+    written = saver.commit()
+    answer(saver, "another", "answer")
+    still = history.load(saver.chat.id)
+    trouble = history.write_error
     free()
     assert well.wait(30)
     assert history.flush(30)
-    there = history.load(recorder.chat.id)
-    whole = said(there) == said(recorder.chat)
+    there = history.load(saver.chat.id)
+    whole = said(there) == said(saver.chat)
     report(written=written, still=texts(still), trouble=trouble, whole=whole)
 """
 
@@ -285,7 +284,7 @@ def check_full(told: dict[str, Any], reason: str) -> None:
     assert reason in told["trouble"]
     assert told["whole"]
     assert len(told["notices"]) == 2, told["notices"]
-    assert "in memory until it can be kept" in told["notices"][0]
+    assert "in memory until they can be saved" in told["notices"][0]
     assert "nothing is lost" in told["notices"][1]
 
 
@@ -341,9 +340,9 @@ def test_a_read_only_disk(tmp_path: Path, killed: bool) -> None:
             (summary,) = history.conversations()
             chat = history.load(summary.id)
             hits = len(history.search("chat"))
-            recorder = history.record(chat)
-            answer(recorder, "new", "answer")
-            written = recorder.commit()
+            saver = history.saver(chat)
+            answer(saver, "new", "answer")
+            written = saver.commit()
             again = texts(history.load(summary.id))
             subprocess.run(["mount", "-o", "remount,bind,rw", path.parent], check=True)
             assert well.wait(30)
@@ -373,9 +372,9 @@ def test_an_older_history_on_a_read_only_disk(tmp_path: Path) -> None:
             (summary,) = history.conversations()
             chat = history.load(summary.id)
             hits = [len(history.search(query)) for query in ("old", "=>", "old =>", "->")]
-            recorder = history.record(chat)
-            answer(recorder, "new", "answer")
-            written = recorder.commit()
+            saver = history.saver(chat)
+            answer(saver, "new", "answer")
+            written = saver.commit()
             subprocess.run(["mount", "-o", "remount,bind,rw", path.parent], check=True)
             assert well.wait(30)
             report(hits=hits, written=written, there=texts(history.load(summary.id)),
@@ -408,8 +407,8 @@ def test_nothing_there_and_nothing_can_be_made(tmp_path: Path) -> None:
         """
         history = History.open(path, notify)
         empty = history.conversations()
-        recorder = history.record(talk("a", "b"))
-        written = recorder.commit()
+        saver = history.saver(talk("a", "b"))
+        written = saver.commit()
         report(empty=empty, written=written, closed=history.close())
         """,
         folder / "deep" / "history.db",
@@ -424,18 +423,18 @@ def test_nothing_there_and_nothing_can_be_made(tmp_path: Path) -> None:
 async def test_a_change_that_cannot_be_written_is_an_error(
     history: History, path: Path, notices: list[str]
 ) -> None:
-    recorder = history.record(talk("a", "b"))
-    assert recorder.commit()
+    saver = history.saver(talk("a", "b"))
+    assert saver.commit()
     history._writer._database.close()
     remove_folder(path)
     path.parent.write_text("a file in the folder's place")
     with pytest.raises(HistoryError) as raised:
-        history.pin(recorder.chat.id)
+        history.pin(saver.chat.id)
     assert "\n" not in str(raised.value)
-    recorder.chat.add_user("more")
-    recorder.save()
-    await until(lambda: history.trouble)
+    saver.chat.add_user("more")
+    saver.save()
+    await until(lambda: history.write_error)
     path.parent.unlink()
-    await until(lambda: not history.trouble)
-    assert texts(history.load(recorder.chat.id)) == ["a", "b", "more"]
+    await until(lambda: not history.write_error)
+    assert texts(history.load(saver.chat.id)) == ["a", "b", "more"]
     assert notices

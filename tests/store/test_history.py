@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.conversation.tree import Conversation
-from gptterm.store import History, Summary, by_day, day_name
+from gptterm.store import ConversationSummary, History, day_name, group_by_day
 from tests.store.chats import answer, anything, check_integrity, planned, state, talk, texts
 
 
@@ -35,11 +35,11 @@ def test_what_is_kept_while_it_comes_into_being_is_the_same(path: Path, seed: in
         history.add(whole)
     with History.open(path) as history:
         chat = history.load(whole.id)
-        recorder = history.record(chat)
+        saver = history.saver(chat)
         for number in range(5):
-            answer(recorder, f"question {number}", f"answer {number}")
-            recorder.chat.select(chat.nodes()[number].id)
-            recorder.save()
+            answer(saver, f"question {number}", f"answer {number}")
+            saver.chat.select(chat.nodes()[number].id)
+            saver.save()
         history.flush()
         assert state(history.load(chat.id)) == state(chat)
     check_integrity(path)
@@ -50,7 +50,7 @@ def test_nothing_is_made_before_there_is_something_to_keep(history: History, pat
     assert history.last() is None
     assert history.search("anything") == []
     assert history.draft() == ""
-    assert history.record(Conversation("a system text")).commit()
+    assert history.saver(Conversation("a system text")).commit()
     with pytest.raises(KeyError):
         history.load("nosuch")
     assert not path.parent.exists()
@@ -61,8 +61,8 @@ def test_only_the_user_can_read_it(path: Path) -> None:
     previous = os.umask(0)
     try:
         with History.open(path) as history:
-            recorder = history.record(Conversation())
-            answer(recorder, "secret", "answer")
+            saver = history.saver(Conversation())
+            answer(saver, "secret", "answer")
             files = list(path.parent.iterdir())
             assert {file.name for file in files} >= {path.name, f"{path.name}-wal"}
             assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
@@ -101,7 +101,7 @@ def test_the_list(history: History) -> None:
     assert history.last() == chats[3].id
     assert [s.id for s in history.find(chats[0].id[:12])] == [chats[0].id]
 
-    answer(history.record(history.load(chats[0].id)), "again", "yes")
+    answer(history.saver(history.load(chats[0].id)), "again", "yes")
     assert history.last() == chats[0].id
     assert {s.id: s.turns for s in history.conversations()}[chats[0].id] == 4
 
@@ -142,9 +142,9 @@ def test_who_goes_on_with_a_deleted_chat_has_it_back(history: History) -> None:
     chat = talk("a", "b")
     history.add(chat)
     chat = history.load(chat.id)
-    recorder = history.record(chat)
+    saver = history.saver(chat)
     history.delete(chat.id)
-    answer(recorder, "c", "d")
+    answer(saver, "c", "d")
     assert texts(history.load(chat.id)) == ["a", "b", "c", "d"]
 
 
@@ -190,7 +190,7 @@ def test_a_duplicate(history: History) -> None:
     assert copy.id != chat.id
     assert state(copy)[2:] == state(chat)[2:]
     assert {s.title for s in history.conversations()} == {"mine", "mine (copy)"}
-    answer(history.record(copy), "only here", "yes")
+    answer(history.saver(copy), "only here", "yes")
     assert len(history.load(chat.id)) == len(chat)
 
 
@@ -239,18 +239,18 @@ def test_days() -> None:
     assert name(2026, 2, 20) == "last 30 days"
     assert name(2026, 1, 20) == "January 2026"
 
-    def summary(when: float, *, pinned: bool = False) -> Summary:
-        return Summary("", "", 0.0, when, "", 0, pinned, False, False)
+    def summary(when: float, *, pinned: bool = False) -> ConversationSummary:
+        return ConversationSummary("", "", 0.0, when, "", 0, pinned, False, False)
 
-    groups = by_day([summary(0, pinned=True), summary(now), summary(now - 100)], now)
+    groups = group_by_day([summary(0, pinned=True), summary(now), summary(now - 100)], now)
     assert [(heading, len(group)) for heading, group in groups] == [("pinned", 1), ("today", 2)]
 
 
 def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -> None:
     """A terminal's input and the names of files can have them; no database takes them."""
-    recorder = history.record(talk("a\ud800", "b", system="\udcff", model="/models/\udcff"))
-    assert recorder.commit()
-    chat = recorder.chat
+    saver = history.saver(talk("a\ud800", "b", system="\udcff", model="/models/\udcff"))
+    assert saver.commit()
+    chat = saver.chat
     history.rename(chat.id, "title \ud800")
     history.set_draft("draft \udfff")
     assert history.draft() == "draft \ufffd"
@@ -264,30 +264,30 @@ def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -
 
 def test_what_another_program_has_added_is_noticed(history: History, path: Path) -> None:
     chat = anything(3)
-    recorder = history.record(chat)
-    assert recorder.commit()
+    saver = history.saver(chat)
+    assert saver.commit()
     before = history.version()
-    assert not history.has_more(recorder)
+    assert not history.changed_elsewhere(saver)
     with History.open(path) as other:
-        theirs = other.record(other.load(chat.id))
-        assert not other.has_more(theirs)
+        theirs = other.saver(other.load(chat.id))
+        assert not other.changed_elsewhere(theirs)
         # The same turns, in another branch: there is nothing more to read.
         theirs.chat.select(theirs.chat.nodes()[0].id)
         assert theirs.commit()
         assert history.version() != before
-        assert not history.has_more(recorder)
+        assert not history.changed_elsewhere(saver)
         reply = theirs.chat.begin_reply(theirs.chat.add_user("Größe\0"), planned())
         assert theirs.commit()
-        assert history.has_more(recorder)
-        recorder = history.record(history.load(chat.id))
-        assert not history.has_more(recorder)
+        assert history.changed_elsewhere(saver)
+        saver = history.saver(history.load(chat.id))
+        assert not history.changed_elsewhere(saver)
         theirs.chat.append(reply, " grows")
         assert theirs.commit()
-        assert history.has_more(recorder)
-        recorder = history.record(history.load(chat.id))
-        assert not history.has_more(recorder)
+        assert history.changed_elsewhere(saver)
+        saver = history.saver(history.load(chat.id))
+        assert not history.changed_elsewhere(saver)
         theirs.chat.finish(reply, "eos")
         assert theirs.commit()
-        assert history.has_more(recorder)
+        assert history.changed_elsewhere(saver)
         other.delete(chat.id)
-        assert not history.has_more(recorder)
+        assert not history.changed_elsewhere(saver)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.store import History, HistoryError
-from gptterm.store import writer_thread as writing
+from gptterm.store import History, HistoryError, writer_thread
 from tests.store.chats import answer, check_integrity, events, opened, planned, talk, texts
 
 
@@ -16,7 +15,7 @@ from tests.store.chats import answer, check_integrity, events, opened, planned, 
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is waited for long, and what failed is tried again at once."""
     monkeypatch.setattr("gptterm.store.database.BUSY_S", 0.01)
-    monkeypatch.setattr(writing, "RETRY_S", 0.02)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.02)
 
 
 class Told:
@@ -52,19 +51,19 @@ def test_what_is_said_meanwhile_is_kept_then(path: Path, told: Told) -> None:
     path.mkdir(parents=True)  # a folder in its place
     with pytest.raises(HistoryError):
         History.open(path)
-    with History.open(path, told, patient=True) as history:
-        assert "Is a directory" in history.trouble
-        assert "in memory until it can be kept" in history.notice
-        recorder = history.record(talk("a", "b"))
-        answer(recorder, "question", "and its answer")
+    with History.open(path, told, retry=True) as history:
+        assert "Is a directory" in history.write_error
+        assert "in memory until they can be saved" in history.notice
+        saver = history.saver(talk("a", "b"))
+        answer(saver, "question", "and its answer")
         history.set_draft("a draft")
-        assert not recorder.commit()
+        assert not saver.commit()
         with pytest.raises(HistoryError):
             history.conversations()
         path.rmdir()
         assert told.well.wait(30)
-        assert history.trouble == ""
-        assert texts(history.load(recorder.chat.id)) == ["a", "b", "question", "and its answer"]
+        assert history.write_error == ""
+        assert texts(history.load(saver.chat.id)) == ["a", "b", "question", "and its answer"]
         assert history.draft() == "a draft"
     assert len(told.notices) == 2, told.notices
     check_integrity(path)
@@ -73,18 +72,18 @@ def test_what_is_said_meanwhile_is_kept_then(path: Path, told: Told) -> None:
 def test_what_is_there_is_read_then(path: Path, told: Told) -> None:
     """Nothing needs to be written for it to be tried again; what is due then is done then."""
     with History.open(path) as history:
-        recorder = history.record(talk("a", "b"))
-        reply = recorder.chat.begin_reply(recorder.chat.add_user("c"), planned())
+        saver = history.saver(talk("a", "b"))
+        reply = saver.chat.begin_reply(saver.chat.add_user("c"), planned())
         for event in events("a reply cut off")[:-1]:
-            recorder.take(reply, event)
-        assert recorder.commit()
+            saver.apply_event(reply, event)
+        assert saver.commit()
     with locked(path):
-        history = History.open(path, told, patient=True)
-        assert "in use by another program" in history.trouble
+        history = History.open(path, told, retry=True)
+        assert "in use by another program" in history.write_error
         with pytest.raises(HistoryError, match="in use"):
             history.last()
     assert told.well.wait(30)
-    assert history.last() == recorder.chat.id
+    assert history.last() == saver.chat.id
     assert [hit.turn for hit in history.search("cut")] == [reply]
     assert history.close()
     check_integrity(path)
@@ -92,7 +91,7 @@ def test_what_is_there_is_read_then(path: Path, told: Told) -> None:
 
 def test_waiting_makes_no_file(path: Path, told: Told) -> None:
     path.mkdir(parents=True)
-    with History.open(path, told, patient=True) as history:
+    with History.open(path, told, retry=True) as history:
         path.rmdir()
         assert told.well.wait(30)
         assert history.conversations() == []
@@ -109,11 +108,11 @@ def test_what_can_never_be_kept_is_known_at_the_end(
     with opened(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
-    history = History.open(path, told, patient=True)
+    history = History.open(path, told, retry=True)
     if something:
-        assert not history.record(talk("new", "chat")).commit()
+        assert not history.saver(talk("new", "chat")).commit()
     assert history.close() is not something
-    assert "newer gptterm" in history.trouble
+    assert "newer gptterm" in history.write_error
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert len(told.notices) == 1, told.notices

@@ -36,7 +36,7 @@ def test_from_every_version_on(path: Path, version: int) -> None:
         assert history.search("->") == []
         assert history.draft() == "unsent"
         chat.add_user("new")
-        assert history.record(chat).commit()
+        assert history.saver(chat).commit()
     check_integrity(path)
     fresh = path.with_name("fresh.db")
     write_version(fresh, schema.VERSION)
@@ -55,7 +55,7 @@ def test_a_change_that_takes_long_is_explained(
         with History.open(path, told.append) as history:
             history.conversations()
     assert len(told) == notices
-    assert all("was made ready for this gptterm, once" in notice for notice in told)
+    assert all("was migrated to this version of gptterm" in notice for notice in told)
 
 
 def test_migrations_go_one_by_one_and_whole(tmp_path: Path) -> None:
@@ -179,13 +179,13 @@ def test_a_newer_program_takes_it_over_while_it_is_open(path: Path) -> None:
     """Nothing is written any more; what is new stays in memory, and the user is told."""
     notices: list[str] = []
     with History.open(path, notices.append) as history:
-        recorder = history.record(talk("a", "b"))
-        assert recorder.commit()
+        saver = history.saver(talk("a", "b"))
+        assert saver.commit()
         with opened(path) as connection:
             connection.execute("PRAGMA user_version = 99")
-        recorder.chat.add_user("new")
-        assert not recorder.commit()
-        assert "newer gptterm" in history.trouble
+        saver.chat.add_user("new")
+        assert not saver.commit()
+        assert "newer gptterm" in history.write_error
         with opened(path) as connection:
             assert connection.execute("SELECT count(*) FROM turns").fetchone() == (2,)
         assert not history.close()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.store import History
-from gptterm.store.search import WIDTH, fold, parse, ranges, signs, snippet, spaced
+from gptterm.store.search import SNIPPET_CHARS, fold, match_ranges, parse, signs, snippet, spaced
 from tests.store.chats import answer, talk
 
 CASES = [
@@ -84,7 +84,7 @@ def test_no_query_is_a_mistake(full: History, query: str) -> None:
 def test_highlights_are_where_the_text_says_it(text: str, query: str) -> None:
     parsed = parse(query)
     previous = -1
-    for begin, end in ranges(text, parsed):
+    for begin, end in match_ranges(text, parsed):
         assert previous < begin < end <= len(text)
         previous = end
         assert any(word.match(fold(text[begin:end])) for word in parsed.patterns)
@@ -112,7 +112,7 @@ def test_folding_keeps_positions() -> None:
 def test_a_snippet_is_one_short_line_around_the_match() -> None:
     text = "word\n" * 200 + "the needle\tis here" + "\nword" * 200
     found = snippet(text, parse("needle"))
-    assert len(found.text) <= WIDTH + 2
+    assert len(found.text) <= SNIPPET_CHARS + 2
     assert len(found.text.splitlines()) == 1
     assert [found.text[a:b] for a, b in found.ranges] == ["needle"]
     assert found.text.startswith("…")
@@ -137,8 +137,8 @@ def test_hits_come_latest_first_with_titles_before(history: History) -> None:
 def test_an_index_in_step(history: History) -> None:
     """A reply is found when it is complete, by its last words, and no more when it is gone."""
     chat = talk("question", "answer")
-    recorder = history.record(chat)
-    reply = answer(recorder, "next", "some words of a reply")
+    saver = history.saver(chat)
+    reply = answer(saver, "next", "some words of a reply")
     history.flush()
     assert [hit.turn for hit in history.search("reply")] == [reply]
     assert history.search("   ") == []

@@ -8,7 +8,7 @@ import pytest
 
 from gptterm.conversation.export import render
 from gptterm.conversation.nodes import EARLIEST, LATEST
-from gptterm.store import History, by_day, day_name
+from gptterm.store import History, day_name, group_by_day
 from tests.store.chats import answer, check_integrity, opened, planned, talk, texts
 
 IMPOSSIBLE = [1.7e12, 1e18, 1e300, math.inf, -1.0, -1e300, "soon"]
@@ -47,7 +47,7 @@ def test_reading(history: History, path: Path, at: object) -> None:
     history.rename(chat.id, "a questionable title")
     keep_at(path, chat.id, at)
     (summary,) = history.conversations()
-    assert by_day([summary], time.time())
+    assert group_by_day([summary], time.time())
     back = history.load(history.last() or "")
     hits = history.search("question")
     assert len(hits) == 2
@@ -62,12 +62,12 @@ def test_such_a_chat_goes_on(history: History, path: Path, at: object) -> None:
     history.add(chat)
     keep_at(path, chat.id, at)
     chat = history.load(chat.id)
-    recorder = history.record(chat)
+    saver = history.saver(chat)
     reply = chat.last_reply() or ""
     chat.continue_reply(reply, planned())
     chat.append(reply, " and more")
     chat.finish(reply, "eos")
-    answer(recorder, "again", "yes")
+    answer(saver, "again", "yes")
     assert texts(history.load(chat.id)) == ["question", "answer and more", "again", "yes"]
     assert len(history.load(chat.id)) == 4  # no turn is another one for its time
     assert history.add(history.load(chat.id)) == 0

@@ -32,7 +32,7 @@ async def test_what_is_new_is_shown_and_gone_on_from(open_tui: Open, path: Path)
         await desk.say("one")
         with History.open(path) as other:
             (summary,) = other.conversations()
-            answer(other.record(other.load(summary.id)), "from elsewhere", "yes")
+            answer(other.saver(other.load(summary.id)), "from elsewhere", "yes")
             assert other.flush()
             await desk.until(lambda: len(desk.turns) == 4)
             assert desk.turns[2:] == [("user", "from elsewhere"), ("assistant", "yes")]
@@ -57,14 +57,14 @@ async def test_a_reply_that_grows_elsewhere_is_followed(open_tui: Open, path: Pa
         await desk.say("one")
         with History.open(path) as other:
             chat = other.load(other.last() or "")
-            recorder = other.record(chat)
+            saver = other.saver(chat)
             reply = chat.begin_reply(chat.add_user("elsewhere"), planned())
             for n in range(3):
                 chat.append(reply, f" word{n}")
-                recorder.save()
+                saver.save()
                 await desk.until(partial(ends_with, desk, f"word{n}"))
             chat.finish(reply, "eos")
-            assert recorder.commit()
+            assert saver.commit()
             await desk.until(lambda: "cut off" not in desk.text)
         assert [n.text for n in desk.screen.notice.said].count(SAID) >= 1
 
@@ -82,8 +82,8 @@ async def test_both_went_on_at_once(open_tui: Open, path: Path) -> None:
             chat = other.load(other.last() or "")
             chat.select(chat.path()[1])
             chat.edit(chat.path()[2], "theirs")
-            recorder = other.record(chat)
-            recorder.save()
+            saver = other.saver(chat)
+            saver.save()
             assert other.flush()
         await desk.until(lambda: desk.idle and "1/2" in desk.text)
         assert desk.turns[2] == ("user", "mine")
@@ -102,7 +102,7 @@ async def test_an_edit_under_way_is_left_alone(open_tui: Open, path: Path) -> No
         await desk.say("one")
         await desk.press("ctrl+l", "up", "e")
         with History.open(path) as other:
-            answer(other.record(other.load(other.last() or "")), "elsewhere", "yes")
+            answer(other.saver(other.load(other.last() or "")), "elsewhere", "yes")
         await desk.type(" more")
         assert len(desk.turns) == 2
         await desk.press("escape")

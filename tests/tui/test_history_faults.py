@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.conversation.tree import Conversation
-from gptterm.store import History
-from gptterm.store import writer_thread as writing
+from gptterm.store import History, writer_thread
 from tests.store.chats import check_integrity, opened, talk, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
 from tests.support.scripted import Script, write_script
@@ -18,14 +17,14 @@ from tests.tui.conftest import Desk, Open
 from tests.tui.terminal import Terminal
 
 LONG = Script.saying(" ".join(f"w{n}" for n in range(100)), "Second.", "Third.", rate=50)
-WAITING = "in memory until it can be kept"
-WELL = "the history is written again: nothing is lost"
+WAITING = "in memory until they can be saved"
+WELL = "the history can be written again: nothing is lost"
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again at once."""
-    monkeypatch.setattr(writing, "RETRY_S", 0.05)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.05)
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
     tty.say("Once upon a time")
     disk.fill(pid)
     tty.say("And then?")
-    tty.until(lambda: tty.shows("in memory until it can be kept") and tty.shows("not kept"))
+    tty.until(lambda: tty.shows("in memory until they can be saved") and tty.shows("not kept"))
     leave_for_plain(tty)
     disk.free(pid)
     say_plainly(tty, "And in the end?")
@@ -113,7 +113,7 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
 def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Path) -> None:
     tty = start(disk=Disk(tmp_path / "disk", READ_ONLY))
     tty.say("Once upon a time")
-    tty.until(lambda: tty.shows("in memory until it can be kept"))
+    tty.until(lambda: tty.shows("in memory until they can be saved"))
     tty.send(b"\x11")
     assert tty.ended() == 0
     left = tty.written.rindex(LEFT)

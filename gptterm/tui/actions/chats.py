@@ -72,11 +72,11 @@ def search(screen: ChatParts) -> None:
     from gptterm.tui.dialogs.search import Chosen, SearchDialog
 
     async def show(chosen: Chosen) -> None:
-        from gptterm.store import finder
+        from gptterm.store import match_finder
 
         await screen.controller.chat_list.show(chosen.hit.conversation, chosen.hit.turn)
         # Before the turn is gone to, which happens when the transcript is laid out.
-        screen.transcript.highlight(finder(chosen.query))
+        screen.transcript.highlight(match_finder(chosen.query))
 
     def done(chosen: Chosen | None) -> None:
         screen.transcript.highlight(None)

@@ -120,7 +120,7 @@ def _plain(screen: "ChatScreen") -> bool:
         return False
     controller.stop()
     chat = controller.chat
-    screen.app.exit(GoOnPlain(controller.settings, chat.tree, chat.recorder))
+    screen.app.exit(GoOnPlain(controller.settings, chat.tree, chat.saver))
     return True
 
 

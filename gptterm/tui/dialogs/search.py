@@ -22,7 +22,7 @@ from gptterm.tui.widgets.rows import fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
 if TYPE_CHECKING:
-    from gptterm.store import Hit
+    from gptterm.store import SearchHit
 
 HINT = 'a word finds words that begin so, "in quotes" just these words'
 WHO = {"user": "you", "assistant": "reply"}
@@ -31,7 +31,7 @@ WHO = {"user": "you", "assistant": "reply"}
 class Chosen(NamedTuple):
     """A hit, and the words that it is one of."""
 
-    hit: "Hit"
+    hit: "SearchHit"
     query: str
 
 
@@ -49,10 +49,10 @@ class SearchDialog(ModalScreen[Chosen | None]):
         Binding("down", "move(1)", "Below", id="search.down", priority=True),
     ]
 
-    def __init__(self, search: Callable[[str], Awaitable[Sequence["Hit"]]]) -> None:
+    def __init__(self, search: Callable[[str], Awaitable[Sequence["SearchHit"]]]) -> None:
         super().__init__()
         self._search = search
-        self._found: Sequence[Hit] = ()
+        self._found: Sequence[SearchHit] = ()
         self._searched = ""
         """What `_found` was found for."""
 
@@ -123,7 +123,7 @@ def _count(found: int, query: str) -> str:
     return {0: "nothing was found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
 
 
-def _drawn(hit: "Hit", now: float, width: int) -> Content:
+def _drawn(hit: "SearchHit", now: float, width: int) -> Content:
     """Two lines: where it is, and the words around it with what was found marked."""
     from gptterm.store import day_name
 

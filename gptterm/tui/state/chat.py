@@ -12,7 +12,7 @@ from gptterm.tui.widgets.status import seconds
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 if TYPE_CHECKING:
-    from gptterm.store import Recorder
+    from gptterm.store import ChatSaver
 
 SYSTEM = "system"
 """Key of the view of the system text, which is no turn."""
@@ -26,7 +26,7 @@ class Chat:
 
     def __init__(self, system: str | None = None, tree: Conversation | None = None) -> None:
         self.tree = Conversation(system or "") if tree is None else tree
-        self.recorder: Recorder | None = None
+        self.saver: ChatSaver | None = None
         """Keeps it; None: it is in memory only."""
         self.draft = ""
         """What was typed and not sent."""
@@ -65,22 +65,22 @@ class Chat:
 
     def apply(self, key: str, event: Event) -> None:
         """Take in an event of the generation that writes a reply; it is kept soon."""
-        if self.recorder is None:
+        if self.saver is None:
             self.tree.apply_event(key, event)
         else:
-            self.recorder.take(key, event)
+            self.saver.apply_event(key, event)
 
     def save(self) -> None:
         """Have everything that has changed kept; it is written elsewhere."""
-        if self.recorder is not None:
-            self.recorder.save()
+        if self.saver is not None:
+            self.saver.save()
 
     def catch_up(self, tree: Conversation) -> None:
         """Go on from what the history has of the chat, in the same branch."""
         if (leaf := self.tree.leaf) is not None and leaf in tree:
             tree.select(leaf)
         self.tree = tree
-        self.recorder = None
+        self.saver = None
         self._views.clear()
 
     def question_of(self, key: str | None) -> str | None:

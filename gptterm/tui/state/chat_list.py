@@ -15,7 +15,7 @@ from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.events import ChatChanged, ChatOpened, ControllerEvent, ListChanged, Notified
 
 if TYPE_CHECKING:
-    from gptterm.store import History, Hit, Summary
+    from gptterm.store import ConversationSummary, History, SearchHit
     from gptterm.store.imports import Imported
 
 import time
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
-    from gptterm.store import History, Summary
+    from gptterm.store import ConversationSummary, History
 
 
 LISTED = 5000
@@ -50,16 +50,16 @@ class Read(NamedTuple):
     """What was read when the history was opened."""
 
     history: "History"
-    groups: list[tuple[str, list["Summary"]]]
+    groups: list[tuple[str, list["ConversationSummary"]]]
     chat: Chat | None
     draft: str | None
     """Of a new chat; None: it cannot be read now."""
 
 
-def read_list(history: "History", archived: bool) -> list[tuple[str, list["Summary"]]]:
-    from gptterm.store import by_day
+def read_list(history: "History", archived: bool) -> list[tuple[str, list["ConversationSummary"]]]:
+    from gptterm.store import group_by_day
 
-    groups = by_day(history.conversations(limit=LISTED), time.time())
+    groups = group_by_day(history.conversations(limit=LISTED), time.time())
     if archived and (found := history.conversations(archived=True, limit=LISTED)):
         groups.append(("archived", found))
     return groups
@@ -129,7 +129,7 @@ class ChatList:
         self._emit = emit
         self._history: History | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._groups: list[tuple[str, list[Summary]]] = []
+        self._groups: list[tuple[str, list[ConversationSummary]]] = []
         self._asked = 0
         """Counts what was asked to be shown: only the last of it is."""
         self._deleted: list[tuple[str, str, Chat | None]] = []
@@ -182,8 +182,8 @@ class ChatList:
     def _read(self, notify: Callable[[str], None], wanted: str | None, reopen: bool) -> Read:
         from gptterm.store import History
 
-        history = History.open(self._path, notify, patient=self._save and wanted is None)
-        if history.trouble:
+        history = History.open(self._path, notify, retry=self._save and wanted is None)
+        if history.write_error:
             # Not now: `look` finds out when it can be read.
             return Read(history, [], None, None)
         key = history.last() if reopen else None
@@ -200,7 +200,7 @@ class ChatList:
             for chat in self.chats:
                 chat.save()
             if not await in_daemon_thread(history.close):
-                return history.trouble
+                return history.write_error
         return ""
 
     @property
@@ -213,12 +213,12 @@ class ChatList:
         """Whether what is said is kept: that is wanted, and nothing is known to be in the way."""
         if self._history is None:
             return self._save and not self.opened
-        return self._save and not self._history.trouble
+        return self._save and not self._history.write_error
 
     def _keep(self, chat: Chat) -> None:
         """Have a chat kept from here on."""
-        if self._history is not None and self._save and chat.recorder is None:
-            chat.recorder = self._history.record(chat.tree)
+        if self._history is not None and self._save and chat.saver is None:
+            chat.saver = self._history.saver(chat.tree)
             chat.save()
 
     async def commit(self, chat: Chat) -> None:
@@ -226,7 +226,7 @@ class ChatList:
         if self._opening is not None:
             await asyncio.wait([self._opening], timeout=COMMIT_S)
         chat.save()
-        if (history := self._history) is None or chat.recorder is None:
+        if (history := self._history) is None or chat.saver is None:
             return
         if not await in_daemon_thread(lambda: history.flush(COMMIT_S)) and history.notice:
             # The writer says it only once, and that may be gone from the screen.
@@ -284,12 +284,12 @@ class ChatList:
         await self.refresh()
         if not self._knows_draft:
             await self._restore_draft()
-        chat, recorder = self.chat, self.chat.recorder
-        if recorder is None or chat.empty or is_busy(chat):
+        chat, saver = self.chat, self.chat.saver
+        if saver is None or chat.empty or is_busy(chat):
             return
         turns = len(chat.tree)
         chat.save()
-        if not await self._ask(lambda history: history.has_more(recorder), once=True):
+        if not await self._ask(lambda history: history.changed_elsewhere(saver), once=True):
             return
         there = await self._ask(lambda history: read_chat(history, chat.key), once=True)
         if there is None or is_busy(chat) or len(chat.tree) != turns:
@@ -316,7 +316,7 @@ class ChatList:
         self.archived = not self.archived
         await self.refresh()
 
-    async def search(self, query: str) -> list["Hit"]:
+    async def search(self, query: str) -> list["SearchHit"]:
         """Where words are found, the latest first.
 
         Raises:
@@ -391,7 +391,7 @@ class ChatList:
             undo: The key that brings it back.
         """
         chat = next((chat for chat in self.chats if chat.key == entry.key), None)
-        unkept = None if chat is None or chat.recorder is not None else chat
+        unkept = None if chat is None or chat.saver is not None else chat
         if chat is None or not chat.empty:
             self._deleted.append((entry.key, entry.title, unkept))
             if unkept is None and not await self._do(lambda history: history.delete(entry.key)):
@@ -467,7 +467,7 @@ class ChatList:
             self._emit(Notified("info", "this chat is not in the history"))
         except GpttermError as error:
             problem = str(error)
-            if not once or problem not in (self._problem, history.trouble):
+            if not once or problem not in (self._problem, history.write_error):
                 self._emit(Notified("error", problem))
             self._problem = problem
         else:

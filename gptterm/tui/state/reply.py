@@ -10,7 +10,7 @@ from gptterm.engine.api import Event, Failed, Finished, Prefilled, Started, Toke
 from gptterm.tui.state.chat import Chat
 
 if TYPE_CHECKING:
-    from gptterm.store import Recorder
+    from gptterm.store import ChatSaver
 
 
 @dataclass(frozen=True)
@@ -121,5 +121,5 @@ class GoOnPlain:
     settings: Settings
     """With what was changed in the TUI."""
     conversation: Conversation
-    recorder: "Recorder | None"
+    saver: "ChatSaver | None"
     """What kept it; the history that it wrote to is closed."""

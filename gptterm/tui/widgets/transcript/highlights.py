@@ -10,11 +10,11 @@ Finder = Callable[[str], Sequence[tuple[int, int]]]
 """Finds words in a text: begins and ends, in characters, in order."""
 
 
-def find_highlights(lines: Sequence[Line], finder: Finder) -> dict[int, list[Span]]:
+def find_highlights(lines: Sequence[Line], match_finder: Finder) -> dict[int, list[Span]]:
     """Line → what of it is marked. What is found may go over the ends of lines."""
     spans: dict[int, list[Span]] = {}
     begins = list(accumulate((len(line.text) + 1 for line in lines), initial=0))
-    for start, end in finder("\n".join(line.text for line in lines)):
+    for start, end in match_finder("\n".join(line.text for line in lines)):
         for index in range(bisect_right(begins, start) - 1, len(lines)):
             begin = begins[index]
             if begin >= end:

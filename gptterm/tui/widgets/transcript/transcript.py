@@ -132,12 +132,12 @@ class Transcript(ScrollView, can_focus=True):
         self._layout_turns()
         self.refresh()
 
-    def highlight(self, finder: Finder | None) -> None:
+    def highlight(self, match_finder: Finder | None) -> None:
         """Mark words in all turns that are there, and in those to be shown; None: nothing."""
-        if finder is not self._finder:
-            self._finder = finder
+        if match_finder is not self._finder:
+            self._finder = match_finder
             for turn in self._turns:
-                turn.highlight(finder)
+                turn.highlight(match_finder)
             self.refresh()
 
     def set_placeholder(self, *lines: tuple[str, str]) -> None:

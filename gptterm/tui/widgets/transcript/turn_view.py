@@ -93,10 +93,10 @@ class TurnView:
         self._width = 0
         self._highlights = None
 
-    def highlight(self, finder: Finder | None) -> None:
+    def highlight(self, match_finder: Finder | None) -> None:
         """Have words marked in the text that is there; None: nothing any more."""
-        if finder is not self._finder:
-            self._finder, self._highlights = finder, None
+        if match_finder is not self._finder:
+            self._finder, self._highlights = match_finder, None
             self.invalidate()
 
     @property
