@@ -132,9 +132,9 @@ class DaemonProcess:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
-    def describe_exit(self, code: int, doing: str) -> tuple[FailureKind, str]:
+    def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
         """One line about its end."""
         del code
         return "internal", (
-            f"the warm engine (process {self.pid}) ended {doing}; its log is {self._log}"
+            f"the warm engine (process {self.pid}) ended {activity}; its log is {self._log}"
         )

@@ -1,4 +1,4 @@
-"""The asyncio side of an engine in a process of its own. Light to import: no torch.
+"""Asyncio client of an engine in its own process. Light to import: no torch.
 
     client = EngineClient()
     info = await client.load(LoadRequest(source=source))
@@ -7,7 +7,7 @@
             ...
     await client.close()
 
-One generation at a time. When the process dies the generation ends with `Failed`, and the next
+One generation at a time. When the process dies, the generation ends with `Failed`, and the next
 `load` starts a new process.
 """
 
@@ -29,10 +29,10 @@ from gptterm.engine.api import (
     SamplingParams,
 )
 from gptterm.engine.ipc import LOCAL_ENGINE
+from gptterm.engine.ipc.client_protocol import Generation
 from gptterm.engine.ipc.connection import Connection
 from gptterm.engine.ipc.engine_process import spawn
-from gptterm.engine.ipc.event_stream import EventStream
-from gptterm.engine.ipc.protocol import LoadProgress, NextTokenResult, TokensResult
+from gptterm.engine.ipc.protocol import LoadProgress
 from gptterm.errors import GpttermError, UsageError
 from gptterm.paths import engine_log
 
@@ -45,7 +45,7 @@ class EngineClient:
     Args:
         factory: "module:function" that takes a `LoadRequest` and returns an `Engine`.
         log: where the process's output goes; None for `engine.log` in the user's state folder.
-        cancel_deadline_s: a process that has not obeyed a cancel for so long is killed.
+        cancel_deadline_s: a process that has not obeyed a cancel by then is killed.
         close_deadline_s: the same for `close`.
     """
 
@@ -59,15 +59,15 @@ class EngineClient:
     ) -> None:
         self.log = log or engine_log()
         self.on_wait: Callable[[int], None] | None = None
-        """Called with the number of other clients' generations that go before ours, whenever
-        that is another one; a process of our own has no other clients."""
+        """Called with the number of other clients' generations ahead of ours when it changes; a
+        process of our own has no other clients."""
         self._factory = factory
         self._cancel_deadline_s = cancel_deadline_s
         self._close_deadline_s = close_deadline_s
         self._connection: Connection | None = None
-        self._stream: EventStream | None = None
+        self._generation: Generation | None = None
         self._info: ModelInfo | None = None
-        self._starting = asyncio.Lock()
+        self._start_lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +88,7 @@ class EngineClient:
     @property
     def alive(self) -> bool:
         """Whether the process runs. When it does not, `load` starts a new one."""
-        return self._connection is not None and self._connection.death is None
+        return self._connection is not None and self._connection.failure is None
 
     @property
     def pid(self) -> int | None:
@@ -98,14 +98,19 @@ class EngineClient:
     @property
     def busy(self) -> bool:
         """Whether a generation runs, or one that was cancelled has not ended yet."""
-        return self._stream is not None and not self._stream.over
+        return self._running is not None
+
+    @property
+    def _running(self) -> Generation | None:
+        generation = self._generation
+        return None if generation is None or generation.done else generation
 
     # ---------------------------------------------------------------------------- loading
 
     async def start(self) -> None:
         """Start the process, so that it imports its code while the model is still looked for.
 
-        `load` does it too; calling this is never necessary.
+        Optional: `load` starts it, too.
 
         Raises:
             GpttermError: the process cannot be started.
@@ -113,20 +118,20 @@ class EngineClient:
         await self._start_process()
 
     async def _start_process(self) -> None:
-        async with self._starting:
+        async with self._start_lock:
             if not self.alive:
                 try:
-                    child, ours = await spawn(self._factory, self.log)
-                    self._connection = await Connection.open(child, ours, self.log)
+                    process, ours = await spawn(self._factory, self.log)
+                    self._connection = await Connection.open(process, ours, self.log)
                 except OSError as error:
                     raise GpttermError(f"the engine cannot be started: {error}") from error
 
     async def load(
         self, request: LoadRequest, on_progress: ProgressCallback | None = None
     ) -> ModelInfo:
-        """Load a model in place of the one there is; a running generation is cancelled first.
+        """Replace the model; a running generation is cancelled first.
 
-        A load that is cancelled (its task) is killed: the next one starts a new process.
+        Cancelling the task of a load kills the process: the next load starts a new one.
 
         Raises:
             ModelError: the model cannot be loaded, or the process died of it.
@@ -135,6 +140,8 @@ class EngineClient:
         """
         report = on_progress or _ignore
         await self.cancel()
+        if self._connection is not None and self._connection.killed:
+            await self._connection.closed.wait()
         await self._connect(request, report)
         connection = self._require()
         self._info = None
@@ -142,8 +149,8 @@ class EngineClient:
         return self._info
 
     async def _connect(self, request: LoadRequest, report: ProgressCallback) -> None:
-        """Have a process that can load the model."""
-        del request  # a process of our own loads whatever it is asked
+        """Ensure that a process is there that can load the model."""
+        del request  # a process of our own loads any model
         if not self.alive:
             report(LoadProgress(stage="starting"))
             await self._start_process()
@@ -151,8 +158,6 @@ class EngineClient:
     def _require(self) -> Connection:
         if self._connection is None:
             raise GpttermError("no model is loaded")
-        if self._connection.death is not None:
-            raise GpttermError(self._connection.death.message)
         return self._connection
 
     # ------------------------------------------------------------------------- generating
@@ -161,70 +166,72 @@ class EngineClient:
         """Yield the engine's events; the last is the last sample's `Finished`, or a `Failed`.
 
         Closing the generator (`contextlib.aclosing`; leaving the loop alone does not close it at
-        once) or cancelling its task cancels the generation in the engine and waits until that has
-        let go of it.
+        once) or cancelling its task cancels the generation in the engine and waits for its end.
 
         Raises:
-            GpttermError: another generation is running. They are not queued: whoever wants two at
-                once has lost track of one.
+            GpttermError: another generation is running. Generations are not queued: a front end
+                that wants two at once has lost track of one.
         """
-        if self._stream is not None and self._stream.abandoned and not self._stream.over:
-            await self._stop(self._stream)
+        if self._running is not None and self._running.discarded:
+            await self.cancel()
         if self.busy:
             raise GpttermError("the engine is busy with another generation")
         try:
-            stream = self._stream = self._require().begin(request)
+            connection = self._require()
+            generation, command = connection.protocol.generate(request)
         except UsageError as error:
             yield Failed(kind="usage", message=str(error))
             return
         except GpttermError as error:
             yield Failed(kind="internal", message=str(error))
             return
+        self._generation = generation
+        connection.send(command)
         try:
-            while (event := await stream.next()) is not None:
+            while (event := await connection.next_event(generation)) is not None:
                 yield event
         finally:
-            if not stream.over:
-                stream.abandon()
-                await self._stop(stream)
+            if not generation.done:
+                generation.discard()
+                await self.cancel()
 
     async def cancel(self) -> None:
-        """Cancel the running generation, if any: its iterator still yields the ends.
+        """Cancel the running generation, if any: its iterator still yields its last events.
 
-        Returns when the engine has let go of it, or was killed for not doing so in time; the
-        iterator then ends with `Failed`.
+        Returns when the generation has ended, or the engine was killed for not ending it in time;
+        the iterator then ends with `Failed`.
         """
-        if self._stream is not None and not self._stream.over:
-            await self._stop(self._stream)
-
-    async def _stop(self, stream: EventStream) -> None:
-        stream.cancel()
+        generation = self._running
+        if generation is None:
+            return
+        connection = self._require()
+        connection.send(connection.protocol.cancel(generation))
         try:
             async with asyncio.timeout(self._cancel_deadline_s):
-                await stream.ended.wait()
+                await connection.wait_for_end(generation)
         except TimeoutError:
             self.kill(f"it had not stopped after {self._cancel_deadline_s:g} s")
-            await stream.ended.wait()
+            await connection.wait_for_end(generation)
 
     async def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on.
 
-        Without one it does nothing: the next request brings its own.
+        Does nothing without one: the next request brings its own.
         """
-        if self._stream is not None and not self._stream.over:
-            self._stream.set_sampling(sampling)
+        if self._running is not None:
+            connection = self._require()
+            connection.send(connection.protocol.set_sampling(self._running, sampling))
 
-    # ----------------------------------------------------------------------------- asking
+    # --------------------------------------------------------------------------- queries
 
     async def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
-        """The distribution at the end of the text so far, also during a generation.
+        """Return the distribution at the end of the text so far, also during a generation.
 
         Raises:
             GpttermError: no model is loaded, or the process died.
         """
-        answer = await self._require().ask_next_token(sampling, limit)
-        assert isinstance(answer, NextTokenResult)
-        return answer.distribution
+        connection = self._require()
+        return await connection.result(*connection.protocol.next_token(sampling, limit))
 
     async def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text.
@@ -233,30 +240,29 @@ class EngineClient:
             UsageError: the text is not valid Unicode.
             GpttermError: no model is loaded, or the process died.
         """
-        answer = await self._require().ask_tokens(text)
-        assert isinstance(answer, TokensResult)
-        return answer.pieces
+        connection = self._require()
+        return await connection.result(*connection.protocol.tokenize(text))
 
-    # ----------------------------------------------------------------------------- ending
+    # -------------------------------------------------------------------------------- end
 
     async def close(self) -> None:
-        """End the process: gently, then by force. Safe to call twice, and at any time."""
-        async with self._starting:  # a process that is just being started is one to end
+        """End the process: gently, then by force. Idempotent; may be called at any time."""
+        async with self._start_lock:  # a process that is just being started must end, too
             connection = self._connection
-        if connection is None or connection.death is not None:
+        if connection is None or connection.failure is not None:
             return
         connection.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_deadline_s):
-                await connection.buried.wait()
+                await connection.closed.wait()
         self.kill("it was closed")
-        await connection.buried.wait()
+        await connection.closed.wait()
 
-    def kill(self, why: str = "it was killed") -> None:
+    def kill(self, reason: str = "it was killed") -> None:
         """Kill the process at once: for an engine that does not obey."""
         if self._connection is not None:
-            self._connection.kill(why)
+            self._connection.kill(reason)
 
 
 def _ignore(_progress: LoadProgress) -> None:
-    """What happens to progress nobody asked for."""
+    """Default progress callback."""

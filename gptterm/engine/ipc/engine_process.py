@@ -54,7 +54,7 @@ class EngineProcess:
     """A process of our own."""
 
     stopped = "the engine was stopped"
-    """What is said of it when it was our doing."""
+    """What is said of it when it was our activity."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -83,11 +83,11 @@ class EngineProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def describe_exit(self, code: int, doing: str) -> tuple[FailureKind, str]:
+    def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
         """One line about its end."""
         before, now = self._oom_kills, oom_kill_count()
         ran_out = before is not None and now is not None and now > before
-        return describe_exit(code, doing, self._log, memory_ran_out=ran_out)
+        return describe_exit(code, activity, self._log, memory_ran_out=ran_out)
 
 
 def oom_kill_count() -> int | None:
@@ -101,16 +101,16 @@ def oom_kill_count() -> int | None:
 
 
 def describe_exit(
-    code: int, doing: str, log: Path, *, memory_ran_out: bool
+    code: int, activity: str, log: Path, *, memory_ran_out: bool
 ) -> tuple[FailureKind, str]:
     """One line about a process that ended with `code` (negative: minus the signal's number)."""
     if code == -signal.SIGKILL and memory_ran_out:
         return "out_of_memory", (
-            f"the system ran out of memory and killed the engine (SIGKILL) {doing}: "
+            f"the system ran out of memory and killed the engine (SIGKILL) {activity}: "
             "try a smaller model or a smaller --dtype"
         )
     how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    return "internal", f"the engine {how} {doing}; its log is {log}"
+    return "internal", f"the engine {how} {activity}; its log is {log}"
 
 
 def _signal_name(number: int) -> str:

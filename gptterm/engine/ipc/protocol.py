@@ -5,6 +5,7 @@ a `Command` towards the engine or a `Report` from it.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -177,33 +178,36 @@ def encode(frame: Command | Report) -> bytes:
 
 
 class FrameReader(Generic[T]):
-    """Cuts a stream of bytes into frames of one type, wherever the stream was cut itself."""
+    """Incremental decoder of length-prefixed frames of one type."""
 
     def __init__(self, frame_type: object) -> None:
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(frame_type)
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[T]:
-        """Take in `data` and return the frames that it completes.
+    def feed(self, data: bytes) -> Iterator[T]:
+        """Buffer `data` and yield each frame that is complete.
+
+        Frames before an invalid one are yielded, however the stream was cut.
 
         Raises:
-            ValueError: the bytes are no such frames (msgspec's DecodeError is one).
+            ValueError: the bytes are not a frame of this type (msgspec's DecodeError is one).
         """
         self._buffer += data
-        frames: list[T] = []
-        at = 0
-        with memoryview(self._buffer) as view:
-            while len(view) - at >= _length.size:
-                (length,) = _length.unpack_from(view, at)
-                if length > MAX_FRAME:
-                    raise ValueError(f"a frame of {length} bytes")
-                end = at + _length.size + length
-                if end > len(view):
-                    break
-                frames.append(self._decoder.decode(view[at + _length.size : end]))
-                at = end
-        del self._buffer[:at]
-        return frames
+        start = 0
+        try:
+            with memoryview(self._buffer) as view:
+                while len(view) - start >= _length.size:
+                    (length,) = _length.unpack_from(view, start)
+                    if length > MAX_FRAME:
+                        raise ValueError(f"a frame of {length} bytes")
+                    end = start + _length.size + length
+                    if end > len(view):
+                        break
+                    frame = self._decoder.decode(view[start + _length.size : end])
+                    start = end
+                    yield frame
+        finally:
+            del self._buffer[:start]
 
 
 def command_reader() -> FrameReader[Command]:

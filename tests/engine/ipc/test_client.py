@@ -23,6 +23,7 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
+from gptterm.engine.ipc.connection import HIGH_WATER
 from gptterm.engine.ipc.protocol import LoadProgress
 from gptterm.engine.runtime.log import LOG_LIMIT
 from gptterm.errors import GpttermError, UsageError
@@ -304,6 +305,17 @@ async def test_a_reader_that_is_slow_slows_the_engine_and_loses_nothing(tmp_path
             await until(lambda: not transport.is_reading())
             await client.cancel()
             assert end_of([event async for event in slow]).reason == "cancelled"
+
+
+async def test_a_reply_that_is_left_unread_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    script = Script.saying([b"x"], endless=True, prefill_chunks=1)
+    async with hosted(tmp_path, script) as client:
+        # Unread are a `Prefilled`, the tokens and a `Finished`: the last one is one too many.
+        generation = client.generate(request(max_tokens=HIGH_WATER - 1))
+        await anext(generation)
+        await until(lambda: not client.busy, "the whole reply to arrive")
+        await generation.aclose()
+        assert end_of(await collect(client, request(max_tokens=3))).reason == "length"
 
 
 async def test_the_process_has_a_session_of_its_own_and_no_terminal(tmp_path: Path) -> None:

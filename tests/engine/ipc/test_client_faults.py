@@ -123,6 +123,23 @@ async def test_a_load_that_is_given_up_is_killed(tmp_path: Path) -> None:
         assert await goes_on(client, tmp_path)
 
 
+async def test_another_load_right_after_one_that_was_given_up(tmp_path: Path) -> None:
+    """The killed process has not been waited for by then."""
+    async with new_client(tmp_path) as client:
+        stages: list[str] = []
+        loading = asyncio.create_task(
+            client.load(
+                write_script(tmp_path, breaking("load", "stall")),
+                lambda progress: stages.append(progress.stage),
+            )
+        )
+        await until(lambda: "loading" in stages)
+        loading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await loading
+        assert await goes_on(client, tmp_path)
+
+
 async def test_close_during_a_load_does_not_wait_for_it(tmp_path: Path) -> None:
     client = new_client(tmp_path, close_deadline_s=10 * DEADLINE_S)
     asked = write_script(tmp_path, breaking("load", "stall"))
@@ -267,7 +284,9 @@ async def test_nonsense_on_the_wire_ends_the_process(tmp_path: Path) -> None:
         assert connection is not None
         connection.data_received(b"\x00\x00\x00\x01\xff")
         await until(lambda: not client.alive)
-        assert "made no sense" in failure_of(await collect(client, request())).message
+        assert (
+            "protocol error from the engine" in failure_of(await collect(client, request())).message
+        )
         assert await goes_on(client, tmp_path)
 
 

@@ -20,7 +20,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 def test_frames_come_out_as_they_went_in(parts: list[str], cuts: list[int]) -> None:
     frames = [protocol.QueryTokens(call=number, text=text) for number, text in enumerate(parts)]
     stream = b"".join(map(protocol.encode, frames))
-    reader, seen, at, turn = protocol.command_reader(), [], 0, 0
+    reader, at, turn = protocol.command_reader(), 0, 0
+    seen: list[protocol.Command] = []
     while at < len(stream):
         size = cuts[turn % len(cuts)]
         seen += reader.feed(stream[at : at + size])
@@ -35,7 +36,7 @@ def test_frames_come_out_as_they_went_in(parts: list[str], cuts: list[int]) -> N
 )
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the texts are msgspec's
-        protocol.report_reader().feed(data)
+        list(protocol.report_reader().feed(data))
 
 
 async def test_what_nobody_reads_is_not_piled_up() -> None:
@@ -62,6 +63,6 @@ async def test_what_nobody_reads_is_not_piled_up() -> None:
     assert send_buffer.unsent < 1 << 17
     received = 0
     while received < count:
-        received += len(reader.feed(ours.recv(1 << 16)))
+        received += len(list(reader.feed(ours.recv(1 << 16))))
     thread.join()
     ours.close()
