@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gptterm.tui.widgets.transcript.lines import Line, Span
-from gptterm.tui.widgets.transcript.markdown import code_blocks, inline, markdown_lines
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
@@ -55,83 +53,6 @@ def test_chinese_breaks_anywhere_but_before_a_full_stop() -> None:
 
 def test_controls_become_signs() -> None:
     assert display_text("a\x1b[1m\x9b\u202e\tb\u200d") == "a␛[1m‹009B›‹202E›    b"
-
-
-def test_inline_marks() -> None:
-    assert inline("a **b *c*** `d*` e") == (
-        "a b c d* e",
-        (Span(2, 5, "strong"), Span(4, 5, "emphasis"), Span(6, 8, "code")),
-    )
-    assert inline("2*3*4 snake_case_name [red]") == ("2*3*4 snake_case_name [red]", ())
-
-
-@given(st.text(alphabet="#*_`-|>[]()~ \nab1.:", max_size=200), st.integers(0, 30))
-def test_no_markdown_is_too_odd(source: str, width: int) -> None:
-    lines = markdown_lines(source, width)
-    assert lines
-    assert all(0 <= s.start <= s.end <= len(line.text) for line in lines for s in line.spans)
-
-
-def test_half_a_fence_is_code_to_the_end_and_half_a_table_is_text() -> None:
-    assert markdown_lines("| a | b")[0] == Line("| a | b")
-    assert code_blocks("x\n```py\ny = 1\n") == ["y = 1\n"]
-
-
-TABLE = """| model | size | 速度 |
-|:--|--:|:-:|
-| gpt2 | 124M | `fast`, it has been said \\| proved |
-| gpt2-xl | 1.5B | slow |"""
-
-
-def texts(source: str, width: int) -> list[str]:
-    return [line.text for line in markdown_lines(source, width)]
-
-
-def test_a_table_as_wide_as_its_cells_where_there_is_room() -> None:
-    assert texts(TABLE, 80) == [
-        "model    size               速度",
-        "───────  ────  ───────────────────────────────",
-        "gpt2     124M  fast, it has been said | proved",
-        "gpt2-xl  1.5B               slow",
-    ]
-    assert texts(TABLE, 0) == texts(TABLE, 80)
-
-
-def test_the_widest_column_of_a_table_gives_way_and_no_word_is_lost() -> None:
-    rows = texts(TABLE, 30)
-    assert rows == [
-        "model    size       速度",
-        "───────  ────  ───────────────",
-        "gpt2     124M   fast, it has",
-        "                 been said |",
-        "                   proved",
-        "gpt2-xl  1.5B       slow",
-    ]
-    assert max(map(cell_len, rows)) == 30
-    (code,) = [s for s in markdown_lines(TABLE, 30)[2].spans if s.style == "code"]
-    assert rows[2][code.start : code.end] == "fast"
-
-
-@given(st.lists(st.text("ab 速", max_size=30), min_size=1, max_size=5), st.integers(30, 80))
-def test_every_table_fits(cells: list[str], width: int) -> None:
-    row = f"| {' | '.join(cells)} |"
-    rule = "|" + "---|" * len(cells)
-    lines = texts(f"{row}\n{rule}\n{row}", width)
-    assert all(cell_len(line) <= width for line in lines)
-    shown = "".join("".join(lines).replace("─", "").split())
-    # Wrapped cells stand beside each other: the characters are there, in another order.
-    assert sorted(shown) == sorted(2 * "".join(cells).replace(" ", ""))
-
-
-def test_a_table_is_laid_out_anew_for_another_width() -> None:
-    view = TurnView("k", "assistant", "gpt2")
-    view.set_text(TABLE, markdown=True)
-    view.layout(60)
-    wide = [view.row_text(row) for row in range(len(view.rows))]
-    view.layout(30)
-    assert len(view.rows) == 6
-    view.layout(60)
-    assert [view.row_text(row) for row in range(len(view.rows))] == wide
 
 
 def test_the_start_imports_nothing_heavy() -> None:

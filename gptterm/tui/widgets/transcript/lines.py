@@ -1,6 +1,9 @@
 """What a turn is drawn from: logical lines with styled spans, and how plain text becomes them."""
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -30,3 +33,25 @@ class Line:
 def plain_lines(text: str) -> list[Line]:
     """The lines of a text that is shown as it is."""
     return [Line(line) for line in text.split("\n")]
+
+
+def spans_by_line(lines: Sequence[str], spans: Iterable[Span]) -> dict[int, list[Span]]:
+    """Split spans of a text at its newlines.
+
+    Args:
+        lines: The text, split at newlines.
+        spans: Of the whole text; they may go over the ends of lines.
+
+    Returns:
+        Index of a line → its spans, in the order given.
+    """
+    split: dict[int, list[Span]] = {}
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    for start, end, style in spans:
+        for index in range(bisect_right(starts, start) - 1, len(lines)):
+            first = starts[index]
+            if first >= end:
+                break
+            span = Span(max(0, start - first), min(len(lines[index]), end - first), style)
+            split.setdefault(index, []).append(span)
+    return split

@@ -1,6 +1,7 @@
 """Tables as lines: columns as wide as the view allows, cells wrapped within them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
@@ -16,6 +17,26 @@ Alignment = Literal["left", "right", "centre"]
 COLUMN_GAP = "  "
 MIN_COLUMN_WIDTH = 4
 """Cells of a column; with more columns than fit, rows hang over the edge and are wrapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A parsed table, whose lines depend on the width of the view."""
+
+    rows: list[list[Cell]]
+    """As many cells each as there are alignments; the first row is the heading."""
+    alignments: list[Alignment]
+    initial_indent: str = ""
+    subsequent_indent: str = ""
+    """Of the list items and quotations that it is in, as for `Line`."""
+
+    def lines(self, width: int) -> Iterator[Line]:
+        """Lay the table out in `width` cells; 0 is no limit."""
+        indent = self.initial_indent
+        room = max(1, width - cell_len(indent)) if width else 0
+        for line in table_lines(self.rows, self.alignments, room):
+            yield Line(line.text, line.spans, indent, self.subsequent_indent)
+            indent = self.subsequent_indent
 
 
 def table_lines(

@@ -19,11 +19,10 @@ from textual.strip import Strip
 from gptterm.tui.widgets.ordered import run_own_binding
 from gptterm.tui.widgets.styling import component_style
 from gptterm.tui.widgets.transcript.highlights import Finder
-from gptterm.tui.widgets.transcript.turn_painter import TurnPainter
+from gptterm.tui.widgets.transcript.turn_painter import GUTTER, TurnPainter
+from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
-GUTTER = 2
-"""Cells left of the text, where the selection's bar is."""
 MAX_TEXT_WIDTH = 110
 """Cells; longer rows are hard to read on a wide screen."""
 STRIP_CACHE_SIZE = 512
@@ -96,6 +95,7 @@ class Transcript(ScrollView, can_focus=True):
         self._turns: list[TurnView] = []
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
+        self._parser = TurnParser(self, self._relayout)
         self._strip_cache: dict[tuple[int, int, bool, int], Strip] = {}
         self._finder: Finder | None = None
         self._placeholder: tuple[tuple[str, str], ...] = ()
@@ -123,6 +123,7 @@ class Transcript(ScrollView, can_focus=True):
     def show(self, turns: Sequence[TurnView], *, keep_scroll: bool = False) -> None:
         """Replace all turns; the end comes into view unless `keep_scroll`."""
         self._turns = list(turns)
+        self._parser.parse(self._turns)
         for turn in turns:
             turn.highlight(self._finder)
         if self.selected is not None:
@@ -132,12 +133,12 @@ class Transcript(ScrollView, can_focus=True):
         self._layout_turns()
         self.refresh()
 
-    def highlight(self, match_finder: Finder | None) -> None:
+    def highlight(self, finder: Finder | None) -> None:
         """Mark words in all turns that are there, and in those to be shown; None: nothing."""
-        if match_finder is not self._finder:
-            self._finder = match_finder
+        if finder is not self._finder:
+            self._finder = finder
             for turn in self._turns:
-                turn.highlight(match_finder)
+                turn.highlight(finder)
             self.refresh()
 
     def set_placeholder(self, *lines: tuple[str, str]) -> None:
@@ -150,6 +151,7 @@ class Transcript(ScrollView, can_focus=True):
         if not self._laid_out:
             turn.set_text("\n".join(line.text for line in turn.lines) + text)
             return
+        self._parser.warm_up()
         before = turn.height
         changed = turn.append(text)
         # The rows before it are as they were: only these are drawn again.
@@ -217,10 +219,14 @@ class Transcript(ScrollView, can_focus=True):
         self.border_subtitle = "" if follow else "↓ more below · End"
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        """Wrap for the new width; the same words stay at the top of the view."""
+        """Wrap for the new width."""
         if self.scrollable_content_region.width == self._width:
             self._update_virtual_size()
             return
+        self._relayout()
+
+    def _relayout(self) -> None:
+        """Lay out what has changed; the same words stay at the top of the view."""
         anchor = self._anchor()
         self._layout_turns()
         if anchor is not None and not self.follow:

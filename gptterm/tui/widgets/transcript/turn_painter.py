@@ -17,6 +17,7 @@ from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
+"""Cells left of the text, where the bar of the selection is."""
 STREAM_CURSOR = "▌"
 """Stands at the end of a text that is being written."""
 
@@ -149,10 +150,9 @@ def split_spans(
     spans: tuple[Span, ...], start: int, end: int
 ) -> Iterator[tuple[int, int, list[str]]]:
     """A row's slice in pieces that have the same styles: (start, end, names, outermost first)."""
+    within = [span for span in spans if span.start < end and span.end > start]
     edges = {start, end}
-    for span in spans:
-        if span.start < end and span.end > start:
-            edges.update((max(start, span.start), min(end, span.end)))
-    ordered = sorted(edges)
-    for begin, stop in pairwise(ordered):
-        yield begin, stop, [s.style for s in spans if s.start <= begin and s.end >= stop]
+    for span in within:
+        edges.update((max(start, span.start), min(end, span.end)))
+    for begin, stop in pairwise(sorted(edges)):
+        yield begin, stop, [s.style for s in within if s.start <= begin and s.end >= stop]

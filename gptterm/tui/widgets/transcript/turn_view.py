@@ -1,12 +1,11 @@
-"""One turn as rows: its header, its wrapped text, its mark. Wrapping is kept and only extended."""
+"""One turn as rows: a header, the wrapped text, a footer. Wrapping is cached and extended."""
 
 import itertools
 
-from rich.cells import cell_len
-
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import Line, Span, plain_lines
-from gptterm.tui.widgets.transcript.markdown import has_table, markdown_lines
+from gptterm.tui.widgets.transcript.markdown import Document, layout_markdown
+from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
 _VERSIONS = itertools.count()
@@ -16,22 +15,20 @@ BodyRow = tuple[int, int, int]
 
 
 class TurnView:
-    """What the transcript knows about a turn.
-
-    A turn's rows are its header, its body, its foot and a blank one.
-    """
+    """View of a turn: a header row, the rows of its body, those of its footer, and a blank one."""
 
     __slots__ = (
+        "_document",
         "_finder",
         "_footer",
         "_highlights",
-        "_table_source",
         "_width",
         "dropped",
         "is_streaming",
         "key",
         "label",
         "lines",
+        "markdown_source",
         "position",
         "role",
         "rows",
@@ -40,35 +37,37 @@ class TurnView:
 
     def __init__(self, key: str, role: str, label: str, text: str = "") -> None:
         self.key = key
-        """The node of the conversation."""
+        """Id of the node in the conversation."""
         self.role = role
         self.label = display_text(label)
         self.position = (1, 1)
-        """Which of how many siblings, from 1."""
+        """Number among its siblings, from 1, and how many there are."""
         self._footer = ""
         self._finder: Finder | None = None
         self._highlights: dict[int, list[Span]] | None = None
-        """What it finds; None: not looked for yet."""
+        """What the finder finds; None: not searched yet."""
         self.dropped = False
-        """It no longer fits the context."""
+        """The turn no longer fits the context."""
         self.is_streaming = False
-        """More text is to come, which a sign at its end says."""
+        """More text is to come, which a cursor at its end shows."""
         self.version = next(_VERSIONS)
-        """Changes with everything that is drawn; no two views ever have the same."""
-        self._table_source = ""
-        """The text, if it has tables: their lines are made for the width."""
+        """Changes with everything that is drawn; unique among all views."""
+        self.markdown_source = ""
+        """Text to be parsed as Markdown; its lines are plain until `set_document`."""
+        self._document: Document | None = None
+        """The parsed text, if it has tables, which are laid out for each width."""
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
         self.rows: list[BodyRow] = []
 
     @property
     def height(self) -> int:
-        """In rows, the blank one after it included."""
+        """Height in rows, with the blank one after it."""
         return len(self.rows) + len(self.footer_rows) + 2
 
     @property
     def footer(self) -> str:
-        """A word under the text: stopped, failed and why, how far the prefill is."""
+        """A note under the text: stopped, failed and why, progress of the prefill."""
         return self._footer
 
     @footer.setter
@@ -77,31 +76,46 @@ class TurnView:
 
     @property
     def footer_rows(self) -> list[str]:
-        """The foot as it is wrapped."""
+        """The footer, wrapped."""
         text = self._footer
         return [text[start:end] for start, end in wrap(text, self._width)] if text else []
 
     def invalidate(self) -> None:
-        """Something that is drawn has changed."""
+        """Declare that something that is drawn has changed."""
         self.version = next(_VERSIONS)
 
     def set_text(self, text: str, *, markdown: bool = False) -> None:
-        """Replace the text; it is wrapped anew at the next `layout`."""
+        """Replace the text; the next `layout` wraps it.
+
+        Args:
+            text: The new text.
+            markdown: Leave it in `markdown_source` for the owner of the view to parse.
+        """
         shown = display_text(text)
-        self._table_source = shown if markdown and has_table(shown) else ""
-        self.lines = markdown_lines(shown) if markdown else plain_lines(shown)
+        self.markdown_source = shown if markdown else ""
+        self._document = None
+        self._set_lines(plain_lines(shown))
+
+    def set_document(self, document: Document) -> None:
+        """Replace the plain lines of `markdown_source` by its parsed form."""
+        self.markdown_source = ""
+        self._document = document if any(isinstance(b, Table) for b in document) else None
+        self._set_lines(layout_markdown(document, 0))
+
+    def _set_lines(self, lines: list[Line]) -> None:
+        self.lines = lines
         self._width = 0
         self._highlights = None
 
-    def highlight(self, match_finder: Finder | None) -> None:
-        """Have words marked in the text that is there; None: nothing any more."""
-        if match_finder is not self._finder:
-            self._finder, self._highlights = match_finder, None
+    def highlight(self, finder: Finder | None) -> None:
+        """Highlight what `finder` finds in the text; None ends it."""
+        if finder is not self._finder:
+            self._finder, self._highlights = finder, None
             self.invalidate()
 
     @property
     def highlights(self) -> dict[int, list[Span]]:
-        """Line → what is marked in it, to be drawn over its own spans."""
+        """Index of a line → spans highlighted in it, drawn over its own."""
         if self._finder is None:
             return {}
         if self._highlights is None:
@@ -127,40 +141,48 @@ class TurnView:
             self._wrap_line(index)
         return changed
 
-    def layout(self, width: int) -> bool:
-        """Wrap for `width` cells, if that was not done yet. True if anything was wrapped."""
+    def layout(self, width: int) -> None:
+        """Wrap for `width` cells, unless that was done last."""
         if width == self._width:
-            return False
+            return
         self._width = width
-        if self._table_source:
-            self.lines = markdown_lines(self._table_source, width)
+        if self._document is not None:
+            self.lines = layout_markdown(self._document, width)
             self._highlights = None
         self.rows = []
         for index in range(len(self.lines)):
             self._wrap_line(index)
         self.invalidate()
-        return True
 
     def _wrap_line(self, index: int, start: int = 0) -> None:
         line = self.lines[index]
-        room = self._width - (cell_len(line.initial_indent) if line.initial_indent else 0)
+        room = self._width - len(self._fitted(line.initial_indent))
         for begin, end in wrap(line.text, room, start):
             self.rows.append((index, begin, end))
 
+    def _fitted(self, indent: str) -> str:
+        """The end of an indent: at least half of a row is for text."""
+        return indent[-max(1, self._width // 2) :]
+
     def body_row(self, row: int) -> tuple[Line, int, int, str]:
-        """The line, the slice and the text before it of one body row."""
+        """Line, start and end of its slice, and indent of one body row."""
         index, start, end = self.rows[row]
         line = self.lines[index]
         first = row == 0 or self.rows[row - 1][0] != index
-        return line, start, end, line.initial_indent if first else line.subsequent_indent
+        return (
+            line,
+            start,
+            end,
+            self._fitted(line.initial_indent if first else line.subsequent_indent),
+        )
 
     def row_text(self, row: int) -> str:
-        """The drawn text of one body row."""
+        """Indent and text of one body row."""
         line, start, end, indent = self.body_row(row)
         return indent + line.text[start:end]
 
     def row_at(self, line: int, start: int) -> int:
-        """The body row that shows character `start` of a line."""
+        """Index of the body row that shows character `start` of a line."""
         for row, (index, begin, end) in enumerate(self.rows):
             if (index == line and begin <= start <= end) or index > line:
                 return row
