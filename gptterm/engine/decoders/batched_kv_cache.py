@@ -1,39 +1,41 @@
-"""Keys and values of sequences of different lengths side by side, and a step of one token each."""
+"""KV cache of a ragged batch, and its step of one token a sequence."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.kernels.attention import Attention, supports
+from gptterm.engine.kernels.attention import Attention, KVLayout, supports
 
-_WIDTH = 64
-"""Columns are allocated by so many."""
+_COLUMN_BLOCK = 64
+"""Columns are allocated in multiples of it."""
 
 
 class BatchedKVCache:
-    """What was fed of several sequences: of each layer (rows, heads, capacity, head_dim) each.
+    """Keys and values of several sequences of different lengths.
 
-    Every sequence begins in column 0 and goes to its own length; the columns after it are masked,
-    and hold finite numbers, for a mask does not hide NaN. So a sequence is copied once when it
-    enters, and no other is moved for it.
+    Every sequence begins in column 0; the columns after its end are masked, and hold finite
+    numbers, since a mask does not hide NaN. A sequence is copied once, when it is added, and no
+    other is moved for it.
 
     Attributes:
-        keys, values: by layer.
+        keys, values: by layer, (rows, heads, capacity, head_dim); the first `len` rows are in use.
         lengths: tokens of each sequence.
+        layout: of keys and values for the kernel; None where torch attends.
     """
 
     def __init__(self) -> None:
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
         self.lengths: list[int] = []
+        self.layout: KVLayout | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     @torch.inference_mode()
     def add(self, cache: KVCache, copies: int, capacity: int) -> None:
-        """Add rows that begin as `cache` does, each to hold `capacity` tokens in the end."""
+        """Add `copies` of a sequence, with room for `capacity` tokens each."""
         first, length = len(self), cache.length
         last = first + copies
         self._reserve(cache, last, max(capacity, length))
@@ -45,7 +47,13 @@ class BatchedKVCache:
 
     @torch.inference_mode()
     def remove(self, row: int) -> None:
-        """Forget a row; the last one takes its place."""
+        """Remove a sequence; the last one takes its row.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of a batch of {len(self)}")
         last, length = len(self) - 1, self.lengths[-1]
         if row != last:
             for tensor in (*self.keys, *self.values):
@@ -53,8 +61,8 @@ class BatchedKVCache:
         self.lengths[row] = length
         self.lengths.pop()
 
-    def start(self, n: int) -> "BatchedStep":
-        """Begin a pass that adds `n` tokens to every row."""
+    def begin_step(self, n: int) -> "BatchedStep":
+        """Begin a forward pass of `n` new tokens a sequence; errors as `BatchedStep`."""
         return BatchedStep(self, n)
 
     def _reserve(self, like: KVCache, rows: int, capacity: int) -> None:
@@ -62,92 +70,70 @@ class BatchedKVCache:
         if not self.keys:
             self.keys = [like.keys.new_empty(0, heads, 0, head_dim) for _ in range(layers)]
             self.values = list(self.keys)
-        had_rows, _, had, _ = self.keys[-1].shape
-        if rows <= had_rows and capacity <= had:
+        old_rows, _, old_capacity, _ = self.keys[-1].shape
+        if rows <= old_rows and capacity <= old_capacity:
             return
-        # Rows by doubling, so that entering one by one copies each no more than twice.
-        most = rows if not len(self) or rows <= had_rows else max(rows, 2 * len(self))
-        shape = (max(most, had_rows), heads, max(had, -(-capacity // _WIDTH) * _WIDTH), head_dim)
+        # Rows by doubling: adding sequences one by one copies each no more than twice.
+        most = rows if not len(self) or rows <= old_rows else max(rows, 2 * len(self))
+        columns = max(old_capacity, -(-capacity // _COLUMN_BLOCK) * _COLUMN_BLOCK)
+        shape = (max(most, old_rows), heads, columns, head_dim)
         used, length = len(self), max(self.lengths, default=0)
+        self.layout = None  # until all layers have their new tensors: memory may not suffice
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
                 tensors[layer] = old.new_empty(shape)
                 tensors[layer][:used, :, :length] = old[:used, :, :length]
                 tensors[layer][:used, :, length:] = 0
+        if supports(self.keys[0]):
+            self.layout = KVLayout(tuple(self.keys), tuple(self.values))
 
 
-class BatchedStep:
-    """The step of several sequences, by one token each.
+class BatchedStep(AttentionStep):
+    """A forward pass of one token for each sequence of a ragged batch.
 
     Raises:
-        ValueError: more than one token a row.
+        ValueError: more than one token a sequence; otherwise as `AttentionStep`.
     """
 
-    def __init__(self, rows: BatchedKVCache, n: int) -> None:
+    def __init__(self, cache: BatchedKVCache, n: int) -> None:
         if n != 1:
-            raise ValueError("rows of different lengths are fed one token at a time")
-        self._rows = rows
-        device = rows.keys[0].device
-        self._lengths = torch.tensor(rows.lengths, device=device)
-        self._end = max(rows.lengths) + 1
-        self._even = min(rows.lengths) + 1 == self._end
-        self._count = torch.arange(len(rows), device=device)
-        self._masks: dict[int | None, Tensor | None] = {}
-        own = supports(rows.keys[0])
-        self._attention = Attention(self._lengths, same_sequence=False) if own else None
+            raise ValueError("sequences of different lengths are fed one token at a time")
+        if not len(cache):
+            raise ValueError("a step of a batch that holds no sequences")
+        super().__init__(cache.keys, cache.values, len(cache), n, max(cache.lengths))
+        self._cache = cache
+        device = cache.keys[0].device
+        self._lengths = torch.tensor(cache.lengths, device=device)
+        self._end = max(cache.lengths) + 1
+        self._even = min(cache.lengths) + 1 == self._end
+        self._rows = torch.arange(len(cache), device=device)
+        if cache.layout is not None:
+            self.kernel = Attention(cache.layout, self._lengths, same_sequence=False)
 
     @property
     def positions(self) -> Tensor:
-        """(rows, 1)."""
+        """(sequences, 1)."""
         return self._lengths.unsqueeze(1)
 
-    def attend(
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        scale: float | None = None,
-        window: int | None = None,
-    ) -> Tensor:
-        keys, values = self._rows.keys[layer], self._rows.values[layer]
-        if self._attention is not None:
-            return self._attention(query, key, value, keys, values, scale, window)
-        count, end, heads = len(self._rows), self._end, keys.shape[1]
-        query, key, value = (x.view(count, heads, 1, -1) for x in (query, key, value))
+    def commit(self) -> None:
+        self._cache.lengths = [length + 1 for length in self._cache.lengths]
+
+    def _append(self, cache: Tensor, new: Tensor) -> None:
         if self._even:
-            keys[:count, :, end - 1 : end] = key
-            values[:count, :, end - 1 : end] = value
+            cache[: self._sequences, :, self._end - 1 : self._end] = new
         else:
-            keys[self._count, :, self._lengths] = key[:, :, 0]
-            values[self._count, :, self._lengths] = value[:, :, 0]
-        out = F.scaled_dot_product_attention(
-            query,
-            keys[:count, :, :end],
-            values[:count, :, :end],
-            attn_mask=self._mask(window, query.dtype),
-            scale=scale,
-        )
-        return out.view(count, -1)
+            cache[self._rows, :, self._lengths] = new[:, :, 0]
 
-    def finish(self) -> None:
-        self._rows.lengths = [length + 1 for length in self._rows.lengths]
-
-    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
-        """(rows, 1, 1, end) to be added to the scores; None where every token sees all columns."""
-        if window not in self._masks:
-            self._masks[window] = self._made(window, dtype)
-        return self._masks[window]
-
-    def _made(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
+    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
+        columns = slice(self._end)
         if self._even and (window is None or self._end <= window):
-            return None
-        columns = torch.arange(self._end, device=self._lengths.device)
+            return columns, None
+        column = torch.arange(self._end, device=self._lengths.device)
         own = self._lengths.unsqueeze(1)
-        hidden = columns > own
+        hidden = column > own
         if window is not None:
-            hidden |= columns <= own - window
-        # Numbers, not booleans: those would be converted anew in every layer.
+            hidden |= column <= own - window
+        # Numbers, not booleans, which would be converted anew in every layer.
+        dtype = self._cache.keys[0].dtype
         mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
-        return mask.masked_fill_(hidden, -torch.inf)[:, None, None]
+        return columns, mask.masked_fill_(hidden, -torch.inf)[:, None, None]

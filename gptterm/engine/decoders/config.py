@@ -1,6 +1,6 @@
-"""What a model's config.json promises, and whether it is one that the native decoders compute.
+"""Parse config.json into the hyper-parameters of a native decoder.
 
-Without torch, so that it can be told before an engine starts.
+Imports no torch: the check of a model needs no engine.
 """
 
 from collections.abc import Callable
@@ -12,32 +12,35 @@ from gptterm.errors import ModelError
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """The numbers that the native decoders' forward passes depend on, by one name each.
+    """Hyper-parameters of a native decoder, under one name for all architectures.
 
     Raises:
-        ModelError: the heads do not share the width evenly.
+        ModelError: hidden_size is not a multiple of num_heads, or windows do not fit the layers.
     """
 
     vocab_size: int
     context_length: int
     hidden_size: int
-    """Numbers in a token's hidden state."""
     intermediate_size: int
-    """Numbers in the hidden layer of a block's MLP."""
+    """Of a block's MLP."""
     num_layers: int
     num_heads: int
     layer_norm_epsilon: float
-    """Of the layer norms."""
     tie_word_embeddings: bool
-    """Whether the head is the token embedding."""
+    """Whether the LM head shares the token embedding's weights."""
     windows: tuple[int | None, ...] = ()
-    """GPT-Neo's: how many tokens each layer looks at, None for all."""
+    """Attention window of each layer, in tokens, None for all; GPT-Neo only."""
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_heads:
             raise ModelError(
                 f"config.json: the width {self.hidden_size} is not a multiple of"
                 f" the {self.num_heads} heads"
+            )
+        sizes = [window for window in self.windows if window is not None]
+        if self.windows and (len(self.windows) != self.num_layers or min(sizes, default=1) < 1):
+            raise ModelError(
+                f"config.json: attention windows {self.windows} for {self.num_layers} layers"
             )
 
     @property
@@ -50,11 +53,10 @@ _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
 
 
 def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
-    """The config in a config.json; None if it describes an architecture, or a variant of one, that
-    is not computed natively.
+    """Parse a config.json; None for an architecture, or a variant, without a native decoder.
 
     Raises:
-        ModelError: a size is no size.
+        ModelError: a hyper-parameter is out of range or of another type.
     """
     model_type = config.get("model_type")
     parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
@@ -62,10 +64,10 @@ def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
 
 
 def _count(config: dict[str, Any], name: str, default: int) -> int:
-    """A number of config.json that counts something.
+    """A positive integer.
 
     Raises:
-        ModelError: it does not.
+        ModelError: it is something else.
     """
     value = config.get(name, default)
     if type(value) is not int or value < 1:
@@ -74,10 +76,10 @@ def _count(config: dict[str, Any], name: str, default: int) -> int:
 
 
 def _epsilon(config: dict[str, Any]) -> float:
-    """What config.json says is added to a layer norm's variance.
+    """The layer norms' epsilon.
 
     Raises:
-        ModelError: no number.
+        ModelError: it is no number.
     """
     value = config.get("layer_norm_epsilon", 1e-5)
     if type(value) not in (int, float):
@@ -111,14 +113,12 @@ def _gpt2(config: dict[str, Any]) -> DecoderConfig | None:
     )
     if variant:
         return None
-    width = _count(config, "n_embd", 768)
+    width, inner = _count(config, "n_embd", 768), config.get("n_inner")
     return DecoderConfig(
         vocab_size=_count(config, "vocab_size", 50257),
         context_length=_count(config, "n_positions", 1024),
         hidden_size=width,
-        intermediate_size=4 * width
-        if config.get("n_inner") is None
-        else _count(config, "n_inner", 0),
+        intermediate_size=4 * width if inner is None else _count(config, "n_inner", 0),
         num_layers=_count(config, "n_layer", 12),
         num_heads=_count(config, "n_head", 12),
         layer_norm_epsilon=_epsilon(config),
@@ -131,26 +131,25 @@ def _gpt_neo(config: dict[str, Any]) -> DecoderConfig | None:
     kinds = _attention_kinds(config, layers)
     if kinds is None or config.get("activation_function", "gelu_new") not in _ACTIVATIONS:
         return None
-    width, window = (
-        _count(config, "hidden_size", 2048),
-        _count(config, "window_size", 256),
-    )
+    context = _count(config, "max_position_embeddings", 2048)
+    width, window = _count(config, "hidden_size", 2048), _count(config, "window_size", 256)
     inner = config.get("intermediate_size")
     return DecoderConfig(
         vocab_size=_count(config, "vocab_size", 50257),
-        context_length=_count(config, "max_position_embeddings", 2048),
+        context_length=context,
         hidden_size=width,
         intermediate_size=4 * width if inner is None else _count(config, "intermediate_size", 0),
         num_layers=layers,
         num_heads=_count(config, "num_heads", 16),
         layer_norm_epsilon=_epsilon(config),
         tie_word_embeddings=bool(config.get("tie_word_embeddings", True)),
-        windows=tuple(window if kind == "local" else None for kind in kinds),
+        # No wider than the context: the kernels count in 32 bits.
+        windows=tuple(min(window, context) if kind == "local" else None for kind in kinds),
     )
 
 
 def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
-    """Each layer's kind of attention; None if config.json does not give it in a form known here.
+    """Each layer's kind of attention, global or local; None if it is given in no known form.
 
     `attention_layers` names them one by one, `attention_types` in groups: [[[kind, …], times], …].
     """

@@ -6,9 +6,9 @@ from GPT-2 in its norms: they follow the attention and the MLP, and none comes b
 
 from torch import Tensor
 
+from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.gpt2 import blocks
-from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import LayerLoader
 
 
@@ -27,7 +27,7 @@ class GPT1:
         head = "tokens_embed.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._head = loader.head(head, width, vocab)
 
-    def hidden(self, ids: Tensor, step: Step) -> Tensor:
+    def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
         """(rows, n) ids → (rows · n, width)."""
         x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):

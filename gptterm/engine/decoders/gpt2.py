@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.kv_cache import Step
 from gptterm.engine.decoders.layers import LayerLoader, LayerNorm
 from gptterm.engine.decoders.torch_linear import LinearLayer
 
@@ -57,7 +57,7 @@ class GPT2:
         head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._head = loader.head(head, config.hidden_size, config.vocab_size)
 
-    def hidden(self, ids: Tensor, step: Step) -> Tensor:
+    def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
         """(rows, n) ids → (rows · n, width): matrix kernels are fastest on two dimensions."""
         x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):

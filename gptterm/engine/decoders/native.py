@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.base import BatchedCache, Cache
 from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
 from gptterm.engine.decoders.config import DecoderConfig, parse_config
@@ -16,7 +17,7 @@ from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
 from gptterm.engine.decoders.int8_weights import Int8Weights
-from gptterm.engine.decoders.kv_cache import KVCache, Step
+from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import LayerLoader
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.decoders.weights import Weights
@@ -36,7 +37,7 @@ class Model(Protocol):
     architecture: str
     config: DecoderConfig
 
-    def hidden(self, ids: Tensor, step: Step) -> Tensor:
+    def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
         """(rows, n) ids → (rows · n, width) hidden states after the last block."""
         ...
 
@@ -109,12 +110,14 @@ class NativeDecoder:
     ) -> Tensor | None:
         assert isinstance(cache, KVCache | BatchedKVCache | StaticKVCache)
         n = ids.shape[1]
-        end = n + (max(cache.lengths) if isinstance(cache, BatchedKVCache) else cache.length)
+        end = n + (
+            max(cache.lengths, default=0) if isinstance(cache, BatchedKVCache) else cache.length
+        )
         if end > self.context_length:
             raise ValueError(f"{end} tokens exceed the model's {self.context_length} positions")
-        step = cache.start(n)
+        step = cache.begin_step(n)
         hidden = self._model.hidden(ids.to(self.device), step)
-        step.finish()
+        step.commit()
         if last == 0:
             return None
         wanted = hidden[n - 1 :: n] if last == 1 else hidden[-last:]
@@ -123,5 +126,7 @@ class NativeDecoder:
     @torch.inference_mode()
     def all_logits(self, ids: Tensor) -> Tensor:
         """(n,) ids of a text from its start → (n, vocab_size) float32: the logits after each."""
-        hidden = self._model.hidden(ids.to(self.device)[None], self.new_cache().start(len(ids)))
+        hidden = self._model.hidden(
+            ids.to(self.device)[None], self.new_cache().begin_step(len(ids))
+        )
         return self._model.logits(hidden).float()

@@ -1,8 +1,9 @@
-"""A KV cache whose length the device knows, so that a step looks the same whatever the length."""
+"""KV cache with its length on the device, so that every step launches the same operations."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from gptterm.engine.decoders.attention_step import AttentionStep
 
 _NARROWEST = 128
 
@@ -26,79 +27,79 @@ class StaticKVCache:
         return self.keys.shape[1]
 
     @property
+    def capacity(self) -> int:
+        return self.keys.shape[3]
+
+    @property
     def bucket(self) -> int:
-        """Columns that the next step looks at: few different numbers, not much above the length."""
+        """Columns that the next step attends to: few different numbers, not much above the length.
+
+        Raises:
+            ValueError: the cache has no room for another step.
+        """
+        if not 0 <= self.length < self.capacity:
+            raise ValueError(
+                f"the static KV cache holds {self.length} of at most {self.capacity} tokens;"
+                " rewind it, or make one with more capacity"
+            )
         size = _NARROWEST
         while size <= self.length:
             size *= 2
-        return min(size, self.keys.shape[3])
+        return min(size, self.capacity)
 
     def rewind(self, length: int) -> None:
-        """Keep the first `length` tokens."""
+        """Keep the first `length` tokens.
+
+        Raises:
+            ValueError: the cache has no room for so many.
+        """
+        if not 0 <= length <= self.capacity:
+            raise ValueError(f"{length} tokens do not fit a KV cache of {self.capacity}")
         self.length = length
         self.position.fill_(length)
-        # What lies behind is masked, and a mask does not hide NaN.
+        # The columns behind are masked, and a mask does not hide NaN.
         self.keys[:, :, :, length:] = 0
         self.values[:, :, :, length:] = 0
 
-    def start(self, n: int) -> "StaticStep":
-        """Begin a pass that adds a token to every row; nothing that it does depends on `length`
-        but through `bucket`."""
-        assert n == 1
-        return StaticStep(self, self.bucket)
+    def begin_step(self, n: int) -> "StaticStep":
+        """Begin a forward pass of one token a row, which depends on `length` by `bucket` only."""
+        return StaticStep(self, n)
 
 
-class StaticStep:
-    """One token more for each row; does for a static cache what `Step` does for a growing one."""
+class StaticStep(AttentionStep):
+    """A forward pass of one token a row, all at the same position, which the device knows.
 
-    def __init__(self, cache: StaticKVCache, bucket: int) -> None:
+    Raises:
+        ValueError: more than one token a row; otherwise as `AttentionStep`.
+    """
+
+    def __init__(self, cache: StaticKVCache, n: int) -> None:
+        if n != 1:
+            raise ValueError("a static KV cache is fed one token at a time")
+        super().__init__(cache.keys, cache.values, cache.rows, n, cache.length)
         self._cache = cache
-        self._bucket = bucket
-        self._columns = torch.arange(bucket, device=cache.keys.device)
-        self._masks: dict[int | None, Tensor] = {}
+        self._bucket = cache.bucket
 
     @property
     def positions(self) -> Tensor:
-        """(1, 1): the new tokens' position."""
+        """(1, 1)."""
         return self._cache.position.view(1, 1)
 
-    def attend(
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        scale: float | None = None,
-        window: int | None = None,
-    ) -> Tensor:
-        """As `Step.attend`, with (rows, width) each."""
-        keys, values = self._cache.keys[layer], self._cache.values[layer]
-        rows, heads, _, _ = keys.shape
-        query, key, value = (x.view(rows, heads, 1, -1) for x in (query, key, value))
-        own = self._cache.position.view(1)
-        keys.index_copy_(2, own, key)
-        values.index_copy_(2, own, value)
-        out = F.scaled_dot_product_attention(
-            query,
-            keys[:, :, : self._bucket],
-            values[:, :, : self._bucket],
-            attn_mask=self._mask(window, query.dtype),
-            scale=scale,
-        )
-        return out.view(rows, -1)
-
-    def finish(self) -> None:
-        """Note on the device that every layer has stored the new tokens."""
+    def commit(self) -> None:
+        """Count the new token on the device; the host counts the steps that it launches."""
         self._cache.position += 1
 
-    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """(1, 1, 1, bucket) to be added to the scores; made once for all layers."""
-        if window not in self._masks:
-            own = self._cache.position
-            hidden = self._columns > own
-            if window is not None:
-                hidden = hidden | (self._columns <= own - window)
-            mask = torch.zeros(self._bucket, dtype=dtype, device=hidden.device)
-            self._masks[window] = mask.masked_fill(hidden, -torch.inf).view(1, 1, 1, -1)
-        return self._masks[window]
+    def _append(self, cache: Tensor, new: Tensor) -> None:
+        cache.index_copy_(2, self._cache.position.view(1), new)
+
+    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
+        column, own = (
+            torch.arange(self._bucket, device=self._cache.keys.device),
+            self._cache.position,
+        )
+        hidden = column > own
+        if window is not None:
+            hidden = hidden | (column <= own - window)
+        mask = torch.zeros(self._bucket, dtype=self._cache.keys.dtype, device=hidden.device)
+        mask = mask.masked_fill(hidden, -torch.inf)
+        return slice(self._bucket), mask.view(1, 1, 1, -1)

@@ -1,96 +1,126 @@
-"""Attention of a few new tokens, one after the other or each of its own sequence."""
+"""Attention of new tokens to a KV cache, on the C kernel."""
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.library import AttentionStruct, check, library
 
-
-class _Attention(ctypes.Structure):
-    """As in source/attention.h."""
-
-    _fields_ = (
-        ("rows", ctypes.c_int32),
-        ("heads", ctypes.c_int32),
-        ("head_dim", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
-        ("window", ctypes.c_int32),
-        ("half", ctypes.c_int32),
-        ("scale", ctypes.c_float),
-        ("query", ctypes.c_void_p),
-        ("key", ctypes.c_void_p),
-        ("value", ctypes.c_void_p),
-        ("row_stride", ctypes.c_int64),
-        ("keys", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
-        ("sequence_stride", ctypes.c_int64),
-        ("head_stride", ctypes.c_int64),
-        ("positions", ctypes.c_void_p),
-        ("y", ctypes.c_void_p),
-    )
+_DTYPES = (torch.float32, torch.float16)
 
 
 def supports(keys: Tensor) -> bool:
-    """Whether a cache like this one is attended to here: one on a CPU that has kernels."""
-    kept = keys.dtype in (torch.float32, torch.float16)
-    return kept and keys.device.type == "cpu" and library() is not None
+    """Whether the kernel can attend to a cache with these keys."""
+    return keys.dtype in _DTYPES and keys.device.type == "cpu" and library() is not None
+
+
+class KVLayout:
+    """A KV cache as the kernel sees it, checked once: addresses, strides and capacity.
+
+    Args:
+        keys, values: by layer, (sequences, heads, capacity, head_dim), contiguous, float32 or
+            float16.
+
+    Raises:
+        ValueError: the tensors are not all alike, or of another dtype or layout.
+    """
+
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        first = keys[0]
+        self.sequences, self.heads, self.capacity, self.head_dim = first.shape
+        self.half = first.dtype is torch.float16
+        if first.dtype not in _DTYPES or len(keys) != len(values):
+            raise ValueError(
+                f"keys and values of {len(keys)} and {len(values)} layers in {first.dtype}"
+            )
+        for tensor in (*keys, *values):
+            check(tensor, "keys and values", first.dtype, *first.shape)
+        self._tensors = (keys, values)  # kept alive for their addresses
+        self.addresses = [(k.data_ptr(), v.data_ptr()) for k, v in zip(keys, values, strict=True)]
 
 
 class Attention:
-    """What the layers of one step have in common.
+    """Scaled dot-product attention of one forward pass, for all of its layers.
 
     Args:
-        positions: (rows,) int64: where each row's new token stands in its sequence.
-        same_sequence: whether the rows are consecutive tokens of one sequence, instead of one token
-            each of several sequences.
+        layout: of the cache that is appended to.
+        positions: (rows,) int64, of the new tokens.
+        same_sequence: whether the rows are consecutive tokens of the cache's one sequence, instead
+            of one token each of its first sequences.
+
+    Raises:
+        ValueError: the positions are not such a tensor, or more than the cache has sequences.
     """
 
-    def __init__(self, positions: Tensor, *, same_sequence: bool) -> None:
-        opened = library()
-        assert opened is not None
-        self._run = opened.attention_forward
-        self._positions = positions
-        self._same_sequence = same_sequence
-        self._job = _Attention(
-            rows=len(positions), threads=torch.get_num_threads(), positions=positions.data_ptr()
+    def __init__(self, layout: KVLayout, positions: Tensor, *, same_sequence: bool) -> None:
+        lib = library()
+        assert lib is not None
+        rows = len(positions)
+        check(positions, "positions", torch.int64, rows)
+        if (layout.sequences != 1) if same_sequence else (rows > layout.sequences):
+            raise ValueError(f"{rows} rows do not fit a cache of {layout.sequences} sequences")
+        self._forward = lib.attention_forward
+        self._layout = layout
+        self._positions = positions  # only its address is in the struct
+        self._shape = torch.Size((rows, layout.heads * layout.head_dim))
+        self._default_scale = layout.head_dim**-0.5
+        head_stride = layout.capacity * layout.head_dim
+        self._struct = AttentionStruct(
+            rows=rows,
+            heads=layout.heads,
+            head_dim=layout.head_dim,
+            threads=torch.get_num_threads(),
+            capacity=layout.capacity,
+            half=layout.half,
+            sequence_stride=0 if same_sequence else layout.heads * head_stride,
+            head_stride=head_stride,
+            positions=positions.data_ptr(),
         )
+        self._address = ctypes.addressof(self._struct)
 
     def __call__(
         self,
+        layer: int,
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        keys: Tensor,
-        values: Tensor,
         scale: float | None,
         window: int | None,
     ) -> Tensor:
-        """Store the new keys and values; (rows, width) of what the new tokens attend to.
+        """Append the new keys and values to a layer's cache; (rows, width) of the attention.
 
-        A row's result has the same bits alone and among others.
+        A row's result has the same bits alone and among others. A float16 cache saturates: it holds
+        the greatest finite number in place of a greater one.
 
         Args:
             query, key, value: (rows, width) float32.
-            keys, values: a layer's cache, (sequences, heads, capacity, head_dim) float32 or
-                float16, in which what is too great becomes the greatest number.
-            scale: what the scores are multiplied by; None is 1/√head_dim.
-            window: a token sees itself and the `window - 1` before it; None is all before it.
+            scale: of the scores; None is 1/√head_dim.
+            window: a token attends to itself and the `window - 1` before it; None is all before it.
+
+        Raises:
+            ValueError: query, key or value has another dtype or shape.
+            IndexError: a position is beyond the cache's capacity; nothing was written.
         """
+        for x in (query, key, value):
+            if x.shape != self._shape or x.dtype is not torch.float32:
+                raise ValueError(
+                    f"query, key and value must be float32 of shape {tuple(self._shape)},"
+                    f" not {x.dtype} of {tuple(x.shape)}"
+                )
         if not query.stride() == key.stride() == value.stride() or query.stride(1) != 1:
             query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-        y = torch.empty(query.shape)
-        sequence_stride, head_stride, _, _ = keys.stride()
-        job = self._job
-        _, job.heads, _, job.head_dim = keys.shape
-        job.window, job.half = window or 0, keys.dtype == torch.float16
-        job.scale = job.head_dim**-0.5 if scale is None else scale
-        job.query, job.key, job.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
-        job.row_stride = query.stride(0)
-        job.keys, job.values = keys.data_ptr(), values.data_ptr()
-        job.sequence_stride = 0 if self._same_sequence else sequence_stride
-        job.head_stride = head_stride
-        job.y = y.data_ptr()
-        self._run(ctypes.addressof(job))
+        y = torch.empty(self._shape)
+        struct = self._struct
+        struct.window = window or 0
+        struct.scale = self._default_scale if scale is None else scale
+        struct.query, struct.key, struct.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
+        struct.row_stride = query.stride(0)
+        struct.keys, struct.values = self._layout.addresses[layer]
+        struct.y = y.data_ptr()
+        if not self._forward(self._address):
+            raise IndexError(
+                f"a position is beyond the cache's capacity of {self._layout.capacity}"
+            )
         return y

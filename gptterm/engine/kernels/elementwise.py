@@ -1,55 +1,63 @@
-"""What is done to every row of activations by itself."""
+"""Layer norm and GELU on the C kernels."""
 
 import ctypes
 
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.library import library
-
-
-class _LayerNorm(ctypes.Structure):
-    """As in source/elementwise.h."""
-
-    _fields_ = (
-        ("width", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
-        ("epsilon", ctypes.c_float),
-        ("weight", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("x", ctypes.c_void_p),
-        ("y", ctypes.c_void_p),
-    )
+from gptterm.engine.kernels.library import LayerNormStruct, check, library
 
 
 class LayerNorm:
-    """A layer norm (Ba et al., 2016).
+    """Layer normalisation (Ba et al., 2016).
 
     Args:
         weight, bias: (width,) float32.
+
+    Raises:
+        ValueError: one has another dtype or shape.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, epsilon: float) -> None:
-        opened = library()
-        assert opened is not None
-        self._run = opened.layer_norm_forward
-        self._kept = weight.contiguous(), bias.contiguous()
-        self._layer_norm = _LayerNorm(
-            len(weight), torch.get_num_threads(), epsilon, *(x.data_ptr() for x in self._kept)
+        lib = library()
+        assert lib is not None
+        self._forward = lib.layer_norm_forward
+        self._width = len(weight)
+        # Only their addresses are in the struct.
+        self._tensors = [
+            check(tensor.contiguous(), name, torch.float32, self._width)
+            for name, tensor in (("weight", weight), ("bias", bias))
+        ]
+        self._struct = LayerNormStruct(
+            self._width,
+            torch.get_num_threads(),
+            epsilon,
+            *(tensor.data_ptr() for tensor in self._tensors),
         )
+        self._address = ctypes.addressof(self._struct)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(m, width) float32 → the same."""
+        """(m, width) float32 → the same.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
         x = x.contiguous()
-        y = torch.empty(x.shape)
-        self._layer_norm.x, self._layer_norm.y = x.data_ptr(), y.data_ptr()
-        self._run(ctypes.addressof(self._layer_norm), len(x))
+        rows = x.shape[0]
+        check(x, "x", torch.float32, rows, self._width)
+        y = torch.empty(rows, self._width)
+        self._forward(self._address, x.data_ptr(), rows, y.data_ptr())
         return y
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU's tanh approximation (Hendrycks and Gimpel, 2016) of contiguous float32, in place."""
-    opened = library()
-    assert opened is not None
-    opened.gelu_forward(x.data_ptr(), x.numel(), torch.get_num_threads())
+    """GELU's tanh approximation (Hendrycks and Gimpel, 2016) of contiguous float32, in place.
+
+    Raises:
+        ValueError: another dtype, or not contiguous.
+    """
+    lib = library()
+    assert lib is not None
+    check(x, "x", torch.float32, *x.shape)
+    lib.gelu_forward(x.data_ptr(), x.numel(), torch.get_num_threads())
     return x

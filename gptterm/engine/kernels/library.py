@@ -1,39 +1,135 @@
-"""Opens the compiled kernels."""
+"""The C interface: structures, signatures, and the opening of the compiled library."""
 
 import ctypes
 import importlib.util
+import logging
 from functools import cache
 
+import torch
 from torch import Tensor
+
+PANEL, QUANT_BLOCK = 32, 32
+"""As in source/linear.h."""
+
+_log = logging.getLogger(__name__)
+
+
+class LinearStruct(ctypes.Structure):
+    """`linear` in source/linear.h."""
+
+    _fields_ = (
+        ("format", ctypes.c_int32),
+        ("inputs", ctypes.c_int32),
+        ("outputs", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("weights", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+class LayerNormStruct(ctypes.Structure):
+    """`layer_norm` in source/elementwise.h."""
+
+    _fields_ = (
+        ("width", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("epsilon", ctypes.c_float),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+class AttentionStruct(ctypes.Structure):
+    """`attention` in source/attention.h."""
+
+    _fields_ = (
+        ("rows", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("head_dim", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("capacity", ctypes.c_int32),
+        ("window", ctypes.c_int32),
+        ("half", ctypes.c_int32),
+        ("scale", ctypes.c_float),
+        ("query", ctypes.c_void_p),
+        ("key", ctypes.c_void_p),
+        ("value", ctypes.c_void_p),
+        ("row_stride", ctypes.c_int64),
+        ("keys", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
+        ("sequence_stride", ctypes.c_int64),
+        ("head_stride", ctypes.c_int64),
+        ("positions", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+    )
+
+
+LAYOUT = (
+    *map(ctypes.sizeof, (LinearStruct, LayerNormStruct, AttentionStruct)),
+    PANEL,
+    QUANT_BLOCK,
+)
+"""What `kernels_layout` in source/dispatch.c must say."""
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, the best that this CPU runs chosen; None if they were not built."""
+    """The compiled kernels, the fastest that this CPU supports selected; None if there are none.
+
+    A library that was built from other sources than these counts as none; the log says so.
+    """
     spec = importlib.util.find_spec(f"{__package__}._kernels")
-    if spec is None or spec.origin is None:
-        return None
+    return None if spec is None or spec.origin is None else open_library(spec.origin)
+
+
+def open_library(file: str) -> ctypes.CDLL | None:
+    """Open a compiled library, as `library` does."""
     try:
-        opened = ctypes.CDLL(spec.origin)
+        lib = ctypes.CDLL(file)
     except OSError:  # built for another machine
         return None
-    address, number = ctypes.c_void_p, ctypes.c_int
-    opened.kernels_name.argtypes, opened.kernels_name.restype = (number,), ctypes.c_char_p
-    opened.kernels_select.argtypes, opened.kernels_select.restype = (number,), None
-    opened.linear_forward.argtypes = (address, address, number, address, address)
-    opened.linear_pack.argtypes = (address, address, address, ctypes.c_int64, ctypes.c_int64)
-    opened.attention_forward.argtypes = (address,)
-    opened.layer_norm_forward.argtypes = (address, number)
-    opened.gelu_forward.argtypes = (address, ctypes.c_int64, number)
-    for function in ("linear_pack", "attention_forward", "layer_norm_forward", "gelu_forward"):
-        getattr(opened, function).restype = None
+    if not _has_layout(lib):
+        _log.warning(
+            "%s was built from another version of its sources and is not used;"
+            " install gptterm again to build it",
+            file,
+        )
+        return None
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    lib.kernels_name.argtypes, lib.kernels_name.restype = (integer,), ctypes.c_char_p
+    lib.kernels_select.argtypes, lib.kernels_select.restype = (integer,), None
+    lib.linear_forward.argtypes = (pointer, pointer, integer, pointer, pointer)
+    lib.linear_pack.argtypes = (pointer, pointer, pointer, ctypes.c_int64, ctypes.c_int64)
+    lib.attention_forward.argtypes = (pointer,)
+    lib.layer_norm_forward.argtypes = (pointer, pointer, integer, pointer)
+    lib.gelu_forward.argtypes = (pointer, ctypes.c_int64, integer)
+    for function in (lib.linear_pack, lib.layer_norm_forward, lib.gelu_forward):
+        function.restype = None
     rank = 0
-    while opened.kernels_name(rank) is None:
+    while lib.kernels_name(rank) is None:
         rank += 1
-    opened.kernels_select(rank)
-    return opened
+    lib.kernels_select(rank)
+    return lib
 
 
-def address(tensor: Tensor | None) -> int:
-    """Where a tensor's numbers are; 0 for none."""
-    return 0 if tensor is None else tensor.data_ptr()
+def _has_layout(lib: ctypes.CDLL) -> bool:
+    try:
+        return tuple((ctypes.c_int32 * len(LAYOUT)).in_dll(lib, "kernels_layout")) == LAYOUT
+    except ValueError:  # no such symbol: older than the check
+        return False
+
+
+def check(tensor: Tensor, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+    """The tensor, if C may read it as contiguous numbers of this dtype and shape.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if tensor.dtype is not dtype or tensor.shape != shape:
+        raise ValueError(
+            f"{name} must be {dtype} of shape {shape}, not {tensor.dtype} of {tuple(tensor.shape)}"
+        )
+    if not tensor.is_contiguous() or tensor.device.type != "cpu":
+        raise ValueError(f"{name} must be contiguous and on the CPU")
+    return tensor

@@ -49,10 +49,10 @@ def test_a_text_in_chunks(
     query, key, value = torch.randn(3, sum(chunks), HEADS * HEAD_DIM, generator=generator)
     cache, found, at = new_cache(), [], 0
     for n in chunks:
-        step, new = cache.start(n), slice(at, at + n)
+        step, new = cache.begin_step(n), slice(at, at + n)
         assert torch.arange(CAPACITY)[step.positions].tolist() == list(range(at, at + n))
         found.append(step.attend(0, query[new], key[new], value[new], scale=scale, window=window))
-        step.finish()
+        step.commit()
         at += n
         assert cache.length == at
     expected = written_out(query, key, value, scale or 1 / math.sqrt(HEAD_DIM), window)
@@ -62,7 +62,7 @@ def test_a_text_in_chunks(
 @pytest.mark.parametrize("window", [None, 3])
 def test_a_layers_window_is_its_own(window: int | None) -> None:
     query, key, value = torch.randn(3, 10, HEADS * HEAD_DIM)
-    step = new_cache(layers=2).start(10)
+    step = new_cache(layers=2).begin_step(10)
     step.attend(0, query, key, value, window=5)
     found = step.attend(1, query, key, value, window=window)
     expected = written_out(query, key, value, 1 / math.sqrt(HEAD_DIM), window)

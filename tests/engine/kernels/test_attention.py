@@ -1,12 +1,13 @@
 """Attention against the softmax written out in float64."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.attention import Attention
+from gptterm.engine.kernels.attention import Attention, KVLayout
 
 CAPACITY = 200
 
@@ -34,10 +35,11 @@ class Layer:
         self.query, self.key, self.value = rows.chunk(3, dim=1)
 
     def attend(self, positions: list[int], scale: float | None, window: int | None) -> Tensor:
-        attention = Attention(torch.tensor(positions), same_sequence=self.same_sequence)
+        layout = KVLayout([self.keys], [self.values])
+        attention = Attention(layout, torch.tensor(positions), same_sequence=self.same_sequence)
         of = slice(len(positions))
         query, key, value = self.query[of], self.key[of], self.value[of]
-        return attention(query, key, value, self.keys, self.values, scale, window)
+        return attention(0, query, key, value, scale, window)
 
     def expected(self, row: int, position: int, scale: float | None, window: int | None) -> Tensor:
         """Of the cache as it is after `attend`."""
@@ -101,11 +103,12 @@ def test_many_rows_of_a_sequence_are_each_as_alone(
     query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
     keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
     positions = torch.arange(90, 90 + count)
-    found = Attention(positions, same_sequence=True)(query, key, value, keys, values, None, window)
+    layout = KVLayout([keys], [values])
+    found = Attention(layout, positions, same_sequence=True)(0, query, key, value, None, window)
     for i in range(count):
         of = slice(i, i + 1)
-        alone = Attention(positions[of], same_sequence=True)
-        row = alone(query[of], key[of], value[of], keys, values, None, window)
+        alone = Attention(layout, positions[of], same_sequence=True)
+        row = alone(0, query[of], key[of], value[of], None, window)
         assert torch.equal(row[0], found[i])
 
 
@@ -118,7 +121,8 @@ def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
     count = len(numbers)
     keys, values = torch.zeros(2, 1, 1, 1, count, dtype=torch.float16)
     row = numbers[None]
-    Attention(torch.tensor([0]), same_sequence=True)(row, row, -row, keys, values, None, None)
+    layout = KVLayout([keys], [values])
+    Attention(layout, torch.tensor([0]), same_sequence=True)(0, row, row, -row, None, None)
     expected = numbers.clamp(-65504, 65504).half()
     for found, wanted in ((keys, expected), (values, -expected)):
         assert torch.equal(
@@ -152,3 +156,94 @@ def test_great_scores_do_not_overflow() -> None:
     assert found.isfinite().all()
     exact = layer.expected(0, 150, 1000.0, None)
     torch.testing.assert_close(found[0].double(), exact, rtol=1e-3, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------ memory safety
+
+
+@pytest.mark.parametrize("same_sequence", [True, False])
+@pytest.mark.parametrize("position", [-1, 6, 7, 2**40])
+def test_no_position_beyond_the_capacity_is_written(same_sequence: bool, position: int) -> None:
+    """The caches lie in the middle of larger tensors, the rest of which stays as it is."""
+    around = torch.full((2, 9, 2, 6, 4), 7.0)
+    keys, values = around[:, 3:4] if same_sequence else around[:, 3:6]
+    layout = KVLayout([keys], [values])
+    positions = torch.tensor([position] if same_sequence else [2, 5, position])
+    attention = Attention(layout, positions, same_sequence=same_sequence)
+    new = torch.ones(len(positions), 8)
+    with pytest.raises(IndexError, match="capacity of 6"):
+        attention(0, new, new, new, None, None)
+    assert bool((around == 7).all())
+
+
+def test_no_row_is_no_work() -> None:
+    layout = KVLayout([torch.zeros(1, 2, 6, 4)], [torch.zeros(1, 2, 6, 4)])
+    empty = torch.empty(0, 8)
+    for same_sequence in (True, False):
+        positions = torch.empty(0, dtype=torch.int64)
+        attention = Attention(layout, positions, same_sequence=same_sequence)
+        assert attention(0, empty, empty, empty, None, None).shape == (0, 8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.ones(3, 8),
+        lambda: torch.ones(2, 9),
+        lambda: torch.ones(16),
+        lambda: torch.ones(2, 8, dtype=torch.float64),
+        lambda: torch.ones(2, 8, dtype=torch.int32),
+    ],
+    ids=["rows", "width", "flat", "float64", "int32"],
+)
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_tensors_that_are_no_query_key_or_value(make: Callable[[], Tensor], which: int) -> None:
+    cache = torch.zeros(2, 1, 2, 6, 4)
+    attention = Attention(KVLayout([cache[0]], [cache[1]]), torch.arange(2), same_sequence=True)
+    given = [torch.ones(2, 8)] * 3
+    given[which] = make()
+    query, key, value = given
+    with pytest.raises(ValueError, match="must be float32 of shape"):
+        attention(0, query, key, value, None, None)
+    assert not cache.any()
+
+
+def test_strides_of_every_kind_are_read_as_they_are() -> None:
+    layer = Layer(2, 16, same_sequence=True)
+    expected = layer.attend([50, 51, 52], None, None)
+    layer.value = layer.value.t().contiguous().t()
+    assert torch.equal(layer.attend([50, 51, 52], None, None), expected)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        torch.zeros(1, 2, 6, 4, dtype=torch.bfloat16),
+        torch.zeros(1, 2, 4, 6).mT,
+        torch.zeros(1, 2, 12, 4)[:, :, ::2],
+    ],
+    ids=["bfloat16", "transposed", "strided"],
+)
+def test_tensors_that_are_no_cache(keys: Tensor) -> None:
+    with pytest.raises(ValueError, match="keys and values"):
+        KVLayout([keys], [keys.clone()])
+
+
+def test_caches_that_are_not_alike() -> None:
+    one = torch.zeros(1, 2, 6, 4)
+    for other in (one.half(), torch.zeros(1, 2, 5, 4), torch.zeros(2, 2, 6, 4)):
+        with pytest.raises(ValueError, match="keys and values must be"):
+            KVLayout([one, one], [one, other])
+    with pytest.raises(ValueError, match="2 and 1 layers"):
+        KVLayout([one, one], [one])
+
+
+def test_positions_for_other_sequences_than_there_are() -> None:
+    layout = KVLayout([torch.zeros(2, 2, 6, 4)], [torch.zeros(2, 2, 6, 4)])
+    with pytest.raises(ValueError, match="3 rows do not fit a cache of 2"):
+        Attention(layout, torch.arange(3), same_sequence=False)
+    with pytest.raises(ValueError, match="do not fit a cache of 2"):
+        Attention(layout, torch.arange(3), same_sequence=True)
+    for positions in (torch.arange(2, dtype=torch.int32), torch.arange(4)[::2]):
+        with pytest.raises(ValueError, match="positions must be"):
+            Attention(layout, positions, same_sequence=False)

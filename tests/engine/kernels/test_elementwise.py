@@ -1,5 +1,7 @@
 """Norms and activations against torch's in float64."""
 
+import threading
+
 import pytest
 import torch
 from torch import Tensor
@@ -48,3 +50,39 @@ def test_gelu_of_extremes() -> None:
     assert found[[2, 4, 7]].tolist() == x[[2, 4, 7]].tolist()
     assert found[[3, 6]].tolist() == [0, 0]
     assert found[5].isnan()
+
+
+def test_tensors_of_another_kind_are_refused() -> None:
+    norm = elementwise.LayerNorm(torch.ones(8), torch.ones(8), 1e-5)
+    for x in (torch.ones(2, 7), torch.ones(2, 8).double(), torch.ones(2, 2, 8)):
+        with pytest.raises(ValueError, match="x must be"):
+            norm(x)
+    for weight, bias in ((torch.ones(8), torch.ones(7)), (torch.ones(8).half(), torch.ones(8))):
+        with pytest.raises(ValueError, match="must be"):
+            elementwise.LayerNorm(weight, bias, 1e-5)
+    for x in (torch.ones(2, 8).t(), torch.ones(8).double()):
+        with pytest.raises(ValueError, match="x must be"):
+            elementwise.gelu(x)
+
+
+def test_no_row_is_no_work() -> None:
+    norm = elementwise.LayerNorm(torch.ones(8), torch.ones(8), 1e-5)
+    assert norm(torch.ones(0, 8)).shape == (0, 8)
+    assert elementwise.gelu(torch.ones(0)).shape == (0,)
+
+
+def test_threads_that_share_a_norm_do_not_disturb_each_other() -> None:
+    norm = elementwise.LayerNorm(random(512), random(512, seed=1), 1e-5)
+    given = [random(7, 512, seed=i) for i in range(4)]
+    expected = [norm(x) for x in given]
+    wrong: list[int] = []
+
+    def ask(i: int) -> None:
+        wrong.extend(i for _ in range(500) if not torch.equal(norm(given[i]), expected[i]))
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -210,3 +210,61 @@ def test_a_child_of_a_fork_has_workers_of_its_own() -> None:
         os._exit(0 if all(torch.equal(layer(x), expected) for _ in range(50)) else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert torch.equal(layer(x), expected)
+
+
+# ------------------------------------------------------------------------------ memory safety
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_rows_of_another_kind_are_refused(make: Maker) -> None:
+    layer, _ = make(random(40, 32), None)
+    for x in (torch.ones(2, 31), torch.ones(2, 32).double(), torch.ones(1, 2, 32)):
+        with pytest.raises(ValueError, match="x must be"):
+            layer(x)
+    for residual in (torch.ones(2, 39), torch.ones(1, 40), torch.ones(2, 40).half()):
+        with pytest.raises(ValueError, match="residual must be"):
+            layer(torch.ones(2, 32), residual)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_no_row_is_no_work(make: Maker) -> None:
+    layer, _ = make(random(40, 32), None)
+    assert layer(torch.ones(0, 32)).shape == (0, 40)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_is_added_may_have_any_strides(make: Maker) -> None:
+    layer, _ = make(random(40, 32), None)
+    x, residual = random(3, 32, seed=1), random(3, 40, seed=2)
+    expected = layer(x, residual)
+    assert torch.equal(layer(x, residual.t().contiguous().t()), expected)
+    assert torch.equal(layer(x, torch.cat([residual, residual], 1)[:, :40]), expected)
+
+
+def test_weights_that_are_not_what_their_format_says() -> None:
+    weight, formats = random(40, 32), linear.WeightFormat
+    wrong: list[tuple[linear.WeightFormat, Tensor]] = [
+        (formats.FLOAT32_OUT_IN, weight.double()),
+        (formats.FLOAT32_OUT_IN, weight.t()),
+        (formats.FLOAT32_OUT_IN, weight[:39]),
+        (formats.FLOAT32_IN_OUT, weight),
+        (formats.BFLOAT16, torch.zeros(2, 32, 32, dtype=torch.float16)),
+        (formats.FLOAT16, torch.zeros(1, 32, 32, dtype=torch.float16)),
+    ]
+    for weight_format, weights in wrong:
+        with pytest.raises(ValueError, match="weights must be"):
+            Layer(weight_format, 32, 40, weights)
+    panels, scales = linear.pack_int8(torch.zeros(40, 32, dtype=torch.int8)), torch.ones(40)
+    with pytest.raises(ValueError, match="weights must be"):
+        linear.int8(panels[:1], scales, 32)
+    with pytest.raises(ValueError, match="scales must be"):
+        linear.int8(panels, scales.double(), 32)
+    with pytest.raises(ValueError, match="scales belong to int8"):
+        Layer(formats.INT8, 32, 40, panels)
+    with pytest.raises(ValueError, match="bias must be"):
+        linear.float32(weight, torch.ones(39))
+    with pytest.raises(ValueError, match="packed weights are"):
+        linear.half(weight, torch.float32)
+    for inputs, outputs in ((0, 40), (32, 0), (2**31, 40)):
+        with pytest.raises(ValueError, match="a layer of"):
+            Layer(formats.FLOAT32_OUT_IN, inputs, outputs, weight)

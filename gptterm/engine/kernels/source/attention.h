@@ -9,14 +9,15 @@
    one token each of several. */
 typedef struct {
     int32_t rows, heads, head_dim, threads;
-    int32_t window; /* a token attends to itself and the window - 1 before it; 0: to all */
-    int32_t half;   /* the cache is float16, not float32 */
-    float scale;    /* of the scores */
+    int32_t capacity; /* positions of the cache */
+    int32_t window;   /* a token attends to itself and the window - 1 before it; 0: to all */
+    int32_t half;     /* the cache is float16, not float32 */
+    float scale;      /* of the scores */
     const float *query, *key, *value; /* (rows, heads, head_dim) of the new tokens */
     int64_t row_stride;               /* of query, key and value, in elements */
     void *keys, *values;              /* the cache: (sequences, heads, capacity, head_dim) */
     int64_t sequence_stride, head_stride;
-    const int64_t *positions; /* (rows), of the new tokens; less than the cache's capacity */
+    const int64_t *positions; /* (rows), of the new tokens */
     float *y;                 /* (rows, heads, head_dim) */
 } attention;
 

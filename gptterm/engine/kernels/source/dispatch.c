@@ -13,6 +13,11 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
+/* What Python's declarations of this interface must agree with. */
+const int32_t kernels_layout[] = {
+    (int32_t)sizeof(linear), (int32_t)sizeof(layer_norm), (int32_t)sizeof(attention), PANEL, QUANT_BLOCK,
+};
+
 static int is_supported(const kernels *k)
 {
 #if defined(__x86_64__)
@@ -41,20 +46,28 @@ void kernels_select(int rank) { selected = all_kernels[rank]; }
 
 const kernels *kernels_selected(void) { return selected; }
 
-/* Appends the new tokens' keys and values to the cache, and attends. */
-void attention_forward(const attention *a)
+/* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing written,
+   if a position is beyond the cache's capacity. */
+int attention_forward(const attention *a)
 {
+    for (int row = 0; row < a->rows; row++)
+        if (a->positions[row] < 0 || a->positions[row] >= a->capacity)
+            return 0;
+    if (a->rows < 1)
+        return 1;
     pool_run(selected->append_kv, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
     int size = attention_group_size(a), groups = (a->rows + size - 1) / size;
     /* Groups make few items that take long: in chunks of one, no thread does one more than it must. */
     int items = groups * a->heads, chunks = size > 1 ? items : CHUNKS_PER_THREAD * a->threads;
     pool_run(selected->attend, a, items, chunks, a->threads);
+    return 1;
 }
 
 /* Few rows are not worth a second thread. */
-void layer_norm_forward(const layer_norm *n, int rows)
+void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y)
 {
-    pool_run(selected->layer_norm_rows, n, rows, n->threads, rows < 8 ? 1 : n->threads);
+    layer_norm_job job = {n, x, y};
+    pool_run(selected->layer_norm_rows, &job, rows, n->threads, rows < 8 ? 1 : n->threads);
 }
 
 void gelu_forward(float *x, int64_t count, int threads)

@@ -9,9 +9,14 @@ typedef struct {
     int32_t width, threads;
     float epsilon;
     const float *weight, *bias; /* (width) */
-    const float *x;             /* (rows, width) */
-    float *y;                   /* (rows, width) */
 } layer_norm;
+
+/* One call, as the kernels see it. */
+typedef struct {
+    const layer_norm *norm;
+    const float *x; /* (rows, width) */
+    float *y;       /* (rows, width) */
+} layer_norm_job;
 
 /* GELU's tanh approximation (Hendrycks and Gimpel, 2016), in place, GELU_CHUNK numbers an item. */
 enum { GELU_CHUNK = 512 };

@@ -11,7 +11,7 @@ typedef struct {
     work_function stream;             /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
     work_function append_kv;          /* an item is a row's keys and values of an `attention` */
     work_function attend;             /* an item is a head of a group of rows of an `attention` */
-    work_function layer_norm_rows;    /* an item is a row of a `layer_norm` */
+    work_function layer_norm_rows;    /* an item is a row of a `layer_norm_job` */
     work_function gelu_chunks;        /* an item is GELU_CHUNK numbers of a `gelu_job` */
 } kernels;
 

@@ -114,6 +114,8 @@ static int stream_weights(linear_job *p)
 /* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y)
 {
+    if (rows < 1)
+        return 1;
     linear_job p = {.layer = l, .rows = rows, .x = x, .residual = residual, .y = y};
     void *memory = 0;
     if (l->format == FLOAT32_IN_OUT && rows < STREAM_ROWS)

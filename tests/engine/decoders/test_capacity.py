@@ -1,0 +1,231 @@
+"""No step writes beyond a KV cache: it is refused, and the cache is as it was."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.decoders import native
+from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.runtime.model_files import read_json
+from gptterm.errors import ModelError
+from tests.engine.checkpoints import draw_ids, gpt2, make, save
+
+HEADS, HEAD_DIM, CAPACITY = 2, 4, 6
+AnyCache = KVCache | BatchedKVCache | StaticKVCache
+
+
+def sequence(length: int, capacity: int = CAPACITY) -> KVCache:
+    shape = (1, 1, HEADS, capacity, HEAD_DIM)
+    keys, values = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    return KVCache(keys, values, length)
+
+
+def batch(*lengths: int) -> BatchedKVCache:
+    """Of the 64 columns that are the fewest."""
+    made = BatchedKVCache()
+    for length in lengths:
+        made.add(sequence(length, max(length, 1)), 1, length)
+    return made
+
+
+def static(length: int) -> StaticKVCache:
+    cache = sequence(0)
+    made = StaticKVCache(cache.keys, cache.values)
+    made.rewind(length)
+    return made
+
+
+FULL: dict[str, Callable[[], AnyCache]] = {
+    "sequence": lambda: sequence(CAPACITY),
+    "batch": lambda: batch(64),
+    "ragged batch": lambda: batch(3, 64, 7),
+    "static": lambda: static(CAPACITY),
+}
+
+
+def contents(cache: AnyCache) -> list[Tensor]:
+    return [x.clone() for x in (*cache.keys, *cache.values)]
+
+
+@torch.inference_mode()
+def attend(cache: AnyCache, n: int, rows: int = 1) -> None:
+    step = cache.begin_step(n)
+    step.attend(0, *torch.ones(3, n * rows, HEADS * HEAD_DIM))
+    step.commit()
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_cache_takes_no_token(name: str) -> None:
+    cache = FULL[name]()
+    before = contents(cache)
+    with pytest.raises(ValueError, match=r"capacity"):
+        attend(cache, 1)
+    assert all(map(torch.equal, contents(cache), before))
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize(("length", "n"), [(5, 2), (0, 7), (6, 1), (-1, 1), (-3, 2)])
+def test_a_sequence_takes_what_it_has_room_for(length: int, n: int) -> None:
+    cache = sequence(length)
+    with pytest.raises(ValueError, match=f"{n} more tokens after {length} do not fit .* 6; crop"):
+        attend(cache, n)
+    assert cache.length == length
+    full = sequence(CAPACITY - n if n <= CAPACITY else 0)
+    attend(full, min(n, CAPACITY))
+    assert full.length == CAPACITY
+
+
+@pytest.mark.usefixtures("arithmetic")
+def test_a_batch_ends_at_its_longest_sequence() -> None:
+    cache = batch(60, 2)
+    for _ in range(4):
+        attend(cache, 1, rows=2)
+    assert cache.lengths == [64, 6]
+    with pytest.raises(ValueError, match="after 64 do not fit"):
+        attend(cache, 1, rows=2)
+    assert cache.lengths == [64, 6]
+    cache.remove(0)
+    attend(cache, 1)
+    assert cache.lengths == [7]
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("n", [0, -1])
+def test_a_step_of_no_token(n: int) -> None:
+    for cache in (sequence(2), batch(2), static(2)):
+        with pytest.raises(ValueError, match="token"):
+            cache.begin_step(n)
+
+
+@pytest.mark.usefixtures("arithmetic")
+def test_a_batch_without_sequences() -> None:
+    with pytest.raises(ValueError, match="holds no sequences"):
+        BatchedKVCache().begin_step(1)
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_a_row_that_is_not_there(row: int) -> None:
+    cache = batch(2, 3)
+    with pytest.raises(IndexError):
+        cache.remove(row)
+    assert cache.lengths == [2, 3]
+
+
+def test_lengths_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="cropped to -1"):
+        sequence(3).crop(-1)
+    for length in (-1, CAPACITY + 1):
+        with pytest.raises(ValueError, match="do not fit"):
+            static(0).rewind(length)
+
+
+def test_keys_and_values_that_differ() -> None:
+    keys = torch.zeros(2, 1, HEADS, CAPACITY, HEAD_DIM)
+    for values in (
+        torch.zeros(2, 1, HEADS, CAPACITY - 1, HEAD_DIM),
+        torch.zeros(2, 1, HEADS, CAPACITY, HEAD_DIM, dtype=torch.float16),
+        torch.zeros(2, 1, HEADS, HEAD_DIM, CAPACITY).mT,
+    ):
+        with pytest.raises(ValueError, match="keys and values must be"):
+            KVCache(keys, values)
+
+
+# ------------------------------------------------------------------------------ whole decoders
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return save(make(gpt2(n_positions=1024)), tmp_path / "model")
+
+
+def decoder(directory: Path) -> NativeDecoder:
+    made = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+    assert made is not None
+    return made
+
+
+OVERRUN = """\
+import json, sys, torch
+from pathlib import Path
+from gptterm.engine.decoders import native
+directory = Path(sys.argv[1])
+config = json.loads((directory / "config.json").read_text())
+decoder = native.load(directory, config, "cpu", "float32")
+cache, batch = decoder.new_cache(), decoder.new_batched_cache()
+decoder.forward(torch.tensor([[1, 2]]), cache)
+batch.add(cache, 2, capacity=4)
+try:
+    for step in range(200):
+        decoder.forward(torch.tensor([[3], [4]]), batch)
+except ValueError as error:
+    print(json.dumps([step, str(error)]))
+"""
+
+
+def test_more_steps_than_were_asked_for_do_not_crash(directory: Path) -> None:
+    """In a process of its own: what is wrong here may end it, or another test later on."""
+    done = subprocess.run(
+        [sys.executable, "-c", OVERRUN, str(directory)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    step, message = json.loads(done.stdout)
+    assert step == 62  # 2 tokens were there, and columns come by 64
+    assert "after 64 do not fit the KV cache's capacity of 64" in message
+
+
+@pytest.mark.usefixtures("arithmetic")
+def test_a_failed_step_leaves_the_batch_as_it_was(directory: Path) -> None:
+    own = decoder(directory)
+    cache, rows = own.new_cache(), own.new_batched_cache()
+    own.forward(torch.tensor([draw_ids(62)]), cache)
+    rows.add(cache, 2, 63)
+    for _ in range(2):
+        own.forward(torch.tensor([[3], [4]]), rows)
+    with pytest.raises(ValueError, match="capacity"):
+        own.forward(torch.tensor([[3], [4]]), rows)
+    rows.add(cache, 1, 100)  # which makes room for all
+    found = own.forward(torch.tensor([[5], [5], [5]]), rows)
+    assert found is not None
+    longer = own.new_cache()
+    expected = own.forward(torch.tensor([[*draw_ids(62), 3, 3, 5]]), longer)
+    assert expected is not None
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-4)
+
+
+def test_ids_for_another_number_of_rows(directory: Path) -> None:
+    own = decoder(directory)
+    cache, rows = own.new_cache(), own.new_batched_cache()
+    with pytest.raises(ValueError, match="query, key and value must be"):
+        own.forward(torch.tensor([[1, 2], [3, 4]]), cache)
+    own.forward(torch.tensor([[1, 2]]), cache)
+    rows.add(cache, 1, 10)
+    with pytest.raises(ValueError, match="query, key and value must be"):
+        own.forward(torch.tensor([[1], [2]]), rows)
+
+
+@pytest.mark.parametrize("windows", [(None, 0), (None, -4), (None,), (None, 5, 5)])
+def test_windows_that_are_none(windows: Any) -> None:
+    with pytest.raises(ModelError, match="window"):
+        DecoderConfig(
+            vocab_size=10,
+            context_length=10,
+            hidden_size=8,
+            intermediate_size=8,
+            num_layers=2,
+            num_heads=2,
+            layer_norm_epsilon=1e-5,
+            tie_word_embeddings=True,
+            windows=windows,
+        )
