@@ -1,1 +1,1 @@
-"""The transcript: turns, Markdown, wrapping, highlights."""
+"""Transcript widget: turn views, Markdown, line wrapping, highlights."""

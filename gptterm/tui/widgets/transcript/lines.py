@@ -1,4 +1,4 @@
-"""What a turn is drawn from: logical lines with styled spans, and how plain text becomes them."""
+"""Logical lines with styled spans, which turns are drawn from."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """Part of a line drawn in a style of its own."""
+    """Part of a line in a style of its own."""
 
     start: int
     end: int
     style: str
-    """Name of a style of the transcript: `strong`, `code`, …"""
+    """Name of a component class of the transcript, without `turn--`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One logical line: what lies between two newlines, before it is wrapped."""
+    """One logical line: the text between two newlines, before it is wrapped."""
 
     text: str
     spans: tuple[Span, ...] = ()
@@ -27,11 +27,11 @@ class Line:
     subsequent_indent: str = ""
     """Drawn before the following rows; as wide as `initial_indent`."""
     style: str = ""
-    """Style of the whole row, to the right edge; empty is the turn's own."""
+    """Style of the whole row, to the right edge; empty: that of the turn."""
 
 
 def plain_lines(text: str) -> list[Line]:
-    """The lines of a text that is shown as it is."""
+    """The lines of a plain text."""
     return [Line(line) for line in text.split("\n")]
 
 

@@ -1,4 +1,4 @@
-"""Tables as lines: columns as wide as the view allows, cells wrapped within them."""
+"""Table layout: columns as wide as the view allows, cells wrapped within them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Alignment = Literal["left", "right", "centre"]
 
 COLUMN_GAP = "  "
 MIN_COLUMN_WIDTH = 4
-"""Cells of a column; with more columns than fit, rows hang over the edge and are wrapped."""
+"""Cells; if columns of this width do not fit, the rows of the table are wrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Table:
 def table_lines(
     rows: Sequence[Sequence[Cell]], alignments: Sequence[Alignment], width: int
 ) -> list[Line]:
-    """The lines of a table, its first row being the heading.
+    """Lay out a table whose first row is the heading.
 
     Args:
-        rows: as many cells each as there are `alignments`.
-        width: cells of the view; 0 is no limit.
+        rows: As many cells each as there are `alignments`.
+        width: Cells of the view; 0 is no limit.
     """
     columns = zip(*rows, strict=True)
     natural = [max(1, *(cell_len(text) for text, _ in column)) for column in columns]
@@ -63,7 +63,7 @@ def table_lines(
 
 
 def _fit_widths(natural: Sequence[int], room: int) -> list[int]:
-    """Widths of columns in `room` cells: the widest give way to one limit, the others stay."""
+    """Fit column widths into `room` cells: a common limit cuts the widest, the others stay."""
     limit, left = room, room
     for place, width in enumerate(sorted(natural)):
         limit = max(MIN_COLUMN_WIDTH, left // (len(natural) - place))

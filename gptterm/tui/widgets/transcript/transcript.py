@@ -1,4 +1,4 @@
-"""The transcript: turns drawn row by row, following the stream while the view is at its end."""
+"""Transcript widget: turns drawn row by row, in a view that follows the stream."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 MAX_TEXT_WIDTH = 110
-"""Cells; longer rows are hard to read on a wide screen."""
+"""Cells; longer rows are hard to read."""
 STRIP_CACHE_SIZE = 512
 
 
 class Transcript(ScrollView, can_focus=True):
-    """Turns, oldest first. Focus is for reading: a turn is selected and acted upon."""
+    """Turns, oldest first. With the focus, one of them is selected for its keys to act upon."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"turn--{name}" for name in TurnPainter.STYLES}
 
@@ -67,11 +67,11 @@ class Transcript(ScrollView, can_focus=True):
     """Index of the selected turn; None while the transcript has no focus."""
 
     follow: reactive[bool] = reactive(True)
-    """Whether the view stays at the end when text is added."""
+    """The view stays at the end when text is added."""
 
     @dataclass
     class ActionRequested(Message):
-        """A key asked for something to be done with a turn."""
+        """A key of the selected turn was pressed."""
 
         action: str
         """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
@@ -79,13 +79,13 @@ class Transcript(ScrollView, can_focus=True):
 
     @dataclass
     class SelectionChanged(Message):
-        """Another turn is selected, or none."""
+        """Another turn was selected, or none."""
 
         key: str | None
 
     @dataclass
     class SiblingRequested(Message):
-        """Another version of a turn is asked for."""
+        """A key or a click asked for another version of a turn."""
 
         key: str
         step: int
@@ -101,7 +101,7 @@ class Transcript(ScrollView, can_focus=True):
         self._placeholder: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
         self._width = 0
-        """Cells between the borders; asking for it costs more than drawing a row."""
+        """Cells between the borders; to ask Textual for it costs more than to draw a row."""
         self._base: Style | None = None
         self._is_resizing = False
         self._is_rendering = False
@@ -110,18 +110,18 @@ class Transcript(ScrollView, can_focus=True):
 
     @property
     def turns(self) -> Sequence[TurnView]:
-        """What is shown, oldest first."""
+        """The turns shown, oldest first."""
         return self._turns
 
     @property
     def selected_turn(self) -> TurnView | None:
-        """The turn that the keys act upon."""
+        """The selected turn, if there is one."""
         if self.selected is None or not 0 <= self.selected < len(self._turns):
             return None
         return self._turns[self.selected]
 
     def show(self, turns: Sequence[TurnView], *, keep_scroll: bool = False) -> None:
-        """Replace all turns; the end comes into view unless `keep_scroll`."""
+        """Replace all turns, and scroll to the end unless `keep_scroll`."""
         self._turns = list(turns)
         self._parser.parse(self._turns)
         for turn in turns:
@@ -134,7 +134,7 @@ class Transcript(ScrollView, can_focus=True):
         self.refresh()
 
     def highlight(self, finder: Finder | None) -> None:
-        """Mark words in all turns that are there, and in those to be shown; None: nothing."""
+        """Highlight what `finder` finds, in these turns and in later ones; None ends it."""
         if finder is not self._finder:
             self._finder = finder
             for turn in self._turns:
@@ -142,19 +142,19 @@ class Transcript(ScrollView, can_focus=True):
             self.refresh()
 
     def set_placeholder(self, *lines: tuple[str, str]) -> None:
-        """What is drawn in the middle while there are no turns: (text, style) a row."""
+        """Set the lines drawn in the middle while there are no turns: (text, style) each."""
         self._placeholder = lines
         self.refresh()
 
     def append(self, turn: TurnView, text: str) -> None:
-        """Add text to a turn; cheapest for the last one."""
+        """Append text to a turn; cheapest for the last one."""
         if not self._laid_out:
             turn.set_text("\n".join(line.text for line in turn.lines) + text)
             return
         self._parser.warm_up()
         before = turn.height
         changed = turn.append(text)
-        # The rows before it are as they were: only these are drawn again.
+        # Rows before the first that changed stay in the cache.
         for row in range(1 + changed, max(before, turn.height)):
             for selected in (False, True):
                 self._strip_cache.pop((turn.version, row, selected, self._width), None)
@@ -169,13 +169,13 @@ class Transcript(ScrollView, can_focus=True):
         self.refresh_lines(top, turn.height - changed)
 
     def refresh_turn(self, turn: TurnView) -> None:
-        """A turn's text, foot, position or dimming was changed from outside."""
+        """Redraw a turn whose text, footer, position or dimming was changed."""
         turn.invalidate()
         self._layout_turns()
         self.refresh()
 
     def _layout_turns(self) -> None:
-        """Lay out what is not yet laid out, and place every turn."""
+        """Wrap the turns that are not wrapped for this width, and compute where each ends."""
         self._width = self.scrollable_content_region.width
         width = self._text_width
         if width <= 0:
@@ -202,20 +202,20 @@ class Transcript(ScrollView, can_focus=True):
         return self._ends[index - 1] if index else 0
 
     def _locate(self, y: int) -> tuple[int, int]:
-        """The turn at a row of the content, and the row within it."""
+        """Index of the turn at a row of the content, and the row within it."""
         index = bisect_right(self._ends, y)
         return index, y - self._top(index)
 
     # ---------------------------------------------------------------------------- scrolling
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Following ends when the reader scrolls up, and begins again at the end."""
+        """Stop following when the reader scrolls up; follow again at the end."""
         super().watch_scroll_y(old_value, new_value)
         if not self._is_resizing:
             self.follow = new_value >= self.max_scroll_y
 
     def watch_follow(self, follow: bool) -> None:
-        """Say that there is more below."""
+        """Show in the border that there is more below."""
         self.border_subtitle = "" if follow else "↓ more below · End"
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
@@ -226,7 +226,7 @@ class Transcript(ScrollView, can_focus=True):
         self._relayout()
 
     def _relayout(self) -> None:
-        """Lay out what has changed; the same words stay at the top of the view."""
+        """Lay out what has changed, and keep the same words at the top of the view."""
         anchor = self._anchor()
         self._layout_turns()
         if anchor is not None and not self.follow:
@@ -237,7 +237,7 @@ class Transcript(ScrollView, can_focus=True):
         self.refresh()
 
     def _anchor(self) -> tuple[int, int, int] | None:
-        """Turn, line and character at the top of the view; line -1 is a header."""
+        """Turn, line and character at the top of the view; line -1 stands for a header."""
         if not self._turns or not self._ends:
             return None
         index, row = self._locate(self.scroll_offset.y)
@@ -251,26 +251,26 @@ class Transcript(ScrollView, can_focus=True):
     # ---------------------------------------------------------------------------- selecting
 
     def on_focus(self) -> None:
-        """Reading begins at the last turn."""
+        """Select the last turn."""
         if self._turns and self.selected is None:
             self.selected = len(self._turns) - 1
 
     def on_blur(self) -> None:
-        """Nothing is selected while typing."""
+        """Select nothing while the focus is elsewhere."""
         self.selected = None
 
     def watch_selected(self) -> None:
-        """Mark the selected turn, and say what it was made with."""
+        """Draw the selection, and post it."""
         self.refresh()
         turn = self.selected_turn
         self.post_message(self.SelectionChanged(None if turn is None else turn.key))
 
     async def on_key(self, event: events.Key) -> None:
-        """Keys in their turn."""
+        """Handle keys in the order they were pressed."""
         await run_own_binding(self, event)
 
     def action_select(self, step: int) -> None:
-        """Select a neighbour; a turn taller than the view is scrolled through first."""
+        """Select a neighbour, after scrolling through a turn taller than the view."""
         if self.selected is None:
             return
         top, end = self._top(self.selected), self._ends[self.selected]
@@ -283,21 +283,21 @@ class Transcript(ScrollView, can_focus=True):
             self._select_index(self.selected + step)
 
     def action_first(self) -> None:
-        """Go to the beginning."""
+        """Select the first turn."""
         self._select_index(0)
 
     def action_last(self) -> None:
-        """Go to the end and follow it."""
+        """Select the last turn and follow the end."""
         self._select_index(len(self._turns) - 1)
         self.follow_end()
 
     def follow_end(self) -> None:
-        """Bring the end into view and keep it there."""
+        """Scroll to the end and stay there."""
         self.follow = True
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
     def select_turn(self, key: str) -> None:
-        """Select a turn and bring it into view: its beginning, or what is marked in it."""
+        """Select a turn, and scroll to its first highlight or its beginning."""
         index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
         if index is not None:
             self.focus()
@@ -305,7 +305,7 @@ class Transcript(ScrollView, can_focus=True):
             self.scroll_to(y=self._highlight_or_top(index), animate=False, immediate=True)
 
     def _highlight_or_top(self, index: int) -> int:
-        """The row to scroll to, so that a turn's first mark is in view and as much before it."""
+        """The row to scroll to, so that the first highlight of a turn is in view."""
         turn, top = self._turns[index], self._top(index)
         if not turn.highlights:
             return top
@@ -326,17 +326,17 @@ class Transcript(ScrollView, can_focus=True):
             self.scroll_to(y=end - view, animate=False)
 
     def action_sibling(self, step: int) -> None:
-        """Ask for another version of the selected turn."""
+        """Request another version of the selected turn."""
         if turn := self.selected_turn:
             self.post_message(self.SiblingRequested(turn.key, step))
 
     def action_act(self, action: str) -> None:
-        """Ask for something to be done with the selected turn."""
+        """Request an action on the selected turn."""
         if turn := self.selected_turn:
             self.post_message(self.ActionRequested(action, turn.key))
 
     def on_click(self, event: events.Click) -> None:
-        """A click selects the turn under it; on its arrows it changes the version."""
+        """Select the turn under the mouse; on its arrows, request another version."""
         y = event.y - self.gutter.top + self.scroll_offset.y
         index, row = self._locate(y)
         if index >= len(self._turns):
@@ -349,18 +349,18 @@ class Transcript(ScrollView, can_focus=True):
     # ------------------------------------------------------------------------------ drawing
 
     def notify_style_update(self) -> None:
-        """Colours may have changed: nothing drawn before is right any more."""
+        """Discard everything drawn before: colours may have changed."""
         self._painter.clear_styles()
         self._strip_cache.clear()
         self._base = None
         super().notify_style_update()
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
-        """Text was selected with the mouse."""
+        """Redraw: text was selected with the mouse."""
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The text under the mouse selection, as it is drawn."""
+        """The drawn text of a mouse selection."""
         if not self._ends:
             return None
         first = selection.start.y if selection.start else 0
@@ -373,16 +373,17 @@ class Transcript(ScrollView, can_focus=True):
         return "\n".join(line.rstrip() for line in picked), "\n"
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows of a part of the view, to be drawn."""
+        """Render the rows of a part of the view."""
         self._is_rendering = True
         strips = super().render_lines(crop)
         self._is_rendering = False
         return strips
 
     def render_line(self, y: int) -> Strip:
-        """One row of the view; with its places when Textual asks what is under the mouse.
+        """Render one row of the view.
 
-        Drawn rows go without: places make every style unique, and a stream floods the caches.
+        Textual also calls this to find the text under the mouse; only then does the row get
+        offsets: they make every style unique, and a stream would flood the caches of styles.
         """
         if self._base is None:
             self._base = self.rich_style

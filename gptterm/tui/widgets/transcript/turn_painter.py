@@ -1,4 +1,4 @@
-"""A row of a turn as styled cells."""
+"""Rows of turns as strips of styled segments."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -19,11 +19,11 @@ from gptterm.tui.widgets.transcript.wrap import wrap
 GUTTER = 2
 """Cells left of the text, where the bar of the selection is."""
 STREAM_CURSOR = "▌"
-"""Stands at the end of a text that is being written."""
+"""Drawn at the end of a text that is being streamed."""
 
 
 class TurnPainter:
-    """Draws rows of turns with the styles of the transcript's component classes."""
+    """Renders rows of turns in the styles of the transcript's component classes."""
 
     STYLES: ClassVar[tuple[str, ...]] = (
         "user",
@@ -52,7 +52,7 @@ class TurnPainter:
         self._styles: dict[str, Style] = {}
 
     def clear_styles(self) -> None:
-        """The theme changed."""
+        """Read the styles again: the theme has changed."""
         self._styles.clear()
 
     def style(self, name: str) -> Style:
@@ -64,7 +64,7 @@ class TurnPainter:
     def render_row(
         self, turn: TurnView, row: int, width: int, selected: bool, base: Style
     ) -> Strip:
-        """Row `row` of a turn, `width` cells wide."""
+        """Render row `row` of a turn, `width` cells wide."""
         base += self.style("dropped" if turn.dropped else "text")
         plain = gutter = base
         if selected:
@@ -89,7 +89,7 @@ class TurnPainter:
     def render_centred(
         self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style
     ) -> Strip:
-        """Row `y` of a view with some lines in its middle; the first goes if there is no room."""
+        """Render row `y` of a view with lines in its middle, without the first if room is short."""
         width, height = size
         rows = [(text[start:end], name) for text, name in lines for start, end in wrap(text, width)]
         if len(rows) > height:
@@ -133,7 +133,7 @@ class TurnPainter:
 
     @staticmethod
     def style_span(strip: Strip, span: tuple[int, int], style: Style) -> Strip:
-        """The strip with the characters of a span in another style."""
+        """Add a style to the characters of a span of a strip."""
         start, end = span
         text = strip.text
         first = cell_len(text[:start])
@@ -141,7 +141,7 @@ class TurnPainter:
         if last <= first:
             return strip
         before, within, after = strip.divide([first, last, strip.cell_length])
-        # `Strip.apply_style` puts a style under what is there, which has a background already.
+        # `Strip.apply_style` would put the style under the background that is there.
         marked = Strip([Segment(text, (under or Style()) + style) for text, under, _ in within])
         return Strip.join([before, marked, after])
 
@@ -149,7 +149,7 @@ class TurnPainter:
 def split_spans(
     spans: tuple[Span, ...], start: int, end: int
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """A row's slice in pieces that have the same styles: (start, end, names, outermost first)."""
+    """Split a slice of a line where styles change: (start, end, style names, outermost first)."""
     within = [span for span in spans if span.start < end and span.end > start]
     edges = {start, end}
     for span in within:

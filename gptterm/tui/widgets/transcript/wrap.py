@@ -1,7 +1,7 @@
-"""Text to rows of terminal cells: what is shown of a character, and where lines break.
+"""Line wrapping in terminal cells, and the text that can be wrapped.
 
-Pure functions. Rows are (start, end) slices of the text, so a megabyte of transcript costs two
-integers a row and nothing is copied before it is drawn.
+Rows are (start, end) slices of the text, so a megabyte of transcript costs two integers a row
+and nothing is copied before it is drawn.
 """
 
 import re
@@ -12,8 +12,8 @@ from gptterm.terminal import printable
 
 TAB = " " * 4
 
-# Characters whose width terminals disagree about or that change the width of their neighbour.
-# Showing a family emoji as its members is the price of borders that stay where they are.
+# Characters whose width terminals disagree about, or that change the width of their neighbour.
+# They are removed: a family emoji shows as its members, and borders stay where they are.
 _UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
     (
         *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
@@ -23,10 +23,10 @@ _UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
 )
 _UNSTABLE_WIDTH.update({0x2028: "\n", 0x2029: "\n"})
 
-# A row of Chinese or Japanese does not begin with one of these (the common part of kinsoku).
+# Kinsoku, the common part: no row of Chinese or Japanese begins with one of these.
 _NO_LINE_START = frozenset("、。，．！？：；）］｝」』】〉》〕’”々ー…")
 
-# Everything outside these ranges may be wide or of no width.
+# Characters outside these ranges may be two cells wide, or none.
 _NOT_NARROW = re.compile(
     "[^ -~\xa0-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u2500-\u25fc]"
 )
@@ -35,7 +35,7 @@ Row = tuple[int, int]
 
 
 def display_text(text: str) -> str:
-    """The text as it may be drawn: no control characters, tabs as spaces, steady widths."""
+    """Sanitise text for drawing: visible controls, tabs as spaces, no unstable widths."""
     text = printable(text)
     if not text.isascii():
         text = text.translate(_UNSTABLE_WIDTH)
@@ -43,15 +43,15 @@ def display_text(text: str) -> str:
 
 
 def wrap(text: str, width: int, start: int = 0) -> list[Row]:
-    """Break one line (no newline in it) into rows at most `width` cells wide.
+    """Wrap one line, without a newline in it, into rows at most `width` cells wide.
 
-    Greedy, at spaces where there are some, else at the edge; between wide characters a break
-    needs no space. The spaces at a break are swallowed.
+    Greedy: at spaces if there are any, else at the edge, and anywhere between wide characters.
+    The spaces at a break belong to no row.
 
     Args:
         text: `display_text` of a line.
         width: Cells of a row.
-        start: Where the first row begins, a row start of an earlier wrap of the same text.
+        start: Where to begin: the start of a row in an earlier wrap of the same text.
 
     Returns:
         At least one row.
@@ -63,14 +63,14 @@ def wrap(text: str, width: int, start: int = 0) -> list[Row]:
 
 
 def _trim_end(text: str, start: int, end: int) -> int:
-    """The end of a row without the spaces that hang over its edge."""
+    """The end of a row without its trailing spaces."""
     while end > start + 1 and text[end - 1] == " ":
         end -= 1
     return end
 
 
 def _wrap_narrow(text: str, width: int, start: int) -> list[Row]:
-    """`wrap` where every character is one cell: breaks are found by C string searches."""
+    """`wrap` if every character is one cell: string searches in C find the breaks."""
     rows: list[Row] = []
     end = len(text)
     while end - start > width:
@@ -95,7 +95,7 @@ def _wrap_wide(text: str, width: int, start: int) -> list[Row]:
     spans, _ = split_graphemes(text[start:])
     rows: list[Row] = []
     column = 0
-    # (end of the row, start of the next, column at that start) if it is broken here
+    # The last break opportunity: end of the row, start of the next, and column there.
     opportunity: tuple[int, int, int] | None = None
     previous = 1
     for begin, stop, cells in spans:
