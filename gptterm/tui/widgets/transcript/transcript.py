@@ -25,7 +25,6 @@ from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 MAX_TEXT_WIDTH = 110
 """Cells; longer rows are hard to read."""
-STRIP_CACHE_SIZE = 512
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -96,7 +95,6 @@ class Transcript(ScrollView, can_focus=True):
         self._ends: list[int] = []
         self._painter = TurnPainter(self)
         self._parser = TurnParser(self, self._relayout)
-        self._strip_cache: dict[tuple[int, int, bool, int], Strip] = {}
         self._finder: Finder | None = None
         self._placeholder: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
@@ -155,9 +153,7 @@ class Transcript(ScrollView, can_focus=True):
         before = turn.height
         changed = turn.append(text)
         # Rows before the first that changed stay in the cache.
-        for row in range(1 + changed, max(before, turn.height)):
-            for selected in (False, True):
-                self._strip_cache.pop((turn.version, row, selected, self._width), None)
+        self._painter.discard(turn, range(1 + changed, max(before, turn.height)), self._width)
         if turn is not self._turns[-1]:
             self._layout_turns()
             self.refresh()
@@ -350,8 +346,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         """Discard everything drawn before: colours may have changed."""
-        self._painter.clear_styles()
-        self._strip_cache.clear()
+        self._painter.clear()
         self._base = None
         super().notify_style_update()
 
@@ -401,13 +396,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _row_strip(self, y: int) -> Strip:
         index, row = self._locate(y)
-        turn = self._turns[index]
-        selected = index == self.selected
-        key = (turn.version, row, selected, self._width)
-        if (strip := self._strip_cache.get(key)) is None:
-            if len(self._strip_cache) >= STRIP_CACHE_SIZE:
-                self._strip_cache.clear()
-            base = self._base or self.rich_style
-            strip = self._painter.render_row(turn, row, self._width, selected, base)
-            self._strip_cache[key] = strip
-        return strip
+        base = self._base or self.rich_style
+        return self._painter.render_row(
+            self._turns[index], row, self._width, index == self.selected, base
+        )

@@ -1,6 +1,6 @@
 """Rows of turns as strips of styled segments."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
 """Cells left of the text, where the bar of the selection is."""
+STRIP_CACHE_SIZE = 512
 STREAM_CURSOR = "▌"
 """Drawn at the end of a text that is being streamed."""
 
@@ -50,10 +51,18 @@ class TurnPainter:
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
         self._styles: dict[str, Style] = {}
+        self._strips: dict[tuple[int, int, bool, int], Strip] = {}
 
-    def clear_styles(self) -> None:
-        """Read the styles again: the theme has changed."""
+    def clear(self) -> None:
+        """Discard all styles and rows: the theme has changed."""
         self._styles.clear()
+        self._strips.clear()
+
+    def discard(self, turn: TurnView, rows: Iterable[int], width: int) -> None:
+        """Discard rows of a turn that have changed without a new version of it."""
+        for row in rows:
+            for selected in (False, True):
+                self._strips.pop((turn.version, row, selected, width), None)
 
     def style(self, name: str) -> Style:
         """The style of a component class, without what it inherits."""
@@ -64,7 +73,20 @@ class TurnPainter:
     def render_row(
         self, turn: TurnView, row: int, width: int, selected: bool, base: Style
     ) -> Strip:
-        """Render row `row` of a turn, `width` cells wide."""
+        """Render row `row` of a turn, `width` cells wide; the last rows are cached.
+
+        The base style is not part of the cache's key: `clear` when it changes.
+        """
+        key = (turn.version, row, selected, width)
+        if (strip := self._strips.get(key)) is None:
+            if len(self._strips) >= STRIP_CACHE_SIZE:
+                self._strips.clear()
+            strip = self._strips[key] = self._render_row(turn, row, width, selected, base)
+        return strip
+
+    def _render_row(
+        self, turn: TurnView, row: int, width: int, selected: bool, base: Style
+    ) -> Strip:
         base += self.style("dropped" if turn.dropped else "text")
         plain = gutter = base
         if selected:
