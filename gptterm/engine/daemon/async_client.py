@@ -1,4 +1,4 @@
-"""The asyncio client that looks for a warm engine before it starts a process of its own."""
+"""Asyncio client of a warm engine; starts a process of its own where there is none."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,13 @@ from gptterm.threads import in_daemon_thread
 
 
 class DaemonClient(EngineClient):
-    """An `EngineClient` that uses the warm engine of a model, if there is one or one is kept.
+    """An `EngineClient` that uses the model's warm engine if one runs, or is to be kept.
 
-    Closing it, and killing an engine that does not obey, leave the engine to its other clients.
+    Closing it, or killing an engine that does not obey, only disconnects: a daemon has other
+    clients.
 
     Args:
-        keep_alive_s: how long the engine is to stay without a client; None: none is started.
+        keep_alive_s: how long the daemon stays without a client; None: none is started.
         on_wait, factory, log, deadlines: see `EngineClient`.
     """
 
@@ -43,13 +44,13 @@ class DaemonClient(EngineClient):
         self._keep_alive_s = keep_alive_s
         self.on_wait = on_wait
         self._daemon: DaemonConnection | None = None
-        """The warm engine that is used; None: the process is our own."""
-        self._why_not = ""
-        """Why there is no warm engine, though one is to be kept."""
+        """The daemon in use; None: the process is our own."""
+        self._daemon_error = ""
+        """Why no daemon is used, though one is to be kept."""
 
     async def start(self) -> None:
-        """Start a process of our own, unless a warm engine may do."""
-        if not self._may_be_there():
+        """Start a process of our own, unless a daemon may be used."""
+        if not self._may_use_daemon():
             await super().start()
 
     async def load(
@@ -60,12 +61,12 @@ class DaemonClient(EngineClient):
         info = await super().load(request, on_progress)
         if self._daemon is not None:
             info = as_requested(info, request, self._daemon.pid, time.perf_counter() - since)
-        elif self._why_not:
-            info = msgspec.structs.replace(info, notices=(*info.notices, self._why_not))
+        elif self._daemon_error:
+            info = msgspec.structs.replace(info, notices=(*info.notices, self._daemon_error))
         self._info = info
         return info
 
-    def _may_be_there(self) -> bool:
+    def _may_use_daemon(self) -> bool:
         if self._keep_alive_s is not None:
             return True
         with contextlib.suppress(GpttermError, OSError):
@@ -74,7 +75,7 @@ class DaemonClient(EngineClient):
         return False
 
     async def _connect(self, request: LoadRequest, report: ProgressCallback) -> None:
-        daemon = await self._find(request)
+        daemon = await self._attach(request)
         if daemon is not None or self._daemon is not None:
             await self.close()
         self._daemon = daemon
@@ -88,9 +89,9 @@ class DaemonClient(EngineClient):
         if self.on_wait is not None:
             self.on_wait(ahead)
 
-    async def _find(self, request: LoadRequest) -> DaemonConnection | None:
-        self._why_not = ""
-        if not self._may_be_there():
+    async def _attach(self, request: LoadRequest) -> DaemonConnection | None:
+        self._daemon_error = ""
+        if not self._may_use_daemon():
             return None
         try:
             return await in_daemon_thread(
@@ -98,14 +99,14 @@ class DaemonClient(EngineClient):
             )
         except (GpttermError, OSError) as error:
             if self._keep_alive_s is not None:
-                self._why_not = f"no warm engine: {error}"
+                self._daemon_error = f"no warm engine: {error}"
             return None
 
 
 class DaemonProcess:
-    """A warm engine's process, which is not ours to end."""
+    """A daemon's process, which this client only disconnects from."""
 
-    stopped = "the warm engine was left"
+    stopped = "disconnected from the warm engine"
 
     def __init__(self, daemon: DaemonConnection, log: Path) -> None:
         self.pid = daemon.pid
@@ -115,7 +116,7 @@ class DaemonProcess:
 
     @property
     def running(self) -> bool:
-        """Whether we are connected to it."""
+        """Whether the connection is open."""
         return not self._gone.is_set()
 
     async def wait(self) -> int:
@@ -124,16 +125,16 @@ class DaemonProcess:
         return 0
 
     def connection_lost(self) -> None:
-        """The connection has ended."""
+        """Let `wait` return."""
         self._gone.set()
 
     def kill(self) -> None:
-        """Leave it; a process that hangs ends itself when it notices."""
+        """Disconnect; a daemon that hangs notices that itself, and exits."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
     def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
-        """One line about its end."""
+        """Describe the lost connection in one line."""
         del code
         return "internal", (
             f"the warm engine (process {self.pid}) ended {activity}; its log is {self._log}"

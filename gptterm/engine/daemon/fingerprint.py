@@ -1,4 +1,4 @@
-"""Which warm engine a request belongs to, and whether the one that is there is still right."""
+"""Identity of a request's daemon: its name, and a fingerprint of version and model files."""
 
 import os
 
@@ -9,42 +9,41 @@ from gptterm.engine.api import LoadRequest, ModelInfo
 from gptterm.engine.daemon.handshake import EngineStatus
 from gptterm.engine.daemon.registry import digest
 
-_DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
-"""Variables that give the names of devices another meaning."""
+_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
+"""Environment variables that change which device a name stands for."""
+_MODEL_SUFFIXES = {".json", ".safetensors", ".gguf", ".bin", ".jinja", ".model", ".txt"}
+"""Of files that an engine reads; the directory may also hold logs that grow."""
 
 
 def name_prefix(request: LoadRequest, factory: str) -> str:
-    """What the names of all engines for a model begin with, whatever they run on."""
+    """Return the common prefix of the names of a model's daemons, on any device and dtype."""
     source = request.source
-    variables = (os.environ.get(name, "") for name in _DEVICES)
+    variables = (os.environ.get(name, "") for name in _DEVICE_VARIABLES)
     parts = (os.path.realpath(source.directory), source.gguf_file or "", factory, *variables)
     return digest(*parts)[:10]
 
 
 def daemon_name(request: LoadRequest, factory: str) -> str:
-    """The name of the engine that was asked for a model, a device and a dtype."""
+    """Return the name of the daemon for a request's model, device and dtype."""
     return name_prefix(request, factory) + digest(request.device, request.dtype)[:6]
 
 
 def serves(status: EngineStatus, request: LoadRequest) -> bool:
-    """Whether an engine of the right model is on the device and in the dtype of a request.
+    """Whether a daemon of the requested model is on the requested device, in that dtype.
 
-    What is asked for may be what the engine was asked for, or what that turned out to be:
-    `auto` on a machine without a GPU is `cpu`.
+    Each may match the daemon's own request or what came of it: `auto` is `cpu` on a machine
+    without a GPU.
     """
     device = "cuda:0" if request.device == "cuda" else request.device
     devices = (status.device, status.asked_device)
     return device in devices and request.dtype in (status.dtype, status.asked_dtype)
 
 
-_SUFFIXES = {".json", ".safetensors", ".gguf", ".bin", ".jinja", ".model", ".txt"}
-"""Of the files that an engine reads: a directory may also hold logs that grow."""
-
-
 def fingerprint_of(request: LoadRequest) -> str:
-    """What has to be the same for an engine to be of use: gptterm's version, the model's files.
+    """Return a digest of gptterm's version and of names, sizes and times of the model's files.
 
-    A directory that was trained on or downloaded again since is another model.
+    A daemon of another fingerprint is outdated: a directory that has been trained on or
+    downloaded again is another model.
 
     Raises:
         OSError: the directory cannot be read.
@@ -54,14 +53,14 @@ def fingerprint_of(request: LoadRequest) -> str:
     with os.scandir(source.directory) as entries:
         for entry in entries:
             wanted = entry.name == (source.gguf_file or entry.name)
-            if wanted and os.path.splitext(entry.name)[1] in _SUFFIXES and entry.is_file():
+            if wanted and os.path.splitext(entry.name)[1] in _MODEL_SUFFIXES and entry.is_file():
                 status = entry.stat()
                 files.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")
     return digest(__version__, *sorted(files))
 
 
 def as_requested(info: ModelInfo, request: LoadRequest, pid: int, waited_s: float) -> ModelInfo:
-    """What an engine says of its model, for a client that has a name of its own for it."""
+    """Return a daemon's model info under the name and with the notices of this client's request."""
     source = request.source
     return msgspec.structs.replace(
         info,

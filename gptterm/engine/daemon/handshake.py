@@ -1,7 +1,7 @@
-"""The first words between a client and a warm engine, which may be of different versions.
+"""Handshake of client and daemon, which may be of different versions.
 
-So these frames may gain fields that have a default, and lose or rename none. All that follows
-is `gptterm.engine.ipc.protocol`, between equal versions only.
+Compatibility: a message may gain fields with a default; none may be removed or renamed. After the
+handshake, equal versions speak `gptterm.engine.ipc.protocol`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _length = struct.Struct(">I")
 _MAX_MESSAGE = 1 << 16
-"""Bytes of a greeting; a longer one is none."""
+"""Bytes of a message; a longer one is refused."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -24,35 +24,35 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Hello(_Message, frozen=True, kw_only=True):
-    """A client wants to attach. Answered by `Welcome`."""
+    """Request to attach. Answered by `Welcome`."""
 
     version: str
-    """gptterm's."""
+    """Version of gptterm."""
     fingerprint: str = msgspec.field(name="stamp")
-    """See `fingerprint_of`: an engine of another fingerprint retires, and this client starts a
-    new one."""
+    """See `fingerprint_of`. A daemon of another fingerprint retires, and the client starts its
+    successor."""
     keep_alive_s: float | None = None
-    """How long the engine is to wait for another client, from now on; None: as it is."""
+    """New keep-alive time of the daemon; None leaves it as it is."""
 
 
 class AskStatus(_Message, frozen=True, kw_only=True):
-    """Answered by `EngineStatus`."""
+    """Request for the status. Answered by `EngineStatus`."""
 
 
 class Welcome(_Message, frozen=True, kw_only=True):
-    """Whether the client may stay."""
+    """Answer to `Hello`: whether the client is accepted."""
 
     accepted: bool
     pid: int
     outdated: bool = False
-    """Why not: it is of another fingerprint, and leaves its place to an engine of the client's."""
+    """Not accepted because the fingerprints differ: the daemon has given up its name."""
     version: str = ""
     keep_alive_s: float = 0.0
-    """What the engine was told last: an engine that takes its place is told the same."""
+    """The daemon's keep-alive time, to be passed on to its successor."""
 
 
 class EngineStatus(_Message, frozen=True, kw_only=True):
-    """What an engine is and does."""
+    """Status of a daemon."""
 
     pid: int
     version: str = ""
@@ -61,23 +61,23 @@ class EngineStatus(_Message, frozen=True, kw_only=True):
     model: str = ""
     directory: str = ""
     device: str = ""
-    """The one it is on; while it is loading, the one that was asked for."""
+    """The engine's device; while it loads, the one that was requested."""
     dtype: str = ""
     asked_device: str = ""
-    """What it was started with: `auto`, it may be."""
+    """The device that was requested, such as `auto`."""
     asked_dtype: str = ""
     clients: int = 0
     waiting: int = 0
-    """Of the clients, those whose generation waits for another one's."""
+    """Number of clients with a queued generation."""
     generations: int = 0
-    """Begun so far."""
+    """Number begun so far."""
     uptime_s: float = 0.0
     keep_alive_s: float = 0.0
-    """Without a client, it ends after so long; infinite: it does not."""
+    """Time without a client after which it exits; infinite: never."""
     idle_s: float = 0.0
-    """How long it has been without a client."""
+    """Time without a client so far."""
     memory: int = 0
-    """Bytes resident; 0 when unknown."""
+    """Resident bytes; 0 when unknown."""
 
 
 CLIENT_MESSAGES = msgspec.msgpack.Decoder(Hello | AskStatus)
@@ -86,26 +86,26 @@ STATUS = msgspec.msgpack.Decoder(EngineStatus)
 
 
 def send(connection: socket.socket, message: Hello | AskStatus | Welcome | EngineStatus) -> None:
-    """Say a message.
+    """Send a message.
 
     Raises:
-        OSError: nobody hears it.
+        OSError: the peer is gone.
     """
     body = msgspec.msgpack.encode(message)
     connection.sendall(_length.pack(len(body)) + body)
 
 
 def receive(connection: socket.socket, decoder: msgspec.msgpack.Decoder[T]) -> T:
-    """Wait for a message, as long as the socket's timeout has it, and read no byte more.
+    """Receive one message, within the socket's timeout, and not a byte more.
 
     Raises:
-        TimeoutError: none came.
-        OSError: the other side is gone.
-        ValueError: it said something else.
+        TimeoutError: none arrived.
+        OSError: the peer is gone.
+        ValueError: it sent something else.
     """
     (length,) = _length.unpack(_receive_exactly(connection, _length.size))
     if length > _MAX_MESSAGE:
-        raise ValueError(f"a greeting of {length} bytes")
+        raise ValueError(f"a handshake of {length} bytes")
     return decoder.decode(_receive_exactly(connection, length))
 
 
@@ -114,20 +114,20 @@ def _receive_exactly(connection: socket.socket, count: int) -> bytes:
     while len(data) < count:
         more = connection.recv(count - len(data))
         if not more:
-            raise ConnectionResetError("it hung up")
+            raise ConnectionResetError("the peer closed the connection")
         data += more
     return data
 
 
 class PeerCredentials(msgspec.Struct, frozen=True):
-    """Who is at the other end of a socket, by the kernel's message."""
+    """Process at the other end of a socket, from the kernel."""
 
     pid: int
     uid: int
 
 
 def peer_credentials(connection: socket.socket) -> PeerCredentials | None:
-    """Query the kernel; None where it does not tell (all but Linux)."""
+    """Return the peer's credentials; None where the kernel has none (all but Linux)."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return None
@@ -138,14 +138,14 @@ def peer_credentials(connection: socket.socket) -> PeerCredentials | None:
     return PeerCredentials(pid, uid)
 
 
-def is_ours(connection: socket.socket) -> bool:
-    """Whether the other end belongs to this user. Unknown is yes: the folder is 0700."""
+def is_same_user(connection: socket.socket) -> bool:
+    """Whether the peer is this user's. Unknown counts as yes: the directory has mode 0700."""
     peer = peer_credentials(connection)
     return peer is None or peer.uid == os.geteuid()
 
 
 def resident_memory() -> int:
-    """Bytes of this process in memory (Linux), else 0."""
+    """Return this process's resident bytes; 0 where unknown (all but Linux)."""
     with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -1,6 +1,6 @@
-"""Finds warm engines, starts them, replaces those that are of no use, and ends them.
+"""Find, start, replace and stop daemons.
 
-Nothing heavy is imported: from here to an engine that is there is a matter of milliseconds.
+Imports nothing heavy: attaching to a running daemon takes milliseconds.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from gptterm.engine.daemon import handshake, registry
 from gptterm.engine.daemon.fingerprint import daemon_name, fingerprint_of, name_prefix, serves
 from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Hello
 from gptterm.engine.ipc import LOCAL_ENGINE
+from gptterm.engine.runtime.python_child import python_command, python_environment
 from gptterm.errors import GpttermError
 from gptterm.paths import engine_log
 
@@ -27,53 +28,52 @@ if TYPE_CHECKING:
 
 
 _HANDSHAKE_TIMEOUT_S = 3.0
-"""An engine that does not answer a greeting for so long hangs: the thread that answers has
-nothing else to do."""
+"""A daemon that has not answered by then hangs: its listening thread does nothing else."""
 _STARTUP_TIMEOUT_S = 60.0
-"""The same while it imports torch, which no other thread gets past."""
+"""The same while it imports torch, which blocks all its threads."""
 _MAX_ATTEMPTS = 5
 _POLL_S = 0.005
 _TERMINATE_TIMEOUT_S = 3.0
-"""An engine that was asked to end and is not gone after so long is killed."""
+"""A daemon that has not exited by then, after SIGTERM, is killed."""
 
 
 class DaemonError(GpttermError):
-    """There is no warm engine to be had; the message says why."""
+    """No warm engine can be used; the message says why."""
 
 
 class DaemonConnection(NamedTuple):
-    """A connection to an engine that has greeted us."""
+    """A connection to a daemon, after the handshake."""
 
     socket: socket.socket
     pid: int
     started: bool
-    """It was started for us."""
+    """The daemon was started for this connection."""
 
 
-class _Rejected(NamedTuple):
-    """What is to be done about an engine that did not take us in."""
+class _Rejection(NamedTuple):
+    """Outcome of a handshake without a connection."""
 
     keep_alive_s: float | None
-    """What an engine in its place is started with; None: it was ending, or died."""
+    """Keep-alive time that the daemon's successor inherits; None: it was exiting, or died."""
 
 
 def attach(
     request: LoadRequest, keep_alive_s: float | None, *, factory: str = LOCAL_ENGINE
 ) -> DaemonConnection | None:
-    """Attach to the engine for `request`, if there is one or one is to be kept.
+    """Connect to the daemon for `request`; start one if there is none and `keep_alive_s` is set.
 
-    One of another version, or whose model's files have changed since, is replaced. One that is
-    dead or hangs is cleared away.
+    A daemon of another version, or whose model's files have changed since, is replaced. One that
+    hangs is killed; a dead one's socket is removed.
 
     Args:
-        keep_alive_s: how long the engine is to stay without a client; None: none is started,
-            and one that is there stays as long as it was told.
+        keep_alive_s: how long the daemon stays without a client; None: none is started, and a
+            running one keeps its own time.
 
     Returns:
-        None when there is no engine and none is to be started.
+        None when there is no daemon and none is to be started.
 
     Raises:
-        GpttermError: it cannot be started, or its folder is not safe.
+        GpttermError: it cannot be started, or the directory of the sockets is not safe.
         OSError: the model's files are gone.
     """
     directory = registry.socket_directory(make=keep_alive_s is not None)
@@ -81,20 +81,20 @@ def attach(
         return None
     name, fingerprint = daemon_name(request, factory), fingerprint_of(request)
     hello = Hello(version=__version__, fingerprint=fingerprint, keep_alive_s=keep_alive_s)
-    wanted, started = keep_alive_s, False
+    started = False
     for _ in range(_MAX_ATTEMPTS):
-        at = _resolve_name(directory, name, request, factory)
-        connection = _connect(directory, at)
+        running = _resolve_name(directory, name, request, factory)
+        connection = _connect(directory, running)
         if connection is not None:
-            answer = _handshake(connection, hello, directory, at)
+            answer = _handshake(connection, hello, directory, running)
             if isinstance(answer, int):
                 return DaemonConnection(connection, answer, started)
             connection.close()
-            if answer.keep_alive_s is not None and wanted is None:
-                wanted = answer.keep_alive_s
-        elif wanted is None:
+            if keep_alive_s is None:
+                keep_alive_s = answer.keep_alive_s
+        elif keep_alive_s is None:
             return None
-        if wanted is not None:
+        if keep_alive_s is not None:
             from gptterm.engine.daemon.server import DaemonSpec
 
             spec = DaemonSpec(
@@ -102,7 +102,7 @@ def attach(
                 fingerprint=fingerprint,
                 factory=factory,
                 request=request,
-                keep_alive_s=wanted,
+                keep_alive_s=keep_alive_s,
             )
             if launch(spec):
                 started = True
@@ -112,9 +112,9 @@ def attach(
 
 
 def _resolve_name(directory: Path, name: str, request: LoadRequest, factory: str) -> str:
-    """The name of the engine to be used: the one for `request`, or one that does the same.
+    """Return the name of the daemon to use: `name`, or a running one that serves the request.
 
-    Without torch nobody knows what `auto` means here; an engine that has loaded its model says.
+    What `auto` resolves to takes torch to know; a daemon that has loaded its model reports it.
     """
     if registry.socket_path(directory, name).exists():
         return name
@@ -125,7 +125,7 @@ def _resolve_name(directory: Path, name: str, request: LoadRequest, factory: str
 
 
 def _connect(directory: Path, name: str) -> socket.socket | None:
-    """Connect to an engine; None if nobody listens. A socket nobody listens on is removed."""
+    """Connect to a daemon; None if none listens. A stale socket is removed."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(_HANDSHAKE_TIMEOUT_S)
     path = registry.socket_path(directory, name)
@@ -137,18 +137,18 @@ def _connect(directory: Path, name: str) -> socket.socket | None:
         return None
     except OSError as error:
         connection.close()
-        # A full queue: the engine has not accepted anybody for long.
+        # The queue is full: the daemon has not accepted a connection for long.
         if isinstance(error, TimeoutError | BlockingIOError):
             raise DaemonError(f"the warm engine does not answer ({path})") from error
         raise DaemonError(f"the warm engine cannot be reached: {error}") from error
-    if not handshake.is_ours(connection):
+    if not handshake.is_same_user(connection):
         connection.close()
         raise registry.UnsafeDirectoryError(f"{path} is not this user's")
     return connection
 
 
 def _remove_stale_socket(directory: Path, name: str) -> None:
-    """Remove a stale socket, unless an engine is about to bind it anew."""
+    """Remove a stale socket, unless a daemon is about to bind it anew."""
     path = registry.socket_path(directory, name)
     if not path.exists():
         return
@@ -161,10 +161,10 @@ def _remove_stale_socket(directory: Path, name: str) -> None:
 
 def _handshake(
     connection: socket.socket, hello: Hello, directory: Path, name: str
-) -> "int | _Rejected":
-    """Return the engine's process id, or what is to be done about it.
+) -> "int | _Rejection":
+    """Return the daemon's process id, or its rejection.
 
-    An engine that hangs, or talks of something else, is ended.
+    A daemon that hangs, or does not speak the protocol, is terminated.
     """
     peer = handshake.peer_credentials(connection)
     try:
@@ -180,53 +180,50 @@ def _handshake(
     except TimeoutError:
         if peer is not None:
             terminate(peer.pid, directory, name, grace_s=0.0)
-        return _Rejected(None)
+        return _Rejection(None)
     except ValueError:
         if peer is not None:
             terminate(peer.pid, directory, name)
-        return _Rejected(None)
+        return _Rejection(None)
     except OSError:
-        return _Rejected(None)  # it was just ending
+        return _Rejection(None)  # it was exiting
     if welcome.accepted:
         connection.settimeout(None)
         return welcome.pid
-    return _Rejected(welcome.keep_alive_s if welcome.outdated else None)
+    return _Rejection(welcome.keep_alive_s if welcome.outdated else None)
 
 
 def launch(spec: "DaemonSpec") -> bool:
-    """Start an engine's process; False: there is one of its name.
+    """Start a daemon; False: one of its name is running.
 
     Raises:
         DaemonError: it cannot be started.
     """
-    # Both take a while to import, and an engine is there as a rule.
+    # Slow to import, and a daemon usually runs already.
     import subprocess
-    import sys
 
     from gptterm.engine.daemon.server import TAKEN
 
     try:
         done = subprocess.run(
-            # -P: the working directory's files are the user's, not modules of ours.
-            [sys.executable, "-P", "-u", "-m", "gptterm.engine.daemon.server"],
+            python_command("gptterm.engine.daemon.server"),
             input=msgspec.msgpack.encode(spec),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            # What this process can import, that one can.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=python_environment(),
             check=False,
         )
     except OSError as error:
         raise DaemonError(f"the warm engine cannot be started: {error}") from error
     if done.returncode not in (0, TAKEN):
-        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise DaemonError(f"the warm engine cannot be started: {words[-1]}")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise DaemonError(f"the warm engine cannot be started: {lines[-1]}")
     return done.returncode == 0
 
 
 def _wait_for_socket(directory: Path, name: str) -> None:
-    """Wait for the engine that has the lock to listen, or to let go of the lock again."""
+    """Wait until the holder of the lock listens, or has released the lock."""
     deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
     path = registry.socket_path(directory, name)
     while (
@@ -236,8 +233,8 @@ def _wait_for_socket(directory: Path, name: str) -> None:
 
 
 def terminate(pid: int, directory: Path, name: str, grace_s: float = _TERMINATE_TIMEOUT_S) -> None:
-    """End an engine and wait until its name is free: in order at first, then by force."""
-    if pid <= 1:  # of another pid namespace: to us, a group of processes or everybody
+    """Stop a daemon and wait until its name is free: SIGTERM first, then SIGKILL."""
+    if pid <= 1:  # of another pid namespace: to kill(), a process group or every process
         return
     deadline = time.monotonic() + grace_s
     number = signal.SIGTERM if grace_s else signal.SIGKILL
@@ -251,11 +248,11 @@ def terminate(pid: int, directory: Path, name: str, grace_s: float = _TERMINATE_
     _remove_stale_socket(directory, name)
 
 
-# ----------------------------------------------------------------------------------- all of them
+# ---------------------------------------------------------------------------------- all daemons
 
 
 class Daemon(NamedTuple):
-    """An engine that has a socket."""
+    """A daemon that listens."""
 
     name: str
     status: EngineStatus | None
@@ -263,21 +260,21 @@ class Daemon(NamedTuple):
 
 
 def list_daemons() -> list[Daemon]:
-    """Query all of the user's engines what they are and do; sockets of dead ones are removed.
+    """Return all of the user's daemons with their status; stale sockets are removed.
 
     Raises:
-        UnsafeDirectoryError: the folder is not safe.
+        UnsafeDirectoryError: the directory of the sockets is not safe.
     """
     directory = registry.socket_directory(make=False)
     return [] if directory is None else _probe(directory)
 
 
-def _probe(directory: Path, family: str = "") -> list[Daemon]:
-    """The engines whose names begin with `family`."""
+def _probe(directory: Path, prefix: str = "") -> list[Daemon]:
+    """Return the daemons whose names begin with `prefix`."""
     daemons = []
     for name in registry.names(directory):
         with contextlib.suppress(DaemonError, OSError):
-            connection = _connect(directory, name) if name.startswith(family) else None
+            connection = _connect(directory, name) if name.startswith(prefix) else None
             if connection is not None:
                 with connection:
                     daemons.append(Daemon(name, _query_status(connection)))
@@ -296,6 +293,6 @@ def _query_status(connection: socket.socket) -> EngineStatus | None:
 
 
 def stop(daemon: Daemon) -> None:
-    """End an engine, and wait until it has ended."""
+    """Stop a daemon and wait until it has exited."""
     if daemon.status is not None:
         terminate(daemon.status.pid, registry.socket_directory(), daemon.name)

@@ -1,10 +1,10 @@
-"""Where warm engines are found: a folder of the user's own, a socket and a lock for each engine.
+"""Registry of daemons: a private directory with a socket and a lock file for each.
 
-The lock is held for as long as an engine listens, and the kernel lets go of it when the process
-dies: a socket beside a free lock is stale. Only who holds the lock may remove or bind a socket.
+A daemon holds its lock while it listens, and the kernel releases the lock when the process dies: a
+socket beside a free lock is stale. Only the holder of the lock may bind or remove the socket.
 
-Who can write in the folder can pose as an engine and read prompts. So it is 0700, the user's
-own, and lies where nobody else can put another one in its stead.
+Whoever can write to the directory can pose as a daemon and read prompts. So it has mode 0700,
+belongs to the user, and lies where no other user can replace it.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ Stage = Literal["starting", "ready"]
 
 
 class UnsafeDirectoryError(GpttermError):
-    """The folder of the sockets cannot be made, or others could tamper with it."""
+    """The directory of the sockets cannot be created, or others could tamper with it."""
 
 
 class LockHolder(NamedTuple):
-    """An engine that has the lock."""
+    """Holder of a daemon's lock."""
 
     pid: int
     stage: str
 
 
 def digest(*parts: str) -> str:
-    """A short name for these texts; nobody finds other ones with the same."""
+    """Return a collision-resistant name of 16 hex digits for the parts."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
@@ -44,13 +44,13 @@ def socket_directory() -> Path: ...
 @overload
 def socket_directory(*, make: bool) -> Path | None: ...
 def socket_directory(*, make: bool = True) -> Path | None:
-    """Return the folder of the sockets, made if need be; None: it is not there, nor to be made.
+    """Return the directory of the sockets; None if it does not exist and `make` is false.
 
-    It is in $XDG_RUNTIME_DIR, or where there is none (or not one of the user's) in the directory
-    for temporary files. Each GPTTERM_HOME has its own.
+    It lies in $XDG_RUNTIME_DIR, or in the directory for temporary files if that is unset or
+    another user's. Each GPTTERM_HOME has its own.
 
     Raises:
-        UnsafeDirectoryError: someone else could tamper with it, or it cannot be made.
+        UnsafeDirectoryError: another user could tamper with it, or it cannot be created.
     """
     name = "gptterm"
     parent = _runtime_directory()
@@ -62,9 +62,9 @@ def socket_directory(*, make: bool = True) -> Path | None:
     path = parent / name
     if not make and not os.path.lexists(path):
         return None
-    problem = _tampering_risk(parent)
-    if problem:
-        raise UnsafeDirectoryError(f"{problem}, so others could tamper with engines in it")
+    risk = _tampering_risk(parent)
+    if risk:
+        raise UnsafeDirectoryError(f"{risk}, so others could tamper with engines in it")
     try:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
@@ -81,7 +81,7 @@ def socket_directory(*, make: bool = True) -> Path | None:
 
 
 def _runtime_directory() -> Path | None:
-    """$XDG_RUNTIME_DIR, if it is there and the user's own: after `su` it is still another's."""
+    """Return $XDG_RUNTIME_DIR if it belongs to the user: after `su` it is still the other's."""
     name = os.environ.get("XDG_RUNTIME_DIR", "")
     if not os.path.isabs(name):
         return None
@@ -93,7 +93,7 @@ def _runtime_directory() -> Path | None:
 
 
 def _tampering_risk(path: Path) -> str:
-    """Say why someone else could replace an entry on the way to `path` or in it; "" if not."""
+    """Describe how another user could replace an entry of `path` or its parents; "" if none."""
     for ancestor in (path, *path.parents):
         try:
             status = ancestor.lstat()
@@ -108,24 +108,24 @@ def _tampering_risk(path: Path) -> str:
 
 
 def names(directory: Path) -> list[str]:
-    """The engines that have a socket in the folder, alive or not."""
+    """Return the names of the daemons that have a socket in the directory, alive or not."""
     return sorted(entry.stem for entry in directory.iterdir() if entry.suffix == _SUFFIX)
 
 
 def socket_path(directory: Path, name: str) -> Path:
-    """Where an engine listens."""
+    """Return the path of a daemon's socket."""
     return directory / f"{name}{_SUFFIX}"
 
 
 class Lock:
-    """What an engine holds while it listens. Its file says how far the engine has come."""
+    """Lock of a listening daemon. Its file holds the daemon's process id and stage."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
     def try_acquire(cls, directory: Path, name: str) -> Self | None:
-        """Take the lock; None: someone holds it.
+        """Acquire the lock without waiting; None if it is held.
 
         Raises:
             OSError: the file cannot be opened.
@@ -142,18 +142,18 @@ class Lock:
         return cls(descriptor)
 
     def write(self, state: Stage) -> None:
-        """Say who we are and how far we have come."""
+        """Write this process's id and stage to the file."""
         line = f"{os.getpid()} {state}".encode()
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
 
     def release(self) -> None:
-        """Let go of the lock. Its file stays: two could hold a lock whose file comes and goes."""
+        """Release the lock. Its file stays: with a file that comes and goes, two could hold it."""
         os.close(self._descriptor)
 
 
 def lock_holder(directory: Path, name: str) -> LockHolder | None:
-    """The engine that holds the lock; None if nobody does."""
+    """Return the holder of a daemon's lock; None if it is free."""
     lock = Lock.try_acquire(directory, name)
     if lock is not None:
         lock.release()
@@ -161,7 +161,7 @@ def lock_holder(directory: Path, name: str) -> LockHolder | None:
     with contextlib.suppress(OSError, ValueError):
         pid, stage = _lock_path(directory, name).read_text().split()
         return LockHolder(int(pid), stage)
-    return LockHolder(0, "starting")  # it has not written yet
+    return LockHolder(0, "starting")  # nothing is written yet
 
 
 def _lock_path(directory: Path, name: str) -> Path:

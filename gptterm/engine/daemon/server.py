@@ -209,7 +209,7 @@ class Server:
                 return
             with self._clients_lock:
                 crowded = self._clients + self._greeting >= _CLIENTS
-                if not (crowded or not handshake.is_ours(connection)):
+                if not (crowded or not handshake.is_same_user(connection)):
                     self._greeting += 1
                     threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
                     continue

@@ -242,7 +242,7 @@ class ClientProtocol:
         try:
             return encode(command)
         except UnicodeEncodeError as error:
-            raise UsageError("the text is not valid Unicode: half a surrogate pair") from error
+            raise UsageError("the text is not valid Unicode: it has a lone surrogate") from error
         except (ValueError, OverflowError) as error:
             raise UsageError(f"the request cannot be sent: {error}") from error
 

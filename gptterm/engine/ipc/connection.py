@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
             lost = OutOfMemoryError if kind == "out_of_memory" else ModelError
             raise lost(str(error)) from error
         except asyncio.CancelledError:
-            self.kill("its load was given up")
+            self.kill("its load was cancelled")
             raise
         finally:
             self._on_progress = None

@@ -1,22 +1,22 @@
-"""Starts the engine's process, and tells what it died of."""
+"""The engine's process as its parent sees it: spawn, kill, exit status."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from gptterm.engine.runtime.log import open_log
+from gptterm.engine.runtime.python_child import python_command, python_environment
 from gptterm.errors import FailureKind
 
 
 async def spawn(factory: str, log: Path) -> tuple["EngineProcess", socket.socket]:
-    """Start the process and return it with our end of its socket.
+    """Start the engine's process; return it with our end of its socket.
 
-    It leads a session of its own, so that Ctrl-C and a closing terminal do not reach it. It ends
-    with this process, on Linux already with the thread that called this.
+    It leads its own session, so that Ctrl-C and a closing terminal do not reach it. It ends with
+    this process; on Linux even with the thread that called this.
 
     Raises:
         OSError: it cannot be started.
@@ -25,21 +25,18 @@ async def spawn(factory: str, log: Path) -> tuple["EngineProcess", socket.socket
     log_fd = open_log(log)
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # The working directory's files are the user's, not modules of ours.
-            "-u",
-            "-m",
-            "gptterm.engine.ipc.child_main",
-            f"--socket={theirs.fileno()}",
-            f"--parent={os.getpid()}",
-            f"--factory={factory}",
+            *python_command(
+                "gptterm.engine.ipc.child_main",
+                f"--socket={theirs.fileno()}",
+                f"--parent={os.getpid()}",
+                f"--factory={factory}",
+            ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log_fd,
             stderr=log_fd,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
-            # What this process can import, that one can.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=python_environment(),
         )
     except BaseException:
         ours.close()
@@ -51,10 +48,9 @@ async def spawn(factory: str, log: Path) -> tuple["EngineProcess", socket.socket
 
 
 class EngineProcess:
-    """A process of our own."""
+    """A child process that runs an engine."""
 
     stopped = "the engine was stopped"
-    """What is said of it when it was our activity."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -63,7 +59,7 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id, and its group's."""
+        """The process id, and the process group's."""
         return self._process.pid
 
     @property
@@ -72,26 +68,26 @@ class EngineProcess:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """Wait for its end; the exit code, or minus the number of the signal."""
+        """Wait for its exit; return the exit code, or minus the number of the signal."""
         return await self._process.wait()
 
     def connection_lost(self) -> None:
-        """Its socket has closed: it is gone, or about to be."""
+        """Do nothing: the exit that follows is waited for."""
 
     def kill(self) -> None:
-        """Kill it and whatever it started."""
+        """Kill the process and its children."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
-        """One line about its end."""
+        """Describe its exit in one line."""
         before, now = self._oom_kills, oom_kill_count()
         ran_out = before is not None and now is not None and now > before
         return describe_exit(code, activity, self._log, memory_ran_out=ran_out)
 
 
 def oom_kill_count() -> int | None:
-    """How many processes the kernel has killed for want of memory since it booted (Linux)."""
+    """Return the number of processes that Linux's OOM killer has killed since boot."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -103,7 +99,7 @@ def oom_kill_count() -> int | None:
 def describe_exit(
     code: int, activity: str, log: Path, *, memory_ran_out: bool
 ) -> tuple[FailureKind, str]:
-    """One line about a process that ended with `code` (negative: minus the signal's number)."""
+    """Describe in one line a process that exited with `code` (negative: minus the signal)."""
     if code == -signal.SIGKILL and memory_ran_out:
         return "out_of_memory", (
             f"the system ran out of memory and killed the engine (SIGKILL) {activity}: "

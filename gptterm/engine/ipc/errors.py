@@ -1,4 +1,4 @@
-"""Exceptions as the wire tells of them, and back again."""
+"""Convert exceptions to failure messages of the protocol, and back."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from gptterm.format import first_line
 
 
 def describe(error: Exception) -> tuple[FailureKind, str]:
-    """What kind of failure an exception is, and one line about it for the user."""
+    """Return an exception's failure kind and a one-line message for the user."""
     if isinstance(error, GpttermError):
         return error.kind, str(error)
-    # torch.OutOfMemoryError by its name: torch may not be there at all.
+    # torch.OutOfMemoryError is known by its name: torch may not be imported.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory", "not enough memory: try a smaller model or a smaller --dtype"
     return "internal", f"the engine failed: {type(error).__name__}: {first_line(error)}"
 
 
 def load_error(kind: FailureKind, message: str, log: Path) -> GpttermError:
-    """The error that a failed load is for the one who asked for it."""
+    """Return the exception for a failed load."""
     if kind == "internal":
         return ModelError(f"{message}; the log is {log}")
     return error_of(kind, message)

@@ -1,7 +1,7 @@
-"""What the engine's process and its client say to each other, and how it is written down.
+"""Messages between an engine's process and its clients, and their wire format.
 
-A frame is four bytes of length (big-endian) and that many bytes of msgpack: one tagged struct,
-a `Command` towards the engine or a `Report` from it.
+A frame is a length of four bytes (big-endian) and that many bytes of msgpack: one tagged struct,
+a `Command` to the engine or a `Report` from it.
 """
 
 import struct
@@ -29,33 +29,34 @@ T = TypeVar("T")
 
 
 class Load(Data, frozen=True, kw_only=True):
-    """Close the engine there is and start another."""
+    """Replace the model. Answered by `Loaded` or `LoadFailed`."""
 
     request: LoadRequest
 
 
 class Generate(Data, frozen=True, kw_only=True):
-    """Answered by `EventFrame`s of this id, the last a `Failed` or the last `Finished`."""
+    """Begin a generation. Answered by `EventFrame`s of this id up to its last event: a `Failed`, or
+    the `Finished` of the last sample."""
 
     id: int
     request: GenerateRequest
 
 
 class Cancel(Data, frozen=True, kw_only=True):
-    """End the generation of this id; its events still come to their end."""
+    """Cancel the generation of this id. Its remaining events, the ends among them, still follow."""
 
     id: int
 
 
 class SetSampling(Data, frozen=True, kw_only=True):
-    """For the generation of this id, from its next token on."""
+    """Change the samplers of the generation of this id, from its next token on."""
 
     id: int
     sampling: SamplingParams
 
 
 class QueryNextToken(Data, frozen=True, kw_only=True):
-    """Answered by `NextTokenResult` or `QueryFailed`."""
+    """Query the next-token distribution. Answered by `NextTokenResult` or `QueryFailed`."""
 
     call: int
     sampling: SamplingParams
@@ -63,7 +64,7 @@ class QueryNextToken(Data, frozen=True, kw_only=True):
 
 
 class QueryTokens(Data, frozen=True, kw_only=True):
-    """Answered by `TokensResult` or `QueryFailed`."""
+    """Query the tokens of a text. Answered by `TokensResult` or `QueryFailed`."""
 
     call: int
     text: str
@@ -80,7 +81,7 @@ Command = Load | Generate | Cancel | SetSampling | QueryNextToken | QueryTokens 
 
 
 class LoadProgress(Data, frozen=True, kw_only=True):
-    """How far a load has come."""
+    """Stage that a load has reached."""
 
     stage: LoadStage
     """`starting` the process, `importing` the engine's code (torch: seconds), `loading` weights."""
@@ -93,14 +94,14 @@ class Loaded(Data, frozen=True, kw_only=True):
 
 
 class LoadFailed(Data, frozen=True, kw_only=True):
-    """The model cannot be loaded; the process lives on without one."""
+    """The model cannot be loaded; the process goes on without a model."""
 
     kind: FailureKind
     message: str
 
 
 class Fatal(Data, frozen=True, kw_only=True):
-    """The process ends, of its own accord: the device has failed for good."""
+    """The device has failed for good; the process exits."""
 
     message: str
 
@@ -113,29 +114,29 @@ class EventFrame(Data, frozen=True, kw_only=True):
 
 
 class Waiting(Data, frozen=True, kw_only=True):
-    """The generation of this id waits for those of other clients."""
+    """The generation of this id is queued behind those of other clients."""
 
     id: int
     ahead: int
-    """How many will run before it."""
+    """Number of generations before it."""
 
 
 class NextTokenResult(Data, frozen=True, kw_only=True):
-    """To `QueryNextToken`."""
+    """Answer to `QueryNextToken`."""
 
     call: int
     distribution: NextToken | None
 
 
 class TokensResult(Data, frozen=True, kw_only=True):
-    """To `QueryTokens`."""
+    """Answer to `QueryTokens`."""
 
     call: int
     pieces: tuple[Piece, ...]
 
 
 class QueryFailed(Data, frozen=True, kw_only=True):
-    """To either."""
+    """Answer to a query that cannot be answered."""
 
     call: int
     message: str
@@ -157,18 +158,18 @@ Report = (
 # ---------------------------------------------------------------------------------- framing
 
 MAX_FRAME = 1 << 30
-"""Bytes; a longer frame is taken for a broken stream rather than waited for."""
+"""Bytes; a longer frame counts as a protocol error."""
 
 _length = struct.Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(frame: Command | Report) -> bytes:
-    """Write a frame.
+    """Encode a frame.
 
     Raises:
-        ValueError: a text in it holds half of a surrogate pair (UnicodeEncodeError is one), or
-            it is longer than `MAX_FRAME`.
+        ValueError: a text in it has a lone surrogate (UnicodeEncodeError is one), or the frame
+            is longer than `MAX_FRAME`.
         OverflowError: a number in it does not fit 64 bits.
     """
     body = _encoder.encode(frame)
@@ -211,10 +212,10 @@ class FrameReader(Generic[T]):
 
 
 def command_reader() -> FrameReader[Command]:
-    """For the engine's process."""
+    """Return a reader of commands, for the engine's process."""
     return FrameReader(Command)
 
 
 def report_reader() -> FrameReader[Report]:
-    """For its client."""
+    """Return a reader of reports, for its clients."""
     return FrameReader(Report)

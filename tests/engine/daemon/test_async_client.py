@@ -166,7 +166,7 @@ async def test_an_engine_that_does_not_obey_is_left(folder: Path, tmp_path: Path
         log = tmp_path / "home/engine.log"
         await until(lambda: STALLED in log.read_text())
         await client.cancel()
-        assert "the warm engine was left" in failure_of(await running).message
+        assert "disconnected from the warm engine" in failure_of(await running).message
         assert "had not stopped after 0.05 s" in failure_of(await running).message
     assert not gone(pid)  # its own watch ends it, or `gptterm engine stop`
 
