@@ -163,10 +163,10 @@ def _default_model(offline: bool) -> _Section:
 
 
 def _outlook(name: str, offline: bool) -> str:
-    from gptterm.models import BUNDLED, outlook
+    from gptterm.models import BUNDLED, preview_resolve
 
     try:
-        action, detail = outlook(name, offline=offline)
+        action, detail = preview_resolve(name, offline=offline)
     except GpttermError as error:
         return str(error)
     match action:

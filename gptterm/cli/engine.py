@@ -152,9 +152,9 @@ def _is_of(status: "EngineStatus", name: str) -> bool:
         return True
     from pathlib import Path
 
-    from gptterm.models import at_hand
+    from gptterm.models import find_local
 
-    source = at_hand(name)
+    source = find_local(name)
     path = Path(source.directory, source.gguf_file or "")
     return os.path.realpath(status.directory) == os.path.realpath(path)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gptterm.engine.api import ModelSource
     from gptterm.engine.quantization.conversion_cache import Conversion
-    from gptterm.models import Facts
+    from gptterm.models import ModelMetadata
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -61,9 +61,9 @@ def path_of(name: str) -> None:
     """Print where a model's files lie. Nothing is downloaded."""
     from pathlib import Path
 
-    from gptterm.models import at_hand
+    from gptterm.models import find_local
 
-    source = at_hand(name)
+    source = find_local(name)
     _print_path(str(Path(source.directory, source.gguf_file or "")))
 
 
@@ -85,11 +85,11 @@ def show_info(name: str, as_json: bool) -> None:
     from pathlib import Path
 
     from gptterm.engine.quantization import conversion_cache
-    from gptterm.models import at_hand, facts
+    from gptterm.models import find_local, read_metadata
 
-    source = at_hand(name)
+    source = find_local(name)
     path = str(Path(source.directory, source.gguf_file or ""))
-    known = facts(source)
+    known = read_metadata(source)
     fits = _fits(known)
     conversion = conversion_cache.find(Path(source.directory))
     if as_json:
@@ -132,9 +132,9 @@ def convert_model(name: str, undo: bool) -> None:
     from pathlib import Path
 
     from gptterm.engine.quantization import conversion_cache
-    from gptterm.models import at_hand
+    from gptterm.models import find_local
 
-    source = at_hand(name)
+    source = find_local(name)
     directory = Path(source.directory)
     if undo:
         freed = conversion_cache.remove(directory)
@@ -190,9 +190,9 @@ def _told(conversion: "Conversion") -> str:
 def remove_model(name: str, yes: bool) -> None:
     """Delete a downloaded model from the cache, and its conversion."""
     from gptterm.engine.quantization import conversion_cache
-    from gptterm.models import downloaded, remove
+    from gptterm.models import cached_repositories, remove
 
-    downloaded(name)  # Nobody is asked about what is not there.
+    cached_repositories(name)  # fails before the question if there is none
     directory = _directory(name)
     if not yes:
         if not sys.stdin.isatty():
@@ -208,22 +208,22 @@ def _directory(name: str) -> "Path | None":
     """Where a model's files lie, if they are whole enough to be looked at."""
     from pathlib import Path
 
-    from gptterm.models import at_hand
+    from gptterm.models import find_local
 
     try:
-        return Path(at_hand(name).directory)
+        return Path(find_local(name).directory)
     except ModelError:
         return None
 
 
 def _rows() -> list[dict[str, Any]]:
     """The bundled model, then the cached ones, as `--json` prints them."""
-    from gptterm.models import BUNDLED, bundled, cached_models, facts
+    from gptterm.models import BUNDLED, bundled, cached_models, read_metadata
 
     first: dict[str, Any] = {"name": BUNDLED, "from": "bundled with gptterm", "revision": ""}
     try:
         source = bundled()
-        known = facts(source)
+        known = read_metadata(source)
         first |= {"path": source.directory, "size": known.size, "problem": None}
         first["architecture"] = known.architecture
     except ModelError as error:
@@ -245,7 +245,7 @@ def _rows() -> list[dict[str, Any]]:
     ]
 
 
-def _fits(known: "Facts") -> dict[str, list[str]]:
+def _fits(known: "ModelMetadata") -> dict[str, list[str]]:
     """Per device, the dtypes in which the weights and a fifth more fit its free memory.
 
     Empty where the number of weights is not known.

@@ -1,17 +1,17 @@
-"""Names, the cache, downloads and the bundled model: from a name to files that can be loaded.
+"""Find models: names, the cache, downloads, the bundled model.
 
-Nothing here imports torch or transformers, nor runs a model's code.
+Nothing here imports torch or transformers, or runs a model's code.
 """
 
 from gptterm.models.cache import CachedModel, cache_folder, cached_models
-from gptterm.models.metadata import Facts, facts, generation_defaults
+from gptterm.models.metadata import ModelMetadata, generation_defaults, read_metadata
 from gptterm.models.names import ALIASES, BUNDLED
 from gptterm.models.resolver import (
-    Outlook,
-    at_hand,
+    ResolvePreview,
     bundled,
-    downloaded,
-    outlook,
+    cached_repositories,
+    find_local,
+    preview_resolve,
     pull,
     remove,
     resolve,
@@ -21,17 +21,17 @@ __all__ = [
     "ALIASES",
     "BUNDLED",
     "CachedModel",
-    "Facts",
-    "Outlook",
-    "at_hand",
+    "ModelMetadata",
+    "ResolvePreview",
     "bundled",
     "cache_folder",
     "cached_models",
-    "downloaded",
-    "facts",
+    "cached_repositories",
+    "find_local",
     "generation_defaults",
-    "outlook",
+    "preview_resolve",
     "pull",
+    "read_metadata",
     "remove",
     "resolve",
 ]

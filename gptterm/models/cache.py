@@ -1,8 +1,8 @@
-"""The Hugging Face cache on this machine, read without asking the network.
+"""The Hugging Face cache on this machine, read without the network.
 
 Its layout is public (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
 `models--ORG--NAME/refs/main` holds a commit, `snapshots/COMMIT/` the files of one revision, as
-links into `blobs/`. Only huggingface_hub's constants are imported here, which takes milliseconds;
+links into `blobs/`. Of huggingface_hub only its constants are imported, which takes milliseconds;
 they honour HF_HOME and HF_HUB_CACHE.
 """
 
@@ -27,44 +27,44 @@ class Snapshot(NamedTuple):
 
 
 class CachedModel(NamedTuple):
-    """A repository in the cache, whole or not."""
+    """A repository in the cache, complete or not."""
 
     name: str
-    """What to call it on the command line."""
+    """Its name on the command line."""
     repo_id: str
     revision: str
-    """Commit of the snapshot that would be used; empty when there is none."""
+    """Commit of the snapshot that would be used; empty if there is none."""
     path: str
     """That snapshot's directory, or the repository's folder."""
     size: int
     """Bytes on disk, all revisions together."""
     architecture: str
-    """`model_type` of its config.json; empty when unknown."""
+    """`model_type` of its config.json; empty if unknown."""
     problem: str | None
-    """Why it cannot be used; None when it can."""
+    """The reason why it cannot be used; None if it can."""
 
 
 def cache_folder() -> Path:
-    """Where downloaded models are kept."""
+    """The folder of downloaded models."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids asking the network."""
+    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids network access."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def repository_folder(repo_id: str) -> Path:
-    """Where one repository's files are kept, whether it is there or not."""
+    """The folder of a repository, which need not exist."""
     return cache_folder() / f"models--{repo_id.replace('/', '--')}"
 
 
 def snapshots(repo_id: str) -> list[Snapshot]:
-    """The revisions at hand: the one `main` points to first, then the newest first."""
+    """List the revisions in the cache: the one `main` points to, then the newest first."""
     folder = repository_folder(repo_id)
     try:
         found = [
@@ -79,12 +79,12 @@ def snapshots(repo_id: str) -> list[Snapshot]:
     return [Snapshot(entry, entry.name) for entry in found]
 
 
-def find(repo_ids: Sequence[str], name: str) -> Snapshot | None:
-    """The first snapshot that holds a whole model; None when a download has to complete one.
+def find_snapshot(repo_ids: Sequence[str], name: str) -> Snapshot | None:
+    """Return the first snapshot that holds a complete model; None if a download is needed.
 
     Raises:
         DamagedModelError: a file of it is truncated or garbled.
-        ModelError: it is there, but gptterm refuses it or cannot read it.
+        ModelError: it is in the cache, but gptterm refuses it or cannot read it.
     """
     for repo_id in repo_ids:
         for snapshot in snapshots(repo_id):
@@ -97,12 +97,12 @@ def find(repo_ids: Sequence[str], name: str) -> Snapshot | None:
 
 
 def cached_models() -> list[CachedModel]:
-    """All models in the cache by name, with what keeps each from being used, if anything does."""
+    """List the models in the cache by name, with the problems that make some unusable."""
     return sorted(_scan(), key=lambda model: model.name.lower())
 
 
 def remove(repo_ids: Sequence[str]) -> int:
-    """Delete repositories from the cache, all their revisions; return the bytes that were there.
+    """Delete repositories with all their revisions from the cache; return the bytes freed.
 
     Raises:
         OSError: a folder cannot be deleted.
@@ -133,7 +133,7 @@ def _scan() -> Iterator[CachedModel]:
 
 def _describe(folder: Path, repo_id: str) -> CachedModel:
     name = alias_of(repo_id)
-    problem: str | None = "nothing is downloaded yet"
+    problem: str | None = "not downloaded yet"
     chosen = Snapshot(folder, "")
     for number, snapshot in enumerate(snapshots(repo_id)):
         try:
@@ -163,7 +163,7 @@ def _architecture(directory: Path, name: str) -> str:
 
 
 def _bytes_in(folder: Path) -> int:
-    """Bytes of everything under `folder`, each file once, links as what they lead to."""
+    """Bytes of all files under `folder`, links followed, each file counted once."""
     seen: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
         try:

@@ -1,8 +1,8 @@
-"""Download a model from the Hub: only what is needed, only what is safe to load.
+"""Download a model from the Hub: only files that are needed and safe to load.
 
-The repository's file list is looked at first, then its config.json, so that a model that cannot
-be used is refused before its weights are fetched. huggingface_hub moves the files; it is imported
-here only, when there is something to download.
+The repository's file list is checked first, then its config.json, so that a model that cannot be
+used is refused before its weights are downloaded. huggingface_hub transfers the files; it is
+imported only for a download, here and in `reachability`.
 """
 
 import errno
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gptterm.errors import ModelError
 from gptterm.format import byte_size, escaped, first_line
@@ -22,10 +23,11 @@ from gptterm.models.errors import (
     DamagedModelError,
     IncompleteModelError,
     UnreachableError,
+    causes,
 )
 from gptterm.models.names import suggestion
-from gptterm.models.progress import OnProgress, Tally
-from gptterm.models.reachability import unreachable
+from gptterm.models.progress import DownloadProgress, OnProgress
+from gptterm.models.reachability import unreachable_reason
 from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import (
     CONFIG,
@@ -40,31 +42,38 @@ from gptterm.models.validation import (
     shards,
 )
 
-_TIMEOUT = 10.0  # seconds without a byte from a server that had answered before
-_SPARE = 50_000_000  # bytes left free on the disk
+_TIMEOUT_S = 10.0  # without a byte from a server that has answered before
+_SPARE_BYTES = 50_000_000  # left free on the disk
+
+
+Fetch = Callable[[str, int, DownloadProgress | None], Path]
+"""Downloads a file, given its name, its length and who counts its bytes; returns its path."""
 
 
 def endpoint() -> str:
-    """The Hub's address: HF_ENDPOINT, or huggingface.co."""
+    """The address of the Hub: HF_ENDPOINT, or huggingface.co."""
     from huggingface_hub import constants
 
     return constants.ENDPOINT
 
 
 def require_reachable(name: str, within: float) -> None:
-    """See that the Hub answers before anything slow is tried.
+    """Check that the Hub answers, before anything that takes long.
+
+    Args:
+        name: the model, for messages.
+        within: seconds.
 
     Raises:
-        UnreachableError: it does not, within that many seconds.
-        ModelError: HF_ENDPOINT is no web address.
+        UnreachableError: it does not answer in time.
+        ModelError: HF_ENDPOINT is not a web address.
     """
     address = endpoint()
-    if not address.startswith(("http://", "https://")):
+    if not _is_web_address(address):
         raise ModelError(f"HF_ENDPOINT must be a web address, not '{escaped(address)}'")
-    try:
-        reason = unreachable(address, within)
-    except ValueError as error:
-        raise ModelError(f"HF_ENDPOINT or a proxy variable is no web address: {error}") from error
+    # Set before the import reads it: nobody asked to report what runs here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    reason = unreachable_reason(address, within)
     if reason is not None:
         host = address.split("://", 1)[1]
         raise UnreachableError(
@@ -73,38 +82,44 @@ def require_reachable(name: str, within: float) -> None:
         )
 
 
-def download(repo_id: str, name: str, on_progress: OnProgress) -> cache.Snapshot:
-    """Bring the newest revision of `repo_id` into the cache, whole, and look it over.
+def _is_web_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
-    Files that are there and whole are kept; damaged ones are fetched again.
+
+def download(repo_id: str, name: str, on_progress: OnProgress) -> cache.Snapshot:
+    """Download the newest revision of a repository into the cache and validate it.
+
+    Complete files are not downloaded again; damaged ones are.
 
     Args:
         repo_id: the repository.
-        name: what messages call the model.
-        on_progress: told the bytes of all files together.
+        name: the model, for messages.
+        on_progress: called with the bytes of all files together.
 
     Raises:
         ModelError: anything that goes wrong, in one line that says what to do.
     """
-    # Set before the import reads it: nobody asked that it be reported what runs here.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
 
-    with explained(name), _quietly():
-        listing = HfApi().model_info(repo_id, files_metadata=True, timeout=_TIMEOUT)
+    with as_model_error(name), _quiet_library():
+        listing = HfApi().model_info(repo_id, files_metadata=True, timeout=_TIMEOUT_S)
         sizes = {file.rfilename: file.size or 0 for file in listing.siblings or ()}
         revision = listing.sha or ""
         _check_listing(sizes, name)
-        _sweep(cache.repository_folder(repo_id))
-        fetch = _fetcher(repo_id, revision)
+        _delete_partial_files(cache.repository_folder(repo_id))
+        fetch = _fetch_function(repo_id, revision)
         directory = fetch(CONFIG, sizes[CONFIG], None).parent
         check_config(read_config(directory, name), name)
-        wanted = _wanted(sizes, name, lambda: fetch(INDEX, sizes[INDEX], None))
-        missing = {f: sizes[f] for f in wanted if _is_to_fetch(directory / f, sizes[f])}
+        files = _files_to_have(sizes, name, lambda: fetch(INDEX, sizes[INDEX], None))
+        missing = {f: sizes[f] for f in files if _needs_download(directory / f, sizes[f])}
         _check_space(sum(missing.values()), name)
-        tally = Tally(sum(missing.values()), on_progress)
+        progress = DownloadProgress(sum(missing.values()), on_progress)
         for file, length in missing.items():
-            fetch(file, length, tally)
+            fetch(file, length, progress)
         check_directory(directory, name)
         _write_main(cache.repository_folder(repo_id), revision)
     return cache.Snapshot(directory, revision)
@@ -118,12 +133,12 @@ def _check_listing(sizes: Mapping[str, int], name: str) -> None:
         check_weight_names(sizes, name)
         check_tokenizer(sizes, name)
     except IncompleteModelError as error:
-        # Nothing that another look at the Hub could mend.
+        # This is what the Hub has: asking again would not help.
         raise ModelError(str(error)) from error
 
 
-def _wanted(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> list[str]:
-    """The files to have, small ones first. Never pickles, code, pictures or other frameworks'."""
+def _files_to_have(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> list[str]:
+    """The files to download, small ones first: no pickles, code or weights of other frameworks."""
     small = [f for f in sizes if f in TOKENIZER_FILES or f == "generation_config.json"]
     if WEIGHTS in sizes:
         return [*small, WEIGHTS]
@@ -134,8 +149,8 @@ def _wanted(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> l
     return [*small, *files]
 
 
-def _is_to_fetch(path: Path, length: int) -> bool:
-    """Whether a file is missing or not whole."""
+def _needs_download(path: Path, length: int) -> bool:
+    """Whether a file is missing, incomplete or damaged."""
     try:
         if length and path.stat().st_size != length:
             return True
@@ -146,37 +161,37 @@ def _is_to_fetch(path: Path, length: int) -> bool:
     return False
 
 
-def _fetcher(repo_id: str, revision: str) -> Callable[[str, int, Tally | None], Path]:
-    """A function that brings one file of a revision into the cache and returns its path there."""
+def _fetch_function(repo_id: str, revision: str) -> Fetch:
+    """Return a function that downloads one file of a revision and returns its path."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import tqdm
 
-    def counter(tally: Tally | None) -> type[Any]:
-        class Counter(tqdm):
-            """A tqdm that draws nothing and reports to a tally."""
+    def bar_class(progress: DownloadProgress | None) -> type[Any]:
+        class SilentBar(tqdm):
+            """A tqdm that draws nothing and reports to `progress`."""
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
             def update(self, n: float | None = 1) -> None:
-                if tally is not None:
-                    tally.add(int(n or 0))
+                if progress is not None:
+                    progress.add(int(n or 0))
 
-            # Present, so that a Xet download counts its bytes in one bar and not in two.
+            # With these, a Xet download counts its bytes in one bar instead of two.
             def update_transfer(self, n: float) -> None: ...
             def set_transfer_postfix_str(self, *args: Any, **kwargs: Any) -> None: ...
 
-        return Counter
+        return SilentBar
 
-    def fetch(file: str, length: int, tally: Tally | None) -> Path:
+    def fetch(file: str, length: int, progress: DownloadProgress | None) -> Path:
         present = cache.repository_folder(repo_id) / "snapshots" / revision / file
         return Path(
             hf_hub_download(
                 repo_id,
                 file,
                 revision=revision,
-                force_download=present.exists() and _is_to_fetch(present, length),
-                tqdm_class=counter(tally),
+                force_download=present.exists() and _needs_download(present, length),
+                tqdm_class=bar_class(progress),
             )
         )
 
@@ -184,11 +199,11 @@ def _fetcher(repo_id: str, revision: str) -> Callable[[str, int, Tally | None], 
 
 
 def _check_space(needed: int, name: str) -> None:
-    """Find out before the download, and not after an hour of it, that the disk is too small."""
+    """Refuse a download that does not fit the disk, rather than fail after an hour of it."""
     folder = cache.cache_folder()
     place = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(place).free
-    if needed and needed + _SPARE > free:
+    if needed and needed + _SPARE_BYTES > free:
         raise ModelError(
             f"{escaped(name)} needs {byte_size(needed)} in {folder}, which has {byte_size(free)} "
             "free; make room (`gptterm models list` shows what is there) or set HF_HOME to another "
@@ -196,23 +211,25 @@ def _check_space(needed: int, name: str) -> None:
         )
 
 
-def _sweep(folder: Path) -> None:
-    """Delete the pieces that killed downloads have left: nothing else ever would, and
-    huggingface_hub, which names each anew, cannot go on with them."""
+def _delete_partial_files(folder: Path) -> None:
+    """Delete the partial files of killed downloads.
+
+    huggingface_hub gives each partial file a new name, so it never resumes or deletes old ones.
+    """
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # lazy
 
     locks = folder.parent / ".locks" / folder.name
-    for piece in (folder / "blobs").glob("*.incomplete"):
-        blob = piece.name.split(".", 1)[0]
-        # Who is at work on a blob holds its lock. Not getting it in time is an OSError as well.
+    for partial in (folder / "blobs").glob("*.incomplete"):
+        blob = partial.name.split(".", 1)[0]
+        # A download in progress holds the blob's lock; the time-out is an OSError.
         with suppress(OSError), WeakFileLock(locks / f"{blob}.lock", timeout=0.05):
-            piece.unlink()
+            partial.unlink()
 
 
 def _write_main(folder: Path, revision: str) -> None:
-    """Let `main` point to the revision, now that it is whole."""
+    """Point `main` to the revision, now that it is complete."""
     refs = folder / "refs"
-    with suppress(OSError):  # the snapshot is found without it
+    with suppress(OSError):  # snapshots are found without it
         refs.mkdir(parents=True, exist_ok=True)
         temporary = refs / f".main.{os.getpid()}"
         temporary.write_text(revision, encoding="utf-8")
@@ -220,8 +237,8 @@ def _write_main(folder: Path, revision: str) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep huggingface_hub's warnings off stderr: what matters becomes an error's one line."""
+def _quiet_library() -> Iterator[None]:
+    """Keep huggingface_hub's warnings off stderr: what matters is raised as an error."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -238,23 +255,23 @@ _NO_WRITING = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Raise whatever the block raises as a `ModelError`, for the user to read.
+def as_model_error(name: str) -> Iterator[None]:
+    """Raise every exception of the block as a `ModelError` with one line for the user.
 
-    Everything, because huggingface_hub lets through the errors of three HTTP and storage
-    libraries, which have no base of their own. The original is the cause.
+    Every exception, because huggingface_hub passes on those of three HTTP and storage libraries,
+    which have no common base class. The original is the cause.
     """
     try:
         yield
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(explanation(error, name)) from error
+        raise ModelError(explain(error, name)) from error
 
 
-def explanation(error: Exception, name: str) -> str:
-    """One line for an error that came up while `name` was downloaded."""
-    chain = list(_chain(error))
+def explain(error: Exception, name: str) -> str:
+    """Explain in one line why the download of `name` failed."""
+    chain = list(causes(error))
     codes = {link.errno for link in chain if isinstance(link, OSError)}
     if codes & _NO_ROOM or any("No space left" in str(link) for link in chain):
         return (
@@ -267,16 +284,16 @@ def explanation(error: Exception, name: str) -> str:
             "set HF_HOME to a folder that is"
         )
     for link in chain:
-        if message := _from_server(link, name):
+        if message := _explain_answer(link, name):
             return message
     return (
-        f"the download of {escaped(name)} broke off ({first_line(chain[-1]).rstrip(' .:')}); "
-        f"run `gptterm models pull {escaped(name)}` again, files that are complete are kept"
+        f"the download of {escaped(name)} failed ({first_line(chain[-1]).rstrip(' .:')}); "
+        f"run `gptterm models pull {escaped(name)}` again: complete files are not downloaded twice"
     )
 
 
-def _from_server(error: BaseException, name: str) -> str | None:
-    """What the Hub's own answer means; None when the error is no such answer."""
+def _explain_answer(error: BaseException, name: str) -> str | None:
+    """Explain an answer of the Hub; None if the error is not one."""
     from huggingface_hub import errors
 
     subject = escaped(name)
@@ -284,7 +301,7 @@ def _from_server(error: BaseException, name: str) -> str | None:
     if isinstance(error, errors.GatedRepoError):
         return (
             f"{subject} is gated: accept its terms on its page on the Hub, "
-            "then set HF_TOKEN to a token of yours"
+            "then set HF_TOKEN to one of your tokens"
         )
     if isinstance(error, errors.HFValidationError):
         return f"'{subject}' is not the name of a model{suggestion(name)}"
@@ -294,19 +311,9 @@ def _from_server(error: BaseException, name: str) -> str | None:
             f"{suggestion(name)}"
         )
     if status in (401, 403):
-        return f"the Hub refuses access to {subject}: set HF_TOKEN to a token that may read it"
+        return f"the Hub refuses access to {subject}: set HF_TOKEN to a token with read access"
     if status == 429:
-        return f"the Hub refuses more requests for now; wait a minute, then ask for {subject} again"
+        return f"the Hub allows no more requests for now; wait a minute, then try {subject} again"
     if status is not None and status >= 500:
-        return f"the Hub has a fault of its own (status {status}); ask for {subject} again later"
+        return f"the Hub has a server error (status {status}); try {subject} again later"
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that led to it, the root last."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__

@@ -1,4 +1,4 @@
-"""What can be told of a model from its files, without loading it."""
+"""Metadata of a model, read from its files without loading it."""
 
 import math
 from pathlib import Path
@@ -16,16 +16,16 @@ from gptterm.models.validation import read_config, read_json, weight_files
 _CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
 
 
-class Facts(NamedTuple):
-    """A model as its files describe it; 0 and empty where they do not say."""
+class ModelMetadata(NamedTuple):
+    """A model as its files describe it; 0 or empty where they do not."""
 
     architecture: str
-    """`model_type` of config.json, which a GGUF file calls its architecture."""
+    """`model_type` of config.json, or the architecture of a GGUF file."""
     decoder: Literal["native", "transformers"]
-    """What will compute it."""
+    """The decoder that will run it."""
     parameters: int
     dtypes: str
-    """Of the stored weights, such as `F32`."""
+    """Dtypes of the stored weights, such as `F32`."""
     size: int
     """Bytes of the weights."""
     context_length: int
@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     has_chat_template: bool
 
 
-def facts(source: ModelSource) -> Facts:
+def read_metadata(source: ModelSource) -> ModelMetadata:
     """Read config.json, the tokenizer's configuration and the headers of the weights.
 
     Raises:
@@ -41,15 +41,15 @@ def facts(source: ModelSource) -> Facts:
     """
     directory = Path(source.directory)
     if source.gguf_file is not None:
-        return _gguf_facts(directory / source.gguf_file)
+        return _read_gguf(directory / source.gguf_file)
     config = read_config(directory, source.name)
     native = parse_config(config) is not None
     text = config.get("text_config")
-    if isinstance(text, dict):  # a model of several modalities
+    if isinstance(text, dict):  # a multimodal model
         config = text | config
     weights = weight_files(directory, source.name)
     headers = [read_header(path) for path in weights]
-    return Facts(
+    return ModelMetadata(
         architecture=str(config.get("model_type", "")),
         decoder="native" if native else "transformers",
         parameters=sum(header.parameters for header in headers),
@@ -61,10 +61,10 @@ def facts(source: ModelSource) -> Facts:
     )
 
 
-def _gguf_facts(path: Path) -> Facts:
+def _read_gguf(path: Path) -> ModelMetadata:
     file = gguf.read_header(path)
     architecture = file.text("general.architecture") or ""
-    return Facts(
+    return ModelMetadata(
         architecture=architecture,
         decoder="transformers",
         parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
@@ -98,10 +98,10 @@ _FIELDS: dict[str, type[int] | type[float]] = {
 
 
 def generation_defaults(source: ModelSource) -> dict[str, float | int]:
-    """What generation_config.json sets of `SamplingParams`, by field name.
+    """Read the sampling defaults in generation_config.json, by field of `SamplingParams`.
 
-    Values that are missing, null, of a wrong type or out of range are left out: a recommendation
-    that makes no sense is none. `do_sample` is not looked at; temperature 0 says greedy.
+    Values that are missing, null, of a wrong type or out of range are left out. `do_sample` is
+    ignored: temperature 0 means greedy.
     """
     path = Path(source.directory) / "generation_config.json"
     if source.gguf_file is not None or not path.is_file():

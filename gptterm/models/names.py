@@ -1,11 +1,11 @@
-"""What the name of a model means.
+"""Names of models, and what each refers to.
 
-1. `tiny` is the bundled model and an alias (`gpt2`, …) is its Hub repository, always: a folder
-   that happens to have that name in the working directory is written `./gpt2`.
-2. What looks like a path is one: it begins with `/`, `./`, `../` or `~`, has more than one slash
-   or one at its end, or ends in `.gguf`.
-3. An existing directory that holds a config.json is that directory.
-4. Anything else is a Hub id (`org/name`, or a web address of one).
+1. `tiny` is always the bundled model, an alias (`gpt2`, …) always its Hub repository. A folder of
+   that name in the working directory is written `./gpt2`.
+2. A name is a path if it begins with `/`, `./`, `../` or `~`, has more than one slash or one at
+   its end, or ends in `.gguf`.
+3. The name of an existing directory with a config.json is that directory.
+4. Any other name is a Hub id (`org/name`, or its web address).
 """
 
 import errno
@@ -19,8 +19,8 @@ from gptterm.format import escaped
 
 BUNDLED = "tiny"
 
-# The first id is the one that is downloaded. The others are older names of the same repository,
-# under which other programs may have put it into the cache.
+# The first id is downloaded. The others are older names of the same repository, under which other
+# programs may have cached it.
 _REPOSITORIES: dict[str, tuple[str, ...]] = {
     "gpt2": ("openai-community/gpt2", "gpt2"),
     "gpt2-medium": ("openai-community/gpt2-medium", "gpt2-medium"),
@@ -32,24 +32,24 @@ _REPOSITORIES: dict[str, tuple[str, ...]] = {
 }
 
 ALIASES: dict[str, str] = {alias: ids[0] for alias, ids in _REPOSITORIES.items()}
-"""Short names and the Hub ids they stand for."""
+"""Short names and their Hub ids."""
 
 _HUB_ADDRESS = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)")
 _HUB_PART = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
-class Bundled(NamedTuple):
+class BundledModel(NamedTuple):
     """The model inside the package."""
 
 
 class LocalDirectory(NamedTuple):
-    """A directory of the user's."""
+    """A model directory of the user."""
 
     path: Path
 
 
-class LocalGguf(NamedTuple):
-    """A .gguf file of the user's."""
+class GgufFile(NamedTuple):
+    """A .gguf file of the user."""
 
     path: Path
 
@@ -57,39 +57,39 @@ class LocalGguf(NamedTuple):
 class HubModel(NamedTuple):
     """A repository on the Hub."""
 
-    ids: tuple[str, ...]
-    """What to download, then the older ids it may be cached under."""
+    repo_ids: tuple[str, ...]
+    """The id to download, then older ids under which it may be cached."""
 
 
-Target = Bundled | LocalDirectory | LocalGguf | HubModel
+Target = BundledModel | LocalDirectory | GgufFile | HubModel
 
 
 def parse(name: str) -> Target:
-    """Decide what `name` means, by the rules above. Looks at the file system, not the network.
+    """Parse a name by the rules above. Looks at the file system, never at the network.
 
     Raises:
         ModelError: it cannot be the name of a model.
     """
     if not name.strip() or "\0" in name:
-        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_known()}")
+        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_valid_names()}")
     if name == BUNDLED:
-        return Bundled()
+        return BundledModel()
     if name in _REPOSITORIES:
         return HubModel(_REPOSITORIES[name])
     path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no home
     if name.endswith(".gguf"):
-        return LocalGguf(path)
+        return GgufFile(path)
     if _looks_like_path(name) or _is_model_directory(path):
         return LocalDirectory(path)
     if address := _HUB_ADDRESS.match(name):
         name = address[1]
     if not _is_hub_id(name):
-        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_known()}")
-    return HubModel(_ids_of(name))
+        raise ModelError(f"'{escaped(name)}' is not the name of a model: {_valid_names()}")
+    return HubModel(_repo_ids(name))
 
 
 def alias_of(repo_id: str) -> str:
-    """The shortest name that leads to `repo_id`: its alias, or itself."""
+    """Return the alias of a repository; its id if it has none."""
     for alias, ids in _REPOSITORIES.items():
         if repo_id in ids:
             return alias
@@ -97,7 +97,7 @@ def alias_of(repo_id: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """` (did you mean gpt2?)`, or nothing when no known name comes near, or `name` is known."""
+    """Return ` (did you mean gpt2?)`; empty if `name` is known or no known name is similar."""
     import difflib
 
     if alias_of(name) != name:
@@ -116,7 +116,7 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _is_model_directory(path: Path) -> bool:
-    """Whether a config.json is in it, or nobody may look."""
+    """Whether it holds a config.json, or may not be read."""
     try:
         return (path / "config.json").is_file()
     except OSError as error:
@@ -134,13 +134,13 @@ def _is_hub_id(name: str) -> bool:
     )
 
 
-def _ids_of(repo_id: str) -> tuple[str, ...]:
+def _repo_ids(repo_id: str) -> tuple[str, ...]:
     for ids in _REPOSITORIES.values():
         if repo_id in ids:
             return (repo_id, *(other for other in ids if other != repo_id))
     return (repo_id,)
 
 
-def _known() -> str:
+def _valid_names() -> str:
     names = ", ".join((BUNDLED, *ALIASES))
     return f"give {names}, a Hub id such as openai-community/gpt2, or a path"

@@ -1,4 +1,4 @@
-"""The progress of a download: numbers for a front end, or a bar on stderr."""
+"""Progress of a download: numbers for a front end, or a bar on stderr."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from threading import Lock
 
 OnProgress = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes of the whole. Possibly from other threads."""
+"""Called with the bytes downloaded and the bytes in all, possibly from other threads."""
 
 
-class Tally:
-    """Adds up the bytes of several files."""
+class DownloadProgress:
+    """Adds up the downloaded bytes of several files. Thread-safe."""
 
     def __init__(self, total: int, report: OnProgress) -> None:
         self.total = total
@@ -20,15 +20,15 @@ class Tally:
         report(0, total)
 
     def add(self, count: int) -> None:
-        """Count bytes; fewer than none when a file starts anew."""
+        """Add bytes; a negative number when a file starts again."""
         with self._lock:
             self.done = min(self.total, max(0, self.done + count))
             self._report(self.done, self.total)
 
 
 @contextmanager
-def bar(title: str) -> Iterator[OnProgress]:
-    """A bar on stderr while the block runs; nothing at all when stderr is no terminal."""
+def progress_bar(title: str) -> Iterator[OnProgress]:
+    """Draw a bar on stderr during the block; nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

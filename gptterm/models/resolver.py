@@ -1,4 +1,4 @@
-"""From the name of a model to the directory it is loaded from."""
+"""Resolve the name of a model to the directory it is loaded from."""
 
 import stat
 from pathlib import Path
@@ -13,17 +13,17 @@ from gptterm.models import cache, names
 from gptterm.models.errors import (
     DamagedModelError,
     IncompleteModelError,
-    NotHereError,
+    NotCachedError,
     UnreachableError,
 )
 from gptterm.models.names import BUNDLED
-from gptterm.models.progress import OnProgress, bar
+from gptterm.models.progress import OnProgress, progress_bar
 from gptterm.models.validation import check_directory
 
-# Seconds for the network to answer: all of "noticed within 3 s", less the start of the program;
-# for the default model less again, since the bundled one then has to load before its first token.
-_PATIENCE = 2.5
-_PATIENCE_BEFORE_FALLBACK = 1.5
+# Time for the Hub to answer: 3 s less the start of the program. Less for the default model, since
+# the bundled one then has to load before its first token.
+_REACH_S = 2.5
+_REACH_BEFORE_FALLBACK_S = 1.5
 
 
 def resolve(
@@ -34,75 +34,75 @@ def resolve(
     fallback: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ModelSource:
-    """Find the files of a model; download them when it is on the Hub and not yet here.
+    """Find the files of a model, downloading them if it is on the Hub and not in the cache.
 
-    The rules for names are those of `gptterm.models.names`. A model that is in the cache, whole,
-    is used as it is and nothing is asked of the network. Neither torch nor transformers is
-    imported; huggingface_hub is only for a name on the Hub.
+    `gptterm.models.names` has the rules for names. A complete model in the cache is used as it
+    is, without asking the network. torch and transformers are never imported, huggingface_hub
+    only for a name on the Hub.
 
     Args:
         name: `tiny`, an alias, a Hub id, a directory, or a .gguf file.
-        offline: open no socket. HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE do the same.
+        offline: open no socket, as with HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE.
         progress: draw a bar on stderr during a download, if it is a terminal.
-        fallback: the user did not ask for this model by name, so return the bundled one, with a
-            notice, if this one cannot be had.
-        on_progress: called with (bytes here, bytes in all) during a download, in place of a bar.
+        fallback: return the bundled model, with a notice, if this one is not available: the user
+            did not ask for it by name.
+        on_progress: called with (bytes downloaded, bytes in all), instead of a bar.
 
     Raises:
-        ModelError: it cannot be had or cannot be used.
+        ModelError: it is not available, or cannot be used.
     """
     target = names.parse(name)
     try:
-        source = _at_hand(target, name)
+        source = _find_local(target, name)
         if source is not None:
             return source
         assert isinstance(target, names.HubModel)
         if offline or cache.is_offline():
-            raise NotHereError(
+            raise NotCachedError(
                 f"{escaped(name)} is not on this machine and gptterm is offline"
                 f"{names.suggestion(name)}; {_remedy(name)} when there is a network"
             )
-        patience = _PATIENCE_BEFORE_FALLBACK if fallback else _PATIENCE
-        return _download(target, name, patience, progress, on_progress)
+        within = _REACH_BEFORE_FALLBACK_S if fallback else _REACH_S
+        return _download(target, name, within, progress, on_progress)
     except ModelError as error:
-        if fallback and not isinstance(target, names.Bundled):
-            return _instead(name, error)
+        if fallback and not isinstance(target, names.BundledModel):
+            return _fall_back(name, error)
         if isinstance(error, UnreachableError):
             raise UnreachableError(f"{error}; check the network, or use -m {BUNDLED}") from error
         raise
 
 
-def at_hand(name: str) -> ModelSource:
-    """Find the files of a model that is on this machine; ask nothing of the network.
+def find_local(name: str) -> ModelSource:
+    """Find the files of a model on this machine, without the network.
 
     Raises:
-        ModelError: it is not here, not whole, or cannot be used.
+        ModelError: it is not on this machine, incomplete, or cannot be used.
     """
-    source = _at_hand(names.parse(name), name)
+    source = _find_local(names.parse(name), name)
     if source is None:
         hint = names.suggestion(name)
-        raise NotHereError(f"{escaped(name)} is not on this machine{hint}; {_remedy(name)}")
+        raise NotCachedError(f"{escaped(name)} is not on this machine{hint}; {_remedy(name)}")
     return source
 
 
 def pull(
     name: str, *, progress: bool = False, on_progress: OnProgress | None = None
 ) -> ModelSource:
-    """Bring the newest revision of a model from the Hub; fetch again what is damaged.
+    """Download the newest revision of a model from the Hub, replacing damaged files.
 
     Raises:
-        ModelError: it cannot be had, cannot be used, or is not on the Hub.
+        ModelError: it is not available, cannot be used, or is not on the Hub.
     """
     target = names.parse(name)
     if not isinstance(target, names.HubModel):
         raise ModelError(f"{escaped(name)} is not on the Hub: there is nothing to download")
     if cache.is_offline():
-        raise NotHereError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded")
-    return _download(target, name, _PATIENCE, progress, on_progress)
+        raise NotCachedError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded")
+    return _download(target, name, _REACH_S, progress, on_progress)
 
 
-def downloaded(name: str) -> list[str]:
-    """The repositories in the cache that `remove` would delete.
+def cached_repositories(name: str) -> list[str]:
+    """List the repositories in the cache that `remove` would delete.
 
     Raises:
         ModelError: there is none.
@@ -110,55 +110,56 @@ def downloaded(name: str) -> list[str]:
     target = names.parse(name)
     if not isinstance(target, names.HubModel):
         raise ModelError(
-            f"{escaped(name)} is not in the cache; only what was downloaded is deleted"
+            f"{escaped(name)} is not in the cache; only downloaded models can be deleted"
         )
-    present = [repo_id for repo_id in target.ids if cache.repository_folder(repo_id).is_dir()]
+    present = [repo_id for repo_id in target.repo_ids if cache.repository_folder(repo_id).is_dir()]
     if not present:
         raise ModelError(f"{escaped(name)} is not in the cache{names.suggestion(name)}")
     return present
 
 
 def remove(name: str) -> int:
-    """Delete a model from the cache; return the bytes that it took.
+    """Delete a model from the cache; return the bytes freed.
 
     Raises:
         ModelError: it is not in the cache, or cannot be deleted.
     """
     try:
-        return cache.remove(downloaded(name))
+        return cache.remove(cached_repositories(name))
     except OSError as error:
         where = escaped(str(error.filename or cache.cache_folder()))
         raise ModelError(f"{escaped(name)} cannot be deleted: {where}: {error.strerror}") from error
 
 
-class Outlook(NamedTuple):
-    """What `resolve(name, fallback=True)` would do right now."""
+class ResolvePreview(NamedTuple):
+    """What `resolve(name, fallback=True)` would do now."""
 
     action: Literal["use", "download", "fall back"]
-    """Use what is at hand, download, or fall back to the bundled model."""
+    """Use the files on this machine, download, or fall back to the bundled model."""
     detail: str
     """The directory, the Hub's address, or the reason."""
 
 
-def outlook(name: str, *, offline: bool = False) -> Outlook:
-    """Look ahead without downloading anything: at most the Hub is asked whether it answers.
+def preview_resolve(name: str, *, offline: bool = False) -> ResolvePreview:
+    """Tell what `resolve` would do, without a download: at most the Hub is asked for an answer.
 
     Raises:
         ModelError: `name` cannot be the name of a model.
     """
     target = names.parse(name)
     try:
-        source = _at_hand(target, name)
+        source = _find_local(target, name)
         if source is not None:
-            return Outlook("use", source.directory)
+            return ResolvePreview("use", source.directory)
         if offline or cache.is_offline():
-            return Outlook("fall back", f"{name} is not on this machine and gptterm is offline")
+            reason = f"{name} is not on this machine and gptterm is offline"
+            return ResolvePreview("fall back", reason)
         from gptterm.models import hub
 
-        hub.require_reachable(name, _PATIENCE_BEFORE_FALLBACK)
-        return Outlook("download", hub.endpoint())
+        hub.require_reachable(name, _REACH_BEFORE_FALLBACK_S)
+        return ResolvePreview("download", hub.endpoint())
     except ModelError as error:
-        return Outlook("fall back", str(error))
+        return ResolvePreview("fall back", str(error))
 
 
 def bundled() -> ModelSource:
@@ -181,17 +182,17 @@ def bundled() -> ModelSource:
     return ModelSource(name=BUNDLED, directory=str(directory))
 
 
-def _at_hand(target: names.Target, name: str) -> ModelSource | None:
-    """What needs no network; None for a Hub model that is not, or not whole, in the cache."""
+def _find_local(target: names.Target, name: str) -> ModelSource | None:
+    """Find a model without the network; None for a Hub model that must be downloaded."""
     match target:
-        case names.Bundled():
+        case names.BundledModel():
             return bundled()
         case names.LocalDirectory(path):
             return _local(path, name)
-        case names.LocalGguf(path):
+        case names.GgufFile(path):
             return _gguf(path, name)
-        case names.HubModel(ids):
-            return _cached(ids, name)
+        case names.HubModel(repo_ids):
+            return _cached(repo_ids, name)
 
 
 def _local(path: Path, name: str) -> ModelSource:
@@ -219,9 +220,9 @@ def _gguf(path: Path, name: str) -> ModelSource:
     return ModelSource(name=name, directory=str(path.parent), gguf_file=path.name)
 
 
-def _cached(ids: tuple[str, ...], name: str) -> ModelSource | None:
+def _cached(repo_ids: tuple[str, ...], name: str) -> ModelSource | None:
     try:
-        snapshot = cache.find(ids, name)
+        snapshot = cache.find_snapshot(repo_ids, name)
     except DamagedModelError as error:
         raise DamagedModelError(f"{error}; {_remedy(name)} again") from error
     if snapshot is None:
@@ -232,32 +233,32 @@ def _cached(ids: tuple[str, ...], name: str) -> ModelSource | None:
 def _download(
     target: names.HubModel,
     name: str,
-    patience: float,
+    within: float,
     progress: bool,
     on_progress: OnProgress | None,
 ) -> ModelSource:
     from gptterm.models import hub
 
-    hub.require_reachable(name, patience)
-    repo_id = target.ids[0]
+    hub.require_reachable(name, within)
+    repo_id = target.repo_ids[0]
     if on_progress is None and progress:
-        with bar(escaped(name)) as draw:
+        with progress_bar(escaped(name)) as draw:
             snapshot = hub.download(repo_id, name, draw)
     else:
-        snapshot = hub.download(repo_id, name, on_progress or _unheard)
+        snapshot = hub.download(repo_id, name, on_progress or _ignore_progress)
     return ModelSource(name=name, directory=str(snapshot.directory), revision=snapshot.revision)
 
 
 def _remedy(name: str) -> str:
-    return f"`gptterm models pull {escaped(name)}` gets it"
+    return f"`gptterm models pull {escaped(name)}` downloads it"
 
 
-def _unheard(_done: int, _total: int) -> None:
-    """Progress that nobody asked for."""
+def _ignore_progress(_done: int, _total: int) -> None:
+    """Progress callback that does nothing."""
 
 
-def _instead(name: str, error: ModelError) -> ModelSource:
-    """The bundled model, with a notice that says why and how to get the one that was meant."""
+def _fall_back(name: str, error: ModelError) -> ModelSource:
+    """The bundled model, with a notice that says why, and how to get the model that was meant."""
     notice = f"{error}; using the bundled model, {BUNDLED}"
     if "`gptterm models pull" not in notice:
         notice += f"; {_remedy(name)}"

@@ -1,7 +1,7 @@
-"""Can a directory be loaded as a model? Decided from names, JSON and headers: no torch, no pickle.
+"""Validate a model directory by file names, JSON and headers: no torch, no pickle.
 
-The same rules serve a directory of the user's, a snapshot in the Hub cache and, with names only,
-the file list of a repository that is not downloaded yet.
+The same rules hold for a user's directory, a snapshot in the Hub cache and, by names only, the
+file list of a repository that is not downloaded yet.
 """
 
 import json
@@ -39,26 +39,26 @@ TOKENIZER_FILES = frozenset[str](_VOCABULARIES | _BYTE_LEVEL_BPE) | {
     "chat_template.jinja",
     "chat_template.json",
 }
-"""Everything a tokenizer, with its chat template, may consist of."""
+"""All files that a tokenizer and its chat template may consist of."""
 
-# Model types that gptterm decodes by itself.
+# Model types that gptterm has native decoders for.
 _NATIVE = frozenset({"gpt2", "openai-gpt", "gpt_neo"})
 _PICKLED = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
 _OTHER_FRAMEWORKS = re.compile(r".*\.(h5|msgpack|onnx|ot|tflite|mlmodel|mlpackage)", re.IGNORECASE)
 
 
 def check_directory(directory: Path, name: str) -> None:
-    """See that `directory` holds everything a model needs, whole and safe to load.
+    """Check that `directory` holds all files of a model, undamaged and safe to load.
 
     Args:
         directory: holds config.json, safetensors weights and a tokenizer.
-        name: what messages call the model.
+        name: the model, for messages.
 
     Raises:
-        IncompleteModelError: something is missing, or there is nothing but pickled weights.
+        IncompleteModelError: a file is missing, or all weights are pickled.
         DamagedModelError: a file is truncated or garbled.
-        ModelError: it wants code of its own to be run, is of a kind gptterm cannot use, or
-            cannot be read.
+        ModelError: it needs code from its repository, is of a kind gptterm cannot use, or cannot
+            be read.
     """
     try:
         check_config(read_config(directory, name), name)
@@ -73,7 +73,7 @@ def check_directory(directory: Path, name: str) -> None:
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:
-    """The directory's config.json.
+    """Read the directory's config.json.
 
     Raises:
         IncompleteModelError: there is none.
@@ -88,10 +88,10 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """A JSON object from a file. (json, not msgspec: configs hold NaN and Infinity.)
+    """Read a JSON object from a file. (json, not msgspec: configs hold NaN and Infinity.)
 
     Raises:
-        DamagedModelError: it is something else.
+        DamagedModelError: the file is not a JSON object.
     """
     try:
         value = json.loads(path.read_bytes())
@@ -103,10 +103,10 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Refuse a model that only the code in its own repository can run, or that is no decoder.
+    """Refuse a model that needs the code in its own repository, or that is not a decoder.
 
-    `auto_map` alone is no ground: many repositories keep it from the time before transformers
-    had their architecture, and transformers then uses its own code.
+    `auto_map` alone is no reason: many repositories have kept it from before transformers had
+    their architecture, and transformers then uses its own code.
 
     Raises:
         ModelError: it is refused.
@@ -118,8 +118,8 @@ def check_config(config: dict[str, Any], name: str) -> None:
     builtin = isinstance(model_type, str) and (known is None or model_type in known)
     if "auto_map" in config and (known is None or not builtin):
         raise ModelError(
-            f"{escaped(name)} wants to run code from its own repository, which gptterm never does; "
-            "choose a model whose architecture transformers has built in"
+            f"{escaped(name)} needs to run code from its own repository, which gptterm never does; "
+            "choose a model whose architecture is built into transformers"
         )
     if not isinstance(model_type, str):
         raise ModelError(f"{escaped(name)} has a config.json without model_type")
@@ -131,7 +131,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
 
 
 def check_tokenizer(names: Collection[str], name: str) -> None:
-    """See that a tokenizer is among these files.
+    """Check that a tokenizer is among these files.
 
     Raises:
         IncompleteModelError: there is none.
@@ -144,10 +144,10 @@ def check_tokenizer(names: Collection[str], name: str) -> None:
 
 
 def check_weight_names(names: Collection[str], name: str) -> None:
-    """See that safetensors weights are among these files.
+    """Check that safetensors weights are among these files.
 
     Raises:
-        IncompleteModelError: there are none; says what is there instead.
+        IncompleteModelError: there are none; the message says what there is instead.
     """
     if WEIGHTS in names or INDEX in names:
         return
@@ -176,10 +176,10 @@ def check_weight_names(names: Collection[str], name: str) -> None:
 
 
 def shards(index: Path, name: str) -> list[str]:
-    """The names of the weight files that an index lists, in order.
+    """Read the names of the weight files from an index, in order.
 
     Raises:
-        DamagedModelError: the index is garbled or names files elsewhere.
+        DamagedModelError: the index is garbled, or names files outside the directory.
     """
     weight_map = read_json(index, name).get("weight_map")
     files = list(weight_map.values()) if isinstance(weight_map, dict) else []
@@ -189,12 +189,12 @@ def shards(index: Path, name: str) -> list[str]:
 
 
 def _is_weight_file(name: object) -> bool:
-    """A name as it should be, and no path to somewhere else."""
+    """Whether it is a plain file name, not a path out of the directory."""
     return isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name) is not None
 
 
 def weight_files(directory: Path, name: str) -> list[Path]:
-    """The weight files of a model, which are all there.
+    """List the weight files of a model, all of which exist.
 
     Raises:
         IncompleteModelError: one is missing, or all.
@@ -205,7 +205,7 @@ def weight_files(directory: Path, name: str) -> list[Path]:
 
 def _weight_files(directory: Path, names: set[str], name: str) -> list[Path]:
     check_weight_names(names, name)
-    if WEIGHTS in names:  # transformers, too, prefers it to an index
+    if WEIGHTS in names:  # preferred to an index, as in transformers
         return [directory / WEIGHTS]
     files = shards(directory / INDEX, name)
     missing = [file for file in files if file not in names]
@@ -227,9 +227,9 @@ def _check_weights(path: Path, name: str) -> None:
 
 @cache
 def _causal_model_types() -> frozenset[str] | None:
-    """The `model_type`s that the installed transformers has a causal language model for.
+    """The `model_type`s with a causal language model in the installed transformers.
 
-    Read from its source, since importing it takes seconds. None when that cannot be read.
+    Read from its source, since importing it takes seconds. None if that cannot be read.
     """
     import importlib.util
 

@@ -79,14 +79,18 @@ def test_rm_takes_the_conversion_along(machine: Machine, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("path", "gpt2"), 3, "gpt2 is not on this machine; `gptterm models pull gpt2` gets it"),
+        (
+            ("path", "gpt2"),
+            3,
+            "gpt2 is not on this machine; `gptterm models pull gpt2` downloads it",
+        ),
         (("info", "./nothing"), 3, "there is no directory ./nothing"),
         (("pull", "tiny"), 3, "tiny is not on the Hub: there is nothing to download"),
         (("pull", "org/nothing"), 3, "there is no model org/nothing on the Hub"),
-        (("rm", "-y", "tiny"), 3, "only what was downloaded is deleted"),
+        (("rm", "-y", "tiny"), 3, "only downloaded models can be deleted"),
         (("pull",), 2, "NAME is missing; see gptterm models pull --help"),
         (("info", "./" + "x" * 300), 3, "cannot be read: File name too long"),
-        (("path", "GPT2"), 3, "(did you mean gpt2?); `gptterm models pull GPT2` gets it"),
+        (("path", "GPT2"), 3, "(did you mean gpt2?); `gptterm models pull GPT2` downloads it"),
         (("info", "a b"), 3, "'a b' is not the name of a model: give tiny, gpt2, "),
     ],
 )

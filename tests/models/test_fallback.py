@@ -85,7 +85,7 @@ def test_the_outlook(
     machine: Machine, environment: dict[str, str], before: str, action: str
 ) -> None:
     machine.environment |= environment
-    answer = machine.ask(f"{before}models.outlook('gpt2')")
+    answer = machine.ask(f"{before}models.preview_resolve('gpt2')")
 
     assert answer.value[0] == action
     assert answer.value[1]

@@ -110,7 +110,7 @@ def test_a_damaged_snapshot_is_not_used_and_can_be_mended(machine: Machine) -> N
 
     assert answer.error is not None
     assert "model.safetensors is truncated" in answer.error
-    assert "`gptterm models pull gpt2` gets it again" in answer.error
+    assert "`gptterm models pull gpt2` downloads it again" in answer.error
     assert mended.error is None
     assert weights.read_bytes() == whole
 
@@ -197,7 +197,7 @@ def test_unknown_models(machine: Machine, name: str, expected: str) -> None:
         ({"config.json": b'{"model_type": "vit"}'}, "is a vit model"),
         (
             {"config.json": b'{"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "m.M"}}'},
-            "wants to run code from its own repository",
+            "needs to run code from its own repository",
         ),
     ],
 )
@@ -233,9 +233,7 @@ def test_the_disk_is_looked_at_before_the_download(machine: Machine, hub: Hub) -
     assert hub.served("GET", "model.safetensors") == 0
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(503, "fault of its own"), (429, "wait a minute")]
-)
+@pytest.mark.parametrize(("status", "expected"), [(503, "server error"), (429, "wait a minute")])
 def test_a_hub_in_trouble(machine: Machine, hub: Hub, status: int, expected: str) -> None:
     hub.repositories[GPT2].status = status
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gptterm.models.hub import explanation
+from gptterm.models.hub import explain
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:
@@ -31,15 +31,15 @@ def system(code: int) -> OSError:
         (raised(system(errno.EACCES)), "which is not writable; set HF_HOME"),
         (
             raised(ValueError("failed due to the above"), system(errno.ECONNREFUSED)),
-            "the download of gpt2 broke off ([Errno 111] Connection refused",
+            "the download of gpt2 failed ([Errno 111] Connection refused",
         ),
-        (raised(TimeoutError()), "broke off (TimeoutError); run `gptterm models pull gpt2` again"),
-        (raised(OSError("one line\nand \x1b[31m another")), "broke off (one line);"),
-        (raised(OSError("\x1b]0;title\x07")), "broke off (␛]0;title␇)"),
+        (raised(TimeoutError()), "failed (TimeoutError); run `gptterm models pull gpt2` again"),
+        (raised(OSError("one line\nand \x1b[31m another")), "failed (one line);"),
+        (raised(OSError("\x1b]0;title\x07")), "failed (␛]0;title␇)"),
     ],
 )
 def test_one_line_that_says_what_to_do(error: Exception, expected: str) -> None:
-    message = explanation(error, "gpt2")
+    message = explain(error, "gpt2")
     assert expected in message
     assert message.isprintable()
 
@@ -47,4 +47,4 @@ def test_one_line_that_says_what_to_do(error: Exception, expected: str) -> None:
 def test_a_chain_that_bites_its_tail() -> None:
     error, other = ValueError("a"), ValueError("b")
     error.__cause__, other.__cause__ = other, error
-    assert "broke off (b)" in explanation(error, "gpt2")
+    assert "failed (b)" in explain(error, "gpt2")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gptterm.errors import ModelError
 from gptterm.models import ALIASES
-from gptterm.models.names import Bundled, HubModel, alias_of, parse, suggestion
+from gptterm.models.names import BundledModel, HubModel, alias_of, parse, suggestion
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_hub_ids_and_their_addresses() -> None:
 
 
 def test_the_bundled_model() -> None:
-    assert parse("tiny") == Bundled()
+    assert parse("tiny") == BundledModel()
 
 
 @pytest.mark.parametrize(

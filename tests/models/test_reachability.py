@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session
 
-from gptterm.models.reachability import unreachable
+from gptterm.models.reachability import unreachable_reason
 from tests.models.conftest import Machine
 from tests.support.hub import Hub
 
@@ -55,20 +56,23 @@ def saying(reply: Callable[[bytes], bytes]) -> Iterator[tuple[socket.socket, lis
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+    close_session()  # a session reads the proxies once
+    yield
+    close_session()
 
 
 def test_a_hub_that_answers(hub: Hub) -> None:
-    assert unreachable(hub.endpoint, SLACK) is None
+    assert unreachable_reason(hub.endpoint, SLACK) is None
 
 
 def test_a_server_that_accepts_and_says_nothing() -> None:
     with listener() as server:
-        assert unreachable(address(server), 0.2) == "no answer in 0.2 s"
-        assert unreachable(address(server, "https"), 0.2) == "no answer in 0.2 s"
+        assert unreachable_reason(address(server), 0.2) == "no answer in 0.2 s"
+        assert unreachable_reason(address(server, "https"), 0.2) == "no answer in 0.2 s"
 
 
 def test_a_server_whose_backlog_is_full() -> None:
@@ -77,29 +81,39 @@ def test_a_server_whose_backlog_is_full() -> None:
             client = clients.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(server.getsockname())
-        assert unreachable(address(server), 0.2) is not None
+        assert unreachable_reason(address(server), 0.2) is not None
 
 
 def test_a_port_where_nobody_listens() -> None:
     with listener() as server:
         closed = address(server)
-    assert unreachable(closed, SLACK) == "connection refused"
+    assert unreachable_reason(closed, SLACK) == "connection refused"
 
 
 def test_a_server_that_hangs_up() -> None:
     with saying(lambda _: b"") as (server, _heard):
-        assert unreachable(address(server), SLACK) == "it closes the connection without an answer"
+        reason = unreachable_reason(address(server), SLACK)
+    assert reason == "Server disconnected without sending a response"
 
 
 def test_a_name_that_cannot_be_looked_up() -> None:
     name = "x" * 64  # a label has at most 63 characters: no name server is asked
-    assert unreachable(f"http://{name}", SLACK) == f"the name {name} cannot be looked up"
+    assert unreachable_reason(f"http://{name}", SLACK) == "the host name cannot be looked up"
+
+
+def test_an_answer_that_refuses_is_an_answer() -> None:
+    with saying(lambda _: b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as (server, heard):
+        assert unreachable_reason(address(server), SLACK) is None
+    assert heard[0].startswith(b"HEAD / HTTP/1.1\r\n")
 
 
 def test_https_is_greeted_with_tls() -> None:
-    with saying(lambda _: b"\x15") as (server, heard):
-        assert unreachable(address(server, "https"), SLACK) is None
+    """A server that does not speak TLS is no Hub to download from."""
+    with saying(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as (server, heard):
+        reason = unreachable_reason(address(server, "https"), SLACK)
     assert heard[0][:2] == b"\x16\x03"  # a handshake record
+    assert reason is not None
+    assert "SSL" in reason
 
 
 @pytest.mark.parametrize(
@@ -107,28 +121,37 @@ def test_https_is_greeted_with_tls() -> None:
     [
         ("https_proxy", "https://hub.invalid", "http", b"CONNECT hub.invalid:443 HTTP/1.1\r\n"),
         ("HTTPS_PROXY", "https://hub.invalid", "http", b"CONNECT hub.invalid:443 HTTP/1.1\r\n"),
-        ("http_proxy", "http://hub.invalid", "http", b"HEAD http://hub.invalid HTTP/1.1\r\n"),
+        ("http_proxy", "http://hub.invalid", "http", b"HEAD http://hub.invalid/ HTTP/1.1\r\n"),
         ("all_proxy", "https://hub.invalid", "http", b"CONNECT hub.invalid:443 HTTP/1.1\r\n"),
-        ("all_proxy", "https://hub.invalid", "socks5", b"\x05\x01\x00"),
         ("https_proxy", "https://hub.invalid", "https", b"\x16\x03"),
     ],
 )
 def test_a_proxy_is_asked_in_place_of_the_server(
     monkeypatch: pytest.MonkeyPatch, variable: str, target: str, scheme: str, greeting: bytes
 ) -> None:
-    with saying(lambda _: b"H") as (server, heard):
+    with saying(lambda _: b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (server, heard):
         monkeypatch.setenv(variable, address(server, scheme))
-        assert unreachable(target, SLACK) is None
+        reason = unreachable_reason(target, SLACK)
     assert heard[0].startswith(greeting)
+    assert "looked up" not in str(reason)
+
+
+def test_a_proxy_of_a_kind_that_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listener() as server:
+        monkeypatch.setenv("all_proxy", address(server, "socks5"))
+        reason = unreachable_reason("https://hub.invalid", SLACK)
+    assert reason is not None
+    assert reason.startswith("Using SOCKS proxy, but the 'socksio' package is not installed")
 
 
 def test_no_proxy_goes_past_a_dead_proxy(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
     with listener() as server:
         dead = address(server)
     monkeypatch.setenv("http_proxy", dead)
-    assert unreachable(hub.endpoint, SLACK) == "connection refused"
+    assert unreachable_reason(hub.endpoint, SLACK) == "connection refused"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert unreachable(hub.endpoint, SLACK) is None
+    close_session()
+    assert unreachable_reason(hub.endpoint, SLACK) is None
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -162,7 +185,7 @@ def test_a_machine_without_a_network(machine: Machine) -> None:
     )
     assert answer.error == (
         "gpt2 is not on this machine and huggingface.co cannot be reached: "
-        "the name huggingface.co cannot be looked up; check the network, or use -m tiny"
+        "the host name cannot be looked up; check the network, or use -m tiny"
     )
 
 

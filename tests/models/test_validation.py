@@ -111,7 +111,7 @@ def test_byte_level_bpe_files_are_a_tokenizer(directory: Path) -> None:
         (b"{}", "without model_type"),
         (b'{"model_type": 3}', "without model_type"),
         (b'{"model_type": "vit"}', "is a vit model"),
-        (b'{"model_type": "mine", "auto_map": {}}', "wants to run code from its own repository"),
+        (b'{"model_type": "mine", "auto_map": {}}', "needs to run code from its own repository"),
     ],
 )
 def test_a_config_that_is_no_good(directory: Path, content: bytes, expected: str) -> None:
