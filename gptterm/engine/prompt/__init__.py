@@ -1,1 +1,1 @@
-"""From a prompt of the contract to ids that fit the context."""
+"""Prompts to ids: chat templates, transcripts, and the context budget."""

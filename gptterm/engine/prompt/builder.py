@@ -1,4 +1,4 @@
-"""A prompt put together from text, special tokens and ready-made ids."""
+"""Build a prompt's ids from text, special tokens and given ids."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,10 @@ from gptterm.engine.text.tokenizer import SpecialToken, TextPosition, Tokenizer
 
 
 class PromptBuilder:
-    """Neighbouring texts are encoded as one: the same ids as for the whole prompt at once."""
+    """Builder of one prompt.
+
+    Adjacent texts are encoded together, which gives the same ids as the whole prompt at once.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -16,23 +19,23 @@ class PromptBuilder:
         self._strip_next = False
 
     def add_text(self, text: str) -> None:
-        """Ordinary text, whatever it says."""
+        """Append text; the name of a special token in it is ordinary characters."""
         if self._strip_next:
             text = text.lstrip()
             self._strip_next = not text
         self._pending += text
 
     def add_special(self, special: SpecialToken) -> None:
-        """A special token, with what it does to the white space beside it."""
-        if special.left:
+        """Append a special token, and strip the white space beside it that it absorbs."""
+        if special.lstrip:
             self._pending = self._pending.rstrip()
         self._flush()
         self._ids.append(special.id)
         self._position = "after special"
-        self._strip_next = special.right
+        self._strip_next = special.rstrip
 
     def add_ids(self, ids: Sequence[int]) -> None:
-        """Ids that are used as they are."""
+        """Append ids verbatim."""
         self._flush()
         self._ids += ids
         self._position = "inside"
@@ -44,6 +47,6 @@ class PromptBuilder:
         self._pending = ""
 
     def build(self) -> list[int]:
-        """The whole prompt."""
+        """Return the ids of the whole prompt."""
         self._flush()
         return self._ids

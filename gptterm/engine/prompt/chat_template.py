@@ -1,14 +1,14 @@
-"""A chat by the model's own template, with every message kept what it is: text, or given ids.
+"""Render a chat with the model's own template.
 
-The names of special tokens count where the template wrote them and nowhere else, whatever a
-message says; and the ids of earlier replies are used as they are, so that the cached prefix
-stays. Templates trim, split and measure what they are given, so they are run over the messages'
-own text, with marks in it: private-use characters that occur nowhere else.
+Special tokens are recognised where the template wrote them, never in a message (prompt
+injection); and the ids of earlier replies are reused, so that the prefix stays cached. Templates
+trim, split and measure messages, so they are run over the messages' real text, with markers in
+it: private-use characters that occur nowhere else.
 
-- A shield stands before each special token's name in a message.
-- An opening and a closing mark stand around each message. A template that treats a message by
-  what it begins with, or by its length, would write something else because of them. So it is run
-  without them, too; where the results differ, that one counts, and all ids are made anew.
+- A shield precedes each name of a special token in a message.
+- An opening and a closing marker enclose each message. A template that looks at how a message
+  begins, or at its length, would write something else because of them. So it is also run without
+  them; where the results differ, that one is used, and all ids are encoded anew.
 """
 
 import re
@@ -26,7 +26,7 @@ _NEVER = "(?!)"
 
 
 def render_template(prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> list[int]:
-    """The chat as `source`, the model's template, writes it.
+    """Return the ids of a chat as rendered by `source`, the model's template.
 
     Raises:
         ModelError: the template fails, or leaves a message out.
@@ -35,7 +35,7 @@ def render_template(prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> li
 
 
 class _Markers:
-    """The three private-use characters, and what finds them in a template's output."""
+    """Three private-use characters, and the patterns that find them in a template's output."""
 
     def __init__(self, taken: str, names: Iterable[str]) -> None:
         free = (chr(code) for code in chain(*_PRIVATE_USE) if chr(code) not in taken)
@@ -43,14 +43,14 @@ class _Markers:
         longest_first = sorted(names, key=len, reverse=True)
         name = "|".join(re.escape(name) for name in longest_first) or _NEVER
         self._shielded = re.compile(f"(?={name})")
-        self._mark = re.compile(f"([{self._open}{self._close}])[0-9]+\\1")
+        self._marker = re.compile(f"([{self._open}{self._close}])[0-9]+\\1")
         self.any = re.compile(
             f"{self._open}(?P<message>[0-9]+){self._open}|{self._close}[0-9]+{self._close}"
             f"|[{self.shield}{self._open}{self._close}]|(?<!{self.shield})(?P<special>{name})"
         )
 
     def shielded(self, text: str) -> str:
-        """A message's text in which no name counts."""
+        """Return a message's text with each special token's name shielded."""
         return self._shielded.sub(self.shield, text)
 
     def opening(self, index: int) -> str:
@@ -60,44 +60,49 @@ class _Markers:
         return f"{self._close}{index}{self._close}"
 
     def removed(self, text: str) -> str:
-        """A text without opening and closing marks."""
-        return self._mark.sub("", text)
+        """Return a text without opening and closing markers."""
+        return self._marker.sub("", text)
 
 
 class _TemplateRenderer:
+    """One rendering of a chat; `ids` is its result."""
+
     def __init__(self, prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> None:
         self._prompt = prompt
         self._tokenizer = tokenizer
         self._source = source
         texts = (message.text for message in prompt.messages)
         taken = "".join([source, *tokenizer.template_tokens.values(), *texts])
-        self._marks = _Markers(taken, tokenizer.specials)
+        self._markers = _Markers(taken, tokenizer.specials)
         self._contents = [self._content(i) for i in range(len(prompt.messages))]
 
-    # ------------------------------------------------------------------ what the template sees
+    # ---------------------------------------------------------------------- template's input
 
     def _content(self, index: int) -> tuple[str, str, str]:
-        """A message's text: white space that a template may trim, the rest, and such again."""
+        """Return a message's leading white space, its core, and its trailing white space.
+
+        A template may trim the white space, so the markers enclose the core alone.
+        """
         message = self._prompt.messages[index]
         core = message.text.strip()
         before, _, after = message.text.partition(core) if core else (message.text, "", "")
         if message.ids:
-            before = after = ""  # the ids have it
+            before = after = ""  # the ids contain it
         elif self._is_continued(index):
             core, after = core + after, ""
-        return before, self._marks.shielded(core), after
+        return before, self._markers.shielded(core), after
 
     def _is_continued(self, index: int) -> bool:
         return self._prompt.continue_last and index == len(self._prompt.messages) - 1
 
     def _run(self, count: int, *, marked: bool, begin_reply: bool) -> str:
-        """The template's text for the first `count` messages."""
+        """Run the template over the first `count` messages."""
         messages = []
         for i, (before, core, after) in enumerate(self._contents[:count]):
             if marked and core:
-                core = self._marks.opening(i) + core
+                core = self._markers.opening(i) + core
             if (marked and core) or self._is_continued(i):
-                core += self._marks.closing(i)
+                core += self._markers.closing(i)
             role = self._prompt.messages[i].role
             messages.append({"role": role, "content": before + core + after})
         return jinja.render(
@@ -109,21 +114,21 @@ class _TemplateRenderer:
             **self._tokenizer.template_tokens,
         )
 
-    # ------------------------------------------------------------------------ what it writes
+    # --------------------------------------------------------------------- template's output
 
     def ids(self) -> list[int]:
         text = self._text()
         extra = self._extra_space(text)
         builder, at = PromptBuilder(self._tokenizer), 0
-        while found := self._marks.any.search(text, at):
+        while found := self._markers.any.search(text, at):
             before, at = text[at : found.start()], found.end()
             index, name = found["message"], found["special"]
             message = None if index is None else self._prompt.messages[int(index)]
-            whole = self._whole(int(index)) if message and message.ids else ""
-            if message and message.ids and text.startswith(whole, found.start()):
+            marked = self._marked(int(index)) if message and message.ids else ""
+            if message and message.ids and text.startswith(marked, found.start()):
                 builder.add_text(before.removesuffix(extra))
                 builder.add_ids(message.ids)
-                at = found.start() + len(whole)
+                at = found.start() + len(marked)
                 continue
             builder.add_text(before)
             if name is not None:
@@ -131,51 +136,56 @@ class _TemplateRenderer:
         builder.add_text(text[at:])
         return builder.build()
 
-    def _whole(self, index: int) -> str:
+    def _marked(self, index: int) -> str:
         core = self._contents[index][1]
-        return self._marks.opening(index) + core + self._marks.closing(index)
+        return self._markers.opening(index) + core + self._markers.closing(index)
 
     def _text(self) -> str:
-        """The template's text, with all marks in it if they did not change it."""
+        """Return the template's output, with the markers in it if they did not change it."""
         count, begin_reply = len(self._prompt.messages), not self._prompt.continue_last
         text = self._run(count, marked=False, begin_reply=begin_reply)
         try:
             marked = self._run(count, marked=True, begin_reply=begin_reply)
         except ModelError:
             marked = ""
-        if self._marks.removed(marked) == self._marks.removed(text):
+        if self._markers.removed(marked) == self._markers.removed(text):
             text = marked
             self._check_complete(text)
         if self._prompt.continue_last:
-            before, found, _ = text.rpartition(self._marks.closing(count - 1))
+            before, found, _ = text.rpartition(self._markers.closing(count - 1))
             if not found:
                 raise ModelError(_left_out(self._prompt.messages[-1]))
             text = before + found
         return text
 
     def _check_complete(self, text: str) -> None:
-        """What a reply thought may be left out; what was said to the model may not."""
+        """Require every message but the model's own, whose reasoning a template may leave out.
+
+        Raises:
+            ModelError: the template has left one out.
+        """
         for i, message in enumerate(self._prompt.messages):
-            present = self._marks.opening(i) in text or not message.text.strip()
+            present = self._markers.opening(i) in text or not message.text.strip()
             if not present and message.role != "assistant":
                 raise ModelError(_left_out(message))
 
     def _extra_space(self, text: str) -> str:
-        """White space that the template writes before a reply, but not where it has one begun.
+        """Return the white space that the template writes before a reply that exists, but not
+        before one that begins.
 
-        The ids of the reply came right after what it wrote there (Llama 2's has a space before
-        each reply that is there, and the model made its own).
+        The reply's ids were generated after the latter. Llama 2's template has a space before
+        each existing reply, and the model generated its own.
         """
         messages = self._prompt.messages
         index = next((i for i in reversed(range(len(messages))) if messages[i].ids), 0)
-        before, found, _ = text.partition(self._marks.opening(index))
+        before, found, _ = text.partition(self._markers.opening(index))
         if not (found and index):
             return ""
         try:
             begun = self._run(index, marked=False, begin_reply=True)
         except ModelError:
             return ""
-        rest = self._marks.removed(before).removeprefix(self._marks.removed(begun))
+        rest = self._markers.removed(before).removeprefix(self._markers.removed(begun))
         return rest if rest.isspace() else ""
 
 

@@ -1,4 +1,4 @@
-"""The context budget: what a prompt loses when it and its reply do not fit together."""
+"""Context budget: truncate a prompt so that it and its reply fit the context."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
 _LONG_TOKEN = 32
-"""Characters; few tokens have more."""
-_STEP = 0.4
-"""Of a chat's room, how much is given up at once."""
-_FORM = 8
-"""About how many tokens a chat's form takes for a message."""
+"""Characters; few tokens are longer."""
+_DROP_FRACTION = 0.4
+"""Share of a chat's budget that is dropped at once."""
+_TEMPLATE_TOKENS = 8
+"""Rough number of tokens that a template adds to a message."""
 
 
 @dataclass(frozen=True)
 class FittedPrompt:
-    """A prompt that fits.
+    """A rendered prompt that fits the context.
 
     Attributes:
-        prompt: as rendered, cut to size.
-        max_tokens: most tokens of the reply, limited by what the context leaves.
-        dropped_tokens, dropped_messages: what was cut away.
-        notices: the same in words.
+        prompt: the rendered prompt, truncated.
+        max_tokens: limit of the reply's tokens, within what the context leaves.
+        dropped_tokens, dropped_messages: how many were dropped.
+        notices: the same as sentences.
     """
 
     prompt: RenderedPrompt
@@ -41,16 +41,16 @@ class FittedPrompt:
 def fit(
     request: GenerateRequest, tokenizer: Tokenizer, context: int, vocab_size: int
 ) -> FittedPrompt:
-    """Render a request's prompt within `context` tokens, the reply's room included.
+    """Render a request's prompt so that it and its reply fit `context` tokens.
 
-    A text loses its oldest tokens, a chat whole oldest turns (and then the beginning of its last
-    one). A chat loses many turns at once, down to about 60 % of its room, so that the turns that
-    follow begin as this one and find their past in the cache. The reply's room is `max_tokens`,
-    but never more than half the context: a prompt is not dropped for the sake of a reply that may
-    never be that long.
+    Truncation drops the oldest tokens of a text, and the oldest turns of a chat (then the
+    beginning of its last one). A chat loses many turns at once, down to about 60 % of its budget,
+    so that later prompts share this one's prefix and find it in the cache. The reply's reserve is
+    `max_tokens`, but at most half the context: a prompt is not dropped for a reply that may never
+    be that long.
 
     Raises:
-        PromptTooLongError: it does not fit and the request forbids truncation.
+        PromptTooLongError: it does not fit, and the request forbids truncation.
         UsageError: the prompt is empty.
         ModelError: the model's chat template fails.
     """
@@ -59,41 +59,41 @@ def fit(
     length = len(rendered.ids)
     if not length:
         raise UsageError("the prompt is empty")
-    room = max(1, min(request.max_tokens, context // 2))
-    budget = context - room
+    reserve = max(1, min(request.max_tokens, context // 2))
+    budget = context - reserve
     if length <= budget:
         return _fitted(rendered, request, context)
     if request.overflow == "error":
         raise PromptTooLongError(
-            f"the prompt has {length} tokens and the reply may take {room}, but the model holds"
+            f"the prompt has {length} tokens and the reply may take {reserve}, but the model holds"
             f" {context}; shorten it, lower --max-tokens, or use --overflow truncate"
         )
     if isinstance(prompt, ChatPrompt):
-        shortened = _TruncatedChat(prompt, rendered, tokenizer, vocab_size, budget)
+        truncated = _TruncatedChat(prompt, rendered, tokenizer, vocab_size, budget)
         return _fitted(
-            shortened.rendered,
+            truncated.rendered,
             request,
             context,
-            dropped_tokens=length - len(shortened.rendered.ids),
-            dropped_messages=len(prompt.messages) - len(shortened.messages),
-            cut=shortened.cut,
+            dropped_tokens=length - len(truncated.rendered.ids),
+            dropped_messages=len(prompt.messages) - len(truncated.messages),
+            cut=truncated.cut,
         )
     start = tokenizer.start_ids if isinstance(prompt, TextPrompt) else ()
     start = start if len(start) < budget else ()
-    kept = [*start, *rendered.ids[length - (budget - len(start)) :]]
-    return _fitted(replace(rendered, ids=kept), request, context, dropped_tokens=length - len(kept))
+    tail = [*start, *rendered.ids[length - (budget - len(start)) :]]
+    return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=length - len(tail))
 
 
 class _TruncatedChat:
-    """A chat whose oldest turns are gone.
+    """A chat without its oldest turns.
 
     Attributes:
-        messages: what is left of it.
-        rendered: the same as the model gets it.
-        cut: whether one of the messages that are left has lost its beginning.
+        messages: the remaining messages.
+        rendered: the remaining messages, rendered.
+        cut: whether one of them has lost its beginning.
 
     Raises:
-        PromptTooLongError: there is no room even for the end of its last message.
+        PromptTooLongError: not even the end of the last message fits.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class _TruncatedChat:
         turns = _turns(prompt.messages, first)
         if len(turns) > 1:
             starts = self._starts(turns)
-            # A search: a long chat has thousands of turns.
+            # Binary search: a long chat has thousands of turns.
             found = bisect_left(
                 starts[:-1], True, key=lambda turn: self._fits(self._without(first, turn))
             )
@@ -125,13 +125,13 @@ class _TruncatedChat:
             self._cut_last_turn(first)
 
     def _starts(self, turns: list[int]) -> list[int]:
-        """The turns that a shortened chat may begin with.
+        """Return the turns that a truncated chat may begin with.
 
-        The first to begin in each stretch of `_STEP` of the room: which those are depends on the
-        messages before them alone, so a chat that grows keeps its beginning for a while. After the
-        last of them any turn may be the one, for chats of a few very long turns.
+        One per `_DROP_FRACTION` of the budget, which depends on the messages before it alone: a
+        growing chat keeps its beginning for a while. After the last of them any turn may be the
+        first, for chats of a few very long turns.
         """
-        step = max(1.0, _STEP * self._budget)
+        step = max(1.0, _DROP_FRACTION * self._budget)
         starts, stretch, position = [], 0, 0
         for turn, following in pairwise(turns):
             position += sum(map(self._size, self._prompt.messages[turn:following]))
@@ -142,11 +142,11 @@ class _TruncatedChat:
         return [*starts, *(turn for turn in turns if turn > last)]
 
     def _size(self, message: Message) -> int:
-        """About how many tokens a message has. Exact counts need the whole chat around it."""
-        return _FORM + len(message.ids or self._tokenizer.encode(message.text))
+        """Estimate a message's tokens; an exact count would need the whole chat around it."""
+        return _TEMPLATE_TOKENS + len(message.ids or self._tokenizer.encode(message.text))
 
     def _without(self, first: int, turn: int) -> tuple[Message, ...]:
-        """The system's text, and the messages from a turn on."""
+        """Return the system message and the messages from a turn on."""
         return (*self._prompt.messages[:first], *self._prompt.messages[turn:])
 
     def _fits(self, messages: tuple[Message, ...]) -> bool:
@@ -163,12 +163,13 @@ class _TruncatedChat:
             if self._cut(position):
                 return
         raise PromptTooLongError(
-            f"the chat's system text and form alone take {len(self.rendered.ids)} tokens of the"
-            f" {self._budget} that are left beside the reply; shorten it or lower --max-tokens"
+            f"the chat's system message and template alone take {len(self.rendered.ids)} tokens"
+            f" of the {self._budget} that are left beside the reply; shorten it or lower"
+            " --max-tokens"
         )
 
     def _cut(self, position: int) -> bool:
-        """Drop as many of a message's first tokens as must be; returns whether that was enough."""
+        """Drop as many of a message's first tokens as needed; return whether that sufficed."""
         if not self.messages[position].ids:
             self._cut_to_tail(position)
         message = self.messages[position]
@@ -176,7 +177,7 @@ class _TruncatedChat:
         is_last = position == len(self.messages) - 1
         most = len(ids) - 1 if is_last else len(ids)
         cut = 0
-        # Its neighbours may be encoded differently beside the rest: then a few more go.
+        # The text beside the cut may be encoded differently: then a few more tokens go.
         while cut < most:
             cut = min(most, cut + max(1, len(self.rendered.ids) - self._budget))
             text = self._tokenizer.decode(ids[cut:])
@@ -190,7 +191,7 @@ class _TruncatedChat:
         return False
 
     def _cut_to_tail(self, position: int) -> None:
-        """Leave of a very long text an end with more tokens than can be kept, which is quick."""
+        """Shorten a very long text to an end of more tokens than fit: faster to encode."""
         message = self.messages[position]
         size = _LONG_TOKEN * self._budget
         while size < len(message.text):
@@ -205,7 +206,7 @@ class _TruncatedChat:
 
 
 def _turns(messages: Sequence[Message], first: int) -> list[int]:
-    """Where turns begin: a turn is a user's message with the replies to it."""
+    """Return the first index of each turn: a user's message with the replies to it."""
     later = (i for i in range(first + 1, len(messages)) if messages[i].role == "user")
     return [first, *later]
 
@@ -226,7 +227,8 @@ def _fitted(
         first = f"first {dropped_tokens}" if dropped_tokens > 1 else "first"
         notices.append(
             f"the {what} is too long: the {first} of its {whole} tokens"
-            f" {'were' if dropped_tokens > 1 else 'was'} dropped{_parts(dropped_messages, cut)}"
+            f" {'were' if dropped_tokens > 1 else 'was'} dropped"
+            f"{_describe_dropped(dropped_messages, cut)}"
         )
     left = context - len(rendered.ids)
     if request.max_tokens > left:
@@ -240,8 +242,8 @@ def _fitted(
     )
 
 
-def _parts(dropped_messages: int, cut: bool) -> str:
-    """What of a chat was dropped, as the end of a sentence."""
+def _describe_dropped(dropped_messages: int, cut: bool) -> str:
+    """Describe the dropped parts of a chat, as the end of a notice."""
     parts = []
     if dropped_messages:
         many = f"its {dropped_messages} oldest messages"

@@ -1,6 +1,7 @@
-"""Chat templates as the transformers library runs them, without its import, which takes seconds.
+"""Jinja environment of chat templates, equal to the transformers library's.
 
-A template comes with a model, so it is untrusted: it runs in Jinja's sandbox, over plain values.
+Without that library, whose import takes seconds. A template comes with a model, so it is
+untrusted: it runs in Jinja's sandbox, over plain values.
 """
 
 import json
@@ -20,10 +21,10 @@ from gptterm.format import first_line
 
 
 def render(source: str, **variables: Any) -> str:
-    """The template's text.
+    """Render a template.
 
     Raises:
-        ModelError: the template cannot be read, or fails, or refuses the chat.
+        ModelError: it cannot be parsed, or fails, or rejects the chat.
     """
     try:
         return _compile(source).render(**variables)
@@ -34,7 +35,7 @@ def render(source: str, **variables: Any) -> str:
 
 
 class _Generation(Extension):
-    """`{% generation %}` marks what a model is trained on; here it is just a scope."""
+    """`{% generation %}`, which marks text for training; here it is only a scope."""
 
     tags = {"generation"}  # noqa: RUF012 (Jinja's own declaration)
 
@@ -45,7 +46,7 @@ class _Generation(Extension):
 
 
 class _Namespace(Namespace):
-    """Jinja's, which would also take names with underscores, Python's own inner ones."""
+    """Jinja's namespace, without names that begin with an underscore: Python's internals."""
 
     def __init__(*args: Any, **attributes: Any) -> None:
         self, *rest = args
@@ -75,7 +76,7 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """As the library has it: Jinja's own would escape HTML."""
+    """The library's `tojson` filter; Jinja's own would escape HTML."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

@@ -1,4 +1,4 @@
-"""From a prompt of the contract to ids: raw text, a chat template, or a transcript."""
+"""Render a prompt to ids: as raw text, with a chat template, or as a transcript."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from gptterm.errors import ModelError, UsageError
 
 @dataclass(frozen=True)
 class RenderedPrompt:
-    """A prompt as the model gets it.
+    """A prompt as the model receives it.
 
     Attributes:
         ids: the prompt's tokens.
-        stop: stop texts that the form of the prompt brings with it.
-        strip: the reply's leading white space belongs to the form, not to the reply.
+        stop: stop strings that the prompt's format implies.
+        strip: whether the reply's leading white space belongs to the format, not to the reply.
     """
 
     ids: list[int]
@@ -26,10 +26,10 @@ class RenderedPrompt:
 
 
 def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:
-    """Any prompt, for a model that knows `vocab_size` tokens.
+    """Render any kind of prompt, for a model of `vocab_size` tokens.
 
     Raises:
-        ModelError: the chat template fails, or tokenizer and model do not belong together.
+        ModelError: the chat template fails, or the tokenizer is not the model's.
         UsageError: there is no message, or an id is not in the vocabulary.
     """
     match prompt:
@@ -56,15 +56,14 @@ def _render_tokens(prompt: TokenPrompt, vocab_size: int) -> RenderedPrompt:
 
 def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:
     if prompt.continue_last and prompt.messages and _is_blank(prompt.messages[-1]):
-        # Nothing is there to go on with: the reply begins.
+        # There is nothing to continue: the reply begins.
         prompt = replace(prompt, messages=prompt.messages[:-1], continue_last=False)
     if not prompt.messages:
         raise UsageError("a chat needs at least one message")
     if tokenizer.chat_template is None:
         return _render_transcript(prompt, tokenizer)
-    from gptterm.engine.prompt.chat_template import (
-        render_template,  # Jinja: only chat models pay for it
-    )
+    # Imported here: Jinja is slow to import, and only chat models need it.
+    from gptterm.engine.prompt.chat_template import render_template
 
     return RenderedPrompt(render_template(prompt, tokenizer, tokenizer.chat_template))
 

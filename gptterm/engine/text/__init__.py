@@ -1,1 +1,1 @@
-"""Ids to text and back: the tokenizer, the streaming detokenizer, stop texts."""
+"""Tokenizer, streaming detokenizer, stop strings."""

@@ -1,7 +1,7 @@
-"""Streaming text from ids: nothing is held back but the bytes of an unfinished character.
+"""Streaming detokenizer: holds back only the bytes of an incomplete character.
 
-For any prompt, reply and cut: the decoding of the prompt, as far as its characters are finished,
-and what is streamed are together the decoding of all ids at once.
+For any prompt and reply, the decoded prompt, up to its last complete character, followed by the
+streamed text equals all ids decoded at once.
 """
 
 import codecs
@@ -11,7 +11,7 @@ from typing import Protocol
 from gptterm.engine.text.tokenizer import Tokenizer
 
 _CONTEXT = 8
-"""Tokens of the past that a tokenizer without bytes of its own is given to decode beside."""
+"""Tokens before the new one that are decoded with it, where tokens have no bytes of their own."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -19,26 +19,26 @@ class Detokenizer(Protocol):
     """Turns ids into text, one at a time."""
 
     def push(self, token_id: int) -> str:
-        """Take one id; return the text that is certain now."""
+        """Add one id; return the text that is now complete."""
         ...
 
     def flush(self) -> str:
-        """No id follows: return what was held back, incomplete characters as U+FFFD."""
+        """Return what was held back, at the end of the stream; incomplete characters as U+FFFD."""
         ...
 
 
 def detokenizer(tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> Detokenizer:
-    """The right detokenizer for a continuation of `prompt`."""
+    """Return a detokenizer for a continuation of `prompt`."""
     if tokenizer.kind == "other":
         return WindowDetokenizer(tokenizer, prompt)
     return ByteDetokenizer(tokenizer, prompt)
 
 
 class ByteDetokenizer:
-    """For tokenizers whose tokens are bytes: O(1) per token, exact for any sequence of ids.
+    """Detokenizer for tokens that are bytes: O(1) per token, exact for any sequence of ids.
 
-    A character that the prompt left unfinished is finished by the first tokens of the reply.
-    Invalid bytes become U+FFFD once per maximal bad sequence, as in Python's own decoder.
+    A character that the prompt left incomplete is completed by the first tokens of the reply.
+    Invalid bytes become U+FFFD once per maximal invalid sequence, as in Python's decoder.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
@@ -46,7 +46,8 @@ class ByteDetokenizer:
         self._specials = tokenizer.special_ids
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._begun = False
-        # Three tokens hold all of a character but its last byte; the fourth has gone before them.
+        # An incomplete character has at most three bytes, in three tokens. With a fourth before
+        # them, none of them counts as the first token of a text.
         for token_id in _last(tokenizer, prompt, 4):
             self.push(token_id)
 
@@ -63,10 +64,10 @@ class ByteDetokenizer:
 
 
 class WindowDetokenizer:
-    """For any other tokenizer: the text is what decoding a window of ids gains with each one.
+    """Detokenizer for any other tokenizer: decodes a sliding window of ids, returns its growth.
 
-    Decoders may add or drop spaces at the ends of what they are given, so text is compared only
-    between windows that begin at the same token.
+    Decoders may add or drop spaces at the ends of their input, so texts are compared only between
+    windows that begin at the same token.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int] = ()) -> None:
@@ -78,12 +79,12 @@ class WindowDetokenizer:
             return ""
         self._ids.append(token_id)
         text = self._tokenizer.decode(self._ids)
-        return "" if text.endswith(_REPLACEMENT) else self._take(text)
+        return "" if text.endswith(_REPLACEMENT) else self._advance(text)
 
     def flush(self) -> str:
-        return self._take(self._tokenizer.decode(self._ids))
+        return self._advance(self._tokenizer.decode(self._ids))
 
-    def _take(self, text: str) -> str:
+    def _advance(self, text: str) -> str:
         new = text[len(self._shown) :]
         self._shown = text
         if len(self._ids) > 2 * _CONTEXT:
@@ -91,9 +92,9 @@ class WindowDetokenizer:
         return new
 
     def _window(self, ids: list[int]) -> tuple[list[int], str]:
-        """The last ids, begun where no character is cut in two, and their finished text."""
-        for unfinished in range(4):  # bytes of a character
-            head = ids[: len(ids) - unfinished]
+        """Return the last ids, from a character boundary on, and their complete text."""
+        for incomplete in range(4):  # bytes of a character
+            head = ids[: len(ids) - incomplete]
             for size in range(_CONTEXT, _CONTEXT + 4):
                 text = self._tokenizer.decode(head[-size:])
                 if _REPLACEMENT not in text[:1] + text[-1:]:
@@ -102,7 +103,7 @@ class WindowDetokenizer:
 
 
 def _last(tokenizer: Tokenizer, ids: Sequence[int], count: int) -> list[int]:
-    """The last `count` ids that are text."""
+    """Return the last `count` ids that are not special."""
     found: list[int] = []
     for token_id in reversed(ids):
         if len(found) == count:

@@ -1,4 +1,4 @@
-"""Stop texts in a stream: nothing of a stop text is ever let out, and nothing else is held back."""
+"""Stop strings in a stream: none of a stop string is shown, and nothing else is held back."""
 
 import re
 from collections import deque
@@ -6,33 +6,32 @@ from collections.abc import Sequence
 
 
 class StopMatcher:
-    """Passes text through until one of the stop texts is complete.
+    """Passes text through until one of the stop strings is complete.
 
-    The stop text that is complete first ends the stream, of several complete at the same
-    character the longest; the text ends where it began. So it is the same however the stream is
-    cut into pieces. What is held back is only the longest suffix that could still become a stop
-    text.
+    The stop string that is complete first ends the text, before its first character; of several
+    complete at the same character, the longest. The result does not depend on how the stream is
+    cut. Held back is only the longest suffix that may still become a stop string.
 
-    An automaton (Aho and Corasick, 1975) makes the time linear in the text, whatever the stops.
+    Aho–Corasick automaton (1975): time linear in the text, for any number of stop strings.
 
     Raises:
-        ValueError: a stop text is empty.
+        ValueError: a stop string is empty.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         if "" in stops:
-            raise ValueError("a stop text must not be empty")
-        # One that has another inside it, before its end, can never be the first to be complete.
+            raise ValueError("a stop string must not be empty")
+        # A string that contains another before its end can never be the first to be complete.
         stops = [stop for stop in stops if not any(other in stop[:-1] for other in stops)]
         self._build(stops)
         self._state = 0
         first = re.escape("".join({stop[0] for stop in stops}))
         self._first = re.compile(f"[{first}]" if stops else "(?!)")
         self.matched: str | None = None
-        """The stop text that appeared; after that nothing more comes out."""
+        """The stop string that was found; no text follows it."""
 
     def _build(self, stops: Sequence[str]) -> None:
-        """States are the prefixes of the stop texts, 0 the empty one."""
+        """Build the automaton. States are the prefixes of the stop strings, 0 the empty one."""
         self._next: list[dict[str, int]] = [{}]
         self._prefix: list[tuple[str, int]] = [("", 0)]
         self._complete: list[bool] = [False]
@@ -45,7 +44,7 @@ class StopMatcher:
                     self._prefix.append((stop, length))
                     self._complete.append(False)
             self._complete[state] = True
-        # The state of the longest proper suffix that is a prefix too, shorter ones first.
+        # Failure links: the longest proper suffix that is also a prefix, breadth first.
         self._fallback = [0] * len(self._next)
         queue = deque(self._next[0].values())
         while queue:
@@ -64,7 +63,7 @@ class StopMatcher:
         return stop[:length]
 
     def push(self, text: str) -> str:
-        """Take in more text and return what may be shown of it now."""
+        """Add text; return what may be shown now."""
         if self.matched is not None:
             return ""
         state, at = self._state, 0
@@ -82,12 +81,12 @@ class StopMatcher:
         return self._release(text, state)
 
     def _release(self, text: str, state: int) -> str:
-        """What was held and `text`, without the end that `state` stands for."""
+        """Return the held text and `text`, without the suffix that `state` stands for."""
         before, self._state = self._state, 0 if self.matched else state
         size = self._prefix[before][1] + len(text) - self._prefix[state][1]
         return (self._held(before) + text)[:size] if size else ""
 
     def flush(self) -> str:
-        """The stream has ended: what was held back was no stop text after all."""
+        """Return what was held back, at the end of the stream."""
         text, self._state = self._held(self._state), 0
         return text

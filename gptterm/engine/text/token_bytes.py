@@ -1,4 +1,4 @@
-"""From a token's name to its bytes: how each family of tokenizers writes text in its tokens."""
+"""Bytes of a token from its name, for each family of tokenizers."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable stand-in for each byte (Radford et al., 2019), as character → byte."""
+    """Return GPT-2's byte alphabet (Radford et al., 2019): printable character → byte."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     alphabet = {chr(byte): byte for byte in printable}
@@ -26,13 +26,13 @@ _BYTES = byte_alphabet()
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """The part of a decoder's settings that a single token's bytes depend on.
+    """Mapping from a token's name to its bytes: one of the library's decoders, in settings.
 
     Attributes:
-        kind: `byte-level` and `sentencepiece` tokens have bytes of their own, and a text is those
-            bytes in a row. The text of any `other` tokens must be asked from the library.
-        byte_fallback: names like `<0x0A>` are bytes.
-        leading: what becomes of spaces at the very beginning of a text.
+        kind: `byte-level` and `sentencepiece` tokens have bytes of their own, whose concatenation
+            is the text. The text of `other` tokens has to come from the library.
+        byte_fallback: names such as `<0x0A>` are bytes.
+        leading: treatment of spaces at the very beginning of a text.
     """
 
     kind: TokenKind
@@ -40,7 +40,7 @@ class TokenBytes:
     leading: Literal["keep", "drop one", "drop all"] = "keep"
 
     def piece(self, name: str) -> bytes:
-        """A token's bytes inside a text."""
+        """Return a token's bytes inside a text."""
         if self.kind == "byte-level":
             # A token with a character outside the alphabet was added, and stands for itself.
             values = [_BYTES.get(character) for character in name]
@@ -52,7 +52,7 @@ class TokenBytes:
         return name.removeprefix("##").replace("</w>", " ").encode()
 
     def first_piece(self, name: str) -> bytes:
-        """A token's bytes at the beginning of a text."""
+        """Return a token's bytes at the beginning of a text."""
         if self.leading == "drop all":
             name = name.replace(_SPACE, "")
         piece = self.piece(name)
@@ -60,7 +60,7 @@ class TokenBytes:
 
 
 def token_bytes(backend: Backend) -> TokenBytes:
-    """Read it off the decoder, the part of a tokenizer that turns tokens into text."""
+    """Derive the mapping from the tokenizer's decoder, which turns tokens into text."""
     if backend.decoder is None:
         return TokenBytes("other")
     state = json.loads(backend.decoder.__getstate__())

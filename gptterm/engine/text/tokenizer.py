@@ -1,4 +1,4 @@
-"""Text to ids and ids to text, over the `tokenizers` library."""
+"""Tokenizer: text to ids and ids to text, on the `tokenizers` library."""
 
 import json
 import re
@@ -13,31 +13,31 @@ from tokenizers import Tokenizer as Backend
 from gptterm.engine.text.token_bytes import TokenKind, token_bytes
 
 TextPosition = Literal["start", "after special", "inside"]
-"""Where a text stands in a prompt. Some tokenizers write a space before a text that stands at the
-start, some also after a special token. Inside, after ordinary ids, there never is one."""
+"""Position of a text in a prompt. Some tokenizers prepend a space to a text at the start, some also
+after a special token; none does inside, after ordinary ids."""
 
 _CHUNK_CHARS = 1_000_000
 _BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z]) (?=[a-zA-Z])")
 
 
 class SpecialToken(NamedTuple):
-    """A token that is structure; `left` and `right`: it swallows the white space on that side."""
+    """A control token; `lstrip` and `rstrip`: it absorbs the white space on that side."""
 
     id: int
-    left: bool
-    right: bool
+    lstrip: bool
+    rstrip: bool
 
 
 class Tokenizer:
     """A model's vocabulary.
 
     Attributes:
-        kind: how a token's own bytes follow from its name.
-        specials: tokens that are structure, not text, by name.
-        special_ids: their ids and `end_ids`; never printed.
-        end_ids: tokens that end a text.
-        chat_template: Jinja source, or None for a model that has none.
-        template_tokens: names of the special tokens that a chat template may use.
+        kind: how a token's bytes follow from its name.
+        specials: control tokens, by name.
+        special_ids: their ids and `end_ids`; never shown.
+        end_ids: end-of-text tokens.
+        chat_template: Jinja source; None if the model has none.
+        template_tokens: names of the special tokens that the chat template may use.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class Tokenizer:
             for i, token in backend.get_added_tokens_decoder().items()
             if token.special
         }
-        self._structure = frozenset(special.id for special in self.specials.values())
-        self.special_ids = self._structure | end_ids
+        self._control_ids = frozenset(special.id for special in self.specials.values())
+        self.special_ids = self._control_ids | end_ids
         self.end_ids = end_ids
         self.chat_template = chat_template
         self.template_tokens = template_tokens or {}
@@ -73,7 +73,7 @@ class Tokenizer:
 
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
-        """What the tokenizer puts before every text (Llama's `<s>`); often nothing."""
+        """Ids that the tokenizer puts before every text, such as Llama's `<s>`; often none."""
         plain = self._backend.encode("a", add_special_tokens=False).ids
         whole = self._backend.encode("a", add_special_tokens=True).ids
         for at in range(len(whole) - len(plain) + 1):
@@ -84,7 +84,7 @@ class Tokenizer:
     # ------------------------------------------------------------------------- text to ids
 
     def encode(self, text: str, position: TextPosition = "start") -> list[int]:
-        """Ids of ordinary text, without any start or end token."""
+        """Encode ordinary text, without start or end tokens."""
         ids: list[int] = []
         for chunk in _chunks(text):
             ids += self._encode(chunk, position)
@@ -93,25 +93,25 @@ class Tokenizer:
 
     def _encode(self, text: str, position: TextPosition) -> list[int]:
         encoding = self._encoding(text, position, offsets=False)
-        if self._structure.isdisjoint(encoding.ids):
+        if self._control_ids.isdisjoint(encoding.ids):
             return list(encoding.ids)
-        # Some models know the name of a special token as if it were a word (Unigram does).
-        # Such a name is cut in two, and its halves are encoded by themselves.
+        # Some models have the name of a special token as an ordinary word (Unigram does). Such a
+        # name is cut in two, and its halves are encoded separately.
         ids = []
-        waiting = [text]
-        while waiting:
-            text = waiting.pop()
+        pending = [text]
+        while pending:
+            text = pending.pop()
             encoding = self._encoding(text, position, offsets=True)
             cut = self._first_name(encoding)
             if cut is None:
                 ids += [i for i in encoding.ids if i not in self._forbidden]
                 position = "inside"
             else:
-                waiting += [text[cut:], text[:cut]]
+                pending += [text[cut:], text[:cut]]
         return ids
 
     def _first_name(self, encoding: Encoding) -> int | None:
-        """Where to cut the first name of a special token in two; None if there is none."""
+        """Return where to cut the first name of a special token in two; None if there is none."""
         spans = zip(encoding.ids, encoding.offsets, strict=True)
         return next(
             (start + 1 for i, (start, end) in spans if i in self._forbidden and end > start + 1),
@@ -120,15 +120,15 @@ class Tokenizer:
 
     @cached_property
     def _forbidden(self) -> frozenset[int]:
-        """Tokens that ordinary text must not become: all special ones but the unknown one."""
+        """Ids that ordinary text must not become: all special ones but the unknown token's."""
         model = self._backend.model
         unknown = self._backend.token_to_id(getattr(model, "unk_token", None) or "")
         if type(model).__name__ == "Unigram":
             unknown = json.loads(model.__getstate__())["unk_id"]
-        return self._structure - {unknown}
+        return self._control_ids - {unknown}
 
     def _encoding(self, text: str, position: TextPosition, *, offsets: bool) -> Encoding:
-        """Without offsets it takes half the time."""
+        """Encode with the library. Without offsets it takes half the time."""
         backend = self._backend
         if position != "start" and position in self._variants:
             with self._configured_for(position):
@@ -139,7 +139,7 @@ class Tokenizer:
 
     @contextmanager
     def _configured_for(self, position: TextPosition) -> Iterator[None]:
-        """The backend's normaliser and pre-tokeniser as they should be for a text at `position`."""
+        """Set the backend's normaliser and pre-tokeniser for a text at `position`."""
         backend = self._backend
         usual = backend.normalizer, backend.pre_tokenizer
         backend.normalizer, backend.pre_tokenizer = self._variants[position]
@@ -150,8 +150,8 @@ class Tokenizer:
 
     @cached_property
     def _variants(self) -> dict[TextPosition, tuple[Any, Any]]:
-        """Normaliser and pre-tokeniser without the added space, for the positions where they differ
-        from the tokenizer's own."""
+        """Normaliser and pre-tokeniser without the prepended space, for positions that differ from
+        the start."""
         normaliser, splitter = self._backend.normalizer, self._backend.pre_tokenizer
         positions: tuple[TextPosition, ...] = ("after special", "inside")
         found: dict[TextPosition, tuple[Any, Any]] = {}
@@ -167,7 +167,7 @@ class Tokenizer:
     # ------------------------------------------------------------------------- ids to text
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids at once, special tokens left out; U+FFFD once per maximal bad sequence."""
+        """Decode ids, without special tokens; U+FFFD once per maximal invalid sequence."""
         ids = [i for i in ids if i not in self.special_ids]
         if self.kind == "other":
             return self._backend.decode(ids)
@@ -175,7 +175,7 @@ class Tokenizer:
         return b"".join(pieces).decode(errors="replace")
 
     def piece(self, token_id: int) -> bytes:
-        """A token's own bytes; a special token's are its name's, an unknown id has none."""
+        """Return a token's bytes; a special token's are its name's, an unknown id has none."""
         piece = self._pieces.get(token_id)
         if piece is None:
             name = self._backend.id_to_token(token_id)
@@ -184,20 +184,20 @@ class Tokenizer:
         return piece
 
     def _spell(self, token_id: int, name: str) -> bytes:
-        return name.encode() if token_id in self._structure else self._token_bytes.piece(name)
+        return name.encode() if token_id in self._control_ids else self._token_bytes.piece(name)
 
     def first_piece(self, token_id: int) -> bytes:
-        """A token's bytes at the beginning of a text, where some tokenizers drop a space."""
-        if token_id in self._structure or self._token_bytes.leading == "keep":
+        """Return a token's bytes at the beginning of a text, where some tokenizers drop a space."""
+        if token_id in self._control_ids or self._token_bytes.leading == "keep":
             return self.piece(token_id)
         return self._token_bytes.first_piece(self._backend.id_to_token(token_id) or "")
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Chunks of at most `_CHUNK_CHARS` characters: encoding takes 150 times a text's memory.
+    """Split a long text into chunks: encoding takes 150 times a text's memory.
 
-    Cut between two words, where tokenizers begin a token anyway. A text without such a place is
-    cut where it must be; at this length it fits no context, and only its end counts.
+    The cut is between two words, where tokenizers begin a token anyway. A text without such a
+    place is cut anywhere; at this length it fits no context, and only its end counts.
     """
     start = 0
     while len(text) - start > _CHUNK_CHARS:
@@ -210,25 +210,25 @@ def _chunks(text: str) -> Iterator[str]:
 
 
 def _without_space(step: Any, blank: Any, position: TextPosition) -> Any:
-    """A normaliser or pre-tokeniser that writes no space before a text at `position`.
+    """Return a normaliser or pre-tokeniser that prepends no space to a text at `position`.
 
     Returns:
-        `step` itself if it writes none, else `blank` made into what is wanted.
+        `step` itself if it prepends none, else `blank` with the state of the result.
     """
     if step is None:
         return None
     state = json.loads(step.__getstate__())
     steps = state.get("normalizers", state.get("pretokenizers", [state]))
-    kept = [changed for step_ in steps if (changed := _spaceless(step_, position))]
-    if kept == steps:
+    remaining = [changed for step_ in steps if (changed := _spaceless(step_, position))]
+    if remaining == steps:
         return step
-    whole = "normalizers" if isinstance(blank, normalizers.Normalizer) else "pretokenizers"
-    blank.__setstate__(json.dumps({"type": "Sequence", whole: kept}).encode())
+    key = "normalizers" if isinstance(blank, normalizers.Normalizer) else "pretokenizers"
+    blank.__setstate__(json.dumps({"type": "Sequence", key: remaining}).encode())
     return blank
 
 
 def _spaceless(step: dict[str, Any], position: TextPosition) -> dict[str, Any] | None:
-    """The same step without its space at `position`; None if it does nothing else."""
+    """Return the step without its space at `position`; None if it does nothing else."""
     scheme = step.get("prepend_scheme")
     if scheme == "first" or (scheme == "always" and position == "inside"):
         return step | {"prepend_scheme": "never"}

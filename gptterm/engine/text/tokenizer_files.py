@@ -1,4 +1,4 @@
-"""A model directory's tokenizer, whatever files describe it."""
+"""Load a model directory's tokenizer from whichever files describe it."""
 
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ from gptterm.errors import ModelError
 from gptterm.format import first_line
 
 _UNKNOWN = "<unk>"
-"""GPT-1's token for a character that it has no other for."""
+"""GPT-1's token for a character outside its vocabulary."""
 
 
 def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
-    """Read a model directory's tokenizer.
+    """Load a model directory's tokenizer.
 
-    tokenizer.json, or GPT-1's or GPT-2's vocab.json with merges.txt, is read without transformers
-    (whose import takes seconds); for anything else the library converts it.
+    tokenizer.json, or the vocab.json and merges.txt of GPT-1 or GPT-2, are read without
+    transformers, whose import takes seconds; everything else is converted by that library.
 
     Raises:
         ModelError: there is none, or it cannot be read.
@@ -47,14 +47,14 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
 
 
 def _from_gguf(path: Path) -> Tokenizer:
-    """A GGUF file is one file: its neighbours say nothing about it."""
+    """Load from a GGUF file alone: other files in its directory need not belong to it."""
     file = read_header(path)
     template = file.text("tokenizer.chat_template")
     return Tokenizer(build_backend(file), end_ids(file), template, special_names(file))
 
 
 def _backend(directory: Path) -> Backend | None:
-    """The tokenizer as the `tokenizers` library reads it by itself; None if it cannot."""
+    """Load what the `tokenizers` library can read by itself; None for anything else."""
     whole = directory / "tokenizer.json"
     if whole.exists():
         return Backend.from_file(str(whole))
@@ -64,7 +64,7 @@ def _backend(directory: Path) -> Backend | None:
     if read_json(directory / "config.json").get("model_type") == "openai-gpt":
         return _gpt1_backend(vocabulary, merges)
     if "</w>" in merges.read_text("utf-8")[:4096]:
-        return None  # not byte-level, and of no kind known here
+        return None  # not byte-level, and not GPT-1
     backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
     if backend.token_to_id("<|endoftext|>") is not None:
         backend.add_special_tokens(["<|endoftext|>"])
@@ -72,7 +72,7 @@ def _backend(directory: Path) -> Backend | None:
 
 
 def _gpt1_backend(vocabulary: Path, merges: Path) -> Backend:
-    """GPT-1's BPE of lower-cased words, each of which ends in `</w>`."""
+    """Load GPT-1's BPE: lower-cased words, each ending in `</w>`."""
     model = models.BPE.from_file(
         str(vocabulary), str(merges), unk_token=_UNKNOWN, end_of_word_suffix="</w>"
     )
@@ -99,7 +99,7 @@ def _tokenizer(directory: Path, backend: Backend) -> Tokenizer:
 
 
 def _convert(directory: Path) -> Tokenizer:
-    """Any other tokenizer, by way of the transformers library."""
+    """Load any other tokenizer with the transformers library."""
     with transformers_import.transformers() as transformers:
         loaded = transformers.AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True

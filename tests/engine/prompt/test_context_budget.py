@@ -272,7 +272,9 @@ def test_a_question_goes_before_the_reply_that_is_gone_on_with() -> None:
 
 
 def test_a_system_text_that_leaves_no_room() -> None:
-    with pytest.raises(PromptTooLongError, match=r"system text and form alone take \d+ tokens"):
+    with pytest.raises(
+        PromptTooLongError, match=r"system message and template alone take \d+ tokens"
+    ):
         fitted(chat("hi", system="s " * 100), 60, 8)
 
 

@@ -321,5 +321,5 @@ def test_how_special_tokens_treat_white_space() -> None:
         [AddedToken("<|user|>", rstrip=True), AddedToken("<mask>", lstrip=True)]
     )
     specials = Tokenizer(made).specials
-    assert (specials["<|user|>"].left, specials["<|user|>"].right) == (False, True)
-    assert (specials["<mask>"].left, specials["<mask>"].right) == (True, False)
+    assert (specials["<|user|>"].lstrip, specials["<|user|>"].rstrip) == (False, True)
+    assert (specials["<mask>"].lstrip, specials["<mask>"].rstrip) == (True, False)
