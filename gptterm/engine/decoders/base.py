@@ -21,6 +21,13 @@ class Cache(Protocol):
         """
         ...
 
+    def copy_from(self, other: Any, length: int) -> int:
+        """Hold a copy of the first `length` tokens of another cache of the same decoder.
+
+        Returns how many it holds in fact, as `crop` does.
+        """
+        ...
+
 
 class BatchedCache(Protocol):
     """The same of several sequences, each of its own length, for one token more of each at once.
@@ -39,6 +46,10 @@ class BatchedCache(Protocol):
 
     def remove(self, row: int) -> None:
         """Forget a row; the last one takes its place."""
+        ...
+
+    def copy_row(self, row: int, cache: Any) -> None:
+        """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""
         ...
 
 
@@ -69,6 +80,11 @@ class Decoder(Protocol):
 
         Then tokens may be fed on a guess that they come next, and no text depends on the guess.
         """
+        ...
+
+    @property
+    def cache_bytes_per_token(self) -> int:
+        """Size of a token's keys and values in a cache, as far as it is known beforehand."""
         ...
 
     @property

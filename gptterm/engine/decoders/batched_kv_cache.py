@@ -61,6 +61,15 @@ class BatchedKVCache:
         self.lengths[row] = length
         self.lengths.pop()
 
+    @torch.inference_mode()
+    def copy_row(self, row: int, cache: KVCache) -> None:
+        """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""
+        start, end = cache.length, self.lengths[row]
+        for mine, others in ((self.keys, cache.keys), (self.values, cache.values)):
+            for layer, tensor in enumerate(mine):
+                others[layer, 0, :, start:end] = tensor[row, :, start:end]
+        cache.length = max(start, end)
+
     def begin_step(self, n: int) -> "BatchedStep":
         """Begin a forward pass of `n` new tokens a sequence; errors as `BatchedStep`."""
         return BatchedStep(self, n)

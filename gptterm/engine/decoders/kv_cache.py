@@ -29,6 +29,13 @@ class KVCache:
         self.length = min(self.length, length)
         return self.length
 
+    @torch.inference_mode()
+    def copy_from(self, other: "KVCache", length: int) -> int:
+        self.keys[:, :, :, :length] = other.keys[:, :, :, :length]
+        self.values[:, :, :, :length] = other.values[:, :, :, :length]
+        self.length = length
+        return length
+
     def begin_step(self, n: int) -> "SequenceStep":
         """Begin a forward pass of `n` new tokens; errors as `AttentionStep`."""
         return SequenceStep(self, n)

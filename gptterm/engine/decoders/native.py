@@ -92,6 +92,8 @@ class NativeDecoder:
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
+        numbers = 2 * model.config.num_layers * model.config.num_heads * model.config.head_dim
+        self.cache_bytes_per_token = numbers * cache_dtype.itemsize
         # The kernels' rows are the same alone and among others; torch's are not.
         self.supports_speculation = device == "cpu" and library() is not None
 

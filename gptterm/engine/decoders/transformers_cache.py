@@ -34,11 +34,16 @@ class TransformersCache:
         return self.length
 
     @torch.inference_mode()
-    def fork(self, rows: int) -> "TransformersCache":
-        """A new cache in which the one row of this one stands `rows` times."""
+    def copy_from(self, other: "TransformersCache", length: int) -> int:
+        self.past, self.length = copy.deepcopy(other.past), other.length
+        return self.crop(length)
+
+    @torch.inference_mode()
+    def fork(self, rows: list[int]) -> "TransformersCache":
+        """A new cache of these rows of this one, in this order."""
         forked = copy.copy(self)
         forked.past = copy.deepcopy(self.past)
-        forked.select([0] * rows)
+        forked.select(rows)
         return forked
 
     @torch.inference_mode()
@@ -61,10 +66,14 @@ class RecomputingCache:
         self.ids = self.ids[:, :length]
         return self.length
 
-    def fork(self, rows: int) -> "RecomputingCache":
+    def copy_from(self, other: "RecomputingCache", length: int) -> int:
+        self.ids = other.ids[:, :length]
+        return self.length
+
+    def fork(self, rows: list[int]) -> "RecomputingCache":
         """As `TransformersCache.fork`."""
         forked = RecomputingCache()
-        forked.ids = self.ids.repeat(rows, 1)
+        forked.ids = self.ids[rows]
         return forked
 
     def select(self, rows: list[int]) -> None:
@@ -105,7 +114,7 @@ class BatchedTransformersCache:
         copies: int,
         capacity: int,  # noqa: ARG002 (they grow by themselves)
     ) -> None:
-        group = _Group(cache.fork(copies), copies)
+        group = _Group(cache.fork([0] * copies), copies)
         self._rows += [_Row(group, place) for place in range(copies)]
 
     def remove(self, row: int) -> None:
@@ -120,6 +129,11 @@ class BatchedTransformersCache:
         for other in self._rows:
             if other.group is group and other.place == last:
                 other.place = gone.place
+
+    def copy_row(self, row: int, cache: TransformersCache | RecomputingCache) -> None:
+        """Have `cache` hold a copy of a row."""
+        place, group = self._rows[row].place, self._rows[row].group
+        vars(cache).update(vars(group.cache.fork([place])))
 
     def forward(self, ids: Tensor, feed: Callable[[Tensor, Any], Tensor | None]) -> Tensor:
         """(rows, 1) ids through one `feed` for each group; (rows, vocabulary) logits."""

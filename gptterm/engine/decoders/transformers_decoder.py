@@ -43,6 +43,9 @@ class TransformersDecoder:
         # Several library models forget a recurrent state when more than one token follows.
         self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
         self.parameters = sum(p.numel() for p in model.parameters())
+        self.cache_bytes_per_token = (
+            _cache_numbers_per_token(config) * getattr(torch, dtype).itemsize
+        )
 
     @classmethod
     def load(
@@ -154,6 +157,14 @@ def _context_length(config: Any) -> int:
             return value
     # Recurrent models have no limit of their own; this one keeps memory in bounds.
     return 8192
+
+
+def _cache_numbers_per_token(config: Any) -> int:
+    """Of attention in every layer; models that keep less than that are not told apart."""
+    heads = getattr(config, "num_attention_heads", None) or 1
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * config.num_hidden_layers * kv_heads * head_dim)
 
 
 def _placement(directory: Path, device: str) -> dict[str, Any]:

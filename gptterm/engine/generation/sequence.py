@@ -1,6 +1,7 @@
-"""One sequence on its way: its generator, its text, its end."""
+"""The state of one sequence while it is generated: ids, random generator, text, end."""
 
 import random
+import secrets
 import time
 from collections.abc import Generator
 
@@ -12,6 +13,7 @@ from gptterm.engine.api import (
     Finished,
     FinishReason,
     GenerateRequest,
+    Started,
     Timings,
     Token,
     Usage,
@@ -28,12 +30,12 @@ class Sequence:
     """Turns the ids drawn for one sequence into events, until it ends.
 
     Attributes:
-        sequence: the prompt's ids and, as they are drawn, the text's.
-        capacity: most ids that `sequence` will ever have.
+        ids: the prompt's and, as they are drawn, the reply's.
+        max_length: most ids that it will ever have.
         sampling: how the next id is drawn.
-        history: what the penalties look at.
+        token_counts: for the penalties.
         generator: the sequence's own; nothing else draws from it.
-        reason: why the sequence ended; None while it goes on.
+        finish_reason: why it ended; None while it goes on.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Sequence:
         self._count = 0
 
     def advance(self, token_id: int, logits: Tensor) -> Generator[Token | Finished, None, None]:
-        """Take the id drawn from a (vocabulary,) row of raw logits."""
+        """Append the id drawn from a (vocabulary,) row of raw logits."""
         if token_id in self._ends:
             yield self._finish("eos")
             return
@@ -134,6 +136,44 @@ class Sequence:
                 tokens_per_s=(self._count - 1) / span if span > 0 else 0.0,
             ),
         )
+
+
+def start_sequences(
+    request: GenerateRequest,
+    fitted: FittedPrompt,
+    tokenizer: Tokenizer,
+    reused_tokens: int,
+    context_length: int,
+    started: float,
+) -> tuple[Started, list[Sequence]]:
+    """The sequences of a request whose prompt was made to fit, and what is reported of it.
+
+    Args:
+        started: when the request began, by `time.perf_counter`.
+    """
+    ids = fitted.prompt.ids
+    usage = Usage(
+        prompt_tokens=len(ids),
+        completion_tokens=0,
+        reused_tokens=reused_tokens,
+        dropped_tokens=fitted.dropped_tokens,
+    )
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+    sequences = [
+        Sequence(i, request, fitted, tokenizer, seed + i, usage, started)
+        for i in range(request.samples)
+    ]
+    report = Started(
+        prompt_tokens=usage.prompt_tokens,
+        reused_tokens=reused_tokens,
+        dropped_tokens=fitted.dropped_tokens,
+        dropped_messages=fitted.dropped_messages,
+        context_length=context_length,
+        seed=seed,
+        prompt_ids=tuple(ids),
+        notices=fitted.notices,
+    )
+    return report, sequences
 
 
 def draw(logits: Tensor, sequences: list[Sequence]) -> list[int]:

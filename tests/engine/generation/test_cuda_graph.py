@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.api import Dtype, Event, GenerateRequest, SamplingParams, Token
-from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
@@ -41,7 +40,7 @@ SAMPLED = SamplingParams(temperature=1.1, top_k=50, top_p=0.9)
 def static(engine: LocalEngine) -> LocalEngine:
     """The engine made to decode as it would on a GPU."""
     assert isinstance(engine.decoder, NativeDecoder)
-    engine.static = StaticDecoding(engine.decoder, engine._prefix_cache)
+    engine.static = StaticDecoding(engine.decoder)
     return engine
 
 
@@ -121,7 +120,7 @@ def test_where_no_graph_can_be_made_steps_go_on_as_they_are(
     """On a CPU none can."""
     usual, fixed = pair
     assert fixed.static is not None
-    fixed.static._step(1, 0, POSITIONS)._captures = True
+    fixed.static._single._captures = True
     asked = request(IDS[:20], sampling=SAMPLED, max_tokens=50)
     assert run(fixed, asked).ids() == run(usual, asked).ids()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -222,7 +221,7 @@ def test_greedy_steps_use_up_no_random_number(engine: LocalEngine) -> None:
         if isinstance(event, Token):
             tokens += 1
             engine.set_sampling(GREEDY if 20 < tokens < 50 else SAMPLED)
-    step = engine.static and engine.static._alone
+    step = engine.static and engine.static._single
     assert step
     used = int(step._next_uniform)
     assert 64 < used < 80
@@ -316,4 +315,3 @@ def test_every_token_banned(engine: LocalEngine) -> None:
 
 def test_on_a_cpu_nothing_is_gained_by_it(engine: LocalEngine) -> None:
     assert engine.static is None
-    assert isinstance(engine._prefix_cache.cache, KVCache)

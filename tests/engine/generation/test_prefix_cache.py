@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.engine.generation.prefix_cache import reusable
+from gptterm.engine.generation.prefix_cache import reusable_prefix
 
 ids = st.lists(st.integers(0, 2), max_size=12)
 
@@ -12,7 +12,7 @@ ids = st.lists(st.integers(0, 2), max_size=12)
 def test_it_is_the_longest_common_prefix_that_leaves_a_token_to_feed(
     cached: list[int], prompt: list[int]
 ) -> None:
-    count = reusable(cached, prompt)
+    count = reusable_prefix(cached, prompt)
     assert cached[:count] == prompt[:count]
     longer = count + 1
     assert longer >= len(prompt) or longer > len(cached) or cached[:longer] != prompt[:longer]
@@ -21,4 +21,4 @@ def test_it_is_the_longest_common_prefix_that_leaves_a_token_to_feed(
 
 @given(ids)
 def test_the_same_prompt_again_feeds_its_last_token_only(prompt: list[int]) -> None:
-    assert reusable(prompt, tuple(prompt)) == max(0, len(prompt) - 1)
+    assert reusable_prefix(prompt, tuple(prompt)) == max(0, len(prompt) - 1)
