@@ -50,7 +50,7 @@ def main() -> None:
         if characters:
             chat_list = app.controller.chat_list
             chat_list.chats = [long_chat(characters)]
-            chat_list.chat = chat_list.chats[0]
+            chat_list.current = chat_list.chats[0]
         app.run()
 
 

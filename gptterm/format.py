@@ -68,3 +68,13 @@ def first_line(error: BaseException) -> str:
     """
     message = str(error).strip().partition("\n")[0]
     return shorten(message, 300) or type(error).__name__
+
+
+def short_name(model: str) -> str:
+    """Return the last part of a model's path or Hub id: `Qwen/Qwen3-0.6B` is `Qwen3-0.6B`."""
+    return one_line(model.rstrip("/").rpartition("/")[2] or model)
+
+
+def setting_value(value: object) -> str:
+    """Format a setting's value as one would type it."""
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))

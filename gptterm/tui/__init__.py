@@ -1,12 +1,25 @@
 """The TUI. Importing this package is cheap; `run` imports what it needs."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptterm.config import Settings
-    from gptterm.tui.state.reply import GoOnPlain
+    from gptterm.conversation.tree import Conversation
+    from gptterm.store import ChatSaver
+
+
+@dataclass(frozen=True)
+class ContinuePlain:
+    """Result of the TUI: the chat is to be continued in the plain, line-by-line mode."""
+
+    settings: "Settings"
+    """Settings with the changes made in the TUI."""
+    conversation: "Conversation"
+    saver: "ChatSaver | None"
+    """The chat's saver; the history that it wrote to is closed."""
 
 
 def run(
@@ -16,37 +29,36 @@ def run(
     inline: bool = False,
     conversation: str | None = None,
     note: "Callable[[str], None]",
-) -> "int | GoOnPlain":
-    """Run the TUI until it is quit.
+) -> "int | ContinuePlain":
+    """Run the TUI until the user quits.
 
     Args:
         settings: The settings in effect.
         prompt: A first message.
-        inline: Draw under the shell's prompt instead of on the whole screen.
-        conversation: The chat to go on with: the beginning of its id, or `last`.
-        note: Tells the user something when the screen is theirs again.
+        inline: Draw below the shell's prompt instead of on the whole screen.
+        conversation: The chat to open: the beginning of its id, or `last`.
+        note: Prints a line for the user once the terminal is free again.
 
     Returns:
-        The exit code, or the chat that is to go on without drawing.
+        The exit code, or the chat to continue in plain mode.
 
     Raises:
-        GpttermError: The chat to go on with is not there, or the TUI has failed.
+        GpttermError: The wanted chat does not exist, or the TUI has failed.
     """
     from gptterm.errors import GpttermError
     from gptterm.paths import tui_log
     from gptterm.terminal import one_line
     from gptterm.tui.app import GpttermApp
-    from gptterm.tui.state.reply import GoOnPlain
     from gptterm.tui.stderr_guard import stderr_to
 
     with stderr_to(tui_log()):
         app = GpttermApp(settings, prompt, conversation=conversation)
-        left = app.run(inline=inline, mouse=settings.tui.mouse)
+        result = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
         raise app.refusal
-    if app.lost and not isinstance(left, GoOnPlain):
-        note(f"what was said last is not kept: {app.lost}")
+    if app.unsaved and not isinstance(result, ContinuePlain):
+        note(f"the last messages were not saved: {app.unsaved}")
     if app.failure is not None:
         reason = one_line(f"{type(app.failure).__name__}: {app.failure}")
-        raise GpttermError(f"internal error, {reason} ({tui_log()} tells where)")
-    return left or 0
+        raise GpttermError(f"internal error, {reason} (see {tui_log()})")
+    return result or 0

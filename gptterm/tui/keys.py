@@ -6,41 +6,54 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textual.binding import Binding, BindingType
 from textual.keys import Keys, key_to_character
 
-from gptterm.terminal import one_line
-
 
 def _key(keys: str, action: str, label: str, identity: str, does: str) -> Binding:
     # Priority: the text area of the prompt binds some of these itself (Ctrl+C, Ctrl+Z, …).
     return Binding(keys, action, label, id=identity, tooltip=does, priority=True)
 
 
+def _run(keys: str, name: str, label: str, identity: str, does: str) -> Binding:
+    """Bind an action of `actions.registry`."""
+    return _key(keys, f"run('{name}')", label, identity, does)
+
+
 CHAT_KEYS: tuple[Binding, ...] = (
     Binding(
         "escape",
-        "escape",
+        "run('stop')",
         "Stop",
         id="stop",
-        tooltip="Stop the generation, keep what was made; when idle, back to the prompt",
+        tooltip="Stop the generation and keep its text; when idle, go back to the prompt",
     ),
-    _key("ctrl+r", "regenerate", "Again", "regenerate", "Another reply beside the last one"),
-    _key("ctrl+t", "resume", "Continue", "continue", "Continue the last reply where it stopped"),
-    _key("ctrl+n", "new_chat", "New chat", "new", "New chat"),
-    _key("ctrl+f", "search", "Search", "search", "Search all chats"),
+    _run("ctrl+r", "regenerate", "Again", "regenerate", "Another reply beside the last one"),
+    _run("ctrl+t", "continue", "Continue", "continue", "Continue the last reply where it stopped"),
+    _run("ctrl+n", "new_chat", "New chat", "new", "New chat"),
+    _run("ctrl+f", "search", "Search", "search", "Search all chats"),
     _key("ctrl+b", "toggle_chats", "Chats", "chats", "Show or hide the chats"),
-    _key("ctrl+l", "transcript", "Transcript", "transcript", "Select turns in the transcript"),
-    _key("f2", "chat", "Chat", "chat", "Chat: to the prompt"),
-    _key("f5", "sampling", "Sampling", "sampling", "Show and focus the sampling panel, or hide it"),
-    _key("ctrl+o", "models", "Model", "models", "Choose a model"),
-    _key("f6", "chat_model", "Its model", "chat.model", "Go on with the model that wrote the chat"),
-    _key("ctrl+g", "editor", "Editor", "editor", "The prompt in $EDITOR"),
-    _key("ctrl+s", "export", "Export", "export", "Export the chat"),
-    _key("ctrl+z", "suspend", "Suspend", "suspend", "Suspend; `fg` comes back"),
-    _key("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
-    _key("f1", "help", "Help", "help", "Show all keys and commands"),
-    Binding("pageup", "page(-1)", "Up", id="page.up", tooltip="Scroll the transcript up"),
-    Binding("pagedown", "page(1)", "Down", id="page.down", tooltip="Scroll the transcript down"),
-    _key("ctrl+home", "begin", "Begin", "transcript.begin", "To the beginning of the transcript"),
-    _key("ctrl+end", "end", "End", "transcript.end", "To the end of the transcript"),
+    _key(
+        "ctrl+l", "focus_transcript", "Transcript", "transcript", "Select turns in the transcript"
+    ),
+    _run("f2", "focus_prompt", "Chat", "chat", "Chat: to the prompt"),
+    _key(
+        "f5",
+        "toggle_sampling",
+        "Sampling",
+        "sampling",
+        "Show and focus the sampling panel, or hide it",
+    ),
+    _run("ctrl+o", "choose_model", "Model", "models", "Choose a model"),
+    _run("f6", "load_chat_model", "Its model", "chat.model", "Load the model that wrote the chat"),
+    _run("ctrl+g", "editor", "Editor", "editor", "Edit the prompt in $EDITOR"),
+    _run("ctrl+s", "export", "Export", "export", "Export the chat"),
+    _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
+    _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
+    _run("f1", "help", "Help", "help", "Show all keys and commands"),
+    Binding("pageup", "run('page_up')", "Up", id="page.up", tooltip="Scroll the transcript up"),
+    Binding(
+        "pagedown", "run('page_down')", "Down", id="page.down", tooltip="Scroll the transcript down"
+    ),
+    _run("ctrl+home", "begin", "Begin", "transcript.begin", "To the beginning of the transcript"),
+    _run("ctrl+end", "end", "End", "transcript.end", "To the end of the transcript"),
 )
 APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+c", "app.interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
@@ -165,13 +178,3 @@ def _is_key(name: str) -> bool:
     return _MODIFIERS.issuperset(modifiers) and (
         base in _NAMED or key_to_character(base) is not None
     )
-
-
-def short_name(model: str) -> str:
-    """A model's name without where it lies: the last part of a path or of a Hub id."""
-    return one_line(model.rstrip("/").rpartition("/")[2] or model)
-
-
-def written(value: object) -> str:
-    """A setting's value as one would type it."""
-    return f"{value:g}" if isinstance(value, float) else one_line(str(value))

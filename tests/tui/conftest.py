@@ -12,8 +12,8 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import ModelError
+from gptterm.tui import ContinuePlain
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.state.reply import GoOnPlain
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
@@ -25,7 +25,7 @@ Open = Callable[..., AbstractAsyncContextManager["Desk"]]
 class Desk:
     """An open TUI and the hands on it."""
 
-    def __init__(self, app: GpttermApp, pilot: Pilot[int | GoOnPlain]) -> None:
+    def __init__(self, app: GpttermApp, pilot: Pilot[int | ContinuePlain]) -> None:
         self.app = app
         self.pilot = pilot
         self.screen = app.chat_screen
@@ -42,7 +42,9 @@ class Desk:
 
     async def ready(self) -> None:
         """Wait for the model and the history."""
-        await self.until(lambda: self.controller.engine.ready and self.controller.chat_list.opened)
+        await self.until(
+            lambda: self.controller.engine.ready and self.controller.chat_list.is_settled
+        )
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let the screen catch up."""
@@ -63,7 +65,7 @@ class Desk:
     @property
     def idle(self) -> bool:
         """Nothing is generated or waiting."""
-        return self.controller.replying is None and not self.controller.busy_with(
+        return self.controller.replying is None and not self.controller.is_busy(
             self.controller.chat
         )
 
@@ -82,7 +84,7 @@ class Desk:
     @property
     def notice(self) -> str:
         """The last line that was said."""
-        said = self.screen.notice.said
+        said = self.screen.notice_line.history
         return said[-1].text if said else ""
 
     @property

@@ -26,7 +26,7 @@ async def test_a_killed_engine_is_started_again(open_tui: Open, at: str) -> None
         await desk.until(lambda: desk.controller.engine.client.pid not in (None, pid))
         assert "✗ failed: " in desk.text
         assert desk.turns[1][1] == ("" if at == "prefill" else "One two three")
-        await desk.until(lambda: "the engine was started again" in desk.notice)
+        await desk.until(lambda: "the engine was restarted" in desk.notice)
 
 
 async def test_an_engine_killed_from_outside(open_tui: Open) -> None:

@@ -106,7 +106,7 @@ async def test_no_save_keeps_nothing_but_reads(open_tui: Open, path: Path) -> No
         assert "old question" in desk.text
         await desk.say("secret")
         await desk.type("draft")
-        desk.screen.keep_draft()
+        desk.screen.save_draft()
     assert b"secret" not in path.read_bytes()
     (chat,) = kept(path)
     assert texts(chat) == ["old question", "old answer"]
@@ -184,7 +184,7 @@ async def test_a_new_chat_that_was_asked_for_early_is_not_replaced(
 ) -> None:
     fill(path, talk("one", "1"))
     async with open_tui() as desk:
-        desk.screen.action_new_chat()
+        desk.screen.action_run("new_chat")
         await desk.ready()
         await desk.say("two")
     assert sorted(texts(chat)[0] for chat in kept(path)) == ["one", "two"]
@@ -198,7 +198,7 @@ async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
         await desk.press("ctrl+b", "ctrl+b")
         assert "r rename" in desk.rows[-1]
         await desk.press("end", "p")
-        await desk.until(lambda: "pinned" in desk.text and pane.chosen == 0)
+        await desk.until(lambda: "pinned" in desk.text and pane.selected == 0)
         await desk.press("r")
         await desk.until(lambda: "rename the chat" in desk.text)
         await desk.type(" more")
@@ -216,7 +216,9 @@ async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
         assert "pinned" not in "\n".join(desk.rows[:-3])
         await desk.press("u")
         await desk.until(lambda: "▸ one more" in desk.rows[3])
-        assert "brought back one more" in [notice.text for notice in desk.screen.notice.said]
+        assert "brought back one more" in [
+            notice.text for notice in desk.screen.notice_line.history
+        ]
     assert len(kept(path)) == 4
 
 
@@ -252,7 +254,7 @@ async def test_another_model_is_offered(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1", model="elsewhere"))
     async with open_tui() as desk:
         await desk.ready()
-        await desk.until(lambda: "written by elsewhere: F6 goes on with that" in desk.text)
+        await desk.until(lambda: "written by elsewhere: F6 loads that model" in desk.text)
         await desk.press("f6")
         await desk.until(lambda: desk.controller.engine.ready and "elsewhere" in desk.rows[0])
         await desk.press("f6")
@@ -397,7 +399,7 @@ async def test_a_history_that_cannot_be_used(open_tui: Open, path: Path, how: st
         await desk.ready()
         await desk.say("hi")
         assert desk.turns[1][1] == "Hello, world."
-        said = [n.text for n in desk.screen.notice.said if n.kind == "warning"]
+        said = [n.text for n in desk.screen.notice_line.history if n.kind == "warning"]
         assert len(set(said)) == 1
         assert "history" in said[0]
     if how == "damaged":
@@ -411,7 +413,7 @@ async def test_a_history_deleted_while_open(open_tui: Open, path: Path) -> None:
         await desk.say("one")
         path.unlink()
         await desk.say("two")
-        assert sum(n.kind == "warning" for n in desk.screen.notice.said) == 1
+        assert sum(n.kind == "warning" for n in desk.screen.notice_line.history) == 1
     (chat,) = kept(path)
     assert len(chat) == 4
 

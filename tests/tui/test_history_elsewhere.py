@@ -11,7 +11,7 @@ from tests.store.chats import answer, check_integrity, planned, talk, texts
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
-SAID = "this chat went on in another program: what is new is here"
+SAID = "another program added to this chat: the new turns are here"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ async def test_a_reply_that_grows_elsewhere_is_followed(open_tui: Open, path: Pa
             chat.finish(reply, "eos")
             assert saver.commit()
             await desk.until(lambda: "cut off" not in desk.text)
-        assert [n.text for n in desk.screen.notice.said].count(SAID) >= 1
+        assert [n.text for n in desk.screen.notice_line.history].count(SAID) >= 1
 
 
 async def test_both_went_on_at_once(open_tui: Open, path: Path) -> None:

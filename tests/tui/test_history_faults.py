@@ -41,7 +41,7 @@ def kept(path: Path) -> list[Conversation]:
 
 def said(desk: Desk, kind: str = "warning") -> list[str]:
     """What the user was told."""
-    return [notice.text for notice in desk.screen.notice.said if notice.kind == kind]
+    return [notice.text for notice in desk.screen.notice_line.history if notice.kind == kind]
 
 
 async def begin_reply(desk: Desk, text: str) -> None:
@@ -75,7 +75,7 @@ async def test_deleted_in_the_middle_of_a_reply(
         await desk.say("two")
         assert len(said(desk)) == 1
         assert "deleted or replaced while it was open" in said(desk)[0]
-        assert "not kept" not in desk.rows[0]
+        assert "not saved" not in desk.rows[0]
     (chat,) = kept(path)
     assert texts(chat)[0::2] == ["one", "two"]
     assert texts(chat)[1].endswith("w99")
@@ -99,7 +99,7 @@ async def test_damaged_in_the_middle_of_a_reply(open_tui: Open, path: Path) -> N
         damage = [text for text in said(desk) if "damaged" in text]
         assert len(damage) == 1
         assert "it is now history.damaged-" in damage[0]
-        await desk.until(lambda: "not kept" not in desk.rows[0])
+        await desk.until(lambda: "not saved" not in desk.rows[0])
     (chat, *_) = kept(path)
     assert [text for text in texts(chat) if text in ("one", "two")] == ["one", "two"]
     assert len(list(path.parent.glob("history.damaged-*.db"))) == 1
@@ -118,7 +118,7 @@ async def test_a_newer_program_takes_it_over(open_tui: Open, path: Path) -> None
         assert desk.turns[3][1] == "Second."
         (warned,) = {text for text in said(desk) if WAITING in text}
         assert "newer gptterm" in warned
-        assert "not kept" in desk.rows[0]
+        assert "not saved" in desk.rows[0]
     with opened(path) as connection:
         assert connection.execute("SELECT count(*) FROM turns").fetchone() == before
 
@@ -133,7 +133,7 @@ async def test_a_newer_history_is_left_untouched(open_tui: Open, path: Path) -> 
         await desk.ready()
         await desk.say("hi")
         await desk.type("a draft")
-        assert "not kept" in desk.rows[0]
+        assert "not saved" in desk.rows[0]
         assert [text for text in said(desk) if "newer gptterm" in text]
     assert path.read_bytes() == before
     assert sorted(file.name for file in path.parent.glob("history*")) == ["history.db"]
@@ -151,13 +151,13 @@ async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path)
         await desk.ready()
         (warned,) = said(desk)
         assert WAITING in warned
-        assert "not kept" in desk.rows[0]
+        assert "not saved" in desk.rows[0]
         await desk.say("one")
         await desk.press("ctrl+n")
-        desk.screen.keep_draft()
+        desk.screen.save_draft()
         path.rmdir()
         aside.rename(path)
-        await desk.until(lambda: "not kept" not in desk.rows[0])
+        await desk.until(lambda: "not saved" not in desk.rows[0])
         await desk.until(
             lambda: "old question" in desk.text and "a draft of yesterday" in desk.text
         )
@@ -181,7 +181,7 @@ async def test_what_was_typed_meanwhile_is_not_overwritten(open_tui: Open, path:
         await desk.type("today")
         path.rmdir()
         aside.rename(path)
-        await desk.until(lambda: "not kept" not in desk.rows[0])
+        await desk.until(lambda: "not saved" not in desk.rows[0])
         assert desk.screen.prompt.message == "today"
     with History.open(path) as history:
         assert history.draft() == "today"
@@ -221,13 +221,13 @@ def test_a_disk_that_fills_up_and_is_emptied(terminal: Start, tmp_path: Path) ->
     tty.send(b"one\r")
     tty.until(lambda: tty.shows("word-20 "))
     disk.fill(pid)
-    tty.until(lambda: tty.shows(WAITING) and tty.shows("disk is full") and tty.shows("not kept"))
+    tty.until(lambda: tty.shows(WAITING) and tty.shows("disk is full") and tty.shows("not saved"))
     # The reply goes on to its end.
     tty.until(lambda: tty.shows("word-199") and not tty.shows("esc stop"))
     tty.send(b"two\r")
     tty.until(lambda: tty.shows("Second."))
     disk.free(pid)
-    tty.until(lambda: tty.shows(WELL) and not tty.shows("not kept"))
+    tty.until(lambda: tty.shows(WELL) and not tty.shows("not saved"))
     shutil.copytree(disk.inside(pid), tmp_path / "copy")
     tty.send(b"\x11")
     assert tty.ended() == 0
@@ -243,9 +243,9 @@ def test_a_disk_that_is_read_only_for_a_while(terminal: Start, tmp_path: Path) -
     tty = terminal(Script.saying("Written down.", "Again."), disk)
     tty.until(lambda: tty.shows("old answer"))
     tty.send(b"one\r")
-    tty.until(lambda: tty.shows("Written down.") and tty.shows(WAITING) and tty.shows("not kept"))
+    tty.until(lambda: tty.shows("Written down.") and tty.shows(WAITING) and tty.shows("not saved"))
     disk.make_writable(tty.process.pid)
-    tty.until(lambda: tty.shows(WELL) and not tty.shows("not kept"))
+    tty.until(lambda: tty.shows(WELL) and not tty.shows("not saved"))
     tty.send(b"two\r")
     tty.until(lambda: tty.shows("Again."))
     tty.send(b"\x11")

@@ -82,7 +82,7 @@ def test_plain_goes_on_in_the_same_record(start: Start, tmp_path: Path) -> None:
 
 def test_plain_goes_on_unkept_with_no_save(start: Start, tmp_path: Path) -> None:
     tty = start("--no-save")
-    tty.until(lambda: tty.shows("not kept"))
+    tty.until(lambda: tty.shows("not saved"))
     tty.say("Once upon a time")
     leave_for_plain(tty)
     say_plainly(tty, "And then?")
@@ -98,7 +98,7 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
     tty.say("Once upon a time")
     disk.fill(pid)
     tty.say("And then?")
-    tty.until(lambda: tty.shows("in memory until they can be saved") and tty.shows("not kept"))
+    tty.until(lambda: tty.shows("in memory until they can be saved") and tty.shows("not saved"))
     leave_for_plain(tty)
     disk.free(pid)
     say_plainly(tty, "And in the end?")
@@ -117,7 +117,7 @@ def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Pa
     tty.send(b"\x11")
     assert tty.ended() == 0
     left = tty.written.rindex(LEFT)
-    assert tty.written[left:].count(b"gptterm: note: what was said last is not kept: ") == 1
+    assert tty.written[left:].count(b"gptterm: note: the last messages were not saved: ") == 1
 
 
 # ------------------------------------------------------------------------ kills at any moment

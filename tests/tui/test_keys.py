@@ -9,7 +9,7 @@ import pytest
 from gptterm.config import TuiSettings
 from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
 from gptterm.tui.keys import sign
-from gptterm.tui.screens.hints import GROUPS
+from gptterm.tui.widgets.key_groups import GROUPS
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 

@@ -68,7 +68,7 @@ async def test_samplers_and_next_token_share_little_room(
         await desk.say("hi")
         await desk.press("f5")
         await desk.until(lambda: " bit" in desk.text)
-        assert desk.screen.distribution.region.bottom <= desk.screen.notice.region.y
+        assert desk.screen.distribution.region.bottom <= desk.screen.notice_line.region.y
         assert "more" in str(desk.screen.sampling.border_subtitle)
         for field in FIELDS:
             assert field.label in desk.text
@@ -120,7 +120,7 @@ async def test_the_palette_begins_with_what_counts_everywhere(open_tui: Open) ->
 
 async def test_signs_of_notices_take_no_room_from_them(open_tui: Open) -> None:
     async with open_tui(size=(60, 20)) as desk:
-        desk.screen.say("error", "something that is told in a few words")
+        desk.screen.show_notice("error", "something that is told in a few words")
         await desk.press("f8")
         await desk.until(lambda: "✗  something that is told in a few words" in desk.text)
 

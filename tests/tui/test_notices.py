@@ -16,11 +16,11 @@ async def test_a_long_notice_is_wrapped_and_the_end_stays_in_view(open_tui: Open
         for number in range(6):
             await desk.say(f"message {number}")
         assert "Hello, world." in desk.rows[-8]
-        desk.screen.say("error", LONG)
+        desk.screen.show_notice("error", LONG)
         await desk.until(lambda: f"✗ {LONG}" in shown(desk))
         assert desk.screen.transcript.follow
         assert "more below" not in desk.text
-        desk.screen.say("info", "short")
+        desk.screen.show_notice("info", "short")
         await desk.until(lambda: "· short" in desk.text)
         assert "Hello, world." in desk.rows[-8]
 
@@ -28,10 +28,10 @@ async def test_a_long_notice_is_wrapped_and_the_end_stays_in_view(open_tui: Open
 async def test_more_than_three_rows_are_cut_and_whole_among_all_notices(open_tui: Open) -> None:
     async with open_tui(size=(60, 20)) as desk:
         await desk.ready()
-        desk.screen.say("warning", LONG + " twice: " + LONG)
+        desk.screen.show_notice("warning", LONG + " twice: " + LONG)
         await desk.until(lambda: "…" in desk.text)
         assert "! 1 notice" in desk.rows[0]
-        desk.screen.say("info", "another")
+        desk.screen.show_notice("info", "another")
         await desk.press("f8")
         await desk.until(lambda: "notices, the last first" in desk.text)
         assert shown(desk).index("another") < shown(desk).index("the engine was")

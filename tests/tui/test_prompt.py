@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from gptterm.tui.widgets.prompt import paste_mark, unfold
+from gptterm.tui.widgets.prompt import paste_placeholder, unfold
 from tests.support.scripted import Script
 from tests.tui.conftest import Open
 
@@ -106,7 +106,7 @@ async def test_a_paste_cannot_draw(open_tui: Open) -> None:
 
 
 def test_unfold_is_one_pass() -> None:
-    inner = paste_mark("x" * 5000)
+    inner = paste_placeholder("x" * 5000)
     assert unfold(f"<{inner}>", {inner: f"has {inner} in it"}) == f"<has {inner} in it>"
 
 

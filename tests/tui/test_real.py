@@ -82,7 +82,7 @@ def test_a_killed_engine_is_started_again(start: Start, endless: list[str]) -> N
     tty.until(lambda: tty.shows("far away") and tty.replying)
     killed = tty.engine()
     os.kill(killed.pid, signal.SIGKILL)
-    tty.until(lambda: tty.shows("✗ failed") and tty.shows("the engine was started again"))
+    tty.until(lambda: tty.shows("✗ failed") and tty.shows("the engine was restarted"))
     assert tty.shows("far away")
     tty.send(b"/max-tokens 5\rAgain\r")
     tty.until(lambda: tty.shows("… cut after 5 tokens"))
@@ -206,7 +206,7 @@ main()
     assert tty.ended() == 1
     left = tty.written[tty.written.rindex(LEFT) :].decode()
     log = tmp_path / "tui.log"
-    assert f"gptterm: error: internal error, RuntimeError: it broke ({log} tells where)" in left
+    assert f"gptterm: error: internal error, RuntimeError: it broke (see {log})" in left
     assert "it broke" in log.read_text()
 
 

@@ -12,9 +12,10 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History, day_name
+from gptterm.tui import ContinuePlain
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.screens import stream_painter
-from gptterm.tui.state.reply import GoOnPlain, Reply
+from gptterm.tui.state.reply import Reply
 from tests.store import chats as made
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
@@ -88,7 +89,7 @@ def snap(
         client = EngineClient(factory=FACTORY, log=home / "engine.log")
         app = GpttermApp(settings, None, client, find)
 
-        async def run(pilot: Pilot[int | GoOnPlain]) -> None:
+        async def run(pilot: Pilot[int | ContinuePlain]) -> None:
             desk = Desk(app, pilot)
             if ready:
                 await desk.ready()

@@ -75,7 +75,7 @@ async def test_an_engine_that_others_end_is_replaced(open_tui: Open, asked: Load
         pid = desk.controller.engine.client.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await desk.until(lambda: "the engine was started again" in desk.notice)
+        await desk.until(lambda: "the engine was restarted" in desk.notice)
         assert "✗ failed" in desk.text
         assert "again again" in desk.text
         assert desk.controller.engine.client.pid != pid

@@ -125,12 +125,12 @@ async def test_a_model_that_was_chosen_is_not_offered_against(open_tui: Open, pa
     fill(path, talk("hi", "one"))
     async with open_tui() as desk:
         await desk.ready()
-        said = len(desk.screen.notice.said)
+        said = len(desk.screen.notice_line.history)
         desk.screen.prompt.put("/model third")
         await desk.press("enter")
         await desk.until(lambda: desk.controller.engine.info and desk.controller.engine.ready)
         await desk.until(lambda: "third" in desk.rows[0])
-        assert not any("written by" in s.text for s in desk.screen.notice.said[said:])
+        assert not any("written by" in s.text for s in desk.screen.notice_line.history[said:])
 
 
 # ----------------------------------------------------------------------- keys in sentences
@@ -234,7 +234,7 @@ async def test_a_pane_without_room_has_no_focus(open_tui: Open, key: str) -> Non
     async with open_tui(size=(120, 30)) as desk:
         await desk.ready()
         await desk.press(key, *([key] if key == "ctrl+b" else []))
-        await desk.until(lambda: desk.screen.in_pane)
+        await desk.until(lambda: desk.screen.panes.has_focus)
         await desk.pilot.resize_terminal(60, 20)
         await desk.until(lambda: desk.screen.prompt.has_focus)
         await desk.type("hello")
@@ -247,4 +247,4 @@ async def test_a_pane_that_is_left_lies_over_nothing(open_tui: Open) -> None:
         await desk.press("ctrl+b")
         await desk.until(lambda: "╭─ chats" in desk.text)
         await desk.press("tab")
-        await desk.until(lambda: not desk.screen.in_pane and "╭─ chats" not in desk.text)
+        await desk.until(lambda: not desk.screen.panes.has_focus and "╭─ chats" not in desk.text)

@@ -1,86 +1,90 @@
-"""What the keys of the chats pane do with a chat, and the search over all of them."""
+"""Actions on chats: new, rename, pin, archive, duplicate, delete, import, search."""
 
 from gptterm.paths import user_path
+from gptterm.tui.actions.busy import say_busy
+from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
-from gptterm.tui.screens.parts import ChatParts
 from gptterm.tui.widgets.chats import ChatsPane
 
 
-def act(screen: ChatParts, action: str, key: str) -> None:
-    """Do what a key of the pane asks for."""
-    chat_list = screen.controller.chat_list
-    if action == "undo":
-        screen.run_worker(chat_list.undelete())
-        return
-    if action == "archived":
-        screen.run_worker(chat_list.toggle_archived())
-        return
-    if action == "import":
-        _import(screen)
-        return
+def new(view: ChatView) -> None:
+    """Begin a new chat."""
+    view.controller.chat_list.new_chat()
+    view.focus_prompt()
+
+
+def act(view: ChatView, action: str, key: str) -> None:
+    """Run an action of the chats pane's keys on a chat."""
+    chat_list = view.controller.chat_list
+    match action:
+        case "undo":
+            view.run_worker(chat_list.undelete())
+        case "archived":
+            view.run_worker(chat_list.toggle_archived())
+        case "import":
+            _import(view)
     entry = next((entry for entry in chat_list.entries() if entry.key == key), None)
     if entry is None:
         return
     match action:
         case "rename":
-            _rename(screen, key, entry.title)
+            _rename(view, key, entry.title)
         case "pin":
-            screen.run_worker(chat_list.pin(entry))
+            view.run_worker(chat_list.toggle_pin(entry))
         case "archive":
-            screen.run_worker(chat_list.archive(entry))
+            view.run_worker(chat_list.toggle_archive(entry))
         case "duplicate":
-            screen.run_worker(chat_list.duplicate(key))
+            view.run_worker(chat_list.duplicate(key))
         case "delete":
-            _delete(screen, key)
+            _delete(view, key)
 
 
-def _delete(screen: ChatParts, key: str) -> None:
-    controller = screen.controller
-    if any(chat.key == key and controller.busy_with(chat) for chat in controller.chat_list.chats):
-        screen.say_stop_first()
+def _delete(view: ChatView, key: str) -> None:
+    controller = view.controller
+    if any(chat.key == key and controller.is_busy(chat) for chat in controller.chat_list.chats):
+        say_busy(view)
         return
     entry = next(entry for entry in controller.chat_list.entries() if entry.key == key)
-    undo = screen.keymap.first(ChatsPane.BINDINGS, "chats.undo")
-    screen.run_worker(controller.chat_list.delete(entry, undo))
+    undo = view.keymap.first(ChatsPane.BINDINGS, "chats.undo")
+    view.run_worker(controller.chat_list.delete(entry, undo))
 
 
-def _rename(screen: ChatParts, key: str, title: str) -> None:
+def _rename(view: ChatView, key: str, title: str) -> None:
     async def submit(value: str) -> str:
-        await screen.controller.chat_list.rename(key, value)
+        await view.controller.chat_list.rename(key, value)
         return ""
 
-    asked = InputRequest("rename the chat", "rename", "empty: its first line again", title)
-    screen.app.push_screen(InputDialog(asked, submit))
+    request = InputRequest("rename the chat", "rename", "leave empty for its first line", title)
+    view.app.push_screen(InputDialog(request, submit))
 
 
-def _import(screen: ChatParts) -> None:
+def _import(view: ChatView) -> None:
     async def submit(value: str) -> str:
-        return await screen.controller.chat_list.read_file(user_path(value))
+        return await view.controller.chat_list.import_file(user_path(value))
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
-            screen.say("good", sentence)
+            view.show_notice("good", sentence)
 
     hint = "gptterm's .json, ChatGPT's conversations.json, or its .zip"
-    screen.app.push_screen(
-        InputDialog(InputRequest("import chats", "read the file", hint), submit), done
-    )
+    request = InputRequest("import chats", "import", hint)
+    view.app.push_screen(InputDialog(request, submit), done)
 
 
-def search(screen: ChatParts) -> None:
-    """Search all chats; go to the turn that is chosen, with the words marked in the chat."""
+def search(view: ChatView) -> None:
+    """Search all chats and go to the chosen turn, with the words highlighted."""
     from gptterm.tui.dialogs.search import Chosen, SearchDialog
 
     async def show(chosen: Chosen) -> None:
         from gptterm.store import match_finder
 
-        await screen.controller.chat_list.show(chosen.hit.conversation, chosen.hit.turn)
-        # Before the turn is gone to, which happens when the transcript is laid out.
-        screen.transcript.highlight(match_finder(chosen.query))
+        await view.controller.chat_list.show(chosen.hit.conversation, chosen.hit.turn)
+        # The transcript scrolls to the turn when it is laid out, which is later.
+        view.transcript.highlight(match_finder(chosen.query))
 
     def done(chosen: Chosen | None) -> None:
-        screen.transcript.highlight(None)
+        view.transcript.highlight(None)
         if chosen is not None:
-            screen.run_worker(show(chosen))
+            view.run_worker(show(chosen))
 
-    screen.app.push_screen(SearchDialog(screen.controller.chat_list.search), done)
+    view.app.push_screen(SearchDialog(view.controller.chat_list.search), done)

@@ -1,4 +1,4 @@
-"""Copying, and saying exactly what is known to have happened."""
+"""Copy to the clipboard, and report exactly what is known to have happened."""
 
 import base64
 import os
@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from gptterm.format import plural
 from gptterm.threads import in_daemon_thread
-from gptterm.tui.screens.parts import ChatParts
+from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.textual_compat import write_to_terminal
 from gptterm.tui.widgets.transcript.markdown import code_blocks
 
 LOCAL_TOOLS: tuple[tuple[str, Sequence[str]], ...] = (
@@ -17,16 +19,16 @@ LOCAL_TOOLS: tuple[tuple[str, Sequence[str]], ...] = (
     ("", ("pbcopy",)),
     ("WSL_DISTRO_NAME", ("clip.exe",)),
 )
-"""The variable without which a tool does not work, and its command."""
+"""Environment variable that a tool requires, and its command."""
 
 TOOL_TIMEOUT_S = 2.0
 
 
 def osc52(text: str, environ: Mapping[str, str]) -> str:
-    """The sequence that asks the terminal to put `text` on its clipboard.
+    """Return the OSC 52 sequence that asks the terminal to copy `text` to its clipboard.
 
-    Inside tmux it is wrapped so that it reaches the terminal outside too, and inside screen
-    likewise (xterm's control sequences; tmux(1), allow-passthrough).
+    Inside tmux and screen it is wrapped so that it reaches the outer terminal too (xterm's
+    control sequences; tmux(1), allow-passthrough).
     """
     payload = base64.b64encode(text.encode(errors="replace")).decode()
     sequence = f"\x1b]52;c;{payload}\x07"
@@ -38,9 +40,9 @@ def osc52(text: str, environ: Mapping[str, str]) -> str:
 
 
 def local_tool(environ: Mapping[str, str]) -> Sequence[str] | None:
-    """The command of this machine's clipboard, if there is one."""
+    """Return the command of this machine's clipboard, if there is one."""
     if environ.get("SSH_CONNECTION") and not environ.get("WAYLAND_DISPLAY"):
-        # The clipboard over there is not the one in front of the user.
+        # The remote machine's clipboard is not the one in front of the user.
         return None
     for variable, command in LOCAL_TOOLS:
         if (not variable or environ.get(variable)) and shutil.which(command[0]):
@@ -49,7 +51,7 @@ def local_tool(environ: Mapping[str, str]) -> Sequence[str] | None:
 
 
 def local_copy(text: str, environ: Mapping[str, str]) -> str | None:
-    """Put `text` on this machine's clipboard. The name of the tool that did it, if one did."""
+    """Copy `text` to this machine's clipboard; return the tool that did it, if one did."""
     if (command := local_tool(environ)) is None:
         return None
     try:
@@ -67,41 +69,40 @@ def local_copy(text: str, environ: Mapping[str, str]) -> str | None:
 
 
 def outcome(what: str, text: str, tool: str | None) -> str:
-    """The sentence that says what was done. Terminals do not confirm OSC 52."""
-    size = f"{len(text):,} characters"
+    """Say what was done, and no more: terminals do not confirm OSC 52."""
+    size = plural(len(text), "character")
     if tool is not None:
         return f"copied {what} ({size}, by {tool})"
     return f"sent {what} to the terminal's clipboard ({size}; terminals do not confirm it)"
 
 
-def copy(screen: ChatParts, text: str, what: str) -> None:
-    """Copy, and say what was done."""
-    driver = screen.app._driver
-    if driver is not None:
-        driver.write(osc52(text, os.environ))
-        driver.flush()
+def copy(view: ChatView, text: str, what: str) -> None:
+    """Copy a text by OSC 52 and by a local tool, and report which of them did."""
+    write_to_terminal(view.app, osc52(text, os.environ))
 
     async def by_tool() -> None:
         tool = await in_daemon_thread(lambda: local_copy(text, os.environ))
-        screen.say("info" if tool is None else "good", outcome(what, text, tool))
+        view.show_notice("info" if tool is None else "good", outcome(what, text, tool))
 
-    screen.run_worker(by_tool(), group="copy")
+    view.run_worker(by_tool(), group="copy")
 
 
-def copy_code(screen: ChatParts, text: str, number: int) -> None:
-    """Copy code block `number` of a text, counted on from the first after the last."""
+def copy_next_code(view: ChatView, key: str, text: str) -> None:
+    """Copy the first code block of a turn; called again for the same turn, the next one."""
     blocks = code_blocks(text)
     if not blocks:
-        screen.say("info", "there is no code block in this turn")
+        view.show_notice("info", "there is no code block in this turn")
         return
-    number %= len(blocks)
-    copy(screen, blocks[number], f"code block {number + 1} of {len(blocks)}")
+    last_key, last = view.copied_code
+    number = (last + 1) % len(blocks) if last_key == key else 0
+    view.copied_code = (key, number)
+    copy(view, blocks[number], f"code block {number + 1} of {len(blocks)}")
 
 
-def copy_last_code(screen: ChatParts, text: str) -> None:
+def copy_last_code(view: ChatView, text: str) -> None:
     """Copy the last code block of a text."""
     blocks = code_blocks(text)
     if blocks:
-        copy(screen, blocks[-1], "the last code block")
+        copy(view, blocks[-1], "the last code block")
     else:
-        screen.say("info", "there is no code block in the reply")
+        view.show_notice("info", "there is no code block in the reply")

@@ -1,4 +1,4 @@
-"""Edit the prompt in $EDITOR, which gets the terminal meanwhile."""
+"""Edit the prompt in $EDITOR, with the terminal lent to it."""
 
 import contextlib
 import os
@@ -13,45 +13,47 @@ from pathlib import Path
 from textual.app import SuspendNotSupported
 
 from gptterm.terminal import one_line
-from gptterm.tui.screens.parts import ChatParts
+from gptterm.tui.actions.chat_view import ChatView
 
 
-def edit_prompt(screen: ChatParts) -> None:
-    """The prompt's text in the user's editor; what is saved comes back."""
+def edit_prompt(view: ChatView) -> None:
+    """Open the prompt's text in the user's editor, and read back what was saved."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="gptterm-", suffix=".md", encoding="utf-8"
         ) as file:
-            file.write(screen.prompt.message)
+            file.write(view.prompt.message)
             file.flush()
-            code = _lend_terminal(screen, [*shlex.split(command), file.name])
-            # By its name: an editor may have put another file in its place.
+            code = _lend_terminal(view, [*shlex.split(command), file.name])
+            # By name: an editor may have replaced the file.
             text = Path(file.name).read_text(encoding="utf-8", errors="replace")
     except SuspendNotSupported:
-        screen.say("error", "this terminal cannot be lent to an editor")
+        view.show_notice("error", "this terminal cannot run an editor")
     except (OSError, ValueError) as error:
-        screen.say("error", f"$EDITOR ({one_line(command)}) cannot be run: {error}")
+        view.show_notice("error", f"cannot run $EDITOR ({one_line(command)}): {error}")
     else:
         if code:
-            screen.say("error", f"{one_line(command)} ended with {code}; the prompt is as it was")
+            view.show_notice(
+                "error", f"{one_line(command)} exited with {code}; the prompt is unchanged"
+            )
         else:
-            screen.prompt.put(text.removesuffix("\n"))
-    screen.app.refresh()
+            view.prompt.put(text.removesuffix("\n"))
+    view.app.refresh()
 
 
-def _lend_terminal(screen: ChatParts, command: Sequence[str]) -> int:
-    """Run a program in the terminal; its exit code.
+def _lend_terminal(view: ChatView, command: Sequence[str]) -> int:
+    """Run a program in the terminal and return its exit code.
 
     Raises:
-        SuspendNotSupported: the terminal cannot be lent.
-        OSError: the program cannot be run.
+        SuspendNotSupported: The TUI cannot leave this terminal.
+        OSError: The program cannot be run.
     """
     problem: OSError | None = None
-    with screen.app.suspend(), _uninterrupted():
-        # An error that leaves this block would leave the screen to the shell for good.
+    with view.app.suspend(), _uninterrupted():
+        # An exception that left this block would keep the TUI suspended.
         try:
-            # The terminal is what the TUI draws on: descriptor 2 is a log, 1 may be a file.
+            # The TUI's terminal: descriptor 2 is a log, 1 may be a file.
             return subprocess.call(command, stdout=sys.__stderr__, stderr=sys.__stderr__)
         except OSError as error:
             problem = error
@@ -60,8 +62,8 @@ def _lend_terminal(screen: ChatParts, command: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl+C, which the terminal sends to all programs in it, is for another one meanwhile."""
-    # A function, for what is ignored would be ignored by the program, too.
+    """Do not react to Ctrl+C, which the terminal sends to every program in it."""
+    # A handler, since the child would inherit SIG_IGN.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield

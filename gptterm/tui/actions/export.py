@@ -5,19 +5,19 @@ import textwrap
 from gptterm.conversation.export import export as write_export
 from gptterm.paths import user_path
 from gptterm.terminal import one_line
-from gptterm.tui.screens.parts import ChatParts
+from gptterm.tui.actions.chat_view import ChatView
 
 LONGEST_NAME = 40
-"""Characters of the name that is proposed for an export."""
+"""Characters of the file name proposed for an export."""
 
 
-def export(screen: ChatParts) -> None:
-    """Ask for a file and write the chat to it."""
+def export(view: ChatView) -> None:
+    """Ask for a file name and write the chat to it."""
     from gptterm.tui.dialogs.input import InputDialog, InputRequest
 
-    tree = screen.controller.chat.tree
+    tree = view.controller.chat.tree
     if not len(tree):
-        screen.say("info", "there is nothing to export yet")
+        view.show_notice("info", "there is nothing to export yet")
         return
 
     async def write(name: str) -> str:
@@ -27,15 +27,15 @@ def export(screen: ChatParts) -> None:
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
-            screen.say("good", sentence)
+            view.show_notice("good", sentence)
 
     hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
-    asked = InputRequest("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
-    screen.app.push_screen(InputDialog(asked, write), done)
+    request = InputRequest("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
+    view.app.push_screen(InputDialog(request, write), done)
 
 
 def _file_name(title: str) -> str:
-    """The first words of a title, as many as make a short name of a file."""
+    """Make a short file name from the first words of a title."""
     words = "".join(c if c.isalnum() else " " for c in title.lower()).split()
     begun = textwrap.shorten(" ".join(words), LONGEST_NAME, placeholder="") or "".join(words[:1])
     return begun[:LONGEST_NAME].replace(" ", "-") or "chat"

@@ -1,37 +1,42 @@
-"""What there is to choose from: models and presets."""
+"""Choose a model or a preset."""
 
-from gptterm.config import Settings
+from gptterm.format import byte_size, setting_value
 from gptterm.threads import in_daemon_thread
+from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.choice import Choice, ChoiceDialog
-from gptterm.tui.keys import written
-from gptterm.tui.screens.parts import ChatParts
 
 
-def preset_picker(settings: Settings) -> ChoiceDialog:
-    """The presets, with the values that are not neutral."""
-    neutral = settings.presets["neutral"]
+def choose_preset(view: ChatView) -> None:
+    """Choose a preset; each is listed with the values that are not neutral."""
+    presets = view.controller.settings.presets
+    neutral = presets["neutral"]
     choices = []
-    for name, values in settings.presets.items():
-        told = [
-            f"{key.replace('_', '-')} {written(value)}"
+    for name, values in presets.items():
+        details = [
+            f"{key.replace('_', '-')} {setting_value(value)}"
             for key, value in values.items()
             if value != neutral.get(key)
         ]
-        choices.append(Choice(name, ", ".join(told) or "every sampler off"))
-    return ChoiceDialog("preset", choices)
+        choices.append(Choice(name, ", ".join(details) or "every sampler off"))
+
+    def chosen(name: str | None) -> None:
+        if name is not None:
+            view.change(preset=name)
+
+    view.app.push_screen(ChoiceDialog("preset", choices), chosen)
 
 
 def model_choices() -> list[Choice]:
-    """The bundled model, those in the cache, and the aliases of others."""
+    """List the bundled model, the cached ones, and the aliases of others."""
     from gptterm.models import ALIASES, BUNDLED, cached_models
 
-    here = cached_models()
+    cached = cached_models()
     choices = [Choice(BUNDLED, "bundled with gptterm")]
     choices += [
-        Choice(model.name, model.problem or f"on this machine · {model.size / 1e6:,.0f} MB")
-        for model in here
+        Choice(model.name, model.problem or f"on this machine · {byte_size(model.size)}")
+        for model in cached
     ]
-    known = {model.repo_id for model in here}
+    known = {model.repo_id for model in cached}
     choices += [
         Choice(alias, f"to be downloaded · {repo_id}")
         for alias, repo_id in ALIASES.items()
@@ -40,20 +45,29 @@ def model_choices() -> list[Choice]:
     return choices
 
 
-def open_model_picker(screen: ChatParts) -> None:
-    """Look into the cache in another thread, then ask."""
+def choose_model(view: ChatView) -> None:
+    """Choose a model; the cache is read in another thread."""
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            screen.controller.load(name)
+            view.controller.load(name)
 
     async def ask() -> None:
-        info = screen.controller.engine.info if screen.controller.engine.ready else None
+        engine = view.controller.engine
+        loaded = engine.info if engine.ready else None
         choices = await in_daemon_thread(model_choices)
-        if info is not None:
-            others = [choice for choice in choices if choice.key != info.name]
-            choices = [Choice(info.name, "the one that is loaded"), *others]
-        picker = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
-        screen.app.push_screen(picker, chosen)
+        if loaded is not None:
+            others = [choice for choice in choices if choice.key != loaded.name]
+            choices = [Choice(loaded.name, "the loaded model"), *others]
+        dialog = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
+        view.app.push_screen(dialog, chosen)
 
-    screen.run_worker(ask(), exclusive=True, group="picker")
+    view.run_worker(ask(), exclusive=True, group="picker")
+
+
+def load_chat_model(view: ChatView) -> None:
+    """Load the model that wrote the open chat."""
+    if model := view.controller.other_model:
+        view.controller.load(model)
+    else:
+        view.show_notice("info", "no other model wrote this chat")

@@ -15,8 +15,8 @@ from textual.widgets import Static
 
 from gptterm.conversation.completion import command_help
 from gptterm.tui.keys import Keymap
-from gptterm.tui.screens.hints import GROUPS
 from gptterm.tui.themes import MUTED
+from gptterm.tui.widgets.key_groups import GROUPS
 from gptterm.tui.widgets.notice import SIGNS, Notice
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
@@ -93,7 +93,7 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
         key, gap = "", left
 
 
-def help_screen(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
+def help_dialog(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
     """F1: the keys as the user has them, and the commands."""
     sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in GROUPS]
     sections.append(("", [("( )", "the name of a key for [tui.keys] in config.toml")]))
@@ -102,7 +102,7 @@ def help_screen(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
     return HelpDialog("help", sections)
 
 
-def notices_screen(said: Sequence[Notice]) -> HelpDialog:
+def notices_dialog(said: Sequence[Notice]) -> HelpDialog:
     """F8: everything that was said."""
     pairs = [(SIGNS[notice.kind], notice.text) for notice in reversed(said)]
     return HelpDialog("notices, the last first", [("", pairs)])

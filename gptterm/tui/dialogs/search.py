@@ -15,10 +15,10 @@ from textual.widgets.option_list import Option
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line
-from gptterm.tui.state.chat_list import FOUND_AT_MOST
+from gptterm.tui.state.history_access import SEARCH_LIMIT
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
-from gptterm.tui.widgets.rows import fit
+from gptterm.tui.widgets.row_widget import fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
 def _count(found: int, query: str) -> str:
     if not query.strip():
         return HINT
-    if found == FOUND_AT_MOST:
+    if found == SEARCH_LIMIT:
         return f"the latest {found} hits; with more words there are fewer"
     return {0: "nothing was found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
 

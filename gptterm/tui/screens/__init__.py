@@ -1,1 +1,1 @@
-"""The TUI's screens, one a module."""
+"""The chat screen and what belongs to it alone: panes, key hints, turn views, stream painter."""

@@ -1,69 +1,225 @@
-"""The chat screen: what its keys and its widgets set off."""
+"""The chat screen: its widgets, its keys, and what the controller's events change on it."""
 
-import time
 from typing import ClassVar
 
 from textual import events, on
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.markup import escape
+from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from gptterm.errors import GpttermError
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Keymap
-from gptterm.tui.screens.editing import Editing
-from gptterm.tui.screens.parts import ChatParts
-from gptterm.tui.state.chat import SYSTEM, Chat, details
+from gptterm.format import short_name
+from gptterm.terminal import one_line
+from gptterm.tui.actions import turns
+from gptterm.tui.actions.busy import refuse_if_busy
+from gptterm.tui.actions.stop import Interrupt
+from gptterm.tui.actions.turn_editor import TurnEditor
+from gptterm.tui.keys import CHAT_KEYS, Keymap
+from gptterm.tui.screens.hints import greeting, key_pairs, prompt_placeholder
+from gptterm.tui.screens.panes import Panes
+from gptterm.tui.screens.stream_painter import StreamPainter
+from gptterm.tui.screens.turn_views import TurnViews
+from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import (
+    ChatChanged,
+    ChatOpened,
+    ControllerEvent,
+    EngineChanged,
+    ListChanged,
+    ModelMismatch,
+    NoticeKind,
+    Notified,
+    ReplyEnded,
+    ReplyStarted,
+)
+from gptterm.tui.state.turns import details
 from gptterm.tui.widgets.chats import ChatsPane
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.key_groups import CHATS, PROMPT, SAMPLING, TRANSCRIPT
+from gptterm.tui.widgets.keyline import KeyLine
+from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
+from gptterm.tui.widgets.status import StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
+from gptterm.tui.widgets.transcript.wrap import display_text
 
-DRAFT_S = 0.5
-"""So long after the typing a draft is kept."""
-QUIT_WITHIN_S = 2.0
-"""Two Ctrl+C within this time quit."""
+DRAFT_DELAY_S = 0.5
+"""Delay between typing and saving the draft."""
 
 
-class ChatScreen(ChatParts):
+class ChatScreen(Screen[None]):
     """Chat mode."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(CHAT_KEYS)
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
+        (0, "-narrow"),
+        (100, "-wide"),
+        (160, "-very-wide"),
+    ]
 
     def __init__(self, controller: Controller, keymap: Keymap) -> None:
-        super().__init__(controller, keymap)
-        self.editing = Editing(controller, self.prompt, keymap)
-        self._answered: str | None = None
-        """What was sent at the prompt last, while it still stands there: it was refused."""
-        self._copied_code = ("", 0)
-        """The turn whose code was copied last, and which of its blocks."""
-        self._interrupted = -QUIT_WITHIN_S
-        self._drafting: Timer | None = None
-        self._begun = False
-        """Whether a chat has come to the front."""
+        super().__init__()
+        self.controller = controller
+        self.keymap = keymap
+        self.status = StatusLine()
+        self.chats = ChatsPane()
+        self.transcript = Transcript()
+        self.sampling = SamplingPanel(controller.settings)
+        self.distribution = Distribution()
+        self.notice_line = NoticeLine()
+        self.prompt = Prompt(self.submit)
+        self.keyline = KeyLine()
+        self.panes = Panes(self, self.chats, self.sampling, self.prompt)
+        self._areas: dict[str, Widget] = {
+            PROMPT: self.prompt,
+            TRANSCRIPT: self.transcript,
+            SAMPLING: self.sampling,
+            CHATS: self.chats,
+        }
+        self.painter = StreamPainter(controller, self.status, self.transcript, self.distribution)
+        self.turn_editor = TurnEditor(controller, self.prompt, keymap)
+        self.copied_code = ("", 0)
+        self.interrupt = Interrupt(self)
+        self._turn_views = TurnViews()
+        self._submitted: str | None = None
+        """Text sent last, while it is still in the prompt because it was refused."""
+        self._draft_timer: Timer | None = None
+        self._chat_shown = False
+        """Whether a chat was opened."""
 
-    # ------------------------------------------------------------------------------ prompt
+    def compose(self) -> ComposeResult:
+        """Lay the widgets out."""
+        yield self.status
+        with Horizontal(id="main"):
+            yield self.chats
+            yield self.transcript
+            with Vertical(id="side"):
+                yield self.sampling
+                yield self.distribution
+        yield self.notice_line
+        yield self.prompt
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        """Focus the prompt."""
+        self.prompt.focus()
+        self.show_chat()
+
+    # ------------------------------------------------------------------------------ showing
+
+    def show_event(self, event: ControllerEvent) -> None:
+        """Show what an event of the controller has changed."""
+        match event:
+            case EngineChanged():
+                # A model's own defaults are among the settings from now on.
+                self.sampling.show(self.controller.settings)
+                if self.controller.queued or self.controller.engine.ready:
+                    # The model decides which replies are Markdown.
+                    self.show_chat(keep_scroll=True)
+                else:
+                    self.show_placeholder()
+                    self.painter.show_numbers()
+            case ReplyStarted(chat=chat):
+                self._turn_views.update(chat.key, self.controller.turns(chat))
+                if chat is self.controller.chat:
+                    self.show_chat()
+                self.painter.start()
+                self._show_reply_boundary()
+            case ReplyEnded(chat=chat):
+                self.painter.stop()
+                if chat is self.controller.chat:
+                    self.show_chat(keep_scroll=True)
+                self._show_reply_boundary()
+            case ChatChanged(chat=chat, keep_scroll=keep_scroll):
+                if chat is self.controller.chat:
+                    self.show_chat(keep_scroll=keep_scroll)
+            case ChatOpened(left=left, turn=turn):
+                self._show_opened(left, turn)
+            case ListChanged():
+                self.show_list()
+            case ModelMismatch(name=name):
+                key = self.keymap.first(CHAT_KEYS, "chat.model")
+                self.show_notice("info", f"this chat was written by {name}: {key} loads that model")
+            case Notified(kind=kind, text=text):
+                self.show_notice(kind, text)
+
+    def _show_reply_boundary(self) -> None:
+        """Show what changes when a reply begins or ends."""
+        self.show_keys()
+        self.run_worker(self.controller.chat_list.refresh())
+
+    def show_chat(self, *, keep_scroll: bool = False) -> None:
+        """Show the turns of the open chat, and the list of chats."""
+        chat = self.controller.chat
+        views = self._turn_views.update(chat.key, self.controller.turns(chat))
+        self.transcript.show(views, keep_scroll=keep_scroll)
+        self.show_list()
+        self.show_placeholder()
+        self.painter.show_numbers()
+
+    def show_list(self) -> None:
+        """Show the list of chats, and the open one's title."""
+        controller, current = self.controller, self.controller.chat
+        entries = controller.chat_list.entries()
+        busy = {chat.key for chat in controller.chat_list.chats if controller.is_busy(chat)}
+        self.chats.show(entries, current.key, busy)
+        title = next((entry.title for entry in entries if entry.key == current.key), current.title)
+        shown = "" if current.empty else display_text(one_line(title))[:60]
+        self.transcript.border_title = escape(shown)
+
+    def show_placeholder(self) -> None:
+        """Show what the empty prompt and the empty transcript say."""
+        engine = self.controller.engine
+        info = engine.info if engine.ready else None
+        name = short_name(info.name if info is not None else self.controller.settings.model)
+        self.transcript.set_placeholder(*greeting(name, info, self.keymap, engine.phase))
+        self.prompt.placeholder = Content(prompt_placeholder(name, engine.phase))
+
+    def show_keys(self) -> None:
+        """Show the keys that matter now."""
+        busy = self.controller.replying is not None
+        self.keyline.keys = key_pairs(self.keymap, self._focus_area, busy)
+
+    def show_notice(self, kind: NoticeKind, text: str) -> None:
+        """Show one line to the user, unless it is the one that is shown."""
+        shown = self.notice_line.notice
+        if shown is not None and (shown.kind, shown.text) == (kind, one_line(text)):
+            # But a hint may cover it.
+            self.notice_line.hint = ""
+            return
+        self.notice_line.post(kind, text)
+        if kind == "warning":
+            self.painter.unread_warnings += 1
+            self.painter.show_status()
+
+    def mark_warnings_read(self) -> None:
+        """Reset the count of warnings in the status line."""
+        self.painter.unread_warnings = 0
+        self.painter.show_status()
+
+    # ------------------------------------------------------------------------------- prompt
 
     def submit(self, text: str) -> None:
-        """A message, a command, or another version of a turn."""
-        from gptterm.tui.actions.commands import handle
+        """Send a message, run a command, or send another version of a turn."""
+        from gptterm.tui.actions import commands
 
-        self._answered = text
-        if not self.editing:
-            handle(self, text)
-        elif not self.refused_while_busy():
-            self.editing.send(text)
-
-    def refused_while_busy(self) -> bool:
-        """Whether a reply of the open chat is running or waiting, which is said then."""
-        busy = self.controller.busy_with(self.controller.chat)
-        if busy:
-            self.say_stop_first()
-        return busy
+        self._submitted = text
+        if not self.turn_editor:
+            commands.handle(self, text)
+        elif not refuse_if_busy(self):
+            self.turn_editor.send(text)
 
     def send(self, text: str) -> None:
-        """Send a message from the prompt."""
-        self.prompt.sent(text)
-        self.notice.notice = None
+        """Send a message."""
+        self.prompt.accept(text)
+        self.notice_line.notice = None
         self.transcript.follow_end()
         self.controller.send(text)
 
@@ -73,340 +229,179 @@ class ChatScreen(ChatParts):
         if self.prompt.message != self.controller.chat.draft:
             # Not the draft of a chat that was just opened: someone types.
             self.transcript.highlight(None)
-        # That a letter was typed may be told after the Enter that follows it: what was said of the
-        # text then is not hidden by a hint.
-        if self.prompt.message != self._answered:
-            self._answered = None
-            self._hint(text)
-        if self._drafting is None:
-            self._drafting = self.set_timer(DRAFT_S, self.keep_draft)
+        # This message may arrive after the Enter that followed the letter: a hint must not cover
+        # the answer to it.
+        if self.prompt.message != self._submitted:
+            self._submitted = None
+            self._show_hint(text)
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(DRAFT_DELAY_S, self.save_draft)
 
-    def _hint(self, text: str) -> None:
+    def _show_hint(self, text: str) -> None:
         from gptterm.conversation.completion import hint
 
-        is_command = text.startswith("/") and "\n" not in text and not self.editing
-        self.notice.hint = hint(text) if is_command else ""
+        is_command = text.startswith("/") and "\n" not in text and not self.turn_editor
+        self.notice_line.hint = hint(text) if is_command else ""
 
-    def keep_draft(self) -> None:
-        """Keep what is typed and not sent."""
-        self._drafting = None
-        self.controller.draft(self.editing.typed)
+    def save_draft(self) -> None:
+        """Save text typed but not sent."""
+        self._draft_timer = None
+        self.controller.save_draft(self.turn_editor.draft)
 
-    def show_opened(self, left: Chat, turn: str | None) -> None:
-        """Show a chat that came to the front, with its draft; the other one's is kept."""
+    def _show_opened(self, left: Chat, turn: str | None) -> None:
+        """Show the chat that was opened with its draft, and save the draft of the other one."""
         chat = self.controller.chat
         if left is not chat:
             self.transcript.highlight(None)
-            typed = self.editing.typed
-            self.editing.leave()
-            # What was typed while the last chat was not there yet is meant for it.
-            if left.empty and not self._begun:
-                chat.draft = typed or chat.draft
+            draft = self.turn_editor.draft
+            self.turn_editor.cancel()
+            # Text typed before the last chat was loaded is meant for that chat.
+            if left.empty and not self._chat_shown:
+                chat.draft = draft or chat.draft
             else:
-                self.controller.chat_list.set_draft(left, typed)
-            # What was asked in it before can be asked again.
-            self.prompt.earlier = self.prompt.earlier or chat.asked
-        self._begun = True
+                self.controller.chat_list.set_draft(left, draft)
+            self.prompt.sent = self.prompt.sent or chat.user_messages
+        self._chat_shown = True
         if left is not chat or not self.prompt.message:
             self.prompt.put(chat.draft)
         self.show_chat()
         if turn is not None:
-            # The transcript is wrapped when it has its size.
+            # The transcript is wrapped once it has its size.
             self.call_after_refresh(self.transcript.select_turn, turn)
 
-    @on(Prompt.EndWanted)
-    def action_end(self) -> None:
-        """To the end of the transcript."""
-        self.transcript.follow_end()
+    @on(Prompt.ScrollRequested)
+    def _scroll_requested(self, event: Prompt.ScrollRequested) -> None:
+        self.action_run(event.action)
 
-    @on(Prompt.PageWanted)
-    def _page_wanted(self, event: Prompt.PageWanted) -> None:
-        self.action_page(event.by)
-
-    @on(Prompt.Completing)
-    def _complete(self, event: Prompt.Completing) -> None:
+    @on(Prompt.CompletionRequested)
+    def _complete(self, event: Prompt.CompletionRequested) -> None:
         from gptterm.conversation.completion import complete
 
         if line := complete(event.text, presets=self.controller.settings.presets):
             self.prompt.put(line)
 
-    # ---------------------------------------------------------------------------- sampling
-
-    @on(SamplingPanel.Changed)
-    def _sampling_changed(self, event: SamplingPanel.Changed) -> None:
-        if self.change(**{event.name: event.value}) and self.controller.counts_later(event.name):
-            self.say("info", f"{event.name.replace('_', ' ')}: from the next reply")
-
-    @on(SamplingPanel.NeutralWanted)
-    def _neutral(self) -> None:
-        self.change(preset="neutral")
-
-    @on(SamplingPanel.Chosen)
-    def _field_chosen(self, event: SamplingPanel.Chosen) -> None:
-        self.notice.hint = event.help
-
-    @on(SamplingPanel.Refused)
-    def _refused(self, event: SamplingPanel.Refused) -> None:
-        self.say("error", event.reason)
-
-    @on(SamplingPanel.PresetsWanted)
-    def action_presets(self) -> None:
-        """Choose a preset."""
-        from gptterm.tui.actions.pickers import preset_picker
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self.change(preset=name)
-
-        self.app.push_screen(preset_picker(self.controller.settings), chosen)
+    # ----------------------------------------------------------------------------- settings
 
     def change(self, **values: object) -> bool:
-        """ControllerEvent settings; a refusal is said and nothing changes."""
+        """Change settings; False if they were refused, which is said."""
         try:
             self.controller.change(**values)
         except (GpttermError, ValueError) as error:
-            self.say("error", str(error))
+            self.show_notice("error", str(error))
             return False
-        if self.notice.notice is not None and self.notice.notice.kind == "error":
-            # It was of a value that was typed before.
-            self.notice.notice = None
-        self.show_settings()
+        shown = self.notice_line.notice
+        if shown is not None and shown.kind == "error":
+            # It was about a value typed before.
+            self.notice_line.notice = None
+        self.sampling.show(self.controller.settings)
+        self.painter.show_numbers()
         return True
 
-    # --------------------------------------------------------------------------- transcript
+    @on(SamplingPanel.Changed)
+    def _setting_changed(self, event: SamplingPanel.Changed) -> None:
+        changed = self.change(**{event.name: event.value})
+        if changed and self.controller.acts_next_reply(event.name):
+            self.show_notice("info", f"{event.name.replace('_', ' ')}: from the next reply")
+
+    @on(SamplingPanel.NeutralRequested)
+    def _neutral_requested(self) -> None:
+        self.change(preset="neutral")
+
+    @on(SamplingPanel.Selected)
+    def _field_selected(self, event: SamplingPanel.Selected) -> None:
+        self.notice_line.hint = event.help
+
+    @on(SamplingPanel.Refused)
+    def _value_refused(self, event: SamplingPanel.Refused) -> None:
+        self.show_notice("error", event.reason)
+
+    @on(SamplingPanel.PresetsRequested)
+    def _presets_requested(self) -> None:
+        self.action_run("presets")
+
+    # ------------------------------------------------------------------ transcript and chats
 
     @on(Transcript.SiblingRequested)
-    def _sibling(self, event: Transcript.SiblingRequested) -> None:
-        if event.key in self.controller.chat.tree and not self.refused_while_busy():
-            self.controller.step(event.key, event.step)
+    def _sibling_requested(self, event: Transcript.SiblingRequested) -> None:
+        if event.key in self.controller.chat.tree and not refuse_if_busy(self):
+            self.controller.select_sibling(event.key, event.step)
             self.show_chat(keep_scroll=True)
 
     @on(Transcript.SelectionChanged)
     def _turn_selected(self, event: Transcript.SelectionChanged) -> None:
         tree, key = self.controller.chat.tree, event.key
-        self.notice.hint = details(tree.node(key)) if key is not None and key in tree else ""
+        hint = details(tree.node(key)) if key is not None and key in tree else ""
+        self.notice_line.hint = hint
 
     @on(Transcript.ActionRequested)
-    def _act(self, event: Transcript.ActionRequested) -> None:
-        tree = self.controller.chat.tree
-        if event.key == SYSTEM:
-            # The system text is shown like a turn, but is none.
-            self._act_on_turn(event.action, event.key, tree.system)
-        elif event.key in tree:
-            self._act_on_turn(event.action, event.key, tree.node(event.key).text)
-
-    def _act_on_turn(self, action: str, key: str, text: str) -> None:
-        from gptterm.tui.actions import clipboard
-
-        match action:
-            case "edit":
-                self.edit(key)
-            case "regenerate" if key == SYSTEM:
-                self.say("info", "there is no reply to make again here")
-            case "regenerate":
-                self.regenerate(key)
-            case "copy":
-                clipboard.copy(self, text, "the system text" if key == SYSTEM else "the turn")
-            case "copy_code":
-                last, number = self._copied_code
-                number = number + 1 if last == key else 0
-                self._copied_code = (key, number)
-                clipboard.copy_code(self, text, number)
-            case "export":
-                self.action_export()
-
-    def edit(self, key: str) -> None:
-        """Put a turn's text into the prompt; sent, it becomes a branch."""
-        if not self.refused_while_busy():
-            self.editing.begin(key)
-
-    def regenerate(self, key: str | None) -> None:
-        """Make another reply beside one; None for the last."""
-        if not self.refused_while_busy() and not self.controller.regenerate(key):
-            self.say("info", "there is no reply to make again")
+    def _turn_action(self, event: Transcript.ActionRequested) -> None:
+        turns.act(self, event.action, event.key)
 
     @on(ChatsPane.Opened)
-    def _open(self, event: ChatsPane.Opened) -> None:
+    def _chat_opened(self, event: ChatsPane.Opened) -> None:
         self.run_worker(self.controller.chat_list.show(event.key))
-        self.panes.fold()
-        self.prompt.focus()
+        self.focus_prompt()
 
-    @on(ChatsPane.Act)
-    def _tidy(self, event: ChatsPane.Act) -> None:
+    @on(ChatsPane.ActionRequested)
+    def _chat_action(self, event: ChatsPane.ActionRequested) -> None:
         from gptterm.tui.actions import chats
 
         chats.act(self, event.action, event.key)
 
-    # --------------------------------------------------------------------------------- keys
+    # -------------------------------------------------------------------------------- focus
 
-    def action_escape(self) -> None:
-        """Stop; when idle, leave what one is in, back to the prompt."""
-        unsent = self.controller.unsent
-        if self.controller.stop():
-            self.say("info", f"stopped; {unsent} waiting: ↑ brings back" if unsent else "stopped")
-        else:
-            self.editing.leave()
-        self.panes.fold()
-        self.notice.hint = ""
-        self.transcript.highlight(None)
-        self.prompt.focus()
-
-    def interrupt(self) -> None:
-        """Copy what is marked; else stop; else say how to quit; twice: quit."""
-        from gptterm.tui.actions import clipboard
-
-        marked = self.prompt.selected_text or self.get_selected_text()
-        if marked:
-            clipboard.copy(self, marked, "the selection")
-            self.clear_selection()
-            self.prompt.move_cursor(self.prompt.cursor_location)
-            return
-        now = time.monotonic()
-        if now - self._interrupted < QUIT_WITHIN_S:
-            self.app.exit(0)
-            return
-        self._interrupted = now
-        again = f"{self.keymap.spelled(APP_KEYS, 'interrupt')} again quits"
-        self.say("info", f"stopped; {again}" if self.controller.stop() else again)
-
-    def action_regenerate(self) -> None:
-        """Another reply beside the last one."""
-        self.regenerate(None)
-
-    def action_resume(self) -> None:
-        """Continue the last reply."""
-        if not self.refused_while_busy() and not self.controller.resume():
-            self.say("info", "there is no reply to continue")
-
-    def action_new_chat(self) -> None:
-        """A new chat."""
-        self.controller.chat_list.new_chat()
+    def focus_prompt(self) -> None:
+        """Hide panes that cover the transcript and focus the prompt."""
         self.panes.fold()
         self.prompt.focus()
 
-    def action_chat(self) -> None:
-        """To the prompt."""
-        self.panes.fold()
-        self.prompt.focus()
+    def run_binding(self, area: str, action: str) -> None:
+        """Run the action of a binding of one of the `GROUPS`, from elsewhere."""
+        target = self._areas.get(area)
+        if target is not None:
+            self.panes.show_area(area)
+            target.focus()
+        self.call_after_refresh((target or self).run_action, action)
+
+    @property
+    def _focus_area(self) -> str:
+        return next((area for area, widget in self._areas.items() if widget.has_focus), PROMPT)
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Show the keys of the focused widget."""
+        self.show_keys()
+        if self.prompt.has_focus:
+            self._show_hint(self.prompt.text)
+        if not self.panes.has_focus:
+            self.panes.fold()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Take the focus from a pane that no longer has room."""
+        if self.panes.has_focus:
+            self.call_after_refresh(self.panes.leave_hidden)
+
+    # -------------------------------------------------------------------------- key actions
+
+    def action_run(self, name: str) -> None:
+        """Run an action by its name in the registry."""
+        from gptterm.tui.actions.registry import ACTIONS
+
+        ACTIONS[name](self)
 
     def action_toggle_chats(self) -> None:
-        """Show the chats and go there, or hide them."""
-        self.chats.choose_open()
-        self.panes.toggle_chats(self.chats, self.prompt)
+        """Show the chats and focus them, or hide them."""
+        self.chats.select_open()
+        self.panes.toggle_chats()
 
-    def action_search(self) -> None:
-        """Search all chats."""
-        from gptterm.tui.actions import chats
-
-        chats.search(self)
-
-    def action_chat_model(self) -> None:
-        """Go on with the model that wrote the chat."""
-        if model := self.controller.other_model:
-            self.controller.load(model)
-        else:
-            self.say("info", "no other model wrote this chat")
-
-    def action_sampling(self) -> None:
-        """Show the sampling panel and go there; from there, back to the prompt."""
-        self.panes.toggle_side(self.sampling, self.prompt)
+    def action_toggle_sampling(self) -> None:
+        """Show the sampling panel and focus it; from there, return to the prompt."""
+        self.panes.toggle_side()
         self.painter.refresh_distribution()
 
-    def action_transcript(self) -> None:
-        """To the transcript."""
+    def action_focus_transcript(self) -> None:
+        """Go to the transcript."""
         self.panes.fold()
         if self.transcript.turns:
             self.transcript.focus()
         else:
-            self.say("info", "there are no turns yet")
-
-    def action_page(self, by: int) -> None:
-        """Scroll the transcript from anywhere."""
-        if by < 0:
-            self.transcript.scroll_page_up(animate=False)
-        else:
-            self.transcript.scroll_page_down(animate=False)
-
-    def action_begin(self) -> None:
-        """To the beginning of the transcript."""
-        self.transcript.scroll_home(animate=False)
-
-    def action_models(self) -> None:
-        """Choose a model."""
-        from gptterm.tui.actions.pickers import open_model_picker
-
-        open_model_picker(self)
-
-    def action_export(self) -> None:
-        """Write the chat to a file."""
-        from gptterm.tui.actions import export
-
-        export.export(self)
-
-    def action_editor(self) -> None:
-        """The prompt in $EDITOR."""
-        from gptterm.tui.actions import editor
-
-        editor.edit_prompt(self)
-
-    def action_suspend(self) -> None:
-        """Into the background."""
-        self.app.action_suspend_process()
-
-    def action_help(self) -> None:
-        """All keys and commands."""
-        self.show_help()
-
-    def show_help(self, *, commands_first: bool = False) -> None:
-        """All keys and commands."""
-        from gptterm.tui.dialogs.help import help_screen
-
-        self.app.push_screen(help_screen(self.keymap, commands_first=commands_first))
-
-    def action_notices(self) -> None:
-        """All that was said."""
-        from gptterm.tui.dialogs.help import notices_screen
-
-        if not self.notice.said:
-            self.say("info", "there are no notices yet")
-            return
-        self.painter.notices = 0
-        self.painter.show_status()
-        self.app.push_screen(notices_screen(self.notice.said))
-
-    def perform(self, heading: str, action: str) -> None:
-        """Do what a key of one of the parts does, from elsewhere."""
-        part: ChatScreen | Transcript | SamplingPanel | ChatsPane | Prompt = self
-        match heading:
-            case "transcript":
-                part = self.transcript
-            case "sampling panel":
-                self.panes.show("side")
-                part = self.sampling
-            case "chats":
-                self.panes.show("chats")
-                part = self.chats
-            case "prompt":
-                part = self.prompt
-        if part is not self:
-            part.focus()
-        self.call_after_refresh(part.run_action, action)
-
-    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
-        """Other keys matter elsewhere."""
-        self.show_keys()
-        if self.prompt.has_focus:
-            self._hint(self.prompt.text)
-        if not self.in_pane:
-            self.panes.fold()
-
-    def on_resize(self, _event: events.Resize) -> None:
-        """What has no room any more has no focus."""
-        if self.in_pane:
-            self.call_after_refresh(self._leave_hidden_pane)
-
-    def _leave_hidden_pane(self) -> None:
-        if not (
-            self.panes.visible("chats") if self.chats.has_focus else self.panes.visible("side")
-        ):
-            self.prompt.focus()
+            self.show_notice("info", "there are no turns yet")

@@ -1,46 +1,50 @@
-"""What the screen says of itself: the greeting of an empty chat, and the keys that matter now."""
+"""What the screen says about itself: the greeting of an empty chat, and the key line."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from textual.binding import BindingType
 
 from gptterm.engine.api import ModelInfo
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group, Keymap, Pairs
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Keymap, Pairs
+from gptterm.tui.state.engine_manager import Phase
 from gptterm.tui.widgets.chats import ChatsPane
+from gptterm.tui.widgets.key_groups import CHATS, SAMPLING, TRANSCRIPT
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
 
-Part = Literal["prompt", "transcript", "sampling panel", "chats"]
 Labels = tuple[tuple[str, str], ...]
-"""Ids of bindings, joined by a space where they share it, and their label."""
+"""Binding ids, separated by spaces where they share a label, and the label."""
 
 
-GROUPS: tuple[Group, ...] = (
-    (EVERYWHERE, (*CHAT_KEYS, *APP_KEYS)),
-    ("prompt", Prompt.BINDINGS),
-    ("transcript", Transcript.BINDINGS),
-    ("sampling panel", SamplingPanel.BINDINGS),
-    ("chats", ChatsPane.BINDINGS),
-)
-"""All keys of the screen, for the help, the palette and the keymap."""
+def prompt_placeholder(name: str, phase: Phase) -> str:
+    """Return what the empty prompt says.
+
+    Args:
+        name: The model's name.
+        phase: The engine's phase.
+    """
+    if phase == "failed":
+        return "A message waits until there is a model"
+    if phase == "ready":
+        return f"Message {name}, or / for commands"
+    return f"Message {name} (still loading: it will wait)"
 
 
 def greeting(
-    name: str, info: ModelInfo | None, keymap: Keymap, *, failed: bool
+    name: str, info: ModelInfo | None, keymap: Keymap, phase: Phase
 ) -> Iterator[tuple[str, str]]:
-    """The lines of an empty chat: what it is that one talks to, and where help is.
+    """Yield the lines of an empty chat, with their styles: the model, and where help is.
 
     Args:
-        name: The model's.
-        info: What is known of it; None before it is loaded.
-        keymap: As the user has it.
-        failed: It could not be loaded.
+        name: The model's name.
+        info: The model; None before it is loaded.
+        keymap: The user's keys.
+        phase: The engine's phase.
     """
     yield "gptterm", "assistant"
     yield "", "text"
-    if failed:
+    if phase == "failed":
         yield f"{name} could not be loaded", "text"
         yield f"{keymap.first(CHAT_KEYS, 'models')} chooses another model", "faint"
     elif info is None:
@@ -55,8 +59,8 @@ def greeting(
     yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"
 
 
-_LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
-    "transcript": (
+_LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {
+    TRANSCRIPT: (
         Transcript.BINDINGS,
         (
             ("turn.up turn.down", "turn"),
@@ -69,7 +73,7 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
         ),
         (),
     ),
-    "sampling panel": (
+    SAMPLING: (
         SamplingPanel.BINDINGS,
         (
             ("sampling.up sampling.down", "choose"),
@@ -80,7 +84,7 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
         ),
         (),
     ),
-    "chats": (
+    CHATS: (
         ChatsPane.BINDINGS,
         (
             ("chats.up chats.down", "choose"),
@@ -97,21 +101,21 @@ _LINES: dict[Part, tuple[Sequence[BindingType], Labels, Labels]] = {
         (("search", "search"), ("new", "new")),
     ),
 }
-"""For the bottom line, but at the prompt: a part's own keys, and after them the screen's."""
+"""Key line of each area but the prompt: bindings of the area, and ids of its and the screen's."""
 
 
-def key_pairs(keymap: Keymap, part: Part, busy: bool) -> Pairs:
-    """The keys for the bottom line, the most important first.
+def key_pairs(keymap: Keymap, area: str, busy: bool) -> Pairs:
+    """Return the keys of the key line with their labels, the most important first.
 
     Args:
-        keymap: As the user has it.
-        part: Where the focus is.
-        busy: A reply is being written.
+        keymap: The user's keys.
+        area: Area of the key groups that has the focus.
+        busy: Whether a reply is being written.
     """
     line = keymap.line
     back = ("stop", "stop" if busy else "back")
-    if part in _LINES:
-        bindings, own, shared = _LINES[part]
+    if area in _LINES:
+        bindings, own, shared = _LINES[area]
         return line(bindings, *own) + line(CHAT_KEYS, *shared, back)
     now = (back,) if busy else (("regenerate", "again"),)
     return (

@@ -1,69 +1,94 @@
-"""The panes beside the transcript: beside it where there is room, else over it when called."""
+"""Side panes: beside the transcript if the screen is wide enough, else over it on demand."""
 
 from typing import Literal
 
 from textual.screen import Screen
 from textual.widget import Widget
 
+from gptterm.tui.widgets.key_groups import CHATS, SAMPLING
+
 Pane = Literal["chats", "side"]
 
 
 class Panes:
-    """Which panes are shown, kept in classes of the screen that its style goes by.
+    """Shows and hides the side panes by classes of the screen, which its stylesheet uses.
 
     `-no-NAME` hides a pane of a wide screen; `-over-NAME` shows one over a narrow screen.
+
+    Args:
+        screen: The screen.
+        chats: Widget to focus in the pane `chats`.
+        side: Widget to focus in the pane `side`.
+        prompt: Widget to focus when a pane is left.
     """
 
-    def __init__(self, screen: Screen[None]) -> None:
+    def __init__(self, screen: Screen[None], chats: Widget, side: Widget, prompt: Widget) -> None:
         self._screen = screen
+        self._chats = chats
+        self._side = side
+        self._prompt = prompt
 
-    def visible(self, name: Pane) -> bool:
-        """Whether the pane can be seen."""
-        if self._narrow:
-            return self._screen.has_class(f"-over-{name}")
-        return not self._screen.has_class(f"-no-{name}")
+    @property
+    def has_focus(self) -> bool:
+        """Whether a pane has the focus."""
+        return self._chats.has_focus or self._side.has_focus
 
     @property
     def _narrow(self) -> bool:
         return self._screen.has_class("-narrow")
 
-    def show(self, name: Pane) -> None:
-        """Bring a pane into view."""
+    def _is_visible(self, name: Pane) -> bool:
+        if self._narrow:
+            return self._screen.has_class(f"-over-{name}")
+        return not self._screen.has_class(f"-no-{name}")
+
+    def _show(self, name: Pane) -> None:
         if self._narrow:
             self.fold()
             self._screen.add_class(f"-over-{name}")
         else:
             self._screen.remove_class(f"-no-{name}")
 
-    def hide(self, name: Pane) -> None:
-        """Put a pane away."""
+    def _hide(self, name: Pane) -> None:
         if self._narrow:
             self.fold()
         else:
             self._screen.add_class(f"-no-{name}")
 
     def fold(self) -> None:
-        """Put away what lies over the transcript."""
+        """Hide what lies over the transcript."""
         self._screen.remove_class("-over-chats", "-over-side")
 
-    def toggle_chats(self, pane: Widget, back: Widget) -> None:
-        """Show the chats and go there, or hide them and go back."""
-        if self.visible("chats"):
-            self.hide("chats")
-            back.focus()
-        else:
-            self._enter("chats", pane)
+    def show_area(self, area: str) -> None:
+        """Show the pane that an area of the key groups is in, if it is in one."""
+        if area == CHATS:
+            self._show("chats")
+        elif area == SAMPLING:
+            self._show("side")
 
-    def toggle_side(self, pane: Widget, back: Widget) -> None:
-        """Go to the panel, showing it first; from there go back, hiding it where it covers."""
-        if not pane.has_focus:
-            self._enter("side", pane)
+    def toggle_chats(self) -> None:
+        """Show the chats and focus them, or hide them and return to the prompt."""
+        if self._is_visible("chats"):
+            self._hide("chats")
+            self._prompt.focus()
+        else:
+            self._enter("chats", self._chats)
+
+    def toggle_side(self) -> None:
+        """Show the side pane and focus it; if it has the focus, return to the prompt."""
+        if not self._side.has_focus:
+            self._enter("side", self._side)
             return
         if self._narrow:
             self.fold()
-        back.focus()
+        self._prompt.focus()
 
-    def _enter(self, name: Pane, pane: Widget) -> None:
-        self.show(name)
-        # What is not displayed yet cannot be focused.
-        self._screen.call_after_refresh(pane.focus)
+    def leave_hidden(self) -> None:
+        """Return to the prompt if the focused pane is hidden."""
+        if not self._is_visible("chats" if self._chats.has_focus else "side"):
+            self._prompt.focus()
+
+    def _enter(self, name: Pane, widget: Widget) -> None:
+        self._show(name)
+        # A widget cannot be focused before it is displayed.
+        self._screen.call_after_refresh(widget.focus)

@@ -1,11 +1,11 @@
-"""Brings what the engine makes onto the screen: one timer, one drain and one paint a frame."""
+"""Paint the stream: one timer, one drain and one repaint per frame."""
 
 import gc
 from typing import NamedTuple
 
 from textual.timer import Timer
 
-from gptterm.tui.keys import short_name
+from gptterm.format import short_name
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.reply import Reply
 from gptterm.tui.widgets.distribution import Distribution
@@ -13,19 +13,19 @@ from gptterm.tui.widgets.status import Status, StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
 
 FRAMES_PER_S = 20
-"""Nobody reads faster; each frame takes 2 ms from an engine that uses every core."""
+"""20 fps: each repaint steals about 2 ms from a CPU-bound engine, and nobody reads faster."""
 NUMBERS_EVERY = 6
-"""Frames between two changes of the numbers: digits that flicker cannot be read."""
+"""Frames between two updates of the numbers: flickering digits cannot be read."""
 
 
 class StreamPainter:
     """Draws the running generation of the open chat.
 
     Args:
-        controller: What is drawn.
-        status: The line with the numbers.
-        transcript: The turns.
-        distribution: The next token.
+        controller: Owns the generation.
+        status: Shows the numbers.
+        transcript: Shows the text.
+        distribution: Shows the next token's distribution.
     """
 
     def __init__(
@@ -39,19 +39,18 @@ class StreamPainter:
         self._status = status
         self._transcript = transcript
         self._distribution = distribution
-        distribution.room_changed = self.refresh_distribution
+        distribution.on_capacity_changed = self.refresh_distribution
         self._timer: Timer | None = None
         self._frame = 0
-        self._asking = False
+        self._requesting = False
         self._stale = False
-        self.notices = 0
+        self.unread_warnings = 0
 
     def start(self) -> None:
-        """A generation began.
+        """Start painting.
 
-        A full pass of the garbage collector over all that is alive holds up a key for tens of
-        milliseconds, and what a stream leaves behind sets one off every second. So until the end
-        the passes leave alone what is there now.
+        A full garbage collection over everything alive delays a key by tens of milliseconds, and
+        a stream triggers one every second. So the objects alive now are frozen until the end.
         """
         gc.freeze()
         self._frame = 0
@@ -61,7 +60,7 @@ class StreamPainter:
         self.show_status()
 
     def stop(self) -> None:
-        """It is over: the last of it is drawn."""
+        """Draw the rest and stop painting."""
         gc.unfreeze()
         if self._timer is not None:
             self._timer.pause()
@@ -75,7 +74,7 @@ class StreamPainter:
             self.show_numbers()
 
     def draw(self) -> None:
-        """Add what came since the last frame."""
+        """Append the text received since the last frame."""
         controller, reply = self._controller, self._controller.reply
         if reply is None or controller.replying is not controller.chat:
             return
@@ -92,31 +91,31 @@ class StreamPainter:
     # ------------------------------------------------------------------------------ numbers
 
     def show_numbers(self) -> None:
-        """Bring the status line and the next token up to date."""
+        """Update the status line and the next token."""
         self.show_status()
         self.refresh_distribution()
 
     def show_status(self) -> None:
-        """Bring the status line up to date."""
+        """Update the status line."""
         controller = self._controller
         engine, info = controller.engine, controller.engine.info
         numbers = _numbers(controller)
-        place = ""
+        device = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
-            place = " · ".join((info.device, info.dtype, *warm))
+            device = " · ".join((info.device, info.dtype, *warm))
         self._status.status = Status(
             model=short_name(
                 info.name if info is not None and engine.ready else controller.settings.model
             ),
-            place=place,
+            device=device,
             activity=self._activity(controller.reply),
             tokens_per_s=numbers.tokens_per_s,
             first_token_s=numbers.first_token_s,
             context=numbers.context,
             seed=numbers.seed,
-            kept=controller.chat_list.keeps,
-            notices=self.notices,
+            saved=controller.chat_list.saves,
+            warnings=self.unread_warnings,
         )
 
     def _activity(self, reply: Reply | None) -> str:
@@ -132,16 +131,16 @@ class StreamPainter:
     # ------------------------------------------------------------------------- distribution
 
     def refresh_distribution(self) -> None:
-        """Ask for the next-token distribution; while a question is out, one more is noted."""
+        """Request the next-token distribution; during a request, note that another is needed."""
         if not self._distribution.display or not self._distribution.is_on_screen:
             return
-        if self._asking:
+        if self._requesting:
             self._stale = True
             return
-        self._asking = True
-        self._distribution.run_worker(self._ask(), exit_on_error=False)
+        self._requesting = True
+        self._distribution.run_worker(self._request(), exit_on_error=False)
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         try:
             self._stale = True
             while self._stale:
@@ -149,11 +148,11 @@ class StreamPainter:
                 found = await self._controller.next_token(self._distribution.capacity)
                 self._distribution.show(found)
         finally:
-            self._asking = False
+            self._requesting = False
 
 
 class _Numbers(NamedTuple):
-    """What is told of a reply; None where that is not known."""
+    """Numbers of a reply; None where unknown."""
 
     tokens_per_s: float | None = None
     first_token_s: float | None = None
@@ -162,12 +161,12 @@ class _Numbers(NamedTuple):
 
 
 def _numbers(controller: Controller) -> _Numbers:
-    """Those of the last reply that is in view."""
+    """Return the numbers of the open chat's last reply."""
     chat, given = controller.chat, controller.settings.seed
     key = chat.tree.last_reply()
     if key is None:
         return _Numbers(seed=given)
-    if (reply := controller.written_last(key)) is not None:
+    if (reply := controller.last_reply_for(key)) is not None:
         seed = None if reply.started is None else reply.started.seed
         if controller.replying is None and given is not None:
             seed = given

@@ -1,4 +1,4 @@
-"""A chat as the TUI shows it: the tree of a conversation, and a view of each of its turns."""
+"""A chat of the TUI: the conversation tree, its saver and its draft."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,84 +7,79 @@ from gptterm.config import Settings
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
-from gptterm.tui.keys import short_name
-from gptterm.tui.widgets.status import seconds
-from gptterm.tui.widgets.transcript.turn_view import TurnView
+from gptterm.tui.state.turns import QUEUED, SYSTEM, Turn, ending, speaker_label
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver
 
-SYSTEM = "system"
-"""Key of the view of the system text, which is no turn."""
-WAITING = "waiting"
-"""Key of the view of a reply that has not begun."""
 UNTITLED = "new chat"
 
 
 class Chat:
-    """One conversation and the views of its turns, which keep what was wrapped."""
+    """A conversation, saved by its saver if it has one.
+
+    Args:
+        system: System text of a new conversation.
+        tree: An existing conversation.
+    """
 
     def __init__(self, system: str | None = None, tree: Conversation | None = None) -> None:
         self.tree = Conversation(system or "") if tree is None else tree
         self.saver: ChatSaver | None = None
-        """Keeps it; None: it is in memory only."""
+        """Saves the chat; None while it is in memory only."""
         self.draft = ""
-        """What was typed and not sent."""
+        """Text typed but not sent."""
         self.listed = False
-        """Whether the history's list has had it."""
-        self._views: dict[str, TurnView] = {}
-        self._guessed: set[str] = set()
-        """Replies that are shown as Markdown before it is known whether they are."""
+        """Whether the history's list has contained it."""
 
     @property
     def key(self) -> str:
-        """Tells chats apart."""
+        """The conversation's id."""
         return self.tree.id
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was said yet."""
+        """Whether it has no turns."""
         return len(self.tree) == 0
 
     @property
     def title(self) -> str:
-        """What the list of chats calls it."""
+        """Title for the list of chats."""
         return self.tree.title or UNTITLED
 
     @property
     def model(self) -> str:
-        """The model that wrote last; empty for none."""
+        """Model of the last reply; empty if there is none."""
         reply = self.tree.last_reply()
         return "" if reply is None else self.tree.node(reply).model
 
     @property
-    def asked(self) -> list[str]:
-        """The user's messages in the open branch, oldest first."""
+    def user_messages(self) -> list[str]:
+        """The user's messages in the selected branch, oldest first."""
         nodes = map(self.tree.node, self.tree.path())
         return [node.text for node in nodes if node.role == "user"]
 
     def apply(self, key: str, event: Event) -> None:
-        """Take in an event of the generation that writes a reply; it is kept soon."""
+        """Apply an event of the generation that writes reply `key`; it is saved soon."""
         if self.saver is None:
             self.tree.apply_event(key, event)
         else:
             self.saver.apply_event(key, event)
 
     def save(self) -> None:
-        """Have everything that has changed kept; it is written elsewhere."""
+        """Queue all changes for the history's writer thread."""
         if self.saver is not None:
             self.saver.save()
 
-    def catch_up(self, tree: Conversation) -> None:
-        """Go on from what the history has of the chat, in the same branch."""
+    def replace_tree(self, tree: Conversation) -> None:
+        """Continue with the history's version of the conversation, in the same branch."""
         if (leaf := self.tree.leaf) is not None and leaf in tree:
             tree.select(leaf)
         self.tree = tree
         self.saver = None
-        self._views.clear()
 
     def question_of(self, key: str | None) -> str | None:
-        """The user's turn that a turn answers, or is; for None, that of the last reply."""
+        """Return the user's turn that turn `key` answers, or is; None means the last reply."""
         key = self.tree.last_reply() or self.tree.leaf if key is None else key
         if key is None or key not in self.tree:
             return None
@@ -92,108 +87,46 @@ class Chat:
         return node.id if node.role == "user" else node.parent
 
     def prompt(self, reply: str, settings: Settings, info: ModelInfo) -> Prompt:
-        """What the engine is asked for this reply."""
+        """Build the engine's prompt for a reply."""
         if settings.form == "raw":
             return self.tree.raw_prompt(reply)
         return self.tree.chat_prompt(reply, info, settings.transcript)
 
-    # ------------------------------------------------------------------------------- views
-
-    def views(self, markdown: bool | None, waiting: Sequence[str], because: str) -> list[TurnView]:
-        """The turns of the open path.
+    def turns(self, markdown: bool | None, queued: Sequence[str], reason: str) -> list[Turn]:
+        """Return the turns of the selected branch, and those still in the queue.
 
         Args:
-            markdown: Finished replies are Markdown; None: no model is loaded that would tell.
-            waiting: For each reply that was asked for and has not begun: the message that is
-                sent before it, or "" when that is a turn already.
-            because: Why they wait.
+            markdown: Whether finished replies are Markdown; None while no model is loaded.
+            queued: For each queued reply, the message to be sent before it, or "" if that
+                is a turn already.
+            reason: Why they wait.
         """
-        views: list[TurnView] = []
-        if self.tree.system:
-            views.append(self._system_view())
         dropped = self.tree.out_of_context()
-        for key in self.tree.path():
-            view = self._view(self.tree.node(key), markdown)
-            if (is_dropped := key in dropped) != view.dropped:
-                view.dropped = is_dropped
-                view.invalidate()
-            views.append(view)
-        for message in waiting:
-            view = TurnView(WAITING, *(("user", "you", message) if message else ("assistant", "…")))
-            view.footer = because
-            views.append(view)
-        return views
+        turns = [
+            self._turn(self.tree.node(key), markdown, dropped=key in dropped)
+            for key in self.tree.path()
+        ]
+        if self.tree.system:
+            turns.insert(0, Turn(SYSTEM, "system", "system", self.tree.system))
+        for message in queued:
+            role, label = ("user", "you") if message else ("assistant", "…")
+            turns.append(Turn(QUEUED, role, label, message, footer=reason))
+        return turns
 
-    def begin(self, key: str) -> None:
-        """The view of a reply that is being written is plain and only grows."""
-        node = self.tree.node(key)
-        view = self._views[node.id] = TurnView(node.id, node.role, label(node), node.text)
-        view.position = self.tree.sibling_position(node.id)
-        view.is_streaming = True
-
-    def forget(self, key: str) -> None:
-        """The turn's text is another: its view is made anew."""
-        self._views.pop(key, None)
-
-    def _view(self, node: Node, markdown: bool | None) -> TurnView:
-        view = self._views.get(node.id)
-        if markdown is not None and node.id in self._guessed:
-            self._guessed.discard(node.id)
-            view = view if markdown else None
-        if view is None:
-            view = TurnView(node.id, node.role, label(node))
-            if markdown is None and node.generation is not None and not node.generation.raw:
-                markdown = True
-                self._guessed.add(node.id)
-            view.set_text(node.text, markdown=bool(markdown) and node.role == "assistant")
-            self._views[node.id] = view
-        place = self.tree.sibling_position(node.id)
-        foot = "" if self.tree.is_streaming(node.id) else mark(node)
-        if (place, foot) != (view.position, view.footer) and not self.tree.is_streaming(node.id):
-            view.footer = foot
-            view.invalidate()
-        view.position = place
-        return view
-
-    def _system_view(self) -> TurnView:
-        view = self._views.get(SYSTEM)
-        if view is None:
-            view = self._views[SYSTEM] = TurnView(SYSTEM, "system", "system", self.tree.system)
-        return view
-
-
-def label(node: Node) -> str:
-    """Who speaks."""
-    return "you" if node.role == "user" else short_name(node.model) or "reply"
-
-
-def mark(node: Node) -> str:
-    """How a reply ended, in words, where that is not simply its end."""
-    run = node.generation
-    if run is None:
-        return ""
-    match run.reason:
-        case "cancelled":
-            return "■ stopped"
-        case "error":
-            return f"✗ failed: {run.error or 'the engine died'}"
-        case "length":
-            tokens = sum(run.tokens for run in node.generations)
-            return f"… cut after {tokens} {'tokens' if tokens != 1 else 'token'}"
-        case None:
-            return "■ cut off"
-        case _:
-            return "" if node.text else "(an empty reply)"
-
-
-def details(node: Node) -> str:
-    """What a reply was made with, on one line."""
-    from gptterm.conversation.attribution import generation_summary
-
-    run = node.generation
-    if run is None:
-        return ""
-    parts = [generation_summary(node.generations)]
-    if run.timings is not None and run.tokens:
-        parts.append(f"first {seconds(run.timings.first_token_s)}")
-    return " · ".join(parts)
+    def _turn(self, node: Node, markdown: bool | None, *, dropped: bool) -> Turn:
+        streaming = self.tree.is_streaming(node.id)
+        is_reply = node.role == "assistant" and not streaming
+        run = node.generation
+        provisional = is_reply and markdown is None and run is not None and not run.raw
+        return Turn(
+            node.id,
+            node.role,
+            speaker_label(node),
+            node.text,
+            position=self.tree.sibling_position(node.id),
+            footer="" if streaming else ending(node),
+            markdown=is_reply and (provisional or bool(markdown)),
+            provisional=provisional,
+            dropped=dropped,
+            is_streaming=streaming,
+        )

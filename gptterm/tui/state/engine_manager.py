@@ -1,4 +1,4 @@
-"""The engine as the TUI keeps it: found, loaded, and started again when it died."""
+"""Lifecycle of the engine process: find a model, load it, restart after a crash."""
 
 import asyncio
 import os
@@ -10,11 +10,12 @@ from gptterm.engine.api import ModelInfo, ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.ipc.protocol import LoadProgress
 from gptterm.errors import GpttermError
+from gptterm.format import byte_size
 from gptterm.threads import in_daemon_thread
 
 Phase = Literal["idle", "finding", "loading", "ready", "failed"]
 Finder = Callable[[Settings, Callable[[str], None]], Awaitable[ModelSource]]
-"""Finds the model that settings name; reports what it is doing in a few words."""
+"""Finds the model that the settings name; its callback gets the current activity."""
 
 STAGES = {
     "starting": "starting the engine",
@@ -24,7 +25,7 @@ STAGES = {
 
 
 def new_client(settings: Settings) -> EngineClient:
-    """What loads models: into the warm engine of a model where there is one, else its own."""
+    """Return a client that attaches to a model's warm engine, or starts its own process."""
     if os.name != "posix":
         return EngineClient()
     from gptterm.engine.daemon.async_client import DaemonClient
@@ -33,16 +34,16 @@ def new_client(settings: Settings) -> EngineClient:
 
 
 async def find_model(settings: Settings, report: Callable[[str], None]) -> ModelSource:
-    """Look for the model in another thread, since that may download it.
+    """Find the model in another thread, since it may have to be downloaded.
 
     Raises:
-        ModelError: it cannot be had.
+        ModelError: There is no such model, or it cannot be downloaded.
     """
     report("looking for the model")
     loop = asyncio.get_running_loop()
 
     def progress(done: int, total: int) -> None:
-        text = f"downloading {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+        text = f"downloading {byte_size(done)} of {byte_size(total)}"
         loop.call_soon_threadsafe(report, text)
 
     def find() -> ModelSource:
@@ -59,66 +60,66 @@ async def find_model(settings: Settings, report: Callable[[str], None]) -> Model
 
 
 class EngineManager:
-    """Loads models into an engine's process and knows what state it is in.
+    """Loads models into the engine process and tracks its phase.
 
     Args:
-        client: The process.
-        find: How models are found.
-        changed: Called when `phase`, `activity` or `info` is another.
+        client: Client of the process.
+        find: Finds models.
+        on_change: Called when `phase`, `activity` or `info` changes.
     """
 
-    def __init__(self, client: EngineClient, find: Finder, changed: Callable[[], None]) -> None:
+    def __init__(self, client: EngineClient, find: Finder, on_change: Callable[[], None]) -> None:
         self.client = client
         self.phase: Phase = "idle"
         self.activity = ""
-        """What it is busy with, in a few words; empty when it is not."""
+        """Current activity in a few words; empty when idle."""
         self.error = ""
-        """Why there is no model, when `phase` is `failed`."""
+        """Why there is no model, if `phase` is `failed`."""
         self.source: ModelSource | None = None
         self.info: ModelInfo | None = None
         self._find = find
-        self._changed = changed
+        self._on_change = on_change
 
     @property
     def ready(self) -> bool:
-        """Whether a generation can be asked for."""
+        """Whether a generation can be requested."""
         return self.phase == "ready" and self.client.alive
 
-    def leave(self) -> None:
-        """Another model is going to be loaded: what waits is for that one, not begun before."""
-        self._enter("finding", "looking for the model")
+    def announce_load(self) -> None:
+        """Leave the phase `ready` before a load, so that queued replies wait for the new model."""
+        self._set_phase("finding", "looking for the model")
 
     async def load(self, settings: Settings) -> bool:
         """Find and load the model that the settings name.
 
         Returns:
-            False when that failed: `error` says why. A model that was there before is kept.
+            Whether that succeeded. If not, `error` says why, and the model before stays loaded.
         """
-        self.leave()
+        self.announce_load()
         try:
-            # The process imports torch while the model is still looked for.
+            # The process imports torch while the model is looked up.
             starting = asyncio.create_task(self.client.start())
             try:
-                source = await self._find(settings, lambda text: self._enter("finding", text))
+                source = await self._find(settings, lambda text: self._set_phase("finding", text))
             finally:
                 await starting
             return await self._load(settings, source)
         except GpttermError as error:
-            await self._keep(settings)
+            await self._restore(settings)
             self.error = str(error)
             return False
 
-    async def _keep(self, settings: Settings) -> None:
-        """Go on with the model there was before, loading it again if it had to go."""
+    async def _restore(self, settings: Settings) -> None:
+        """Return to the model from before, loading it again if it was unloaded."""
         if self.source is None:
             self._fail("")
         elif self.client.alive and self.client.info is not None:
-            self._enter("ready", "")
+            self._set_phase("ready", "")
         else:
             await self.reload(settings)
 
     async def reload(self, settings: Settings) -> bool:
-        """Load the same model again, after the process died."""
+        """Load the same model again after the process died."""
         if self.source is None:
             return await self.load(settings)
         try:
@@ -127,22 +128,22 @@ class EngineManager:
             return self._fail(str(error))
 
     async def _load(self, settings: Settings, source: ModelSource) -> bool:
-        self._enter("loading", "loading")
+        self._set_phase("loading", "loading")
         self.info = await self.client.load(settings.load_request(source), self._progress)
         self.source = source
         self.error = ""
-        self._enter("ready", "")
+        self._set_phase("ready", "")
         return True
 
     def _progress(self, progress: LoadProgress) -> None:
-        self._enter("loading", STAGES[progress.stage])
+        self._set_phase("loading", STAGES[progress.stage])
 
     def _fail(self, error: str) -> bool:
         self.error = error
-        self._enter("failed", "")
+        self._set_phase("failed", "")
         return False
 
-    def _enter(self, phase: Phase, activity: str) -> None:
+    def _set_phase(self, phase: Phase, activity: str) -> None:
         self.phase = phase
         self.activity = activity
-        self._changed()
+        self._on_change()

@@ -1,4 +1,4 @@
-"""What the screen is told of: small values, sent by what goes on behind it."""
+"""Events that the controller emits for the screen."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,15 +6,17 @@ from typing import Literal
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.reply import Reply
 
+NoticeKind = Literal["info", "good", "warning", "error"]
+
 
 @dataclass(frozen=True)
 class EngineChanged:
-    """The engine's phase, its activity or the model is another."""
+    """The engine's phase, its activity or its model changed."""
 
 
 @dataclass(frozen=True)
 class ReplyStarted:
-    """A generation was asked for; its turn is in the chat."""
+    """A generation was requested; the reply is a turn of the chat."""
 
     chat: Chat
     reply: Reply
@@ -22,7 +24,7 @@ class ReplyStarted:
 
 @dataclass(frozen=True)
 class ReplyEnded:
-    """A generation is over and its turn complete."""
+    """A generation ended, and the reply is complete."""
 
     chat: Chat
     reply: Reply
@@ -30,40 +32,40 @@ class ReplyEnded:
 
 @dataclass(frozen=True)
 class ChatChanged:
-    """Turns of a chat were added, exchanged or waiting for the engine."""
+    """Turns of a chat were added, replaced or queued."""
 
     chat: Chat
     keep_scroll: bool = False
-    """What is in view stays there; else the end comes into view."""
+    """Keep the scroll position; else scroll to the end."""
 
 
 @dataclass(frozen=True)
 class ChatOpened:
-    """Another chat is in front."""
+    """Another chat was opened."""
 
     left: Chat
-    """The one before, whose draft is still in the prompt."""
+    """The chat open before, whose draft is still in the prompt."""
     turn: str | None = None
-    """To be shown; None: the end."""
+    """Turn to show; None: the end."""
 
 
 @dataclass(frozen=True)
 class ListChanged:
-    """The list of chats is another."""
+    """The list of chats changed."""
 
 
 @dataclass(frozen=True)
 class ModelMismatch:
-    """The chat in front was written by another model than the one that is loaded."""
+    """The open chat was written by another model than the one that is loaded."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Notified:
-    """One line for the user."""
+    """A one-line notice for the user."""
 
-    kind: Literal["info", "good", "warning", "error"]
+    kind: NoticeKind
     text: str
 
 

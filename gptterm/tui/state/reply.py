@@ -1,57 +1,73 @@
-"""A reply: while it waits, and while it runs: what came, what of it is not drawn, how fast."""
+"""Replies: queued, and streaming from the engine."""
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
-from gptterm.conversation.tree import Conversation
-from gptterm.engine.api import Event, Failed, Finished, Prefilled, Started, Token
+from gptterm.conversation.nodes import Generation
+from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prefilled, Started, Token
 from gptterm.tui.state.chat import Chat
-
-if TYPE_CHECKING:
-    from gptterm.store import ChatSaver
 
 
 @dataclass(frozen=True)
 class QueuedReply:
-    """A reply that waits for its turn."""
+    """A reply that waits for the engine."""
 
     chat: Chat
     question: str | None = None
-    """The user's turn to be answered; None: `message`, which becomes a turn then."""
+    """The user's turn to answer; None: `message`, which becomes a turn when its time comes."""
     message: str = ""
     reply: str | None = None
-    """The reply to be continued; None for a new one."""
+    """The reply to continue; None for a new one."""
+
+    def begin(self, settings: Settings, info: ModelInfo) -> str:
+        """Add the reply's node to the conversation, or reopen it to be continued.
+
+        Returns:
+            The node's key.
+        """
+        tree = self.chat.tree
+        run = Generation.for_model(
+            info,
+            settings.sampling,
+            seed=settings.seed,
+            max_tokens=settings.max_tokens,
+            stop=settings.stop,
+            raw=settings.form == "raw",
+        )
+        if self.reply is None:
+            return tree.begin_reply(self.question or tree.add_user(self.message), run)
+        tree.continue_reply(self.reply, run)
+        return self.reply
 
 
 class Reply:
-    """Takes the engine's events as they come; the screen drains it once a frame.
+    """Progress of a generation, updated by the engine's events and drained once a frame.
 
     Args:
-        chat: The one that it is written in.
-        key: The node of the conversation that the text belongs to.
+        chat: The chat that it is written in.
+        key: Node of the conversation that receives the text.
     """
 
     def __init__(self, chat: Chat, key: str) -> None:
         self.chat = chat
         self.key = key
-        self.begun = time.perf_counter()
+        self.requested_at = time.perf_counter()
         self.started: Started | None = None
         self.prefilled: Prefilled | None = None
         self.finished: Finished | None = None
         self.failed: Failed | None = None
         self.cancelled = False
         self.ahead = 0
-        """How many generations of other clients of a warm engine run before it."""
+        """Generations of other clients of a warm engine that run first."""
         self.tokens = 0
-        """How many came so far."""
-        self._fresh: list[str] = []
+        """Tokens received."""
+        self._undrawn: list[str] = []
         self._first_at: float | None = None
-        self._last_at = self.begun
+        self._last_at = self.requested_at
 
     def apply(self, event: Event) -> None:
-        """Remember what an event says."""
+        """Update the progress by one event."""
         match event:
             case Token():
                 now = time.perf_counter()
@@ -59,33 +75,33 @@ class Reply:
                     self._first_at = now
                 self._last_at = now
                 self.tokens += 1
-                self._fresh.append(event.text)
+                self._undrawn.append(event.text)
             case Started():
                 self.started = event
             case Prefilled():
                 self.prefilled = event
             case Finished():
                 self.finished = event
-                self._fresh.append(event.text)
+                self._undrawn.append(event.text)
             case Failed():
                 self.failed = event
 
     def drain(self) -> str:
-        """The text that came since the last call."""
-        fresh = "".join(self._fresh)
-        self._fresh.clear()
-        return fresh
+        """Return the text received since the last call."""
+        text = "".join(self._undrawn)
+        self._undrawn.clear()
+        return text
 
     @property
     def first_token_s(self) -> float | None:
-        """From the request to the first token."""
+        """Time from the request to the first token."""
         if self.finished is not None and self.tokens:
             return self.finished.timings.first_token_s
-        return None if self._first_at is None else self._first_at - self.begun
+        return None if self._first_at is None else self._first_at - self.requested_at
 
     @property
     def tokens_per_s(self) -> float | None:
-        """The rate after the first token; None until there is one to speak of."""
+        """Decoding rate after the first token; None until three tokens were received."""
         if self.finished is not None:
             return self.finished.timings.tokens_per_s or None
         if self._first_at is None or self.tokens < 3 or self._last_at <= self._first_at:
@@ -101,7 +117,7 @@ class Reply:
 
     @property
     def activity(self) -> str:
-        """What goes on before the first token."""
+        """What the engine does before the first token; empty from then on."""
         if self.tokens or self.finished or self.failed:
             return ""
         if self.prefilled is not None and self.prefilled.done < self.prefilled.total:
@@ -112,14 +128,3 @@ class Reply:
             replies = "reply" if self.ahead == 1 else "replies"
             return f"waiting: the engine has {self.ahead} other {replies} to write first"
         return "waiting"
-
-
-@dataclass(frozen=True)
-class GoOnPlain:
-    """The chat is to go on without drawing."""
-
-    settings: Settings
-    """With what was changed in the TUI."""
-    conversation: Conversation
-    saver: "ChatSaver | None"
-    """What kept it; the history that it wrote to is closed."""

@@ -1,48 +1,48 @@
-"""The settings in effect: those at the start, a model's own, and what was set by hand."""
+"""Settings changed in the TUI, on top of all other layers."""
 
 from gptterm.config import Settings
 
 
 class SettingsOverrides:
-    """Changes lie above all other layers, and stay when those are exchanged.
+    """Changes made by hand; they stay when a layer below is replaced.
 
     Attributes:
-        settings: In effect.
+        settings: The settings in effect.
     """
 
     def __init__(self, base: Settings) -> None:
         self.settings = base
         self._base = base
         self._changes: dict[str, object] = {}
-        self._before: dict[str, object] = {}
-        """The changes before the model was changed, for when that fails."""
+        self._before_model: dict[str, object] = {}
+        """The changes before the model was changed, to be restored if it cannot be loaded."""
 
     def change(self, **values: object) -> None:
-        """Set values by hand.
+        """Change settings.
 
         Raises:
-            GpttermError, ValueError: no such setting, preset or value. Nothing changes then.
+            GpttermError, ValueError: No such setting, preset or value. Nothing changes then.
         """
         changes = {**self._changes, **values}
         if "preset" in values:
-            # A preset means its values, not what was set by hand before.
+            # A preset replaces what was set by hand before.
             of_presets = {n for preset in self._base.presets.values() for n in preset} | {"preset"}
             changes = {n: v for n, v in changes.items() if n not in of_presets} | values
         self.settings = self._base.with_values(changes, "panel")
         self._changes = changes
 
     def change_model(self, name: str) -> None:
-        """Set the model; `go_back` undoes it."""
-        self._before = self._changes
+        """Set the model; `undo_change_model` reverts it."""
+        self._before_model = self._changes
         self.change(model=name)
 
-    def go_back(self) -> None:
-        """The model that was set cannot be had: all is as it was before."""
-        self._changes = self._before
+    def undo_change_model(self) -> None:
+        """Restore the settings from before the model was changed: it could not be loaded."""
+        self._changes = self._before_model
         self._apply()
 
     def set_model_defaults(self, values: dict[str, float | int]) -> None:
-        """Exchange what a model's authors recommend."""
+        """Replace the layer of values recommended by the model's authors."""
         self._base = self._base.with_model_defaults(values)
         self._apply()
 

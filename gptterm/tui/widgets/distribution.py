@@ -1,4 +1,4 @@
-"""The next-token distribution: the likeliest tokens, and which filter cut which."""
+"""Next-token distribution: the most likely tokens, and the filter that removed each."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -7,18 +7,18 @@ from rich.cells import cell_len
 from textual import events
 
 from gptterm.engine.api import NextToken
-from gptterm.tui.widgets.rows import Part, Rows, fit
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 PIECE_WIDTH = 8
-"""Cells of a token where there is little room; where there is more, it has what the rest leaves."""
+"""Least cells of a token; it gets what the other columns leave."""
 NUMBER_WIDTH = 5
 BAR_WIDTH = len("cut typical-p")
 
 
-class Distribution(Rows):
-    """Tokens with their probabilities by the model; bars of those with which they are drawn."""
+class Distribution(RowWidget):
+    """Tokens with the model's probabilities, and bars of those that are sampled from."""
 
     PREFIX = "next"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -29,26 +29,26 @@ class Distribution(Rows):
         super().__init__(id=id)
         self._next: NextToken | None = None
         self.border_title = "next token"
-        self.room_changed: Callable[[], None] | None = None
-        """Called when more or fewer candidates can be shown than before, or any at all."""
+        self.on_capacity_changed: Callable[[], None] | None = None
+        """Called when the number of candidates that can be shown may have changed."""
 
     def on_resize(self, _event: events.Resize) -> None:
-        """It came into view, or is of another size."""
-        if self.room_changed is not None:
-            self.room_changed()
+        """Report a change of size, or that it came into view."""
+        if self.on_capacity_changed is not None:
+            self.on_capacity_changed()
 
     @property
-    def count(self) -> int:
+    def row_count(self) -> int:
         """As many rows as there is room for."""
         return max(1, self.size.height)
 
     @property
     def capacity(self) -> int:
-        """How many candidates can be shown."""
-        return max(1, self.size.height)
+        """Number of candidates that can be shown."""
+        return self.row_count
 
     def show(self, distribution: NextToken | None) -> None:
-        """Draw this one; None when there is none yet."""
+        """Show a distribution; None if there is none yet."""
         self._next = distribution
         if distribution is None:
             self.border_title = "next token"
@@ -59,8 +59,8 @@ class Distribution(Rows):
             self.border_subtitle = f"{kept} · {distribution.kept_mass:.0%}"
         self.refresh()
 
-    def row(self, y: int, width: int) -> Sequence[Part]:
-        """A token, its raw probability, and a bar of the used one or why there is none."""
+    def row(self, y: int, width: int) -> Sequence[StyledText]:
+        """Return a token, its raw probability, and a bar of the used one or what removed it."""
         if self._next is None:
             return ((("after the next reply" if y == 0 else ""), "cut"),)
         if y >= len(self._next.candidates):
@@ -79,7 +79,7 @@ class Distribution(Rows):
 
 
 def bar(fraction: float, width: int) -> str:
-    """A bar in eighths of a cell; anything above zero can be seen."""
+    """Draw a bar in eighths of a cell; anything above zero is visible."""
     if width <= 0 or fraction <= 0:
         return ""
     eighths = max(1, round(fraction * width * 8))
@@ -87,7 +87,7 @@ def bar(fraction: float, width: int) -> str:
 
 
 def probability(value: float) -> str:
-    """Two digits that say something: 1.0, .91, .004, <.001."""
+    """Format a probability in at most two significant digits: 1.0, .91, .004, <.001."""
     if value >= 0.995:
         return "1.0"
     if value >= 0.0095:
@@ -99,7 +99,7 @@ _SIGNS = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"})
 
 
 def piece_text(piece: bytes) -> str:
-    """A token's bytes as one short visible word; incomplete characters by their bytes."""
+    """Make a token's bytes visible; incomplete characters are shown in hexadecimal."""
     try:
         text = piece.decode()
     except UnicodeDecodeError:

@@ -1,59 +1,60 @@
-"""The line above the prompt: what just happened, what a key did, what a command wants."""
+"""Notice line above the prompt: the last notice, or a hint."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual.geometry import Size
 from textual.reactive import reactive
 
 from gptterm.terminal import one_line
-from gptterm.tui.widgets.rows import Part, Rows, fit
+from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
-Kind = Literal["info", "good", "warning", "error"]
-MOST_ROWS = 3
-SIGNS: dict[Kind, str] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
+MAX_ROWS = 3
+SIGNS: dict[NoticeKind, str] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
 
 
 class Notice(NamedTuple):
-    """One line that was said."""
+    """A one-line message to the user."""
 
-    kind: Kind
+    kind: NoticeKind
     text: str
 
 
-class NoticeLine(Rows):
-    """Shows a hint while there is one, else the last notice."""
+class NoticeLine(RowWidget):
+    """Shows a hint if there is one, else the last notice."""
 
     PREFIX = "notice"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"notice--{kind}" for kind in SIGNS}
 
     notice: reactive[Notice | None] = reactive(None, layout=True)
-    """The last thing said; None when it no longer matters."""
+    """The last notice; None once it no longer matters."""
 
     hint: reactive[str] = reactive("", layout=True)
-    """Shown instead, as long as it is not empty."""
+    """Shown instead unless it is empty."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
-        self.said: list[Notice] = []
+        self.history: list[Notice] = []
+        """All notices, oldest first."""
 
     def watch_notice(self) -> None:
-        """Where there is little room the line is there only when it says something."""
+        """Mark the line as empty, so that a low screen can leave it out."""
         self.set_class(self._shown is None, "-empty")
 
     watch_hint = watch_notice
 
-    def say(self, kind: Kind, text: str) -> None:
-        """Show a line; it also goes into the list of all that was said."""
+    def post(self, kind: NoticeKind, text: str) -> None:
+        """Show a notice and add it to the history."""
         notice = Notice(kind, one_line(text))
-        self.said.append(notice)
+        self.history.append(notice)
         self.hint = ""
         self.notice = notice
 
     @property
     def _shown(self) -> Notice | None:
-        """What is there, with its sign."""
+        """The hint or the notice, with its sign."""
         if self.hint:
             return Notice("info", display_text(self.hint))
         if self.notice is None:
@@ -62,23 +63,23 @@ class NoticeLine(Rows):
         return Notice(self.notice.kind, f"{SIGNS[self.notice.kind]} {text}")
 
     @property
-    def count(self) -> int:
-        """As many rows as the text needs, up to `MOST_ROWS`."""
-        return self._rows(self.size.width)
+    def row_count(self) -> int:
+        """As many rows as the text needs, up to `MAX_ROWS`."""
+        return self._rows_at(self.size.width)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """For `height: auto`."""
-        return self._rows(width)
+        """Return the height for `height: auto`."""
+        return self._rows_at(width)
 
-    def _rows(self, width: int) -> int:
+    def _rows_at(self, width: int) -> int:
         shown = self._shown
-        return 1 if shown is None else min(MOST_ROWS, len(wrap(shown.text, width)))
+        return 1 if shown is None else min(MAX_ROWS, len(wrap(shown.text, width)))
 
-    def row(self, y: int, width: int) -> Sequence[Part]:
-        """A sign and the text; what is too much for the last row is cut."""
+    def row(self, y: int, width: int) -> Sequence[StyledText]:
+        """Return a row of the text; the last one is cut if it has too much."""
         shown = self._shown
         if shown is None:
             return ()
         start, end = wrap(shown.text, width)[y]
-        text = shown.text[start : len(shown.text) if y == MOST_ROWS - 1 else end]
+        text = shown.text[start : len(shown.text) if y == MAX_ROWS - 1 else end]
         return ((fit(text, width), shown.kind),)

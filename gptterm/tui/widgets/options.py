@@ -1,4 +1,4 @@
-"""A list to choose from whose chosen row has a sign, not only a colour."""
+"""Option list whose highlighted row has a sign, not only a colour."""
 
 from typing import ClassVar
 
@@ -6,20 +6,20 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widgets import OptionList
 
-from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.component_style import component_style
 
 BAR = "▎"
 GUTTER = 2
-"""Cells left of the options, where the bar is."""
+"""Cells left of the options, for the bar."""
 
 
 class Options(OptionList):
-    """Draws a bar beside the chosen option, as the transcript does beside the selected turn."""
+    """Draws a bar beside the highlighted option, like the transcript's selected turn."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"options--bar"}
 
     def render_line(self, y: int) -> Strip:
-        """One row; the styles leave the first two cells free."""
+        """Render one row; its style leaves the first two cells free."""
         strip = super().render_line(y)
         first = next(iter(strip), None)
         if self.highlighted is None or first is None or first.style is None:

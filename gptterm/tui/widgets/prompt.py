@@ -1,9 +1,9 @@
-"""The prompt: several lines that grow with the text, history at the edges, pastes as tokens."""
+"""The prompt: a growing text area with a history, and placeholders for long pastes."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -12,17 +12,17 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.terminal import printable
-from gptterm.tui.widgets.ordered import run_own_binding
+from gptterm.tui.widgets.key_dispatch import run_own_binding
 
 FOLDED_PASTE = 4000
-"""Characters above which a paste is shown as one mark: the text area wraps slowly."""
+"""Characters above which a paste is folded into a placeholder: the text area wraps slowly."""
 
 
 class Prompt(TextArea):
-    """Where messages and commands are typed.
+    """Text area for messages and commands.
 
     Args:
-        submit: Takes a text that was sent; calls `sent` if it took it.
+        submit: Called with a text to send; it calls `accept` unless it refuses the text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,23 +40,20 @@ class Prompt(TextArea):
         ),
     ]
 
-    class EndWanted(Message):
-        """End was pressed where the cursor is at the end already."""
+    @dataclass
+    class ScrollRequested(Message):
+        """A key for scrolling was pressed that has no use in the prompt itself."""
+
+        action: Literal["end", "page_up", "page_down"]
 
     @dataclass
-    class PageWanted(Message):
-        """A page key was pressed where all of the text is in view."""
-
-        by: int
-
-    @dataclass
-    class Completing(Message):
-        """Tab was pressed on this text."""
+    class CompletionRequested(Message):
+        """Tab was pressed on a command."""
 
         text: str
 
     def __init__(self, submit: Callable[[str], None]) -> None:
-        # Looked at wherever the cursor is put, which begins in there.
+        # Needed by `validate_selection`, which the base class calls.
         self._pastes: dict[str, str] = {}
         super().__init__(
             compact=False,
@@ -66,22 +63,22 @@ class Prompt(TextArea):
             tab_behavior="focus",
         )
         self._submit = submit
-        self.earlier: list[str] = []
-        """What was sent before, oldest first."""
-        self._place: int | None = None
+        self.sent: list[str] = []
+        """Texts sent before, oldest first."""
+        self._history_index: int | None = None
         self._draft = ""
 
     # --------------------------------------------------------------------------------- text
 
     @property
     def message(self) -> str:
-        """The text with every folded paste unfolded."""
+        """The text with every paste unfolded."""
         return unfold(self.text, self._pastes)
 
     def put(self, text: str) -> None:
-        """Replace the text; the cursor goes to its end. Long texts are folded."""
+        """Replace the text, folding a long one, and move the cursor to its end."""
         self._pastes = {}
-        self._place = None
+        self._history_index = None
         self._set(self._fold(text) if len(text) > FOLDED_PASTE else text)
 
     def _set(self, text: str) -> None:
@@ -89,51 +86,53 @@ class Prompt(TextArea):
         self.move_cursor(self.document.end)
 
     def _fold(self, text: str) -> str:
-        mark = paste_mark(text)
+        placeholder = paste_placeholder(text)
         number = 2
-        while self._pastes.get(mark, text) != text:
-            mark = paste_mark(text, number)
+        while self._pastes.get(placeholder, text) != text:
+            placeholder = paste_placeholder(text, number)
             number += 1
-        self._pastes[mark] = text
-        return mark
+        self._pastes[placeholder] = text
+        return placeholder
 
-    async def _on_paste(self, event: events.Paste) -> None:
-        """A long paste becomes one mark that is unfolded when it is sent."""
+    async def on_paste(self, event: events.Paste) -> None:
+        """Insert a paste; a long one as a placeholder, which is unfolded when it is sent."""
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         event.stop()
         event.prevent_default()
         shown = self._fold(text) if len(text) > FOLDED_PASTE else printable(text)
-        if result := self._replace_via_keyboard(shown, *self.selection):
-            self.move_cursor(result.end_location)
+        self.move_cursor(self._insert(shown).end_location)
 
-    async def _on_key(self, event: events.Key) -> None:
-        """Enter and the arrows are taken in their turn among the characters."""
+    def _insert(self, text: str) -> EditResult:
+        return self.replace(text, *self.selection, maintain_selection_offset=False)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Run bindings in the order of the keys, among the characters."""
         if not event.is_printable:
             await run_own_binding(self, event)
 
-    # A mark of a paste is one thing: the cursor does not stand in it, and no part of it is edited.
+    # Placeholders are atomic: the cursor does not enter them, and no part of one is edited.
 
     def validate_selection(self, selection: Selection) -> Selection:
-        """A cursor that would stand in a mark goes on to the end that it was on its way to."""
+        """Move a cursor that would enter a placeholder on to the end it was heading for."""
         backwards = selection.end < self.selection.end
         return Selection(
-            self._beside_mark(selection.start, before=backwards),
-            self._beside_mark(selection.end, before=backwards),
+            self._outside_placeholder(selection.start, before=backwards),
+            self._outside_placeholder(selection.end, before=backwards),
         )
 
     def edit(self, edit: Edit) -> EditResult:
-        """Whatever takes away a part of a mark takes all of it."""
+        """Extend an edit of a part of a placeholder to all of it."""
         start, end = sorted((edit.from_location, edit.to_location))
         return super().edit(
             replace(
                 edit,
-                from_location=self._beside_mark(start, before=True),
-                to_location=self._beside_mark(end, before=False),
+                from_location=self._outside_placeholder(start, before=True),
+                to_location=self._outside_placeholder(end, before=False),
             )
         )
 
-    def _beside_mark(self, location: Location, *, before: bool) -> Location:
-        """The place itself, or the nearest before or after the mark that it is in."""
+    def _outside_placeholder(self, location: Location, *, before: bool) -> Location:
+        """Return the location, or the end of the placeholder that contains it."""
         row, column = location
         if self._pastes and row < self.document.line_count:
             for match in _any_of(self._pastes).finditer(self.document.get_line(row)):
@@ -142,89 +141,89 @@ class Prompt(TextArea):
         return location
 
     def action_send(self) -> None:
-        """Send what is there."""
+        """Send the text."""
         if (text := self.message).strip():
             self._submit(text)
 
-    def sent(self, text: str) -> None:
-        """The text was taken: it goes to the history and the prompt is emptied."""
-        if not self.earlier or self.earlier[-1] != text:
-            self.earlier.append(text)
+    def accept(self, text: str) -> None:
+        """Add a text that was sent to the history, and empty the prompt."""
+        if not self.sent or self.sent[-1] != text:
+            self.sent.append(text)
         self.put("")
 
     def action_newline(self) -> None:
         """Begin a new line."""
-        self._replace_via_keyboard("\n", *self.selection)
+        self._insert("\n")
 
     def action_complete(self) -> None:
-        """Complete the command that is being typed, else go to the next widget."""
+        """Complete a command, else focus the next widget."""
         if self.text.startswith("/") and "\n" not in self.text:
-            self.post_message(self.Completing(self.text))
+            self.post_message(self.CompletionRequested(self.text))
         else:
             self.screen.focus_next()
 
     # ------------------------------------------------------------------------------ history
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """A row up; from the first one, to the prompt before."""
+        """Move a row up; from the first one, to the previous text of the history."""
         if not select and self.navigator.is_first_wrapped_line(self.cursor_location):
             self._recall(-1)
         else:
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """A row down; from the last one, to the prompt after."""
+        """Move a row down; from the last one, to the next text of the history."""
         if not select and self.navigator.is_last_wrapped_line(self.cursor_location):
             self._recall(1)
         else:
             super().action_cursor_down(select)
 
     def action_cursor_line_end(self, select: bool = False) -> None:
-        """To the end of the row; of the transcript, if the cursor is there already."""
+        """Move to the end of the row; if it is there already, to the end of the transcript."""
         if select or self.cursor_location != self.get_cursor_line_end_location():
             super().action_cursor_line_end(select)
         else:
-            self.post_message(self.EndWanted())
+            self.post_message(self.ScrollRequested("end"))
 
     def action_cursor_page_up(self) -> None:
-        """A page up; of the transcript, if all of the text is in view."""
-        self._page(-1, super().action_cursor_page_up)
+        """Move a page up; scroll the transcript if all of the text is in view."""
+        if self.max_scroll_y > 0:
+            super().action_cursor_page_up()
+        else:
+            self.post_message(self.ScrollRequested("page_up"))
 
     def action_cursor_page_down(self) -> None:
-        """A page down; of the transcript, if all of the text is in view."""
-        self._page(1, super().action_cursor_page_down)
-
-    def _page(self, by: int, within: Callable[[], None]) -> None:
+        """Move a page down; scroll the transcript if all of the text is in view."""
         if self.max_scroll_y > 0:
-            within()
+            super().action_cursor_page_down()
         else:
-            self.post_message(self.PageWanted(by))
+            self.post_message(self.ScrollRequested("page_down"))
 
     def _recall(self, by: int) -> None:
-        at = len(self.earlier) if self._place is None else self._place
+        at = len(self.sent) if self._history_index is None else self._history_index
         target = at + by
-        if not 0 <= target <= len(self.earlier) or (self._place is None and by > 0):
+        if not 0 <= target <= len(self.sent) or (self._history_index is None and by > 0):
             return
-        if self._place is None:
+        if self._history_index is None:
             self._draft = self.message
-        text = self._draft if target == len(self.earlier) else self.earlier[target]
+        text = self._draft if target == len(self.sent) else self.sent[target]
         self.put(text)
-        self._place = None if target == len(self.earlier) else target
+        self._history_index = None if target == len(self.sent) else target
 
 
-def paste_mark(text: str, number: int = 1) -> str:
-    """What stands for a long paste in the prompt."""
+def paste_placeholder(text: str, number: int = 1) -> str:
+    """Return the placeholder of a long paste."""
     lines = text.count("\n") + 1
     size = f"{len(text):,} characters" if lines == 1 else f"{lines:,} lines"
     return f"[pasted {size}{f' #{number}' if number > 1 else ''}]"
 
 
 def unfold(text: str, pastes: Mapping[str, str]) -> str:
-    """The text with every mark replaced by what it stands for, in one pass."""
+    """Replace every placeholder by its paste, in one pass."""
     if not pastes:
         return text
     return _any_of(pastes).sub(lambda match: pastes[match.group()], text)
 
 
-def _any_of(marks: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, marks)))
+def _any_of(placeholders: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, placeholders)))

@@ -1,4 +1,4 @@
-"""The sampling panel: every sampler's setting, changed in place."""
+"""Sampling panel: every sampler's setting, changed in place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ from textual.reactive import reactive
 
 from gptterm.config import Settings
 from gptterm.tui.fields import FIELDS, Field, parse, shown, step
-from gptterm.tui.widgets.ordered import run_own_binding
-from gptterm.tui.widgets.rows import Part, Rows, fit
+from gptterm.tui.widgets.key_dispatch import run_own_binding
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
 SIGN = "▸"
-"""Before the chosen one."""
+"""Marks the selected field."""
 LABEL = max(len(f"{SIGN}{field.label} ") for field in FIELDS)
-"""Cells of a label, with the sign before it and a space after it."""
+"""Cells of a label, with the sign before and a space after it."""
 ARROWS = 2
 """Cells of an arrow."""
 LEAST_VALUE = 6
-"""Cells of a value; where there are fewer, the arrows are left out."""
+"""Cells of a value; with fewer, the arrows are left out."""
 
 
-class SamplingPanel(Rows, can_focus=True):
+class SamplingPanel(RowWidget, can_focus=True):
     """Up and Down choose, Left and Right change, a number types."""
 
     PREFIX = "sampling"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"sampling--{name}"
-        for name in ("label", "value", "neutral", "arrow", "chosen", "chosen-value", "typed")
+        for name in ("label", "value", "neutral", "arrow", "selected", "selected-value", "typed")
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "choose(-1)", "Above", id="sampling.up", tooltip="Choose the one above"),
-        Binding("down", "choose(1)", "Below", id="sampling.down", tooltip="Choose the one below"),
+        Binding("up", "move(-1)", "Above", id="sampling.up", tooltip="Choose the one above"),
+        Binding("down", "move(1)", "Below", id="sampling.down", tooltip="Choose the one below"),
         Binding("left", "step(-1)", "Less", id="sampling.less", tooltip="One step less"),
         Binding("right", "step(1)", "More", id="sampling.more", tooltip="One step more"),
         Binding("n", "neutral", "Neutral", id="sampling.neutral", tooltip="All samplers off"),
@@ -44,128 +44,128 @@ class SamplingPanel(Rows, can_focus=True):
         Binding("enter", "type", "Type", id="sampling.type", tooltip="Type a value, or take it"),
     ]
 
-    chosen: reactive[int] = reactive(0)
-    """Index of the chosen field."""
+    selected: reactive[int] = reactive(0)
+    """Index of the selected field."""
 
     typed: reactive[str | None] = reactive(None)
-    """What was typed so far; None while nothing is typed."""
+    """Value typed so far; None if none is being typed."""
 
     @dataclass
     class Changed(Message):
-        """A setting has another value."""
+        """A setting was changed."""
 
         name: str
         value: object
 
     @dataclass
-    class Chosen(Message):
-        """Another field is looked at; `help` says what it does."""
+    class Selected(Message):
+        """Another field was selected; `help` says what it does."""
 
         help: str
 
     @dataclass
     class Refused(Message):
-        """What was typed is no such value."""
+        """The typed value is invalid."""
 
         reason: str
 
-    class NeutralWanted(Message):
-        """Switch all samplers off."""
+    class NeutralRequested(Message):
+        """All samplers are to be switched off."""
 
-    class PresetsWanted(Message):
-        """Show the presets."""
+    class PresetsRequested(Message):
+        """A preset is to be chosen."""
 
     def __init__(self, settings: Settings, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._settings = settings
-        self._title()
+        self._update_title()
 
     @property
-    def count(self) -> int:
-        """A row a field."""
+    def row_count(self) -> int:
+        """One row per field."""
         return len(FIELDS)
 
     @property
     def field(self) -> Field:
-        """The chosen one."""
-        return FIELDS[self.chosen]
+        """The selected field."""
+        return FIELDS[self.selected]
 
     @property
-    def _first(self) -> int:
-        """The field in the first row; where there is no room for all, the chosen one is in view."""
+    def _first_row(self) -> int:
+        """Index of the field in the first row, such that the selected one is in view."""
         height = self.size.height
-        return max(0, min(self.chosen - height // 2, len(FIELDS) - height))
+        return max(0, min(self.selected - height // 2, len(FIELDS) - height))
 
     def show(self, settings: Settings) -> None:
-        """Draw these values from now on."""
+        """Show other settings."""
         self._settings = settings
-        self._title()
+        self._update_title()
         self.refresh()
 
-    def _title(self) -> None:
+    def _update_title(self) -> None:
         origins = self._settings.origins
         changed = any(origins[field.name] == "panel" for field in FIELDS)
         preset = self._settings.preset
         self.border_title = f"sampling · {'custom' if changed else preset or 'default'}"
 
-    def _more(self) -> None:
+    def _update_subtitle(self) -> None:
         """Say how many fields are out of view."""
-        above = self._first
+        above = self._first_row
         below = len(FIELDS) - above - self.size.height
         parts = [f"{sign} {n} more" for sign, n in (("↑", above), ("↓", below)) if n > 0]
         self.border_subtitle = " · ".join(parts)
 
     def on_resize(self, _event: events.Resize) -> None:
-        """There is more room, or less."""
-        self._more()
+        """Update the number of fields out of view."""
+        self._update_subtitle()
 
-    def watch_chosen(self) -> None:
-        """Others may be in view now."""
-        self._more()
+    def watch_selected(self) -> None:
+        """Update the number of fields out of view."""
+        self._update_subtitle()
 
     # ------------------------------------------------------------------------------ drawing
 
-    def row(self, y: int, width: int) -> Sequence[Part]:
-        """The chosen one's sign, a label, and the value between arrows at the right edge."""
-        field = FIELDS[y + self._first]
+    def row(self, y: int, width: int) -> Sequence[StyledText]:
+        """Return the sign, the label, and the value between arrows at the right edge."""
+        field = FIELDS[y + self._first_row]
         value = self._settings.value(field.name)
-        chosen = self.has_focus and field is self.field
-        typing = chosen and self.typed is not None
+        selected = self.has_focus and field is self.field
+        typing = selected and self.typed is not None
         arrows = ("◂ ", " ▸") if width >= LABEL + 2 * ARROWS + LEAST_VALUE else ("", "")
         room = max(3, width - LABEL - sum(map(len, arrows)))
         text = display_text(f"{self.typed}▏" if typing else shown(field, value))
         if cell_len(text) > room:
-            text = _end(text, room) if typing else fit(text, room)
+            text = _tail(text, room) if typing else fit(text, room)
         neutral = value == field.neutral
-        style = "chosen-value" if chosen else "neutral" if neutral else "value"
+        style = "selected-value" if selected else "neutral" if neutral else "value"
         return (
-            (SIGN if chosen else " ", "chosen-value" if chosen else "label"),
-            (field.label.ljust(LABEL - len(SIGN)), "chosen" if chosen else "label"),
-            (arrows[0], "chosen-value" if chosen else "arrow"),
-            # A wide character that is cut leaves a cell free.
+            (SIGN if selected else " ", "selected-value" if selected else "label"),
+            (field.label.ljust(LABEL - len(SIGN)), "selected" if selected else "label"),
+            (arrows[0], "selected-value" if selected else "arrow"),
+            # A wide character cut in half leaves a cell free.
             (" " * (room - cell_len(text)) + text, "typed" if typing else style),
-            (arrows[1], "chosen-value" if chosen else "arrow"),
+            (arrows[1], "selected-value" if selected else "arrow"),
         )
 
     def watch_has_focus(self, _value: bool) -> None:
-        """The chosen row is only marked while keys go here."""
+        """Mark the selected row only while the panel has the focus."""
         super().watch_has_focus(_value)
         self.typed = None
         if _value:
-            self.post_message(self.Chosen(self.field.help))
+            self.post_message(self.Selected(self.field.help))
         self.refresh()
 
     # --------------------------------------------------------------------------------- keys
 
-    def action_choose(self, by: int) -> None:
-        """Choose a neighbour; what was typed is taken first."""
+    def action_move(self, by: int) -> None:
+        """Move the selection, after applying a typed value."""
         if self.typed is not None and not self._commit_typed():
             return
-        self.chosen = (self.chosen + by) % len(FIELDS)
-        self.post_message(self.Chosen(self.field.help))
+        self.selected = (self.selected + by) % len(FIELDS)
+        self.post_message(self.Selected(self.field.help))
 
     def action_step(self, direction: int) -> None:
-        """Change the chosen value by one step."""
+        """Change the selected value by one step."""
         self.typed = None
         self._step(direction)
 
@@ -178,7 +178,7 @@ class SamplingPanel(Rows, can_focus=True):
             self.action_type()
 
     def action_type(self) -> None:
-        """Begin to type, or take what was typed."""
+        """Begin to type a value, or apply the typed one."""
         if self.typed is None:
             self.typed = ""
         else:
@@ -186,11 +186,11 @@ class SamplingPanel(Rows, can_focus=True):
 
     def action_neutral(self) -> None:
         """Switch all samplers off."""
-        self.post_message(self.NeutralWanted())
+        self.post_message(self.NeutralRequested())
 
     def action_presets(self) -> None:
-        """Show the presets."""
-        self.post_message(self.PresetsWanted())
+        """Choose a preset."""
+        self.post_message(self.PresetsRequested())
 
     def _commit_typed(self) -> bool:
         text, self.typed = self.typed, None
@@ -205,11 +205,11 @@ class SamplingPanel(Rows, can_focus=True):
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Letters are text while something is typed."""
+        """Disable letters as keys while a value is typed."""
         return not (self.typed is not None and action in ("neutral", "presets"))
 
     async def on_key(self, event: events.Key) -> None:
-        """A number begins to type a value; then any character goes on with it."""
+        """Begin a value with a digit; then take any character."""
         if await run_own_binding(self, event):
             return
         if self.typed is not None and event.key in ("escape", "backspace"):
@@ -226,12 +226,12 @@ class SamplingPanel(Rows, can_focus=True):
         event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
-        """A click chooses a row; on an arrow it changes the value."""
-        y = event.y - self.gutter.top + self._first
+        """Select the clicked row; on an arrow, change the value."""
+        y = event.y - self.gutter.top + self._first_row
         if not 0 <= y < len(FIELDS):
             return
         self.typed = None
-        self.chosen = y
+        self.selected = y
         width = self.size.width
         x = event.x - self.gutter.left
         if x >= width - ARROWS:
@@ -240,6 +240,6 @@ class SamplingPanel(Rows, can_focus=True):
             self._step(-1)
 
 
-def _end(text: str, width: int) -> str:
-    """As much of the text's end as fits, after an …"""
+def _tail(text: str, width: int) -> str:
+    """Return as much of the text's end as fits, after an …"""
     return "…" + next(text[at:] for at in range(len(text)) if cell_len(text[at:]) < width)

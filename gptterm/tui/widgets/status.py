@@ -1,4 +1,4 @@
-"""The status line: model, speed, context, seed. What does not fit is left out from the least."""
+"""Status line: model, speed, context, seed. The least important parts are left out first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,32 +7,34 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.reactive import reactive
 
-from gptterm.tui.widgets.rows import Part, Rows, fit
+from gptterm.format import latency, plural, token_rate
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 
 METER = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the line says. Empty texts and None are left out."""
+    """Values of the line. Empty texts and None are left out."""
 
     model: str = ""
-    place: str = ""
+    device: str = ""
     """Device and dtype."""
     activity: str = ""
-    """What is going on instead of a rate: loading, reading the prompt."""
+    """Shown instead of a rate: loading, reading the prompt."""
     tokens_per_s: float | None = None
     first_token_s: float | None = None
     context: tuple[int, int] | None = None
     """Tokens of prompt and reply, and the limit."""
     seed: int | None = None
-    kept: bool = True
-    """Whether what is said is kept."""
-    notices: int = 0
+    saved: bool = True
+    """Whether the chats are saved."""
+    warnings: int = 0
+    """Warnings not read."""
 
 
-class StatusLine(Rows):
-    """One row at the top of the screen."""
+class StatusLine(RowWidget):
+    """The row at the top of the screen."""
 
     PREFIX = "status"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -40,21 +42,21 @@ class StatusLine(Rows):
     }
 
     status: reactive[Status] = reactive(Status())
-    """What it says."""
+    """Values to show."""
 
-    def row(self, y: int, width: int) -> Sequence[Part]:  # noqa: ARG002
-        """The model on the left, numbers on the right."""
+    def row(self, y: int, width: int) -> Sequence[StyledText]:  # noqa: ARG002
+        """Return the model on the left, numbers on the right."""
         status = self.status
-        left: list[Part] = [("gptterm  ", "brand"), (status.model, "model")]
-        if status.place:
-            left.append((f" · {status.place}", "faint"))
+        left: list[StyledText] = [("gptterm  ", "brand"), (status.model, "model")]
+        if status.device:
+            left.append((f" · {status.device}", "faint"))
         numbers = _numbers(status)
-        removable = ["first", "brand", "seed", "place", "notices", "kept", "context", "rate"]
+        removable = ["first", "brand", "seed", "device", "warnings", "saved", "context", "rate"]
         while removable and _width(left) + _width([*numbers.values()]) + 1 > width:
             least = removable.pop(0)
             if least == "brand":
                 left.pop(0)
-            elif least == "place":
+            elif least == "device":
                 del left[1:]
             else:
                 numbers.pop(least, None)
@@ -65,20 +67,19 @@ class StatusLine(Rows):
         return [*left, (" " * gap, ""), *right]
 
 
-def _numbers(status: Status) -> dict[str, Part]:
-    """The parts on the right by what they are, from left to right."""
-    parts: dict[str, Part] = {}
-    if status.notices:
-        noun = "notice" if status.notices == 1 else "notices"
-        parts["notices"] = (f"   ! {status.notices} {noun}", "notice")
-    if not status.kept:
-        parts["kept"] = ("   not kept", "notice")
+def _numbers(status: Status) -> dict[str, StyledText]:
+    """Return the parts on the right by name, from left to right."""
+    parts: dict[str, StyledText] = {}
+    if status.warnings:
+        parts["warnings"] = (f"   ! {plural(status.warnings, 'notice')}", "notice")
+    if not status.saved:
+        parts["saved"] = ("   not saved", "notice")
     if status.activity:
         parts["rate"] = (f"   {status.activity}", "rate")
     elif status.tokens_per_s is not None:
-        parts["rate"] = (f"   {rate(status.tokens_per_s)} tok/s", "rate")
+        parts["rate"] = (f"   {token_rate(status.tokens_per_s)}", "rate")
     if status.first_token_s is not None:
-        parts["first"] = (f"   first {seconds(status.first_token_s)}", "faint")
+        parts["first"] = (f"   first {latency(status.first_token_s)}", "faint")
     if status.context is not None:
         used, limit = status.context
         style = "notice" if used >= 0.9 * limit else "faint"
@@ -88,21 +89,11 @@ def _numbers(status: Status) -> dict[str, Part]:
     return parts
 
 
-def _width(parts: Sequence[Part]) -> int:
+def _width(parts: Sequence[StyledText]) -> int:
     return sum(cell_len(text) for text, _ in parts)
 
 
 def meter(used: int, limit: int) -> str:
-    """How full the context is, as one cell."""
+    """Draw how full the context is, as one cell."""
     eighths = round(8 * used / limit) if limit > 0 else 0
     return METER[min(7, max(0, eighths - 1))]
-
-
-def rate(value: float) -> str:
-    """Tokens per second: a decimal where it says something."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def seconds(value: float) -> str:
-    """A duration in a few characters."""
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

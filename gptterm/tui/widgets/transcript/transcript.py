@@ -16,8 +16,8 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from gptterm.tui.widgets.ordered import run_own_binding
-from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.component_style import component_style
+from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.highlights import Finder
 from gptterm.tui.widgets.transcript.turn_painter import GUTTER, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser

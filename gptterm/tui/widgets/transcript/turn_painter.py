@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.transcript.lines import Span
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import wrap

@@ -1,4 +1,4 @@
-"""A component class as the part of a style that it adds, with its colours blended."""
+"""Component classes as partial Rich styles with blended colours."""
 
 from rich.style import Style
 from textual.color import Color
@@ -6,11 +6,11 @@ from textual.widget import Widget
 
 
 def component_style(widget: Widget, name: str) -> Style:
-    """What the component class `name` adds to the widget's own style.
+    """Return what the component class `name` adds to the widget's own style.
 
-    Textual's own partial style drops the alpha of a colour: muted text would be drawn as bright
-    as any other. Here it is blended with the widget's background. The terminal's own colours have
-    no alpha: the text style `$muted` is dim there.
+    Textual's own partial style drops the alpha of a colour, so that muted text would be as bright
+    as any other. Here it is blended with the widget's background. ANSI colours have no alpha;
+    themes of ANSI colours mute by the text style `$muted`.
     """
     styles = widget.get_component_styles(name)
     _, background = widget.background_colors

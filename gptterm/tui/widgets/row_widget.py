@@ -1,4 +1,4 @@
-"""Base of the small widgets that draw a few rows of styled text."""
+"""Base class of the small widgets that draw a few rows of styled text."""
 
 from collections.abc import Sequence
 
@@ -9,66 +9,66 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gptterm.tui.widgets.styling import component_style
+from gptterm.tui.widgets.component_style import component_style
 
-Part = tuple[str, str]
-"""Text, and the name of a component class after the widget's prefix; "" is the widget's own."""
+StyledText = tuple[str, str]
+"""Text, and the component class of its style without the prefix; "" is the widget's own style."""
 
 
-class Rows(Widget):
-    """Draws `row(y)` for each of `count` rows.
+class RowWidget(Widget):
+    """Draws `row(y)` for each of `row_count` rows.
 
-    Subclasses list their styles in COMPONENT_CLASSES as `{prefix}--{name}`.
+    Subclasses list their styles in COMPONENT_CLASSES as `{PREFIX}--{name}`.
     """
 
-    DEFAULT_CSS = "Rows { height: auto; }"
+    DEFAULT_CSS = "RowWidget { height: auto; }"
     PREFIX = ""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
-        self._drawn: dict[str, Style] = {}
+        self._text_styles: dict[str, Style] = {}
 
     @property
-    def count(self) -> int:
-        """How many rows there are."""
+    def row_count(self) -> int:
+        """Number of rows."""
         return 1
 
-    def row(self, y: int, width: int) -> Sequence[Part]:
-        """The parts of row `y`, which has `width` cells."""
+    def row(self, y: int, width: int) -> Sequence[StyledText]:
+        """Return the styled texts of row `y`, at most `width` cells."""
         raise NotImplementedError
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """For `height: auto`."""
-        return self.count
+        """Return the height for `height: auto`."""
+        return self.row_count
 
     def notify_style_update(self) -> None:
-        """Colours may have changed."""
-        self._drawn.clear()
+        """Forget the styles: colours may have changed."""
+        self._text_styles.clear()
         super().notify_style_update()
 
     def part_style(self, name: str) -> Style:
-        """The style of a part, over the widget's own."""
-        if (style := self._drawn.get(name)) is None:
+        """Return the style of a component class over the widget's own."""
+        if (style := self._text_styles.get(name)) is None:
             style = self.rich_style
             if name:
                 style += component_style(self, f"{self.PREFIX}--{name}")
-            self._drawn[name] = style
+            self._text_styles[name] = style
         return style
 
     def render_line(self, y: int) -> Strip:
-        """One row as cells."""
+        """Render one row."""
         width = self.size.width
-        if not 0 <= y < self.count:
+        if not 0 <= y < self.row_count:
             return Strip.blank(width, self.rich_style)
         cells = [Segment(text, self.part_style(name)) for text, name in self.row(y, width)]
         return Strip(cells).adjust_cell_length(width, self.part_style(""))
 
 
 def fit(text: str, width: int) -> str:
-    """The text in exactly `width` cells, its end replaced by … if there is too much of it."""
+    """Pad or cut a text to exactly `width` cells; a cut is marked by …"""
     if width <= 0:
         return ""
     if cell_len(text) > width:
         text = set_cell_size(text, width - 1).rstrip() + "…"
-    # Also what was cut: where a wide character or a space went, cells are left.
+    # A cut text too: half a wide character, or a space, may have left cells free.
     return set_cell_size(text, width)

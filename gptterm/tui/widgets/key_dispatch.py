@@ -1,18 +1,17 @@
-"""Keys in the order they were pressed."""
+"""Run a widget's key bindings in the order in which the keys were pressed."""
 
 from textual import events
 from textual.widget import Widget
 
 
 async def run_own_binding(widget: Widget, event: events.Key) -> bool:
-    """Run the widget's own binding of a key now, among the widget's other messages.
+    """Run the widget's own binding of a key now, in line with the widget's other messages.
 
     Textual runs bindings when the key has bubbled up to the application, through other queues
-    than text is typed by. So fast typing, or keys that waited while something was drawn, would be
-    taken in another order than they were pressed in.
+    than typed text. Fast typing, or keys that waited for a repaint, would be handled out of order.
 
     Returns:
-        Whether there was one.
+        Whether the widget binds the key.
     """
     active = widget.screen.active_bindings.get(event.key)
     if active is None or active.node is not widget or not active.enabled:

@@ -1,0 +1,57 @@
+"""Interface of the chat screen to the actions."""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from textual.app import App
+
+from gptterm.tui.actions.turn_editor import TurnEditor
+from gptterm.tui.keys import Keymap
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.widgets.notice import NoticeLine
+from gptterm.tui.widgets.prompt import Prompt
+from gptterm.tui.widgets.transcript.transcript import Transcript
+
+
+class ChatView(Protocol):
+    """What actions may use of the chat screen."""
+
+    controller: Controller
+    keymap: Keymap
+    prompt: Prompt
+    transcript: Transcript
+    notice_line: NoticeLine
+    turn_editor: TurnEditor
+    copied_code: tuple[str, int]
+    """Turn whose code was copied last, and the index of the block."""
+
+    @property
+    def app(self) -> App[Any]:
+        """The application, for dialogs and the end."""
+
+    def run_worker(
+        self, work: Coroutine[Any, Any, Any], *, group: str = ..., exclusive: bool = ...
+    ) -> object:
+        """Run a coroutine beside the screen."""
+
+    def get_selected_text(self) -> str | None:
+        """Return the text selected with the mouse."""
+
+    def clear_selection(self) -> None:
+        """Clear the selection."""
+
+    def show_notice(self, kind: NoticeKind, text: str) -> None:
+        """Show one line to the user."""
+
+    def mark_warnings_read(self) -> None:
+        """Reset the count of warnings in the status line."""
+
+    def focus_prompt(self) -> None:
+        """Hide what covers the transcript and focus the prompt."""
+
+    def send(self, text: str) -> None:
+        """Send a message."""
+
+    def change(self, **values: object) -> bool:
+        """Change settings; False if they were refused."""

@@ -1,0 +1,27 @@
+"""Actions of the chat screen's keys by name: `run('search')` in a binding runs `search`."""
+
+from collections.abc import Callable, Mapping
+
+from gptterm.tui.actions import chats, editor, export, help_pages, navigation, pickers, turns
+from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.actions.stop import stop
+
+ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
+    "stop": stop,
+    "regenerate": turns.regenerate,
+    "continue": turns.continue_last,
+    "new_chat": chats.new,
+    "search": chats.search,
+    "choose_model": pickers.choose_model,
+    "load_chat_model": pickers.load_chat_model,
+    "presets": pickers.choose_preset,
+    "editor": editor.edit_prompt,
+    "export": export.export,
+    "notices": help_pages.show_notices,
+    "help": help_pages.show_help,
+    "focus_prompt": navigation.focus_prompt,
+    "page_up": navigation.page_up,
+    "page_down": navigation.page_down,
+    "begin": navigation.scroll_to_begin,
+    "end": navigation.scroll_to_end,
+}

@@ -1,0 +1,62 @@
+"""Cache of turn views, so that turns are parsed and wrapped only once."""
+
+from collections.abc import Sequence
+
+from gptterm.tui.state.turns import QUEUED, Turn
+from gptterm.tui.widgets.transcript.turn_view import TurnView
+
+
+class TurnViews:
+    """Views of the turns of every chat that was shown."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, dict[str, tuple[Turn, TurnView]]] = {}
+
+    def update(self, chat: str, turns: Sequence[Turn]) -> list[TurnView]:
+        """Return a view of each turn of a chat, made anew where the turn's text changed.
+
+        A reply's view has to be made when its stream begins: from then on the text is appended
+        to it.
+        """
+        cache = self._cache.setdefault(chat, {})
+        views: list[TurnView] = []
+        for turn in turns:
+            before, view = cache.get(turn.key, (None, None))
+            if turn.key == QUEUED or view is None or before is None or _is_outdated(before, turn):
+                view = _new_view(turn)
+            _set_state(view, turn)
+            cache[turn.key] = turn, view
+            views.append(view)
+        return views
+
+
+def _is_outdated(before: Turn, turn: Turn) -> bool:
+    """Whether a turn's view must be made anew."""
+    if turn.is_streaming and before.is_streaming:
+        return False
+    if before.provisional and not turn.provisional and not turn.markdown:
+        return True
+    return (before.label, before.text, before.is_streaming) != (
+        turn.label,
+        turn.text,
+        turn.is_streaming,
+    )
+
+
+def _new_view(turn: Turn) -> TurnView:
+    view = TurnView(turn.key, turn.role, turn.label)
+    view.set_text(turn.text, markdown=turn.markdown)
+    view.is_streaming = turn.is_streaming
+    return view
+
+
+def _set_state(view: TurnView, turn: Turn) -> None:
+    """Set what is drawn beside the text."""
+    if view.is_streaming:
+        # Its footer is the activity of the engine, which the stream painter sets.
+        view.position = turn.position
+        return
+    drawn = (view.position, view.footer, view.dropped)
+    view.position, view.footer, view.dropped = turn.position, turn.footer, turn.dropped
+    if drawn != (view.position, view.footer, view.dropped):
+        view.invalidate()

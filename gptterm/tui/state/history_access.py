@@ -1,0 +1,222 @@
+"""Asynchronous access to the history.
+
+The history is on a disk, which may be slow or full. It is only used in other threads, and SQLite
+is imported there, after the first frame. Whatever fails, the chats live on in memory.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from gptterm.errors import GpttermError, UsageError
+from gptterm.terminal import one_line
+from gptterm.threads import in_daemon_thread
+from gptterm.tui.state.chat import Chat
+from gptterm.tui.state.events import ControllerEvent, Notified
+
+if TYPE_CHECKING:
+    from gptterm.store import ConversationSummary, History, SearchHit
+    from gptterm.store.imports import Imported
+
+LIST_LIMIT = 5000
+"""Chats in the list; older ones are found by a search."""
+SEARCH_LIMIT = 50
+"""Hits of a search."""
+LAST = "last"
+"""Stands for the chat written in most recently."""
+COMMIT_S = 2.0
+"""Longest wait of a generation for its message to be on the disk."""
+
+Groups = list[tuple[str, list["ConversationSummary"]]]
+"""Headings of the list, and the chats under each."""
+T = TypeVar("T")
+
+
+class Opened(NamedTuple):
+    """The state of the history when it was opened."""
+
+    groups: Groups
+    chat: Chat | None
+    """The chat to show first."""
+    draft: str | None
+    """Draft of a new chat; None if it could not be read yet."""
+
+
+class HistoryAccess:
+    """Runs the history's blocking calls in daemon threads and reports their failures.
+
+    Args:
+        path: File of the history.
+        save: Whether chats are saved. Saved ones can be read in any case.
+        emit: Called with every event.
+    """
+
+    def __init__(self, path: Path, save: bool, emit: Callable[[ControllerEvent], None]) -> None:
+        self._path = path
+        self._save = save
+        self._emit = emit
+        self._history: History | None = None
+        self._last_problem = ""
+        """Why the last question failed; empty if it did not."""
+        self.draft_known = False
+        """Whether the draft of a new chat was read."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a history to ask."""
+        return self._history is not None
+
+    @property
+    def saves(self) -> bool:
+        """Whether chats are saved and no problem is known."""
+        return self._save and self._history is not None and not self._history.write_error
+
+    async def open(self, wanted: str | None, *, reopen: bool, archived: bool) -> Opened:
+        """Open the history and read what is shown first; see `ChatList.open`.
+
+        Raises:
+            GpttermError: The history, or the wanted chat, cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+
+        def notify(text: str) -> None:
+            loop.call_soon_threadsafe(self._emit, Notified("warning", text))
+
+        def work() -> "tuple[History, Opened]":
+            from gptterm.store import History
+
+            history = History.open(self._path, notify, retry=self._save and wanted is None)
+            if history.write_error:
+                # `ChatList.poll` finds out when it can be read.
+                return history, Opened([], None, None)
+            key = history.last() if reopen else None
+            if wanted is not None:
+                key = find_wanted(history, wanted)
+            chat = None if key is None else read_chat(history, key)
+            return history, Opened(read_groups(history, archived), chat, history.draft())
+
+        self._history, opened = await in_daemon_thread(work)
+        self.draft_known = opened.draft is not None
+        return opened
+
+    async def close(self) -> str:
+        """Write what is pending; return why that failed, or ""."""
+        if (history := self._history) is None or await in_daemon_thread(history.close):
+            return ""
+        return history.write_error
+
+    def attach_saver(self, chat: Chat) -> None:
+        """Save a chat from now on, if chats are saved."""
+        if self._history is not None and self._save and chat.saver is None:
+            chat.saver = self._history.saver(chat.tree)
+            chat.save()
+
+    async def commit(self, chat: Chat) -> None:
+        """Wait until a chat is on the disk, if that is possible."""
+        chat.save()
+        if (history := self._history) is None or chat.saver is None:
+            return
+        if not await in_daemon_thread(lambda: history.flush(COMMIT_S)) and history.notice:
+            # The writer reports it only once, and that may have left the screen.
+            self._emit(Notified("warning", history.notice))
+
+    def save_draft(self, chat: Chat, text: str) -> None:
+        """Save text typed but not sent, without waiting for the disk."""
+        # An empty prompt must not delete a draft that has not been read yet.
+        if self._history is not None and self._save and (text or self.draft_known):
+            self._history.set_draft(text, "" if chat.empty else chat.key)
+
+    async def search(self, query: str) -> "list[SearchHit]":
+        """Find words in all chats, the latest first.
+
+        Raises:
+            GpttermError: The history cannot be read.
+        """
+        if (history := self._history) is None:
+            return []
+        return await in_daemon_thread(lambda: history.search(query, SEARCH_LIMIT))
+
+    async def import_file(self, path: Path) -> "Imported":
+        """Add the chats of a file.
+
+        Raises:
+            GpttermError: The file cannot be read, or its chats cannot be saved.
+        """
+        if (history := self._history) is None:
+            raise UsageError("there is no history to import into")
+
+        def work() -> "Imported":
+            from gptterm.store.imports import import_file
+
+            return import_file(history, path)
+
+        return await in_daemon_thread(work)
+
+    async def ask(self, work: Callable[["History"], T], *, quiet: bool = False) -> T | None:
+        """Ask the history something; None if there is no history, or it failed.
+
+        Args:
+            quiet: Report a problem only if it is a new one.
+        """
+        if (history := self._history) is None:
+            return None
+        try:
+            answer = await in_daemon_thread(lambda: work(history))
+        except KeyError:
+            self._emit(Notified("info", "this chat is not in the history"))
+        except GpttermError as error:
+            problem = str(error)
+            if not quiet or problem not in (self._last_problem, history.write_error):
+                self._emit(Notified("error", problem))
+            self._last_problem = problem
+        else:
+            self._last_problem = ""
+            return answer
+        return None
+
+    async def do(self, work: Callable[["History"], object]) -> bool:
+        """Change something in the history; False if that failed."""
+
+        def done(history: "History") -> bool:
+            work(history)
+            return True
+
+        return await self.ask(done) is not None
+
+
+def read_groups(history: "History", archived: bool) -> Groups:
+    """Read the list of chats by day, the archived ones last if they are wanted."""
+    from gptterm.store import group_by_day
+
+    groups = group_by_day(history.conversations(limit=LIST_LIMIT), time.time())
+    if archived and (found := history.conversations(archived=True, limit=LIST_LIMIT)):
+        groups.append(("archived", found))
+    return groups
+
+
+def read_chat(history: "History", key: str) -> Chat:
+    """Load a chat with its draft."""
+    chat = Chat(tree=history.load(key))
+    chat.draft = history.draft(key)
+    chat.listed = True
+    return chat
+
+
+def find_wanted(history: "History", wanted: str) -> str:
+    """The one chat whose id begins so.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    if wanted == LAST:
+        if (last := history.last()) is None:
+            raise UsageError("no chat is kept")
+        return last
+    found = history.find(wanted)
+    if len(found) == 1 and wanted:
+        return found[0].id
+    problem = f"{len(found)} chats have" if found and wanted else "no chat has"
+    shown = one_line(wanted) or "''"
+    raise UsageError(f"{problem} an id that begins with {shown}; see gptterm history list")
