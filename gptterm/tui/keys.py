@@ -23,7 +23,7 @@ CHAT_KEYS: tuple[Binding, ...] = (
         "run('stop')",
         "Stop",
         id="stop",
-        tooltip="Stop the generation and keep its text; when idle, go back to the prompt",
+        tooltip="Stop the reply and keep its text; when idle, go to the prompt",
     ),
     _run("ctrl+r", "regenerate", "Again", "regenerate", "Another reply beside the last one"),
     _run("ctrl+t", "continue", "Continue", "continue", "Continue the last reply where it stopped"),

@@ -17,7 +17,7 @@ SAID = "another program added to this chat: the new turns are here"
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is looked often."""
-    monkeypatch.setattr(tui_app, "LOOK_S", 0.05)
+    monkeypatch.setattr(tui_app, "POLL_INTERVAL_S", 0.05)
 
 
 @pytest.fixture

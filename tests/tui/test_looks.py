@@ -88,7 +88,7 @@ async def test_lists_are_there_in_the_smallest_terminal(open_tui: Open) -> None:
         await desk.press("escape", "ctrl+p")
         await desk.until(lambda: "Stop the" in desk.text)
         await desk.press("escape", "f1")
-        await desk.until(lambda: "generation," in desk.text)
+        await desk.until(lambda: "text; when" in desk.text)
 
 
 async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
@@ -114,8 +114,8 @@ async def test_what_was_refused_is_not_hidden_by_a_hint(open_tui: Open) -> None:
 async def test_the_palette_begins_with_what_counts_everywhere(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.press("ctrl+p")
-        await desk.until(lambda: "Stop the generation" in desk.text)
-        assert desk.text.index("Stop the generation") < desk.text.index("Another reply")
+        await desk.until(lambda: "Stop the reply" in desk.text)
+        assert desk.text.index("Stop the reply") < desk.text.index("Another reply")
 
 
 async def test_signs_of_notices_take_no_room_from_them(open_tui: Open) -> None:

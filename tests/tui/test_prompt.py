@@ -114,7 +114,7 @@ async def test_where_no_editor_can_be_shown_the_text_stays(open_tui: Open) -> No
     async with open_tui() as desk:
         await desk.type("draft")
         await desk.press("ctrl+g")
-        assert "cannot be lent" in desk.notice
+        assert "cannot run an editor" in desk.notice
         assert desk.screen.prompt.text == "draft"
 
 
@@ -161,7 +161,7 @@ async def test_commands_do_what_keys_do(open_tui: Open, tmp_path: Path) -> None:
         await desk.until(lambda: desk.idle and desk.turns[1][1] == "B.")
         desk.screen.prompt.put("/stats")
         await desk.press("enter")
-        assert "2 turns of 3" in desk.notice
+        assert "2 of 3 turns" in desk.notice
         desk.screen.prompt.put("/edit hello")
         await desk.press("enter")
         await desk.until(lambda: desk.idle and desk.turns[-1][1] == "C.")

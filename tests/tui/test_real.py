@@ -174,9 +174,9 @@ WAITING = "import sys; print('lent', sys.argv[-1][-3:]); input()"
 @pytest.mark.parametrize(
     ("editor", "said"),
     [
-        ("/nope/ed", "$EDITOR (/nope/ed) cannot be run"),
-        ("ed 'x", "$EDITOR (ed 'x) cannot be run: No closing quotation"),
-        (f"{sys.executable} -c {shlex.quote(WAITING)}", "ended with"),
+        ("/nope/ed", "cannot run $EDITOR (/nope/ed)"),
+        ("ed 'x", "cannot run $EDITOR (ed 'x): No closing quotation"),
+        (f"{sys.executable} -c {shlex.quote(WAITING)}", "exited with"),
     ],
 )
 def test_an_editor_that_fails_gives_the_screen_back(start: Start, editor: str, said: str) -> None:
@@ -196,8 +196,8 @@ def test_an_editor_that_fails_gives_the_screen_back(start: Start, editor: str, s
 def test_what_nobody_expected_is_told_and_is_a_failure(start: Start, tmp_path: Path) -> None:
     broken = """
 from gptterm.tui.dialogs import help
-def help_screen(*_, **__): raise RuntimeError("it broke")
-help.help_screen = help_screen
+def help_dialog(*_, **__): raise RuntimeError("it broke")
+help.help_dialog = help_dialog
 from gptterm.__main__ import main
 main()
 """
