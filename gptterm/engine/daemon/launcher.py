@@ -19,7 +19,6 @@ from gptterm.engine.daemon import handshake, registry
 from gptterm.engine.daemon.fingerprint import daemon_name, fingerprint_of, name_prefix, serves
 from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Hello
 from gptterm.engine.ipc import LOCAL_ENGINE
-from gptterm.engine.runtime.python_child import python_command, python_environment
 from gptterm.errors import GpttermError
 from gptterm.paths import engine_log
 
@@ -203,6 +202,7 @@ def launch(spec: "DaemonSpec") -> bool:
     import subprocess
 
     from gptterm.engine.daemon.server import TAKEN
+    from gptterm.engine.runtime.python_child import python_command, python_environment
 
     try:
         done = subprocess.run(

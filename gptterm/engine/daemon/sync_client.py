@@ -36,9 +36,9 @@ from gptterm.paths import engine_log
 T = TypeVar("T")
 
 _POLL_S = 0.1
-"""Interval of the look at `interrupted` while nothing arrives."""
+"""Interval at which `interrupted` is polled while nothing arrives."""
 _CANCEL_TIMEOUT_S = 5.0
-"""How long the end of a cancelled generation is waited for."""
+"""Limit on the wait for the end of a cancelled generation."""
 
 
 def open_engine(

@@ -161,7 +161,7 @@ class ClientProtocol:
 
     @property
     def activity(self) -> str:
-        """What the engine is doing, to complete the sentence "the engine ended …"."""
+        """Activity of the engine, in words that complete "the engine ended"."""
         if self._load is not None:
             return f"while it loaded {self._model_name}"
         if self._generations:

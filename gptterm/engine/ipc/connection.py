@@ -28,7 +28,7 @@ HIGH_WATER = 4096
 """Unconsumed events above which the socket is not read, so that the engine waits."""
 LOW_WATER = 1024
 _EXIT_TIMEOUT_S = 1.0
-"""How long the process may outlive its socket, and its socket the process."""
+"""Limit on the time by which the process may outlive its socket, or the socket the process."""
 
 
 class Process(Protocol):
