@@ -1,25 +1,12 @@
 """The TUI. Importing this package is cheap; `run` imports what it needs."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptterm.config import Settings
-    from gptterm.conversation.tree import Conversation
-    from gptterm.store import ChatSaver
-
-
-@dataclass(frozen=True)
-class ContinuePlain:
-    """Result of the TUI: the chat is to be continued in the plain, line-by-line mode."""
-
-    settings: "Settings"
-    """Settings with the changes made in the TUI."""
-    conversation: "Conversation"
-    saver: "ChatSaver | None"
-    """The chat's saver; the history that it wrote to is closed."""
+    from gptterm.tui.result import ContinuePlain
 
 
 def run(
@@ -49,6 +36,7 @@ def run(
     from gptterm.paths import tui_log
     from gptterm.terminal import one_line
     from gptterm.tui.app import GpttermApp
+    from gptterm.tui.result import ContinuePlain
     from gptterm.tui.stderr_guard import stderr_to
 
     with stderr_to(tui_log()):

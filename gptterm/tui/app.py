@@ -18,8 +18,9 @@ from gptterm.config import Settings
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.paths import history_file
-from gptterm.tui import ContinuePlain, keys, terminal_driver, themes
+from gptterm.tui import keys, terminal_driver, themes
 from gptterm.tui.no_color import NoColor
+from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client

@@ -12,8 +12,8 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import ModelError
-from gptterm.tui import ContinuePlain
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.result import ContinuePlain
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500

@@ -1,6 +1,7 @@
 """Keys: quitting, the palette, help, remapping, panes, transcript, copying, exporting."""
 
 import base64
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,8 @@ import pytest
 
 from gptterm.config import TuiSettings
 from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
-from gptterm.tui.keys import sign
+from gptterm.tui.actions.registry import ACTIONS
+from gptterm.tui.keys import CHAT_KEYS, sign
 from gptterm.tui.widgets.key_groups import GROUPS
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -74,6 +76,11 @@ async def test_keys_can_be_given_to_others(open_tui: Open) -> None:
         assert "F9 new" in desk.rows[-1]
         await desk.press("f9")
         assert desk.turns == []
+
+
+def test_every_action_that_a_key_runs_is_registered() -> None:
+    run = {m[1] for b in CHAT_KEYS if (m := re.fullmatch(r"run\('(\w+)'\)", b.action))}
+    assert run | {"presets"} == set(ACTIONS)
 
 
 async def test_the_palette_has_every_action(open_tui: Open) -> None:
@@ -300,7 +307,7 @@ async def test_the_help_keeps_its_columns_in_a_narrow_terminal(open_tui: Open) -
         await desk.until(lambda: "everywhere" in desk.text)
         rows = [row.strip("│╭╮ ") for row in desk.rows]
         first = next(i for i, row in enumerate(rows) if row.startswith("esc"))
-        assert rows[first].split(maxsplit=1)[1].startswith("Stop the generation")
+        assert rows[first].split(maxsplit=1)[1].startswith("Stop the reply")
         # The rows that follow are words of the right column, under its first.
         column = desk.rows[first].index("Stop")
         assert desk.rows[first + 1][column - 2 : column] == "  "

@@ -12,8 +12,8 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History, day_name
-from gptterm.tui import ContinuePlain
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens import stream_painter
 from gptterm.tui.state.reply import Reply
 from tests.store import chats as made

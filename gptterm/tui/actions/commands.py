@@ -24,11 +24,11 @@ from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
 from gptterm.format import latency, parameter_count, plural, setting_value, token_rate
 from gptterm.terminal import one_line
-from gptterm.tui import ContinuePlain
 from gptterm.tui.actions import chats, clipboard, help_pages, turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.fields import quoted
+from gptterm.tui.result import ContinuePlain
 
 
 def handle(view: ChatView, text: str) -> None:

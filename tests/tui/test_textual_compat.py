@@ -1,0 +1,95 @@
+"""Private parts of Textual: all in one module, and all there in the pinned version."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+
+import gptterm.tui
+from gptterm.tui import textual_compat
+
+
+def modules() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(gptterm.tui.__path__, "gptterm.tui."):
+        if found.name != textual_compat.__name__:
+            yield importlib.import_module(found.name)
+
+
+def textual_names(value: object) -> set[str]:
+    """Private names that a class inherits from Textual."""
+    return {
+        name
+        for base in inspect.getmro(value if isinstance(value, type) else type(value))
+        if base.__module__.startswith("textual.")
+        for name in (*vars(base), *_instance_names(base))
+        if name.startswith("_") and not name.startswith("__")
+    }
+
+
+def _instance_names(base: type) -> Iterator[str]:
+    """Attributes that the constructor of a class sets."""
+    constructor = vars(base).get("__init__")
+    if inspect.isfunction(constructor):
+        yield from constructor.__code__.co_names
+
+
+def private_uses(module: ModuleType) -> Iterator[str]:
+    """Private parts of Textual that a module imports, overrides or touches."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        match node:
+            case ast.ImportFrom(module=str(source), names=imported):
+                if source.startswith("textual"):
+                    names = (*source.split("."), *(alias.name for alias in imported))
+                    yield from (name for name in names if name.startswith("_"))
+            case ast.ClassDef(name=name) if hasattr(module, name):
+                inherited = textual_names(getattr(module, name))
+                yield from (f"{name}.{used}" for used in _names_in(node) if used in inherited)
+            case ast.Attribute(value=ast.Attribute(attr="app" | "screen"), attr=used):
+                if used.startswith("_"):
+                    yield f"app.{used}"
+
+
+def _names_in(node: ast.ClassDef) -> Iterator[str]:
+    """Attributes and methods of a class's source."""
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Attribute(attr=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def test_no_other_module_uses_private_parts(module: ModuleType) -> None:
+    assert list(private_uses(module)) == []
+
+
+def test_the_check_sees_what_it_looks_for() -> None:
+    assert {"_ansi_sequences", "FailureRecordingApp._handle_exception"} <= set(
+        private_uses(textual_compat)
+    )
+
+
+def test_the_private_parts_are_there() -> None:
+    assert ANSI_SEQUENCES_KEYS["\x1b[A"]
+    assert "_driver" in App.__init__.__code__.co_names
+    assert callable(App._handle_exception)
+    assert callable(LinuxDriver._sigcont_application)
+    assert "_auto_restart" in Driver.__init__.__code__.co_names
+    assert "_must_signal_resume" in LinuxDriver.__init__.__code__.co_names
+
+
+def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ANSI_SEQUENCES_KEYS, "\x1b\r", raising=False)
+    textual_compat.add_key_sequence("\x1b\r", "alt+enter")
+    keys = ANSI_SEQUENCES_KEYS["\x1b\r"]
+    assert isinstance(keys, tuple)
+    assert [str(key) for key in keys] == ["alt+enter"]
