@@ -4,6 +4,13 @@ from typing import Any
 
 import click
 
+from gptterm.engine.samplers import ORDERS, SAMPLERS
+
+
+def _order(name: str) -> str:
+    return ", ".join(["penalties", *(SAMPLERS[step].label for step in ORDERS[name])])
+
+
 EXAMPLES = [
     ("gptterm", "chat at the terminal"),
     ("gptterm Once upon a time", "continue a text; several words need no quotes"),
@@ -21,9 +28,8 @@ NOTES = [
     ),
     (
         "Samplers",
-        "Order: penalties, temperature, top-k, top-p, min-p, typical-p. With --sampler-order "
-        "llama: penalties, top-k, typical-p, top-p, min-p, temperature. Presets: neutral (all "
-        "off), focused, creative, base, and [presets.NAME] of config.toml.",
+        f"Order: {_order('transformers')}. With --sampler-order llama: {_order('llama')}. "
+        "Presets: neutral (all off), focused, creative, base, and [presets.NAME] of config.toml.",
     ),
     (
         "Settings",

@@ -13,6 +13,7 @@ from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
 from gptterm.config.value_types import Integer
 from gptterm.errors import UsageError
+from gptterm.ranges import Range
 from gptterm.terminal import one_line, printable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 LAST = "last"
-LIMIT = ValueParamType(Integer("a whole number, 1 or more", 1))
+LIMIT = ValueParamType(Integer(Range(1, integer=True)))
 SHORT = 8
 """Characters of an id that a list shows."""
 

@@ -9,6 +9,8 @@ import click
 from gptterm.cli.help import SectionedCommand
 from gptterm.config.definitions import SETTINGS
 from gptterm.config.value_types import Integer, Text, ValueType
+from gptterm.engine.samplers import SAMPLERS
+from gptterm.ranges import Range
 
 
 class RunOptions(NamedTuple):
@@ -81,8 +83,8 @@ def _flag(section: str, *names: str, text: str, **attributes: object) -> Section
     return SectionedOption(names, section, is_flag=True, help=text, **attributes)
 
 
-SAMPLES = Integer("a whole number from 1 to 1024", 1, 1024)
-LOGPROBS = Integer("a whole number from 0 to 1000", 0, 1000)
+SAMPLES = Integer(Range(1, 1024, integer=True))
+LOGPROBS = Integer(Range(0, 1000, integer=True))
 
 MODEL, SAMPLING, LENGTH, INPUT, HISTORY, OUTPUT, MACHINE, OTHER = (
     "Model", "Sampling", "Length and stopping", "Prompt", "History", "Output", "Machine", "Other",
@@ -99,14 +101,7 @@ def _options() -> list[click.Parameter]:
             text="raw: the model continues the prompt; chat: it answers, by its chat template or "
             "a transcript  [chat if the model has a chat template]",
         ),
-        _setting(SAMPLING, "temperature", "-t", "--temperature", "--temp"),
-        _setting(SAMPLING, "top_k", "--top-k"),
-        _setting(SAMPLING, "top_p", "--top-p"),
-        _setting(SAMPLING, "min_p", "--min-p"),
-        _setting(SAMPLING, "typical_p", "--typical-p"),
-        _setting(SAMPLING, "repetition_penalty", "--repetition-penalty", "--repeat-penalty"),
-        _setting(SAMPLING, "presence_penalty", "--presence-penalty"),
-        _setting(SAMPLING, "frequency_penalty", "--frequency-penalty"),
+        *(_setting(SAMPLING, sampler.name, *sampler.options) for sampler in SAMPLERS.values()),
         _setting(SAMPLING, "sampler_order", "--sampler-order"),
         _setting(SAMPLING, "preset", "--preset", shown="none"),
         _setting(SAMPLING, "seed", "--seed", shown="random, reported by -v and --json"),

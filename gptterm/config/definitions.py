@@ -18,6 +18,8 @@ from gptterm.config.value_types import (
     TextList,
     ValueType,
 )
+from gptterm.engine.samplers import ORDERS, SAMPLERS
+from gptterm.ranges import Range
 
 
 class Setting(NamedTuple):
@@ -42,44 +44,21 @@ SETTINGS: dict[str, Setting] = {
         Text("the name of a preset", empty=False), None,
         "a named set of sampler values; explicit values win",
     ),
-    "temperature": Setting(
-        Number("a number, 0 or more", 0), 0.8, "divides the logits, 0 or more; 0 is greedy", True
-    ),
-    "top_k": Setting(
-        Integer("a whole number, 0 or more", 0), 40, "keep the N likeliest tokens; 0 is off", True
-    ),
-    "top_p": Setting(
-        Number("a number above 0, up to 1", 0, 1, low_open=True), 0.95,
-        "keep a token while the mass above it is below X, in (0, 1]; 1 is off", True,
-    ),
-    "min_p": Setting(
-        Number("a number from 0 to 1", 0, 1), 0.0,
-        "keep tokens at least X times as likely as the likeliest, in [0, 1]; 0 is off", True,
-    ),
-    "typical_p": Setting(
-        Number("a number above 0, up to 1", 0, 1, low_open=True), 1.0,
-        "keep the mass X nearest to the expected surprisal, in (0, 1]; 1 is off", True,
-    ),
-    "repetition_penalty": Setting(
-        Number("a number above 0", 0, low_open=True), 1.0,
-        "weakens tokens of the prompt and the output, above 0; 1 is off", True,
-    ),
-    "presence_penalty": Setting(
-        Number("a finite number"), 0.0,
-        "subtracted from the logit of each token of the output; 0 is off", True,
-    ),
-    "frequency_penalty": Setting(
-        Number("a finite number"), 0.0,
-        "the same for each time it occurs; 0 is off", True,
-    ),
+    **{
+        sampler.name: Setting(
+            Integer(sampler.range) if sampler.range.integer else Number(sampler.range),
+            sampler.default, sampler.help, True,
+        )
+        for sampler in SAMPLERS.values()
+    },
     "sampler_order": Setting(
-        Choice("transformers", "llama"), "transformers", "which order the samplers run in", True
+        Choice(*ORDERS), "transformers", "order in which the samplers run", True
     ),
     "seed": Setting(
         Seed(), None, "the same model, settings, device and seed give the same text"
     ),
     "max_tokens": Setting(
-        Integer("a whole number, 1 or more", 1), 256, "stop after N tokens, 1 or more", True
+        Integer(Range(1, integer=True)), 256, "stop after N tokens, 1 or more", True
     ),
     "stop": Setting(TextList(), (), "end before this text, which is not printed; repeatable"),
     "form": Setting(
@@ -119,27 +98,19 @@ TUI: dict[str, Setting] = {
     "reduced_motion": Setting(Boolean(), False, "nothing blinks or slides"),
 }
 
+_NEUTRAL: dict[str, object] = {sampler.name: sampler.neutral for sampler in SAMPLERS.values()}
+"""Every sampler off."""
+
 BUILT_IN_PRESETS: dict[str, dict[str, object]] = {
-    # Every sampler off: the model's own distribution.
-    "neutral": {
-        "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0,
-        "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-    },
+    # The model's own distribution.
+    "neutral": _NEUTRAL,
     # Answers: few surprises.
-    "focused": {
-        "temperature": 0.3, "top_k": 40, "top_p": 0.9, "min_p": 0.05, "typical_p": 1.0,
-        "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-    },
+    "focused": _NEUTRAL | {"temperature": 0.3, "top_k": 40, "top_p": 0.9, "min_p": 0.05},
     # Stories: a hot distribution with its tail cut relative to the likeliest token.
-    "creative": {
-        "temperature": 1.1, "top_k": 0, "top_p": 1.0, "min_p": 0.05, "typical_p": 1.0,
-        "repetition_penalty": 1.05, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-    },
+    "creative": _NEUTRAL | {"temperature": 1.1, "min_p": 0.05, "repetition_penalty": 1.05},
     # Small base models, which loop without a penalty.
-    "base": {
-        "temperature": 0.9, "top_k": 50, "top_p": 0.95, "min_p": 0.0, "typical_p": 1.0,
-        "repetition_penalty": 1.15, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-    },
+    "base": _NEUTRAL
+    | {"temperature": 0.9, "top_k": 50, "top_p": 0.95, "repetition_penalty": 1.15},
 }  # fmt: skip
 
 

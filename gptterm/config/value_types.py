@@ -9,6 +9,8 @@ import math
 import re
 from typing import Protocol
 
+from gptterm.ranges import Range
+
 _EXCERPT_LENGTH = 40
 
 
@@ -46,18 +48,13 @@ class ValueType(Protocol):
 
 
 class Number:
-    """A finite real number in a range; `low_open` leaves the lower end out."""
+    """A real number in a range."""
 
     metavar = "X"
 
-    def __init__(
-        self, expected: str, low: float | None = None, high: float | None = None, *,
-        low_open: bool = False,
-    ) -> None:  # fmt: skip
-        self.expected = expected
-        self._low = -math.inf if low is None else low
-        self._high = math.inf if high is None else high
-        self._low_open = low_open
+    def __init__(self, allowed: Range) -> None:
+        self.expected = str(allowed)
+        self._allowed = allowed
 
     def validate(self, value: object) -> float:
         # bool is an int to Python, but `temperature = true` is a slip.
@@ -67,10 +64,7 @@ class Number:
             number = float(value)
         except OverflowError:
             number = math.inf
-        low_ok = number > self._low if self._low_open else number >= self._low
-        if not (math.isfinite(number) and low_ok and number <= self._high):
-            finite = " and finite" if math.isinf(number) and "finite" not in self.expected else ""
-            raise ValueError(f"must be {self.expected}{finite}, not {_excerpt(value)}")
+        self._allowed.check(number, _excerpt(value))
         return number
 
     def parse(self, text: str) -> float:
@@ -84,22 +78,23 @@ class Number:
 
 
 class Integer:
-    """A whole number from `low` to `high`, both included."""
+    """A whole number in a range, at most 2^31 - 1."""
 
     metavar = "N"
 
-    def __init__(self, expected: str, low: int, high: int = 2**31 - 1) -> None:
-        self.expected = expected
-        self._low = low
-        self._high = high
+    def __init__(self, allowed: Range) -> None:
+        self.expected = str(allowed)
+        self._allowed = allowed
 
     def validate(self, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < self._low:
+        if isinstance(value, bool) or not isinstance(value, int):
             given = str(value) if isinstance(value, float) else _excerpt(value)  # 5.0, not 5
             raise ValueError(f"must be {self.expected}, not {given}")
-        if value > self._high:
-            most = "" if str(self._high) in self.expected else f", at most {self._high}"
-            raise ValueError(f"must be {self.expected}{most}, not {_excerpt(value)}")
+        if value > _MAX_INTEGER and math.isinf(self._allowed.high):
+            raise ValueError(
+                f"must be {self.expected}, at most {_MAX_INTEGER}, not {_excerpt(value)}"
+            )
+        self._allowed.check(value, _excerpt(value))
         return value
 
     def parse(self, text: str) -> int:
@@ -107,6 +102,9 @@ class Integer:
         if not re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()):
             raise ValueError(f"must be {self.expected}, not {_excerpt(text)}")
         return self.validate(int(text.strip()))
+
+
+_MAX_INTEGER = 2**31 - 1
 
 
 class Seed:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.engine.api import SamplingParams
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.format import plural, token_rate
 from gptterm.terminal import one_line
 
@@ -60,20 +61,12 @@ def _sampling_segments(run: Generation) -> Iterator[dict[str, str]]:
 
 def _labels(run: Generation, sampling: SamplingParams) -> dict[str, str]:
     labels = {"model": one_line(run.model), "temperature": f"temperature {sampling.temperature:g}"}
-    filters = {
-        "top-k": (sampling.top_k, 0),
-        "top-p": (sampling.top_p, 1),
-        "min-p": (sampling.min_p, 0),
-        "typical-p": (sampling.typical_p, 1),
-    }
-    penalties = {
-        "repetition": (sampling.repetition_penalty, 1),
-        "presence": (sampling.presence_penalty, 0),
-        "frequency": (sampling.frequency_penalty, 0),
-    }
     draws = labels["temperature"] != _GREEDY
-    shown = filters | penalties if draws else penalties
-    labels |= {name: f"{name} {value:g}" for name, (value, off) in shown.items() if value != off}
+    for sampler in SAMPLERS.values():
+        value = getattr(sampling, sampler.name)
+        counts = sampler.kind == "penalty" or (draws and sampler.kind == "filter")
+        if counts and value != sampler.neutral:
+            labels[sampler.label] = f"{sampler.label} {value:g}"
     if draws and sampling.order != SamplingParams().order:
         labels["order"] = f"order {sampling.order}"
     if draws and run.seed is not None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS
 from gptterm.conversation.export import format_of
-from gptterm.engine.api import NEUTRAL
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
 from gptterm.format import shorten
 from gptterm.terminal import one_line
@@ -146,14 +146,10 @@ class CommandSpec(NamedTuple):
 
 
 _SETTING_ALIASES = {
-    "temperature": ("temp",),
-    "repetition_penalty": ("repeat-penalty",),
+    **{sampler.name: sampler.aliases for sampler in SAMPLERS.values()},
     "max_tokens": ("max-new-tokens", "predict"),
 }
-_SET_BY_COMMAND = (
-    "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
-    "presence_penalty", "frequency_penalty", "sampler_order", "max_tokens", "seed",
-)  # fmt: skip
+_SET_BY_COMMAND = (*SAMPLERS, "sampler_order", "max_tokens", "seed")
 
 
 def _setting(name: str) -> CommandSpec:
@@ -311,9 +307,9 @@ def _parse_command(spec: CommandSpec, argument: str, presets: Collection[str]) -
 
 
 def _parse_setting(spec: CommandSpec, setting: str, argument: str) -> object:
-    # As the panel shows it: `min-p off`.
-    if argument.lower() == "off" and setting != "temperature" and hasattr(NEUTRAL, setting):
-        return getattr(NEUTRAL, setting)
+    sampler = SAMPLERS.get(setting)
+    if sampler is not None and argument.lower() == sampler.neutral_word:
+        return sampler.neutral
     try:
         return SETTINGS[setting].type.parse(argument)
     except ValueError as error:

@@ -6,11 +6,13 @@ JSON. Nothing heavy is imported, so that a front end can be on the screen before
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
+from gptterm.engine.samplers import ORDERS, SAMPLERS
 from gptterm.errors import FailureKind
+from gptterm.ranges import Range
 
 SamplerOrder = Literal["transformers", "llama"]
 Overflow = Literal["error", "truncate"]
@@ -26,13 +28,8 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_f
 # ---------------------------------------------------------------------------------- sampling
 
 
-def _require(ok: bool, name: str, value: float, rule: str) -> None:
-    if not ok:
-        raise ValueError(f"{name} must be {rule}, not {value:g}")
-
-
 class SamplingParams(Data, frozen=True, kw_only=True):
-    """How one token is chosen from one row of logits. The defaults are the command line's.
+    """Parameters of the sampler chain, one field a declared sampler, with the built-in defaults.
 
     Raises:
         ValueError: a value is out of range, NaN or infinite; the message names it and the range.
@@ -60,22 +57,37 @@ class SamplingParams(Data, frozen=True, kw_only=True):
     """Which engine's order of the filters is followed."""
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "repetition_penalty", "presence_penalty", "frequency_penalty"):
-            value = getattr(self, name)
-            _require(math.isfinite(value), name, value, "a finite number")
-        _require(self.temperature >= 0, "temperature", self.temperature, "0 or more")
-        _require(self.top_k >= 0, "top_k", self.top_k, "0 (off) or more")
-        _require(0 < self.top_p <= 1, "top_p", self.top_p, "in (0, 1]")
-        _require(0 <= self.min_p <= 1, "min_p", self.min_p, "in [0, 1]")
-        _require(0 < self.typical_p <= 1, "typical_p", self.typical_p, "in (0, 1]")
-        _require(
-            self.repetition_penalty > 0, "repetition_penalty", self.repetition_penalty, "above 0"
-        )
+        for sampler in SAMPLERS.values():
+            _check(sampler.range, sampler.name, getattr(self, sampler.name))
         for _, bias in self.logit_bias:
-            _require(bias < math.inf, "logit_bias", bias, "a number or -inf")
+            if not bias < math.inf:
+                raise ValueError(f"logit_bias must be a number or -inf, not {bias:g}")
 
 
-NEUTRAL = SamplingParams(temperature=1.0, top_k=0, top_p=1.0)
+def _check(allowed: Range, name: str, value: float) -> None:
+    try:
+        allowed.check(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _check_declarations() -> None:
+    """Hold the written struct against the declarations.
+
+    Raises:
+        LookupError: a sampler without a field, a field without a sampler, or another default.
+    """
+    declared = {sampler.name: sampler.default for sampler in SAMPLERS.values()}
+    struct = SamplingParams
+    fields = dict(zip(struct.__struct_fields__, struct.__struct_defaults__, strict=True))
+    others = declared | {"logit_bias": (), "order": get_args(SamplerOrder)[0]}
+    if fields != others or get_args(SamplerOrder) != tuple(ORDERS):
+        raise LookupError("SamplingParams does not match the declared samplers and orders")
+
+
+_check_declarations()
+
+NEUTRAL = msgspec.convert({s.name: s.neutral for s in SAMPLERS.values()}, SamplingParams)
 """Every sampler off: the model's own distribution."""
 
 
@@ -149,12 +161,12 @@ class GenerateRequest(Data, frozen=True, kw_only=True):
     """Go on after an end-of-text token (benchmarks)."""
 
     def __post_init__(self) -> None:
-        _require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "1 or more")
-        _require(self.samples >= 1, "samples", self.samples, "1 or more")
+        _check(Range(1, integer=True), "max_tokens", self.max_tokens)
+        _check(Range(1, integer=True), "samples", self.samples)
         if self.logprobs is not None:
-            _require(self.logprobs >= 0, "logprobs", self.logprobs, "0 or more")
-        if self.seed is not None:
-            _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
+            _check(Range(0, integer=True), "logprobs", self.logprobs)
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, not {self.seed}")
         if "" in self.stop:
             raise ValueError("stop must not be an empty text")
 

@@ -9,6 +9,7 @@ import msgspec
 from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
 from gptterm.engine.gguf import reader as gguf
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import ModelError
 from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import read_config, read_json, weight_files
@@ -88,12 +89,9 @@ def _has_chat_template(directory: Path, name: str) -> bool:
 
 
 _FIELDS: dict[str, type[int] | type[float]] = {
-    "temperature": float,
-    "top_k": int,
-    "top_p": float,
-    "min_p": float,
-    "typical_p": float,
-    "repetition_penalty": float,
+    sampler.name: int if sampler.range.integer else float
+    for sampler in SAMPLERS.values()
+    if sampler.in_generation_config
 }
 
 

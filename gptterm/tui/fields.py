@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from gptterm.config.definitions import SETTINGS
+from gptterm.engine.samplers import ORDERS, SAMPLERS
 from gptterm.errors import UsageError
 from gptterm.terminal import one_line
 
@@ -30,28 +31,14 @@ class Field(NamedTuple):
         return self.manual or SETTINGS[self.name].help
 
 
-def _grid(first: int, last: int, step: int, scale: int) -> tuple[float, ...]:
-    return tuple(number / scale for number in range(first, last + 1, step))
-
-
 FIELDS: tuple[Field, ...] = (
-    Field(
-        "temperature", "temperature", 1.0, "", (*_grid(0, 200, 5, 100), 2.5, 3.0, 4.0, 5.0), 2,
+    *(
+        Field(
+            sampler.name, sampler.label, sampler.neutral, sampler.neutral_word, sampler.steps,
+            0 if sampler.range.integer else 2,
+        )
+        for sampler in SAMPLERS.values()
     ),
-    Field(
-        "top_k", "top-k", 0, "off",
-        (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300,
-         500, 1000),
-    ),
-    Field("top_p", "top-p", 1.0, "off", _grid(5, 85, 5, 100) + _grid(90, 100, 1, 100), 2),
-    Field(
-        "min_p", "min-p", 0.0, "off",
-        (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), 2,
-    ),
-    Field("typical_p", "typical-p", 1.0, "off", _grid(5, 85, 5, 100) + _grid(90, 100, 1, 100), 2),
-    Field("repetition_penalty", "repetition", 1.0, "off", _grid(50, 200, 5, 100), 2),
-    Field("presence_penalty", "presence", 0.0, "off", _grid(-20, 20, 1, 10), 2),
-    Field("frequency_penalty", "frequency", 0.0, "off", _grid(-20, 20, 1, 10), 2),
     Field(
         "max_tokens", "max tokens", None, "",
         (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536, 2048, 4096, 8192, 16384, 32768),
@@ -68,7 +55,8 @@ FIELDS: tuple[Field, ...] = (
 def step(field: Field, value: object, direction: int) -> object:
     """The value one step above (1) or below (-1); the same one at the end of the range."""
     if field.name == "sampler_order":
-        return "llama" if value == "transformers" else "transformers"
+        orders = [*ORDERS]
+        return orders[(orders.index(str(value)) + direction) % len(orders)]
     if field.name == "seed":
         return _step_seed(value, direction)
     if not field.ladder or not isinstance(value, int | float):

@@ -11,12 +11,13 @@ several milliseconds when another program holds one of the cores.
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
+from gptterm.engine.samplers import ORDERS, SAMPLERS, bind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,33 +104,76 @@ class TokenCounts:
 # ---------------------------------------------------------------------- logit adjustments
 
 
+def _repetition(values: Floats, strength: float) -> Floats:
+    """Divide positive and multiply negative logits."""
+    return np.where(values > 0, values / strength, values * strength)
+
+
+def _presence(counts: Floats) -> NDArray[np.bool_]:
+    """Once for each token of the output."""
+    return counts > 0
+
+
+def _frequency(counts: Floats) -> Floats:
+    """Once for each occurrence in the output."""
+    return counts
+
+
+_SCALING = {"repetition_penalty": _repetition}
+"""Penalties that scale the logits of the distinct ids of prompt and output."""
+_SUBTRACTED: dict[str, Callable[[Floats], NDArray[Any]]] = {
+    "presence_penalty": _presence,
+    "frequency_penalty": _frequency,
+}
+"""Penalties that are subtracted as often as the counts say."""
+bind("the chain of a row", {**_SCALING, **_SUBTRACTED}, penalties=True)
+
+
 def apply_penalties(row: Floats, params: SamplingParams, history: TokenCounts) -> Floats:
-    """Apply bias, bans and the three penalties to a (vocabulary,) row, which is left untouched.
+    """Apply bias, bans and the penalties to a (vocabulary,) row, which is left untouched.
 
     Returns:
         A new row, or `row` itself where nothing applies.
     """
-    repetition = clamp_float32(params.repetition_penalty)
-    presence, frequency = (
-        clamp_float32(params.presence_penalty),
-        clamp_float32(params.frequency_penalty),
-    )
-    penalised = bool(repetition != 1 or presence or frequency) and history.ids.size > 0
-    if not params.logit_bias and not penalised:
+    penalties = _active_penalties(params) if history.ids.size else None
+    if not params.logit_bias and penalties is None:
         return row
     row = row.copy()
     if params.logit_bias:
         biased, values = _biases(params.logit_bias, row.size)
         row[biased] = np.minimum(row[biased] + values, FLOAT32_MAX)
-    if penalised:
+    if penalties is not None:
         ids, counts = history.ids, history.counts
         values = row[ids]
-        if repetition != 1:
-            values = np.where(values > 0, values / repetition, values * repetition)
-        values -= presence * (counts > 0) + frequency * counts
+        for scale, strength in penalties.scaling:
+            values = scale(values, strength)
+        values -= sum(strength * term(counts) for term, strength in penalties.subtracted)
         # An absurd penalty may overflow; it must not look like a broken model.
         row[ids] = np.minimum(values, FLOAT32_MAX)
     return row
+
+
+class _Penalties(NamedTuple):
+    """Functions with their strengths."""
+
+    scaling: tuple[tuple[Callable[[Floats, float], Floats], float], ...]
+    subtracted: tuple[tuple[Callable[[Floats], NDArray[Any]], float], ...]
+
+
+@lru_cache(maxsize=64)
+def _active_penalties(params: SamplingParams) -> _Penalties | None:
+    """None where all are neutral."""
+    strengths = {
+        sampler.name: clamp_float32(getattr(params, sampler.name))
+        for sampler in SAMPLERS.values()
+        if sampler.kind == "penalty"
+    }
+    active = {name for name, value in strengths.items() if value != SAMPLERS[name].neutral}
+    if not active:
+        return None
+    scaling = ((scale, strengths[name]) for name, scale in _SCALING.items() if name in active)
+    subtracted = ((term, strengths[name]) for name, term in _SUBTRACTED.items())
+    return _Penalties(tuple(scaling), tuple(subtracted))
 
 
 @lru_cache(maxsize=8)
@@ -248,24 +292,31 @@ def _typical_p(rows: Candidates, params: SamplingParams) -> Candidates:
     return rows.select(np.sort(columns), ordered=rows.ordered)
 
 
-Filter = Callable[[Candidates, SamplingParams], Candidates]
-ORDERS: dict[str, tuple[tuple[str, Filter], ...]] = {
-    # Temperature does not change which logits are the k largest: after top-k it costs less.
-    "transformers": (
-        ("top-k", _top_k),
-        ("temperature", _temperature),
-        ("top-p", _top_p),
-        ("min-p", _min_p),
-        ("typical-p", _typical_p),
-    ),
-    "llama": (
-        ("top-k", _top_k),
-        ("typical-p", _typical_p),
-        ("top-p", _top_p),
-        ("min-p", _min_p),
-        ("temperature", _temperature),
-    ),
-}
+_FILTERS: dict[str, Callable[[Candidates, SamplingParams], Candidates]] = bind(
+    "the chain of a row",
+    {
+        "temperature": _temperature,
+        "top_k": _top_k,
+        "top_p": _top_p,
+        "min_p": _min_p,
+        "typical_p": _typical_p,
+    },
+    penalties=False,
+)
+
+
+def _execution_order(steps: tuple[str, ...]) -> tuple[str, ...]:
+    """Top-k before temperature, which does not change the k largest, and then costs less."""
+    names = list(steps)
+    at = names.index("temperature")
+    if names[at + 1 : at + 2] == ["top_k"]:
+        names[at : at + 2] = "top_k", "temperature"
+    return tuple(names)
+
+
+STEPS = {name: _execution_order(steps) for name, steps in ORDERS.items()}
+"""Filters by the name of the order, as they are executed."""
+_CHAINS = {name: tuple((step, _FILTERS[step]) for step in steps) for name, steps in STEPS.items()}
 
 
 def chain_stages(
@@ -281,7 +332,7 @@ def chain_stages(
     if params.temperature == 0:
         yield "greedy", rows.select(np.array([rows.logits.argmax()]), ordered=True)
         return
-    for name, apply in ORDERS[params.order]:
+    for name, apply in _CHAINS[params.order]:
         rows = apply(rows, params)
         yield name, rows
 

@@ -1,14 +1,16 @@
 """The sampler chain of `gptterm.engine.sampling.chain` on a device, for many rows at once.
 
-What is cut keeps its column and gets the logit -inf, so that no shape depends on the numbers: the
-parameters' values lie in a buffer on the device, and only what changes a shape or leaves out a
-filter (`DeviceChain`) needs other code. The rules, the order of the columns (ties towards the
-lower id) and the draw are those of `chain`; sums are float64 as there, but for their order.
+Cut columns stay and get the logit -inf, so that no shape depends on the numbers: the parameters
+lie in a buffer on the device, and only a change of shape or of the active filters (`DeviceChain`)
+needs other code. The rules, the order of the columns (ties towards the lower id) and the draw are
+those of `chain`; sums are float64 as there, but for their order.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import torch
@@ -16,14 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.sampling.chain import ORDERS
+from gptterm.engine.samplers import SAMPLERS, bind
+from gptterm.engine.sampling.chain import STEPS
 
-_MOST = torch.finfo(torch.float32).max
+_FLOAT32_MAX = torch.finfo(torch.float32).max
 _FLOAT32_TINY = torch.finfo(torch.float32).tiny
-_NARROWEST = 64
+_MIN_WIDTH = 64
 """Fewest columns that top-k leaves: its k may change below that without another chain."""
 _GROUP = 64
-"""Neighbours that are looked at together where few columns out of many are wanted."""
+"""Neighbouring columns whose maximum is taken first where few columns out of many are wanted."""
 UNUSABLE = -1
 """Drawn instead of an id where the logits are not finite."""
 ALL_BANNED = -2
@@ -32,75 +35,63 @@ ALL_BANNED = -2
 
 @dataclass(frozen=True)
 class DeviceChain:
-    """The steps that a set of parameters needs, and the number of columns that top-k leaves."""
+    """The code path that a set of parameters needs.
 
-    steps: tuple[str, ...]
+    Attributes:
+        filters: samplers that are not neutral, in order; none if `greedy`.
+        width: columns that top-k leaves.
+    """
+
+    filters: tuple[str, ...]
     width: int
+    greedy: bool
     biased: bool
     penalised: bool
 
     @classmethod
     def for_params(cls, params: SamplingParams, vocabulary: int) -> "DeviceChain":
-        """The steps whose parameter is not neutral, in order."""
-        active = {
-            "top-k": 0 < params.top_k < vocabulary,
-            "temperature": params.temperature != 1,
-            "top-p": params.top_p < 1,
-            "min-p": params.min_p > 0,
-            "typical-p": params.typical_p < 1,
-        }
-        steps = tuple(name for name, _ in ORDERS[params.order] if active[name])
-        if params.temperature == 0:
-            steps = ("greedy",)
+        """The code path for `params`."""
+        active = {s.name for s in SAMPLERS.values() if getattr(params, s.name) != s.neutral}
+        if params.top_k >= vocabulary:
+            active.discard("top_k")
+        greedy = params.temperature == 0
+        filters = () if greedy else tuple(s for s in STEPS[params.order] if s in active)
         width = vocabulary
-        if "top-k" in steps:
-            width = min(vocabulary, max(_NARROWEST, 1 << (params.top_k - 1).bit_length()))
-        penalties = (params.presence_penalty, params.frequency_penalty)
+        if "top_k" in filters:
+            width = min(vocabulary, max(_MIN_WIDTH, 1 << (params.top_k - 1).bit_length()))
         return cls(
-            steps=steps,
+            filters=filters,
             width=width,
+            greedy=greedy,
             biased=bool(params.logit_bias),
-            penalised=params.repetition_penalty != 1 or any(penalties),
+            penalised=any(SAMPLERS[name].kind == "penalty" for name in active),
         )
-
-    @property
-    def greedy(self) -> bool:
-        return self.steps == ("greedy",)
 
 
 class DeviceParams:
     """The parameters' values on the device, read by every step."""
 
     def __init__(self, vocabulary: int, device: str) -> None:
-        self._numbers = torch.zeros(len(_NUMBERS), dtype=torch.float64, device=device)
+        self._numbers = torch.zeros(len(_INDEX), dtype=torch.float64, device=device)
         self.bias = torch.zeros(vocabulary, device=device)
 
     def set(self, params: SamplingParams) -> None:
         """Replace all of them, after the steps that were launched before."""
-        numbers = [float(getattr(params, name)) for name in _NUMBERS]
+        numbers = [float(getattr(params, name)) for name in _INDEX]
         copy_async(torch.tensor(numbers, dtype=torch.float64), self._numbers)
         if params.logit_bias:
             copy_async(_dense(params.logit_bias, len(self.bias)), self.bias)
 
     def double(self, name: str) -> Tensor:
         """() float64."""
-        return self._numbers[_NUMBERS.index(name)]
+        return self._numbers[_INDEX[name]]
 
     def single(self, name: str) -> Tensor:
-        """() float32, the nearest that it can hold."""
-        return self.double(name).clamp(-_MOST, _MOST).float()
+        """() float32, clamped to its range."""
+        return self.double(name).clamp(-_FLOAT32_MAX, _FLOAT32_MAX).float()
 
 
-_NUMBERS = (
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "repetition_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-)
+_INDEX = {name: i for i, name in enumerate(SAMPLERS)}
 
 
 def copy_async(numbers: Tensor, buffer: Tensor) -> None:
@@ -115,20 +106,56 @@ def _dense(bias: tuple[tuple[int, float], ...], vocabulary: int) -> Tensor:
     for id_, value in bias:
         if 0 <= id_ < vocabulary:
             dense[id_] += value
-    # -inf bans; any other number is one that float32 can hold.
-    return torch.where(dense == -math.inf, dense, dense.clamp(-_MOST, _MOST)).float()
+    # -inf bans; any other number is clamped to float32's range.
+    return torch.where(dense == -math.inf, dense, dense.clamp(-_FLOAT32_MAX, _FLOAT32_MAX)).float()
 
 
 class DenseTokenCounts(NamedTuple):
-    """What the penalties look at, (rows, vocabulary) each: the `TokenCounts` of every row."""
+    """The `TokenCounts` of every row, (rows, vocabulary) each."""
 
     seen: Tensor
     """bool: ids of prompt and output."""
     counts: Tensor
-    """float32: how often each was generated."""
+    """float32: occurrences in the output."""
 
 
-# ------------------------------------------------------------------------------- filtering
+# ------------------------------------------------------------------------------- penalties
+
+
+def _repetition(logits: Tensor, strength: Tensor) -> Tensor:
+    return torch.where(logits > 0, logits / strength, logits * strength)
+
+
+def _presence(counts: Tensor) -> Tensor:
+    return counts > 0
+
+
+def _frequency(counts: Tensor) -> Tensor:
+    return counts
+
+
+_SCALING = {"repetition_penalty": _repetition}
+_SUBTRACTED = {"presence_penalty": _presence, "frequency_penalty": _frequency}
+bind("the chain on a device", {**_SCALING, **_SUBTRACTED}, penalties=True)
+
+
+def apply_penalties(
+    logits: Tensor, chain: DeviceChain, params: DeviceParams, past: DenseTokenCounts
+) -> Tensor:
+    """Bias, bans and penalties on (rows, vocabulary) raw logits."""
+    if chain.biased:
+        logits = torch.clamp(logits + params.bias, max=_FLOAT32_MAX)
+    if chain.penalised:
+        changed = logits
+        for name, scale in _SCALING.items():
+            changed = scale(changed, params.single(name))
+        terms = (params.single(name) * term(past.counts) for name, term in _SUBTRACTED.items())
+        changed = torch.clamp(changed - reduce(add, terms), max=_FLOAT32_MAX)
+        logits = torch.where(past.seen, changed, logits)
+    return logits
+
+
+# --------------------------------------------------------------------------------- filters
 
 
 class Candidates(NamedTuple):
@@ -148,50 +175,36 @@ class Candidates(NamedTuple):
         return self.logits.amax(1, keepdim=True)
 
     def keep(self, alive: Tensor) -> "Candidates":
+        """Cut the columns where `alive` is False."""
         return self._replace(logits=self.logits.masked_fill(~alive, -torch.inf))
 
 
-def apply_penalties(
-    logits: Tensor, chain: DeviceChain, values: DeviceParams, past: DenseTokenCounts
-) -> Tensor:
-    """Bias, bans and penalties on (rows, vocabulary) raw logits."""
-    if chain.biased:
-        logits = torch.clamp(logits + values.bias, max=_MOST)
-    if chain.penalised:
-        repetition = values.single("repetition_penalty")
-        changed = torch.where(logits > 0, logits / repetition, logits * repetition)
-        changed = changed - (
-            values.single("presence_penalty") * (past.counts > 0)
-            + values.single("frequency_penalty") * past.counts
-        )
-        logits = torch.where(past.seen, torch.clamp(changed, max=_MOST), logits)
-    return logits
-
-
 def apply_chain(
-    logits: Tensor, chain: DeviceChain, values: DeviceParams, past: DenseTokenCounts
+    logits: Tensor, chain: DeviceChain, params: DeviceParams, past: DenseTokenCounts
 ) -> Candidates:
-    """The whole chain on (rows, vocabulary) raw logits: what may be drawn."""
-    rows = Candidates(apply_penalties(logits, chain, values, past))
-    for name in chain.steps:
-        rows = _FILTERS[name](rows, chain, values)
+    """The whole chain on (rows, vocabulary) raw logits: the tokens that may be drawn."""
+    rows = Candidates(apply_penalties(logits, chain, params, past))
+    if chain.greedy:
+        return topk(rows, 1)
+    for name in chain.filters:
+        rows = _FILTERS[name](rows, chain, params)
     return rows
 
 
-def _keys(logits: Tensor, columns: Tensor) -> Tensor:
+def _sort_keys(logits: Tensor, columns: Tensor) -> Tensor:
     """int64 that are ordered as (logit up, column down): no two of a row are equal."""
     bits = (logits + 0.0).view(torch.int32)  # adding 0 makes -0 into 0
     rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
     return (rising << 32) | (0xFFFFFFFF - columns)
 
 
-def _best(logits: Tensor, columns: Tensor, width: int) -> Tensor:
-    """(rows, width): of the columns, those with the largest logits, in the order of `_keys`."""
-    keys = torch.topk(_keys(logits, columns), width, dim=1).values
+def _best_columns(logits: Tensor, columns: Tensor, width: int) -> Tensor:
+    """(rows, width): the columns with the largest logits, in the order of `_sort_keys`."""
+    keys = torch.topk(_sort_keys(logits, columns), width, dim=1).values
     return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
 
 
-def _promising(logits: Tensor, width: int) -> Tensor:
+def _group_columns(logits: Tensor, width: int) -> Tensor:
     """(rows, n) columns, among which are the `width` best; by far fewer than all, if there are far
     more than `width`.
 
@@ -203,7 +216,7 @@ def _promising(logits: Tensor, width: int) -> Tensor:
     if 4 * width > count:
         return columns.expand(len(logits), -1)
     maxima = logits[:, : count * _GROUP].view(-1, count, _GROUP).amax(2)
-    groups = _best(maxima, columns[:count], width)
+    groups = _best_columns(maxima, columns[:count], width)
     inside = (groups.unsqueeze(2) * _GROUP + columns[:_GROUP]).flatten(1)
     if not tail:
         return inside
@@ -212,44 +225,40 @@ def _promising(logits: Tensor, width: int) -> Tensor:
 
 def topk(rows: Candidates, width: int) -> Candidates:
     """The `width` best columns, by logit down, then id up."""
-    columns = _promising(rows.logits, width)
-    columns = _best(rows.logits.gather(1, columns), columns, width)
+    columns = _group_columns(rows.logits, width)
+    columns = _best_columns(rows.logits.gather(1, columns), columns, width)
     ids = columns if rows.ids is None else rows.ids.gather(1, columns)
     return Candidates(rows.logits.gather(1, columns), ids, ordered=True)
 
 
-def _greedy(rows: Candidates, _chain: DeviceChain, _values: DeviceParams) -> Candidates:
-    return topk(rows, 1)
-
-
-def _top_k(rows: Candidates, chain: DeviceChain, values: DeviceParams) -> Candidates:
+def _top_k(rows: Candidates, chain: DeviceChain, params: DeviceParams) -> Candidates:
     rows = topk(rows, chain.width)
-    return rows.keep(torch.arange(chain.width, device=rows.logits.device) < values.double("top_k"))
+    return rows.keep(torch.arange(chain.width, device=rows.logits.device) < params.double("top_k"))
 
 
-def _temperature(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
-    divisor = values.single("temperature").clamp(min=_FLOAT32_TINY)
+def _temperature(rows: Candidates, _chain: DeviceChain, params: DeviceParams) -> Candidates:
+    divisor = params.single("temperature").clamp(min=_FLOAT32_TINY)
     # Relative to the largest, which cannot overflow however low the temperature.
     return rows._replace(logits=(rows.logits - rows.best()) / divisor)
 
 
-def _leading(weights: Tensor, share: Tensor) -> Tensor:
+def _nucleus_mask(weights: Tensor, share: Tensor) -> Tensor:
     """(rows, width) booleans: whether the mass before a column is less than `share` of all."""
     mass = weights.double().cumsum(1)
     return F.pad(mass[:, :-1], (1, 0)) < share * mass[:, -1:]
 
 
-def _top_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
+def _top_p(rows: Candidates, _chain: DeviceChain, params: DeviceParams) -> Candidates:
     if not rows.ordered:
         rows = topk(rows, rows.logits.shape[1])
-    return rows.keep(_leading(rows.weights(), values.double("top_p")))
+    return rows.keep(_nucleus_mask(rows.weights(), params.double("top_p")))
 
 
-def _min_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
-    return rows.keep(rows.weights() >= values.single("min_p"))
+def _min_p(rows: Candidates, _chain: DeviceChain, params: DeviceParams) -> Candidates:
+    return rows.keep(rows.weights() >= params.single("min_p"))
 
 
-def _typical_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> Candidates:
+def _typical_p(rows: Candidates, _chain: DeviceChain, params: DeviceParams) -> Candidates:
     alive = rows.logits > -torch.inf
     weights = rows.weights()
     mass = weights.double()
@@ -258,18 +267,21 @@ def _typical_p(rows: Candidates, _chain: DeviceChain, values: DeviceParams) -> C
     mean = (mass * logits).sum(1, keepdim=True) / mass.sum(1, keepdim=True)
     distance = (logits - mean).abs().float().masked_fill(~alive, torch.inf)
     columns = distance.sort(dim=1, stable=True).indices
-    kept = _leading(weights.gather(1, columns), values.double("typical_p"))
+    kept = _nucleus_mask(weights.gather(1, columns), params.double("typical_p"))
     return rows.keep(torch.zeros_like(alive).scatter(1, columns, kept) & alive)
 
 
-_FILTERS: dict[str, Callable[[Candidates, DeviceChain, DeviceParams], Candidates]] = {
-    "greedy": _greedy,
-    "top-k": _top_k,
-    "temperature": _temperature,
-    "top-p": _top_p,
-    "min-p": _min_p,
-    "typical-p": _typical_p,
-}
+_FILTERS: dict[str, Callable[[Candidates, DeviceChain, DeviceParams], Candidates]] = bind(
+    "the chain on a device",
+    {
+        "top_k": _top_k,
+        "temperature": _temperature,
+        "top_p": _top_p,
+        "min_p": _min_p,
+        "typical_p": _typical_p,
+    },
+    penalties=False,
+)
 
 
 # --------------------------------------------------------------------------------- drawing
@@ -278,7 +290,7 @@ _FILTERS: dict[str, Callable[[Candidates, DeviceChain, DeviceParams], Candidates
 def sample_tokens(
     logits: Tensor,
     chain: DeviceChain,
-    values: DeviceParams,
+    params: DeviceParams,
     past: DenseTokenCounts,
     uniforms: Tensor,
 ) -> Tensor:
@@ -291,21 +303,21 @@ def sample_tokens(
     Returns:
         (rows,) int64: an id, or `UNUSABLE` or `ALL_BANNED`.
     """
-    rows = apply_chain(logits, chain, values, past)
+    rows = apply_chain(logits, chain, params, past)
     if chain.greedy:
         columns = torch.zeros_like(rows.logits[:, :1], dtype=torch.int64)
     else:
-        columns = _draw(rows.weights(), uniforms)
+        columns = _inverse_cdf(rows.weights(), uniforms)
     ids = columns if rows.ids is None else rows.ids.gather(1, columns)
     ids = ids.masked_fill(~(rows.best() > -torch.inf), ALL_BANNED)
     return ids.masked_fill(~logits.amax(1, keepdim=True).isfinite(), UNUSABLE).view(-1)
 
 
-def _draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+def _inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     """(rows, 1): the column in whose share of the summed weights the number falls."""
     sums = weights.double().cumsum(1)
     total = sums[:, -1:].contiguous()
     columns = torch.searchsorted(sums, uniforms * total, right=True)
-    # DenseTokenCounts the end, by rounding: the last column with weight. With NaN, any.
+    # Past the end, by rounding: the last column with weight. With NaN, any.
     last = torch.searchsorted(sums, total).clamp(max=sums.shape[1] - 1)
     return torch.minimum(columns, last)

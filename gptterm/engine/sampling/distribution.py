@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.api import Candidate, NextToken, SamplingParams
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.engine.sampling.chain import (
     Candidates,
     Floats,
@@ -41,7 +42,7 @@ def next_token_distribution(
         ids = rows.ids
         alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
         for id_ in watched[~alive].tolist():
-            reasons.setdefault(id_, name)
+            reasons.setdefault(id_, SAMPLERS[name].label if name in SAMPLERS else name)
     ids = np.arange(row.size) if rows.ids is None else rows.ids
     raw, used = _probabilities(row), np.zeros(row.size)
     used[ids] = _probabilities(rows.logits)

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from textual import events
 
 from gptterm.engine.api import NextToken
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
@@ -14,7 +15,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 PIECE_WIDTH = 8
 """Least cells of a token; it gets what the other columns leave."""
 NUMBER_WIDTH = 5
-BAR_WIDTH = len("cut typical-p")
+BAR_WIDTH = max(len(f"cut {s.label}") for s in SAMPLERS.values() if s.kind == "filter")
 
 
 class Distribution(RowWidget):

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,10 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
+from gptterm.engine.sampling import batched
 from gptterm.engine.sampling.batched import sample_tokens
 from gptterm.engine.sampling.chain import TokenCounts, UnusableLogitsError
 
 GPT2_VOCABULARY = 50_257
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rows_are_handled_together() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batched, "_MIN_ROWS", 3)
+        yield
+
 
 sampling = st.builds(
     SamplingParams,
@@ -119,6 +129,16 @@ def test_a_row_that_is_unusable_is_named_and_nothing_is_drawn(
         sample_tokens(logits, [how] * 6, histories, generators)
     assert raised.value.row == 4
     assert [g.random() for g in generators] == [random.Random(i).random() for i in range(6)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_rows_that_are_all_unusable_say_so(value: float) -> None:
+    logits = torch.randn(4, GPT2_VOCABULARY)
+    logits[:, [5, 9]] = value
+    counts = [TokenCounts()] * 4
+    with pytest.raises(UnusableLogitsError, match="not finite") as raised:
+        sample_tokens(logits, [SamplingParams()] * 4, counts, [random.Random(0)] * 4)
+    assert raised.value.row == 0
 
 
 def test_a_row_without_any_token_is_named() -> None:
