@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check lint types contracts bench clean
+.PHONY: help run test test-slow check lint types contracts check-c bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ test: $(READY) ## the test suite
 test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
 	$(BIN)/pytest -m slow --override-ini addopts=
 
-check: lint types contracts test ## what CI runs: lint, types, import contracts, tests
+check: lint types contracts check-c test ## what CI runs: lint, types, contracts, C kernels, tests
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -38,6 +38,9 @@ types: $(READY) ## mypy --strict
 
 contracts: $(READY) ## import contracts
 	$(BIN)/lint-imports
+
+check-c: $(READY) ## C kernels: warnings as errors, tests under ASan, UBSan and TSan (gcc)
+	$(BIN)/python -m tools.check_c
 
 bench: $(READY) ## benchmarks that need no extra package
 	$(BIN)/python -m benchmarks

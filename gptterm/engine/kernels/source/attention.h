@@ -31,4 +31,8 @@ static inline int attention_group_size(const attention *a)
     return (a->rows + groups - 1) / groups;
 }
 
+/* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing written,
+   if a position is beyond the cache's capacity. */
+int attention_forward(const attention *a);
+
 #endif

@@ -13,8 +13,7 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
-/* What Python's declarations of this interface must agree with. */
-const int32_t kernels_layout[] = {
+const int32_t kernels_layout[5] = {
     (int32_t)sizeof(linear), (int32_t)sizeof(layer_norm), (int32_t)sizeof(attention), PANEL, QUANT_BLOCK,
 };
 
@@ -33,21 +32,16 @@ static int is_supported(const kernels *k)
     return 1;
 }
 
-/* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0; the
-   last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
 const char *kernels_name(int rank)
 {
     int count = (int)(sizeof all_kernels / sizeof *all_kernels);
     return rank < count && is_supported(all_kernels[rank]) ? all_kernels[rank]->name : 0;
 }
 
-/* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */
 void kernels_select(int rank) { selected = all_kernels[rank]; }
 
 const kernels *kernels_selected(void) { return selected; }
 
-/* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing written,
-   if a position is beyond the cache's capacity. */
 int attention_forward(const attention *a)
 {
     for (int row = 0; row < a->rows; row++)

@@ -11,7 +11,7 @@ typedef struct {
     const float *weight, *bias; /* (width) */
 } layer_norm;
 
-/* One call, as the kernels see it. */
+/* One call, as the kernel sees it. */
 typedef struct {
     const layer_norm *norm;
     const float *x; /* (rows, width) */
@@ -24,5 +24,9 @@ typedef struct {
     int64_t count;
     float *x;
 } gelu_job;
+
+void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
+
+void gelu_forward(float *x, int64_t count, int threads);
 
 #endif

@@ -22,6 +22,15 @@ extern const kernels avx2_kernels, avx512_kernels;
 
 enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
+/* Sizes and constants that the declarations in Python must agree with. */
+extern const int32_t kernels_layout[5];
+
+/* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0; the
+   last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
+const char *kernels_name(int rank);
+
+/* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */
+void kernels_select(int rank);
 const kernels *kernels_selected(void);
 
 #endif

@@ -111,7 +111,6 @@ static int stream_weights(linear_job *p)
     return 1;
 }
 
-/* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y)
 {
     if (rows < 1)
@@ -154,7 +153,6 @@ static void pack_panels(const void *job, int first, int last)
     }
 }
 
-/* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
 void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride, int64_t in_stride)
 {
     pack_job job = {l, packed, source, out_stride, in_stride};

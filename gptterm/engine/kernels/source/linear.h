@@ -56,4 +56,10 @@ static inline int num_splits(int inputs)
     return inputs <= MIN_SPLITS * MAX_SPLIT ? MIN_SPLITS : (inputs + MAX_SPLIT - 1) / MAX_SPLIT;
 }
 
+/* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
+int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y);
+
+/* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
+void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride, int64_t in_stride);
+
 #endif

@@ -1,0 +1,388 @@
+/* Calls every entry point of the kernels with odd shapes, from several threads at once, and compares
+   the results with sums written out in double. Run by tools/check_c.py under the sanitizers: every
+   buffer is allocated to its exact size. Prints a line for each wrong result; exits 1 if there was
+   one. */
+
+#include "attention.h"
+#include "elementwise.h"
+#include "kernels.h"
+#include "linear.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALLERS = 4 };
+
+static atomic_int failures;
+static const char *kernels_in_use;
+
+static void expect(int holds, const char *what, int a, int b, int c)
+{
+    if (!holds) {
+        printf("%s: wrong %s (%d, %d, %d)\n", kernels_in_use, what, a, b, c);
+        atomic_fetch_add(&failures, 1);
+    }
+}
+
+static int is_close(double found, double exact, double bound)
+{
+    return fabs(found - exact) <= bound; /* false for NaN */
+}
+
+/* ---------------------------------------------------------------------------------- data */
+
+typedef struct {
+    uint64_t state;
+    int threads;
+} caller;
+
+static uint32_t random_bits(caller *c)
+{
+    c->state = c->state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(c->state >> 32);
+}
+
+/* In [-1, 1). */
+static float random_number(caller *c) { return (float)(int32_t)random_bits(c) * 0x1p-31f; }
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = malloc(count * size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static float *random_numbers(caller *c, size_t count)
+{
+    float *numbers = allocate(count, sizeof *numbers);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = random_number(c);
+    return numbers;
+}
+
+/* Finite binary16 numbers below 2. */
+static uint16_t *random_halves(caller *c, size_t count)
+{
+    uint16_t *halves = allocate(count, sizeof *halves);
+    for (size_t i = 0; i < count; i++)
+        halves[i] = (uint16_t)(random_bits(c) & 0xbfff);
+    return halves;
+}
+
+static double half_value(uint16_t half)
+{
+    int exponent = half >> 10 & 31;
+    double fraction = half & 0x3ff;
+    double size = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    return half & 0x8000 ? -size : size;
+}
+
+static double bfloat16_value(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return (double)value;
+}
+
+static size_t product(int a, int b) { return (size_t)a * (size_t)b; }
+
+/* -------------------------------------------------------------------------------- linear */
+
+/* A layer's weights in some format, and the same as numbers. */
+typedef struct {
+    linear layer;
+    void *memory;
+    double *numbers; /* (outputs, inputs) */
+} weights;
+
+static void make_float32(caller *c, weights *w)
+{
+    int inputs = w->layer.inputs, outputs = w->layer.outputs;
+    float *memory = random_numbers(c, product(inputs, outputs));
+    for (int o = 0; o < outputs; o++)
+        for (int k = 0; k < inputs; k++)
+            w->numbers[product(o, inputs) + (size_t)k] =
+                (double)memory[w->layer.format == FLOAT32_IN_OUT ? product(k, outputs) + (size_t)o
+                                                                 : product(o, inputs) + (size_t)k];
+    w->memory = memory;
+}
+
+/* Packs weights whose rows or whose columns are contiguous. */
+static void make_16(caller *c, weights *w, int transposed)
+{
+    int inputs = w->layer.inputs, outputs = w->layer.outputs, half = w->layer.format == FLOAT16;
+    size_t panels = (size_t)((outputs + PANEL - 1) / PANEL);
+    uint16_t *source = random_halves(c, product(inputs, outputs));
+    int64_t out_stride = transposed ? 1 : inputs, in_stride = transposed ? outputs : 1;
+    w->memory = allocate(panels * product(inputs, PANEL), sizeof *source);
+    for (int o = 0; o < outputs; o++)
+        for (int k = 0; k < inputs; k++) {
+            uint16_t *bits = source + o * out_stride + k * in_stride;
+            if (!half)
+                *bits = (uint16_t)(*bits & 0x8000) | (uint16_t)(0x3f00 + (*bits & 0xff));
+            w->numbers[product(o, inputs) + (size_t)k] = half ? half_value(*bits) : bfloat16_value(*bits);
+        }
+    linear_pack(&w->layer, w->memory, source, out_stride, in_stride);
+    free(source);
+}
+
+static void make_int8(caller *c, weights *w)
+{
+    int inputs = w->layer.inputs, outputs = w->layer.outputs;
+    int padded = (inputs + QUANT_BLOCK - 1) / QUANT_BLOCK * QUANT_BLOCK;
+    int panels = (outputs + PANEL - 1) / PANEL;
+    uint8_t *memory = allocate(product(panels * PANEL, padded), 1);
+    float *scales = random_numbers(c, (size_t)outputs);
+    memset(memory, 128, product(panels * PANEL, padded));
+    for (int o = 0; o < outputs; o++)
+        for (int k = 0; k < inputs; k++) {
+            int value = (int)(random_bits(c) % 255) - 127;
+            size_t panel = product(o / PANEL, padded) * PANEL;
+            memory[panel + product(k / 4 * 4, PANEL) + product(o % PANEL, 4) + (size_t)(k % 4)] =
+                (uint8_t)(value + 128);
+            w->numbers[product(o, inputs) + (size_t)k] = value * (double)scales[o];
+        }
+    w->memory = memory;
+    w->layer.scales = scales;
+}
+
+static void compare_product(const weights *w, const float *x, const float *residual, const float *y, int row)
+{
+    int inputs = w->layer.inputs, outputs = w->layer.outputs;
+    for (int o = 0; o < outputs; o++) {
+        double exact = (double)w->layer.bias[o], size = fabs(exact), most = 0, rounding = 0;
+        for (int k = 0; k < inputs; k++) {
+            double weight = w->numbers[product(o, inputs) + (size_t)k];
+            double number = (double)x[product(row, inputs) + (size_t)k];
+            exact += weight * number;
+            size += fabs(weight * number);
+            most = fmax(most, fabs(number));
+            rounding += fabs(weight);
+        }
+        size_t at = product(row, outputs) + (size_t)o;
+        if (residual)
+            exact += (double)residual[at];
+        double bound = 3e-6 * (size + 1) + (w->layer.format == INT8 ? rounding * most / 250 : 0);
+        expect(is_close((double)y[at], exact, bound), "product", (int)w->layer.format, row, o);
+    }
+}
+
+static void check_linear(caller *c, int format, int inputs, int outputs, int transposed)
+{
+    static const int row_counts[] = {0, 1, 2, 3, 7, 8, 13};
+    float *bias = random_numbers(c, (size_t)outputs);
+    weights w = {.layer = {format, inputs, outputs, c->threads, 0, 0, bias}};
+    w.numbers = allocate(product(outputs, inputs), sizeof *w.numbers);
+    if (format == BFLOAT16 || format == FLOAT16)
+        make_16(c, &w, transposed);
+    else if (format == INT8)
+        make_int8(c, &w);
+    else
+        make_float32(c, &w);
+    w.layer.weights = w.memory;
+    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
+        int rows = row_counts[i];
+        float *x = random_numbers(c, product(rows, inputs)), *y = allocate(product(rows, outputs), sizeof *y);
+        float *residual = i % 2 ? random_numbers(c, product(rows, outputs)) : 0;
+        expect(linear_forward(&w.layer, x, rows, residual, y), "return of linear_forward", rows, 0, 0);
+        for (int row = 0; row < rows; row++)
+            compare_product(&w, x, residual, y, row);
+        free(x), free(y), free(residual);
+    }
+    free(w.memory), free(w.numbers), free(bias);
+    free((void *)(uintptr_t)w.layer.scales);
+}
+
+static void check_linears(caller *c)
+{
+    static const int shapes[][2] = {{1, 1}, {31, 33}, {32, 32}, {33, 65}, {64, 31}, {300, 7}, {8300, 3}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int format = FLOAT32_IN_OUT; format <= INT8; format++)
+            check_linear(c, format, shapes[i][0], shapes[i][1], (int)i % 2);
+}
+
+/* ----------------------------------------------------------------------------- attention */
+
+typedef struct {
+    attention a;
+    int sequences;
+    float *query, *key, *value, *y;
+    int64_t *positions;
+} attention_case;
+
+static double cached(const attention_case *t, const void *cache, int row, int head, int64_t position, int d)
+{
+    int64_t at = row * t->a.sequence_stride + head * t->a.head_stride + position * t->a.head_dim + d;
+    return t->a.half ? half_value(((const uint16_t *)cache)[at]) : (double)((const float *)cache)[at];
+}
+
+static void compare_head(const attention_case *t, int row, int head)
+{
+    const attention *a = &t->a;
+    int64_t last = a->positions[row], first = a->window && last >= a->window ? last + 1 - a->window : 0;
+    int64_t count = last + 1 - first, query = row * a->row_stride + head * a->head_dim;
+    double *scores = allocate((size_t)count, sizeof *scores), most = -INFINITY, total = 0;
+    for (int64_t j = 0; j < count; j++) {
+        scores[j] = 0;
+        for (int d = 0; d < a->head_dim; d++)
+            scores[j] += (double)a->query[query + d] * cached(t, a->keys, row, head, first + j, d);
+        scores[j] *= (double)a->scale;
+        most = fmax(most, scores[j]);
+    }
+    for (int64_t j = 0; j < count; j++)
+        total += scores[j] = exp(scores[j] - most);
+    for (int d = 0; d < a->head_dim; d++) {
+        double exact = 0;
+        for (int64_t j = 0; j < count; j++)
+            exact += scores[j] / total * cached(t, a->values, row, head, first + j, d);
+        float found = a->y[((int64_t)row * a->heads + head) * a->head_dim + d];
+        expect(is_close((double)found, exact, 3e-5), "attention", row, head, d);
+    }
+    free(scores);
+}
+
+static void compare_appended(const attention_case *t, int row, int head)
+{
+    const attention *a = &t->a;
+    for (int d = 0; d < a->head_dim; d++) {
+        int64_t from = row * a->row_stride + head * a->head_dim + d;
+        double key = (double)a->key[from], value = (double)a->value[from], bound = a->half ? 5e-4 : 0;
+        int holds = is_close(cached(t, a->keys, row, head, a->positions[row], d), key, bound) &&
+                    is_close(cached(t, a->values, row, head, a->positions[row], d), value, bound);
+        expect(holds, "key or value", row, head, d);
+    }
+}
+
+static void check_attention(caller *c, int rows, int heads, int head_dim, int half, int window, int same_sequence)
+{
+    int capacity = 75, sequences = same_sequence ? 1 : rows, stride = 3 * heads * head_dim;
+    size_t numbers = product(sequences * heads, capacity * head_dim);
+    float *new = random_numbers(c, product(rows, stride));
+    int64_t *positions = allocate((size_t)rows, sizeof *positions);
+    int start = (int)(random_bits(c) % (uint32_t)(capacity - (same_sequence ? rows : 1) + 1));
+    for (int row = 0; row < rows; row++)
+        positions[row] = same_sequence ? start + row : (start + 11 * row) % capacity;
+    attention_case t = {.a = {
+                            .rows = rows, .heads = heads, .head_dim = head_dim, .threads = c->threads,
+                            .capacity = capacity, .window = window, .half = half, .scale = 0.3f,
+                            .query = new, .key = new + heads * head_dim, .value = new + 2 * heads * head_dim,
+                            .row_stride = stride,
+                            .keys = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
+                            .values = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
+                            .sequence_stride = same_sequence ? 0 : (int64_t)heads * capacity * head_dim,
+                            .head_stride = (int64_t)capacity * head_dim,
+                            .positions = positions,
+                            .y = allocate(product(rows, heads * head_dim), sizeof(float)),
+                        }};
+    expect(attention_forward(&t.a), "return of attention_forward", rows, heads, head_dim);
+    for (int row = 0; row < rows; row++)
+        for (int head = 0; head < heads; head++) {
+            compare_appended(&t, row, head);
+            compare_head(&t, row, head);
+        }
+    positions[rows - 1] = capacity;
+    expect(!attention_forward(&t.a), "position beyond the capacity", rows, heads, head_dim);
+    positions[rows - 1] = -1;
+    expect(!attention_forward(&t.a), "position before the first", rows, heads, head_dim);
+    t.a.rows = 0;
+    expect(attention_forward(&t.a), "call without rows", rows, heads, head_dim);
+    free(new), free(positions), free(t.a.keys), free(t.a.values), free(t.a.y);
+}
+
+static void check_attentions(caller *c)
+{
+    static const int row_counts[] = {1, 2, 5, 70}, head_dims[] = {1, 8, 25, 64, 80, 300}, windows[] = {0, 1, 40};
+    for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
+        for (size_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++)
+            for (int half = 0; half < 2; half++) {
+                int window = windows[(r + d) % 3];
+                check_attention(c, row_counts[r], 2, head_dims[d], half, window, 1);
+                if (row_counts[r] < 70)
+                    check_attention(c, row_counts[r], 3, head_dims[d], half, window, 0);
+            }
+}
+
+/* --------------------------------------------------------------------------- elementwise */
+
+static void check_layer_norm(caller *c, int width, int rows)
+{
+    float *weight = random_numbers(c, (size_t)width), *bias = random_numbers(c, (size_t)width);
+    float *x = random_numbers(c, product(rows, width)), *y = allocate(product(rows, width), sizeof *y);
+    layer_norm n = {width, c->threads, 1e-5f, weight, bias};
+    layer_norm_forward(&n, x, rows, y);
+    for (int row = 0; row < rows; row++) {
+        const float *from = x + product(row, width);
+        double mean = 0, variance = 0;
+        for (int i = 0; i < width; i++)
+            mean += (double)from[i] / width;
+        for (int i = 0; i < width; i++)
+            variance += ((double)from[i] - mean) * ((double)from[i] - mean) / width;
+        for (int i = 0; i < width; i++) {
+            double exact = ((double)from[i] - mean) / sqrt(variance + 1e-5) * (double)weight[i] + (double)bias[i];
+            expect(is_close((double)y[product(row, width) + (size_t)i], exact, 1e-4), "layer norm", width, row, i);
+        }
+    }
+    free(weight), free(bias), free(x), free(y);
+}
+
+static void check_gelu(caller *c, int count)
+{
+    float *x = random_numbers(c, (size_t)count), *y = allocate((size_t)count, sizeof *y);
+    for (int i = 0; i < count; i++)
+        y[i] = x[i] *= 12;
+    gelu_forward(y, count, c->threads);
+    for (int i = 0; i < count; i++) {
+        double v = (double)x[i], exact = v / 2 * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
+        expect(is_close((double)y[i], exact, 1e-5), "GELU", count, i, 0);
+    }
+    free(x), free(y);
+}
+
+static void check_elementwise(caller *c)
+{
+    static const int widths[] = {1, 15, 64, 77}, row_counts[] = {0, 1, 9, 40}, counts[] = {0, 1, 511, 513, 9999};
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
+            check_layer_norm(c, widths[w], row_counts[r]);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        check_gelu(c, counts[i]);
+}
+
+/* ---------------------------------------------------------------------------------- main */
+
+static void *call_everything(void *argument)
+{
+    caller *c = argument;
+    check_linears(c);
+    check_attentions(c);
+    check_elementwise(c);
+    return 0;
+}
+
+int main(void)
+{
+    static const int thread_counts[CALLERS] = {3, 2, 1, 5};
+    for (int rank = 0; rank < 3; rank++) {
+        kernels_in_use = kernels_name(rank);
+        if (!kernels_in_use)
+            continue;
+        kernels_select(rank);
+        pthread_t threads[CALLERS];
+        caller callers[CALLERS];
+        for (int i = 0; i < CALLERS; i++) {
+            callers[i] = (caller){(uint64_t)i + 1, thread_counts[i]};
+            if (pthread_create(threads + i, 0, call_everything, callers + i))
+                abort();
+        }
+        for (int i = 0; i < CALLERS; i++)
+            pthread_join(threads[i], 0);
+        printf("%s: checked\n", kernels_in_use);
+    }
+    return atomic_load(&failures) > 0;
+}
