@@ -55,9 +55,9 @@ class KeptChat(NamedTuple):
 
     @property
     def model(self) -> str:
-        """The model that wrote last in it; empty for none."""
+        """The model that wrote last in it; empty for none of ours."""
         reply = self.tree.last_reply()
-        return "" if reply is None else self.tree.node(reply).model
+        return "" if reply is None else self.tree.node(reply).local_model
 
 
 class KeptChats:

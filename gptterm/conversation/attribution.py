@@ -28,8 +28,11 @@ def generation_summary(runs: Sequence[Generation]) -> str:
     """All runs that wrote a reply: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`.
 
     Samplers that are off are left out. What was changed in the middle of it follows a "then".
-    Runs that wrote nothing are left out, unless there is no other.
+    Runs that wrote nothing are left out, unless there is no other. Of an imported reply its model
+    is known at most: `gpt-4o · from ChatGPT`.
     """
+    if runs[-1].origin:
+        return " · ".join(filter(None, map(one_line, (runs[-1].model, f"from {runs[-1].origin}"))))
     runs = [run for run in runs if run.tokens] or runs[-1:]
     parts: list[str] = []
     previous: dict[str, str] = {}

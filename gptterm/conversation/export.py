@@ -32,6 +32,7 @@ SUFFIXES: Mapping[str, Format] = {
     ".html": "html",
     ".htm": "html",
 }
+FORMAT = "gptterm conversation"
 VERSION = 1
 
 # ----------------------------------------------------------------------------------- files
@@ -158,8 +159,16 @@ def from_json(data: bytes | str) -> Conversation:
     Raises:
         ValueError: that is not what it is; the message is one line.
     """
-    raw = decode_json(data)
-    if not isinstance(raw, dict) or raw.get("format") != "gptterm conversation":
+    return from_builtins(decode_json(data))
+
+
+def from_builtins(raw: object) -> Conversation:
+    """The same, decoded.
+
+    Raises:
+        ValueError: as above.
+    """
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise ValueError("not a conversation that gptterm exported")
     if raw.get("version") != VERSION:
         version = reprlib.repr(raw.get("version"))

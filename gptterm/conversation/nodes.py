@@ -31,6 +31,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One run of the engine: what a reply, or one continued part of it, was made with."""
 
     model: str
+    origin: str = ""
+    """The program that it was imported from: samplers, device and counts are then not known.
+    Empty: a run of ours."""
     revision: str = ""
     device: str = ""
     dtype: str = ""
@@ -109,6 +112,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def model(self) -> str:
         """The name of the model that wrote it last; empty when a person did."""
         return self.generations[-1].model if self.generations else ""
+
+    @property
+    def local_model(self) -> str:
+        """The name of the model that can go on with it here; empty for an imported reply."""
+        return "" if self.generation is None or self.generation.origin else self.model
 
     def written_by(self, info: ModelInfo) -> bool:
         """Whether this very model wrote all of it, so that its ids are that model's."""

@@ -395,4 +395,8 @@ def clean_text(text: str) -> str:
 
     A terminal's input can hold them; no tokenizer, file or socket takes them.
     """
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode()  # quicker, and nearly always right
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

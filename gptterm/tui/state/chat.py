@@ -49,9 +49,9 @@ class Chat:
 
     @property
     def model(self) -> str:
-        """Model of the last reply; empty if there is none."""
+        """Local model of the last reply; empty if there is none, or it was imported."""
         reply = self.tree.last_reply()
-        return "" if reply is None else self.tree.node(reply).model
+        return "" if reply is None else self.tree.node(reply).local_model
 
     @property
     def user_messages(self) -> list[str]:
