@@ -4,16 +4,17 @@ import sqlite3
 import time
 import uuid
 import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation, clean_text, normalise_title
 from gptterm.engine.api import Event, Failed, Finished, Started, Token
 from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
 from gptterm.store.maintenance import is_due, purge, run_maintenance
+from gptterm.store.merge import Merge, Merged, merge, plan, plan_new
 from gptterm.store.pending_changes import PendingChanges, TextDelta
 from gptterm.store.queries import (
     SearchHit,
@@ -81,7 +82,7 @@ class ChatSaver:
 SETTLE_S = 0.5
 """Time a reader waits for writes in progress."""
 ADD_S = 60.0
-"""Time for an imported chat to be written; it can have 100,000 turns."""
+"""Time for imported chats to be written; one can have 100,000 turns."""
 
 
 def _ignore(_message: str) -> None:
@@ -180,8 +181,7 @@ class History:
     def add(self, chat: Conversation) -> int:
         """Save a complete conversation, such as an imported one.
 
-        Turns that the history already has are not added again, and its title there stays. A
-        deleted one is restored.
+        Turns that the history already has are not added again. A deleted one is restored.
 
         Returns:
             The number of new turns.
@@ -189,19 +189,38 @@ class History:
         Raises:
             HistoryError: it cannot be written, or its saved turns cannot be read.
         """
-        if was_deleted := chat.id in self.deleted(chat.id):
-            self.undelete(chat.id)
-        try:
-            there = self.load(chat.id)
-        except KeyError:
-            there = Conversation(id=chat.id)
-        known = [node for node in chat.nodes() if _has(there, node)]
-        ChatSaver(chat, PendingChanges(known), self._writer).save()
-        if not self._writer.flush(ADD_S):
-            raise HistoryError(self.write_error or "writing the history takes too long")
-        if chat.has_title and not there.has_title and len(chat):
-            self.rename(chat.id, chat.title)
-        return len(chat) - (0 if was_deleted else len(known))
+        return self.add_all([chat])[0].turns
+
+    def add_all(self, chats: Sequence[Conversation], *, dry_run: bool = False) -> list[Merged]:
+        """Save complete conversations, all in one transaction; return what became of each.
+
+        What was written here stays, and so does a title that was given here. Other titles follow
+        those of the chats.
+
+        Args:
+            dry_run: nothing is written, only compared.
+
+        Raises:
+            HistoryError: they cannot be written, or what is saved of them cannot be read.
+        """
+        if dry_run:
+            return [self._plan(chat).outcome for chat in chats]
+        return self.start_adding(chats)()
+
+    def start_adding(self, chats: Sequence[Conversation]) -> Callable[[], list[Merged]]:
+        """Begin to save complete conversations; return a function that waits for it.
+
+        That returns, and raises, what `add_all` does.
+
+        Raises:
+            HistoryError: the history is closed.
+        """
+        job = self._writer.submit(lambda connection: merge(connection, chats))
+        return lambda: self._writer.result(job, ADD_S)
+
+    def _plan(self, chat: Conversation) -> Merge:
+        found = self._reader.read(lambda connection: plan(connection, chat), None)
+        return plan_new(chat) if found is None else found
 
     def draft(self, conversation: str = "") -> str:
         """Load the unsent message of a conversation; without an id, that of a new chat."""
@@ -352,14 +371,3 @@ class History:
 
         if not self._writer.run(work):
             raise KeyError(conversation)
-
-
-def _has(chat: Conversation, node: Node) -> bool:
-    """Whether a turn of another copy of the chat is in this one.
-
-    Times are not compared: a file may lack them, and then they are those of the import.
-    """
-    if node.id not in chat:
-        return False
-    same = chat.node(node.id)
-    return (same.parent, same.role, same.text) == (node.parent, node.role, node.text)

@@ -132,10 +132,15 @@ CREATE TRIGGER turn_removed AFTER DELETE ON turns BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS)
+IMPORTED_TITLES = """
+ALTER TABLE conversations ADD COLUMN imported_title TEXT;   -- that the last import gave it
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES)
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
+VERSION_WITH_IMPORTED_TITLES = 3
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 
 

@@ -1,6 +1,7 @@
 """Serialise turns and runs into rows of the history, and read them back."""
 
 import array
+import functools
 import math
 import sqlite3
 import sys
@@ -43,9 +44,28 @@ def encode_run(run: Generation) -> str:
     """Encode a run as JSON.
 
     Infinities (the bias of a banned token) become strings; lone surrogates, which file names can
-    have, become U+FFFD.
+    have, become U+FFFD. Of an imported run only what is known is written.
     """
-    return msgspec.json.encode(_json_safe(msgspec.to_builtins(run))).decode()
+    return _encode_imported(run) if run.origin else _encode(msgspec.to_builtins(run))
+
+
+@functools.lru_cache(maxsize=256)
+def _encode_imported(run: Generation) -> str:
+    unknown = msgspec.to_builtins(Generation(model=""))
+    fields = msgspec.to_builtins(run)
+    return _encode({name: fields[name] for name in fields if fields[name] != unknown[name]})
+
+
+def _encode(fields: object) -> str:
+    return msgspec.json.encode(_json_safe(fields)).decode()
+
+
+def is_imported(data: str) -> bool:
+    """Whether an encoded run is another program's; not where it is damaged."""
+    try:
+        return decode_run(data).origin != ""
+    except ValueError:
+        return False
 
 
 def decode_run(data: str) -> Generation:
@@ -124,14 +144,26 @@ def write_text(connection: sqlite3.Connection, row: int, text: str, ids: bytes |
 
 def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generation]) -> None:
     """Insert or replace the runs of a turn."""
+    insert_runs(connection, run_rows(row, runs))
+
+
+RunRow = tuple[int, int, str, str, int | None, str | None, str]
+
+
+def run_rows(turn: int, runs: Iterable[Generation]) -> list[RunRow]:
+    """The rows of a turn's runs, for `insert_runs`."""
+    return [
+        (turn, number, clean_text(run.model), run.revision, run.seed, run.reason, encode_run(run))
+        for number, run in enumerate(runs)
+    ]
+
+
+def insert_runs(connection: sqlite3.Connection, rows: Iterable[RunRow]) -> None:
+    """Insert or replace rows of runs."""
     connection.executemany(
         "INSERT OR REPLACE INTO runs (turn, number, model, revision, seed, reason, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (row, number, model, run.revision, run.seed, run.reason, encode_run(run))
-            for number, run in enumerate(runs)
-            for model in (clean_text(run.model),)
-        ],
+        rows,
     )
 
 

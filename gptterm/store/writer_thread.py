@@ -100,6 +100,14 @@ class WriterThread:
         Raises:
             HistoryError: it could not be done.
         """
+        return self.result(self.submit(job), timeout)
+
+    def submit(self, job: Job) -> "Future[Any]":
+        """Have a job run in the same way, without waiting for it.
+
+        Raises:
+            HistoryError: the history is closed.
+        """
         future: Future[Any] = Future()
         with self._condition:
             if self._closing:
@@ -108,8 +116,16 @@ class WriterThread:
             self._request(0.0)
             self._due = 0.0  # even while writing fails: the user wants to know
             self._condition.notify_all()
+        return future
+
+    def result(self, job: "Future[Any]", timeout: float) -> Any:
+        """Wait for a job that was submitted; return what it returned.
+
+        Raises:
+            HistoryError: it could not be done.
+        """
         try:
-            return future.result(timeout)
+            return job.result(timeout)
         except TimeoutError:
             raise BusyError("the history is in use by another program: try again") from None
 

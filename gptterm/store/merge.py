@@ -1,0 +1,364 @@
+"""Merge complete conversations, such as imported ones, into the history.
+
+A turn is looked for by its id, then by its text. Whatever was written here stays; turns that are
+new are added beside it.
+"""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from gptterm.conversation.nodes import Node
+from gptterm.conversation.tree import Conversation, clean_text
+from gptterm.store import schema, search, serialization
+
+Status = Literal["new", "restored", "updated", "unchanged"]
+
+BULK_TURNS = 1000
+"""From so many turns on, the index gets more memory than SQLite's defaults."""
+_MOST_ROWS = 5000
+"""Of a statement."""
+_INDEX_MEMORY, _DEFAULT_INDEX_MEMORY = 64 << 20, 1 << 20
+_CACHE_KIB, _DEFAULT_CACHE_KIB = 64 << 10, 2000
+_TURN = (
+    "seq", "conversation", "id", "parent", "role", "created", "open_child", "ids", "text",
+    "spaced", "signs",
+)  # fmt: skip
+
+
+class Merged(NamedTuple):
+    """What became of one conversation."""
+
+    status: Status
+    turns: int
+    """How many of its turns are new; all of one that was deleted."""
+
+
+class Merge(NamedTuple):
+    """What is to be written of one conversation."""
+
+    chat: Conversation
+    row: int | None
+    """Its row in the history; None: it is new."""
+    is_deleted: bool
+    added: list[Node]
+    """With ids and parents as they are in the history."""
+    grown: list[tuple[int, Node]]
+    """Replies that are longer now, with their rows."""
+    selected: dict[str | None, str]
+    """Turn → which of its children is selected; where that changes."""
+    title: str | None
+    """The new title; None: it stays."""
+    imported_title: str | None
+    """The title that this import gives; None: none, or the last import's."""
+
+    @property
+    def outcome(self) -> Merged:
+        """What becomes of the conversation by it."""
+        if self.row is None:
+            return Merged("new" if self.added else "unchanged", len(self.added))
+        if self.is_deleted:
+            return Merged("restored", len(self.chat))
+        changed = self.added or self.grown or self.title is not None
+        return Merged("updated" if changed else "unchanged", len(self.added))
+
+
+def plan(connection: sqlite3.Connection, chat: Conversation) -> Merge:
+    """Compare a conversation with what the history has of it. Nothing is written."""
+    has_titles = schema.version_of(connection) >= schema.VERSION_WITH_IMPORTED_TITLES
+    imported = "imported_title" if has_titles else "NULL"
+    found = connection.execute(
+        f"SELECT seq, title, {imported}, open_root, deleted IS NOT NULL FROM conversations"
+        " WHERE id = ?",
+        (chat.id,),
+    ).fetchone()
+    given = chat.title if chat.has_title else None
+    if found is None:
+        return plan_new(chat)
+    row, title, last_given, root, is_deleted = found
+    turns = _Comparison(connection, row, root)
+    turns.match(chat)
+    has_new_title = given is not None and given != last_given
+    is_ours = title != last_given  # renamed here since then
+    return Merge(
+        chat,
+        row,
+        bool(is_deleted),
+        turns.added,
+        turns.grown,
+        turns.selected(chat),
+        given if has_new_title and given != title and not is_ours else None,
+        given if has_new_title else None,
+    )
+
+
+def plan_new(chat: Conversation) -> Merge:
+    """The same for a conversation that the history does not have."""
+    given = chat.title if chat.has_title else None
+    nodes = list(chat.nodes())
+    parents = (None, *(node.id for node in nodes))
+    selected = {i: child for i in parents if (child := chat.selected_child(i)) is not None}
+    return Merge(chat, None, False, nodes, [], selected, given, given)
+
+
+# ----------------------------------------------------------------------------- comparison
+
+
+class _Turn(NamedTuple):
+    """A turn in the history."""
+
+    row: int
+    id: str
+    parent: str | None
+    role: str
+    text: str
+    selected: str | None
+
+
+class _Comparison:
+    """The turns of a conversation in the history beside those of another copy."""
+
+    def __init__(self, connection: sqlite3.Connection, row: int, root: str | None) -> None:
+        self._connection = connection
+        self._turns: dict[str, _Turn] = {}
+        self._first: dict[str | None, str] = {}
+        """Turn → the first of its children."""
+        self._alike: dict[tuple[str | None, str, str], list[_Turn]] = {}
+        """The turns by parent, role and text."""
+        self._selected: dict[str | None, str | None] = {None: root}
+        for turn in _turns(connection, row):
+            self._turns[turn.id] = turn
+            self._first.setdefault(turn.parent, turn.id)
+            self._alike.setdefault(turn[2:5], []).append(turn)
+            self._selected[turn.id] = turn.selected
+        self._used = set(self._turns)
+        self._names: dict[str, str] = {}
+        """Their turns → ours."""
+        self._matched: set[str] = set()
+        self.added: list[Node] = []
+        self.grown: list[tuple[int, Node]] = []
+
+    def match(self, chat: Conversation) -> None:
+        """Find their turns among ours; note those that are new and those that have grown."""
+        for node in chat.nodes():
+            parent = None if node.parent is None else self._names[node.parent]
+            same = self._find(chat, node, parent)
+            if same is None:
+                name = self._unused(node, parent)
+                self.added.append(msgspec.structs.replace(node, id=name, parent=parent))
+                self._names[node.id] = name
+                self._used.add(name)
+                continue
+            self._names[node.id] = same.id
+            self._matched.add(same.id)
+            if len(node.text) > len(same.text) and self._may_grow(same, node):
+                self.grown.append((same.row, msgspec.structs.replace(node, id=same.id)))
+
+    def _find(self, chat: Conversation, node: Node, parent: str | None) -> _Turn | None:
+        same = self._turns.get(node.id)
+        if same is not None and (same.parent, same.role) == (parent, node.role):
+            texts = sorted((same.text, node.text), key=len)
+            # A reply is longer where it was gone on with, here or there.
+            if texts[0] == texts[1] or (node.role == "assistant" and texts[1].startswith(texts[0])):
+                return same
+        # Two may have given their turns the same ids: then it got another one here.
+        for turn in self._alike.get((parent, node.role, node.text), ()):
+            if turn.id not in self._matched and turn.id not in chat:
+                return turn
+        return None
+
+    def _may_grow(self, turn: _Turn, node: Node) -> bool:
+        """Whether a reply can be replaced by a longer one: not where it was gone on with here."""
+        if any(not run.origin for run in node.generations):
+            return True  # it is our own export, which has that
+        runs = self._connection.execute("SELECT data FROM runs WHERE turn = ?", (turn.row,))
+        return all(serialization.is_imported(data) for (data,) in runs)
+
+    def _unused(self, node: Node, parent: str | None) -> str:
+        """An id for a new turn: its own, or one that is the same with each import."""
+        name = node.id
+        while name in self._used:
+            data = repr((name, parent, node.role, node.text)).encode("utf-8", "replace")
+            name = f"{node.id}-{hashlib.sha256(data).hexdigest()[:8]}"
+        return name
+
+    def selected(self, chat: Conversation) -> dict[str | None, str]:
+        """The path that is selected there, as far as nobody has gone on otherwise here."""
+        if not (self.added or self.grown):
+            return {}
+        found: dict[str | None, str] = {}
+        for parent in (None, *(node.id for node in chat.nodes())):
+            child = chat.selected_child(parent)
+            if child is None:
+                continue
+            ours, wanted = None if parent is None else self._names[parent], self._names[child]
+            now = self._selected.get(ours) or self._first.get(ours)
+            if now is None or (now in self._matched and now != wanted):
+                found[ours] = wanted
+        return found
+
+
+def _turns(connection: sqlite3.Connection, row: int) -> Iterator[_Turn]:
+    """The turns in the history; of one that is being written, what is saved of it."""
+    pieces = dict(
+        connection.execute(
+            "SELECT turn, group_concat(text, '') FROM (SELECT pieces.turn, pieces.text FROM pieces"
+            " JOIN turns ON turns.seq = turn WHERE conversation = ? ORDER BY pieces.seq)"
+            " GROUP BY turn",
+            (row,),
+        )
+    )
+    for seq, name, parent, role, text, selected in connection.execute(
+        "SELECT seq, id, parent, role, text, open_child FROM turns WHERE conversation = ?"
+        " ORDER BY seq",
+        (row,),
+    ):
+        yield _Turn(seq, name, parent, role, text + pieces.get(seq, ""), selected)
+
+
+# -------------------------------------------------------------------------------- writing
+
+
+def merge(connection: sqlite3.Connection, chats: Sequence[Conversation]) -> list[Merged]:
+    """Merge conversations into the history, in the transaction that is under way."""
+    merges: list[Merge] = []
+    pending: set[str] = set()
+    found: list[Merged] = []
+    for chat in chats:
+        if chat.id in pending:  # what is written of it must be there to be compared with
+            _write(connection, merges)
+            merges, pending = [], set()
+        merges.append(plan(connection, chat))
+        pending.add(chat.id)
+        found.append(merges[-1].outcome)
+    _write(connection, merges)
+    return found
+
+
+def _write(connection: sqlite3.Connection, merges: Sequence[Merge]) -> None:
+    # Without a turn there is no conversation.
+    merges = [each for each in merges if each.row is not None or each.added]
+    is_bulk = sum(len(each.added) for each in merges) >= BULK_TURNS
+    if is_bulk:
+        _give_memory(connection, _INDEX_MEMORY, _CACHE_KIB)
+    rows = _conversations(connection, merges)
+    _insert_turns(connection, zip(rows, merges, strict=True))
+    for row, each in zip(rows, merges, strict=True):
+        if each.row is not None:
+            _update(connection, row, each)
+    if is_bulk:
+        _give_memory(connection, _DEFAULT_INDEX_MEMORY, _DEFAULT_CACHE_KIB)
+
+
+def _give_memory(connection: sqlite3.Connection, index: int, cache_kib: int) -> None:
+    connection.execute("INSERT INTO search (search, rank) VALUES ('hashsize', ?)", (index,))
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+
+
+def _conversations(connection: sqlite3.Connection, merges: Sequence[Merge]) -> list[int]:
+    """Insert those that are new; return the rows of all."""
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM conversations").fetchone()
+    rows: list[int] = []
+    values = []
+    for each in merges:
+        if each.row is not None:
+            rows.append(each.row)
+            continue
+        last += 1
+        rows.append(last)
+        chat = each.chat
+        values.append(
+            (
+                last, chat.id, chat.created, _updated(each, chat.created), each.title,
+                each.imported_title, chat.first_line[:200], chat.system, _model(each) or "",
+                each.selected.get(None),
+            )
+        )  # fmt: skip
+    connection.executemany(
+        "INSERT INTO conversations (seq, id, created, updated, title, imported_title, first_line,"
+        " system, model, open_root) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+    return rows
+
+
+def _updated(each: Merge, default: float) -> float:
+    """When the last of the new turns was written; that cannot be later than now."""
+    latest = max((node.created for node in each.added), default=default)
+    return min(latest, time.time())
+
+
+def _model(each: Merge) -> str | None:
+    model = next((node.model for node in reversed(each.added) if node.model), None)
+    return model and clean_text(model)
+
+
+def _insert_turns(connection: sqlite3.Connection, merges: Iterator[tuple[int, Merge]]) -> None:
+    """Insert the new turns with their runs.
+
+    Many in one statement: FTS5 writes what it has in memory before each statement that can fail
+    half way, and one with triggers can. 60,000 turns took 12 s one by one, 4 s so.
+    """
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM turns").fetchone()
+    turns: list[object] = []
+    runs: list[serialization.RunRow] = []
+    for row, each in merges:
+        for node in each.added:
+            last += 1
+            turns += (
+                last,
+                row,
+                node.id,
+                node.parent,
+                node.role,
+                node.created,
+                each.selected.get(node.id),
+                serialization.pack_ids(node.ids),
+                node.text,
+                search.spaced(node.text),
+                search.signs(node.text),
+            )
+            runs += serialization.run_rows(last, node.generations)
+    width = len(_TURN)
+    limit = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    most = min(limit // width, _MOST_ROWS) * width
+    marks = f"({', '.join('?' * width)})"
+    for start in range(0, len(turns), most):
+        values = turns[start : start + most]
+        connection.execute(
+            f"INSERT INTO turns ({', '.join(_TURN)}) VALUES"
+            f" {', '.join([marks] * (len(values) // width))}",
+            values,
+        )
+    serialization.insert_runs(connection, runs)
+
+
+def _update(connection: sqlite3.Connection, row: int, each: Merge) -> None:
+    """Bring a conversation that was there before up to date."""
+    for turn, node in each.grown:
+        serialization.update_turn(connection, turn, node)
+    for parent, child in each.selected.items():
+        if parent is None:
+            connection.execute("UPDATE conversations SET open_root = ? WHERE seq = ?", (child, row))
+        else:
+            connection.execute(
+                "UPDATE turns SET open_child = ? WHERE conversation = ? AND id = ?",
+                (child, row, parent),
+            )
+    if each.is_deleted:
+        connection.execute("UPDATE conversations SET deleted = NULL WHERE seq = ?", (row,))
+    if each.added:
+        connection.execute(
+            "UPDATE conversations SET updated = max(updated, ?), model = coalesce(?, model),"
+            " system = coalesce(nullif(system, ''), ?) WHERE seq = ?",
+            (_updated(each, 0.0), _model(each), each.chat.system, row),
+        )
+    if each.imported_title is not None:
+        connection.execute(
+            "UPDATE conversations SET imported_title = ?, title = coalesce(?, title) WHERE seq = ?",
+            (each.imported_title, each.title, row),
+        )
