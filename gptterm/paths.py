@@ -13,6 +13,38 @@ def user_path(typed: str) -> Path:
     return Path(os.path.expanduser(typed))
 
 
+def dropped_paths(typed: str) -> list[Path]:
+    """The paths in a line that a user has typed, or that a terminal types for files dropped on it.
+
+    Terminals put such paths in quotes or backslashes, or give them as file:// addresses, several
+    of them with spaces between. A line that is the name of a file is that file.
+    """
+    import shlex
+
+    typed = typed.strip()
+    path = user_path(typed)
+    if os.path.lexists(path):
+        return [path]
+    try:
+        words = shlex.split(typed)
+    except ValueError:  # an apostrophe in its name
+        words = [typed]
+    found = [_path_of_address(word) or user_path(word) for word in words]
+    if not found or (len(found) > 1 and not all(map(os.path.lexists, found))):
+        return [path]  # a name with spaces in it, of a file that is not there
+    return found
+
+
+def _path_of_address(address: str) -> Path | None:
+    """The path of a file:// address; None: it is none."""
+    from urllib.parse import unquote
+
+    if not address.lower().startswith("file://"):
+        return None
+    _, slash, name = address[len("file://") :].partition("/")
+    return Path(slash + unquote(name))
+
+
 def home() -> Path | None:
     """The folder that `GPTTERM_HOME` names, absolute; None where it is not set."""
     named = os.environ.get("GPTTERM_HOME")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gptterm.cli.history_import import import_chats
 from gptterm.cli.options import ValueParamType
 from gptterm.cli.streams import Streams, draws_styles
 from gptterm.cli.table import print_table
@@ -34,6 +35,9 @@ def history() -> None:
     An ID is the beginning of an id, as far as it is the only one that begins so, or `last` for
     the chat that was written in last.
     """
+
+
+history.add_command(import_chats)
 
 
 @history.command("list", context_settings=_HELP)

@@ -14,7 +14,7 @@ from gptterm.conversation.export import export
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from tests.store.chats import talk, texts
-from tests.store.test_imports import BRANCHED
+from tests.store.imports.exports import BRANCHED, CLAUDE
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
@@ -383,6 +383,30 @@ async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_pa
         await desk.until(lambda: len(desk.controller.chat_list.entries()) == 1)
     assert [len(chat) for chat in kept(path)] == [5]
     assert not list(tmp_path.rglob("escaped.txt"))
+
+
+@pytest.mark.parametrize("form", ["'{}'", "file://{}", "{}"])
+async def test_import_of_files_that_are_dropped(
+    open_tui: Open, path: Path, tmp_path: Path, form: str
+) -> None:
+    """The terminal types their paths, as the shell or as a browser would have them."""
+    first, second = tmp_path / "a chat.json", tmp_path / "others"
+    first.write_text(json.dumps([CLAUDE, {**CLAUDE, "chat_messages": None}]))
+    second.mkdir()
+    (second / "x").write_text(json.dumps(BRANCHED))
+    typed = form.format(first)
+    if form != "{}":
+        typed = f"{typed.replace(' ', '%20') if '//' in typed else typed} {form.format(second)} "
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b", "i")
+        await desk.until(lambda: "import chats" in desk.text)
+        await desk.press("enter")
+        await desk.until(lambda: "type the name of a file" in desk.text)
+        desk.app.screen.query_one(Input).value = typed
+        await desk.press("enter")
+        await desk.until(lambda: "1 left out: it has no messages" in desk.notice)
+    assert len(kept(path)) == (1 if form == "{}" else 2)
 
 
 @pytest.mark.parametrize("how", ["damaged", "newer", "a directory"])

@@ -1,6 +1,7 @@
 """Actions on chats: new, rename, pin, archive, duplicate, delete, import, search."""
 
-from gptterm.paths import user_path
+from gptterm.errors import UsageError
+from gptterm.paths import dropped_paths
 from gptterm.tui.actions.busy import say_busy
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
@@ -60,13 +61,15 @@ def _rename(view: ChatView, key: str, title: str) -> None:
 
 def _import(view: ChatView) -> None:
     async def submit(value: str) -> str:
-        return await view.controller.chat_list.import_file(user_path(value))
+        if not value:
+            raise UsageError("type the name of a file or a folder, or drop it here")
+        return await view.controller.chat_list.import_files(dropped_paths(value))
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
             view.show_notice("good", sentence)
 
-    hint = "gptterm's .json, ChatGPT's conversations.json, or its .zip"
+    hint = "what ChatGPT, Claude, Open WebUI, LM Studio or gptterm exported: a file or a folder"
     request = InputRequest("import chats", "import", hint)
     view.app.push_screen(InputDialog(request, submit), done)
 

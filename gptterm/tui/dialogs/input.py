@@ -56,12 +56,14 @@ class InputDialog(ModalScreen[str | None]):
         self.run_worker(self._try(event.value.strip()), exclusive=True)
 
     async def _try(self, value: str) -> None:
+        hint = self.query_one(Static)
+        hint.remove_class("problem")
+        hint.update("working …")
         try:
             self.dismiss(await self._submit(value))
         except (OSError, ValueError, GpttermError) as error:
-            problem = self.query_one(Static)
-            problem.add_class("problem")
-            problem.update(one_line(str(error)))
+            hint.add_class("problem")
+            hint.update(one_line(str(error)))
 
     def action_cancel(self) -> None:
         """Do nothing."""

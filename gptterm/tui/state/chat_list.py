@@ -1,11 +1,11 @@
 """The list of chats: those in memory and those in the history, and the one that is open."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gptterm.errors import GpttermError
+from gptterm.errors import GpttermError, UsageError
 from gptterm.format import shorten
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.events import (
@@ -341,14 +341,16 @@ class ChatList:
             return
         self._emit(Notified("good", f"brought back {shorten(title, TITLE_LENGTH)}"))
 
-    async def import_file(self, path: Path) -> str:
-        """Add the chats of a file; return a sentence about the result.
+    async def import_files(self, paths: Sequence[Path]) -> str:
+        """Add the chats in files; return a sentence about the result.
 
         Raises:
-            GpttermError: The file cannot be read, or its chats cannot be saved.
+            GpttermError: There are none in them, or they cannot be saved.
         """
-        imported = await self._history.import_file(path)
+        report = await self._history.import_files(paths)
+        if not len(report):
+            raise UsageError(report.problems[0])
         await self.refresh()
-        if len(imported.ids) == 1:
-            await self.show(imported.ids[0])
-        return str(imported)
+        if len(report.ids) == 1:
+            await self.show(*report.ids)
+        return "; ".join((report.sentence(), *report.problems))

@@ -6,7 +6,7 @@ is imported there, after the first frame. Whatever fails, the chats live on in m
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -18,7 +18,7 @@ from gptterm.tui.state.events import ControllerEvent, Notified
 
 if TYPE_CHECKING:
     from gptterm.store import ConversationSummary, History, SearchHit
-    from gptterm.store.imports import Imported
+    from gptterm.store.imports import Report
 
 LIST_LIMIT = 5000
 """Chats in the list; older ones are found by a search."""
@@ -138,19 +138,21 @@ class HistoryAccess:
             return []
         return await in_daemon_thread(lambda: history.search(query, SEARCH_LIMIT))
 
-    async def import_file(self, path: Path) -> "Imported":
-        """Add the chats of a file.
+    async def import_files(self, paths: Sequence[Path]) -> "Report":
+        """Add the chats in files.
 
         Raises:
-            GpttermError: The file cannot be read, or its chats cannot be saved.
+            GpttermError: There is no history, or they cannot be saved.
         """
         if (history := self._history) is None:
             raise UsageError("there is no history to import into")
 
-        def work() -> "Imported":
-            from gptterm.store.imports import import_file
+        def work() -> "Report":
+            from gptterm.store.imports import Report, import_files
 
-            return import_file(history, path)
+            report = Report()
+            import_files(history, paths, report)
+            return report
 
         return await in_daemon_thread(work)
 

@@ -1,0 +1,165 @@
+"""Import chats that other programs exported, and our own.
+
+Every format is told by its content. What cannot be read is left out, with the reason, and never
+keeps the rest from being imported; importing a file again adds only what is new in it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from gptterm.store.history import History
+from gptterm.store.imports.formats import KNOWN
+from gptterm.store.imports.reading import Chat, DocumentReader
+from gptterm.store.imports.report import LeftOut, Report
+from gptterm.store.imports.sources import Document, SourceError, documents, standard_input
+from gptterm.store.merge import Merged
+from gptterm.terminal import one_line
+
+__all__ = ["KNOWN", "Report", "Source", "import_files"]
+
+Source = Path | Literal["-"]
+"""A file, an archive or a folder; or stdin."""
+Progress = Callable[[int, int], object]
+"""Called with the bytes that were read, and the bytes that there are as far as that is known."""
+
+MOST_TURNS, MOST_CHARACTERS = 20_000, 16 << 20
+"""Turns, and characters in them, that are written in one transaction."""
+
+
+def import_files(
+    history: History,
+    sources: Sequence[Source],
+    report: Report,
+    progress: Progress = lambda _read, _size: None,
+) -> None:
+    """Import the chats in files, archives and folders.
+
+    Args:
+        report: filled meanwhile. With its `dry_run` nothing is written.
+
+    Raises:
+        HistoryError: they cannot be written. The report has what was written before.
+    """
+    with _Import(history, report, progress) as running:
+        for source in sources:
+            running.source(source)
+
+
+class _Import:
+    """An import that is under way. One batch is written while the next one is read."""
+
+    def __init__(self, history: History, report: Report, progress: Progress) -> None:
+        self._history = history
+        self._report = report
+        self._progress = progress
+        self._read = self._size = 0
+        self._batch: list[Chat] = []
+        self._turns = self._characters = 0
+        self._written: list[Chat] = []
+        """The batch that is being written."""
+        self._wait: Callable[[], list[Merged]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._write()
+        self._finish()
+
+    def source(self, source: Source) -> None:
+        """Import the chats in a file, an archive or a folder, or from stdin."""
+        name = "stdin" if source == "-" else one_line(str(source))
+        found = _Found()
+        problem = ""
+        try:
+            for document in self._documents(source):
+                reader = DocumentReader(document)
+                for chat in reader.chats():
+                    found.chats += 1
+                    self._add(chat)
+                found.take(reader)
+                self._report.ignored += document.is_part and not reader.is_known
+        except SourceError as error:
+            problem = str(error)
+        if not found.chats:
+            self._report.problems.append(f"cannot read {name}: {problem or found.problem()}")
+            return
+        if problem:
+            found.left_out.add(problem, name)
+        self._report.left_out.update(found.left_out)
+        self._report.messages_left_out.update(found.messages_left_out)
+
+    def _documents(self, source: Source) -> Iterator[Document]:
+        found = standard_input(self._count) if source == "-" else documents(source, self._count)
+        for document in found:
+            self._size += document.size
+            yield document
+
+    def _count(self, read: int) -> None:
+        self._read += read
+        self._progress(self._read, self._size)
+
+    def _add(self, chat: Chat) -> None:
+        self._batch.append(chat)
+        self._turns += len(chat.conversation)
+        self._characters += sum(len(node.text) for node in chat.conversation.nodes())
+        if self._turns >= MOST_TURNS or self._characters >= MOST_CHARACTERS:
+            self._write()
+
+    def _write(self) -> None:
+        """Have the batch written, once the one before it is."""
+        self._finish()
+        batch, self._batch = self._batch, []
+        self._turns = self._characters = 0
+        chats = [chat.conversation for chat in batch]
+        if self._report.dry_run:
+            self._note(batch, self._history.add_all(chats, dry_run=True))
+        elif chats:
+            self._written, self._wait = batch, self._history.start_adding(chats)
+
+    def _finish(self) -> None:
+        """Wait for the batch that is being written."""
+        if self._wait is not None:
+            wait, self._wait = self._wait, None
+            self._note(self._written, wait())
+
+    def _note(self, batch: list[Chat], outcomes: list[Merged]) -> None:
+        for chat, merged in zip(batch, outcomes, strict=True):
+            if self._report.dry_run and chat.conversation.id in self._report.ids:
+                merged = Merged("unchanged", 0)  # it would have been written before
+            self._report.add(chat.conversation.id, chat.origin, merged)
+
+
+class _Found:
+    """What was found in one source."""
+
+    def __init__(self) -> None:
+        self.chats = 0
+        self.left_out = LeftOut()
+        self.messages_left_out = LeftOut()
+        self._is_empty = True
+
+    def take(self, reader: DocumentReader) -> None:
+        """Add what was found in a document."""
+        self.left_out.update(reader.left_out)
+        self.messages_left_out.update(reader.messages_left_out)
+        if reader.is_known:
+            self.left_out.update(reader.unknown)
+        self._is_empty = self._is_empty and reader.is_empty
+
+    def problem(self) -> str:
+        """Why there was no chat."""
+        if not self.left_out:
+            unknown = f"no chat in it that is known here; known are {KNOWN}"
+            return "it is empty" if self._is_empty else unknown
+        ((reason, count),) = self.left_out.counts.most_common(1)
+        of = "its only chat" if count == 1 else f"{count:,} chats"
+        return f"{of}: {reason}"

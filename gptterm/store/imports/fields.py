@@ -1,0 +1,151 @@
+"""Fields of untrusted JSON: whatever is in the place of a value, what comes back has its type."""
+
+import datetime
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gptterm.conversation.nodes import parse_timestamp
+
+Object = dict[str, Any]
+
+
+def as_object(value: object) -> Object:
+    """An object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """A list; an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_objects(value: object) -> list[Object]:
+    """The objects of a list."""
+    return [item for item in as_list(value) if isinstance(item, dict)]
+
+
+def as_text(value: object) -> str:
+    """A string; an empty one for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def as_id(value: object) -> str:
+    """An id, which may be a number; empty for none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return as_text(value)
+
+
+def unique_ids(values: Iterable[object]) -> list[str]:
+    """The ids of messages in a list; one that has none, or another's, gets one by its place."""
+    found: dict[str, None] = {}
+    for number, value in enumerate(values):
+        name = as_id(value)
+        found[name if name and name not in found else f"{name}~{number}"] = None
+    return list(found)
+
+
+def when(value: object) -> float | None:
+    """A time in seconds since 1970, from a number (seconds or milliseconds) or ISO 8601.
+
+    None: it cannot be one.
+    """
+    found = parse_timestamp(value)
+    if found is not None or not isinstance(value, str):
+        return found
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return parse_timestamp(moment.timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def first_time(*values: object) -> float | None:
+    """The first of these that can be a time."""
+    return next((found for value in values if (found := when(value)) is not None), None)
+
+
+def kind(value: object) -> str:
+    """What a value is, as JSON calls it."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+# ------------------------------------------------------------------------------ text, files
+
+_IMAGES = ("image", "image_url", "input_image", "image_file", "image_asset_pointer")
+_FILES = ("file", "input_file", "document", "attachment", "file_url")
+_AUDIO = ("audio", "input_audio", "video", "video_url")
+_HIDDEN = ("thinking", "reasoning", "redacted_thinking", "tool_use", "tool_result", "tool-call",
+           "tool_call", "tool-result", "function_call")  # fmt: skip
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content: a string, or a list of parts.
+
+    Images and files are named in a line each. What a model thinks, or says to a tool, is none.
+    """
+    if isinstance(content, dict):
+        content = content.get("parts", [content])
+    if isinstance(content, list):
+        return "\n\n".join(filter(None, map(_part_text, content)))
+    return as_text(content)
+
+
+def _part_text(part: object) -> str:
+    if not isinstance(part, dict):
+        return as_text(part)
+    sort = as_text(part.get("type"))
+    if sort in _HIDDEN:
+        return ""
+    if sort in _IMAGES or "image_url" in part:
+        return attachment(file_name(part), "image")
+    if sort in _AUDIO:
+        spoken = as_text(as_object(part.get(sort)).get("transcript"))
+        return spoken or attachment(file_name(part), sort.removeprefix("input_").split("_")[0])
+    if sort in _FILES:
+        return attachment(file_name(part))
+    texts = (part.get(name) for name in ("text", "content", "value", "refusal"))
+    return next((text for text in texts if isinstance(text, str)), "")
+
+
+def attachment(name: str, sort: str = "attachment") -> str:
+    """The line that stands for an image or a file."""
+    shown = " ".join(name.split())[:200]
+    return f"[{sort}: {shown}]" if shown else f"[{sort}]"
+
+
+def with_attachments(text: str, attachments: Iterable[str]) -> str:
+    """A text, and after it the lines of what is attached."""
+    return "\n\n".join(filter(None, (text, "\n".join(attachments))))
+
+
+_NAMES = ("name", "file_name", "filename", "fileName", "title", "path", "file_path",
+          "fileIdentifier")  # fmt: skip
+
+
+def file_name(file: object) -> str:
+    """The name of a file that an object describes; empty for none."""
+    for described in _descriptions(file):
+        for name in _NAMES:
+            if found := as_text(described.get(name)).strip():
+                return posixpath.basename(found.replace("\\", "/").rstrip("/")) or found
+    return ""
+
+
+def _descriptions(file: object) -> Iterator[Object]:
+    described = as_object(file)
+    yield described
+    yield from (value for value in described.values() if isinstance(value, dict))
+
+
+def file_lines(files: object, sort: str = "attachment") -> list[str]:
+    """A line for each file of a list of objects or names."""
+    return [
+        attachment(as_text(file) or file_name(file), sort)
+        for file in as_list(files)
+        if isinstance(file, dict | str)
+    ]

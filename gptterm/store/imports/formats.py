@@ -1,0 +1,57 @@
+"""The known formats, and which of them a value is of: its content tells, never a file's name."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gptterm.conversation.tree import Conversation
+from gptterm.store.imports import (
+    chatgpt,
+    claude,
+    gptterm_json,
+    llm_logs,
+    lmstudio,
+    messages,
+    openwebui,
+)
+from gptterm.store.imports.fields import Object, as_objects
+from gptterm.store.imports.parsed_chat import ParsedChat
+
+KNOWN = (
+    "gptterm's JSON, ChatGPT, Claude, Open WebUI, LM Studio, ShareGPT, OpenAI and ollama messages, "
+    "llm logs --json"
+)
+
+
+class Format(NamedTuple):
+    """One format."""
+
+    matches: Callable[[Object], bool]
+    parse: Callable[[Object], ParsedChat | Conversation | llm_logs.Row]
+    """Raises UnreadableChatError."""
+
+
+FORMATS = (
+    Format(gptterm_json.matches, gptterm_json.parse),
+    Format(chatgpt.matches, chatgpt.parse),
+    Format(claude.matches, claude.parse),
+    Format(lmstudio.matches, lmstudio.parse),
+    Format(openwebui.matches, openwebui.parse),
+    Format(messages.matches_sharegpt, messages.parse_sharegpt),
+    Format(llm_logs.matches, llm_logs.parse),
+    Format(messages.matches, messages.parse),
+)
+"""The more particular ones first."""
+
+
+def format_of(raw: Object) -> Format | None:
+    """The format of an object; None: it is no chat that is known."""
+    return next((form for form in FORMATS if form.matches(raw)), None)
+
+
+def wrapped(raw: Object) -> list[Object]:
+    """The chats in an object around them, such as `{"conversations": [...]}`; empty for none."""
+    for value in raw.values():
+        inner = as_objects(value)
+        if inner and any(map(format_of, inner[:10])):
+            return inner
+    return []

@@ -1,0 +1,238 @@
+"""Split a stream of JSON into its values, one at a time and in bounded memory.
+
+A stream holds one value or several: the elements of an array, JSON Lines, values one after the
+other. A value that is damaged or cut off costs none of the others.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+LARGEST_VALUE = 64 << 20
+"""Bytes. Decoded, a value takes up to 20 times as many."""
+DEEPEST = 200
+"""Levels of nesting; exports have about 15."""
+CUT_OFF = "cut off"
+NOT_JSON = "not JSON"
+TOO_LARGE = f"larger than {LARGEST_VALUE >> 20} MiB"
+TOO_DEEP = "nested too deeply"
+NO_CONTAINER = "neither an object nor a list"
+
+MOST_VALUES = 1_000_000
+TOO_MANY = f"after the first {MOST_VALUES:,}"
+
+_CHUNK = 1 << 20
+_LONGEST_NUMBER = 4000
+"""Digits. Python refuses to convert more than 4,300."""
+_MOST_RESTARTS = 100
+
+# Possessive quantifiers: every byte is looked at once, whatever the input.
+_STRING_BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_NO_BRACKET = rb'(?:[^"\[\]{}]++|"' + _STRING_BODY + rb'")*+'
+_IN_STRING = re.compile(_STRING_BODY, re.DOTALL)
+_NEXT = re.compile(_NO_BRACKET + rb'(?:([\[\]{}])|(")|\Z)', re.DOTALL)
+"""Up to and with the next bracket (1), or the start of a string without an end (2)."""
+_BRACKET, _OPEN_STRING = 1, 2
+_BETWEEN = re.compile(rb"[\s,\x00\x1e]*+")
+_LITERALS = re.compile(_NO_BRACKET, re.DOTALL)
+_TITLE = re.compile(rb'"(?:title|name)"\s*:\s*"([^"\\]{1,200})')
+
+
+class Value(NamedTuple):
+    """One value of a stream."""
+
+    item: Any
+    """The value, decoded; None where there is a problem."""
+    group: int
+    """Number of the array that it is an element of; 0 for a value at the top."""
+    problem: str = ""
+    """Why it cannot be read, in a few words."""
+    title: str = ""
+    """Of something that cannot be read: what may be its title."""
+
+
+def values(read: Callable[[int], bytes]) -> Iterator[Value]:
+    """Yield the values of a stream.
+
+    Args:
+        read: returns some of the next bytes, not many more than asked for; none at the end.
+    """
+    return _Splitter(read).values()
+
+
+class _Splitter:
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._buffer = b""
+        self._at = 0
+        self._start: int | None = None
+        """Of the value that is being read and kept."""
+        self._ended = False
+        self._restarts = 0
+
+    def values(self) -> Iterator[Value]:
+        groups = group = count = 0
+        while self._skip(_BETWEEN):
+            match self._byte():
+                case b"]" | b"}":
+                    self._at += 1
+                    group = 0
+                    continue
+                case b"[" if not group:
+                    self._at += 1
+                    group = groups = groups + 1
+                    continue
+                case _ if (count := count + 1) > MOST_VALUES:
+                    yield Value(None, group, TOO_MANY)
+                    return
+                case b"[" | b"{":
+                    yield self._decoded(group)
+                case _:
+                    self._skip_literals()
+                    yield Value(None, group, NO_CONTAINER)
+
+    def _decoded(self, group: int) -> Value:
+        """The object or array that begins here."""
+        data, problem = self._container()
+        if not problem:
+            try:
+                return Value(decode(data), group)
+            except ValueError as error:
+                problem = str(error)
+        # With one value a line, the next line is the next value's.
+        line = data.find(b"\n{") + 1
+        if line and self._restarts < _MOST_RESTARTS:
+            self._restarts += 1
+            self._at -= len(data) - line
+            data = data[:line]
+        title = _TITLE.search(data, 0, 4096)
+        return Value(None, group, problem, _text(title[1]) if title else "")
+
+    def _byte(self) -> bytes:
+        return self._buffer[self._at : self._at + 1]
+
+    def _fill(self) -> None:
+        """Read on; bytes that are not needed any more are dropped."""
+        keep = self._at if self._start is None else self._start
+        pending = self._buffer[keep:]
+        # As much again as there is, so that a long value is not copied often.
+        chunk = self._read(max(_CHUNK, len(pending)))
+        self._ended = not chunk
+        self._buffer = pending + chunk
+        self._at -= keep
+        self._start = None if self._start is None else 0
+
+    def _skip(self, pattern: re.Pattern[bytes]) -> bool:
+        """Skip what the pattern, which may be empty, matches; return whether anything follows."""
+        while True:
+            found = pattern.match(self._buffer, self._at)
+            assert found is not None
+            self._at = found.end()
+            if self._at < len(self._buffer):
+                return True
+            if self._ended:
+                return False
+            self._fill()
+
+    def _skip_literals(self) -> None:
+        """Skip strings, numbers and names up to the next bracket."""
+        while self._skip(_LITERALS) and self._byte() == b'"':
+            self._at += 1
+            self._skip_string()
+
+    def _skip_string(self) -> None:
+        """Skip the rest of a string."""
+        while self._skip(_IN_STRING):
+            if self._byte() == b'"':
+                self._at += 1
+                return
+            if self._ended:  # in the middle of an escape
+                self._at = len(self._buffer)
+            else:
+                self._fill()
+
+    def _container(self) -> tuple[bytes, str]:
+        """Read the object or array that begins here; return its text and what is wrong with it.
+
+        There is no text where it is too large or too deep to be kept.
+        """
+        depth, problem = 0, ""
+        self._start = self._at
+        while True:
+            for found in _NEXT.finditer(self._buffer, self._at):
+                self._at = found.end()
+                if found.lastindex != _BRACKET:
+                    break
+                depth += 1 if self._buffer[self._at - 1] in b"[{" else -1
+                if depth == 0:
+                    return self._taken(problem)
+                if depth > DEEPEST and not problem:
+                    problem, self._start = TOO_DEEP, None
+            if self._start is not None and self._at - self._start > LARGEST_VALUE:
+                problem = TOO_LARGE
+                if b"\n{" in self._buffer[self._start : self._at]:
+                    return self._taken(problem)
+                self._start = None
+            if found.lastindex == _OPEN_STRING:
+                self._skip_string()
+            elif self._ended:
+                return self._taken(problem or CUT_OFF)
+            else:
+                self._fill()
+
+    def _taken(self, problem: str) -> tuple[bytes, str]:
+        start, self._start = self._start, None
+        data = b"" if start is None else self._buffer[start : self._at]
+        return data, problem or (TOO_LARGE if len(data) > LARGEST_VALUE else "")
+
+
+# --------------------------------------------------------------------------------- decoding
+
+
+def decode(data: bytes) -> Any:
+    """Decode one value, as leniently as its writer may have been.
+
+    Text that is not UTF-8 has U+FFFD in it. Surrogates stay, in pairs or alone.
+
+    Raises:
+        ValueError: it is not JSON; the message says what is wrong.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass  # surrogates, NaN, control characters in strings, numbers of any length
+    try:
+        return json.loads(_text(data), strict=False, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{NOT_JSON} ({error.msg[:1].lower()}{error.msg[1:]})") from error
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "gptterm-lenient")
+
+
+def _lenient(error: UnicodeError) -> tuple[str, int]:
+    """Take a surrogate in three bytes, half of a character in CESU-8, as one; others as U+FFFD."""
+    assert isinstance(error, UnicodeDecodeError)
+    after = error.start + 3
+    try:
+        half = error.object[error.start : after].decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return "\ufffd", error.end
+    return (half, after) if len(half) == 1 else ("\ufffd", error.end)
+
+
+codecs.register_error("gptterm-lenient", _lenient)
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)

@@ -1,0 +1,273 @@
+"""A chat as another program's file gives it, and the conversation that is made of it.
+
+A parser lists the messages with their parents; here those that are shown become turns. What a
+model says in several messages, between which it calls tools, is one reply.
+"""
+
+import functools
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from gptterm.conversation.nodes import Generation, Node, TurnRole
+from gptterm.conversation.tree import Conversation, clean_text, normalise_title
+
+_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+
+class UnreadableChatError(ValueError):
+    """There is nothing in it that could be imported; the message says why, in a few words."""
+
+
+class Message(NamedTuple):
+    """One message, in a tree of them."""
+
+    id: str
+    """Unique in the chat."""
+    parent: str | None
+    role: TurnRole | None
+    """None: not shown, only what follows it is."""
+    text: str = ""
+    created: float | None = None
+    """Seconds since 1970; None: not known."""
+    model: str = ""
+
+
+class ParsedChat(NamedTuple):
+    """What a parser makes of one chat."""
+
+    origin: str
+    """The program that it comes from."""
+    messages: Sequence[Message]
+    """Siblings in their order; otherwise in any."""
+    id: str = ""
+    """Unique among all chats, and the same in each export; empty for none."""
+    key: str = ""
+    """What tells it from others where it has no id, beside how it begins."""
+    title: str = ""
+    created: float | None = None
+    system: str = ""
+    current: str | None = None
+    """The message that is the end of the selected path; None: the last one."""
+    damaged: int = 0
+    """Messages that could not be read."""
+
+
+def linear(
+    messages: Sequence[tuple[TurnRole | None, str, float | None, str]],
+) -> list[Message]:
+    """Messages of a chat that has no branches and no ids: role, text, time, model."""
+    return [
+        Message(f"m{number}", f"m{number - 1}" if number else None, *message)
+        for number, message in enumerate(messages)
+    ]
+
+
+def conversation(chat: ParsedChat, seen: Counter[str]) -> Conversation:
+    """Make a conversation of a chat.
+
+    Args:
+        seen: counts chats without an id that begin in the same way, in one file.
+
+    Raises:
+        UnreadableChatError: nothing was said in it.
+    """
+    times = (chat.created, *(message.created for message in chat.messages))
+    created = next(filter(None, times), time.time())
+    tree = _Tree(chat, created)
+    nodes = tree.nodes()
+    if not nodes:
+        raise UnreadableChatError("nothing was said in it")
+    selected, root = tree.selected(nodes)
+    made = Conversation.restore(
+        id=_identity(chat, nodes, seen),
+        created=created,
+        system=chat.system,
+        nodes=nodes,
+        selected_children=selected,
+        selected_root=root,
+        title=chat.title,
+    )
+    if made.title == normalise_title(made.first_line):
+        made.title = ""
+    return made
+
+
+def _identity(chat: ParsedChat, nodes: Sequence[Node], seen: Counter[str]) -> str:
+    """The id of the conversation: theirs, or one that stays the same when the chat goes on."""
+    if _ID.fullmatch(chat.id):
+        return chat.id
+    texts = [node.text for node in nodes[:2]]
+    if chat.id:
+        begin = []
+    elif chat.key:
+        begin = [chat.key, *texts[:1]]
+    else:
+        begin = [chat.system, *texts]
+    name = clean_text(repr((chat.origin, chat.id, *begin)))
+    number = seen[name]
+    if begin:
+        seen[name] += 1
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {number}").hex
+
+
+class _Position(NamedTuple):
+    """Where what follows a message goes."""
+
+    node: str | None
+    """After this turn."""
+    user: str | None
+    """The turn of the user's that is answered there."""
+    created: float
+    """When the message before was written."""
+
+
+_TOP = _Position(None, None, 0.0)
+
+
+class _Tree:
+    """The turns that a chat's messages become."""
+
+    def __init__(self, chat: ParsedChat, created: float) -> None:
+        self._chat = chat
+        messages = _parents_first(_unique(chat.messages))
+        self._parents = {message.id: message.parent for message in messages}
+        self._positions: dict[str, _Position] = {}
+        self._nodes: dict[str, Node] = {}
+        self._before: dict[str, str] = {}
+        """Reply → the message before it that is a part of it."""
+        self._names: dict[str, str] = {}
+        """Reply → its turn's id, where that is another's."""
+        for message in messages:
+            before = self._positions.get(message.parent or "", _TOP._replace(created=created))
+            self._positions[message.id] = self._place(message, before)
+
+    def _place(self, message: Message, before: _Position) -> _Position:
+        """Add the turn that a message is; return where what follows it goes."""
+        at = before.created if message.created is None else message.created
+        text = clean_text(message.text)
+        if message.role is None or not text.strip():
+            return before._replace(created=at)
+        name = clean_text(message.id)
+        if message.role == "user":
+            self._nodes[name] = Node(
+                id=name, parent=before.node, role="user", text=text, created=at
+            )
+            return _Position(name, name, at)
+        user = before.user
+        if user is None:  # the model spoke first
+            user = f"{name}-before"
+            self._nodes[user] = Node(id=user, parent=before.node, role="user", text="", created=at)
+        if before.node is not None and before.node != before.user:
+            self._before[name] = before.node
+        runs = (imported_run(clean_text(message.model), self._chat.origin),)
+        self._nodes[name] = Node(
+            id=name, parent=user, role="assistant", text=text, created=at, generations=runs
+        )
+        return _Position(name, user, at)
+
+    def nodes(self) -> list[Node]:
+        """The turns, parents first."""
+        parts = self._unfinished()
+        replies = [name for name in self._before if name not in parts]
+        chains = {name: self._chain(name) for name in replies}
+        firsts = Counter(chain[-1] for chain in chains.values())
+        # The first message stays when the reply goes on; when it goes on in two ways, it does not.
+        self._names = {
+            name: chain[-1]
+            for name, chain in chains.items()
+            if firsts[chain[-1]] == 1 and chain[-1] in parts
+        }
+        return [
+            self._whole(node, chains.get(node.id))
+            for node in self._nodes.values()
+            if node.id not in parts
+        ]
+
+    def _chain(self, name: str) -> list[str]:
+        """The messages that a reply is made of, the last one first."""
+        chain = [name]
+        while chain[-1] in self._before:
+            chain.append(self._before[chain[-1]])
+        return chain
+
+    def _whole(self, node: Node, chain: list[str] | None) -> Node:
+        """A turn with all of its messages."""
+        parent = node.parent and self._names.get(node.parent, node.parent)
+        if chain is None:
+            return node if parent == node.parent else msgspec.structs.replace(node, parent=parent)
+        text = "\n\n".join(self._nodes[name].text for name in reversed(chain))
+        return msgspec.structs.replace(
+            node, id=self._names.get(node.id, node.id), parent=parent, text=text
+        )
+
+    def _unfinished(self) -> set[str]:
+        """The replies that are only the beginning of another one, and nothing else follows."""
+        begun, followed = set[str](), set[str]()
+        for name, position in self._positions.items():
+            before = self._positions.get(self._parents[name] or "", _TOP)
+            if before.node in (None, before.user, position.node):
+                continue  # it follows nothing, or a turn of the user's, or is not shown
+            assert before.node is not None
+            (begun if position.user == before.user else followed).add(before.node)
+        return begun - followed
+
+    def selected(self, nodes: Sequence[Node]) -> tuple[dict[str, str], str | None]:
+        """Which turns are on the selected path: children by their parents, and the first one."""
+        known = {node.id: node.parent for node in nodes}
+        current = self._chat.current
+        if current not in self._positions:
+            current = self._chat.messages[-1].id
+        at = self._positions[current].node if current in self._positions else None
+        if at is not None and at not in self._names and at not in known:
+            at = self._nodes[at].parent  # its reply goes on in several ways
+        at = at and self._names.get(at, at)
+        selected: dict[str, str] = {}
+        root = None
+        while at is not None and at in known:
+            parent = known[at]
+            if parent is None:
+                root = at
+            else:
+                selected[parent] = at
+            at = parent
+        return selected, root
+
+
+def _unique(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages, each with an id of its own: a second one with the same id gets another."""
+    if len({clean_text(message.id) for message in messages}) == len(messages):
+        return messages
+    found: dict[str, Message] = {}
+    for message in messages:
+        name, number = clean_text(message.id), 2
+        while name in found:
+            name, number = f"{clean_text(message.id)}~{number}", number + 1
+        found[name] = message._replace(id=name)
+    return list(found.values())
+
+
+def _parents_first(messages: Sequence[Message]) -> list[Message]:
+    """The messages in such an order; without those that lead in a circle."""
+    known = {message.id for message in messages}
+    children: dict[str | None, list[Message]] = {}
+    for message in messages:
+        parent = message.parent if message.parent in known else None
+        children.setdefault(parent, []).append(message)
+    order: list[Message] = []
+    waiting = children.get(None, [])[::-1]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += children.get(order[-1].id, [])[::-1]
+    return order
+
+
+@functools.lru_cache(maxsize=256)
+def imported_run(model: str, origin: str) -> Generation:
+    """What is known of how an imported reply was made."""
+    return Generation(model=model, origin=origin, reason="eos")

@@ -1,0 +1,135 @@
+"""Read the chats of one document, whatever its format. What is odd costs none of the others."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from gptterm.conversation.tree import Conversation, normalise_title
+from gptterm.format import shorten
+from gptterm.store.imports import gptterm_json, llm_logs, messages
+from gptterm.store.imports.fields import Object, as_text
+from gptterm.store.imports.formats import format_of, wrapped
+from gptterm.store.imports.json_values import NO_CONTAINER, Value, values
+from gptterm.store.imports.parsed_chat import UnreadableChatError, conversation
+from gptterm.store.imports.report import LeftOut
+from gptterm.store.imports.sources import Document, SourceError
+
+UNKNOWN = "no chat that is known here"
+_LONGEST_EXAMPLE = 60
+
+
+class Chat(NamedTuple):
+    """A chat that was read."""
+
+    conversation: Conversation
+    origin: str
+    """The program that it comes from."""
+
+
+class DocumentReader:
+    """Reads one document; afterwards it has counted what was left out."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self.is_known = False
+        """There is something of a known format in it."""
+        self.left_out = LeftOut()
+        """Chats that are damaged."""
+        self.unknown = LeftOut()
+        """What is something else, or cannot be told."""
+        self.messages_left_out = LeftOut()
+        self.is_empty = True
+        self._rows: list[llm_logs.Row] = []
+        self._messages: dict[int, list[Object]] = {}
+        """Messages that stand alone, by the list that they are in."""
+        self._seen: Counter[str] = Counter()
+
+    def chats(self) -> Iterator[Chat]:
+        """The chats of the document."""
+        number = 0
+        try:
+            for number, value in enumerate(values(self._document.read), 1):
+                self.is_empty = False
+                where = f"{self._document.name}, no. {number}"
+                if value.problem:
+                    unknown = value.problem == NO_CONTAINER
+                    (self.unknown if unknown else self.left_out).add(
+                        value.problem, self._example(value, where)
+                    )
+                else:
+                    yield from self._chats(value.item, value.group, where)
+        except SourceError as error:
+            after = f" after {number} of its chats" if number else ""
+            self.left_out.add(f"{error}{after}", self._document.name)
+        yield from self._collected()
+
+    def _example(self, value: Value, where: str) -> str:
+        if not (title := _shown(value.title)):
+            return where
+        return f"“{title}” in {self._document.name}" if self._document.is_part else f"“{title}”"
+
+    def _chats(self, item: Any, group: int, where: str) -> Iterator[Chat]:
+        if isinstance(item, list):
+            if any(map(messages.is_message, item)):
+                yield from self._chat(messages.parse_list, item, where)
+            else:
+                self.unknown.add(UNKNOWN, where)
+            return
+        form = format_of(item)
+        if form is not None:
+            yield from self._chat(form.parse, item, where)
+        elif messages.is_message(item):
+            self._messages.setdefault(group, []).append(item)
+        elif inner := wrapped(item):
+            for number, each in enumerate(inner, 1):
+                yield from self._chats(each, group, f"{where}.{number}")
+        else:
+            self.unknown.add(UNKNOWN, _title(item) or where)
+
+    def _collected(self) -> Iterator[Chat]:
+        """The chats whose parts stood side by side."""
+        for chat in llm_logs.chats(self._rows):
+            yield from self._chat(lambda _, chat=chat: chat, {}, self._document.name)
+        for group in self._messages.values():
+            yield from self._chat(messages.parse_list, group, self._document.name)
+
+    def _chat(self, parse: Any, item: Any, where: str) -> Iterator[Chat]:
+        """Parse one chat, and make a conversation of it."""
+        self.is_known = True
+        example = where if isinstance(item, list) else _title(item) or where
+        try:
+            parsed = parse(item)
+            if isinstance(parsed, llm_logs.Row):
+                self._rows.append(parsed)
+                return
+            if isinstance(parsed, Conversation):
+                yield Chat(parsed, gptterm_json.ORIGIN)
+                return
+            if parsed.damaged:
+                reason = "they cannot be read"
+                self.messages_left_out.add(reason, example, parsed.damaged)
+            chat = Chat(conversation(parsed, self._seen), parsed.origin)
+        except UnreadableChatError as error:
+            self.left_out.add(str(error), example)
+            return
+        except Exception as error:
+            # Nothing in it is known to lead here; the other chats do not have to pay for it.
+            self.left_out.add(f"it cannot be read ({type(error).__name__})", example)
+            return
+        yield chat
+
+
+def _title(item: Object) -> str:
+    """The title of what is perhaps a chat; empty for none."""
+    return next(
+        (
+            f"“{title}”"
+            for name in ("title", "name", "conversation_name", "id", "uuid")
+            if (title := _shown(as_text(item.get(name))))
+        ),
+        "",
+    )
+
+
+def _shown(text: str) -> str:
+    return shorten(normalise_title(text), _LONGEST_EXAMPLE)
