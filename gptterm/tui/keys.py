@@ -1,4 +1,7 @@
-"""The keys of the chat screen: each with an id to be remapped by and a sentence for the help."""
+"""Key bindings of the chat screen and the app, and the user's keymap.
+
+Each binding has an id, by which [tui.keys] remaps it, and a sentence for the help.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +11,7 @@ from textual.keys import Keys, key_to_character
 
 
 def _key(keys: str, action: str, label: str, identity: str, does: str) -> Binding:
-    # Priority: the text area of the prompt binds some of these itself (Ctrl+C, Ctrl+Z, …).
+    # Priority: the text area of the prompt itself binds some of these (Ctrl+C, Ctrl+Z, …).
     return Binding(keys, action, label, id=identity, tooltip=does, priority=True)
 
 
@@ -60,7 +63,7 @@ APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+p", "app.command_palette", "Palette", "palette", "Search all that can be done"),
     _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
 )
-"""These count in every dialog, too."""
+"""Bindings that apply in dialogs too."""
 
 _SIGNS = {
     "enter": "⏎",
@@ -78,12 +81,13 @@ _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
 _NAMED = frozenset(key.value.rpartition("+")[2] for key in Keys)
 
 Pairs = tuple[tuple[str, str], ...]
+"""Keys and their labels."""
 Group = tuple[str, Sequence[BindingType]]
-"""A heading and the bindings under it."""
+"""A heading and its bindings."""
 
 
 def sign(key: str) -> str:
-    """One key as it is written on the screen: ^R, ⏎, alt+⏎, F5."""
+    """Format a key as a short sign: ^R, ⏎, alt+⏎, F5."""
     *modifiers, name = key.strip().split("+")
     name = _SIGNS.get(name, name)
     if re.fullmatch(r"f\d+", name):
@@ -95,31 +99,31 @@ def sign(key: str) -> str:
 
 
 def spelled(key: str) -> str:
-    """One key as it is written in a sentence: Ctrl+R, Enter, Alt+Enter, F5."""
+    """Format a key for a sentence: Ctrl+R, Enter, Alt+Enter, F5."""
     names = {"escape": "Esc", "underscore": "_"}
     return "+".join(names.get(part, part.capitalize()) for part in key.strip().split("+"))
 
 
 EVERYWHERE = "everywhere"
-"""The heading of the keys that count wherever the focus is."""
+"""Heading of the bindings that apply wherever the focus is."""
 
 
 class Keymap:
-    """The keys as the user has them.
+    """The user's keys, formatted for display.
 
     Args:
-        mapping: Of the settings: id of a binding to its keys, separated by commas.
+        mapping: Binding ids, and the keys that replace their own, separated by commas.
     """
 
     def __init__(self, mapping: Mapping[str, str]) -> None:
         self.mapping = mapping
 
     def first(self, bindings: Sequence[BindingType], identity: str) -> str:
-        """The sign of the first key of a binding."""
+        """Return the sign of a binding's first key."""
         return sign(self._first(bindings, identity))
 
     def spelled(self, bindings: Sequence[BindingType], identity: str) -> str:
-        """The same as a sentence has it."""
+        """Return a binding's first key for a sentence."""
         return spelled(self._first(bindings, identity))
 
     def _first(self, bindings: Sequence[BindingType], identity: str) -> str:
@@ -127,7 +131,7 @@ class Keymap:
         return self.mapping.get(identity, binding.key).split(",")[0]
 
     def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
-        """Every binding's keys, and what it does with its name for the settings."""
+        """Return each binding's keys, and its sentence with its id."""
         return [
             (
                 " ".join(sign(key) for key in self.mapping.get(b.id or "", b.key).split(",")),
@@ -137,7 +141,7 @@ class Keymap:
         ]
 
     def commands(self, groups: Iterable[Group]) -> Iterator[tuple[str, str, str, str]]:
-        """For the palette: (heading, what it does, its keys and where they count, the action)."""
+        """Yield (heading, sentence, keys and where they apply, action) of each binding."""
         for heading, bindings in groups:
             where = "" if heading == EVERYWHERE else f"   in the {heading}"
             for binding, (keys, _) in zip(_identified(bindings), self.table(bindings), strict=True):
@@ -145,7 +149,7 @@ class Keymap:
                 yield heading, does, f"{keys}{where}", binding.action
 
     def line(self, bindings: Sequence[BindingType], *shown: tuple[str, str]) -> Pairs:
-        """(key, label) of some of the bindings; ids joined by a space share one label."""
+        """Return keys and labels of some bindings; ids joined by a space share one label."""
         return tuple(
             ("".join(self.first(bindings, identity) for identity in ids.split()), label)
             for ids, label in shown
@@ -159,9 +163,9 @@ def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
 
 
 def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str, str], list[str]]:
-    """What of a keymap names an action and keys that there are, and what is wrong with the rest."""
+    """Split a keymap into its valid entries and the problems of the others."""
     known = {b.id for _, bindings in groups for b in _identified(bindings)}
-    kept, problems = {}, []
+    valid, problems = {}, []
     for name, given in keymap.items():
         wrong = [key for key in given.split(",") if not _is_key(key)]
         if name not in known:
@@ -169,8 +173,8 @@ def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str
         elif wrong:
             problems.append(f"{name}: there is no key {wrong[0].strip() or '(empty)'}")
         else:
-            kept[name] = given
-    return kept, problems
+            valid[name] = given
+    return valid, problems
 
 
 def _is_key(name: str) -> bool:

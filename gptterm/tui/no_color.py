@@ -1,4 +1,4 @@
-"""The screen without colours, for NO_COLOR: what they said is said by reverse, bold and dim."""
+"""Line filter for NO_COLOR: replaces colours by reverse, bold and dim."""
 
 from functools import lru_cache
 
@@ -9,18 +9,18 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 FAINT = 0.6
-"""Contrast to the background, as a part of black on white, below which a text is dim."""
+"""Contrast below which text is drawn dim, as a fraction of black on white."""
 
 
 class NoColor(LineFilter):
-    """Takes all colours out; where they make a light patch on dark, or the opposite, reverses."""
+    """Removes all colours; light patches on a dark theme, or the reverse, are drawn in reverse."""
 
     def __init__(self, dark: bool) -> None:
         super().__init__()
         self._dark = dark
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
-        """The same text, without colours."""
+        """Remove the colours of a line."""
         return [
             Segment(text, None if style is None else _no_color(style, self._dark), control)
             for text, style, control in segments
@@ -41,7 +41,7 @@ def _no_color(style: Style, dark: bool) -> Style:
         italic=style.italic,
         underline=style.underline,
         strike=style.strike,
-        # A cursor or a selection; a colour that the terminal chooses says nothing about either.
+        # A cursor or a selection. The brightness of an ANSI colour is unknown.
         reverse=bool(style.reverse) != (contrast < 0) or None,
     )
     return plain + Style.from_meta(style.meta) if style.meta else plain

@@ -1,7 +1,7 @@
-"""The terminal belongs to the TUI while it runs: nothing else writes there, and it is given back.
+"""Keep stderr output of libraries and C code off the terminal while the TUI draws there.
 
-Textual draws on stderr, where libraries and the C code under them also write. So the TUI draws on
-a copy of the descriptor, and descriptor 2 goes to a log file meanwhile.
+Textual draws on stderr, to which others write too. So the TUI gets a copy of the descriptor, and
+descriptor 2 is redirected to a log file meanwhile.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ SIZE_VARIABLES = ("COLUMNS", "LINES")
 
 @contextlib.contextmanager
 def stderr_to(log: Path) -> Iterator[None]:
-    """Point descriptor 2 at `log` (the null device if it cannot be opened) for the duration.
+    """Redirect descriptor 2 to `log`, or to the null device if that cannot be opened.
 
-    `sys.__stderr__`, which Textual's driver writes to, and `sys.__stdout__`, which it asks for the
-    size, are the terminal: that of stderr, or of stdout where stderr is none. `sys.stderr` and
-    whatever C code and child processes write go to the log.
+    `sys.__stderr__`, which Textual's driver writes to, and `sys.__stdout__`, whose size it reads,
+    become the terminal: that of stderr, or of stdout if stderr is none. The output of
+    `sys.stderr`, of C code and of child processes goes to the log.
     """
     error = os.dup(2)
     os.set_inheritable(error, False)
@@ -38,7 +38,7 @@ def stderr_to(log: Path) -> Iterator[None]:
             yield
     finally:
         sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
-        with contextlib.suppress(OSError):  # the terminal was closed
+        with contextlib.suppress(OSError):  # the terminal is closed
             drawing.flush()
         os.dup2(error, 2)
         os.close(error)
@@ -49,7 +49,7 @@ def stderr_to(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_size() -> Iterator[None]:
-    """Take away the variables that say how large a terminal was when somebody set them."""
+    """Unset the variables with a terminal size, which may be out of date."""
     said = {name: os.environ.pop(name) for name in SIZE_VARIABLES if name in os.environ}
     try:
         yield

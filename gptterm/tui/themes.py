@@ -1,4 +1,4 @@
-"""The themes of gptterm's own, and which one is meant by a name in the settings."""
+"""Themes: gptterm's own, and the choice by name or by the terminal."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from textual.theme import BUILTIN_THEMES, Theme
 
 MUTED = "$foreground-muted $muted"
-"""The style of what is less important in a text that is styled as a whole."""
+"""Style of the less important part of a text."""
 
 DARK = Theme(
     name="gptterm-dark",
@@ -72,7 +72,7 @@ LIGHT = Theme(
 
 
 def _ansi(name: str, base: str, **colours: str) -> Theme:
-    """A theme of Textual's in the terminal's own colours, with borders that can be seen."""
+    """Derive a theme of the terminal's own colours from Textual's, with visible borders."""
     theme = BUILTIN_THEMES[base]
     accent = colours["accent"]
     faint = dict.fromkeys(("border-blurred", "scrollbar", "scrollbar-hover"), "ansi_bright_black")
@@ -97,8 +97,8 @@ def _ansi(name: str, base: str, **colours: str) -> Theme:
 OWN = (
     DARK,
     LIGHT,
-    # Only what can be read on the background, whatever palette the terminal has: blue is too dark
-    # on black; yellow, cyan and green are too bright on white.
+    # Only colours that are readable with any palette: blue is too dark on black; yellow, cyan and
+    # green are too bright on white.
     _ansi(
         "gptterm-ansi",
         "ansi-dark",
@@ -118,19 +118,19 @@ OWN = (
 
 
 def variables(theme: Theme) -> dict[str, str]:
-    """What the styles need beside Textual's variables.
+    """Return the styles' variables that Textual does not have.
 
-    `$muted` is the text style of what is less important: the terminal's own colours cannot be
-    blended with the background, so muted text is dim there.
+    `$muted` is the text style of less important text: ANSI colours cannot be blended with the
+    background, so it is dim there.
     """
     return {"muted": "dim" if theme.ansi else "not dim"}
 
 
 def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, str]) -> str | None:
-    """The theme that a setting names; None if there is no such one.
+    """Return the theme that a setting names; None if there is none.
 
-    `auto` follows the terminal: its 16 colours where it has no more, light where COLORFGBG says
-    that the background is.
+    `auto` follows the terminal: ANSI colours if it has only 16, a light theme if COLORFGBG says
+    that the background is light.
     """
     if setting != "auto":
         return next((name for name in (f"gptterm-{setting}", setting) if name in known), None)

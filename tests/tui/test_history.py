@@ -280,7 +280,7 @@ async def test_search_finds_and_jumps(open_tui: Open, path: Path) -> None:
         assert reply in desk.controller.chat.tree.path()
         await desk.press("ctrl+f")
         await desk.type("nowhere")
-        await desk.until(lambda: "nothing was found" in desk.text)
+        await desk.until(lambda: "nothing found" in desk.text)
         await desk.press("escape")
         assert desk.app.screen is desk.screen
 
@@ -467,7 +467,7 @@ async def test_a_thousand_chats(open_tui: Open, path: Path) -> None:
         await desk.press("enter")
         await desk.until(lambda: desk.turns == [("user", "chat 0")])
         await desk.press("ctrl+f", *"chat")
-        await desk.until(lambda: "the latest 50 hits; with more words there are fewer" in desk.text)
+        await desk.until(lambda: "the latest 50 hits; more words narrow the search" in desk.text)
         assert "chat 999" in desk.text
 
 

@@ -161,7 +161,7 @@ async def test_a_list_says_what_enter_does_where_nothing_matches(open_tui: Open)
         await desk.press("ctrl+o")
         await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
         await desk.type("/a/path")
-        await desk.until(lambda: "⏎ takes what is typed" in desk.text)
+        await desk.until(lambda: "⏎ uses this text" in desk.text)
         await desk.press("enter")
         await desk.until(lambda: desk.controller.settings.model == "/a/path")
 

@@ -1,1 +1,1 @@
-"""Modal dialogs over the chat screen."""
+"""Modal dialogs over the chat screen: input, choice, search, help."""

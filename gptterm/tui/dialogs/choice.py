@@ -1,4 +1,4 @@
-"""A list to choose from, narrowed by typing; what is typed can itself be the answer."""
+"""Choice dialog: a list filtered by typing; free text may be allowed too."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -17,7 +17,7 @@ from gptterm.tui.widgets.options import Options
 
 
 class Choice(NamedTuple):
-    """One thing to choose."""
+    """An item of the list."""
 
     key: str
     detail: str = ""
@@ -27,14 +27,14 @@ class ChoiceDialog(ModalScreen[str | None]):
     """Dismissed with the chosen key, or None.
 
     Args:
-        title: What is chosen.
-        choices: In order.
-        free: Also take what was typed, when it is none of the keys; the hint for that.
+        title: Title of the dialog.
+        choices: The items in order.
+        free: If not empty, text that matches no item is accepted; this is the hint for it.
     """
 
     CSS_PATH = "choice.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Back", id="choice.cancel", tooltip="Choose nothing"),
+        Binding("escape", "cancel", "Back", id="choice.cancel", tooltip="Cancel"),
         Binding("up", "move(-1)", "Above", id="choice.up", priority=True),
         Binding("down", "move(1)", "Below", id="choice.down", priority=True),
     ]
@@ -46,22 +46,22 @@ class ChoiceDialog(ModalScreen[str | None]):
         self._free = free
 
     def compose(self) -> ComposeResult:
-        """A line to type in over the list."""
+        """Lay out an input above the list."""
         with Vertical() as box:
             box.border_title = self._title
-            box.border_subtitle = "↑↓ choose · ⏎ take · esc back"
-            yield Input(placeholder=self._free or "type to narrow")
+            box.border_subtitle = "↑↓ move · ⏎ choose · esc back"
+            yield Input(placeholder=self._free or "type to filter")
             yield Options()
 
     def on_mount(self) -> None:
-        """Show everything."""
-        self._narrow("")
+        """Show all items."""
+        self._filter("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Show what matches."""
-        self._narrow(event.value)
+        """Show the items that match."""
+        self._filter(event.value)
 
-    def _narrow(self, text: str) -> None:
+    def _filter(self, text: str) -> None:
         words = text.lower().split()
         found = [
             choice
@@ -78,12 +78,12 @@ class ChoiceDialog(ModalScreen[str | None]):
             )
             options.add_option(Option(label, id=choice.key))
         if not found:
-            hint = "⏎ takes what is typed" if self._free else "nothing matches"
+            hint = "⏎ uses this text" if self._free else "nothing matches"
             options.add_option(Option(Content.styled(hint, MUTED), disabled=True))
         options.highlighted = 0 if found else None
 
     def action_move(self, by: int) -> None:
-        """Move in the list while the keys go to the line above it."""
+        """Move the highlight while the input has the focus."""
         options = self.query_one(Options)
         if by > 0:
             options.action_cursor_down()
@@ -91,11 +91,11 @@ class ChoiceDialog(ModalScreen[str | None]):
             options.action_cursor_up()
 
     def action_cancel(self) -> None:
-        """Choose nothing."""
+        """Cancel."""
         self.dismiss(None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the marked one, else what was typed."""
+        """Select the highlighted item, or the free text."""
         options = self.query_one(Options)
         if options.highlighted is not None:
             self.dismiss(options.get_option_at_index(options.highlighted).id)
@@ -103,5 +103,5 @@ class ChoiceDialog(ModalScreen[str | None]):
             self.dismiss(event.value.strip())
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Take the one that was clicked."""
+        """Select the clicked item."""
         self.dismiss(event.option.id)

@@ -1,4 +1,4 @@
-"""Long texts over the chat: every key and command as they are bound now, all notices."""
+"""Help dialog: long texts over the chat, such as all keys and commands, or all notices."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,12 +21,12 @@ from gptterm.tui.widgets.notice import SIGNS, Notice
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
 KEY_WIDTH = 24
-"""Cells of the left column at most; in a narrow view it is less."""
+"""Most cells of the left column; fewer in a narrow view."""
 
 Section = tuple[str, Sequence[tuple[str, str]]]
-"""A heading, and pairs of a key (or command) and what it does. A name in parentheses at the end of
-that is less important."""
-NAME = re.compile(r"  \([\w.-]+\)$")
+"""A heading, and pairs of a key or command and its description, which may end with an id."""
+ID = re.compile(r"  \([\w.-]+\)$")
+"""Id at the end of a description, drawn muted."""
 
 
 class HelpDialog(ModalScreen[None]):
@@ -43,18 +43,18 @@ class HelpDialog(ModalScreen[None]):
         self._sections = list(sections)
 
     def compose(self) -> ComposeResult:
-        """One long text."""
+        """Lay out one long text."""
         with VerticalScroll() as box:
             box.border_title = self._title
             box.border_subtitle = "↑↓ scroll · esc close"
             yield Static()
 
     def on_mount(self) -> None:
-        """The text is wrapped for the width there is."""
+        """Wrap the text once the width is known."""
         self.call_after_refresh(self._lay_out)
 
     def on_resize(self, _event: events.Resize) -> None:
-        """There is another width."""
+        """Wrap the text for the new width."""
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
@@ -73,18 +73,18 @@ class HelpDialog(ModalScreen[None]):
         return Content("\n").join(rows[:-1])
 
     def action_close(self) -> None:
-        """Back to the chat."""
+        """Close the dialog."""
         self.dismiss(None)
 
 
 def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]:
-    """The rows of a pair; a key too wide for its column has a row to itself."""
+    """Yield the rows of a pair; a key too wide for its column gets its own row."""
     gap = left - cell_len(key)
     if gap < 2:
         yield Content.styled(key, "$text-accent")
         key, gap = "", left
     what = display_text(what).replace("\n", " ")
-    name = NAME.search(what)
+    name = ID.search(what)
     text = Content(what)
     if name is not None:
         text = text.stylize(MUTED, name.start())
@@ -94,15 +94,15 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
 
 
 def help_dialog(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
-    """F1: the keys as the user has them, and the commands."""
+    """Make the help: the user's keys, and the commands."""
     sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in GROUPS]
-    sections.append(("", [("( )", "the name of a key for [tui.keys] in config.toml")]))
+    sections.append(("", [("( )", "id of a key for [tui.keys] in config.toml")]))
     commands: Section = ("commands", command_help())
     sections.insert(0 if commands_first else len(sections) - 1, commands)
     return HelpDialog("help", sections)
 
 
-def notices_dialog(said: Sequence[Notice]) -> HelpDialog:
-    """F8: everything that was said."""
-    pairs = [(SIGNS[notice.kind], notice.text) for notice in reversed(said)]
+def notices_dialog(notices: Sequence[Notice]) -> HelpDialog:
+    """Make the list of notices, the last first."""
+    pairs = [(SIGNS[notice.kind], notice.text) for notice in reversed(notices)]
     return HelpDialog("notices, the last first", [("", pairs)])

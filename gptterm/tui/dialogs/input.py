@@ -1,4 +1,4 @@
-"""One line to be typed, and what is wrong with it."""
+"""Input dialog: one line of text, with an error under it."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, NamedTuple
@@ -14,45 +14,45 @@ from gptterm.terminal import one_line, printable
 
 
 class InputRequest(NamedTuple):
-    """What is asked."""
+    """Texts of an input dialog."""
 
     title: str
-    does: str
+    verb: str
     """What Enter does, in a word."""
     hint: str
     value: str = ""
-    """To begin with."""
+    """Initial value."""
 
 
 class InputDialog(ModalScreen[str | None]):
-    """Dismissed with what `submit` returned, or None.
+    """Dismissed with the result of `submit`, or None.
 
     Args:
-        asked: What is shown.
-        submit: Does something with the line; raises GpttermError, ValueError or OSError with what
-            is wrong with it. The line can then be changed.
+        request: The dialog's texts.
+        submit: Called with the line. If it raises GpttermError, ValueError or OSError, the
+            message is shown, and the line can be corrected.
     """
 
     CSS_PATH = "input.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Back", id="ask.cancel", tooltip="Do nothing"),
+        Binding("escape", "cancel", "Back", id="ask.cancel", tooltip="Cancel"),
     ]
 
-    def __init__(self, asked: InputRequest, submit: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, request: InputRequest, submit: Callable[[str], Awaitable[str]]) -> None:
         super().__init__()
-        self._asked = asked
+        self._request = request
         self._submit = submit
 
     def compose(self) -> ComposeResult:
-        """The line, and under it a hint or what is wrong."""
+        """Lay out the line, and under it a hint or the error."""
         with Vertical() as box:
-            box.border_title = self._asked.title
-            box.border_subtitle = f"⏎ {self._asked.does} · esc back"
-            yield Input(printable(self._asked.value), select_on_focus=False)
-            yield Static(self._asked.hint, markup=False)
+            box.border_title = self._request.title
+            box.border_subtitle = f"⏎ {self._request.verb} · esc back"
+            yield Input(printable(self._request.value), select_on_focus=False)
+            yield Static(self._request.hint, markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Do it, or say why not."""
+        """Submit the line, or show the error."""
         self.run_worker(self._try(event.value.strip()), exclusive=True)
 
     async def _try(self, value: str) -> None:
@@ -66,5 +66,5 @@ class InputDialog(ModalScreen[str | None]):
             hint.update(one_line(str(error)))
 
     def action_cancel(self) -> None:
-        """Do nothing."""
+        """Cancel."""
         self.dismiss(None)

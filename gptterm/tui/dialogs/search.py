@@ -1,4 +1,4 @@
-"""Search over all chats: what is found while it is typed, and the way there."""
+"""Search dialog: hits in all chats while typing."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,22 +24,22 @@ from gptterm.tui.widgets.transcript.wrap import display_text
 if TYPE_CHECKING:
     from gptterm.store import SearchHit
 
-HINT = 'a word finds words that begin so, "in quotes" just these words'
-WHO = {"user": "you", "assistant": "reply"}
+HINT = 'words match by their beginning, "in quotes" exactly'
+SPEAKERS = {"user": "you", "assistant": "reply"}
 
 
 class Chosen(NamedTuple):
-    """A hit, and the words that it is one of."""
+    """A hit, and the query that found it."""
 
     hit: "SearchHit"
     query: str
 
 
 class SearchDialog(ModalScreen[Chosen | None]):
-    """Dismissed with the hit that was chosen, or None.
+    """Dismissed with the chosen hit, or None.
 
     Args:
-        search: Finds words in all chats; raises GpttermError.
+        search: Searches all chats; raises GpttermError.
     """
 
     CSS_PATH = "search.tcss"
@@ -54,19 +54,19 @@ class SearchDialog(ModalScreen[Chosen | None]):
         self._search = search
         self._found: Sequence[SearchHit] = ()
         self._searched = ""
-        """What `_found` was found for."""
+        """The query that `_found` belongs to."""
 
     def compose(self) -> ComposeResult:
-        """A line to type in over what was found."""
+        """Lay out an input above the hits."""
         with Vertical() as box:
             box.border_title = "search all chats"
-            box.border_subtitle = "↑↓ choose · ⏎ go there · esc back"
+            box.border_subtitle = "↑↓ move · ⏎ open · esc back"
             yield Input(placeholder="words")
             yield Static(HINT, markup=False)
             yield Options()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Search for what is typed; what was typed before no longer matters."""
+        """Search for the text, cancelling the search before."""
         self.run_worker(self._show(event.value), exclusive=True)
 
     async def _show(self, query: str) -> None:
@@ -80,12 +80,12 @@ class SearchDialog(ModalScreen[Chosen | None]):
         options.clear_options()
         now = time.time()
         width = options.size.width - GUTTER - options.styles.scrollbar_size_vertical
-        options.add_options([Option(_drawn(hit, now, width)) for hit in found])
+        options.add_options([Option(_draw(hit, now, width)) for hit in found])
         options.highlighted = 0 if found else None
         self.query_one(Static).update(problem or _count(len(found), query))
 
     def action_move(self, by: int) -> None:
-        """Move in the list while the keys go to the line above it."""
+        """Move the highlight while the input has the focus."""
         options = self.query_one(Options)
         if by > 0:
             options.action_cursor_down()
@@ -97,7 +97,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
         self.dismiss(None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go to the chosen hit; where it is not found yet, find it first."""
+        """Open the highlighted hit, after a search for the text if there was none yet."""
         self.run_worker(self._submit(event.value), exclusive=True)
 
     async def _submit(self, query: str) -> None:
@@ -108,7 +108,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
             self._choose(options.highlighted)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Go to the one that was clicked."""
+        """Open the clicked hit."""
         self._choose(event.option_index)
 
     def _choose(self, index: int) -> None:
@@ -119,15 +119,15 @@ def _count(found: int, query: str) -> str:
     if not query.strip():
         return HINT
     if found == SEARCH_LIMIT:
-        return f"the latest {found} hits; with more words there are fewer"
-    return {0: "nothing was found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
+        return f"the latest {found} hits; more words narrow the search"
+    return {0: "nothing found", 1: "1 hit"}.get(found, f"{found} hits, the latest first")
 
 
-def _drawn(hit: "SearchHit", now: float, width: int) -> Content:
-    """Two lines: where it is, and the words around it with what was found marked."""
+def _draw(hit: "SearchHit", now: float, width: int) -> Content:
+    """Draw a hit in two lines: where it is, and the snippet with the matches highlighted."""
     from gptterm.store import day_name
 
-    where = f"  {WHO.get(hit.role, 'title')} · {day_name(hit.created, now)}"
+    where = f"  {SPEAKERS.get(hit.role, 'title')} · {day_name(hit.created, now)}"
     title = display_text(one_line(hit.title))[:60]
     if cell_len(title) + len(where) > width:
         title = fit(title, max(8, width - len(where)))

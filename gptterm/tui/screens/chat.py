@@ -108,7 +108,7 @@ class ChatScreen(Screen[None]):
         yield self.keyline
 
     def on_mount(self) -> None:
-        """Focus the prompt."""
+        """Show the open chat."""
         self.prompt.focus()
         self.show_chat()
 
@@ -303,10 +303,6 @@ class ChatScreen(Screen[None]):
         if changed and self.controller.acts_next_reply(event.name):
             self.show_notice("info", f"{event.name.replace('_', ' ')}: from the next reply")
 
-    @on(SamplingPanel.NeutralRequested)
-    def _neutral_requested(self) -> None:
-        self.change(preset="neutral")
-
     @on(SamplingPanel.Selected)
     def _field_selected(self, event: SamplingPanel.Selected) -> None:
         self.notice_line.hint = event.help
@@ -330,8 +326,7 @@ class ChatScreen(Screen[None]):
     @on(Transcript.SelectionChanged)
     def _turn_selected(self, event: Transcript.SelectionChanged) -> None:
         tree, key = self.controller.chat.tree, event.key
-        hint = details(tree.node(key)) if key is not None and key in tree else ""
-        self.notice_line.hint = hint
+        self.notice_line.hint = details(tree.node(key)) if key and key in tree else ""
 
     @on(Transcript.ActionRequested)
     def _turn_action(self, event: Transcript.ActionRequested) -> None:

@@ -69,9 +69,6 @@ class SamplingPanel(RowWidget, can_focus=True):
 
         reason: str
 
-    class NeutralRequested(Message):
-        """All samplers are to be switched off."""
-
     class PresetsRequested(Message):
         """A preset is to be chosen."""
 
@@ -186,7 +183,7 @@ class SamplingPanel(RowWidget, can_focus=True):
 
     def action_neutral(self) -> None:
         """Switch all samplers off."""
-        self.post_message(self.NeutralRequested())
+        self.post_message(self.Changed("preset", "neutral"))
 
     def action_presets(self) -> None:
         """Choose a preset."""
