@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from gptterm.config.value_types import (
     Boolean,
-    Choice,
-    Device,
     Integer,
     KeepAlive,
     Number,
@@ -17,6 +15,7 @@ from gptterm.config.value_types import (
     Text,
     TextList,
     ValueType,
+    Word,
 )
 from gptterm.engine.samplers import ORDERS, SAMPLERS
 from gptterm.ranges import Range
@@ -52,7 +51,7 @@ SETTINGS: dict[str, Setting] = {
         for sampler in SAMPLERS.values()
     },
     "sampler_order": Setting(
-        Choice(*ORDERS), "transformers", "order in which the samplers run", True
+        Word.of(*ORDERS), "transformers", "order in which the samplers run", True
     ),
     "seed": Setting(
         Seed(), None, "the same model, settings, device and seed give the same text"
@@ -62,13 +61,19 @@ SETTINGS: dict[str, Setting] = {
     ),
     "stop": Setting(TextList(), (), "end before this text, which is not printed; repeatable"),
     "form": Setting(
-        Choice("auto", "raw", "chat"), "auto",
+        Word.of("auto", "raw", "chat"), "auto",
         "raw: the model continues the prompt; chat: it answers; auto: chat if the model has a "
         "chat template",
     ),
-    "device": Setting(Device(), "auto", "where the model runs"),
+    "device": Setting(
+        Word(
+            "auto|cpu|cuda[:N]|mps", "auto, cpu, cuda, cuda:N or mps",
+            r"auto|cpu|mps|cuda(:\d{1,3})?",
+        ),
+        "auto", "where the model runs",
+    ),
     "dtype": Setting(
-        Choice("auto", "float32", "bfloat16", "float16", "int8"), "auto",
+        Word.of("auto", "float32", "bfloat16", "float16", "int8"), "auto",
         "number format of the weights",
     ),
     "keep_alive": Setting(
@@ -77,7 +82,7 @@ SETTINGS: dict[str, Setting] = {
         "finds it warm",
     ),
     "overflow": Setting(
-        Choice("error", "truncate"), "truncate",
+        Word.of("error", "truncate"), "truncate",
         "a prompt too long for the context: drop its oldest tokens, keeping room for the reply, "
         "and say so, or fail with exit code 5",
     ),
