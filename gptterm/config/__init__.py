@@ -1,7 +1,6 @@
 """Settings: built-in < the model's own < config.toml < environment < options, one frozen object.
 
-The names below are imported when first used, so that `gptterm --help` gets the definitions of the
-settings without waiting for the rest.
+The names below are imported on first use: `gptterm --help` needs the definitions only.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""The settings: names, ranges, defaults and what each means.
+"""Definitions of the settings: names, value types, defaults and help.
 
-One row serves an option, a `GPTTERM_*` variable, a key of config.toml and a preset. What it says
-about ranges agrees with the engine's contract, which checks them again.
+One row serves an option, a `GPTTERM_*` variable, a key of config.toml and of a preset. Those of the
+samplers follow from their declarations, as the engine's own checks do.
 """
 
 from typing import NamedTuple
@@ -22,21 +22,21 @@ from gptterm.ranges import Range
 
 
 class Setting(NamedTuple):
-    """One row of the table."""
+    """Definition of one setting."""
 
     type: ValueType
     default: object
     help: str
-    """What it does, with its unit and the value that turns it off."""
+    """Effect, with its unit and the neutral value."""
     sampling: bool = False
-    """Belongs to the samplers: a preset or a model's own defaults may set it."""
+    """A preset, or a model's generation_config.json, may set it."""
 
 
 SETTINGS: dict[str, Setting] = {
     "model": Setting(
         Text("the name of a model", empty=False), "gpt2",
-        "a Hub id, an alias, a directory with a model, or tiny (the bundled model, which also "
-        "stands in where the default cannot be had)",
+        "a Hub id, an alias, a model directory, or tiny (the bundled model, also used where the "
+        "default model is not available)",
     ),
     "system": Setting(Text(), None, "system text of a chat"),
     "preset": Setting(
@@ -68,7 +68,7 @@ SETTINGS: dict[str, Setting] = {
     "device": Setting(
         Word(
             "auto|cpu|cuda[:N]|mps", "auto, cpu, cuda, cuda:N or mps",
-            r"auto|cpu|mps|cuda(:\d{1,3})?",
+            r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
         ),
         "auto", "where the model runs",
     ),
@@ -78,29 +78,29 @@ SETTINGS: dict[str, Setting] = {
     ),
     "keep_alive": Setting(
         KeepAlive(), "off",
-        "keep the engine, with the model loaded, for so long after its last use: the next prompt "
-        "finds it warm",
+        "how long the engine stays, with the model loaded, after its last use: the next prompt "
+        "starts at once",
     ),
     "overflow": Setting(
         Word.of("error", "truncate"), "truncate",
-        "a prompt too long for the context: drop its oldest tokens, keeping room for the reply, "
-        "and say so, or fail with exit code 5",
+        "a prompt too long for the context: drop its oldest tokens, with room left for the reply "
+        "and a notice, or fail with exit code 5",
     ),
-    "offline": Setting(Boolean(), False, "ask nothing of the network"),
-    "save": Setting(Boolean(), True, "keep chats and prompts in the history"),
+    "offline": Setting(Boolean(), False, "do not use the network"),
+    "save": Setting(Boolean(), True, "save chats and prompts in the history"),
 }  # fmt: skip
 
 TRANSCRIPT: dict[str, Setting] = {
-    "preamble": Setting(Text(), None, "stands before the first turn"),
+    "preamble": Setting(Text(), None, "text before the first turn"),
     "user": Setting(Text("a name", empty=False), None, "the user's name in the transcript"),
-    "assistant": Setting(Text("a name", empty=False), None, "the model's name in it"),
+    "assistant": Setting(Text("a name", empty=False), None, "the model's name in the transcript"),
 }
-"""How a chat is written down for a model without a chat template; defaults are the engine's."""
+"""Transcript form of a chat, for a model without a chat template; defaults are the engine's."""
 
 TUI: dict[str, Setting] = {
     "theme": Setting(Text("the name of a theme", empty=False), "auto", "colours of the TUI"),
     "mouse": Setting(Boolean(), True, "use the mouse"),
-    "reduced_motion": Setting(Boolean(), False, "nothing blinks or slides"),
+    "reduced_motion": Setting(Boolean(), False, "no blinking and no animation"),
 }
 
 _NEUTRAL: dict[str, object] = {sampler.name: sampler.neutral for sampler in SAMPLERS.values()}

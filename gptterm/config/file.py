@@ -1,4 +1,4 @@
-"""Reads config.toml; whatever is wrong with it is said with the file's name and the line."""
+"""Read and check config.toml. Errors name the file and the line."""
 
 import difflib
 import re
@@ -21,7 +21,7 @@ class ConfigFile(NamedTuple):
     transcript: Values
     tui: Values
     keys: dict[str, str]
-    """TUI: action to key."""
+    """Action of the TUI to key."""
     presets: dict[str, Values]
 
 
@@ -32,16 +32,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_preset(name: str, known: Iterable[str]) -> str:
-    """What is said of a preset that there is not, with those that there are."""
+    """Return the error message for a preset that does not exist, with the existing ones."""
     names = sorted(known)
     return f'there is no preset "{name}"{did_you_mean(name, names)}; there are {", ".join(names)}'
 
 
 def read_config(path: Path) -> ConfigFile:
-    """Read and check the file; one that does not exist is empty.
+    """Read and check the file. A missing file counts as empty.
 
     Raises:
-        UsageError: it cannot be read, is not TOML, or has an unknown key or a bad value.
+        UsageError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
     try:
         source = path.read_bytes()
@@ -66,9 +66,9 @@ def read_config(path: Path) -> ConfigFile:
 def line_of(text: str, keys: tuple[str, ...]) -> int:
     """Return the line (from 1) on which the statement that sets `keys` begins.
 
-    tomllib keeps no positions. But the text up to the end of a statement is TOML too, so the
+    tomllib reports no positions. But the text up to the end of a statement is TOML too, so the
     statement ends at the first line where the text so far parses and has the keys, and begins
-    after the last line before that where the text so far parses.
+    after the last earlier line where the text so far parses.
     """
     lines = text.splitlines(keepends=True)
     begin = 0
@@ -86,7 +86,7 @@ def line_of(text: str, keys: tuple[str, ...]) -> int:
 
 
 class _Validator:
-    """Holds the parsed file against the table."""
+    """Validates a parsed file against the definitions."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = one_line(str(path))
@@ -133,7 +133,11 @@ class _Validator:
         keys: tuple[str, ...],
         tables: tuple[str, ...] = (),
     ) -> Values:
-        """Check one table of settings; `tables` only helps to name what else could be meant."""
+        """Validate one table of settings.
+
+        Args:
+            tables: more names to suggest for an unknown key.
+        """
         if not isinstance(data, dict):
             self._fail(keys, f"{'.'.join(keys)} must be a table: [{'.'.join(keys)}]")
         values: Values = {}

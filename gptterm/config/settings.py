@@ -1,4 +1,4 @@
-"""`Settings`: every layer merged into one frozen, validated object that knows its origins."""
+"""`Settings`: all layers merged into one frozen, validated object that records origins."""
 
 import math
 import os
@@ -19,6 +19,7 @@ from gptterm.engine.api import (
     SamplingParams,
     Transcript,
 )
+from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
 from gptterm.paths import config_file
 from gptterm.terminal import one_line
@@ -31,12 +32,12 @@ class Layer(NamedTuple):
     """Values from one place; the later layer wins."""
 
     origin: str
-    """As `config show` names it: `config.toml`, `GPTTERM_TOP_K`, `preset focused (option)`."""
+    """Name in `config show`: `config.toml`, `GPTTERM_TOP_K`, `preset focused (option)`."""
     values: Values
 
 
 class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the TUI needs."""
+    """Settings of the TUI alone."""
 
     theme: str = "auto"
     keys: dict[str, str] = {}
@@ -46,14 +47,14 @@ class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings in effect. Replaced, never changed."""
+    """The settings in effect. Immutable: changes return a new object."""
 
     model: str
     system: str | None
     preset: str | None
     sampling: SamplingParams
     seed: int | None
-    """None: one is drawn, and reported."""
+    """None: a new one for each request, which is reported."""
     max_tokens: int
     stop: tuple[str, ...]
     form: Form
@@ -61,30 +62,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     dtype: Dtype
     keep_alive: float | Literal["off", "forever"]
-    """Minutes that an engine stays when its last client has left."""
+    """Minutes that an engine stays after its last client has left."""
     overflow: Overflow
     offline: bool
     save: bool
-    """Whether what is said is kept in the history."""
+    """Save prompts and replies in the history."""
     transcript: Transcript
     tui: TuiSettings
     presets: dict[str, Values]
     """Built-in ones and the user's: name to values."""
     origins: dict[str, str]
-    """Where each setting's value comes from."""
+    """Setting to the origin of its value."""
     notices: tuple[str, ...]
-    """What was ignored on the way, one line each."""
+    """Values that were ignored, one line each."""
     layers: tuple[Layer, ...]
-    """All of them, lowest first, without the built-in one."""
+    """All layers but the built-in one, lowest first."""
 
     @property
     def model_is_default(self) -> bool:
-        """Nobody asked for this model: a substitute will do."""
+        """The user did not ask for this model, so a substitute will do."""
         return self.origins["model"] == BUILT_IN
 
     @property
     def keep_alive_s(self) -> float | None:
-        """The same in seconds; None is off, forever is infinite."""
+        """`keep_alive` in seconds; None for off, infinity for forever."""
         match self.keep_alive:
             case "off":
                 return None
@@ -94,36 +95,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 return 60 * minutes
 
     def value(self, name: str) -> object:
-        """The value of a setting by its name in the table."""
+        """Return the value of a setting by the name of its definition."""
         if name == "sampler_order":
             return self.sampling.order
         return getattr(self.sampling if hasattr(self.sampling, name) else self, name)
 
     def with_model_defaults(self, values: Mapping[str, object]) -> "Settings":
-        """Put what the model's own files recommend above the built-in values, below all else.
+        """Insert a layer of the model's own recommendations, right above the built-in values.
 
-        The files are somebody else's: a bad value is left out with a notice.
+        The model's files are untrusted: a bad value is left out with a notice.
         """
-        taken, notices = {}, list(self.notices)
+        accepted, notices = {}, list(self.notices)
         for name, value in values.items():
             setting = SETTINGS.get(name)
             if setting is None or not setting.sampling:
                 continue
             try:
-                taken[name] = setting.type.validate(value)
+                accepted[name] = setting.type.validate(value)
             except ValueError as error:
                 notices.append(one_line(f"the model's own {name} is ignored: it {error}"))
         layers = [layer for layer in self.layers if layer.origin != _MODEL]
-        if taken:
-            layers.insert(0, Layer(_MODEL, taken))
+        if accepted:
+            layers.insert(0, Layer(_MODEL, accepted))
         return self._merged(layers, notices)
 
     def with_values(self, values: Mapping[str, object], origin: str) -> "Settings":
-        """Put checked values on top of all others; a preset goes with its values.
+        """Add a layer above all others; a preset brings its values.
 
         Raises:
-            UsageError: there is no such preset.
-            ValueError: no such setting, or a value out of range.
+            UsageError: no such preset.
+            ValueError: a value is out of range.
         """
         checked = {name: SETTINGS[name].type.validate(value) for name, value in values.items()}
         added = _with_preset(checked, origin, self.presets, origin)
@@ -133,13 +134,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _merge(layers, self.presets, self.transcript, self.tui, notices)
 
     def load_request(self, source: ModelSource) -> LoadRequest:
-        """What to start an engine with."""
+        """Return the request that starts an engine with these settings."""
         return LoadRequest(source=source, device=self.device, dtype=self.dtype)
 
     def request(
         self, prompt: Prompt, *, samples: int = 1, logprobs: int | None = None
     ) -> GenerateRequest:
-        """What to ask an engine for."""
+        """Return the request for one generation with these settings."""
         return GenerateRequest(
             prompt=prompt,
             sampling=self.sampling,
@@ -158,16 +159,17 @@ _MODEL = "the model's generation_config.json"
 def load_settings(
     options: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Merge the built-in values, config.toml, the environment and the options given.
+    """Merge built-in values, config.toml, environment and options.
 
-    What the model's own files say comes in once they are found: `Settings.with_model_defaults`.
+    A model's own recommendations are added once its files are found, by
+    `Settings.with_model_defaults`.
 
     Args:
-        options: values of the command line's options, by their names in the table.
-        environ: instead of the process's environment.
+        options: values of command-line options, by setting.
+        environ: replaces the process's environment.
 
     Raises:
-        UsageError: a bad value, with the file and line, or the variable; an unknown preset.
+        UsageError: a bad value, with the file and line or the variable; an unknown preset.
     """
     config = read_config(config_file())
     presets = {**BUILT_IN_PRESETS, **config.presets}
@@ -183,13 +185,13 @@ def load_settings(
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
-    """Return the settings that `GPTTERM_*` variables give, and notices about likely slips."""
+    """Return the settings in `GPTTERM_*` variables, and notices about likely typos."""
     values: Values = {}
     known = {env_variable(name): setting for name, setting in SETTINGS.items()}
     for name, setting in known.items():
         text = environ.get(name)
         if not text:
-            continue  # an empty variable is a variable that is not set
+            continue  # empty means unset
         try:
             values[name.removeprefix(_PREFIX).lower()] = setting.type.parse(text)
         except ValueError as error:
@@ -197,7 +199,7 @@ def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
     notices = []
     for name in environ:
         if name.startswith(_PREFIX) and name not in known and name not in _NOT_SETTINGS:
-            # Without what all names share, or any two of them would look alike.
+            # Without the common prefix, which would make any two names look alike.
             hint = did_you_mean(name.removeprefix(_PREFIX).lower(), SETTINGS)
             if hint:
                 notices.append(one_line(f"{name} is not a setting{hint}"))
@@ -211,9 +213,11 @@ _NOT_SETTINGS = ("GPTTERM_HOME", "GPTTERM_DEBUG")
 def _with_preset(
     values: Values, origin: str | None, presets: Mapping[str, Values], named_by: str
 ) -> list[Layer]:
-    """Return the layers of one place: its preset's values, then its own above them.
+    """Return the layers of one source: its preset's values, below its own.
 
-    `origin` None: the values are variables, each its own origin.
+    Args:
+        origin: None for environment variables, each of which is its own origin.
+        named_by: source of the preset's name.
     """
     if not values:
         return []
@@ -230,11 +234,7 @@ def _with_preset(
     return layers
 
 
-_SAMPLING = tuple(name for name in SamplingParams.__struct_fields__ if name in SETTINGS)
-_DIRECT = (
-    "model", "system", "preset", "seed", "max_tokens", "stop", "form", "device", "dtype",
-    "keep_alive", "overflow", "offline", "save",
-)  # fmt: skip
+_DIRECT = tuple(name for name in Settings.__struct_fields__ if name in SETTINGS)
 
 
 def _merge(
@@ -251,7 +251,7 @@ def _merge(
         values.update(layer.values)
         origins.update(dict.fromkeys(layer.values, layer.origin))
     sampling = msgspec.convert(
-        {**{name: values[name] for name in _SAMPLING}, "order": values["sampler_order"]},
+        {**{name: values[name] for name in SAMPLERS}, "order": values["sampler_order"]},
         SamplingParams,
     )
     return msgspec.convert(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS
+from gptterm.config.file import unknown_preset
 from gptterm.conversation.export import format_of
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
@@ -320,11 +321,7 @@ def _parse_preset(argument: str, presets: Collection[str]) -> str:
     name = argument.lower() if argument not in presets else argument
     if name in presets:
         return name
-    near = difflib.get_close_matches(name, presets, n=1, cutoff=0.6)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(
-        f"there is no preset {shorten(argument, 40)}{hint}; there are {', '.join(sorted(presets))}"
-    )
+    raise UsageError(one_line(unknown_preset(shorten(argument, 40), presets)))
 
 
 def _parse_export(argument: str) -> ExportChat:

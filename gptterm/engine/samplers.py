@@ -104,7 +104,8 @@ SAMPLERS: dict[str, Sampler] = {
             kind="penalty", in_generation_config=False,
         ),
         Sampler(
-            "frequency_penalty", "frequency", "the same for each time it occurs; 0 is off",
+            "frequency_penalty", "frequency",
+            "subtracted for each occurrence in the output; 0 is off",
             Range(), neutral=0.0, default=0.0, steps=_grid(-20, 20, 1, 10),
             kind="penalty", in_generation_config=False,
         ),

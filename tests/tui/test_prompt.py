@@ -123,7 +123,7 @@ async def test_where_no_editor_can_be_shown_the_text_stays(open_tui: Open) -> No
     [
         ("/temperature hot", "must be a number, 0 or more"),
         ("/top-p 3", "must be a number above 0, up to 1"),
-        ("/preset nonsense", "there is no preset nonsense"),
+        ("/preset nonsense", 'there is no preset "nonsense"'),
         ("/nonsense", "there is no command /nonsense"),
         ("/seed", "needs a whole number"),
         ("/export chat.pdf", "must end in .md"),
