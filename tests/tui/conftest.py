@@ -1,5 +1,6 @@
 """The TUI with the scripted engine in a process of its own, driven by Textual's pilot."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -113,7 +114,11 @@ def path(home: Path) -> Path:
 
 @pytest.fixture
 def open_tui(tmp_path: Path, home: Path) -> Open:
-    """Opens the TUI: `async with open_tui(script, size=(120, 40), temperature=0) as desk`."""
+    """Opens the TUI: `async with open_tui(script, size=(120, 40), temperature=0) as desk`.
+
+    Args:
+        found: The model is not found before this is set.
+    """
 
     @asynccontextmanager
     async def opened(
@@ -124,12 +129,15 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         tui: TuiSettings | None = None,
         conversation: str | None = None,
         client: EngineClient | None = None,
+        found: asyncio.Event | None = None,
         **options: object,
     ) -> AsyncIterator[Desk]:
         request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
 
         async def find(settings: Settings, report: Callable[[str], None]) -> ModelSource:
             report("looking for the model")
+            if found is not None:
+                await found.wait()
             if settings.model == "missing":
                 raise ModelError("there is no model called missing")
             return msgspec.structs.replace(request.source, name=settings.model)

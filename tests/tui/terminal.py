@@ -71,6 +71,15 @@ class Terminal:
         """Whether the screen shows a text."""
         return any(text in row for row in self.screen.display)
 
+    def highest(self, pattern: str) -> int:
+        """The highest number that a pattern captures on the screen; -1 for none.
+
+        Of words that are numbered as they come it is there to be waited for, while a single word
+        may scroll out of view between two reads.
+        """
+        found = re.findall(pattern, "\n".join(self.screen.display))
+        return max(map(int, found), default=-1)
+
     @property
     def replying(self) -> bool:
         """Whether a reply is being written: the key line offers to stop it."""

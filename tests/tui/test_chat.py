@@ -1,5 +1,6 @@
 """Talking: sending, streaming, stopping, regenerating, editing, continuing, queueing."""
 
+import asyncio
 import gc
 
 from tests.support.scripted import Fault, Script
@@ -21,11 +22,13 @@ async def test_a_message_is_answered(open_tui: Open) -> None:
 
 
 async def test_a_message_before_the_model_is_ready_waits(open_tui: Open) -> None:
-    async with open_tui(Script.saying("Here.", load_s=1.5)) as desk:
+    found = asyncio.Event()
+    async with open_tui(Script.saying("Here."), found=found) as desk:
         desk.screen.prompt.put("early")
         await desk.press("enter")
         assert "early" in desk.text
-        await desk.until(lambda: "waiting: " in desk.text)
+        await desk.until(lambda: "waiting: looking for the model" in desk.text)
+        found.set()
         await desk.until(lambda: desk.idle and len(desk.turns) == 2)
         assert desk.turns[1] == ("assistant", "Here.")
         assert "waiting" not in desk.text

@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -129,6 +128,7 @@ LOST_S = 0.3
 WORDS = 900
 """Of a reply: more than are there at any moment that is chosen."""
 PARTS = 4
+WORD = r"\bw(\d+)\b"
 
 
 def chat_until_killed(home: Path, dice: random.Random) -> float:
@@ -147,16 +147,16 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
         tty.send(f"{question}\r".encode())
         moment = dice.randrange(1, 150)
         # The chat's title: the words in view are its own.
-        tty.until(lambda: question in tty.screen.display[1] and last_word(tty) >= moment)
+        tty.until(lambda: question in tty.screen.display[1] and tty.highest(WORD) >= moment)
         victim = dice.choice(["tui", "engine", "both"])
         engine = tty.engine().pid
         if victim != "tui":
             os.kill(engine, signal.SIGKILL)
         if victim == "engine":
             # On a machine that stood still meanwhile, the reply may have been complete.
-            tty.until(lambda: tty.shows("✗ failed") or last_word(tty) == WORDS - 1)
+            tty.until(lambda: tty.shows("✗ failed") or tty.highest(WORD) == WORDS - 1)
         tty.read()
-        shown = last_word(tty)
+        shown = tty.highest(WORD)
         os.kill(tty.process.pid, signal.SIGKILL)
         tty.until_closed()
         wait_until(lambda: gone(engine), "the engine's end")
@@ -168,12 +168,6 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
     # The last word may be cut in two; all before it are known.
     assert " ".join(f"w{n}" for n in range(WORDS)).startswith(written)
     return max(0, shown + 1 - len(written.split())) / RATE
-
-
-def last_word(tty: Terminal) -> int:
-    """The number of the last word in view; -1 for none."""
-    found = re.findall(r"\bw(\d+)\b", "\n".join(tty.screen.display))
-    return max(map(int, found), default=-1)
 
 
 def kill_often(home: Path, times: int, seed: int) -> list[float]:

@@ -292,7 +292,7 @@ async def test_the_way_to_help_is_always_shown(open_tui: Open, columns: int, sho
 
 async def test_while_a_reply_is_written_the_key_line_offers_what_works(open_tui: Open) -> None:
     script = Script.saying("word " * 50, rate=100, endless=True)
-    async with open_tui(script, max_tokens=900) as desk:
+    async with open_tui(script) as desk:
         await desk.ready()
         desk.screen.prompt.put("go")
         await desk.press("enter")

@@ -67,7 +67,7 @@ async def test_a_reply_that_waits_for_others_says_so_until_its_turn_comes(
 
 async def test_an_engine_that_others_end_is_replaced(open_tui: Open, asked: LoadRequest) -> None:
     del asked
-    async with open_tui(ENDLESS, client=warm_client(FOREVER), max_tokens=900) as desk:
+    async with open_tui(ENDLESS, client=warm_client(FOREVER)) as desk:
         await desk.ready()
         desk.screen.prompt.put("hi")
         await desk.press("enter")
