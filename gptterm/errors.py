@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "internal"]
-"""What an error is called where only data can go: on a pipe, in JSON."""
+"""Name of an error where only data can go: on a pipe, in JSON."""
 
 
 class GpttermError(Exception):

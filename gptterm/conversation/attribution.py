@@ -56,7 +56,7 @@ _GREEDY = "temperature 0"
 
 
 def _sampling_segments(run: Generation) -> Iterator[dict[str, str]]:
-    """What each part of a run was made with; every word by what it is of."""
+    """Labels of each stretch of a run between changed settings, keyed by setting."""
     # Of two changes before one token the later counts.
     for sampling in {0: run.sampling, **dict(run.changed_sampling)}.values():
         yield _labels(run, sampling)

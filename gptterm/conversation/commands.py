@@ -205,7 +205,7 @@ _WITHOUT_ARGUMENT: dict[str, Command] = {
 
 
 def parse_line(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS)) -> ParsedLine:
-    """What a line at the prompt means.
+    """Parse a line typed at the prompt.
 
     Args:
         line: one message or command; both may have several lines.

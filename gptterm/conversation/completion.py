@@ -1,4 +1,4 @@
-"""What `/help` shows, what is hinted while a command is typed, and how it can go on."""
+"""Help, hints and completion of the commands at the prompt."""
 
 import os.path
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ def complete(line: str, *, presets: Iterable[str] = ()) -> str | None:
 
 
 def hint(line: str) -> str:
-    """What may follow what is typed so far: commands, or a command's argument."""
+    """Completions of the line typed so far: commands, or a command's argument."""
     head, gap, _ = split_command(line)
     if gap:
         spec = COMMANDS_BY_NAME.get(canonical_name(head))
@@ -113,7 +113,7 @@ def command_help() -> list[tuple[str, str]]:
 
 
 def help_lines(topic: str | None = None) -> list[str]:
-    """What `/help` shows: a line a command, or what there is to say about one.
+    """Text of `/help`: a line a command, or the help of one.
 
     Raises:
         UsageError: no such command.

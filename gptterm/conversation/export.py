@@ -188,7 +188,7 @@ def from_builtins(raw: object) -> Conversation:
 
 
 def decode_json(data: bytes | str) -> Any:
-    """What a JSON text holds.
+    """Parse a JSON text.
 
     Raises:
         ValueError: it is none, or nested too deeply; the message is one line.

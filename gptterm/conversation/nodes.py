@@ -1,4 +1,4 @@
-"""What a conversation is made of: turns, and the runs of an engine that wrote them. Immutable."""
+"""Nodes of a conversation: turns, and the runs of an engine that wrote them. Immutable."""
 
 from typing import Annotated, Literal
 
@@ -73,7 +73,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         stop: tuple[str, ...] = (),
         raw: bool = False,
     ) -> "Generation":
-        """What is going to be asked of the engine that `info` describes."""
+        """Describe a run that is about to be requested of the engine in `info`."""
         return cls(
             model=info.name,
             revision=info.revision,

@@ -125,7 +125,7 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """What somebody called it; else its first line."""
+        """The title given to it, else its first line."""
         return self._title or self.first_line
 
     @title.setter
@@ -328,7 +328,7 @@ class Conversation:
     def chat_prompt(
         self, reply_id: str, info: ModelInfo, transcript: Transcript | None = None
     ) -> ChatPrompt:
-        """What the engine is asked for a reply: the turns before it, and it if it has begun."""
+        """Chat prompt for a reply: the turns before it, and its own text if it has begun."""
         messages = [Message(role="system", text=self._system)] if self._system else []
         messages += [_message(turns, info) for turns in self._messages(reply_id)]
         begun = self.node(reply_id).text != ""

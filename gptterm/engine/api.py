@@ -215,7 +215,7 @@ class Started(Data, frozen=True, kw_only=True):
     """Of a chat's messages after the system's, how many of the oldest did not fit."""
     prompt_ids: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
-    """What was truncated or substituted for this request, one line each."""
+    """Truncations and substitutions for this request, one line each."""
 
 
 class Prefilled(Data, frozen=True, kw_only=True):
@@ -232,7 +232,7 @@ class Token(Data, frozen=True, kw_only=True):
     sample: int
     id: int
     text: str
-    """What may be shown now: complete characters that no stop text can still claim. Often empty
+    """Text that may be shown now: whole characters that no stop text can still claim. Often empty
     or several tokens' worth."""
     piece: bytes
     """The token's own bytes."""
@@ -247,7 +247,7 @@ class Finished(Data, frozen=True, kw_only=True):
     sample: int
     reason: FinishReason
     text: str
-    """What was still held back and now belongs to the text."""
+    """Text held back until now, which belongs to the reply."""
     usage: Usage
     timings: Timings
     stop: str | None = None
@@ -279,11 +279,11 @@ class ModelSource(Data, frozen=True, kw_only=True):
     gguf_file: str | None = None
     """Name of the .gguf file in `directory`, when the model is one."""
     notices: tuple[str, ...] = ()
-    """What was substituted while looking, one line each."""
+    """Substitutions made while looking, one line each."""
 
 
 class LoadRequest(Data, frozen=True, kw_only=True):
-    """What an engine is started with."""
+    """Arguments of an engine's start."""
 
     source: ModelSource
     device: str = "auto"
@@ -292,7 +292,7 @@ class LoadRequest(Data, frozen=True, kw_only=True):
 
 
 class ModelInfo(Data, frozen=True, kw_only=True):
-    """What a front end shows and decides by."""
+    """Facts of a loaded model that a front end shows and decides by."""
 
     name: str
     """As the user would ask for it again."""
@@ -314,7 +314,7 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     """The process, when it is a warm engine's, which others may use too; `load_s` is then how
     long this front end waited for it."""
     notices: tuple[str, ...] = ()
-    """What was substituted while loading, one line each."""
+    """Substitutions made while loading, one line each."""
 
 
 class Candidate(Data, frozen=True, kw_only=True):

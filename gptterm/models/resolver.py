@@ -132,7 +132,7 @@ def remove(name: str) -> int:
 
 
 class ResolvePreview(NamedTuple):
-    """What `resolve(name, fallback=True)` would do now."""
+    """Predict `resolve(name, fallback=True)` without doing it."""
 
     action: Literal["use", "download", "fall back"]
     """Use the files on this machine, download, or fall back to the bundled model."""

@@ -30,7 +30,7 @@ class _Tensor(msgspec.Struct):
 
 
 class Header(NamedTuple):
-    """What a header says of its file."""
+    """Facts in the header of a safetensors file."""
 
     parameters: int
     """Elements of all tensors, without the causal masks that old GPT-2 checkpoints carry."""

@@ -41,7 +41,7 @@ class ChatSaver:
     def __init__(self, chat: Conversation, pending: PendingChanges, writer: WriterThread) -> None:
         self.chat = chat
         self.pending = pending
-        """What is saved and what is on its way there. For the store."""
+        """Saved changes and those still pending. For the store."""
         self._writer = writer
 
     def save(self) -> None:

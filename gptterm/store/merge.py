@@ -31,7 +31,7 @@ _TURN = (
 
 
 class Merged(NamedTuple):
-    """What became of one conversation."""
+    """Outcome of merging one conversation."""
 
     status: Status
     turns: int
@@ -39,7 +39,7 @@ class Merged(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """What is to be written of one conversation."""
+    """Changes to write for one conversation."""
 
     chat: Conversation
     row: int | None
@@ -58,7 +58,7 @@ class Merge(NamedTuple):
 
     @property
     def outcome(self) -> Merged:
-        """What becomes of the conversation by it."""
+        """Outcome of the conversation with these changes."""
         if self.row is None:
             return Merged("new" if self.added else "unchanged", len(self.added))
         if self.is_deleted:

@@ -23,11 +23,11 @@ class Field(NamedTuple):
     """The values that Left and Right go through."""
     decimals: int = 0
     manual: str = ""
-    """What it does, where the table's words do not say how it is typed."""
+    """Help that says how the value is typed, where the definition's does not."""
 
     @property
     def help(self) -> str:
-        """What it does, and its range."""
+        """Help and range."""
         return self.manual or SETTINGS[self.name].help
 
 
@@ -116,7 +116,7 @@ def parse(field: Field, text: str) -> object:
 
 
 def _stop_texts(text: str) -> object:
-    """What `/stop` with this text after it sets."""
+    """Stop texts that `/stop` with this argument sets."""
     # Not needed for the first frame.
     from gptterm.conversation import commands
 

@@ -70,7 +70,7 @@ class Candidates(NamedTuple):
 
 
 class TokenCounts:
-    """What the penalties of one sequence look at: its distinct ids, and how often it wrote them.
+    """Token counts of one sequence, for its penalties: distinct ids and their number of uses.
 
     Kept as growing arrays, so that a step does not cost more the longer the text is.
     """
@@ -97,7 +97,7 @@ class TokenCounts:
 
     @property
     def counts(self) -> Floats:
-        """How often each of `ids` was generated; 0 for those of the prompt only."""
+        """Number of times each of `ids` was generated; 0 for those of the prompt only."""
         return self._counts[: len(self._columns)]
 
 

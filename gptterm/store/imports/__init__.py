@@ -139,7 +139,7 @@ class _Import:
 
 
 class _Found:
-    """What was found in one source."""
+    """Chats found in one source."""
 
     def __init__(self) -> None:
         self.chats = 0

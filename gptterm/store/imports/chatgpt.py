@@ -124,7 +124,7 @@ def _message(name: str, parent: str | None, raw: Object, model: str) -> Message:
 
 
 def _user_text(content: object, metadata: Object) -> str:
-    """What the user said; files that are attached are named, images in their place."""
+    """Text of the user's message; attached files are named, images in their place."""
     files = as_objects(metadata.get("attachments"))
     names = {as_text(file.get("id")): file_name(file) for file in files}
     shown: set[str] = set()

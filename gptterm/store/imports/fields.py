@@ -69,7 +69,7 @@ def first_time(*values: object) -> float | None:
 
 
 def kind(value: object) -> str:
-    """What a value is, as JSON calls it."""
+    """JSON's name for the type of a value."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
     return "null" if value is None else names.get(type(value), "a number")
 

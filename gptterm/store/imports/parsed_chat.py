@@ -39,7 +39,7 @@ class Message(NamedTuple):
 
 
 class ParsedChat(NamedTuple):
-    """What a parser makes of one chat."""
+    """A chat as parsed from another program's export."""
 
     origin: str
     """The program that it comes from."""
@@ -48,7 +48,7 @@ class ParsedChat(NamedTuple):
     id: str = ""
     """Unique among all chats, and the same in each export; empty for none."""
     key: str = ""
-    """What tells it from others where it has no id, beside how it begins."""
+    """Fingerprint of a chat without an id, beside its first turns."""
     title: str = ""
     created: float | None = None
     system: str = ""
@@ -269,5 +269,5 @@ def _parents_first(messages: Sequence[Message]) -> list[Message]:
 
 @functools.lru_cache(maxsize=256)
 def imported_run(model: str, origin: str) -> Generation:
-    """What is known of how an imported reply was made."""
+    """Attribution of an imported reply: model, time."""
     return Generation(model=model, origin=origin, reason="eos")

@@ -36,7 +36,7 @@ class DocumentReader:
         self.left_out = LeftOut()
         """Chats that are damaged."""
         self.unknown = LeftOut()
-        """What is something else, or cannot be told."""
+        """Data of an unknown format."""
         self.messages_left_out = LeftOut()
         self.is_empty = True
         self._rows: list[llm_logs.Row] = []

@@ -1,4 +1,4 @@
-"""What came of an import, to be told."""
+"""Report of an import."""
 
 from collections import Counter
 from typing import Any
@@ -8,7 +8,7 @@ from gptterm.store.merge import Merged, Status
 
 
 class LeftOut:
-    """What was left out: reasons, each with a count and one example."""
+    """Reasons why chats were left out, each with a count and one example."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class LeftOut:
 
 
 class Report:
-    """What came of an import. Filled while it runs, and true at any time."""
+    """Counts of an import, filled while it runs and true at any time."""
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
@@ -84,7 +84,7 @@ class Report:
         self.turns += merged.turns
 
     def summary(self) -> str:
-        """What was taken and what was not, on one line."""
+        """Summary on one line: imported, updated, left out."""
         verbs: dict[Status, str] = {
             "new": "imported", "restored": "restored", "updated": "updated"
         }  # fmt: skip

@@ -32,7 +32,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _DAMAGE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged archive raises."""
+"""Exceptions that reading a damaged archive raises."""
 
 Progress = Callable[[int], object]
 """Called with how many bytes were read."""

@@ -15,7 +15,7 @@ from gptterm.tui.widgets.transcript.transcript import Transcript
 
 
 class ChatView(Protocol):
-    """What actions may use of the chat screen."""
+    """The part of the chat screen that actions may use."""
 
     controller: Controller
     keymap: Keymap

@@ -18,7 +18,7 @@ class InputRequest(NamedTuple):
 
     title: str
     verb: str
-    """What Enter does, in a word."""
+    """The action of Enter, in a word."""
     hint: str
     value: str = ""
     """Initial value."""

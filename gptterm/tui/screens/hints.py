@@ -1,4 +1,4 @@
-"""What the screen says about itself: the greeting of an empty chat, and the key line."""
+"""Hints: the greeting of an empty chat, and the key line."""
 
 from collections.abc import Iterator, Sequence
 

@@ -117,7 +117,7 @@ class Reply:
 
     @property
     def activity(self) -> str:
-        """What the engine does before the first token; empty from then on."""
+        """Activity of the engine before the first token; empty from then on."""
         if self.tokens or self.finished or self.failed:
             return ""
         if self.prefilled is not None and self.prefilled.done < self.prefilled.total:

@@ -30,7 +30,7 @@ def split_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, Sequenc
 
 
 def _decoded(text: str) -> str:
-    """What was unescaped after the source was sanitised: an entity may be any character."""
+    """Sanitise text again after unescaping: an entity may be any character."""
     return display_text(text).replace("\n", " ")
 
 

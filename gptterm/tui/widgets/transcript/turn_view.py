@@ -45,7 +45,7 @@ class TurnView:
         self._footer = ""
         self._finder: Finder | None = None
         self._highlights: dict[int, list[Span]] | None = None
-        """What the finder finds; None: not searched yet."""
+        """Matches of the search; None: not searched yet."""
         self.dropped = False
         """The turn no longer fits the context."""
         self.is_streaming = False
