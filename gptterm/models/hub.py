@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 from gptterm.format import byte_size, escaped, first_line
 from gptterm.models import cache
 from gptterm.models.errors import (
-    DamagedModelError,
     IncompleteModelError,
     UnreachableError,
     causes,
@@ -28,7 +28,6 @@ from gptterm.models.errors import (
 from gptterm.models.names import suggestion
 from gptterm.models.progress import DownloadProgress, OnProgress
 from gptterm.models.reachability import unreachable_reason
-from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import (
     CONFIG,
     INDEX,
@@ -156,7 +155,7 @@ def _needs_download(path: Path, length: int) -> bool:
             return True
         if path.suffix == ".safetensors":
             read_header(path)
-    except (OSError, DamagedModelError):
+    except (OSError, SafetensorsHeaderError):
         return True
     return False
 

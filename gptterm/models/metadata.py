@@ -9,9 +9,9 @@ import msgspec
 from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
 from gptterm.engine.gguf import reader as gguf
+from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import ModelError
-from gptterm.models.safetensors_check import read_header
 from gptterm.models.validation import read_config, read_json, weight_files
 
 _CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
@@ -54,7 +54,7 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
         architecture=str(config.get("model_type", "")),
         decoder="native" if native else "transformers",
         parameters=sum(header.parameters for header in headers),
-        dtypes=", ".join(sorted({dtype for header in headers for dtype in header.dtypes})),
+        dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
         size=sum(path.stat().st_size for path in weights),
         context_length=_first_number(config, _CONTEXT_KEYS),
         vocab_size=_first_number(config, ("vocab_size",)),

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.models.errors import DamagedModelError, IncompleteModelError
-from gptterm.models.safetensors_check import read_header
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -221,7 +221,7 @@ def _weight_files(directory: Path, names: set[str], name: str) -> list[Path]:
 def _check_weights(path: Path, name: str) -> None:
     try:
         read_header(path)
-    except DamagedModelError as error:
+    except SafetensorsHeaderError as error:
         raise DamagedModelError(f"{escaped(name)}: {escaped(path.name)} is {error}") from error
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gptterm.engine.runtime.model_files import weight_files
+from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
@@ -24,12 +25,18 @@ def _opened(file: Path) -> Iterator[Any]:
     Raises:
         ModelError: it cannot be read as one.
     """
+    with _refusing(file), safe_open(file, framework="pt") as opened:
+        yield opened
+
+
+@contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    """Turn errors of a file into ModelError, with the remedy."""
     try:
-        with safe_open(file, framework="pt") as opened:
-            yield opened
+        yield
     except FileNotFoundError as error:
         raise ModelError(f"{file} is missing; fetch the model again") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, SafetensorsHeaderError, OSError) as error:
         raise ModelError(
             f"{file} is damaged ({error}); delete it and fetch the model again"
         ) from error
@@ -92,7 +99,8 @@ def stored_weights(directory: Path, gguf_file: str | None) -> tuple[torch.dtype,
     if gguf_file is not None:
         return torch.float16, 2 * (directory / gguf_file).stat().st_size
     files = weight_files(directory)
-    with _opened(files[0]) as opened:
-        names = (opened.get_slice(name).get_dtype() for name in opened.keys())  # noqa: SIM118
-        dtype = next((_DTYPES[name] for name in names if name in _DTYPES), torch.float32)
+    with _refusing(files[0]):
+        tensors = sorted(read_header(files[0]).tensors.items())
+    names = (tensor.dtype for _, tensor in tensors)
+    dtype = next((_DTYPES[name] for name in names if name in _DTYPES), torch.float32)
     return dtype, sum(file.stat().st_size for file in files if file.exists())

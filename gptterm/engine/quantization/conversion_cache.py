@@ -7,7 +7,6 @@ could be another user's, does not count. Imports no torch.
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.engine.runtime.model_files import weight_files
+from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.errors import ModelError
 from gptterm.paths import cache_directory
 
@@ -26,7 +26,6 @@ SIZE_LIMIT = 8 << 30
 """Bytes of all conversions together; those used longest ago go first."""
 
 _FORMAT = "gptterm int8 3"
-_HEADER_LIMIT = 100 << 20
 _SAMPLES, _SAMPLE_BYTES = 32, 4096
 
 
@@ -157,12 +156,12 @@ def _look_at(place: Path) -> Conversion | None:
         status = place.lstat()
         if not _is_own(status, stat.S_ISREG):
             return None
-        told = json.loads(_header(place)).get("__metadata__", {})
+        told = read_header(place).metadata
         if told.get("format") != _FORMAT:
             return None
         kl = float(told["fidelity_kl"])
         return Conversion(place, status.st_size, kl, _marker(place).exists())
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, ModelError):
         return None
 
 
@@ -188,24 +187,10 @@ def _digest(directory: Path) -> str:
 
 
 def _samples(file: Path, size: int) -> Iterator[bytes]:
-    header = _header(file)
+    header = read_header(file).raw
     yield header
     start = 8 + len(header)
     with file.open("rb", buffering=0) as opened:
         for i in range(_SAMPLES):
             opened.seek(start + (size - start) * i // _SAMPLES)
             yield opened.read(_SAMPLE_BYTES)
-
-
-def _header(file: Path) -> bytes:
-    """The JSON at the beginning of a safetensors file.
-
-    Raises:
-        ValueError: there is none.
-    """
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        header = opened.read(length) if length <= _HEADER_LIMIT else b""
-    if len(header) != length:
-        raise ValueError(f"{file} is no safetensors file")
-    return header

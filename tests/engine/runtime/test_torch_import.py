@@ -97,7 +97,7 @@ def test_a_part_is_there_for_whoever_asks_for_it(asked: str) -> None:
 
 def test_torch_is_completed_with_all_parts() -> None:
     said(
-        "from gptterm.engine import torch_import; torch_import.import_torch();"
+        "from gptterm.engine.runtime import torch_import; torch_import.import_torch();"
         "torch_import.complete_torch();"
         "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
     )
@@ -114,7 +114,7 @@ def test_a_module_below_such_a_part_is_imported() -> None:
 def test_another_version_is_imported_whole() -> None:
     """Its modules may import each other in an order that does not go on without these."""
     said(
-        "from gptterm.engine import torch_import; torch_import._KNOWN = '0.1.';"
+        "from gptterm.engine.runtime import torch_import; torch_import._KNOWN = '0.1.';"
         "torch_import.import_torch();"
         "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
     )

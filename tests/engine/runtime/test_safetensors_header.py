@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from gptterm.models.errors import DamagedModelError
-from gptterm.models.safetensors_check import Header, read_header
+from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 
 WHOLE = save(
     {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(5, np.int8)}, {"format": "pt"}
@@ -30,18 +29,32 @@ def packed(header: object, data: bytes = b"") -> bytes:
 
 def test_a_whole_file(file: Path) -> None:
     file.write_bytes(WHOLE)
-    assert read_header(file) == Header(parameters=11, dtypes=frozenset({"F32", "I8"}))
+    header = read_header(file)
+    assert header.metadata == {"format": "pt"}
+    assert header.parameters == 11
+    assert {name: tensor.dtype for name, tensor in header.tensors.items()} == {
+        "a": "F32",
+        "b": "I8",
+    }
+    assert packed(header.raw) == WHOLE[: 8 + len(header.raw)]
+    file.write_bytes(save({}))
+    assert read_header(file).metadata == {}
 
 
 def test_every_truncation_is_noticed(file: Path) -> None:
     for length in range(len(WHOLE)):
         file.write_bytes(WHOLE[:length])
-        with pytest.raises(DamagedModelError, match="truncated"):
+        with pytest.raises(SafetensorsHeaderError, match="truncated"):
             read_header(file)
 
 
 def tensor(dtype: str = "F32", shape: object = (1,), offsets: object = (0, 4)) -> object:
     return {"t": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+
+
+def two(first: object, second: object) -> object:
+    entries = ({"dtype": "F32", "shape": [1], "data_offsets": x} for x in (first, second))
+    return dict(zip("ab", entries, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -59,11 +72,16 @@ def tensor(dtype: str = "F32", shape: object = (1,), offsets: object = (0, 4)) -
         pytest.param(packed(tensor(shape=(2,)), bytes(4)), id="too small for its shape"),
         pytest.param(packed(tensor(shape=(-1,)), bytes(4)), id="a negative dimension"),
         pytest.param(packed(tensor(shape=("1",)), bytes(4)), id="a text for a dimension"),
+        pytest.param(packed(two((0, 4), (0, 4)), bytes(4)), id="one on the other"),
+        pytest.param(packed(two((0, 4), (5, 9)), bytes(9)), id="a gap"),
+        pytest.param(packed(two((1, 5), (5, 9)), bytes(9)), id="a gap before the first"),
+        pytest.param(packed({"__metadata__": {"a": 1}}), id="a number as metadata"),
+        pytest.param((2**40).to_bytes(8, "little") + b"{}", id="a header of a terabyte"),
     ],
 )
 def test_damage(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with pytest.raises(DamagedModelError):
+    with pytest.raises(SafetensorsHeaderError):
         read_header(file)
     with pytest.raises(SafetensorError):
         load(content)
