@@ -14,7 +14,7 @@ from gptterm.store import search, summaries
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import HistoryError
 from gptterm.store.maintenance import is_due, purge, run_maintenance
-from gptterm.store.merge import Merge, Merged, merge, plan, plan_new
+from gptterm.store.merge import Merge, Merged, index_terms, merge, plan, plan_new
 from gptterm.store.pending_changes import PendingChanges, TextDelta
 from gptterm.store.queries import (
     SearchHit,
@@ -215,7 +215,9 @@ class History:
         Raises:
             HistoryError: the history is closed.
         """
-        job = self._writer.submit(lambda connection: merge(connection, chats))
+        # In this thread: the writer's has enough to do.
+        terms = self._reader.read(lambda c: index_terms(c, chats), None) or index_terms(None, chats)
+        job = self._writer.submit(lambda connection: merge(connection, chats, terms))
         return lambda: self._writer.result(job, ADD_S)
 
     def _plan(self, chat: Conversation) -> Merge:

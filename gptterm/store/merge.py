@@ -5,9 +5,10 @@ new are added beside it.
 """
 
 import hashlib
+import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -223,30 +224,60 @@ def _turns(connection: sqlite3.Connection, row: int) -> Iterator[_Turn]:
 # -------------------------------------------------------------------------------- writing
 
 
-def merge(connection: sqlite3.Connection, chats: Sequence[Conversation]) -> list[Merged]:
-    """Merge conversations into the history, in the transaction that is under way."""
+IndexTerms = Mapping[str, tuple[str | None, str | None]]
+"""Text → what of it is indexed: itself with spaces, and its signs."""
+
+
+def index_terms(connection: sqlite3.Connection | None, chats: Sequence[Conversation]) -> IndexTerms:
+    """What is indexed of conversations that are new: to be found before the transaction begins.
+
+    Args:
+        connection: None: all are new.
+    """
+    known = set[str]()
+    if connection is not None:
+        query = "SELECT id FROM conversations WHERE id IN (SELECT value FROM json_each(?))"
+        ids = json.dumps([chat.id for chat in chats])
+        known = {name for (name,) in connection.execute(query, (ids,))}
+    return {
+        node.text: (search.spaced(node.text), search.signs(node.text))
+        for chat in chats
+        if chat.id not in known
+        for node in chat.nodes()
+    }
+
+
+def merge(
+    connection: sqlite3.Connection, chats: Sequence[Conversation], terms: IndexTerms | None = None
+) -> list[Merged]:
+    """Merge conversations into the history, in the transaction that is under way.
+
+    Args:
+        terms: what is indexed of their texts, as far as that is known.
+    """
+    terms = {} if terms is None else terms
     merges: list[Merge] = []
     pending: set[str] = set()
     found: list[Merged] = []
     for chat in chats:
         if chat.id in pending:  # what is written of it must be there to be compared with
-            _write(connection, merges)
+            _write(connection, merges, terms)
             merges, pending = [], set()
         merges.append(plan(connection, chat))
         pending.add(chat.id)
         found.append(merges[-1].outcome)
-    _write(connection, merges)
+    _write(connection, merges, terms)
     return found
 
 
-def _write(connection: sqlite3.Connection, merges: Sequence[Merge]) -> None:
+def _write(connection: sqlite3.Connection, merges: Sequence[Merge], terms: IndexTerms) -> None:
     # Without a turn there is no conversation.
     merges = [each for each in merges if each.row is not None or each.added]
     is_bulk = sum(len(each.added) for each in merges) >= BULK_TURNS
     if is_bulk:
         _give_memory(connection, _INDEX_MEMORY, _CACHE_KIB)
     rows = _conversations(connection, merges)
-    _insert_turns(connection, zip(rows, merges, strict=True))
+    _insert_turns(connection, zip(rows, merges, strict=True), terms)
     for row, each in zip(rows, merges, strict=True):
         if each.row is not None:
             _update(connection, row, each)
@@ -297,7 +328,9 @@ def _model(each: Merge) -> str | None:
     return model and clean_text(model)
 
 
-def _insert_turns(connection: sqlite3.Connection, merges: Iterator[tuple[int, Merge]]) -> None:
+def _insert_turns(
+    connection: sqlite3.Connection, merges: Iterator[tuple[int, Merge]], terms: IndexTerms
+) -> None:
     """Insert the new turns with their runs.
 
     Many in one statement: FTS5 writes what it has in memory before each statement that can fail
@@ -309,19 +342,14 @@ def _insert_turns(connection: sqlite3.Connection, merges: Iterator[tuple[int, Me
     for row, each in merges:
         for node in each.added:
             last += 1
+            spaced, signs = terms.get(node.text) or (
+                search.spaced(node.text), search.signs(node.text)
+            )  # fmt: skip
             turns += (
-                last,
-                row,
-                node.id,
-                node.parent,
-                node.role,
-                node.created,
-                each.selected.get(node.id),
-                serialization.pack_ids(node.ids),
-                node.text,
-                search.spaced(node.text),
-                search.signs(node.text),
-            )
+                last, row, node.id, node.parent, node.role, node.created,
+                each.selected.get(node.id), serialization.pack_ids(node.ids), node.text,
+                spaced, signs,
+            )  # fmt: skip
             runs += serialization.run_rows(last, node.generations)
     width = len(_TURN)
     limit = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)

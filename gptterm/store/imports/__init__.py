@@ -24,7 +24,7 @@ Source = Path | Literal["-"]
 Progress = Callable[[int, int], object]
 """Called with the bytes that were read, and the bytes that there are as far as that is known."""
 
-MOST_TURNS, MOST_CHARACTERS = 20_000, 16 << 20
+MOST_TURNS, MOST_CHARACTERS = 10_000, 16 << 20
 """Turns, and characters in them, that are written in one transaction."""
 
 

@@ -24,6 +24,8 @@ def parse(raw: Object) -> Conversation:
     """
     try:
         chat = from_builtins(_cleaned(raw))
+    except RecursionError:
+        raise UnreadableChatError("nested too deeply") from None
     except ValueError as error:
         raise UnreadableChatError(one_line(str(error))) from error
     if not len(chat):

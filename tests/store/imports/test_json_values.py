@@ -44,6 +44,12 @@ def items(data: bytes) -> list[Any]:
         (b'\x1e{"a":1}\n\x1e{"a":1}\n', [A, A]),
         (b'{"a":1}{"a":1},{"a":1}\0', [A, A, A]),
         (b"[[1],[]]", [[1], []]),
+        # Each begins as what is in it, or after it, does.
+        (
+            b'[{"a": {"a": 1}}, {"a": 1}, {"a": [{"a": "{\\"a\\":"}]}, {"a":1}]',
+            [{"a": A}, A, {"a": [{"a": '{"a":'}]}, A],
+        ),
+        (b'{"a": 1} , {"a": {"a": [1]}}\n{"a": 1}', [A, {"a": {"a": [1]}}, A]),
         (b'[1, "{", null, {"a":1}, true]', [None, A, None]),
         (b'nothing yet: {"a":1}', [None, A]),
     ],
@@ -68,6 +74,8 @@ def test_elements_of_one_array_belong_together() -> None:
         (b'{"a":1}\n{"b":[1\n{"a":1}\n{"a":1}', ["", CUT_OFF, "", ""]),
         (b'[\n{"a":1},\n{"b":"x,\n{"a":1}\n]', ["", CUT_OFF, ""]),
         (b'[{"a":1},{"b" 1},{"a":1}]', ["", "not JSON (expecting ':' delimiter)", ""]),
+        (b'[{"a":1},{"a" 1},{"a":1},{"a":1}]', ["", "not JSON (expecting ':' delimiter)", "", ""]),
+        (b'[{"a":1},{"a":[},{"a":1}', ["", CUT_OFF]),
         (b'{"a":1}\n{"b":1]\n{"a":1}', ["", "not JSON (expecting ',' delimiter)", ""]),
         (b'[3,{"a":1}]', [NO_CONTAINER, ""]),
     ],
@@ -113,6 +121,11 @@ def test_a_line_without_an_end_is_not_all_that_follows(monkeypatch: pytest.Monke
 def test_damaged_lines_without_number_take_no_time() -> None:
     found = split(b'{"x":["cut\n' * 20_000)
     assert {value.item for value in found} == {None}
+
+
+def test_values_that_are_all_different_take_no_time() -> None:
+    data = b",".join(b'{"%d":1}' % number for number in range(100_000))
+    assert len(split(b"[" + data + b"]")) == 100_000
 
 
 def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
