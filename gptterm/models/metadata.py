@@ -8,7 +8,6 @@ import msgspec
 
 from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
-from gptterm.engine.gguf import reader as gguf
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import ModelError
@@ -63,7 +62,10 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
 
 
 def _read_gguf(path: Path) -> ModelMetadata:
-    file = gguf.read_header(path)
+    # Imported here: every warm start reads generation_config.json, hardly any a GGUF file.
+    from gptterm.engine.gguf.reader import read_header as read_gguf_header
+
+    file = read_gguf_header(path)
     architecture = file.text("general.architecture") or ""
     return ModelMetadata(
         architecture=architecture,
