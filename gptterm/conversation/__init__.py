@@ -1,1 +1,1 @@
-"""Conversations: turns as a tree, exports, and the commands at the prompt. No front end in it."""
+"""Conversations: the tree of turns, exports and slash commands. Independent of any front end."""

@@ -1,4 +1,4 @@
-"""Who a turn is by, and what it was made with, each in a line."""
+"""Attribution of a turn in a line: its author, and the models and samplers that generated it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,23 +13,23 @@ _ENDS = {
     None: "unfinished",
     "length": "stopped at max tokens",
     "cancelled": "stopped",
-    "error": "broken off",
+    "error": "failed",
     "stop": "",
     "eos": "",
 }
 
 
 def speaker(node: Node) -> str:
-    """Who a turn is by, on one line."""
+    """Return the author of a turn, on one line."""
     return "You" if node.role == "user" else one_line(node.model) or "Assistant"
 
 
 def generation_summary(runs: Sequence[Generation]) -> str:
-    """All runs that wrote a reply: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`.
+    """Summarise the runs that wrote a reply: `gpt2 · temperature 0.8 · seed 7 · 128 tokens`.
 
-    Samplers that are off are left out. What was changed in the middle of it follows a "then".
-    Runs that wrote nothing are left out, unless there is no other. Of an imported reply its model
-    is known at most: `gpt-4o · from ChatGPT`.
+    Neutral samplers are left out. A change in the middle of the reply follows a "then". Runs that
+    wrote nothing are left out, unless there is no other. Of an imported reply at most the model is
+    known: `gpt-4o · from ChatGPT`.
     """
     if runs[-1].origin:
         return " · ".join(filter(None, map(one_line, (runs[-1].model, f"from {runs[-1].origin}"))))
@@ -39,7 +39,7 @@ def generation_summary(runs: Sequence[Generation]) -> str:
     for labels in (labels for run in runs for labels in _sampling_segments(run)):
         changes = [text for name, text in labels.items() if previous.get(name) != text]
         if labels["temperature"] == _GREEDY:
-            labels = previous | labels  # the filters do nothing, and are not gone
+            labels = previous | labels  # inactive, but not switched off
         changes += [f"{name} off" for name in previous if name not in labels]
         if previous and changes:
             changes[0] = f"then {changes[0]}"
@@ -56,8 +56,8 @@ _GREEDY = "temperature 0"
 
 
 def _sampling_segments(run: Generation) -> Iterator[dict[str, str]]:
-    """Labels of each stretch of a run between changed settings, keyed by setting."""
-    # Of two changes before one token the later counts.
+    """Yield the labels of each stretch of a run with the same samplers, by sampler."""
+    # Of two changes before the same token the later counts.
     for sampling in {0: run.sampling, **dict(run.changed_sampling)}.values():
         yield _labels(run, sampling)
 

@@ -1,8 +1,8 @@
-"""Commands at the prompt: one table and one parser for the TUI and `--plain`.
+"""Slash commands: one table and one parser for the TUI and `--plain`.
 
-A line is a message, or a command: `/temperature 0.7`. `//` at its start is one slash of a
-message. The parser gives back what is meant, or says what is allowed; it changes nothing itself.
-What values a setting may have is the settings' table, the same as for options and the file.
+A line is a message, or a command such as `/temperature 0.7`. `//` at its start sends one slash.
+The parser returns the parsed command, or raises an error with what is allowed; it has no effects.
+Values of settings are parsed by their definitions, as for options and config.toml.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from gptterm.errors import UsageError
 from gptterm.format import shorten
 from gptterm.terminal import one_line
 
-# ------------------------------------------------------------------------- what can be meant
+# --------------------------------------------------------------------------- parsed lines
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,33 @@ class SendMessage:
 
 @dataclass(frozen=True)
 class ShowHelp:
-    """Show the commands, or one."""
+    """Show all commands, or one."""
 
     topic: str | None = None
 
 
 @dataclass(frozen=True)
 class NewChat:
-    """Begin a chat."""
+    """Start a chat."""
 
 
 @dataclass(frozen=True)
 class UseModel:
-    """Go on with another model."""
+    """Switch to another model."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class SetSystem:
-    """Set the system text of the chat; empty takes it away."""
+    """Set the system text of the chat; empty removes it."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ChangeSetting:
-    """Give a setting (by its name in the settings' table) a value that is in its range."""
+    """Set a setting, by the name of its definition, to a valid value."""
 
     setting: str
     value: object
@@ -67,24 +67,24 @@ class ChangeSetting:
 
 @dataclass(frozen=True)
 class UsePreset:
-    """Take a preset's sampler values."""
+    """Apply a preset's sampler values."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Regenerate:
-    """Make another reply beside the last one."""
+    """Generate a sibling of the last reply."""
 
 
 @dataclass(frozen=True)
 class ContinueReply:
-    """Go on with the last reply where it stopped."""
+    """Continue the last reply where it stopped."""
 
 
 @dataclass(frozen=True)
 class EditMessage:
-    """Put another version of the last message beside it; None lets the user write it."""
+    """Replace the last message by another version; None opens it for editing."""
 
     text: str | None = None
 
@@ -99,7 +99,7 @@ class ExportChat:
 
 @dataclass(frozen=True)
 class CopyReply:
-    """Copy the last reply, or only its last block of code."""
+    """Copy the last reply, or only its last code block."""
 
     code: bool = False
 
@@ -111,12 +111,12 @@ class ShowStats:
 
 @dataclass(frozen=True)
 class TogglePlain:
-    """Leave the drawing, and go on line by line."""
+    """Switch to the plain chat, line by line."""
 
 
 @dataclass(frozen=True)
 class Quit:
-    """End the program."""
+    """Quit the program."""
 
 
 Command = (
@@ -130,11 +130,11 @@ ParsedLine = SendMessage | Command
 
 
 class CommandSpec(NamedTuple):
-    """One row: what `/help` and the completion show."""
+    """One row of the table, as `/help` and the completion show it."""
 
     name: str
     argument: str
-    """As in the help, `[...]` when it can be left out; empty when there is none."""
+    """As shown in the help: `[...]` if optional; empty for none."""
     help: str
     aliases: tuple[str, ...] = ()
     setting: str | None = None
@@ -165,9 +165,9 @@ def _setting(name: str) -> CommandSpec:
 
 
 COMMANDS: tuple[CommandSpec, ...] = (
-    CommandSpec("help", "[COMMAND]", "what can be typed here"),
-    CommandSpec("new", "", "begin a chat"),
-    CommandSpec("model", "NAME", "go on with another model: a Hub id, an alias, a directory, tiny"),
+    CommandSpec("help", "[COMMAND]", "list the commands, or explain one"),
+    CommandSpec("new", "", "start a new chat"),
+    CommandSpec("model", "NAME", "switch to another model: a Hub id, an alias, a directory, tiny"),
     CommandSpec("system", "TEXT", 'the system text of this chat; "" for none'),
     *map(_setting, _SET_BY_COMMAND),
     CommandSpec(
@@ -175,23 +175,23 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (), "stop",
     ),
     CommandSpec("preset", "NAME", "a named set of sampler values"),
-    CommandSpec("regenerate", "", "another reply beside the last one", ("regen", "again")),
-    CommandSpec("continue", "", "go on with the last reply where it stopped"),
-    CommandSpec("edit", "[TEXT]", "another version of your last message, the old one kept"),
+    CommandSpec("regenerate", "", "generate another version of the last reply", ("regen", "again")),
+    CommandSpec("continue", "", "continue the last reply where it stopped"),
+    CommandSpec("edit", "[TEXT]", "edit your last message; the old version stays"),
     CommandSpec(
-        "export", "[--overwrite] FILE", "write the chat: .md, .html, .json (everything) or .txt",
+        "export", "[--overwrite] FILE", "export the chat: .md, .html, .json (everything) or .txt",
         ("save",),
     ),
-    CommandSpec("copy", "[code]", "copy the last reply, or its last block of code"),
-    CommandSpec("stats", "", "counts and rates"),
-    CommandSpec("plain", "", "line by line without drawing, and back"),
-    CommandSpec("quit", "", "end gptterm", ("exit", "q")),
+    CommandSpec("copy", "[code]", "copy the last reply, or its last code block"),
+    CommandSpec("stats", "", "show token counts and rates"),
+    CommandSpec("plain", "", "switch to the plain line-by-line chat, and back"),
+    CommandSpec("quit", "", "quit gptterm", ("exit", "q")),
 )  # fmt: skip
 
 COMMANDS_BY_NAME: dict[str, CommandSpec] = {
     name: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)
 }
-"""Aliases too."""
+"""Including aliases."""
 _WITHOUT_ARGUMENT: dict[str, Command] = {
     "new": NewChat(),
     "regenerate": Regenerate(),
@@ -208,12 +208,12 @@ def parse_line(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS))
     """Parse a line typed at the prompt.
 
     Args:
-        line: one message or command; both may have several lines.
-        presets: the names there are.
+        line: one message or command; both may span several lines.
+        presets: names of the presets.
 
     Raises:
-        UsageError: no such command, an argument that is missing or too much, a value out of its
-            range. One line that says what is allowed.
+        UsageError: unknown command, missing or unexpected argument, or a value out of range. The
+            message is one line with what is allowed.
     """
     if not line.startswith("/"):
         return SendMessage(line)
@@ -228,7 +228,7 @@ def parse_line(line: str, *, presets: Collection[str] = tuple(BUILT_IN_PRESETS))
 
 
 def split_command(line: str) -> tuple[str, str, str]:
-    """A command's name, what stands between it and its argument, and the argument."""
+    """Split a line into the command's name, the white space after it, and the argument."""
     found = re.match(r"/(\S*)(\s*)(.*)", line, re.DOTALL)
     assert found is not None
     head, gap, argument = found.groups()
@@ -236,37 +236,37 @@ def split_command(line: str) -> tuple[str, str, str]:
 
 
 def canonical_name(typed: str) -> str:
-    """A command's name as the table has it: small letters, with dashes."""
+    """Return a command's name as in the table: lower case, with dashes."""
     return typed.lower().replace("_", "-")
 
 
 def find_command(name: str) -> CommandSpec:
-    """The command of that name or alias, with `_` or `-` in it, in capitals or not.
+    """Return the command of a name or alias, in any case and with `_` or `-`.
 
     Raises:
-        UsageError: there is none; the nearest is named.
+        UsageError: unknown command; the message suggests the nearest one.
     """
     wanted = canonical_name(name).removeprefix("/")
     if spec := COMMANDS_BY_NAME.get(wanted):
         return spec
     if not wanted:
-        raise UsageError("a command follows the slash: /help lists them")
+        raise UsageError("type a command after the slash: /help lists them")
     begun = [known for known in COMMANDS_BY_NAME if known.startswith(wanted)]
     near = begun[:1] or difflib.get_close_matches(wanted, COMMANDS_BY_NAME, n=1, cutoff=0.6)
     hint = f"did you mean /{near[0]}?" if near else "/help lists them"
     raise UsageError(
-        f"there is no command /{shorten(name, 40)}: {hint} (a message that starts with / is "
-        "written //)"
+        f"there is no command /{shorten(name, 40)}: {hint} (to send a message that "
+        "starts with /, type //)"
     )
 
 
 def _expected_argument(spec: CommandSpec, presets: Collection[str]) -> str:
-    """The allowed range of a command's argument, in words."""
+    """Return the allowed range of a command's argument, in words."""
     match spec.name:
         case "model":
             return "the name of a model"
         case "system":
-            return 'a text; "" takes the system text away'
+            return 'a text; "" removes the system text'
         case "stop":
             return "a text; off for none"
         case "preset":
@@ -280,7 +280,7 @@ def _expected_argument(spec: CommandSpec, presets: Collection[str]) -> str:
 def _parse_command(spec: CommandSpec, argument: str, presets: Collection[str]) -> Command:
     if simple := _WITHOUT_ARGUMENT.get(spec.name):
         if argument:
-            raise UsageError(f"/{spec.name} takes nothing after it, not {shorten(argument, 40)}")
+            raise UsageError(f"/{spec.name} takes no argument, not {shorten(argument, 40)}")
         return simple
     match spec.name:
         case "help":
@@ -299,9 +299,7 @@ def _parse_command(spec: CommandSpec, argument: str, presets: Collection[str]) -
             return _parse_export(argument)
         case "copy":
             if argument not in ("", "code"):
-                raise UsageError(
-                    f"/copy takes nothing or code after it, not {shorten(argument, 40)}"
-                )
+                raise UsageError(f"/copy takes code or no argument, not {shorten(argument, 40)}")
             return CopyReply(code=argument == "code")
     assert spec.setting is not None
     return ChangeSetting(spec.setting, _parse_setting(spec, spec.setting, argument))
@@ -359,7 +357,7 @@ def _parse_stop(spec: CommandSpec, argument: str) -> tuple[str, ...]:
 
 
 def _quoted_strings(argument: str) -> list[str] | None:
-    r"""The texts of `"a" "b\n"`, written as in JSON; None if that is not what it is."""
+    r"""Parse JSON strings such as `"a" "b\n"`; None for anything else."""
     texts: list[str] = []
     decoder = json.JSONDecoder()
     at = 0

@@ -1,4 +1,4 @@
-"""Help, hints and completion of the commands at the prompt."""
+"""Help, hints and completion of slash commands."""
 
 import os.path
 from collections.abc import Iterable
@@ -16,21 +16,21 @@ from gptterm.conversation.commands import (
 from gptterm.terminal import one_line
 
 HINTS = 6
-"""Commands that are named while the beginning of one is typed."""
+"""Commands listed in a hint."""
 
 
 class Completion(NamedTuple):
-    """One way to go on with a line."""
+    """One completion of a line."""
 
     line: str
-    """The whole line with it."""
+    """The completed line."""
     help: str
 
 
 def completions(
     line: str, *, presets: Iterable[str] = (), models: Iterable[str] = ()
 ) -> tuple[Completion, ...]:
-    """How an unfinished command can go on: names after the slash, then the known arguments."""
+    """Return the completions of a line: names after the slash, then known arguments."""
     if not line.startswith("/") or line.startswith("//") or "\n" in line:
         return ()
     head, gap, argument = split_command(line)
@@ -50,14 +50,14 @@ def completions(
 
 
 def complete(line: str, *, presets: Iterable[str] = ()) -> str | None:
-    """The line, completed as far as it is certain how; None where it cannot go on."""
+    """Return the line extended by the common prefix of its completions; None without one."""
     found = [way.line for way in completions(line, presets=presets)]
     common = os.path.commonprefix(found)  # noqa: RUF071 - of strings, no paths
     return common if len(common) > len(line) else None
 
 
 def hint(line: str) -> str:
-    """Completions of the line typed so far: commands, or a command's argument."""
+    """Return the hint for a partial command: matching commands, or the argument of one."""
     head, gap, _ = split_command(line)
     if gap:
         spec = COMMANDS_BY_NAME.get(canonical_name(head))
@@ -74,7 +74,7 @@ def hint(line: str) -> str:
 
 
 def _matching_commands(head: str) -> list[tuple[str, CommandSpec]]:
-    """The commands that begin so, each by its name or else by an alias that does."""
+    """Return the commands that start with `head`, each by its name or else a matching alias."""
     wanted = canonical_name(head)
     if (exact := COMMANDS_BY_NAME.get(wanted)) is not None:
         return [(exact.name, exact)]
@@ -101,22 +101,22 @@ def _known_arguments(
         case "seed":
             return [("random", "a new one each time")]
         case "copy":
-            return [("code", "its last block of code")]
+            return [("code", "its last code block")]
         case "export":
-            return [("--overwrite ", "an existing file")]
+            return [("--overwrite ", "replace an existing file")]
     return []
 
 
 def command_help() -> list[tuple[str, str]]:
-    """Every command and what it does."""
+    """Return every command's usage and help."""
     return [(spec.usage, spec.help) for spec in COMMANDS]
 
 
 def help_lines(topic: str | None = None) -> list[str]:
-    """Text of `/help`: a line a command, or the help of one.
+    """Return the output of `/help`: a line a command, or the details of one.
 
     Raises:
-        UsageError: no such command.
+        UsageError: unknown command.
     """
     if topic is not None:
         spec = find_command(topic)
@@ -124,4 +124,4 @@ def help_lines(topic: str | None = None) -> list[str]:
         return [f"{spec.usage}{others if spec.aliases else ''}", spec.help]
     width = max(len(usage) for usage, _ in command_help())
     lines = [f"{usage:<{width}}  {does}" for usage, does in command_help()]
-    return [*lines, f"{'//TEXT':<{width}}  a message that starts with one slash"]
+    return [*lines, f"{'//TEXT':<{width}}  send a message that starts with a slash"]

@@ -1,7 +1,6 @@
-"""Conversations as files: Markdown, HTML and text of the open path, JSON of everything.
+"""Export of conversations: Markdown, HTML and text of the selected path, JSON of the whole tree.
 
-JSON comes back as it was: every turn with its token ids and what it was made with. The others
-are for readers.
+JSON round-trips: every turn with its token ids and its runs. The other formats are for readers.
 """
 
 import contextlib
@@ -39,10 +38,10 @@ VERSION = 1
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's name asks for.
+    """Return the format for a file's suffix.
 
     Raises:
-        UsageError: none.
+        UsageError: unknown suffix.
     """
     try:
         return SUFFIXES[path.suffix.lower()]
@@ -54,28 +53,28 @@ def format_of(path: Path) -> Format:
 
 
 def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
-    """Write `chat` to a file that only this user can read, in the format of its suffix.
+    """Write `chat` to a file with mode 0600, in the format of its suffix.
 
-    The file is whole or not there at all.
+    The write is atomic: a failure leaves no partial file.
 
     Raises:
-        UsageError: no such format, or the file exists and may not be overwritten.
-        GpttermError: it cannot be written.
+        UsageError: unknown suffix, or the file exists and `overwrite` is False.
+        GpttermError: the file cannot be written.
     """
     text = render(chat, format_of(path))
     shown = one_line(str(path))
     try:
         _write(path, text.encode(), overwrite=overwrite)
     except FileExistsError:
-        raise UsageError(f"{shown} exists already and is left as it is") from None
+        raise UsageError(f"{shown} exists already and was not changed") from None
     except ValueError as error:  # a null byte in the name
-        raise UsageError(f"{shown} is no name for a file") from error
+        raise UsageError(f"{shown} is not a valid file name") from error
     except OSError as error:
         raise GpttermError(f"cannot write {shown}: {error.strerror or error}") from error
 
 
 def render(chat: Conversation, form: Format) -> str:
-    """The conversation in a format."""
+    """Render the conversation in a format."""
     match form:
         case "markdown":
             return to_markdown(chat)
@@ -91,7 +90,7 @@ def render(chat: Conversation, form: Format) -> str:
 
 def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
     if overwrite:
-        # mkstemp makes it for this user alone; it takes the old file's place when it is whole.
+        # mkstemp creates mode 0600; the complete file then replaces the old one.
         descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".gptterm-")
     else:
         new = str(path)
@@ -130,11 +129,11 @@ class _File(
     selected_children: dict[str, str]
     nodes: tuple[Node, ...]
     title: str = ""
-    """That somebody gave it. Left out where nobody did: older versions know of none."""
+    """Given by a user. Left out where empty: older versions do not know it."""
 
 
 def to_json(chat: Conversation) -> str:
-    """Everything: all turns, and which are open."""
+    """Render all turns, and which are selected."""
     selected = ((node.id, chat.selected_child(node.id)) for node in chat.nodes())
     data = _File(
         format="gptterm conversation",
@@ -152,12 +151,12 @@ def to_json(chat: Conversation) -> str:
 
 
 def from_json(data: bytes | str) -> Conversation:
-    """Build the conversation that `to_json` wrote.
+    """Read a conversation that `to_json` wrote.
 
-    A reply that was being written then is there as far as it had come, without an end.
+    A reply that was being streamed at the time is partial, and has no end.
 
     Raises:
-        ValueError: that is not what it is; the message is one line.
+        ValueError: not such an export; the message is one line.
     """
     return from_builtins(decode_json(data))
 
@@ -188,10 +187,10 @@ def from_builtins(raw: object) -> Conversation:
 
 
 def decode_json(data: bytes | str) -> Any:
-    """Parse a JSON text.
+    """Decode JSON.
 
     Raises:
-        ValueError: it is none, or nested too deeply; the message is one line.
+        ValueError: not JSON, or nested too deeply; the message is one line.
     """
     try:
         return msgspec.json.decode(data)
@@ -202,7 +201,7 @@ def decode_json(data: bytes | str) -> Any:
 
 
 def _repair_timestamps(raw: dict[str, Any]) -> None:
-    """Where a time cannot be one, it becomes that of the turn before, or of what comes first."""
+    """Replace invalid timestamps by the previous one, or by the first valid one."""
     nodes = raw.get("nodes")
     parts = [raw, *(nodes if isinstance(nodes, list) else [])]
     parts = [part for part in parts if isinstance(part, dict)]
@@ -213,7 +212,7 @@ def _repair_timestamps(raw: dict[str, Any]) -> None:
 
 
 def _without_infinities(value: object) -> object:
-    """JSON has no infinities (a banned token's bias is one): they become their names."""
+    """Replace infinities, such as the bias of a banned token, by their names: JSON has none."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
@@ -227,7 +226,7 @@ def _without_infinities(value: object) -> object:
 
 
 def to_markdown(chat: Conversation) -> str:
-    """The open path as Markdown. Turns are verbatim: what a chat model writes is Markdown."""
+    """Render the selected path. Turns are verbatim, since chat models write Markdown."""
     parts = [f"# {_escape_markdown(one_line(chat.title))}"] if chat.title else []
     if chat.system:
         parts += ["## System", _close_code_block(chat.system)]
@@ -239,7 +238,7 @@ def to_markdown(chat: Conversation) -> str:
 
 
 def to_text(chat: Conversation) -> str:
-    """The open path as plain text. A title that is its first line is not said twice."""
+    """Render the selected path as plain text. A title that is the first line is left out."""
     parts = [one_line(chat.title)] if chat.has_title else []
     parts += [f"System:\n{chat.system}"] if chat.system else []
     parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
@@ -247,12 +246,12 @@ def to_text(chat: Conversation) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """`text` as Markdown that shows just these characters."""
+    """Escape `text` so that Markdown shows exactly these characters."""
     return re.sub(r"([\\`*_\[\]<>#&|~])", r"\\\1", text)
 
 
 def _close_code_block(text: str) -> str:
-    """`text` with a code block that it leaves open closed, lest it swallow what follows."""
+    """Close a code block that `text` leaves open, which would swallow what follows."""
     fence = ""
     for line in text.splitlines():
         found = re.match(r" {0,3}(`{3,}|~{3,})(.*)$", line)

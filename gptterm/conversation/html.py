@@ -1,4 +1,4 @@
-"""The open path of a conversation as a page of HTML that needs nothing else and runs nothing."""
+"""HTML export: the selected path as one static page without scripts or external resources."""
 
 import datetime
 from html import escape
@@ -8,7 +8,7 @@ from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
 from gptterm.terminal import one_line, printable
 
-# No script, picture, font or address of any kind is obeyed, should one ever get in.
+# The policy blocks scripts, images, fonts and links, should any ever get in.
 _PAGE = """<!DOCTYPE html>
 <html lang="">
 <head>
@@ -42,7 +42,7 @@ _TURN = """<article class="{kind}">
 
 
 def to_html(chat: Conversation) -> str:
-    """The open path; every character of every text is shown as itself, or as a sign for it."""
+    """Render the selected path. Every character is shown as itself, or as a visible stand-in."""
     system = [_turn("system", "System", chat.system)] if chat.system else []
     turns = [_node(chat.node(key)) for key in chat.path()]
     title = _escape(one_line(chat.title) or "Conversation")
@@ -67,5 +67,5 @@ def _turn(kind: str, who: str, text: str, *, time: str = "", foot: str = "") -> 
 
 
 def _escape(text: str) -> str:
-    # HTML has no way to write most control characters, not even escaped.
+    # Most control characters cannot be written in HTML, not even escaped.
     return escape(printable(text))

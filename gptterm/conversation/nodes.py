@@ -1,4 +1,4 @@
-"""Nodes of a conversation: turns, and the runs of an engine that wrote them. Immutable."""
+"""Nodes of a conversation: turns, and the engine runs that wrote them. Immutable."""
 
 from typing import Annotated, Literal
 
@@ -7,15 +7,15 @@ import msgspec
 from gptterm.engine.api import FinishReason, ModelInfo, SamplingParams, Timings, Usage
 
 TurnRole = Literal["user", "assistant"]
-# From a file, numbers must be such that the history can hold them.
+# Bounds of what the history can store: a file may hold any number.
 TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 Seed = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 EARLIEST, LATEST = 0.0, 253_402_214_400.0
-"""The times that can be: from 1970 to the last day of 9999, a date in every time zone."""
+"""Valid timestamps: from 1970 to the last day of 9999, which is a date in every time zone."""
 
 
 def parse_timestamp(value: object) -> float | None:
-    """The time that a file gives, in seconds since 1970; None: it can be none."""
+    """Return a timestamp from a file in seconds since 1970; None if it is not a valid one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -23,39 +23,39 @@ def parse_timestamp(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     if seconds > LATEST:
-        seconds /= 1000  # JavaScript counts in milliseconds
-    return seconds if EARLIEST <= seconds <= LATEST else None  # NaN is neither
+        seconds /= 1000  # milliseconds, as in JavaScript
+    return seconds if EARLIEST <= seconds <= LATEST else None  # NaN fails both
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run of the engine: what a reply, or one continued part of it, was made with."""
+    """One run of the engine, which wrote a reply or continued it: model, parameters, outcome."""
 
     model: str
     origin: str = ""
-    """The program that it was imported from: samplers, device and counts are then not known.
-    Empty: a run of ours."""
+    """The program it was imported from, in which case samplers, device and counts are unknown.
+    Empty for our own runs."""
     revision: str = ""
     device: str = ""
     dtype: str = ""
     sampling: SamplingParams = SamplingParams()
-    """As asked for; samplers changed in the middle of the reply are in `changed_sampling`."""
+    """As requested; later changes are in `changed_sampling`."""
     changed_sampling: tuple[tuple[int, SamplingParams], ...] = ()
-    """(tokens written before, the samplers from there on)."""
+    """(number of tokens before the change, samplers from there on)."""
     raw: bool = False
-    """The model continued the texts before; else it answered in a chat."""
+    """Raw continuation of the texts before, instead of a chat prompt."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
     seed: Seed | None = None
-    """The one in effect, once the engine has told it."""
+    """The seed in effect, once the engine has reported it."""
     start: int = 0
-    """Characters of the reply that were there before."""
+    """Characters of the reply before this run."""
     dropped_messages: int = 0
-    """Of the messages it was given after the system's, the oldest that did not fit."""
+    """Oldest messages, not counting the system text, that did not fit the context."""
     dropped_tokens: int = 0
     tokens: int = 0
-    """Tokens written."""
+    """Generated tokens."""
     reason: FinishReason | None = None
-    """None: not finished, or cut off together with the program."""
+    """None: unfinished, or the program ended first."""
     stop: str | None = None
     """The stop text that ended it."""
     error: str = ""
@@ -73,7 +73,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         stop: tuple[str, ...] = (),
         raw: bool = False,
     ) -> "Generation":
-        """Describe a run that is about to be requested of the engine in `info`."""
+        """Return a run that is about to start on the engine described by `info`."""
         return cls(
             model=info.name,
             revision=info.revision,
@@ -92,16 +92,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: str
     parent: str | None
-    """The turn before; None for a first turn."""
+    """The previous turn; None for a first turn."""
     role: TurnRole
     text: str
     created: float
     """Seconds since 1970."""
     ids: tuple[TokenId, ...] = ()
-    """The tokens that `text` was written as, when they spell exactly it; else empty."""
+    """The generated token ids, if they spell exactly `text`; else empty."""
     generations: tuple[Generation, ...] = ()
-    """The runs that wrote it, in order: more than one when it was continued; none when a person
-    wrote it."""
+    """The runs that wrote it, in order: several if it was continued, none for a person's turn."""
 
     @property
     def generation(self) -> Generation | None:
@@ -110,16 +109,16 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def model(self) -> str:
-        """The name of the model that wrote it last; empty when a person did."""
+        """Name of the model that wrote it last; empty for a person's turn."""
         return self.generations[-1].model if self.generations else ""
 
     @property
     def local_model(self) -> str:
-        """The name of the model that can go on with it here; empty for an imported reply."""
+        """Name of the model that can continue it here; empty for an imported reply."""
         return "" if self.generation is None or self.generation.origin else self.model
 
     def written_by(self, info: ModelInfo) -> bool:
-        """Whether this very model wrote all of it, so that its ids are that model's."""
+        """Whether this very model wrote all of it, so that its ids are valid for the model."""
         return bool(self.generations) and all(
             (run.model, run.revision) == (info.name, info.revision) for run in self.generations
         )

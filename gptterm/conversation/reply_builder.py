@@ -1,4 +1,4 @@
-"""A reply being streamed: text and tokens are collected, and joined on read."""
+"""Builder of a reply from the events of a generation; text and tokens are joined on read."""
 
 import itertools
 
@@ -19,7 +19,7 @@ from gptterm.engine.api import (
 
 
 class ReplyBuilder:
-    """The run that writes `node` or continues it."""
+    """Collects the run that writes `node`, or continues it."""
 
     def __init__(self, node: Node, run: Generation) -> None:
         self._node = node
@@ -27,11 +27,11 @@ class ReplyBuilder:
         self._text: list[str] = []
         self._ids: list[int] = []
         self._pieces: list[bytes] = []
-        # Ids that cover a part of the text only are of no use.
+        # Ids of part of the text are of no use.
         self._has_ids = not node.text or bool(node.ids)
 
     def apply(self, event: Event) -> None:
-        """Take in an event of the run. Other samples than the first are not this reply's."""
+        """Apply an event of the run. Samples other than the first belong to other replies."""
         match event:
             case Started():
                 self._run = msgspec.structs.replace(
@@ -49,7 +49,7 @@ class ReplyBuilder:
                 self.finish("error", error=event.message)
 
     def append(self, text: str, token_id: int | None = None, piece: bytes = b"") -> None:
-        """Add text, and the token it came with."""
+        """Append text, and the token it came with."""
         if text:
             self._text.append(text)
         if token_id is not None:
@@ -57,7 +57,7 @@ class ReplyBuilder:
             self._pieces.append(piece)
 
     def change_sampling(self, sampling: SamplingParams) -> None:
-        """Note that the samplers are others from here on."""
+        """Record other samplers for the tokens from here on."""
         changed = (*self._run.changed_sampling, (len(self._ids), sampling))
         self._run = msgspec.structs.replace(self._run, changed_sampling=changed)
 
@@ -70,7 +70,7 @@ class ReplyBuilder:
         usage: Usage | None = None,
         timings: Timings | None = None,
     ) -> None:
-        """The run is over."""
+        """End the run."""
         self._run = msgspec.structs.replace(
             self._run, reason=reason, stop=stop, error=error, usage=usage, timings=timings
         )
@@ -88,7 +88,7 @@ class ReplyBuilder:
         return self._text[0] if self._text else ""
 
     def node(self) -> Node:
-        """The node as it is now. Its ids are there once the run is over."""
+        """Return the node as it is now. It has token ids once the run has ended."""
         new_text = self.new_text
         run = msgspec.structs.replace(self._run, tokens=len(self._ids))
         spelling = self._ids_spelling(new_text) if self.finished and self._has_ids else None
@@ -100,15 +100,15 @@ class ReplyBuilder:
         )
 
     def _ids_spelling(self, new_text: str) -> tuple[int, ...] | None:
-        """The first ids, as many as spell `new_text`; None when none do.
+        """Return the leading ids that spell `new_text`, or None if there are none.
 
-        A reply that a stop text ended has tokens beyond its text, and that text may begin in the
-        middle of a token. Given to the model again, such ids would not be what the reader saw.
-        White space before the text is no part of it in a transcript, but belongs to the ids.
+        A reply ended by a stop text has tokens beyond its text, and the stop text may begin in the
+        middle of a token: fed to the model again, such ids would differ from what the reader saw.
+        White space before the text is stripped in a transcript, but stays part of the ids.
         """
-        made, raw = b"".join(self._pieces), new_text.encode()
-        begin = made.find(raw)
-        if begin < 0 or made[:begin].decode(errors="replace").strip():
+        generated, raw = b"".join(self._pieces), new_text.encode()
+        begin = generated.find(raw)
+        if begin < 0 or generated[:begin].decode(errors="replace").strip():
             return None
         ends = itertools.accumulate((len(piece) for piece in self._pieces), initial=0)
         for count, end in enumerate(ends):

@@ -1,8 +1,8 @@
-"""A conversation: turns as a tree, with one path through it open.
+"""Conversation: a tree of turns with one selected path.
 
-Nothing is ever taken away. Regenerating a reply and editing a turn put a sibling beside it; going
-on with a reply makes it longer. Every turn remembers which of its answers was open last, so that
-walking to a sibling and back shows the same conversation again.
+Turns are never removed. Regenerating a reply or editing a turn adds a sibling; continuing a reply
+extends it. Every turn remembers its last selected child, so that switching to a sibling and back
+shows the same conversation.
 """
 
 import time
@@ -28,29 +28,29 @@ MAX_TITLE_LENGTH = 200
 
 
 class SiblingPosition(NamedTuple):
-    """Where a turn stands among its siblings: the `number`-th (from 1) of `total`."""
+    """Position of a turn among its siblings: number `number` (from 1) of `total`."""
 
     number: int
     total: int
 
 
 class Conversation:
-    """Turns as a tree. Turns are named by ids; `node` gives what they hold.
+    """A tree of turns. Turns are addressed by id; `node` returns their contents.
 
     Args:
         system: the system text of the chat.
-        id: kept when a conversation is read again; None makes a new one.
+        id: of a saved conversation; None for a new one.
         created: seconds since 1970; None is now.
-        clock: tells the time.
+        clock: returns the current time.
 
-    Every method that takes an id raises KeyError when there is no such turn.
+    Every method that takes an id raises KeyError for an unknown one.
     """
 
     def __init__(
         self,
         system: str = "",
         *,
-        id: str | None = None,  # noqa: A002 - the field's name
+        id: str | None = None,  # noqa: A002 - the usual name
         created: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,7 +76,7 @@ class Conversation:
         selected_root: str | None,
         title: str = "",
     ) -> "Conversation":
-        """Build a conversation from what was kept of it.
+        """Restore a saved conversation.
 
         Args:
             nodes: parents before their children.
@@ -85,7 +85,7 @@ class Conversation:
             title: a user's; empty for none.
 
         Raises:
-            ValueError: the parts do not make a tree.
+            ValueError: the turns are not a tree.
         """
         chat = cls(system, id=id, created=created)
         chat.title = title
@@ -101,18 +101,18 @@ class Conversation:
 
     def _check_new(self, node: Node) -> None:
         if node.id in self._nodes or not node.id:
-            raise ValueError(f"two turns are called {node.id!r}")
+            raise ValueError(f"two turns have the id {node.id!r}")
         if node.parent is not None and node.parent not in self._nodes:
-            raise ValueError(f"turn {node.id!r} follows {node.parent!r}, which is not there")
+            raise ValueError(f"turn {node.id!r} follows {node.parent!r}, which does not exist")
         if node.role == "assistant":
             self._require_user(node.parent)
 
     def _require_user(self, parent: str | None) -> str:
         if parent is None or self._nodes[parent].role != "user":
-            raise ValueError("a reply follows a turn of the user's")
+            raise ValueError("a reply must follow a user's turn")
         return parent
 
-    # ---------------------------------------------------------------------------- looking
+    # ---------------------------------------------------------------------------- reading
 
     @property
     def system(self) -> str:
@@ -125,7 +125,7 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """The title given to it, else its first line."""
+        """The user's title; else the first line."""
         return self._title or self.first_line
 
     @title.setter
@@ -134,12 +134,12 @@ class Conversation:
 
     @property
     def has_title(self) -> bool:
-        """Somebody gave it the title."""
+        """Whether a user gave the title."""
         return self._title != ""
 
     @property
     def first_line(self) -> str:
-        """The first line of the first turn; empty while there is none."""
+        """The first line of the first turn; empty without one."""
         texts = (self.node(node_id).text.strip() for node_id in self._children[None])
         return next((text.splitlines()[0] for text in texts if text), "")
 
@@ -150,22 +150,22 @@ class Conversation:
         return node_id in self._nodes
 
     def node(self, node_id: str) -> Node:
-        """The turn as it is now; of a reply being written, what is there so far."""
+        """Return a turn as it is now; a reply being streamed is partial."""
         builder = self._builders.get(node_id)
         return self._nodes[node_id] if builder is None else builder.node()
 
     def nodes(self) -> tuple[Node, ...]:
-        """All turns, parents before their children."""
+        """Return all turns, parents before their children."""
         return tuple(self.node(node_id) for node_id in self._nodes)
 
     @property
     def leaf(self) -> str | None:
-        """The last turn of the open path; None when there is no turn."""
+        """The last turn of the selected path; None without turns."""
         path = self.path()
         return path[-1] if path else None
 
     def path(self) -> tuple[str, ...]:
-        """The open path, from the first turn to the last."""
+        """Return the selected path, from the first turn to the last."""
         found: list[str] = []
         at = self._selected.get(None)
         while at is not None:
@@ -174,41 +174,41 @@ class Conversation:
         return tuple(found)
 
     def path_to(self, node_id: str) -> tuple[str, ...]:
-        """The path from the first turn to this one, whether it is open or not."""
+        """Return the path from the first turn to this one, selected or not."""
         found = [node_id]
         while (parent := self._nodes[found[-1]].parent) is not None:
             found.append(parent)
         return tuple(reversed(found))
 
     def children(self, node_id: str | None) -> tuple[str, ...]:
-        """The turns right after this one (None: the first turns), oldest first."""
+        """Return the turns right after this one (None: the first turns), oldest first."""
         return tuple(self._children[node_id])
 
     def siblings(self, node_id: str) -> tuple[str, ...]:
-        """The versions of this turn, itself among them, oldest first."""
+        """Return the versions of this turn, including itself, oldest first."""
         return tuple(self._children[self._nodes[node_id].parent])
 
     def sibling_position(self, node_id: str) -> SiblingPosition:
-        """Which of its siblings a turn is."""
+        """Return the position of a turn among its siblings."""
         siblings = self.siblings(node_id)
         return SiblingPosition(siblings.index(node_id) + 1, len(siblings))
 
     def selected_child(self, node_id: str | None) -> str | None:
-        """Which of the turns after this one is open."""
+        """Return the selected one of the turns after this one."""
         return self._selected.get(node_id)
 
     def last_reply(self) -> str | None:
-        """The last reply on the open path."""
+        """Return the last reply on the selected path."""
         return next((i for i in reversed(self.path()) if self._nodes[i].role == "assistant"), None)
 
     def is_streaming(self, node_id: str) -> bool:
-        """Whether the reply is still being written."""
+        """Whether the reply is being streamed."""
         return node_id in self._builders
 
-    # ---------------------------------------------------------------------------- walking
+    # ---------------------------------------------------------------------------- selection
 
     def select(self, node_id: str) -> None:
-        """Open the path that leads to this turn, and on from it as it was left."""
+        """Select the path to this turn, and from there its last selected descendants."""
         at = node_id
         while True:
             parent = self._nodes[at].parent
@@ -218,7 +218,7 @@ class Conversation:
             at = parent
 
     def select_sibling(self, node_id: str, by: int) -> str:
-        """Open the sibling `by` places further, at most the last or the first; return its id."""
+        """Select the sibling `by` positions further, clamped to the ends; return its id."""
         siblings = self.siblings(node_id)
         at = min(max(siblings.index(node_id) + by, 0), len(siblings) - 1)
         self.select(siblings[at])
@@ -227,19 +227,19 @@ class Conversation:
     # ---------------------------------------------------------------------------- writing
 
     def add_user(self, text: str) -> str:
-        """Put a turn of the user's at the end of the open path and return its id."""
+        """Append a user's turn to the selected path; return its id."""
         return self._add("user", clean_text(text), self.leaf)
 
     def edit(self, node_id: str, text: str) -> str:
-        """Put another version of a turn beside it, open it, and return its id.
+        """Add and select another version of a turn; return its id.
 
-        What followed the old one stays with that.
+        The turns after the old version stay with it.
         """
         old = self._nodes[node_id]
         return self._add(old.role, clean_text(text), old.parent)
 
     def begin_reply(self, user_id: str, run: Generation) -> str:
-        """Begin a reply to a turn of the user's, beside those it has; return its id.
+        """Begin another reply to a user's turn; return its id.
 
         Raises:
             ValueError: the turn is a reply itself.
@@ -249,47 +249,47 @@ class Conversation:
         return reply
 
     def regenerate(self, reply_id: str, run: Generation) -> str:
-        """Begin another reply beside this one; return its id.
+        """Begin a sibling of a reply; return its id.
 
         Raises:
-            ValueError: the turn is no reply.
+            ValueError: the turn is not a reply.
         """
         if self._nodes[reply_id].role != "assistant":
             raise ValueError("only a reply can be regenerated")
         return self.begin_reply(self._require_user(self._nodes[reply_id].parent), run)
 
     def continue_reply(self, reply_id: str, run: Generation) -> None:
-        """Begin to write on at the end of a finished reply.
+        """Begin to extend a finished reply.
 
         Raises:
-            ValueError: the turn is no reply, or one still being written.
+            ValueError: the turn is not a reply, or still being streamed.
         """
         if self._nodes[reply_id].role != "assistant" or self.is_streaming(reply_id):
             raise ValueError("only a finished reply can be continued")
         self._builders[reply_id] = ReplyBuilder(self._nodes[reply_id], run)
 
     def apply_event(self, reply_id: str, event: Event) -> None:
-        """Take in an event of the generation that writes the reply, whether open or not.
+        """Apply an event of the generation that writes a reply, selected or not.
 
-        A reply that has ended takes nothing more.
+        Events after the end of the reply are ignored.
         """
         builder = self._builders.get(reply_id)
         if builder is None:
-            self._nodes[reply_id]  # KeyError for a turn that never was
+            self._nodes[reply_id]  # raises KeyError for an unknown id
             return
         builder.apply(event)
         self._store_finished(reply_id, builder)
 
     def append(self, reply_id: str, text: str) -> None:
-        """Add text to a reply being written, from where there are no events."""
+        """Append text to a reply being streamed, without an event."""
         self._builders[reply_id].append(text)
 
     def change_sampling(self, reply_id: str, sampling: SamplingParams) -> None:
-        """Note that the rest of a reply being written is made with other samplers."""
+        """Record other samplers for the rest of a reply being streamed."""
         self._builders[reply_id].change_sampling(sampling)
 
     def finish(self, reply_id: str, reason: FinishReason, *, error: str = "") -> None:
-        """End a reply whose generation gave no end of its own; one that has ended stays so."""
+        """End a reply whose generation did not; no effect on one that has ended."""
         builder = self._builders.get(reply_id)
         if builder is None:
             self._nodes[reply_id]
@@ -304,7 +304,7 @@ class Conversation:
 
     def _add(self, role: TurnRole, text: str, parent: str | None) -> str:
         number = len(self._nodes) + 1
-        while str(number) in self._nodes:  # a conversation that was read may number otherwise
+        while str(number) in self._nodes:  # an imported conversation may be numbered otherwise
             number += 1
         node = Node(
             id=str(number),
@@ -328,7 +328,7 @@ class Conversation:
     def chat_prompt(
         self, reply_id: str, info: ModelInfo, transcript: Transcript | None = None
     ) -> ChatPrompt:
-        """Chat prompt for a reply: the turns before it, and its own text if it has begun."""
+        """Return the chat prompt for a reply: the turns before it, and its own text so far."""
         messages = [Message(role="system", text=self._system)] if self._system else []
         messages += [_message(turns, info) for turns in self._messages(reply_id)]
         begun = self.node(reply_id).text != ""
@@ -341,10 +341,10 @@ class Conversation:
         )
 
     def raw_prompt(self, reply_id: str) -> TextPrompt:
-        """The same for a model that only continues: the texts as they were written.
+        """Return the prompt for a raw continuation: the texts verbatim.
 
-        Each turn of the user's after the first is on a line of its own. A reply stands right
-        after what it continued, so that a turn is read as it was when it was written.
+        Each user's turn after the first begins a line. A reply follows the text it continued
+        without a break, so that the model reads it as it was generated.
         """
         text = ""
         for node in map(self.node, self.path_to(reply_id)):
@@ -352,10 +352,10 @@ class Conversation:
         return TextPrompt(text=text)
 
     def _messages(self, reply_id: str) -> list[tuple[Node, ...]]:
-        """The turns before a reply, those that make up one message together.
+        """Return the turns before a reply, grouped into messages.
 
-        Templates insist on user and assistant taking turns. So an empty reply is left out, and
-        turns of the user's that then follow each other become one message.
+        Chat templates require alternating roles: empty replies are left out, and consecutive user's
+        turns are merged into one message.
         """
         found: list[tuple[Node, ...]] = []
         for node_id in self.path_to(reply_id)[:-1]:
@@ -369,7 +369,7 @@ class Conversation:
         return found
 
     def out_of_context(self) -> frozenset[str]:
-        """The turns of the open path that the model was not given for the last reply."""
+        """Return the turns of the selected path that did not fit the last reply's context."""
         reply = self.last_reply()
         run = self.node(reply).generation if reply is not None else None
         if reply is None or run is None:
@@ -386,14 +386,14 @@ def _message(turns: tuple[Node, ...], info: ModelInfo) -> Message:
 
 
 def normalise_title(text: str) -> str:
-    """`text` as a title: on one line, and not too long."""
+    """Return `text` as a title: one line of limited length."""
     return " ".join(clean_text(text).split())[:MAX_TITLE_LENGTH]
 
 
 def clean_text(text: str) -> str:
-    """Return `text` as valid Unicode: halves of a surrogate pair joined, or U+FFFD.
+    """Return `text` as valid Unicode: surrogate pairs are joined, lone surrogates become U+FFFD.
 
-    A terminal's input can hold them; no tokenizer, file or socket takes them.
+    A terminal's input can contain them; tokenizers, files and sockets refuse them.
     """
     try:
         text.encode()  # quicker, and nearly always right

@@ -131,9 +131,9 @@ def test_a_conversation_that_was_read_goes_on() -> None:
         ({"open_children": {"1": "1"}}, {}, "does not follow"),
         ({}, {1: {"id": "1"}}, "two turns"),
         ({}, {0: {"id": ""}}, "two turns"),
-        ({}, {1: {"parent": "7"}}, "not there"),
-        ({}, {0: {"parent": "2"}}, "not there"),
-        ({}, {1: {"parent": None}}, "follows a turn of the user's"),
+        ({}, {1: {"parent": "7"}}, "does not exist"),
+        ({}, {0: {"parent": "2"}}, "does not exist"),
+        ({}, {1: {"parent": None}}, "must follow a user's turn"),
         ({}, {1: {"role": "robot"}}, "robot"),
     ],
     ids=str,
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     for overwrite in (False, True):
         with pytest.raises(GpttermError, match="No such file or directory"):
             export(short_chat(), tmp_path / "nowhere" / "chat.md", overwrite=overwrite)
-    with pytest.raises(UsageError, match="no name for a file"):
+    with pytest.raises(UsageError, match="not a valid file name"):
         export(short_chat(), tmp_path / "a\0.md")
     with pytest.raises(UsageError, match=r"must end in \.md"):
         format_of(Path("chat.pdf"))
