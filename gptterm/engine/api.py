@@ -433,6 +433,10 @@ class LiveBatch(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give up all requests."""
+        ...
+
 
 @runtime_checkable
 class BatchingEngine(Engine, Protocol):

@@ -1,6 +1,7 @@
 """Warm engines of a test's own."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone, wait_until
 
 FOREVER = float("inf")
+_MOMENTS = itertools.count()
 ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 
@@ -74,6 +76,8 @@ class Client:
         self.told: list[int] = []
         """How many were before it, as it was told."""
         self.events: list[Event] = []
+        self.moments: list[int] = []
+        """When they came, among the events of all clients in this process."""
         self._stopped = False
         self.engine = opened(
             asked,
@@ -91,6 +95,7 @@ class Client:
     def _run(self, request: GenerateRequest) -> None:
         with contextlib.closing(self.engine.generate(request)) as events:
             for event in events:
+                self.moments.append(next(_MOMENTS))
                 self.events.append(event)
                 if self._stopped and not isinstance(event, Finished):
                     return

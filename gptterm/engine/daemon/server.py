@@ -54,6 +54,8 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     request: LoadRequest
     keep_alive_s: float
+    rows: int = 16
+    """Sequences decoded together: on two cores 16 rows of GPT-2 124M (int8) take 34 ms, 1 row 9."""
     cancel_limit_s: float = 20.0
     """A generation that has not let go so long after its cancel: the engine hangs, and ends."""
     stall_limit_s: float = 300.0
@@ -109,11 +111,11 @@ class Server:
             # How the first client came by the model is nothing to the others.
             source=msgspec.structs.replace(self._spec.request.source, notices=()),
         )
-        self._worker = Worker(self._spec.factory, self._leave)
+        self._worker = Worker(self._spec.factory, self._leave, self._spec.rows)
         threading.Thread(target=self._listen, args=(wakeup,), daemon=True).start()
         self._say("started")
-        self._worker.prepare()
-        self._worker.keep(model)
+        self._worker.import_engine()
+        self._worker.load_fixed(model)
         self._tell_loaded()
         self._worker.run()
         self._ended.set()
@@ -161,7 +163,7 @@ class Server:
 
     def _patience_s(self) -> float:
         """How long nothing can happen that nobody announces."""
-        if self._worker.busy or self._worker.loaded is None:
+        if self._worker.generations.busy or self._worker.loaded is None:
             return 0.5
         with self._clients_lock:
             if self._greeting:
@@ -175,7 +177,7 @@ class Server:
 
     def _check(self) -> None:
         """End the process if it is time."""
-        if self._worker.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
+        if self._worker.generations.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
             faulthandler.dump_traceback()
             self._say("hangs, and ends")
             self._leave(1)
@@ -296,7 +298,7 @@ class Server:
     def _status(self) -> EngineStatus:
         source, loaded = self._spec.request.source, self._worker.loaded
         info = loaded.info if isinstance(loaded, Loaded) else None
-        state = "generating" if self._worker.busy else "idle"
+        state = "generating" if self._worker.generations.busy else "idle"
         if info is None:
             state = "loading" if loaded is None else "failed"
         now = time.monotonic()
@@ -312,7 +314,7 @@ class Server:
             asked_dtype=self._spec.request.dtype,
             clients=self._clients,
             waiting=self._worker.scheduler.waiting,
-            generations=self._worker.generations,
+            generations=self._worker.generations.count,
             uptime_s=now - self._begun,
             keep_alive_s=self._keep_alive_s,
             idle_s=0.0 if self._clients else now - self._idle_since,

@@ -42,7 +42,7 @@ def main() -> NoReturn:
     worker = Worker(args.factory, leave)
     worker.scheduler.add_client(channel)
     threading.Thread(target=_read, args=(worker, channel), daemon=True).start()
-    worker.prepare()
+    worker.import_engine()
     worker.run()
     leave(0)
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: every client's commands in their order, the clients one after the other."""
+"""Round-robin queue of client commands."""
 
 import threading
 from collections import deque
@@ -20,15 +20,18 @@ Queued = Load | Generate | Query | Close
 class Scheduler:
     """Commands that wait for the engine. Thread-safe.
 
-    A client whose command was taken goes to the end of the ring, so that one that sends a
-    hundred prompts holds up another by one of them at most.
+    A client's commands come in their order and, queries excepted, not before its last generation
+    has ended. A client whose command was popped goes to the end of the ring, so that one that
+    sends a hundred prompts holds up another by one of them at most.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._ring: dict[ClientChannel, deque[Queued]] = {}
         self._notified: dict[ClientChannel, Waiting] = {}
-        self._generating: ClientChannel | None = None
+        self._generating: set[ClientChannel] = set()
+        self._has_room = True
+        self._woken = False
         self._stopped = False
 
     @property
@@ -39,64 +42,74 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """How many clients wait for a generation to begin."""
+        """Number of clients that wait for a generation to begin."""
         with self._changed:
-            return sum(map(_wants_to_generate, self._ring.values()))
+            return sum(_first_prompt(commands) is not None for commands in self._ring.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
 
     def add_client(self, channel: ClientChannel) -> None:
-        """A client has come."""
+        """Take in a client."""
         with self._changed:
             self._ring[channel] = deque()
 
     def remove_client(self, channel: ClientChannel) -> None:
-        """A client has gone, and nobody waits for what it still wanted."""
+        """Drop a client that has gone, and its commands."""
         with self._changed:
             self._ring.pop(channel, None)
             self._notified.pop(channel, None)
             self._notify_waiting()
+            self._wake()
 
     def put(self, channel: ClientChannel, command: Queued) -> None:
-        """Queue a command; one that has to wait is told."""
+        """Queue a command."""
         with self._changed:
             if channel in self._ring:
                 self._ring[channel].append(command)
                 self._notify_waiting()
-                self._changed.notify()
+                self._wake()
 
-    def next_command(self) -> tuple[ClientChannel, Queued] | None:
-        """Wait for the next command; None once all is to end."""
+    def pop(self, timeout_s: float | None) -> tuple[ClientChannel, Queued] | None:
+        """Pop the next command that can be carried out now.
+
+        Args:
+            timeout_s: how long to wait for one; None for as long as it takes.
+
+        Returns:
+            None after the timeout, after `wake`, and once `stop` was called.
+        """
         with self._changed:
-            self._generating = None
-            while not self._stopped:
-                for channel, commands in self._ring.items():
-                    if commands:
-                        return channel, self._pop(channel)
-                self._changed.wait()
-            return None
-
-    def _pop(self, channel: ClientChannel) -> Queued:
-        commands = self._ring.pop(channel)
-        command = commands.popleft()
-        self._ring[channel] = commands
-        if isinstance(command, Generate):
-            self._generating = channel
-            self._notified.pop(channel, None)
-        self._notify_waiting()
-        return command
+            self._changed.wait_for(lambda: self._woken or self._next_client(), timeout_s)
+            self._woken = False
+            channel = self._next_client()
+            if channel is None or self._stopped:
+                return None
+            commands = self._ring.pop(channel)
+            self._ring[channel] = commands
+            command = commands.popleft()
+            if isinstance(command, Generate):
+                self._generating.add(channel)
+                self._notified.pop(channel, None)
+            return channel, command
 
     def pop_queries(self) -> list[tuple[ClientChannel, Query]]:
-        """What can be answered during a generation, whatever else waits before it."""
+        """Pop the queries that can be answered during a generation, before what else waits."""
         found: list[tuple[ClientChannel, Query]] = []
         with self._changed:
             for channel, commands in self._ring.items():
                 for command in list(commands):
+                    if isinstance(command, Load | Close):
+                        break
                     if isinstance(command, QueryNextToken | QueryTokens):
                         commands.remove(command)
                         found.append((channel, command))
         return found
 
     def withdraw(self, channel: ClientChannel, up_to: int) -> list[Generate]:
-        """Take out the generations of a client that have not begun, with ids up to this one."""
+        """Remove a client's prompts that have not begun, with ids up to this one."""
         with self._changed:
             commands = self._ring.get(channel, deque())
             found = [c for c in commands if isinstance(c, Generate) and c.id <= up_to]
@@ -105,34 +118,76 @@ class Scheduler:
             self._notify_waiting()
         return found
 
+    def end_generation(self, channel: ClientChannel, *, has_room: bool) -> None:
+        """Note that a client's generation has ended; for `has_room` see `set_room`."""
+        with self._changed:
+            self._generating.discard(channel)
+            self._has_room = has_room
+            self._notify_waiting()
+
+    def set_room(self, has_room: bool) -> None:
+        """Note whether another generation can begin. Where none can, clients are told to wait."""
+        with self._changed:
+            if has_room != self._has_room:
+                self._has_room = has_room
+                self._notify_waiting()
+
     def others_wait(self, channel: ClientChannel) -> bool:
         """Whether another client wants to generate."""
         with self._changed:
             return any(
-                _wants_to_generate(commands)
+                other is not channel and _first_prompt(commands) is not None
                 for other, commands in self._ring.items()
-                if other is not channel
             )
 
+    def wake(self) -> None:
+        """Have `pop` return."""
+        with self._changed:
+            self._wake()
+
     def stop(self) -> None:
-        """Have `next_command` return None, now and always."""
+        """Have `pop` return None from now on."""
         with self._changed:
             self._stopped = True
-            self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._woken = True
+        self._changed.notify_all()
+
+    def _next_client(self) -> ClientChannel | None:
+        """The client whose first command can be carried out now."""
+        for channel, commands in self._ring.items():
+            match commands[0] if commands else None:
+                case None:
+                    pass
+                case QueryNextToken() | QueryTokens():
+                    return channel
+                case _ if channel in self._generating:
+                    pass
+                case Load() | Close() if self._generating:
+                    pass
+                case Generate() if not self._has_room:
+                    pass
+                case _:
+                    return channel
+        return None
 
     def _notify_waiting(self) -> None:
-        """Tell each client that waits how many go before it, when that has changed."""
-        ahead = 0 if self._generating is None else 1
+        """Tell each client whose prompt has to wait how many go before it, when that changes."""
+        if self._has_room:
+            return
+        ahead = len(self._generating)
         for channel, commands in self._ring.items():
-            wanted = next((c for c in commands if isinstance(c, Generate)), None)
-            if wanted is None:
+            prompt = _first_prompt(commands)
+            if prompt is None:
                 continue
-            word = Waiting(id=wanted.id, ahead=ahead - (channel is self._generating))
-            if word.ahead and self._notified.get(channel) != word:
-                self._notified[channel] = word
-                channel.send_buffer.post(word, at_once=True)
+            notice = Waiting(id=prompt.id, ahead=ahead - (channel in self._generating))
+            if notice.ahead and self._notified.get(channel) != notice:
+                self._notified[channel] = notice
+                channel.send_buffer.post(notice, at_once=True)
             ahead += 1
 
 
-def _wants_to_generate(commands: deque[Queued]) -> bool:
-    return any(isinstance(command, Generate) for command in commands)
+def _first_prompt(commands: deque[Queued]) -> Generate | None:
+    return next((command for command in commands if isinstance(command, Generate)), None)

@@ -1,4 +1,4 @@
-"""Reports on their way to one client."""
+"""Send buffer: reports on their way to one client."""
 
 import contextlib
 import socket
@@ -12,33 +12,37 @@ FLUSH_S = 0.008
 """Tokens that follow each other faster than this travel together: the reader wakes at most this
 often, and no token waits longer."""
 BACKLOG = 1 << 16
-"""Bytes kept for a client that does not read, before whoever makes them should wait."""
+"""Bytes kept for a client that does not read, before their producer should pause."""
 _PORTION = 1 << 16
-"""Bytes handed to the socket together: what was taken of more could not be told."""
-_LOOK_S = 0.05
-"""How often someone who waits for room looks whether that is still worth it."""
+"""Bytes handed to the socket at once: how much of more it has taken could not be told."""
 
 
 class SendBuffer:
     """Sends reports: at once when the last sending is a while ago, otherwise together.
 
-    `post` never waits for the reader. Whoever posts without end calls `make_room` in between.
+    `post` never waits for the reader. Producers of unbounded streams pause while there is no
+    `has_room`, and go on when the buffer has `drained`.
 
     Args:
         lost: called, from any thread, when the client is found gone.
-        backlog: bytes that may be unsent while there is still `make_room`.
+        backlog: unsent bytes from which on there is no `has_room`.
+
+    Attributes:
+        on_drained: called, from any thread, when there is room again after there was none.
     """
 
     def __init__(
         self, connection: socket.socket, lost: Callable[[], None], backlog: int = BACKLOG
     ) -> None:
+        self.on_drained: Callable[[], object] = _ignore
         self._connection = connection
         self._lost = lost
         self._backlog = backlog
         self._changed = threading.Condition()
         self._unsent = bytearray()
         self._sending = 0
-        """Bytes that the thread is at: until they are out, nobody else may send."""
+        """Bytes that the thread is sending; until they are out, nothing else may be sent."""
+        self._was_full = False
         self._sent_at = 0.0
         self._closed = False
         threading.Thread(target=self._send_late, daemon=True).start()
@@ -63,18 +67,18 @@ class SendBuffer:
             if self._unsent:
                 self._changed.notify_all()
 
-    def make_room(self, give_up: Callable[[], bool]) -> bool:
-        """Wait while more than the backlog is unsent; False: `give_up()` became true first."""
-        while not self._has_room():
-            # Not under the lock: what it looks at may have locks of its own.
-            if give_up():
-                return False
-            with self._changed:
-                self._changed.wait_for(self._has_room, _LOOK_S)
-        return True
+    @property
+    def has_room(self) -> bool:
+        """Whether less than the backlog is unsent."""
+        with self._changed:
+            has_room = self._closed or self.unsent < self._backlog
+            self._was_full = self._was_full or not has_room
+            return has_room
 
-    def _has_room(self) -> bool:
-        return self._closed or self.unsent < self._backlog
+    @property
+    def drained(self) -> bool:
+        """Whether less than half of the backlog is unsent."""
+        return self._closed or self.unsent < self._backlog // 2
 
     def flush(self, timeout_s: float) -> None:
         """Wait until all is sent, but no longer than that."""
@@ -128,3 +132,11 @@ class SendBuffer:
                 self._sending = 0
                 self._sent_at = time.monotonic()
                 self._changed.notify_all()
+                again = self._was_full and self.drained
+                self._was_full = self._was_full and not again
+            if again:
+                self.on_drained()
+
+
+def _ignore() -> None:
+    """Default of `on_drained`."""

@@ -14,7 +14,7 @@ import pytest
 
 from gptterm.engine.api import Event, Failed, Finished
 from gptterm.engine.daemon import handshake, launcher, registry
-from gptterm.engine.ipc import worker as worker_module
+from gptterm.engine.ipc import generations
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import Close, Generate, encode, report_reader
 from gptterm.engine.ipc.scheduler import Scheduler
@@ -93,12 +93,12 @@ def test_nonsense_ends_the_connection_and_nothing_else(folder: Path, tmp_path: P
 def test_who_does_not_read_keeps_the_engine_from_others_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker_module, "_SLOW_READER_S", 0.1)
+    monkeypatch.setattr(generations, "_SLOW_READER_S", 0.1)
     script = Script.saying([b"x" * 500], endless=True)
     asked = write_script(tmp_path, script)
     worker = Worker(FACTORY, os._exit)
-    worker.prepare()
-    worker.keep(asked)
+    worker.import_engine()
+    worker.load_fixed(asked)
     threading.Thread(target=worker.run, daemon=True).start()
     ends = []
     for _ in range(2):
@@ -108,7 +108,7 @@ def test_who_does_not_read_keeps_the_engine_from_others_for_a_while_only(
     slow, other = ends
     slow.sendall(encode(Generate(id=1, request=request(max_tokens=10**6))))
     wait_until(lambda: worker.scheduler.channels and max(_unsent(worker)) >= 1 << 16)
-    assert worker.busy
+    assert worker.generations.busy
     other.sendall(encode(Generate(id=1, request=request(max_tokens=1))))
     assert isinstance(_events(other)[-1], Finished)
     assert "was not read while others waited" in failure_of(_events(slow)).message
@@ -146,14 +146,17 @@ def test_a_client_that_sends_many_prompts_gets_one_a_round() -> None:
         scheduler.put(channel, Generate(id=number, request=request()))
     order = []
     for _ in range(6):
-        taken = scheduler.next_command()
-        assert taken is not None
-        order.append(taken[0])
+        popped = scheduler.pop(0)
+        assert popped is not None
+        order.append(popped[0])
+        scheduler.set_room(False)
+        assert scheduler.pop(0) is None
+        scheduler.end_generation(popped[0], has_room=True)
     assert order == [a, b, c, a, b, a]
     scheduler.put(a, Close())
     scheduler.remove_client(a)
     scheduler.stop()
-    assert scheduler.next_command() is None
+    assert scheduler.pop(None) is None
 
 
 def test_greetings_may_gain_fields_and_lose_none() -> None:
