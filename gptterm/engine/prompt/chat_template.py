@@ -18,6 +18,7 @@ from itertools import chain, islice
 from gptterm.engine.api import ChatPrompt, Message
 from gptterm.engine.prompt import jinja
 from gptterm.engine.prompt.builder import PromptBuilder
+from gptterm.engine.prompt.jinja_budget import Budget, size
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError
 
@@ -75,6 +76,7 @@ class _TemplateRenderer:
         taken = "".join([source, *tokenizer.template_tokens.values(), *texts])
         self._markers = _Markers(taken, tokenizer.specials)
         self._contents = [self._content(i) for i in range(len(prompt.messages))]
+        self._budget = Budget(sum(size(message.text) for message in prompt.messages))
 
     # ---------------------------------------------------------------------- template's input
 
@@ -105,14 +107,13 @@ class _TemplateRenderer:
                 core += self._markers.closing(i)
             role = self._prompt.messages[i].role
             messages.append({"role": role, "content": before + core + after})
-        return jinja.render(
-            self._source,
-            messages=messages,
-            tools=None,
-            documents=None,
-            add_generation_prompt=begin_reply,
-            **self._tokenizer.template_tokens,
-        )
+        variables = {
+            "messages": messages,
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": begin_reply,
+        }
+        return jinja.render(self._source, variables | self._tokenizer.template_tokens, self._budget)
 
     # --------------------------------------------------------------------- template's output
 

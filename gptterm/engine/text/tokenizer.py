@@ -17,6 +17,7 @@ TextPosition = Literal["start", "after special", "inside"]
 after a special token; none does inside, after ordinary ids."""
 
 _CHUNK_CHARS = 1_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z]) (?=[a-zA-Z])")
 
 
@@ -84,8 +85,10 @@ class Tokenizer:
     # ------------------------------------------------------------------------- text to ids
 
     def encode(self, text: str, position: TextPosition = "start") -> list[int]:
-        """Encode ordinary text, without start or end tokens."""
+        """Encode ordinary text, without start or end tokens; half a surrogate pair is U+FFFD."""
         ids: list[int] = []
+        if not text.isascii():
+            text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         for chunk in _chunks(text):
             ids += self._encode(chunk, position)
             position = "inside"
