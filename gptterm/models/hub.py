@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS
 from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 from gptterm.format import byte_size, escaped, first_line
@@ -29,10 +30,7 @@ from gptterm.models.names import suggestion
 from gptterm.models.progress import DownloadProgress, OnProgress
 from gptterm.models.reachability import unreachable_reason
 from gptterm.models.validation import (
-    CONFIG,
-    INDEX,
     TOKENIZER_FILES,
-    WEIGHTS,
     check_config,
     check_directory,
     check_tokenizer,

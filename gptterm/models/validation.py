@@ -4,21 +4,17 @@ The same rules hold for a user's directory, a snapshot in the Hub cache and, by 
 file list of a repository that is not downloaded yet.
 """
 
-import json
 import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS, indexed_files, parse_json
 from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.models.errors import DamagedModelError, IncompleteModelError
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 
 # A tokenizer can be built from any one of these, or from the two files of byte-level BPE.
 _VOCABULARIES = frozenset(
@@ -88,18 +84,15 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """Read a JSON object from a file. (json, not msgspec: configs hold NaN and Infinity.)
+    """Read a JSON object from a file.
 
     Raises:
         DamagedModelError: the file is not a JSON object.
     """
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: not JSON") from error
-    if not isinstance(value, dict):
-        raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: not a JSON object")
-    return value
+        return parse_json(path.read_bytes())
+    except ValueError as error:
+        raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: {error}") from error
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
@@ -181,16 +174,10 @@ def shards(index: Path, name: str) -> list[str]:
     Raises:
         DamagedModelError: the index is garbled, or names files outside the directory.
     """
-    weight_map = read_json(index, name).get("weight_map")
-    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
-    if not files or not all(_is_weight_file(file) for file in files):
-        raise DamagedModelError(f"{escaped(name)} has a damaged {INDEX}: it lists no weight files")
-    return sorted(set(files))
-
-
-def _is_weight_file(name: object) -> bool:
-    """Whether it is a plain file name, not a path out of the directory."""
-    return isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name) is not None
+    try:
+        return indexed_files(read_json(index, name))
+    except ValueError as error:
+        raise DamagedModelError(f"{escaped(name)} has a damaged {INDEX}: {error}") from error
 
 
 def weight_files(directory: Path, name: str) -> list[Path]:

@@ -1,31 +1,65 @@
-"""A model directory's files, found without torch."""
+"""Names, JSON files and weight files of a model directory; imports no torch."""
 
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gptterm.errors import ModelError
 
-_INDEX = "model.safetensors.index.json"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def parse_json(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object. (json, not msgspec: configs hold NaN and Infinity.)
+
+    Raises:
+        ValueError: it is something else; the message says what, as a clause.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is no such file.
+    """Read a JSON object; empty if there is no such file.
 
     Raises:
         ModelError: the file cannot be read, or holds no JSON object.
     """
     try:
-        value = json.loads(file.read_text("utf-8"))
+        return parse_json(file.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read ({error}); fetch the model again") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{file} does not hold a JSON object; fetch the model again")
-    return value
+
+
+def indexed_files(index: Mapping[str, Any]) -> list[str]:
+    """The names of the weight files that an index lists, in order.
+
+    An index comes with a model: it may name safetensors files beside it and no others.
+
+    Raises:
+        ValueError: it lists none, or others.
+    """
+    weight_map = index.get("weight_map")
+    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not files or not all(_is_weight_file(file) for file in files):
+        raise ValueError("it lists no weight files")
+    return sorted(set(files))
+
+
+def _is_weight_file(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name) is not None
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -34,16 +68,13 @@ def weight_files(directory: Path) -> list[Path]:
     Raises:
         ModelError: the index is damaged.
     """
-    whole = directory / "model.safetensors"
-    index = {} if whole.exists() else read_json(directory / _INDEX)
-    if not index:
+    whole, index = directory / WEIGHTS, directory / INDEX
+    if whole.exists() or not index.exists():
         return [whole]
-    places = index.get("weight_map")
-    names = set(map(str, places.values())) if isinstance(places, dict) else set()
-    # An index comes with a model: it may name files beside it and no others.
-    if not names or any(Path(name).name != name for name in names):
-        raise ModelError(f"{directory / _INDEX} is damaged; fetch the model again")
-    return [directory / name for name in sorted(names)]
+    try:
+        return [directory / name for name in indexed_files(read_json(index))]
+    except ValueError as error:
+        raise ModelError(f"{index} is damaged ({error}); fetch the model again") from error
 
 
 def read_ahead(files: Iterable[Path]) -> None:
