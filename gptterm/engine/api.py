@@ -1,7 +1,12 @@
-"""The contract between front ends and engines: requests, events, the `Engine` protocol.
+"""Contract between front ends and engines: requests, events, the `Engine` protocol.
 
-Everything here is plain, frozen, validated data that msgspec can send over a pipe or write as
-JSON. Nothing heavy is imported, so that a front end can be on the screen before torch is.
+All values are frozen, validated data that msgspec encodes for a pipe or as JSON. Decoding refuses
+unknown fields, and constructors refuse values out of range. No heavy imports: a front end draws its
+first frame before torch is loaded.
+
+One generation yields, in this order: `Started`; `Prefilled` for each chunk of the prompt; for each
+sample its `Token` events, then one `Finished`, samples interleaved. `Failed` may come at any point
+and is then the last event.
 """
 
 import math
@@ -22,17 +27,17 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    """Base of the contract's values: immutable, keyword-only, told apart by their type's name."""
+    """Base of all values: immutable, keyword-only, tagged with the type's name when encoded."""
 
 
 # ---------------------------------------------------------------------------------- sampling
 
 
-class SamplingParams(Data, frozen=True, kw_only=True):
-    """Parameters of the sampler chain, one field a declared sampler, with the built-in defaults.
+class SamplingParams(Data, frozen=True, kw_only=True, cache_hash=True):
+    """Parameters of the sampler chain: a field for each declared sampler, with its default.
 
     Raises:
-        ValueError: a value is out of range, NaN or infinite; the message names it and the range.
+        ValueError: a value is out of range, NaN or infinite; the message names field and range.
     """
 
     temperature: float = 0.8
@@ -48,13 +53,13 @@ class SamplingParams(Data, frozen=True, kw_only=True):
     repetition_penalty: float = 1.0
     """Divides positive, multiplies negative logits of seen tokens (Keskar et al., 2019)."""
     presence_penalty: float = 0.0
-    """Subtracted once from each token of the output so far."""
+    """Subtracted once from the logit of each token of the output so far."""
     frequency_penalty: float = 0.0
     """Subtracted once per occurrence in the output so far."""
     logit_bias: tuple[tuple[int, float], ...] = ()
-    """(token id, value added to its logit); -inf bans the token."""
+    """(token id, value added to its logit) pairs; -inf bans the token."""
     order: SamplerOrder = "transformers"
-    """Which engine's order of the filters is followed."""
+    """Order of the steps, named after the library that uses it; see `samplers.ORDERS`."""
 
     def __post_init__(self) -> None:
         for sampler in SAMPLERS.values():
@@ -88,7 +93,7 @@ def _check_declarations() -> None:
 _check_declarations()
 
 NEUTRAL = msgspec.convert({s.name: s.neutral for s in SAMPLERS.values()}, SamplingParams)
-"""Every sampler off: the model's own distribution."""
+"""All samplers neutral: the model's own distribution."""
 
 
 # ---------------------------------------------------------------------------------- requests
@@ -100,24 +105,24 @@ class Message(Data, frozen=True, kw_only=True):
     role: Role
     text: str
     ids: tuple[int, ...] = ()
-    """The token ids the text was generated as, when this very model wrote it: they are reused
-    verbatim, since encoding the text anew may give others and lose the cached prefix."""
+    """Token ids of the text as this model generated it, fed again verbatim: encoding the text could
+    give others and miss the cached prefix. Empty: `text` is encoded."""
 
 
 class TextPrompt(Data, frozen=True, kw_only=True):
-    """Text that the model continues from its end."""
+    """Text to continue from its end."""
 
     text: str
 
 
 class TokenPrompt(Data, frozen=True, kw_only=True):
-    """Token ids that the model continues."""
+    """Token ids to continue."""
 
     ids: tuple[int, ...]
 
 
 class Transcript(Data, frozen=True, kw_only=True):
-    """How a chat is written down for a model that has no chat template."""
+    """Transcript form of a chat, for a model without a chat template."""
 
     preamble: str = (
         "The following is a conversation between a user and a helpful, friendly assistant."
@@ -127,11 +132,11 @@ class Transcript(Data, frozen=True, kw_only=True):
 
 
 class ChatPrompt(Data, frozen=True, kw_only=True):
-    """A chat for the model to answer: by its chat template, or as a transcript if it has none."""
+    """A chat to answer, rendered by the model's chat template, or as a transcript without one."""
 
     messages: tuple[Message, ...]
     continue_last: bool = False
-    """The last message is the assistant's and is gone on with, instead of a new one begun."""
+    """Continue the last message, which is the assistant's, instead of beginning a new one."""
     transcript: Transcript = Transcript()
 
 
@@ -139,26 +144,27 @@ Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
 class GenerateRequest(Data, frozen=True, kw_only=True):
-    """One generation.
+    """Request for one generation.
 
     Raises:
-        ValueError: a count is out of range.
+        ValueError: a value is out of range; the message names field and range.
     """
 
     prompt: Prompt
     sampling: SamplingParams = SamplingParams()
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
-    """The text ends before the first of these that would appear."""
+    """Stop texts: the output ends before the first occurrence of any."""
     seed: int | None = None
-    """Seed of sample 0; sample i uses seed + i. None draws one, which `Started` reports."""
+    """Seed of sample 0; sample i uses seed + i. None: a random one, which `Started` reports."""
     samples: int = 1
-    """Continuations of the one prompt, decoded together."""
+    """Number of continuations of the prompt, decoded in one batch."""
     logprobs: int | None = None
-    """None: off. K: each token event carries its logprob and the K best alternatives."""
+    """None: off. K: each `Token` carries its logprob and the K best alternatives."""
     overflow: Overflow = "truncate"
+    """A prompt too long for the context: drop its oldest tokens, or fail (`prompt_too_long`)."""
     ignore_eos: bool = False
-    """Go on after an end-of-text token (benchmarks)."""
+    """Continue after an end-of-text token (benchmarks)."""
 
     def __post_init__(self) -> None:
         _check(Range(1, integer=True), "max_tokens", self.max_tokens)
@@ -178,16 +184,16 @@ class Usage(Data, frozen=True, kw_only=True):
     """Token counts of one sample."""
 
     prompt_tokens: int
-    """Tokens the model was given, after any were dropped."""
+    """Tokens of the prompt, after truncation."""
     completion_tokens: int
     reused_tokens: int
-    """Of the prompt's, those whose keys and values were still in the cache."""
+    """Prompt tokens found in the prefix cache."""
     dropped_tokens: int
-    """Tokens that did not fit the context."""
+    """Prompt tokens that did not fit the context."""
 
 
 class Timings(Data, frozen=True, kw_only=True):
-    """Seconds; the rate counts every token after the first, so prefill does not blur it."""
+    """Timings in seconds from the request. The rate excludes the first token, hence prefill."""
 
     first_token_s: float
     total_s: float
@@ -195,59 +201,61 @@ class Timings(Data, frozen=True, kw_only=True):
 
 
 class Alternative(Data, frozen=True, kw_only=True):
-    """A token the model could have said."""
+    """Another candidate for a token."""
 
     id: int
     piece: bytes
+    """The token's own bytes."""
     logprob: float
+    """As `Token.logprob`."""
 
 
 class Started(Data, frozen=True, kw_only=True):
-    """The prompt is rendered, encoded and fits; prefill begins."""
+    """First event: the prompt is rendered, encoded and fits; prefill begins."""
 
     prompt_tokens: int
     reused_tokens: int
     dropped_tokens: int
     context_length: int
     seed: int
-    """The seed in effect for sample 0."""
+    """Seed in effect for sample 0."""
     dropped_messages: int = 0
-    """Of a chat's messages after the system's, how many of the oldest did not fit."""
+    """Oldest messages of a chat, not counting the system's, that did not fit."""
     prompt_ids: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
     """Truncations and substitutions for this request, one line each."""
 
 
 class Prefilled(Data, frozen=True, kw_only=True):
-    """A chunk of the prompt went through the model."""
+    """Progress of prefill: a chunk of the prompt was processed."""
 
     done: int
     total: int
-    """Tokens to prefill, without the reused ones."""
+    """Tokens to prefill, excluding reused ones."""
 
 
 class Token(Data, frozen=True, kw_only=True):
-    """One token was chosen."""
+    """One token was sampled."""
 
     sample: int
     id: int
     text: str
-    """Text that may be shown now: whole characters that no stop text can still claim. Often empty
-    or several tokens' worth."""
+    """Text that is now final: whole characters that cannot become part of a stop text. Often empty,
+    or that of several tokens."""
     piece: bytes
-    """The token's own bytes."""
+    """The token's own bytes, which may be part of a character."""
     logprob: float | None = None
-    """Natural log of the model's probability, before any sampler."""
+    """Natural logarithm of the model's probability, before penalties and filters."""
     alternatives: tuple[Alternative, ...] = ()
 
 
 class Finished(Data, frozen=True, kw_only=True):
-    """One sample has ended, for a good reason."""
+    """Last event of a sample that ended without an error."""
 
     sample: int
     reason: FinishReason
     text: str
-    """Text held back until now, which belongs to the reply."""
+    """Final text that was held back until now."""
     usage: Usage
     timings: Timings
     stop: str | None = None
@@ -255,10 +263,11 @@ class Finished(Data, frozen=True, kw_only=True):
 
 
 class Failed(Data, frozen=True, kw_only=True):
-    """The generation broke off; no event follows. What was streamed before stays valid."""
+    """Last event of a failed generation. Earlier events stay valid."""
 
     kind: FailureKind
     message: str
+    """One line: the problem, and what to do about it."""
 
 
 Event = Started | Prefilled | Token | Finished | Failed
@@ -268,22 +277,22 @@ Event = Started | Prefilled | Token | Finished | Failed
 
 
 class ModelSource(Data, frozen=True, kw_only=True):
-    """Where a model's files lie: what `gptterm.models` finds and an engine loads."""
+    """Location of a model's files, as resolved by `gptterm.models`."""
 
     name: str
-    """As the user asked for it."""
+    """Name that the user gave."""
     directory: str
-    """Holds config.json, the weights (safetensors) and the tokenizer's files."""
+    """Folder with config.json, the weights (safetensors) and the tokenizer's files."""
     revision: str = ""
-    """Commit of a Hub snapshot; empty when unknown."""
+    """Commit of a Hub snapshot; empty if unknown."""
     gguf_file: str | None = None
-    """Name of the .gguf file in `directory`, when the model is one."""
+    """Name of the .gguf file in `directory`, for a GGUF model."""
     notices: tuple[str, ...] = ()
-    """Substitutions made while looking, one line each."""
+    """Substitutions made while resolving, one line each."""
 
 
 class LoadRequest(Data, frozen=True, kw_only=True):
-    """Arguments of an engine's start."""
+    """Request to start an engine with a model."""
 
     source: ModelSource
     device: str = "auto"
@@ -292,12 +301,12 @@ class LoadRequest(Data, frozen=True, kw_only=True):
 
 
 class ModelInfo(Data, frozen=True, kw_only=True):
-    """Facts of a loaded model that a front end shows and decides by."""
+    """Facts of a loaded model."""
 
     name: str
-    """As the user would ask for it again."""
+    """Name by which the user can ask for it again."""
     revision: str
-    """Commit of a Hub snapshot, or a digest of a local file; empty when unknown."""
+    """Commit of a Hub snapshot, or a digest of a local file; empty if unknown."""
     architecture: str
     decoder: Literal["native", "transformers", "remote", "scripted"]
     device: str
@@ -307,12 +316,12 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     vocab_size: int
     has_chat_template: bool
     fidelity_kl: float | None = None
-    """Mean KL divergence from the same model in float32, in nats a token of a fixed text; None
-    where it was not measured."""
+    """Mean KL divergence from the model in float32, in nats per token of a fixed text; None if not
+    measured."""
     load_s: float = 0.0
+    """Seconds to load the model; for a warm engine, seconds that this front end waited."""
     warm_pid: int | None = None
-    """The process, when it is a warm engine's, which others may use too; `load_s` is then how
-    long this front end waited for it."""
+    """Process id of a warm engine, which other front ends may use too; None for one's own."""
     notices: tuple[str, ...] = ()
     """Substitutions made while loading, one line each."""
 
@@ -323,62 +332,75 @@ class Candidate(Data, frozen=True, kw_only=True):
     id: int
     piece: bytes
     raw: float
-    """Probability by the model (temperature 1, no filter, no penalty)."""
+    """The model's own probability."""
     used: float
-    """Probability of being drawn; 0 when cut."""
+    """Probability of being sampled; 0 if cut."""
     cut: str | None = None
-    """The filter that removed it: `top-k`, `top-p`, `min-p`, `typical-p`, `ban`, `greedy`."""
+    """The step that removed it: the label of a sampler, `ban` or `greedy`."""
 
 
 class NextToken(Data, frozen=True, kw_only=True):
-    """The distribution over the next token, raw and as the samplers leave it."""
+    """Next-token distribution, before and after the samplers."""
 
     candidates: tuple[Candidate, ...]
-    """The most probable tokens by `raw`, best first."""
+    """Most probable tokens by `raw`, best first."""
     entropy_bits: float
-    """Of the model's distribution."""
+    """Entropy of the model's distribution."""
     used_entropy_bits: float
+    """Entropy after the samplers."""
     kept: int
-    """Tokens that can still be drawn."""
+    """Number of tokens that can be sampled."""
     kept_mass: float
-    """The model's probability of those."""
+    """The model's probability of all of them."""
     vocab_size: int
 
 
 class Piece(Data, frozen=True, kw_only=True):
-    """A token of a text."""
+    """A token of an encoded text."""
 
     id: int
     piece: bytes
 
 
 class Engine(Protocol):
-    """Anything that generates text. Synchronous; one generation at a time."""
+    """A loaded model that generates text. Synchronous; one generation at a time.
+
+    Only `set_sampling` may be called from another thread while a generation runs.
+    """
 
     @property
     def info(self) -> ModelInfo: ...
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """Yield `Started`, `Prefilled` per chunk, tokens and a `Finished` per sample, or `Failed`.
+        """Yield the events of a generation.
 
-        Closing the generator cancels: between two steps, or between two chunks of the prefill.
+        Failures are reported as `Failed`; only bugs raise. Closing the generator cancels, between
+        two decode steps or two chunks of prefill.
         """
         ...
 
     def set_sampling(self, sampling: SamplingParams) -> None:
-        """Change the samplers of the running generation from its next token on. Thread-safe."""
+        """Change the samplers of the running generation from its next token on. Thread-safe.
+
+        No effect when no generation runs.
+        """
         ...
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
-        """The distribution at the end of the last generation; None before the first."""
+        """Return the distribution after the last generation's text; None before the first.
+
+        Args:
+            sampling: the samplers to apply; they need not be those of the generation.
+            limit: most candidates to return.
+        """
         ...
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
-        """Encode as ordinary text: the name of a special token is just characters."""
+        """Encode ordinary text: names of special tokens are encoded as characters."""
         ...
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model. The engine cannot be used afterwards."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""Sampling: from a row of logits to a token id, and the distribution it is drawn from."""
+"""Sampling: token ids from logits, and the next-token distribution."""

@@ -54,7 +54,7 @@ def sample_tokens(
     counts: Sequence[TokenCounts],
     generators: Sequence[random.Random],
 ) -> list[int]:
-    """Draw one id per row.
+    """Sample one id per row.
 
     Each row takes one number from its own generator (none at temperature 0) and inverts the
     cumulative distribution of the tokens that the chain left.

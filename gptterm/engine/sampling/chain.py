@@ -1,7 +1,7 @@
-"""The sampler chain: from a row of logits to what may be drawn.
+"""Sampler chain of one row of logits: penalties, then filters, down to the candidates of a draw.
 
-Each filter is a pure function on the `Candidates` of one row and drops the tokens it cuts, so
-that what follows handles few. Rows never meet: a draw is the same alone and in a batch.
+Each filter is a pure function on the `Candidates` of one row and drops the tokens it cuts, so that
+later ones handle few. Rows are independent: a draw is the same alone and in a batch.
 
 Logits and weights are float32, sums of weights float64. NumPy and not torch, because a step
 handles one row of some 50,000 numbers: there torch's threads cost more than they save, and
@@ -28,25 +28,25 @@ Ids = NDArray[np.int64]
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 _NUCLEUS_GUESS = 1024
-"""Tokens sorted at first for top-p and typical-p; nearly always enough."""
-_SHORT = 512
-"""Fewer keys than this are sorted as they are."""
+"""Tokens sorted first for top-p and typical-p; nearly always enough."""
+_ARGSORT_LIMIT = 512
+"""Fewer keys are sorted with a stable argsort."""
 
 
 class UnusableLogitsError(ValueError):
-    """No token can be drawn; the message says why.
+    """No token can be drawn from a row of logits.
 
     Attributes:
-        row: of several, the one.
+        row: its index in a batch.
     """
 
     row = 0
 
 
 class Candidates(NamedTuple):
-    """The tokens of one row that may still be drawn.
+    """Tokens of one row that may still be drawn.
 
-    Columns run by id up or, if `ordered`, by logit down and then id up: either way the first of
+    Columns are sorted by id or, if `ordered`, by descending logit, then id: either way the first of
     equal logits has the lowest id.
     """
 
@@ -56,7 +56,7 @@ class Candidates(NamedTuple):
     ordered: bool = False
 
     def select(self, columns: Ids | slice, *, ordered: bool) -> "Candidates":
-        """These columns only."""
+        """Keep these columns only."""
         if self.ids is not None:
             return Candidates(self.logits[columns], self.ids[columns], ordered)
         ids = np.arange(self.logits.size)[columns] if isinstance(columns, slice) else columns
@@ -72,7 +72,7 @@ class Candidates(NamedTuple):
 class TokenCounts:
     """Token counts of one sequence, for its penalties: distinct ids and their number of uses.
 
-    Kept as growing arrays, so that a step does not cost more the longer the text is.
+    Growing arrays, so that the cost of a step does not depend on the length of the text.
     """
 
     def __init__(self, prompt_ids: Iterable[int] = ()) -> None:
@@ -81,7 +81,7 @@ class TokenCounts:
         self._counts = np.zeros(self._ids.size, np.float32)
 
     def add(self, token_id: int) -> None:
-        """Note one generated token."""
+        """Count one generated token."""
         column = self._columns.setdefault(token_id, len(self._columns))
         if column == self._ids.size:
             more = max(64, column)
@@ -101,7 +101,7 @@ class TokenCounts:
         return self._counts[: len(self._columns)]
 
 
-# ---------------------------------------------------------------------- logit adjustments
+# ------------------------------------------------------------------------------ penalties
 
 
 def _repetition(values: Floats, strength: float) -> Floats:
@@ -110,12 +110,12 @@ def _repetition(values: Floats, strength: float) -> Floats:
 
 
 def _presence(counts: Floats) -> NDArray[np.bool_]:
-    """Once for each token of the output."""
+    """One for each token of the output."""
     return counts > 0
 
 
 def _frequency(counts: Floats) -> Floats:
-    """Once for each occurrence in the output."""
+    """Occurrences in the output."""
     return counts
 
 
@@ -125,15 +125,15 @@ _SUBTRACTED: dict[str, Callable[[Floats], NDArray[Any]]] = {
     "presence_penalty": _presence,
     "frequency_penalty": _frequency,
 }
-"""Penalties that are subtracted as often as the counts say."""
+"""Penalties whose strength times a function of the counts is subtracted."""
 bind("the chain of a row", {**_SCALING, **_SUBTRACTED}, penalties=True)
 
 
 def apply_penalties(row: Floats, params: SamplingParams, history: TokenCounts) -> Floats:
-    """Apply bias, bans and the penalties to a (vocabulary,) row, which is left untouched.
+    """Apply bias, bans and penalties to a (vocabulary,) row, which is not modified.
 
     Returns:
-        A new row, or `row` itself where nothing applies.
+        A new row, or `row` itself if nothing applies.
     """
     penalties = _active_penalties(params) if history.ids.size else None
     if not params.logit_bias and penalties is None:
@@ -148,13 +148,13 @@ def apply_penalties(row: Floats, params: SamplingParams, history: TokenCounts) -
         for scale, strength in penalties.scaling:
             values = scale(values, strength)
         values -= sum(strength * term(counts) for term, strength in penalties.subtracted)
-        # An absurd penalty may overflow; it must not look like a broken model.
+        # An extreme penalty may overflow, which must not look like a broken model.
         row[ids] = np.minimum(values, FLOAT32_MAX)
     return row
 
 
 class _Penalties(NamedTuple):
-    """Functions with their strengths."""
+    """Penalty functions with their strengths."""
 
     scaling: tuple[tuple[Callable[[Floats, float], Floats], float], ...]
     subtracted: tuple[tuple[Callable[[Floats], NDArray[Any]], float], ...]
@@ -162,7 +162,7 @@ class _Penalties(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _active_penalties(params: SamplingParams) -> _Penalties | None:
-    """None where all are neutral."""
+    """Return the penalties in effect; None if all are neutral."""
     strengths = {
         sampler.name: clamp_float32(getattr(params, sampler.name))
         for sampler in SAMPLERS.values()
@@ -178,7 +178,7 @@ def _active_penalties(params: SamplingParams) -> _Penalties | None:
 
 @lru_cache(maxsize=8)
 def _biases(bias: tuple[tuple[int, float], ...], vocabulary: int) -> tuple[Ids, Floats]:
-    """Distinct ids inside the vocabulary and what is added to each."""
+    """Return the distinct ids inside the vocabulary and the sum added to each."""
     sums: dict[int, float] = {}
     for id_, value in bias:
         if 0 <= id_ < vocabulary:
@@ -188,7 +188,7 @@ def _biases(bias: tuple[tuple[int, float], ...], vocabulary: int) -> tuple[Ids, 
 
 
 def clamp_float32(value: float) -> float:
-    """The nearest number that float32 can hold."""
+    """Return the nearest finite float32 value."""
     return max(-FLOAT32_MAX, min(FLOAT32_MAX, value))
 
 
@@ -196,19 +196,19 @@ def clamp_float32(value: float) -> float:
 
 
 def _descending(keys: Floats) -> Ids:
-    """Columns by key down, the lower column first on a tie."""
-    if keys.size < _SHORT:
+    """Columns by descending key, the lower column first on a tie."""
+    if keys.size < _ARGSORT_LIMIT:
         return np.argsort(-keys, kind="stable")
     return np.sort(sort_keys(keys, np.arange(keys.size))) & 0xFFFFFFFF
 
 
 def sort_keys(keys: Floats, columns: Ids) -> Ids:
-    """Integers whose order is by key down, then column up; the column is the lower 32 bits.
+    """Integers that sort by descending key, then ascending column, which is the lower 32 bits.
 
-    NumPy sorts integers with vector instructions and a stable argsort of floats without, some ten
-    times slower.
+    NumPy sorts integers with vector instructions, but not a stable argsort of floats, which is
+    about ten times slower.
     """
-    bits = (keys + np.float32(0)).view(np.int32)  # adding 0 makes -0 into 0
+    bits = (keys + np.float32(0)).view(np.int32)  # adding 0 turns -0 into 0
     rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)
     return (~rising << 32) | columns
 
@@ -216,7 +216,7 @@ def sort_keys(keys: Floats, columns: Ids) -> Ids:
 def topk(keys: Floats, k: int) -> Ids:
     """Columns of the k largest keys, largest first, the lower column first on a tie.
 
-    Columns whose key is -inf are left out. Sorts no more than it returns, but for ties.
+    Columns whose key is -inf are left out. Sorts only what it returns, and ties.
     """
     if 0 < k < keys.size:
         # The k-th largest of the maxima of disjoint blocks is at most the k-th largest of all.
@@ -230,20 +230,20 @@ def topk(keys: Floats, k: int) -> Ids:
     return columns[_descending(keys[columns])[:k]]
 
 
-def _leading(keys: Floats, weights: Floats, share: float) -> Ids:
-    """Columns by key down for as long as the mass before them is less than `share` of all."""
+def _nucleus(keys: Floats, weights: Floats, share: float) -> Ids:
+    """Columns by descending key while the mass before them is less than `share` of the total."""
     limit = share * weights.sum(dtype=np.float64)
     k = _NUCLEUS_GUESS
     while True:
         columns = topk(keys, k)
         mass = np.cumsum(weights[columns], dtype=np.float64)
         if k >= keys.size or mass[-1] >= limit:
-            return columns[: _reach(mass, limit)]
+            return columns[: _nucleus_size(mass, limit)]
         k *= 8
 
 
-def _reach(mass: NDArray[np.float64], limit: float) -> int:
-    """How many columns have less than `limit` before them, by their running sums; at least 1."""
+def _nucleus_size(mass: NDArray[np.float64], limit: float) -> int:
+    """Number of columns with less than `limit` before them, by running sums; at least 1."""
     return 1 + int(mass[:-1].searchsorted(limit))
 
 
@@ -269,9 +269,9 @@ def _top_p(rows: Candidates, params: SamplingParams) -> Candidates:
         return rows
     weights = rows.weights()
     if not rows.ordered:
-        return rows.select(_leading(rows.logits, weights, params.top_p), ordered=True)
+        return rows.select(_nucleus(rows.logits, weights, params.top_p), ordered=True)
     mass = np.cumsum(weights, dtype=np.float64)
-    return rows.select(slice(_reach(mass, params.top_p * mass[-1])), ordered=True)
+    return rows.select(slice(_nucleus_size(mass, params.top_p * mass[-1])), ordered=True)
 
 
 def _min_p(rows: Candidates, params: SamplingParams) -> Candidates:
@@ -288,7 +288,7 @@ def _typical_p(rows: Candidates, params: SamplingParams) -> Candidates:
     # Surprisal minus entropy is the mean logit minus the logit: the normaliser cancels.
     mean = np.average(rows.logits.astype(np.float64), weights=weights)
     distance = np.abs(rows.logits - mean).astype(np.float32)
-    columns = _leading(-distance, weights, params.typical_p)
+    columns = _nucleus(-distance, weights, params.typical_p)
     return rows.select(np.sort(columns), ordered=rows.ordered)
 
 
@@ -322,7 +322,11 @@ _CHAINS = {name: tuple((step, _FILTERS[step]) for step in steps) for name, steps
 def chain_stages(
     row: Floats, params: SamplingParams, history: TokenCounts
 ) -> Iterable[tuple[str, Candidates]]:
-    """The candidates as each step of the chain leaves them, with the step's name."""
+    """Yield the name of each step of the chain, with the candidates that it leaves.
+
+    Raises:
+        UnusableLogitsError: no token can be drawn.
+    """
     if not math.isfinite(row.max()):
         raise UnusableLogitsError("the model's logits are not finite numbers")
     rows = Candidates(apply_penalties(row, params, history))
@@ -339,10 +343,10 @@ def chain_stages(
 
 @np.errstate(all="ignore")
 def apply_chain(row: Floats, params: SamplingParams, history: TokenCounts) -> Candidates:
-    """The whole chain on a (vocabulary,) row: what may be drawn, with its final logits.
+    """Apply the whole chain to a (vocabulary,) row.
 
-    At temperature 0 that is the largest logit, the lowest id on a tie. When every parameter is
-    neutral it is `row` itself.
+    At temperature 0 one candidate is left, the largest logit, the lowest id on a tie. If all
+    parameters are neutral the logits are `row` itself.
 
     Raises:
         UnusableLogitsError: no token can be drawn.
@@ -352,5 +356,5 @@ def apply_chain(row: Floats, params: SamplingParams, history: TokenCounts) -> Ca
 
 
 def to_numpy(logits: "Tensor") -> Floats:
-    """Logits of any device and precision in the chain's own."""
+    """Convert logits of any device and precision to float32 on the CPU."""
     return logits.detach().float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""The distribution over the next token as it can be shown: raw, as it will be used, and why."""
+"""Next-token distribution for display: before and after the samplers, and what cut each token."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,7 +29,11 @@ def next_token_distribution(
     piece: Callable[[int], bytes],
     limit: int,
 ) -> NextToken:
-    """The distribution of one (vocabulary,) row: raw, as it will be drawn from, and why not.
+    """Return the distribution of one (vocabulary,) row of raw logits.
+
+    Args:
+        piece: returns a token's bytes.
+        limit: most candidates to return.
 
     Raises:
         UnusableLogitsError: no token can be drawn.
