@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from tokenizers import Encoding, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
+from gptterm.engine.text.library_calls import EncodingGuard, LibraryCalls, check_growth
 from gptterm.engine.text.token_bytes import TokenKind, token_bytes
 
 TextPosition = Literal["start", "after special", "inside"]
@@ -19,6 +20,9 @@ after a special token; none does inside, after ordinary ids."""
 _CHUNK_CHARS = 1_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z]) (?=[a-zA-Z])")
+
+
+_LIBRARY = LibraryCalls("the model's tokenizer fails")
 
 
 class SpecialToken(NamedTuple):
@@ -49,6 +53,8 @@ class Tokenizer:
         template_tokens: dict[str, str] | None = None,
     ) -> None:
         self._backend = backend
+        check_growth(backend)
+        self._guard = EncodingGuard(backend)
         # The name of a special token in a user's text is ordinary characters.
         backend.encode_special_tokens = True
         backend.no_truncation()
@@ -75,8 +81,9 @@ class Tokenizer:
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
         """Ids that the tokenizer puts before every text, such as Llama's `<s>`; often none."""
-        plain = self._backend.encode("a", add_special_tokens=False).ids
-        whole = self._backend.encode("a", add_special_tokens=True).ids
+        with _LIBRARY:
+            plain = self._backend.encode("a", add_special_tokens=False).ids
+            whole = self._backend.encode("a", add_special_tokens=True).ids
         for at in range(len(whole) - len(plain) + 1):
             if whole[at : at + len(plain)] == plain:
                 return tuple(whole[:at])
@@ -95,6 +102,9 @@ class Tokenizer:
         return ids
 
     def _encode(self, text: str, position: TextPosition) -> list[int]:
+        return self._guard.run(lambda: self._encode_unguarded(text, position), text)
+
+    def _encode_unguarded(self, text: str, position: TextPosition) -> list[int]:
         encoding = self._encoding(text, position, offsets=False)
         if self._control_ids.isdisjoint(encoding.ids):
             return list(encoding.ids)
@@ -136,8 +146,9 @@ class Tokenizer:
         if position != "start" and position in self._variants:
             with self._configured_for(position):
                 return self._encoding(text, "start", offsets=offsets)
+        # `encode` would hold the GIL.
         if offsets:
-            return backend.encode(text, add_special_tokens=False)
+            return backend.encode_batch([text], add_special_tokens=False)[0]
         return backend.encode_batch_fast([text], add_special_tokens=False)[0]
 
     @contextmanager
@@ -173,7 +184,8 @@ class Tokenizer:
         """Decode ids, without special tokens; U+FFFD once per maximal invalid sequence."""
         ids = [i for i in ids if i not in self.special_ids]
         if self.kind == "other":
-            return self._backend.decode(ids)
+            with _LIBRARY:
+                return self._backend.decode(ids)
         pieces = [self.first_piece(i) for i in ids[:1]] + [self.piece(i) for i in ids[1:]]
         return b"".join(pieces).decode(errors="replace")
 
@@ -181,7 +193,8 @@ class Tokenizer:
         """Return a token's bytes; a special token's are its name's, an unknown id has none."""
         piece = self._pieces.get(token_id)
         if piece is None:
-            name = self._backend.id_to_token(token_id)
+            with _LIBRARY:
+                name = self._backend.id_to_token(token_id)
             piece = b"" if name is None else self._spell(token_id, name)
             self._pieces[token_id] = piece
         return piece
@@ -193,7 +206,8 @@ class Tokenizer:
         """Return a token's bytes at the beginning of a text, where some tokenizers drop a space."""
         if token_id in self._control_ids or self._token_bytes.leading == "keep":
             return self.piece(token_id)
-        return self._token_bytes.first_piece(self._backend.id_to_token(token_id) or "")
+        with _LIBRARY:
+            return self._token_bytes.first_piece(self._backend.id_to_token(token_id) or "")
 
 
 def _chunks(text: str) -> Iterator[str]:

@@ -16,9 +16,8 @@ from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.gguf.tokenizer import build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import read_json
+from gptterm.engine.text.library_calls import LibraryCalls
 from gptterm.engine.text.tokenizer import Tokenizer
-from gptterm.errors import ModelError
-from gptterm.format import first_line
 
 _UNKNOWN = "<unk>"
 """GPT-1's token for a character outside its vocabulary."""
@@ -33,17 +32,11 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     Raises:
         ModelError: there is none, or it cannot be read.
     """
-    try:
+    with LibraryCalls(f"the tokenizer in {directory} cannot be read"):
         if gguf_file is not None:
             return _from_gguf(directory / gguf_file)
         backend = _backend(directory)
         return _convert(directory) if backend is None else _tokenizer(directory, backend)
-    except ModelError:
-        raise
-    except Exception as error:  # the libraries raise bare Exception
-        raise ModelError(
-            f"the tokenizer in {directory} cannot be read: {first_line(error)}"
-        ) from error
 
 
 def _from_gguf(path: Path) -> Tokenizer:
