@@ -78,23 +78,21 @@ class _Import:
         """Import the chats in a file, an archive or a folder, or from stdin."""
         name = "stdin" if source == "-" else one_line(str(source))
         found = _Found()
-        problem = ""
         try:
             for document in self._documents(source):
                 reader = DocumentReader(document)
                 for chat in reader.chats():
                     found.chats += 1
                     self._add(chat)
-                found.take(reader)
+                found.take(reader, document.name)
                 self._report.ignored += document.is_part and not reader.is_known
         except SourceError as error:
-            problem = str(error)
+            found.files_left_out.add(str(error), name)
         if not found.chats:
-            self._report.problems.append(f"cannot read {name}: {problem or found.problem()}")
+            self._report.problems.append(f"cannot read {name}: {found.problem()}")
             return
-        if problem:
-            found.left_out.add(problem, name)
         self._report.left_out.update(found.left_out)
+        self._report.files_left_out.update(found.files_left_out)
         self._report.messages_left_out.update(found.messages_left_out)
 
     def _documents(self, source: Source) -> Iterator[Document]:
@@ -144,11 +142,14 @@ class _Found:
     def __init__(self) -> None:
         self.chats = 0
         self.left_out = LeftOut()
+        self.files_left_out = LeftOut()
         self.messages_left_out = LeftOut()
         self._is_empty = True
 
-    def take(self, reader: DocumentReader) -> None:
-        """Add what was found in a document."""
+    def take(self, reader: DocumentReader, name: str) -> None:
+        """Add what was found in the document of this name."""
+        if reader.problem:
+            self.files_left_out.add(reader.problem, name)
         self.left_out.update(reader.left_out)
         self.messages_left_out.update(reader.messages_left_out)
         if reader.is_known:
@@ -157,6 +158,8 @@ class _Found:
 
     def problem(self) -> str:
         """Why there was no chat."""
+        if self.files_left_out:
+            return self.files_left_out.counts.most_common(1)[0][0]
         if not self.left_out:
             unknown = f"no chat in it that is known here; known are {KNOWN}"
             return "it is empty" if self._is_empty else unknown

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-LARGEST_VALUE = 64 << 20
-"""Bytes. Decoded, a value takes up to 20 times as many."""
+LARGEST_VALUE = 32 << 20
+"""Bytes. Decoded, a value takes up to 24 times as many; the largest chats have some 10 MiB."""
 DEEPEST = 200
 """Levels of nesting; exports have about 15."""
 CUT_OFF = "cut off"
@@ -23,7 +23,7 @@ TOO_DEEP = "nested too deeply"
 NO_CONTAINER = "neither an object nor a list"
 
 MOST_VALUES = 1_000_000
-TOO_MANY = f"after the first {MOST_VALUES:,}"
+TOO_MANY = f"more than {MOST_VALUES:,} values in it"
 
 _CHUNK = 1 << 20
 _LONGEST_NUMBER = 4000

@@ -9,7 +9,7 @@ from gptterm.format import shorten
 from gptterm.store.imports import gptterm_json, llm_logs, messages
 from gptterm.store.imports.fields import Object, as_text
 from gptterm.store.imports.formats import format_of, wrapped
-from gptterm.store.imports.json_values import NO_CONTAINER, Value, values
+from gptterm.store.imports.json_values import NO_CONTAINER, TOO_MANY, Value, values
 from gptterm.store.imports.parsed_chat import UnreadableChatError, conversation
 from gptterm.store.imports.report import LeftOut
 from gptterm.store.imports.sources import Document, SourceError
@@ -39,6 +39,8 @@ class DocumentReader:
         """Data of an unknown format."""
         self.messages_left_out = LeftOut()
         self.is_empty = True
+        self.problem = ""
+        """Why it could not be read to its end."""
         self._rows: list[llm_logs.Row] = []
         self._messages: dict[int, list[Object]] = {}
         """Messages that stand alone, by the list that they are in."""
@@ -46,12 +48,13 @@ class DocumentReader:
 
     def chats(self) -> Iterator[Chat]:
         """The chats of the document."""
-        number = 0
         try:
             for number, value in enumerate(values(self._document.read), 1):
                 self.is_empty = False
                 where = f"{self._document.name}, no. {number}"
-                if value.problem:
+                if value.problem == TOO_MANY:
+                    self.problem = TOO_MANY
+                elif value.problem:
                     unknown = value.problem == NO_CONTAINER
                     (self.unknown if unknown else self.left_out).add(
                         value.problem, self._example(value, where)
@@ -59,8 +62,7 @@ class DocumentReader:
                 else:
                     yield from self._chats(value.item, value.group, where)
         except SourceError as error:
-            after = f" after {number} of its chats" if number else ""
-            self.left_out.add(f"{error}{after}", self._document.name)
+            self.problem = str(error)
         yield from self._collected()
 
     def _example(self, value: Value, where: str) -> str:

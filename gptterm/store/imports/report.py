@@ -61,8 +61,10 @@ class Report:
         self.left_out = LeftOut()
         """Chats."""
         self.messages_left_out = LeftOut()
+        self.files_left_out = LeftOut()
+        """Files that could not be read, or not to their end, in folders and archives."""
         self.ignored = 0
-        """Files beside the chats, in folders and archives."""
+        """Other files beside the chats."""
         self.problems: list[str] = []
         """Files in which nothing could be found: each with the reason, on one line."""
         self.ids: dict[str, None] = {}
@@ -99,21 +101,22 @@ class Report:
                 f"{here:,} {were}" if parts else f"nothing is new: {plural(here, 'chat')} {were}"
             )
             parts.append(known)
-        left = self.left_out.counts.total()
+        left = self.left_out.counts.total() + self.files_left_out.counts.total()
         parts += [f"{left} left out"] if left else []
         parts = parts or ["nothing was imported"]
         return ("dry run: " if self.dry_run else "") + ", ".join(parts)
 
     def sentence(self) -> str:
         """The summary, with the most frequent reason for leaving something out."""
-        reasons = self.left_out.counts.most_common(1)
-        return ": ".join((self.summary(), *(reason for reason, _ in reasons)))
+        counts = self.left_out.counts or self.files_left_out.counts
+        return ": ".join((self.summary(), *(reason for reason, _ in counts.most_common(1))))
 
     def lines(self) -> list[str]:
         """The whole report: the summary, then a line a reason for what was left out."""
         return [
             self.summary(),
             *self.left_out.lines("chat"),
+            *self.files_left_out.lines("file"),
             *self.messages_left_out.lines("message"),
         ]
 
@@ -128,6 +131,7 @@ class Report:
             "turns": self.turns,
             "origins": dict(self.origins),
             "left_out": self.left_out.rows(),
+            "files_left_out": self.files_left_out.rows(),
             "messages_left_out": self.messages_left_out.rows(),
             "other_files": self.ignored,
             "errors": self.problems,

@@ -168,7 +168,9 @@ def _archive(file: IO[bytes], name: str, progress: Progress) -> Iterator[Documen
     with archive:
         left = LARGEST_IN_ALL
         members = [info for info in archive.infolist() if not _is_aside(info)]
-        for number, info in enumerate(sorted(members, key=lambda info: info.filename)):
+        # The small ones first: one that is too large costs none of the others.
+        members.sort(key=lambda info: (info.file_size, info.filename))
+        for number, info in enumerate(members):
             if number >= MOST_FILES:
                 raise SourceError(f"more in it than {MOST_FILES:,} files")
             shown = f"{name}, {one_line(info.filename)}"

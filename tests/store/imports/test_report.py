@@ -51,13 +51,15 @@ def test_the_summary(report: Report, summary: str) -> None:
 def test_reasons_have_a_line_each() -> None:
     report = report_of(new=1, left_out=2)
     report.left_out.add("cut off", "a.json, no. 3")
+    report.files_left_out.add("it is damaged", "b.zip, c.json")
     report.messages_left_out.add("they cannot be read", "“y”", 4)
     assert report.lines()[1:] == [
         "left out 2 chats: nothing was said in it (“x”)",
         "left out 1 chat: cut off (a.json, no. 3)",
+        "left out 1 file: it is damaged (b.zip, c.json)",
         "left out 4 messages: they cannot be read (“y”)",
     ]
-    assert report.sentence() == "imported 1 chat, 3 left out: nothing was said in it"
+    assert report.sentence() == "imported 1 chat, 4 left out: nothing was said in it"
 
 
 def test_what_a_file_says_is_shown_on_one_printable_line(history: History, tmp_path: Path) -> None:

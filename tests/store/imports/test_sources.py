@@ -188,8 +188,9 @@ def test_one_bad_part_does_not_lose_the_others(history: History, tmp_path: Path)
     assert {"c1", "c2", "c5000"} <= set(report.ids)
     assert report.left_out.counts["cut off"] >= 1
     assert report.left_out.counts["it has no messages: mapping is null"] == 1
-    (damage,) = [reason for reason in report.left_out.counts if "it is damaged" in reason]
-    assert "conversations-003.json" in report.left_out.examples[damage]
+    (damage,) = report.files_left_out.counts
+    assert "it is damaged" in damage
+    assert "conversations-003.json" in report.files_left_out.examples[damage]
     assert "export.zip, conversations-001.json" in report.left_out.examples["cut off"]
 
 
@@ -224,7 +225,7 @@ def test_archives_that_unpack_to_much(
     monkeypatch.setattr(sources, "LARGEST", 1 << 20)
     monkeypatch.setattr(sources, "_CHUNK", 1 << 16)
     bomb = b"[" + b" " * (50 << 20) + b"]"
-    file = packed(tmp_path / "x.zip", {"a.json": [chat(1)], "bomb.json": bomb, "c.json": [chat(2)]})
+    file = packed(tmp_path / "x.zip", {"a.json": bomb, "b.json": [chat(1)], "c.json": [chat(2)]})
     tracemalloc.start()
     try:
         report = import_into(history, file)
@@ -232,7 +233,7 @@ def test_archives_that_unpack_to_much(
     finally:
         tracemalloc.stop()
     assert set(report.ids) == {"c1", "c2"}
-    assert report.left_out.counts == {"it is too large": 1}
+    assert report.files_left_out.counts == {"it is too large": 1}
     assert peak < 20 << 20
 
 
@@ -243,7 +244,7 @@ def test_the_sum_of_what_is_unpacked_is_bounded(
     parts = {f"{number}.json": [chat(number)] for number in range(100)}
     report = import_into(history, packed(tmp_path / "x.zip", parts))
     assert 0 < len(report) < 30
-    assert report.left_out.counts["it is too large"] == 100 - len(report)
+    assert report.files_left_out.counts["it is too large"] == 100 - len(report)
 
 
 def test_the_number_of_members_is_bounded(
@@ -253,7 +254,7 @@ def test_the_number_of_members_is_bounded(
     parts = {f"{number}.json": [chat(number)] for number in range(9)}
     report = import_into(history, packed(tmp_path / "x.zip", parts))
     assert len(report) == 3
-    assert report.left_out.counts == {"more in it than 3 files": 1}
+    assert report.files_left_out.counts == {"more in it than 3 files": 1}
     folder = tmp_path / "folder"
     folder.mkdir()
     for number in range(9):
@@ -292,7 +293,7 @@ def test_a_folder(history: History, tmp_path: Path) -> None:
         "llm",
     }  # fmt: skip
     assert (report.ignored, report.problems) == (2, [])
-    assert list(report.left_out.counts) == ["a damaged archive: File is not a zip file"]
+    assert list(report.files_left_out.counts) == ["a damaged archive: File is not a zip file"]
     again = import_into(history, tmp_path / "a")
     assert again.chats == {"unchanged": len(report)}
 
