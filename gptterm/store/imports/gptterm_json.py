@@ -1,14 +1,19 @@
-"""Our own export: every turn with its branches, token ids and settings."""
+"""Our own export: every turn with its branches, token ids and settings.
+
+Of a damaged one the texts are imported, as those of other programs are.
+"""
 
 from typing import Any
 
-from gptterm.conversation.export import FORMAT, from_builtins
+from gptterm.conversation.export import FORMAT, VERSION, from_builtins
+from gptterm.conversation.nodes import TurnRole
 from gptterm.conversation.tree import Conversation, clean_text
-from gptterm.store.imports.fields import Object
-from gptterm.store.imports.parsed_chat import UnreadableChatError
+from gptterm.store.imports.fields import Object, as_id, as_object, as_objects, as_text, kind, when
+from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableChatError
 from gptterm.terminal import one_line
 
 ORIGIN = "gptterm"
+_ROLES: dict[str, TurnRole] = {"user": "user", "assistant": "assistant"}
 
 
 def matches(raw: Object) -> bool:
@@ -16,18 +21,20 @@ def matches(raw: Object) -> bool:
     return raw.get("format") == FORMAT
 
 
-def parse(raw: Object) -> Conversation:
+def parse(raw: Object) -> Conversation | ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: it is damaged, or a newer version's.
+        UnreadableChatError: its turns are not there, or it is a newer version's.
     """
     try:
         chat = from_builtins(_cleaned(raw))
     except RecursionError:
         raise UnreadableChatError("nested too deeply") from None
     except ValueError as error:
-        raise UnreadableChatError(one_line(str(error))) from error
+        if raw.get("version") != VERSION:
+            raise UnreadableChatError(one_line(str(error))) from error
+        return _salvaged(raw)
     if not len(chat):
         raise UnreadableChatError("nothing was said in it")
     return chat
@@ -43,3 +50,39 @@ def _cleaned(value: Any) -> Any:
         case list():
             return [_cleaned(item) for item in value]
     return value
+
+
+def _salvaged(raw: Object) -> ParsedChat:
+    """The texts of a chat that is damaged."""
+    nodes = raw.get("nodes")
+    if not isinstance(nodes, list):
+        raise UnreadableChatError(f"it has no turns: nodes is {kind(nodes)}")
+    selected = as_object(raw.get("open_children"))
+    current = at = as_text(raw.get("open_root"))
+    for _ in nodes:
+        at = as_text(selected.get(at))
+        current = at or current
+    messages = [_message(node) for node in as_objects(nodes)]
+    return ParsedChat(
+        origin=ORIGIN,
+        messages=messages,
+        id=as_id(raw.get("id")),
+        title=as_text(raw.get("title")),
+        created=when(raw.get("created")),
+        system=as_text(raw.get("system")),
+        current=current,
+        damaged=len(nodes) - sum(message.role is not None for message in messages),
+    )
+
+
+def _message(node: Object) -> Message:
+    role = _ROLES.get(as_text(node.get("role")))
+    runs = as_objects(node.get("generations"))
+    return Message(
+        as_id(node.get("id")),
+        as_text(node.get("parent")) or None,
+        role if isinstance(node.get("text"), str) else None,
+        as_text(node.get("text")),
+        when(node.get("created")),
+        as_text(runs[-1].get("model")) if runs else "",
+    )

@@ -240,13 +240,14 @@ class _Tree:
 
 
 def _unique(messages: Sequence[Message]) -> Sequence[Message]:
-    """The messages, each with an id of its own: a second one with the same id gets another."""
-    if len({clean_text(message.id) for message in messages}) == len(messages):
+    """The messages, each with an id of its own: one that has none, or another's, gets one."""
+    names = {clean_text(message.id) for message in messages}
+    if len(names) == len(messages) and "" not in names:
         return messages
     found: dict[str, Message] = {}
     for message in messages:
         name, number = clean_text(message.id), 2
-        while name in found:
+        while not name or name in found:
             name, number = f"{clean_text(message.id)}~{number}", number + 1
         found[name] = message._replace(id=name)
     return list(found.values())

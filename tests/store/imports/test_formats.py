@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gptterm.conversation.export import export
+from gptterm.conversation.export import export, to_json
 from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from tests.store.chats import anything, said, state, talk, texts
@@ -188,17 +188,32 @@ def test_several_of_ours() -> None:
 
 @pytest.mark.parametrize("number", [1 << 63, 10**40])
 @pytest.mark.parametrize("name", ["seed", "ids"])
-def test_numbers_that_no_column_holds(name: str, number: int) -> None:
-    """They would stop the writer for good."""
+def test_numbers_that_no_column_holds(history: History, name: str, number: int) -> None:
+    """They would stop the writer for good. The texts are worth more than they."""
     raw = json.loads(json.dumps(OURS))
     reply = raw["nodes"][1]
     reply["generations"][0]["seed"], reply["ids"] = (
         (number, []) if name == "seed" else (7, [number])
     )
-    found, chats = reader(raw)
-    assert not chats
-    ((reason, count),) = found.left_out.counts.items()
-    assert (name in reason, count) == (True, 1)
+    chat = one(raw)
+    assert (chat.id, texts(chat)) == (OURS["id"], texts(one(OURS)))
+    assert history.add_all([chat]) == [("new", 4)]
+    assert history.add_all([one(OURS)]) == [("unchanged", 0)]
+
+
+def test_ours_damaged() -> None:
+    """What can be read of it is there, in the branch that was selected."""
+    chat = anything(5)
+    raw = json.loads(to_json(chat))
+    raw["nodes"][3]["role"] = raw["nodes"][7]["generations"] = raw["nodes"][9]["created"] = "odd"
+    raw["nodes"].append(None)
+    found, (damaged,) = reader(raw)
+    assert found.messages_left_out.counts == {"they cannot be read": 2}
+    spoken = {text for _, text in said(damaged.conversation)}
+    lost = chat.node(raw["nodes"][3]["id"]).text
+    assert {text for _, text in said(chat)} - spoken <= {lost, ""}
+    raw["nodes"] = None
+    assert list(reader(raw)[0].left_out.counts) == ["it has no turns: nodes is null"]
 
 
 def test_ours_with_lone_surrogates(history: History, tmp_path: Path) -> None:
