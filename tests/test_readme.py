@@ -1,5 +1,6 @@
 """Every command of the README does what it says, as written."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.store.imports.exports import EXPORTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -28,6 +31,9 @@ def _runs_here(command: str) -> bool:
 def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("The fox found a lantern.\n")
     (tmp_path / "prompts.txt").write_text("The king\nThe queen\n")
+    (tmp_path / "chats").mkdir()
+    for exported in ("conversations.json", "chats/conversations.json"):
+        (tmp_path / exported).write_text(json.dumps(EXPORTS["chatgpt"]))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     places = {
         "HF_HOME": str(tmp_path / "hub"),

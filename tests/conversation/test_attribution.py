@@ -55,3 +55,12 @@ def test_what_was_changed_on_the_way_follows() -> None:
         " · top-k off · then n · top-k 40 · seed 6 · 13 tokens"
     )
     assert generation_summary([nothing]) == "n · temperature 0.8 · top-k 40 · seed 7 · 0 tokens"
+
+
+def test_an_imported_reply_has_a_model_at_most() -> None:
+    """What it was made with is not known, and not made up."""
+    theirs = Generation(model="gpt-4o\x1b[2J", origin="ChatGPT", reason="eos")
+    assert generation_summary([theirs]) == "gpt-4o␛[2J · from ChatGPT"
+    assert generation_summary([Generation(model="", origin="Claude")]) == "from Claude"
+    ours = Generation(model="m", tokens=3, reason="eos")
+    assert generation_summary([theirs, ours]) == generation_summary([ours])
