@@ -14,9 +14,10 @@ _COLUMN_BLOCK = 64
 class BatchedKVCache:
     """Keys and values of several sequences of different lengths.
 
-    Every sequence begins in column 0; the columns after its end are masked, and hold finite
-    numbers, since a mask does not hide NaN. A sequence is copied once, when it is added, and no
-    other is moved for it.
+    Every sequence begins in column 0; the columns after its end are masked where torch attends,
+    and hold finite numbers there, since a mask does not hide NaN. The kernel does not read them, so
+    memory that no token has reached yet costs nothing, and rows for long texts are made at once. A
+    sequence is copied once, when it is added, and no other is moved for it.
 
     Attributes:
         keys, values: by layer, (rows, heads, capacity, head_dim); the first `len` rows are in use.
@@ -42,7 +43,7 @@ class BatchedKVCache:
         for mine, others in ((self.keys, cache.keys), (self.values, cache.values)):
             for layer, tensor in enumerate(mine):
                 tensor[first:last, :, :length] = others[layer, :, :, :length]
-                tensor[first:last, :, length:] = 0
+                self._clear(tensor[first:last, :, length:])
         self.lengths += [length] * copies
 
     @torch.inference_mode()
@@ -92,9 +93,14 @@ class BatchedKVCache:
             for layer, old in enumerate(tensors):
                 tensors[layer] = old.new_empty(shape)
                 tensors[layer][:used, :, :length] = old[:used, :, :length]
-                tensors[layer][:used, :, length:] = 0
+                self._clear(tensors[layer][:used, :, length:])
         if supports(self.keys[0]):
             self.layout = KVLayout(tuple(self.keys), tuple(self.values))
+
+    def _clear(self, columns: Tensor) -> None:
+        """Fill masked columns with finite numbers."""
+        if not supports(columns):
+            columns.zero_()
 
 
 class BatchedStep(AttentionStep):

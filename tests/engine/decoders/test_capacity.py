@@ -55,7 +55,8 @@ FULL: dict[str, Callable[[], AnyCache]] = {
 
 
 def contents(cache: AnyCache) -> list[Tensor]:
-    return [x.clone() for x in (*cache.keys, *cache.values)]
+    """As integers: what was never written may be NaN, which is not equal to itself."""
+    return [x.clone().view(torch.int32) for x in (*cache.keys, *cache.values)]
 
 
 @torch.inference_mode()
