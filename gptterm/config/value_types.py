@@ -6,7 +6,7 @@ value given. No imports that would delay `gptterm --help` or a usage error.
 
 Tried, and left: `msgspec.Meta` on a struct. Its errors name one bound (``Expected `float` <= 1.0``)
 or a regular expression, never the value; it takes inf for a number and 7.0 in text for a whole one,
-and importing it costs a usage error 10 to 20 ms of its 170.
+and importing it would add 10 ms of CPU to the 47 of a usage error.
 """
 
 import re

@@ -129,28 +129,26 @@ _SUBTRACTED: dict[str, Callable[[Floats], NDArray[Any]]] = {
 bind("the chain of a row", {**_SCALING, **_SUBTRACTED}, penalties=True)
 
 
-def apply_penalties(row: Floats, params: SamplingParams, history: TokenCounts) -> Floats:
-    """Apply bias, bans and penalties to a (vocabulary,) row, which is not modified.
+def has_penalties(params: SamplingParams, counts: TokenCounts) -> bool:
+    """Whether bias, bans or penalties change a row."""
+    return bool(params.logit_bias) or bool(counts.ids.size and _active_penalties(params))
 
-    Returns:
-        A new row, or `row` itself if nothing applies.
-    """
-    penalties = _active_penalties(params) if history.ids.size else None
-    if not params.logit_bias and penalties is None:
-        return row
-    row = row.copy()
+
+def apply_penalties(row: Floats, params: SamplingParams, counts: TokenCounts) -> None:
+    """Apply bias, bans and penalties to a (vocabulary,) row in place."""
     if params.logit_bias:
         biased, values = _biases(params.logit_bias, row.size)
         row[biased] = np.minimum(row[biased] + values, FLOAT32_MAX)
-    if penalties is not None:
-        ids, counts = history.ids, history.counts
-        values = row[ids]
-        for scale, strength in penalties.scaling:
-            values = scale(values, strength)
-        values -= sum(strength * term(counts) for term, strength in penalties.subtracted)
-        # An extreme penalty may overflow, which must not look like a broken model.
-        row[ids] = np.minimum(values, FLOAT32_MAX)
-    return row
+    penalties = _active_penalties(params)
+    if penalties is None or not counts.ids.size:
+        return
+    ids, uses = counts.ids, counts.counts
+    values = row[ids]
+    for scale, strength in penalties.scaling:
+        values = scale(values, strength)
+    values -= sum(strength * term(uses) for term, strength in penalties.subtracted)
+    # An extreme penalty may overflow, which must not look like a broken model.
+    row[ids] = np.minimum(values, FLOAT32_MAX)
 
 
 class _Penalties(NamedTuple):
@@ -320,7 +318,7 @@ _CHAINS = {name: tuple((step, _FILTERS[step]) for step in steps) for name, steps
 
 
 def chain_stages(
-    row: Floats, params: SamplingParams, history: TokenCounts
+    row: Floats, params: SamplingParams, counts: TokenCounts
 ) -> Iterable[tuple[str, Candidates]]:
     """Yield the name of each step of the chain, with the candidates that it leaves.
 
@@ -329,9 +327,12 @@ def chain_stages(
     """
     if not math.isfinite(row.max()):
         raise UnusableLogitsError("the model's logits are not finite numbers")
-    rows = Candidates(apply_penalties(row, params, history))
-    if rows.logits is not row and rows.logits.max() == -np.inf:
-        raise UnusableLogitsError("every token is banned")
+    if has_penalties(params, counts):
+        row = row.copy()
+        apply_penalties(row, params, counts)
+        if row.max() == -np.inf:
+            raise UnusableLogitsError("every token is banned")
+    rows = Candidates(row)
     yield "ban", rows
     if params.temperature == 0:
         yield "greedy", rows.select(np.array([rows.logits.argmax()]), ordered=True)
@@ -342,7 +343,7 @@ def chain_stages(
 
 
 @np.errstate(all="ignore")
-def apply_chain(row: Floats, params: SamplingParams, history: TokenCounts) -> Candidates:
+def apply_chain(row: Floats, params: SamplingParams, counts: TokenCounts) -> Candidates:
     """Apply the whole chain to a (vocabulary,) row.
 
     At temperature 0 one candidate is left, the largest logit, the lowest id on a tie. If all
@@ -351,7 +352,7 @@ def apply_chain(row: Floats, params: SamplingParams, history: TokenCounts) -> Ca
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    *_, (_, rows) = chain_stages(row, params, history)
+    *_, (_, rows) = chain_stages(row, params, counts)
     return rows
 
 

@@ -39,6 +39,13 @@ def history(prompt: list[int], output: list[int]) -> TokenCounts:
     return made
 
 
+def penalised(row: Floats, params: SamplingParams, counts: TokenCounts) -> Floats:
+    """The row with bias, bans and penalties."""
+    row = row.copy()
+    apply_penalties(row, params, counts)
+    return row
+
+
 def used(row: Floats, params: SamplingParams) -> dict[int, float]:
     """id -> probability of being drawn."""
     rows = apply_chain(row, params, TokenCounts())
@@ -175,19 +182,19 @@ def test_repetition_counts_each_token_of_prompt_and_output_once() -> None:
     row = np.array([2, -1, 0, 0.5], np.float32)
     params = replace(NEUTRAL, repetition_penalty=1.2)
     for past in (history([0, 0, 1, 2], []), history([0, 1], [0, 2, 2]), history([], [2, 1, 0])):
-        assert apply_penalties(row, params, past).tolist() == pytest.approx([5 / 3, -1.2, 0, 0.5])
+        assert penalised(row, params, past).tolist() == pytest.approx([5 / 3, -1.2, 0, 0.5])
     assert row.tolist() == [2, -1, 0, 0.5]
 
 
 def test_presence_and_frequency_count_the_output_only() -> None:
     row = np.zeros(4, np.float32)
     past = history([0, 1], [1, 2, 2])
-    presence = apply_penalties(row, replace(NEUTRAL, presence_penalty=0.5), past)
+    presence = penalised(row, replace(NEUTRAL, presence_penalty=0.5), past)
     assert presence.tolist() == [0, -0.5, -0.5, 0]
-    frequency = apply_penalties(row, replace(NEUTRAL, frequency_penalty=0.5), past)
+    frequency = penalised(row, replace(NEUTRAL, frequency_penalty=0.5), past)
     assert frequency.tolist() == [0, -0.5, -1, 0]
     both = replace(NEUTRAL, presence_penalty=1, frequency_penalty=-0.5)
-    assert apply_penalties(row, both, past).tolist() == [0, -0.5, 0, 0]
+    assert penalised(row, both, past).tolist() == [0, -0.5, 0, 0]
 
 
 def test_bias_comes_before_repetition_and_repetition_before_presence() -> None:
@@ -195,13 +202,13 @@ def test_bias_comes_before_repetition_and_repetition_before_presence() -> None:
     params = replace(
         NEUTRAL, repetition_penalty=2, presence_penalty=0.5, logit_bias=((0, 3.0), (1, -2.0))
     )
-    assert apply_penalties(row, params, history([], [0, 1])).tolist() == [2 / 2 - 0.5, -1 * 2 - 0.5]
+    assert penalised(row, params, history([], [0, 1])).tolist() == [2 / 2 - 0.5, -1 * 2 - 0.5]
 
 
 def test_biases_of_one_token_add_up_and_a_ban_wins() -> None:
     row = np.zeros(3, np.float32)
     twice = replace(NEUTRAL, logit_bias=((1, 1.0), (1, 2.0), (2, 9.0), (2, -math.inf)))
-    assert apply_penalties(row, twice, TokenCounts()).tolist() == [0, 3, -math.inf]
+    assert penalised(row, twice, TokenCounts()).tolist() == [0, 3, -math.inf]
 
 
 def test_biases_outside_the_vocabulary_are_ignored() -> None:
