@@ -100,17 +100,17 @@ def test_any_characters(text: str) -> None:
 PRINT = """
 import sys
 from gptterm.cli.output import TextWriter
-from gptterm.cli.results import Record
+from gptterm.cli.results import Results
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import GenerateRequest, TextPrompt, Token
 from tests.support.attacks import ATTACKS
 streams = Streams()
-record = Record(GenerateRequest(prompt=TextPrompt(text="x")), (), streams.note)
-writer = TextWriter(streams, record, stream=True)
+results = Results(GenerateRequest(prompt=TextPrompt(text="x")), (), streams.note)
+writer = TextWriter(streams, results, stream=True)
 for text in ATTACKS:
     for piece in [text + "\\n"] if sys.argv[1] == "whole" else [*text, "\\n"]:
         event = Token(sample=0, id=1, text=piece, piece=piece.encode("utf-8", "replace"))
-        record.add(event)
+        results.add(event)
         writer.event(event)
 for text in ATTACKS:
     streams.note(text)

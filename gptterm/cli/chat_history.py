@@ -1,46 +1,44 @@
-"""The history as one run of the command line uses it: what it goes on with, what it keeps."""
+"""Chat history for one run of the command line: the chat it resumes, and saving what is added."""
 
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import msgspec
+
 from gptterm.cli.options import RunOptions
+from gptterm.cli.output import Writer
 from gptterm.cli.streams import Streams
 from gptterm.config import Settings
+from gptterm.conversation.nodes import Generation
+from gptterm.conversation.resume import last_model, resumed_model
 from gptterm.conversation.tree import Conversation
-from gptterm.engine.api import Event
+from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prompt, Started, Token
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver, History
 
 
-import msgspec
-
-from gptterm.cli.output import Writer
-from gptterm.conversation.nodes import Generation
-from gptterm.engine.api import Failed, Finished, ModelInfo, Prompt, Started, Token
-
-
-class KeptChat(NamedTuple):
-    """A conversation, and what keeps it."""
+class OpenChat(NamedTuple):
+    """A conversation and its saver."""
 
     tree: Conversation
     saver: "ChatSaver | None" = None
-    """None: it is in memory only."""
+    """None: the chat is not saved."""
 
     def commit(self) -> None:
-        """Have it on the disk, if that can be: before a generation starts."""
+        """Save and wait until it is on the disk, if possible: before a generation starts."""
         if self.saver is not None:
             self.saver.commit()
 
     def save(self) -> None:
-        """Have what has changed kept; it is written elsewhere."""
+        """Save in the background."""
         if self.saver is not None:
             self.saver.save()
 
-    def take(self, reply: str, event: Event) -> None:
-        """Take in an event of the generation that writes a reply, and keep what it brings."""
+    def apply_event(self, reply: str, event: Event) -> None:
+        """Apply an event of a generation to its reply and save the change."""
         if self.saver is None:
             self.tree.apply_event(reply, event)
         else:
@@ -48,76 +46,68 @@ class KeptChat(NamedTuple):
 
     @property
     def is_chat(self) -> bool:
-        """Whether the last reply in it was an answer, no mere continuation."""
+        """Whether the last reply was made in chat form, not as a raw continuation."""
         reply = self.tree.last_reply()
         run = None if reply is None else self.tree.node(reply).generation
         return run is not None and not run.raw
 
-    @property
-    def model(self) -> str:
-        """The model that wrote last in it; empty for none of ours."""
-        reply = self.tree.last_reply()
-        return "" if reply is None else self.tree.node(reply).local_model
 
+class ChatHistory:
+    """Opens the history if there is something to load or to save. A context manager.
 
-class KeptChats:
-    """Opens the history where there is something to read or to keep; close it at the end.
-
-    A history that cannot be written is no reason to fail; one that cannot be read is, where a
-    chat of it is to go on.
+    A history that cannot be written does not stop the run. One that cannot be read does if a chat
+    of it is to be resumed.
 
     Args:
-        wanted: the beginning of the id of the chat to go on with, or `last`; None for a new one.
-        save: whether anything is kept.
+        resume: the beginning of the id of the chat to resume, or `last`; None for a new chat.
+        save: whether chats are saved.
 
     Raises:
         GpttermError: there is no such chat, or it cannot be read.
     """
 
-    def __init__(self, wanted: str | None, save: bool, streams: Streams) -> None:
+    def __init__(self, resume: str | None, save: bool, streams: Streams) -> None:
         self._streams = streams
         self._save = save
         self._history: History | None = None
         self._notices: deque[str] = deque()
-        """What the history has said and the user has not read; another thread adds to it."""
-        self.continued = wanted is not None
-        """Whether the chat to begin with was there before."""
+        """Notices that are not shown yet; the history's thread appends to it."""
+        self.resumed = resume is not None
+        """Whether the first chat is a saved one."""
         tree = Conversation()
-        if wanted is not None or save:
-            tree = self._open(wanted) or tree
-        self.first = self.keep(tree)
+        if resume is not None or save:
+            tree = self._open(resume) or tree
+        self.first = self.open_chat(tree)
         """The chat to begin with."""
 
-    def _open(self, wanted: str | None) -> Conversation | None:
-        from gptterm.cli.history import find_chat
+    def _open(self, resume: str | None) -> Conversation | None:
         from gptterm.paths import history_file
-        from gptterm.store import History
+        from gptterm.store import History, find_conversation
 
-        # Without a chat to go on with, a history that cannot be opened now may be later.
-        retry = wanted is None
-        kept = self._history = History.open(history_file(), self._notices.append, retry=retry)
-        if not kept.write_error:
-            # Else a line at the end is enough, if it is still so.
-            self.say_notices()
-        return None if wanted is None else kept.load(find_chat(kept, wanted))
+        # If no chat is to be loaded, a history that cannot be opened yet may be opened later.
+        retry = resume is None
+        self._history = History.open(history_file(), self._notices.append, retry=retry)
+        if not self._history.write_error:
+            # Else one line at the end is enough, if it still cannot be written.
+            self.show_notices()
+        if resume is None:
+            return None
+        return self._history.load(find_conversation(self._history, resume))
 
-    def keep(self, tree: Conversation, saver: "ChatSaver | None" = None) -> KeptChat:
-        """Have a conversation kept from here on.
+    def open_chat(self, tree: Conversation, saver: "ChatSaver | None" = None) -> OpenChat:
+        """Return a chat that is saved from here on, unless saving is off.
 
         Args:
-            saver: what kept it in a history that is closed.
+            saver: its saver in a history that is closed now.
         """
         if self._history is None or not self._save:
-            return KeptChat(tree)
-        return KeptChat(tree, self._history.saver(tree, after=saver))
+            return OpenChat(tree)
+        return OpenChat(tree, self._history.saver(tree, after=saver))
 
-    def say_notices(self) -> None:
-        """Say what the history has had to say since; its own thread must not write anywhere."""
+    def show_notices(self) -> None:
+        """Write the history's new notices to stderr, which its own thread must not do."""
         while self._notices:
             self._streams.note(self._notices.popleft())
-
-    def _not_kept(self, reason: str) -> None:
-        self._streams.note(f"this is not kept: {reason} (--no-save does not try)")
 
     def __enter__(self) -> Self:
         return self
@@ -128,61 +118,56 @@ class KeptChats:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is not written yet."""
+        """Write the rest and close the history."""
         if self._history is None:
             return
-        complete, trouble = self._history.close(), self._history.write_error
+        complete, reason = self._history.close(), self._history.write_error
         if not complete:
-            # That it may be written later is not true any more.
-            kept = [text for text in self._notices if not text.endswith(trouble)]
-            self._notices = deque(kept)
-        self.say_notices()
+            # A notice that it may be saved later is no longer true.
+            lasting = [text for text in self._notices if not text.endswith(reason)]
+            self._notices = deque(lasting)
+        self.show_notices()
         if not complete:
-            self._not_kept(trouble)
+            self._streams.note(f"this is not saved: {reason} (--no-save does not try)")
 
 
-def wanted_chat(options: RunOptions) -> str | None:
-    """Which chat the options ask to go on with."""
-    from gptterm.cli.history import LAST
+def requested_chat(options: RunOptions) -> str | None:
+    """The saved chat that the options ask for: the beginning of an id, or `last`."""
+    if options.continue_last:
+        from gptterm.store import LAST
 
-    return LAST if options.continue_last else options.conversation
+        return LAST
+    return options.conversation
 
 
-def with_model_of(chat: KeptChat, settings: Settings, note: Callable[[str], None]) -> Settings:
-    """A chat that goes on does so with its model, unless another one is asked for."""
-    before = chat.model
-    if not before or before == settings.model:
+def resume_with_its_model(
+    chat: OpenChat, settings: Settings, note: Callable[[str], None]
+) -> Settings:
+    """Settings for a resumed chat: with its own model, unless another is chosen, as `note` says."""
+    model, own = resumed_model(chat.tree, settings), last_model(chat.tree)
+    if own and own != model:
+        note(f"this chat was written by {own}: -m {own} continues with it")
+    if model == settings.model:
         return settings
-    if settings.model_is_default:
-        return settings.with_values({"model": before}, "the chat")
-    note(f"this chat was written by {before}: -m {before} goes on with that")
-    return settings
+    return settings.with_values({"model": model}, "the chat")
 
 
-def give_system(chat: KeptChat, settings: Settings, *, continued: bool) -> None:
-    """A chat that goes on has its own system text, unless an option gives another."""
-    given = settings.system or ""
-    is_option = settings.origins["system"] == "option"
-    if given.strip() and (is_option or not continued):
-        chat.tree.system = given
+class PromptTurns:
+    """The turns of one prompt, in a new or a resumed chat: the prompt and a reply per sample."""
 
-
-class Keeping:
-    """The turns of a single prompt in a chat, a new one or one that goes on."""
-
-    def __init__(self, chat: KeptChat) -> None:
+    def __init__(self, chat: OpenChat) -> None:
         self._chat = chat
         self._question = ""
         self._replies: list[str] = []
         self._error = ""
 
     def ask(self, text: str) -> None:
-        """Add the prompt; it is on the disk when this returns, if that can be."""
+        """Add the prompt; it is on the disk when this returns, if possible."""
         self._question = self._chat.tree.add_user(text)
         self._chat.commit()
 
     def begin(self, info: ModelInfo, settings: Settings, samples: int, *, chat: bool) -> None:
-        """Begin a reply for each sample, one beside the other."""
+        """Begin a reply for each sample, as siblings."""
         tree = self._chat.tree
         seeds = [None if settings.seed is None else settings.seed + i for i in range(samples)]
         runs = [
@@ -196,20 +181,21 @@ class Keeping:
         tree.select(self._replies[0])
 
     def prompt(self, info: ModelInfo, settings: Settings, chat: bool) -> Prompt:
-        """All that was said before, and the prompt."""
+        """The prompt for the engine, with the turns before it."""
         tree, reply = self._chat.tree, self._replies[0]
         if chat:
             return tree.chat_prompt(reply, info, settings.transcript)
         return tree.raw_prompt(reply)
 
-    def take(self, event: Event) -> None:
-        """Keep what an event brings for its sample."""
+    def apply_event(self, event: Event) -> None:
+        """Apply an event to the reply of its sample and save the change."""
         match event:
             case Started():
                 for number, reply in enumerate(self._replies):
-                    self._chat.take(reply, msgspec.structs.replace(event, seed=event.seed + number))
+                    started = msgspec.structs.replace(event, seed=event.seed + number)
+                    self._chat.apply_event(reply, started)
             case Token() | Finished(reason="stop" | "eos" | "length" | "cancelled"):
-                self._chat.take(self._replies[event.sample], _first(event))
+                self._chat.apply_event(self._replies[event.sample], _as_first_sample(event))
             case Failed():
                 self._error = event.message
             case Finished():
@@ -228,31 +214,31 @@ class Keeping:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give every reply an end."""
+        """Finish every reply."""
         for reply in self._replies:
             self._chat.tree.finish(reply, "cancelled" if error is None else "error")
         self._chat.save()
 
 
-class KeepingWriter:
-    """A writer that has what it prints kept."""
+class SavingWriter:
+    """A writer that also saves what it prints."""
 
-    def __init__(self, writer: Writer, keeping: Keeping) -> None:
+    def __init__(self, writer: Writer, turns: PromptTurns) -> None:
         self._writer = writer
-        self._keeping = keeping
+        self._turns = turns
 
     def event(self, event: Event) -> None:
-        """Print first: who reads waits for it."""
+        """Print, then save: the reader waits for the text."""
         try:
             self._writer.event(event)
         finally:
-            self._keeping.take(event)
+            self._turns.apply_event(event)
 
     def close(self) -> None:
-        """Print what is left."""
+        """Print the rest."""
         self._writer.close()
 
 
-def _first(event: Token | Finished) -> Event:
-    """As the event of a reply that is the only one."""
+def _as_first_sample(event: Token | Finished) -> Event:
+    """The event as that of a reply with one sample."""
     return msgspec.structs.replace(event, sample=0) if event.sample else event

@@ -1,4 +1,4 @@
-"""`gptterm config`: the settings in effect and the file that sets them."""
+"""`gptterm config`: show the settings in effect, edit config.toml."""
 
 import contextlib
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from gptterm.cli.streams import calm_libraries
+from gptterm.cli.console import print_path
+from gptterm.cli.streams import configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.definitions import SETTINGS, env_variable
 from gptterm.config.file import read_config
@@ -22,14 +23,14 @@ from gptterm.terminal import one_line, printable
 def config() -> None:
     """Show and change the settings.
 
-    An option wins over its GPTTERM_* variable, that over config.toml, that over what the model's
-    own generation_config.json says, that over the built-in value.
+    Options override GPTTERM_* variables, these override config.toml, that overrides the model's
+    generation_config.json, that overrides built-in values.
     """
 
 
 @config.command()
 def show() -> None:
-    """Print each setting in effect and where its value comes from."""
+    """Print each setting in effect and the origin of its value."""
     settings = _with_model(load_settings())
     rows = [
         (f"{name} = {_toml(settings.value(name))}", settings.origins[name]) for name in SETTINGS
@@ -46,18 +47,18 @@ def show() -> None:
 
 @config.command()
 def path() -> None:
-    """Print where config.toml is, whether it exists or not."""
-    click.echo(printable(str(config_file())))
+    """Print the path of config.toml, which need not exist."""
+    print_path(str(config_file()))
 
 
 @config.command()
 def edit() -> None:
-    """Open config.toml in $VISUAL or $EDITOR; made with all settings as comments if missing."""
+    """Open config.toml in $VISUAL or $EDITOR; a new file has all settings as comments."""
     file = config_file()
     if not file.exists():
         _create(file)
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    # What Ctrl-C means is the editor's business.
+    # Ctrl-C is for the editor.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code = subprocess.call([*shlex.split(editor), str(file)])
@@ -73,8 +74,8 @@ def edit() -> None:
 
 
 def _with_model(settings: Settings) -> Settings:
-    """Take in what the model's own files recommend, if it is here; nothing is downloaded."""
-    calm_libraries()
+    """Merge the model's own defaults, if it is on this machine; nothing is downloaded."""
+    configure_libraries()
     from gptterm.models import generation_defaults, resolve
 
     with contextlib.suppress(ModelError):
@@ -101,7 +102,7 @@ _TUI = ("theme", "mouse", "reduced_motion")
 
 
 def _toml(value: object) -> str:
-    """Spell a value as config.toml would; what is not set has no spelling there."""
+    """Format a value as config.toml does; an unset one cannot be written there."""
     match value:
         case None:
             return "(not set)"
@@ -122,10 +123,10 @@ def _quoted(text: str) -> str:
 
 
 def _create(file: Path) -> None:
-    """Write a config.toml that sets nothing and says what could be set."""
+    """Write a config.toml with all settings as comments."""
     lines = [
         "# Settings of gptterm. Options and GPTTERM_* variables win over what is set here.",
-        "# What is commented out shows the built-in value.",
+        "# The comments show the built-in values.",
     ]
     for name, setting in SETTINGS.items():
         value = setting.default if setting.default is not None else _EXAMPLES[name]

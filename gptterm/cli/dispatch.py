@@ -1,4 +1,4 @@
-"""Decides what a call of `gptterm` is: one generation, or a chat at the terminal."""
+"""Dispatch a call of `gptterm`: one generation, or a chat at the terminal."""
 
 import os
 
@@ -7,13 +7,13 @@ from msgspec.structs import replace
 from gptterm.cli.options import RunOptions
 from gptterm.cli.prompt import Input, open_terminal_as_stdin, read_input
 from gptterm.cli.signals import Signals
-from gptterm.cli.streams import Streams, calm_libraries
+from gptterm.cli.streams import Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.errors import UsageError
 
 
 def start(values: dict[str, object], options: RunOptions, signals: Signals) -> int:
-    """Do what the options say; return the exit code.
+    """Run what the options ask for; return the exit code.
 
     Args:
         values: the settings that options set.
@@ -25,7 +25,7 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     _require_directory()
     streams = Streams(quiet=options.quiet)
     signals.stderr = streams.err
-    calm_libraries()
+    configure_libraries()
     settings = load_settings(values)
     _check(settings, options)
     if options.interactive or options.plain:
@@ -43,11 +43,11 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
 
 
 def _require_directory() -> None:
-    """Refuse to start where the working directory is gone: torch ends the process there."""
+    """Refuse to start in a deleted working directory, where torch would abort the process."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise UsageError("the working directory is gone; cd to another") from None
+        raise UsageError("the working directory was deleted; cd to another") from None
 
 
 def _check(settings: Settings, options: RunOptions) -> None:
@@ -60,15 +60,14 @@ def _check(settings: Settings, options: RunOptions) -> None:
         raise UsageError("--system is for a chat, which --raw turns off")
     if settings.seed is not None and settings.seed + options.samples > 2**63:
         raise UsageError(
-            "--seed is too large: sample i has this seed + i, and the last one would be above "
-            "2^63 - 1"
+            "--seed is too large: sample i has the seed + i, and the last one would exceed 2^63 - 1"
         )
     if options.continue_last and options.conversation is not None:
-        raise UsageError("--continue is the last conversation: it does not go with --conversation")
+        raise UsageError("--continue resumes the last chat: it does not go with --conversation")
     if options.interactive or options.plain:
         _refuse_one_shot(options, "-i and --plain do not take")
     if options.plain and options.inline:
-        raise UsageError("--inline is for the drawn chat: --plain does not draw")
+        raise UsageError("--inline is for the drawn chat, which --plain turns off")
 
 
 def _refuse_one_shot(options: RunOptions, problem: str) -> None:
@@ -86,18 +85,20 @@ def _refuse_one_shot(options: RunOptions, problem: str) -> None:
 def _interactive(
     settings: Settings, options: RunOptions, streams: Streams, signals: Signals
 ) -> int:
-    """Open the TUI, or the plain chat where it was asked for or nothing can be drawn."""
+    """Open the TUI; the plain chat if asked for, or if the terminal cannot be drawn on."""
     plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
     _refuse_one_shot(options, "a chat does not take")
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not (streams.out_is_terminal or (prompt and streams.err_is_terminal)):
         raise UsageError("-i needs a terminal on stdout; with a prompt, one on stderr will do")
     if plain:
-        from gptterm.cli.chat_history import KeptChats, wanted_chat
+        from gptterm.cli.chat_history import ChatHistory, requested_chat
         from gptterm.cli.plain_chat import chat
 
-        with KeptChats(wanted_chat(options), settings.save, streams) as kept:
-            return chat(settings, prompt, streams, signals, verbose=options.verbose, kept=kept)
+        with ChatHistory(requested_chat(options), settings.save, streams) as history:
+            return chat(
+                settings, prompt, streams, signals, verbose=options.verbose, history=history
+            )
     return _drawn(settings, prompt, options, streams, signals)
 
 
@@ -108,36 +109,36 @@ def _drawn(
     streams: Streams,
     signals: Signals,
 ) -> int:
-    """Open the TUI; where it is left for the plain chat, go on there."""
-    from gptterm.cli.chat_history import KeptChats, wanted_chat
+    """Open the TUI, and afterwards the plain chat if the user switches to it."""
+    from gptterm.cli.chat_history import ChatHistory, requested_chat
     from gptterm.tui import run
 
     if not options.mouse:
         settings = replace(settings, tui=replace(settings.tui, mouse=False))
-    # Its event loop has its own way with signals.
+    # Its event loop handles signals itself.
     signals.release()
     left = run(
         settings, prompt,
-        inline=options.inline, conversation=wanted_chat(options), note=streams.note,
+        inline=options.inline, conversation=requested_chat(options), note=streams.note,
     )  # fmt: skip
     if isinstance(left, int):
         return left
     signals.reclaim()
     from gptterm.cli.plain_chat import chat
 
-    with KeptChats(None, settings.save, streams) as kept:
-        begun = kept.keep(left.conversation, left.saver)
+    with ChatHistory(None, settings.save, streams) as history:
+        current = history.open_chat(left.conversation, left.saver)
         return chat(
             left.settings, None, streams, signals,
-            verbose=options.verbose, kept=kept, begun=begun,
+            verbose=options.verbose, history=history, current=current,
         )  # fmt: skip
 
 
 def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
-    """The message that the chat opens with.
+    """The first message of the chat.
 
-    A piped stdin is the first message of -i, which goes on at the terminal; for --plain it is
-    the lines that someone would type.
+    A piped stdin is the first message of -i, which then reads from the terminal. For --plain it is
+    the lines that a user would type.
     """
     if plain and not options.interactive:
         return " ".join(options.words) or None

@@ -1,4 +1,4 @@
-"""`gptterm doctor`: what gptterm finds on this machine, for the user and for bug reports."""
+"""`gptterm doctor`: report versions, devices, files and models, for users and bug reports."""
 
 import os
 import platform
@@ -31,12 +31,12 @@ _Section = dict[str, str]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--offline", is_flag=True, help="Do not even ask whether the Hub answers.")
+@click.option("--offline", is_flag=True, help="Do not check whether the Hub answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(offline: bool, as_json: bool) -> None:
-    """Show versions, devices, memory, the cache, and what the default model would be.
+    """Show versions, devices, memory, the cache, and which model is the default.
 
-    Nothing is downloaded; the Hub is asked at most whether it answers.
+    Nothing is downloaded; at most it is checked whether the Hub answers.
     """
     sections: dict[str, Callable[[], _Section]] = {
         "versions": _versions,
@@ -47,10 +47,10 @@ def doctor(offline: bool, as_json: bool) -> None:
         "default model": lambda: _default_model(offline),
     }
     if as_json:
-        from gptterm.cli.output import json_line
+        from gptterm.cli.console import print_json
 
         report: dict[str, Any] = {title: section() for title, section in sections.items()}
-        click.echo(json_line(report), nl=False)
+        print_json([report])
         return
     for title, section in sections.items():
         click.echo(title)
@@ -75,7 +75,7 @@ def _versions() -> _Section:
 
 
 def _devices() -> _Section:
-    """Devices, with torch imported for them. A broken torch is a finding, not a failure."""
+    """Devices, as torch sees them. A broken torch is reported, not raised."""
 
     try:
         from gptterm.engine.runtime.device import describe_devices
@@ -102,18 +102,18 @@ def _files() -> _Section:
     place = next((p for p in (cache, *cache.parents) if p.exists()), Path("/"))
     writable = "" if os.access(place, os.W_OK) else ", not writable"
     return {
-        "config": f"{config_file()}{'' if config_file().exists() else ' (not there)'}",
+        "config": f"{config_file()}{'' if config_file().exists() else ' (does not exist)'}",
         "data": str(data_directory()),
         "log": str(engine_log()),
         "TUI's log": str(tui_log()),
-        "cache": f"{cache}{'' if cache.exists() else ' (not there yet)'}{writable}",
+        "cache": f"{cache}{'' if cache.exists() else ' (does not exist yet)'}{writable}",
         "converted": f"{conversion_cache.folder()}, {byte_size(converted)}",
         "disk": f"{byte_size(shutil.disk_usage(place).free)} free under the cache",
     }
 
 
 def _network() -> _Section:
-    """How the Hub is reached. Of what is secret only that it is set."""
+    """How the Hub is reached. Of secrets only whether they are set."""
     from huggingface_hub import constants
 
     rows = {"hub": constants.ENDPOINT, "offline": "yes" if constants.HF_HUB_OFFLINE else "no"}
@@ -146,7 +146,7 @@ def _models() -> _Section:
 
 
 def _default_model(offline: bool) -> _Section:
-    """What `gptterm` without `-m` would use right now, and what gpt2 is if that is another."""
+    """The model that `gptterm` uses without `-m`, and gpt2 if that is another."""
     from gptterm.config import load_settings
 
     rows: _Section = {}
@@ -158,11 +158,11 @@ def _default_model(offline: bool) -> _Section:
         rows["settings"] = str(error)
         names = iter(("gpt2",))
     for name in names:
-        rows[name] = _outlook(name, offline)
+        rows[name] = _preview(name, offline)
     return rows
 
 
-def _outlook(name: str, offline: bool) -> str:
+def _preview(name: str, offline: bool) -> str:
     from gptterm.models import BUNDLED, preview_resolve
 
     try:
@@ -171,7 +171,7 @@ def _outlook(name: str, offline: bool) -> str:
         return str(error)
     match action:
         case "use":
-            return f"here, {detail}"
+            return f"on this machine, {detail}"
         case "download":
             return f"would be downloaded from {detail}"
         case _:

@@ -1,4 +1,4 @@
-"""`gptterm engine`: engines that stay when their front end has gone."""
+"""`gptterm engine`: start, stop and list warm engines, which outlive their front ends."""
 
 import math
 import os
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from gptterm.cli.console import print_json, print_table
 from gptterm.cli.options import ValueParamType
-from gptterm.cli.table import print_table
 from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import byte_size, duration
@@ -33,12 +33,12 @@ def _setting(name: str, *names: str) -> Callable[[F], F]:
 def engine() -> None:
     """Keep a model loaded, so that the next prompt does not wait for it.
 
-    A warm engine serves all front ends of this user, one prompt after the other, on this machine
-    only. With keep_alive set (an option, GPTTERM_KEEP_ALIVE, config.toml) prompts start one by
-    themselves; without it they use one that is there.
+    A warm engine serves all front ends of this user on this machine, one prompt after the other.
+    With keep_alive set (option, GPTTERM_KEEP_ALIVE, config.toml) prompts start one themselves;
+    without it they use one that is running.
     """
     if os.name != "posix":
-        raise GpttermError("this system has no sockets of the kind that warm engines need")
+        raise GpttermError("warm engines need Unix sockets, which this system does not have")
 
 
 @engine.command(context_settings=_HELP)
@@ -49,16 +49,16 @@ def engine() -> None:
 @_setting("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
 def start(name: str | None, **given: object) -> None:
-    """Start the engine for the model NAME, unless it is there, and wait until it is ready.
+    """Start the engine of the model NAME, unless it is running, and wait until it is ready.
 
-    It stays until it is stopped, or for as long as keep_alive says.
+    It runs until it is stopped, or idle for as long as keep_alive says.
     """
-    from gptterm.cli.streams import calm_libraries
+    from gptterm.cli.streams import configure_libraries
     from gptterm.config import load_settings
     from gptterm.engine.daemon.sync_client import open_engine
     from gptterm.models import resolve
 
-    calm_libraries()
+    configure_libraries()
     if name is not None and given["model"] is not None:
         raise UsageError("name the model once: as NAME or with --model")
     given["model"] = given["model"] if name is None else name
@@ -71,13 +71,13 @@ def start(name: str | None, **given: object) -> None:
     )
     keep_alive_s = settings.keep_alive_s or math.inf
     warm = open_engine(settings.load_request(source), keep_alive_s)
-    assert warm is not None  # it was to be started
+    assert warm is not None  # keep_alive starts one
     for notice in (*settings.notices, *warm.info.notices):
         click.echo(f"gptterm: note: {one_line(notice)}", err=True)
     info, daemon = warm.info, warm.connection
-    there = "ready" if daemon.started else "was there already"
+    state = "ready" if daemon.started else "already running, ready"
     click.echo(
-        f"{one_line(info.name)} on {info.device}, {info.dtype}: {there} after {info.load_s:.2f} s "
+        f"{one_line(info.name)} on {info.device}, {info.dtype}: {state} after {info.load_s:.2f} s "
         f"(process {daemon.pid}, {_stays(keep_alive_s)})"
     )
     warm.close()
@@ -86,7 +86,7 @@ def start(name: str | None, **given: object) -> None:
 @engine.command(context_settings=_HELP)
 @click.argument("name", required=False)
 def stop(name: str | None) -> None:
-    """Stop the engines of the model NAME, or all. Prompts they are at end with an error."""
+    """Stop the engines of the model NAME, or all. Prompts in progress end with an error."""
     from gptterm.engine.daemon import launcher
 
     found = launcher.list_daemons()
@@ -104,15 +104,12 @@ def stop(name: str | None) -> None:
 @engine.command(context_settings=_HELP)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(as_json: bool) -> None:
-    """Show the engines that run, what they do and when they end."""
+    """List the running engines, their state and when they end."""
     from gptterm.engine.daemon import launcher
 
     found = [one.status for one in launcher.list_daemons() if one.status is not None]
     if as_json:
-        from gptterm.cli.output import json_line
-
-        for one in found:
-            click.echo(json_line(_as_json(one)), nl=False)
+        print_json(map(_as_json, found))
     elif found:
         header = ("MODEL", "DEVICE", "DTYPE", "STATE", "CLIENTS", "MEMORY", "PROCESS", "ENDS")
         print_table(header, [_row(one) for one in found])
@@ -147,7 +144,7 @@ def _as_json(status: "EngineStatus") -> dict[str, object]:
 
 
 def _is_of(status: "EngineStatus", name: str) -> bool:
-    """Whether an engine's model is the one that is called `name`."""
+    """Whether `name` is the name of an engine's model."""
     if status.model == name:
         return True
     from pathlib import Path
@@ -165,5 +162,5 @@ def _nothing(name: str | None) -> str:
 
 def _stays(seconds: float) -> str:
     if math.isinf(seconds):
-        return "stays until `gptterm engine stop`"
-    return f"stays {duration(seconds)} without a client"
+        return "runs until `gptterm engine stop`"
+    return f"ends after {duration(seconds)} without a client"

@@ -1,4 +1,4 @@
-"""`gptterm --help`: the options by section, and what a script has to know."""
+"""`gptterm --help`: options by section, and notes for scripts."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ EXAMPLES = [
     ("gptterm Once upon a time", "continue a text; several words need no quotes"),
     ('echo "Once upon a time" | gptterm', "the same"),
     ("gptterm -m tiny -n 40 --seed 7 The king", "the bundled model: nothing to download"),
-    ("gptterm -- models are fun", "-- forces a prompt where a command's name begins it"),
+    ("gptterm -- models are fun", "-- marks a prompt that begins with a command's name"),
 ]
 
 NOTES = [
     (
         "Input",
         "PROMPT, or stdin, or both: a chat gets stdin, a blank line and PROMPT; a continuation "
-        "gets stdin and PROMPT on a last line of its own. Of stdin alone one newline at the end "
-        "is dropped (LF or CR LF), every other byte counts.",
+        "gets stdin, then PROMPT on a line of its own. One newline at the end of stdin alone is "
+        "dropped (LF or CR LF); every other byte counts.",
     ),
     (
         "Samplers",
@@ -33,9 +33,9 @@ NOTES = [
     ),
     (
         "Settings",
-        "Options win over GPTTERM_* variables (GPTTERM_MODEL, GPTTERM_TOP_K, ...), these over "
-        "config.toml, that over the model's generation_config.json. See `gptterm config show`. "
-        "GPTTERM_HOME puts config.toml, history and cache in one folder.",
+        "Options override GPTTERM_* variables (GPTTERM_MODEL, GPTTERM_TOP_K, ...), these override "
+        "config.toml, that overrides the model's generation_config.json. See `gptterm config "
+        "show`. GPTTERM_HOME puts config.toml, history and cache in one folder.",
     ),
     (
         "Exit codes",
@@ -47,19 +47,19 @@ NOTES = [
 
 
 class SectionedCommand(click.Command):
-    """A command whose help groups its options by their `section`."""
+    """A command whose help groups the options by `section`."""
 
     def __init__(self, name: str, *, commands: dict[str, str], **attributes: Any) -> None:
         self._commands = commands
         super().__init__(name, **attributes)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write both ways to call gptterm."""
+        """Write both usage lines."""
         formatter.write_usage("gptterm", "[OPTIONS] [PROMPT]...")
         formatter.write_usage("gptterm", "COMMAND [ARGS]...", prefix="       ")
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write what gptterm is, with examples."""
+        """Write the description and the examples."""
         formatter.write_paragraph()
         formatter.write_text(
             "Chat, write and look inside language models from the terminal. With a prompt it "
@@ -69,12 +69,12 @@ class SectionedCommand(click.Command):
             formatter.write_dl(EXAMPLES)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one list a section, then the subcommands and the notes."""
+        """Write one list for each section, then the subcommands."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if isinstance(parameter, click.Option) and record is not None:
-                # Only `--help` itself, which click makes, knows no section.
+                # Only click's own `--help` has no section.
                 section = getattr(parameter, "section", "Other")
                 sections.setdefault(section, []).append(record)
         for section, records in sections.items():

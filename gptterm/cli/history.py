@@ -1,17 +1,16 @@
-"""`gptterm history`: the chats that are kept."""
+"""`gptterm history`: list, search, show, export and delete saved chats."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from gptterm.cli.console import confirm, print_json, print_path, print_table
 from gptterm.cli.history_import import import_chats
 from gptterm.cli.options import ValueParamType
 from gptterm.cli.streams import Streams, draws_styles
-from gptterm.cli.table import print_table
 from gptterm.config.value_types import Integer
 from gptterm.errors import UsageError
 from gptterm.ranges import Range
@@ -22,18 +21,17 @@ if TYPE_CHECKING:
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-LAST = "last"
 LIMIT = ValueParamType(Integer(Range(1, integer=True)))
-SHORT = 8
-"""Characters of an id that a list shows."""
+SHORT_ID = 8
+"""Characters of an id in a list."""
 
 
 @click.group(context_settings=_HELP)
 def history() -> None:
-    """See, search, export and remove the chats that are kept.
+    """List, search, export and delete saved chats.
 
-    An ID is the beginning of an id, as far as it is the only one that begins so, or `last` for
-    the chat that was written in last.
+    An ID is the beginning of a chat's id, long enough to be unique, or `last` for the chat written
+    to last.
     """
 
 
@@ -41,30 +39,27 @@ history.add_command(import_chats)
 
 
 @history.command("list", context_settings=_HELP)
-@click.option("-n", "--limit", default=30, metavar="N", help="At most so many.  [30]",
+@click.option("-n", "--limit", default=30, metavar="N", help="At most N chats.  [30]",
               type=LIMIT)  # fmt: skip
-@click.option("-a", "--all", "everything", is_flag=True, help="Archived ones too.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Include archived chats.")
 @_json_option
 def list_chats(limit: int, everything: bool, as_json: bool) -> None:
     """List the chats: pinned ones first, then the latest first."""
-    with _opened() as kept:
-        found = kept.conversations(archived=None if everything else False, limit=limit)
+    with _open_history() as store:
+        found = store.conversations(archived=None if everything else False, limit=limit)
     if as_json:
-        _print_json(summary._asdict() for summary in found)
+        print_json(summary._asdict() for summary in found)
         return
     now = time.time()
     print_table(
         ("ID", "WRITTEN", "TURNS", "MODEL", "TITLE"),
-        [
-            (each.id[:SHORT], _when(each.updated, now), str(each.turns), each.model, _title(each))
-            for each in found
-        ],
+        [(c.id[:SHORT_ID], _when(c.updated, now), str(c.turns), c.model, _title(c)) for c in found],
     )
 
 
 class _Search(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Signs like -> are looked for: no option is called so."""
+        """Search for signs like ->, which are no option's name."""
         if "--" not in args:
             signs = [arg for arg in args if not any(map(str.isalnum, arg))]
             args = [arg for arg in args if arg not in signs] + (["--", *signs] if signs else [])
@@ -73,147 +68,115 @@ class _Search(click.Command):
 
 @history.command("search", cls=_Search, context_settings=_HELP)
 @click.argument("query", nargs=-1, required=True)
-@click.option("-n", "--limit", default=30, metavar="N", help="At most so many hits.  [30]",
+@click.option("-n", "--limit", default=30, metavar="N", help="At most N hits.  [30]",
               type=LIMIT)  # fmt: skip
 @_json_option
 def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Find words in all turns and titles, the latest first.
+    """Search all turns and titles, the latest first.
 
-    A word finds words that begin with it, "in quotes" (of your shell's, too: '"like this"') are
-    whole words in this order. Case and accents do not count.
+    A word matches words that begin with it. "In quotes" matches whole words in this order; quote
+    them for your shell too: '"like this"'. Case and accents are ignored.
     """
-    with _opened() as kept:
-        hits = kept.search(" ".join(query), limit)
+    with _open_history() as store:
+        hits = store.search(" ".join(query), limit)
     if as_json:
-        _print_json(hit._asdict() for hit in hits)
+        print_json(hit._asdict() for hit in hits)
         return
     streams = Streams()
     now = time.time()
     for hit in hits:
         who = {"user": "you", "assistant": "reply"}.get(hit.role, "title")
-        head = f"{hit.conversation[:SHORT]}  {_when(hit.created, now)}  {who}  {hit.title[:60]}"
-        # The colours are ours: the text itself was made printable before.
+        head = f"{hit.conversation[:SHORT_ID]}  {_when(hit.created, now)}  {who}  {hit.title[:60]}"
+        # The styles are ours: the text itself is printable already.
         streams.write_bytes(f"{one_line(head)}\n    {_highlighted(hit, streams)}\n".encode())
 
 
 @history.command("show", context_settings=_HELP)
-@click.argument("chat", default=LAST, metavar="[ID]")
-@click.option("--json", "as_json", is_flag=True, help="Everything: all branches and settings.")
+@click.argument("chat", default="last", metavar="[ID]")
+@click.option("--json", "as_json", is_flag=True, help="All branches and settings, as JSON.")
 def show_chat(chat: str, as_json: bool) -> None:
     """Print a chat, by default the last one."""
     from gptterm.conversation.export import to_json, to_text
+    from gptterm.store import find_conversation
 
-    with _opened() as kept:
-        found = kept.load(find_chat(kept, chat))
-    # Into a pipe go the very characters, on a terminal none that it obeys.
+    with _open_history() as store:
+        found = store.load(find_conversation(store, chat))
+    # A pipe gets the text as it is, a terminal without control characters.
     Streams().write(to_json(found) if as_json else to_text(found))
 
 
 @history.command("export", context_settings=_HELP)
 @click.argument("chat", metavar="ID")
 @click.argument("file", type=click.Path())
-@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it is there.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE.")
 def export_chat(chat: str, file: str, force: bool) -> None:
     """Write a chat to FILE: .md (Markdown), .html, .txt (text) or .json (everything).
 
-    Only you can read the file.
+    The file is readable by you only.
     """
     from pathlib import Path
 
     from gptterm.conversation.export import export, format_of
+    from gptterm.store import find_conversation
 
     format_of(Path(file))
-    with _opened() as kept:
-        found = kept.load(find_chat(kept, chat))
+    with _open_history() as store:
+        found = store.load(find_conversation(store, chat))
     export(found, Path(file), overwrite=force)
 
 
 @history.command("rm", context_settings=_HELP)
 @click.argument("chats", nargs=-1, required=True, metavar="ID...")
-@click.option("--purge", is_flag=True, help="At once and for good, every trace.")
-@click.option("--undo", is_flag=True, help="Bring back what was deleted.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before a purge.")
+@click.option("--purge", is_flag=True, help="Delete for good, at once, with every trace.")
+@click.option("--undo", is_flag=True, help="Restore deleted chats.")
+@click.option("-y", "--yes", is_flag=True, help="Purge without asking.")
 def remove_chats(chats: tuple[str, ...], purge: bool, undo: bool, yes: bool) -> None:
-    """Delete chats. They can be brought back for a week."""
+    """Delete chats. For a week they can be restored."""
     if purge and undo:
-        raise UsageError("--purge is for good: there is no --undo of it")
-    with _opened() as kept:
+        raise UsageError("--purge deletes for good: it cannot be combined with --undo")
+    from gptterm.store import find_conversation, find_deleted
+
+    with _open_history() as store:
         if undo:
-            # All of them are looked up first: either all are done or none.
-            for deleted in [_find_deleted(kept, chat) for chat in chats]:
-                kept.undelete(deleted)
+            # All are looked up first: either all are restored or none.
+            for deleted in [find_deleted(store, chat) for chat in chats]:
+                store.undelete(deleted)
             return
-        found = [find_chat(kept, chat, deleted=purge) for chat in chats]
+        found = [find_conversation(store, chat, deleted=purge) for chat in chats]
         if purge:
-            _purge(kept, found, yes=yes)
+            _purge(store, found, yes=yes)
             return
         for each in found:
-            kept.delete(each)
+            store.delete(each)
             click.echo(
-                f"deleted; `gptterm history rm --undo {each[:SHORT]}` brings it back for a week",
+                f"deleted; for a week `gptterm history rm --undo {each[:SHORT_ID]}` restores it",
                 err=True,
             )
 
 
 @history.command("path", context_settings=_HELP)
 def path_of_history() -> None:
-    """Print where the chats are kept. The file need not exist."""
-    import os
-
+    """Print the path of the history, which need not exist yet."""
     from gptterm.paths import history_file
 
-    path = str(history_file())
-    # For `$(...)` its very bytes, but on a terminal no control characters.
-    click.echo(one_line(path) if sys.stdout.isatty() else os.fsencode(path))
+    print_path(str(history_file()))
 
 
 @contextmanager
-def _opened() -> "Iterator[History]":
+def _open_history() -> "Iterator[History]":
     from gptterm.paths import history_file
     from gptterm.store import History
 
-    with History.open(history_file(), Streams().note) as kept:
-        yield kept
+    with History.open(history_file(), Streams().note) as store:
+        yield store
 
 
-def find_chat(kept: "History", given: str, *, deleted: bool = False) -> str:
-    """The one chat that is meant.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    if given == LAST:
-        last = kept.last()
-        if last is None:
-            raise UsageError("no chat is kept")
-        return last
-    found = [summary.id for summary in kept.find(given)]
-    return _only(given, found + (kept.deleted(given) if deleted else []))
-
-
-def _find_deleted(kept: "History", given: str) -> str:
-    found = kept.deleted("" if given == LAST else given)
-    return _only(given, found[:1] if given == LAST else found)
-
-
-def _only(given: str, found: list[str]) -> str:
-    if len(found) == 1 and given:
-        return found[0]
-    shown = one_line(given) or "''"
-    if found and given:
-        raise UsageError(f"{len(found)} chats have an id that begins with {shown}: give more of it")
-    raise UsageError(f"no chat has an id that begins with {shown}; see gptterm history list")
-
-
-def _purge(kept: "History", chats: list[str], *, yes: bool) -> None:
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("nobody can be asked here: give --yes to remove it for good")
-        what = "this chat" if len(chats) == 1 else f"these {len(chats)} chats"
-        if not click.confirm(f"Remove {what} for good?", err=True):
-            return
+def _purge(store: "History", chats: list[str], *, yes: bool) -> None:
+    what = "this chat" if len(chats) == 1 else f"these {len(chats)} chats"
+    if not yes and not confirm(f"Delete {what} for good?"):
+        return
     for chat in chats:
-        kept.purge(chat)
+        store.purge(chat)
 
 
 def _when(then: float, now: float) -> str:
@@ -232,7 +195,7 @@ def _title(summary: "ConversationSummary") -> str:
 
 
 def _highlighted(hit: "SearchHit", streams: Streams) -> str:
-    """The snippet; its matches are bold where a terminal shows that."""
+    """The snippet, with its matches in bold on a terminal with styles."""
     styled = streams.out_is_terminal and draws_styles()
     begin, end = ("\x1b[1m", "\x1b[0m") if styled else ("", "")
     text, at = "", 0
@@ -240,11 +203,3 @@ def _highlighted(hit: "SearchHit", streams: Streams) -> str:
         text += printable(hit.snippet[at:start]) + begin + printable(hit.snippet[start:stop]) + end
         at = stop
     return text + printable(hit.snippet[at:])
-
-
-def _print_json(rows: "Iterator[dict[str, Any]]") -> None:
-    from gptterm.cli.output import json_line
-
-    streams = Streams()
-    for row in rows:
-        streams.write_bytes(json_line(row))

@@ -76,7 +76,7 @@ def _sources(files: tuple[str, ...]) -> "list[Source]":
 
 def _print(streams: Streams, report: "Report", *, as_json: bool) -> None:
     if as_json:
-        from gptterm.cli.output import json_line
+        from gptterm.cli.console import json_line
 
         streams.write_bytes(json_line(report.as_object()))
     else:

@@ -1,4 +1,4 @@
-"""Lines that someone types, or that a pipe brings."""
+"""Line input: typed at a terminal, or piped."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from gptterm.errors import UsageError
 PROMPT = "> "
 
 
-class Lines:
-    """Reads lines: with editing and history at a terminal, else just what is there."""
+class LineReader:
+    """Reads lines, with editing and history at a terminal."""
 
     def __init__(self, streams: Streams) -> None:
-        self.typed = sys.stdin.isatty() and streams.out_is_terminal
-        """Whether someone types them."""
+        self.is_interactive = sys.stdin.isatty() and streams.out_is_terminal
+        """Whether a user types at a terminal."""
         self._streams = streams
-        if self.typed:
-            # `input` uses it once it is imported. Not every Python has it.
+        if self.is_interactive:
+            # `input` uses it once imported. Not every Python has it.
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401
             sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -28,13 +28,13 @@ class Lines:
             self._piped = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
 
     def read(self) -> str:
-        """The next line, without its end.
+        """Read the next line, without its newline.
 
         Raises:
-            EOFError: there is none.
+            EOFError: there is no further line.
             UsageError: it is not valid UTF-8.
         """
-        if self.typed:
+        if self.is_interactive:
             return input(PROMPT)
         try:
             line = self._piped.readline()
@@ -45,13 +45,13 @@ class Lines:
         return line.removesuffix("\n")
 
     def end(self) -> None:
-        """Leave the line that Ctrl-D was pressed on."""
-        if self.typed:
+        """Move to a new line after Ctrl-D."""
+        if self.is_interactive:
             self._streams.say("")
 
 
 def terminal_restorer() -> Callable[[], None]:
-    """What puts the terminal back as it is now: reading a line with editing changes it."""
+    """Return a function that restores the terminal's mode, which line editing changes."""
     if sys.platform == "win32" or not os.isatty(0):
         return lambda: None
     import termios

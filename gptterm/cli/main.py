@@ -1,4 +1,4 @@
-"""From the command line to a command, and from an exception to one line and an exit code."""
+"""Run the command of a command line; turn exceptions into one line and an exit code."""
 
 import sys
 from collections.abc import Sequence
@@ -13,30 +13,28 @@ from gptterm.errors import GpttermError, OutOfMemoryError
 from gptterm.terminal import one_line
 
 READER_GONE = 141
-"""128 + SIGPIPE, as the shell reports a process that it ended."""
-
-
+"""128 + SIGPIPE, the exit code that shells report for it."""
 INTERRUPTED = 130
 
 
 class Subcommand(NamedTuple):
-    """Where a subcommand is, so that it is only imported when asked for."""
+    """Module and help line of a subcommand, which is imported only when it runs."""
 
     module: str
     help: str
 
 
 SUBCOMMANDS = {
-    "models": Subcommand("gptterm.cli.models", "models at hand, downloads: list, info, path, ..."),
-    "engine": Subcommand("gptterm.cli.engine", "engines that stay warm: start, stop, status"),
-    "history": Subcommand("gptterm.cli.history", "chats that are kept: list, search, show, export"),
+    "models": Subcommand("gptterm.cli.models", "models and downloads: list, info, path, pull, ..."),
+    "engine": Subcommand("gptterm.cli.engine", "engines that stay loaded: start, stop, status"),
+    "history": Subcommand("gptterm.cli.history", "saved chats: list, search, show, export, ..."),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
-    "doctor": Subcommand("gptterm.cli.doctor", "what gptterm finds on this machine"),
+    "doctor": Subcommand("gptterm.cli.doctor", "versions, devices, files, models: for bug reports"),
 }
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
-    """Do what the command line asks; return the exit code. Nothing is raised."""
+    """Run a command line; return the exit code. Never raises."""
     try:
         return _dispatch(list(arguments), signals)
     except (ReaderGoneError, BrokenPipeError):
@@ -54,18 +52,18 @@ def _dispatch(arguments: list[str], signals: Signals) -> int:
     name = arguments.pop(0)
     command = getattr(import_module(subcommand.module), name)
     signals.watch()
-    # A download's bar hides the cursor.
-    with signals.tidying(Streams().show_cursor):
+    # A progress bar hides the cursor.
+    with signals.cleaning_up(Streams().show_cursor):
         return _call(command, arguments, f"gptterm {name}")
 
 
 def _call(command: click.Command, arguments: list[str], name: str) -> int:
     stdout = sys.stdout
     try:
-        # Not standalone: exceptions come to `run`, `--help` returns its exit code.
+        # Not standalone: exceptions reach `run`, and `--help` returns its exit code.
         code = command.main(arguments, prog_name=name, standalone_mode=False)
     except SystemExit:
-        # At a broken pipe click puts another stdout in place and exits with 1.
+        # On a broken pipe click replaces stdout and exits with 1.
         if sys.stdout is not stdout:
             raise ReaderGoneError from None
         raise
@@ -84,7 +82,7 @@ def _main_command(signals: Signals) -> click.Command:
 
 
 def _report(error: Exception) -> int:
-    """Say the error in one line on stderr; return its exit code."""
+    """Write the error to stderr in one line; return its exit code."""
     if debugging():
         import traceback
 
@@ -135,6 +133,6 @@ def _usage_message(error: click.exceptions.UsageError) -> str:
             message = message[:1].lower() + message[1:]
     path = error.ctx.command_path if error.ctx else "gptterm"
     if message.startswith("no such command"):
-        # `gptterm models are fun` was meant as a prompt, perhaps.
+        # Perhaps `gptterm models are fun` was meant as a prompt.
         return f"{message}; see {path} --help, or put -- before a prompt"
     return f"{message}; see {path} --help"

@@ -1,4 +1,4 @@
-"""The options of `gptterm` itself, grouped as `--help` shows them, and the command they make."""
+"""The options of the main command, by section of its help, and the command itself."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from gptterm.ranges import Range
 
 
 class RunOptions(NamedTuple):
-    """What only this run is told: everything that is no setting."""
+    """Options of one run that are not settings."""
 
     words: tuple[str, ...]
     samples: int
@@ -36,7 +36,7 @@ class RunOptions(NamedTuple):
 if TYPE_CHECKING:
     _ParamType = click.ParamType[object]
 else:
-    _ParamType = click.ParamType  # before click 8.5 it takes no parameter
+    _ParamType = click.ParamType  # not generic before click 8.5
 
 
 class ValueParamType(_ParamType):
@@ -58,7 +58,7 @@ class ValueParamType(_ParamType):
 
 
 class SectionedOption(click.Option):
-    """An option that knows its section of the help."""
+    """An option with a section of the help."""
 
     def __init__(self, names: Sequence[str], section: str, **attributes: object) -> None:
         self.section = section
@@ -66,7 +66,7 @@ class SectionedOption(click.Option):
 
 
 def _setting(section: str, name: str, *names: str, shown: str | None = None) -> SectionedOption:
-    """An option that gives a setting its value; `shown` stands for the default in the help."""
+    """An option for a setting; `shown` replaces its default in the help."""
     setting = SETTINGS[name]
     default = setting.default if shown is None else shown
     return SectionedOption(
@@ -98,8 +98,8 @@ def _options() -> list[click.Parameter]:
         _setting(MODEL, "system", "-s", "--system", shown="none"),
         _flag(
             MODEL, "--raw/--chat", "raw", default=None,
-            text="raw: the model continues the prompt; chat: it answers, by its chat template or "
-            "a transcript  [chat if the model has a chat template]",
+            text="raw: the model continues the prompt; chat: it answers, with its chat template "
+            "or a transcript  [chat if the model has a chat template]",
         ),
         *(_setting(SAMPLING, sampler.name, *sampler.options) for sampler in SAMPLERS.values()),
         _setting(SAMPLING, "sampler_order", "--sampler-order"),
@@ -114,21 +114,21 @@ def _options() -> list[click.Parameter]:
         ),
         _setting(LENGTH, "overflow", "--overflow"),
         _flag(INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"),
-        _flag(INPUT, "-i", "--interactive", text="go on from the prompt at the terminal"),
+        _flag(INPUT, "-i", "--interactive", text="continue at the terminal after the prompt"),
         _flag(INPUT, "--plain", text="chat line by line, without drawing"),
-        _flag(INPUT, "--inline", text="draw the chat under the shell's prompt, which stays"),
+        _flag(INPUT, "--inline", text="draw the chat below the shell's prompt, not full-screen"),
         _flag(INPUT, "--no-mouse", "no_mouse", text="leave the mouse to the terminal"),
         _flag(
             HISTORY, "-c", "--continue", "continue_last",
-            text="go on with the chat that was written in last, with its model if none is named",
+            text="continue the last chat, with its model if none is named",
         ),
         SectionedOption(
             ["--conversation", "conversation"], HISTORY, metavar="ID",
-            help="go on with this one: the beginning of an id of `gptterm history list`",
+            help="continue this chat: the beginning of an id of `gptterm history list`",
         ),
         _flag(
             HISTORY, "--save/--no-save", "save", default=None,
-            text="whether prompt and text are kept in the history  [--save]",
+            text="whether to save prompt and text in the history  [--save]",
         ),
         _flag(OUTPUT, "--echo", text="print the prompt before the text"),
         _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
@@ -166,7 +166,7 @@ def main_command(
     """Make the command `gptterm [OPTIONS] [PROMPT]...`.
 
     Args:
-        run: does the work, given the settings that options set and everything else.
+        run: runs it, given the settings that options set and the other options.
         commands: names and one-line descriptions of the subcommands, for the help.
     """
 
@@ -181,7 +181,7 @@ def main_command(
         callback=callback,
         context_settings={
             "help_option_names": ["-h", "--help"],
-            # --top_k, for those who come from GPT-2 scripts.
+            # --top_k, as in GPT-2 scripts.
             "token_normalize_func": lambda name: name.replace("_", "-"),
             "max_content_width": 100,
         },
@@ -189,21 +189,21 @@ def main_command(
 
 
 def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
-    """Part what the options set into settings and the rest."""
+    """Split option values into settings and the rest."""
     raw = values.pop("raw")
     source = click.get_current_context().get_parameter_source
     settings = {}
     for name in SETTINGS:
         if name in values:
             value = values.pop(name)
-            # Not by the value: `--seed random` is None, and wins over a seed of config.toml.
+            # By source, not value: `--seed random` is None and overrides config.toml.
             if source(name) is click.core.ParameterSource.COMMANDLINE:
                 settings[name] = value
     if raw is not None:
         settings["form"] = "raw" if raw else "chat"
     stops = settings.get("stop")
     if isinstance(stops, tuple):
-        # `TextList` makes a list of one of each, as it does of a variable's text.
+        # `TextList` parses each into a list, as it does a variable.
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
     values["stream"] = not values.pop("no_stream")
     values["mouse"] = not values.pop("no_mouse")

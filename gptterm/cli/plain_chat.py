@@ -1,14 +1,13 @@
-"""The chat without drawing: a line in, a reply out, nothing on the screen ever changes again.
+"""Plain chat: read a line, print the reply, never redraw.
 
-For screen readers, dumb terminals and pipes of lines. Replies go to stdout; whatever else is to
-be said goes to stderr.
+For screen readers, dumb terminals and piped lines. Replies go to stdout, all else to stderr.
 """
 
-from gptterm.cli.chat_history import KeptChat, KeptChats, give_system, with_model_of
-from gptterm.cli.line_input import PROMPT, Lines, terminal_restorer
-from gptterm.cli.output import TextWriter, loaded, statistics
-from gptterm.cli.results import Record
-from gptterm.cli.run import consume, failed, find_model, load_model
+from gptterm.cli.chat_history import ChatHistory, OpenChat, resume_with_its_model
+from gptterm.cli.line_input import PROMPT, LineReader, terminal_restorer
+from gptterm.cli.output import TextWriter, loaded_line, statistics_lines
+from gptterm.cli.results import Results
+from gptterm.cli.run import failure_error, find_model, load_model, run_request
 from gptterm.cli.signals import EXIT_BASE, Mode, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config import Settings
@@ -16,6 +15,7 @@ from gptterm.conversation import commands
 from gptterm.conversation.completion import help_lines
 from gptterm.conversation.export import export
 from gptterm.conversation.nodes import Generation
+from gptterm.conversation.resume import system_text
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Engine, Event, Prompt
 from gptterm.errors import GpttermError, UsageError
@@ -23,8 +23,8 @@ from gptterm.format import plural
 from gptterm.terminal import one_line, printable
 
 INTERRUPTED = 130
-SHOWN_AT_MOST = 20
-"""Turns of a chat that goes on which are shown again."""
+MAX_SHOWN_TURNS = 20
+"""Turns of a resumed chat that are printed again."""
 
 
 def chat(
@@ -34,42 +34,42 @@ def chat(
     signals: Signals,
     *,
     verbose: bool,
-    kept: KeptChats,
-    begun: KeptChat | None = None,
+    history: ChatHistory,
+    current: OpenChat | None = None,
 ) -> int:
     """Chat until the user or the input ends it; return the exit code.
 
     Args:
         first: the first message, before any line is read.
-        kept: the chats that are kept, and the one to begin with.
-        begun: the chat that is left elsewhere to be gone on with here, with its model.
+        history: saves the chats, and has the one to begin with.
+        current: the chat to continue, with its model, when the TUI was left for the plain chat.
 
     Raises:
-        GpttermError: the model cannot be had, stdin is not UTF-8, stdout cannot be written.
+        GpttermError: the model is not available, stdin is not UTF-8, stdout cannot be written.
     """
-    with signals.tidying(terminal_restorer()):
-        if begun is None:
-            begun = kept.first
-            settings = with_model_of(begun, settings, streams.note)
-            give_system(begun, settings, continued=kept.continued)
-        plain = PlainChat(settings, streams, signals, kept, begun, verbose=verbose)
+    with signals.cleaning_up(terminal_restorer()):
+        if current is None:
+            current = history.first
+            settings = resume_with_its_model(current, settings, streams.note)
+            current.tree.system = system_text(current.tree, settings, resumed=history.resumed)
+        plain = PlainChat(settings, streams, signals, history, current, verbose=verbose)
         return plain.run(first)
 
 
-class _Quit(Exception):  # noqa: N818 - no error
-    """The chat is over."""
+class _Quit(Exception):  # noqa: N818 - not an error
+    """Ends the chat."""
 
 
 class PlainChat:
-    """One chat after another with one engine."""
+    """A session of plain chats with one engine."""
 
     def __init__(
         self,
         settings: Settings,
         streams: Streams,
         signals: Signals,
-        kept: KeptChats,
-        begun: KeptChat,
+        history: ChatHistory,
+        current: OpenChat,
         *,
         verbose: bool,
     ) -> None:
@@ -77,39 +77,39 @@ class PlainChat:
         self._streams = streams
         self._signals = signals
         self._verbose = verbose
-        self._lines = Lines(streams)
-        self._kept = kept
-        self._chat = begun
-        self._last: Record | None = None
+        self._lines = LineReader(streams)
+        self._history = history
+        self._chat = current
+        self._last: Results | None = None
         self._code = 0
-        """Exit code at the end of a pipe of lines: of the last one that failed."""
+        """Exit code at the end of piped lines: that of the last one that failed."""
         self._engine = self._load(settings)
 
-    def _show_begun(self) -> None:
-        """Show what was said in the chat that goes on, as it would have been said here."""
+    def _show_resumed(self) -> None:
+        """Print the last turns of a resumed chat, as they would have looked here."""
         tree = self._chat.tree
         path = tree.path()
         if not path:
             return
         turns = plural(len(path), "turn")
-        self._streams.inform(f"The chat goes on after {turns}: {one_line(tree.title)}")
-        if len(path) > SHOWN_AT_MOST:
+        self._streams.inform(f"Continuing after {turns}: {one_line(tree.title)}")
+        if len(path) > MAX_SHOWN_TURNS:
             self._streams.inform(
-                f"(the last {SHOWN_AT_MOST}; gptterm history show {tree.id[:8]} prints all)"
+                f"(the last {MAX_SHOWN_TURNS}; gptterm history show {tree.id[:8]} prints all)"
             )
-        for node in map(tree.node, path[-SHOWN_AT_MOST:]):
+        for node in map(tree.node, path[-MAX_SHOWN_TURNS:]):
             mark = PROMPT if node.role == "user" else ""
             self._streams.inform(printable(f"{mark}{node.text.removesuffix(chr(10))}"))
 
     def run(self, first: str | None) -> int:
-        """Read and answer; return the exit code."""
-        self._show_begun()
+        """Read lines and answer them; return the exit code."""
+        self._show_resumed()
         self._streams.inform("Type a message. /help lists the commands, Ctrl-D quits.")
         pressed = False
         line = first
         while True:
             if line is not None:
-                code = self._do(line)
+                code = self._run_line(line)
                 if code is not None:
                     return code
             try:
@@ -126,20 +126,20 @@ class PlainChat:
                 return self._code
 
     def _read(self) -> str:
-        self._kept.say_notices()
+        self._history.show_notices()
         with self._signals.raising():
             return self._lines.read()
 
-    def _do(self, line: str) -> int | None:
-        """Do what a line says; the exit code if the chat is over with it."""
+    def _run_line(self, line: str) -> int | None:
+        """Run a line; return the exit code if it ends the chat."""
         try:
             self._act(commands.parse_line(line, presets=self._settings.presets))
         except _Quit:
             return self._code
         except GpttermError as error:
-            # One wrong word is no reason to lose the chat.
+            # A failed line does not end the chat.
             self._streams.say(f"gptterm: error: {one_line(str(error))}")
-            self._code = 0 if self._lines.typed else error.exit_code
+            self._code = 0 if self._lines.is_interactive else error.exit_code
         pending = self._signals.pending
         if pending is not None and EXIT_BASE + pending != INTERRUPTED:
             return EXIT_BASE + pending
@@ -156,7 +156,7 @@ class PlainChat:
                 for help_line in help_lines(topic):
                     self._streams.say(printable(help_line))
             case commands.NewChat():
-                self._chat = self._kept.keep(Conversation(self._chat.tree.system))
+                self._chat = self._history.open_chat(Conversation(self._chat.tree.system))
                 self._streams.inform("A new chat.")
             case commands.ExportChat(path=path, overwrite=overwrite):
                 export(self._chat.tree, path, overwrite=overwrite)
@@ -164,7 +164,7 @@ class PlainChat:
             case commands.ShowStats():
                 self._statistics()
             case commands.CopyReply() | commands.TogglePlain():
-                raise UsageError("that is for the drawn chat; this one is plain text")
+                raise UsageError("that works in the drawn chat only; this one is plain text")
             case commands.Regenerate() | commands.ContinueReply() | commands.EditMessage():
                 self._again(line)
             case _:
@@ -182,16 +182,16 @@ class PlainChat:
                 self._streams.inform("The system text is set." if text else "No system text.")
             case commands.ChangeSetting(setting=name, value=value):
                 self._settings = self._settings.with_values({name: value}, f"/{name}")
-                self._streams.inform(f"{name} is {_shown(self._settings.value(name))}.")
+                self._streams.inform(f"{name} is {_display_value(self._settings.value(name))}.")
             case commands.UsePreset(name=name):
                 self._settings = self._settings.with_values({"preset": name}, "/preset")
                 self._streams.inform(f"The samplers are those of {one_line(name)}.")
 
     def _switch(self, settings: Settings) -> None:
-        """Go on with another model; if it cannot be loaded, with the one before."""
+        """Switch to another model; if it cannot be loaded, back to the previous one."""
         before = self._settings
         source, settings = find_model(settings, self._streams, self._signals)
-        # The old one first: a machine may have room for one only.
+        # Unload first: the machine may have memory for one model only.
         self._engine.close()
         try:
             self._engine = load_model(settings, source, self._streams, self._signals)
@@ -210,7 +210,7 @@ class PlainChat:
         ):
             self._streams.note(notice)
         if self._verbose:
-            self._streams.stats([loaded(engine.info)])
+            self._streams.stats([loaded_line(engine.info)])
         return engine
 
     def _announce(self) -> None:
@@ -224,7 +224,7 @@ class PlainChat:
         self._reply(tree.begin_reply(tree.add_user(text), self._planned()))
 
     def _again(self, line: commands.Command) -> None:
-        """Regenerate, continue or edit: what goes back to a turn that is there."""
+        """Regenerate, continue or edit an existing turn."""
         chat = self._chat.tree
         reply = chat.last_reply()
         if reply is None:
@@ -236,7 +236,7 @@ class PlainChat:
                 chat.continue_reply(reply, self._planned())
                 self._reply(reply)
             case commands.EditMessage(text=None):
-                raise UsageError("/edit needs the new text of your last message here")
+                raise UsageError("/edit needs the new text of your last message")
             case commands.EditMessage(text=str(text)):
                 user = chat.edit(chat.path_to(reply)[-2], text)
                 self._reply(chat.begin_reply(user, self._planned()))
@@ -256,9 +256,9 @@ class PlainChat:
         return tree.chat_prompt(reply, self._engine.info, self._settings.transcript)
 
     def _reply(self, reply: str) -> None:
-        """Have a reply written; what it answers is on the disk before, if that can be."""
+        """Generate a reply; the message it answers is on the disk first, if possible."""
         self._chat.commit()
-        self._kept.say_notices()
+        self._history.show_notices()
         try:
             self._generate(reply)
         finally:
@@ -266,17 +266,17 @@ class PlainChat:
             self._chat.save()
 
     def _generate(self, reply: str) -> None:
-        """Generate and print; the reply is kept, also when it is broken off."""
-        record = Record(self._settings.request(self._prompt(reply)), (), self._streams.note)
-        writer = _ReplyWriter(self._streams, record, self._chat, reply)
-        self._last = record
+        """Generate and print; the reply is saved even if it is cancelled."""
+        results = Results(self._settings.request(self._prompt(reply)), (), self._streams.note)
+        writer = _ReplyWriter(self._streams, results, self._chat, reply)
+        self._last = results
         self._signals.cancel_mode()
         try:
-            consume(self._engine, record, writer, self._streams, self._signals)
+            run_request(self._engine, results, writer, self._streams, self._signals)
         finally:
             self._signals.mode = Mode.EXIT
-        if record.failure is not None:
-            raise failed(record.failure)
+        if results.failure is not None:
+            raise failure_error(results.failure)
         if self._signals.pending is not None:
             self._streams.inform("\n(stopped)")
         if self._verbose:
@@ -285,29 +285,29 @@ class PlainChat:
     def _statistics(self) -> None:
         if self._last is None:
             raise UsageError("there is no reply yet")
-        self._streams.stats(statistics(self._last, self._engine.info))
+        self._streams.stats(statistics_lines(self._last, self._engine.info))
 
 
 class _ReplyWriter:
-    """Prints a reply and keeps it in the chat."""
+    """Prints a reply and saves it in the chat."""
 
-    def __init__(self, streams: Streams, record: Record, chat: KeptChat, reply: str) -> None:
-        self._text = TextWriter(streams, record, stream=True)
+    def __init__(self, streams: Streams, results: Results, chat: OpenChat, reply: str) -> None:
+        self._text = TextWriter(streams, results, stream=True)
         self._chat = chat
         self._reply = reply
 
     def event(self, event: Event) -> None:
-        """Print first: who reads waits for it."""
+        """Print, then save: the reader waits for the text."""
         try:
             self._text.event(event)
         finally:
-            self._chat.take(self._reply, event)
+            self._chat.apply_event(self._reply, event)
 
     def close(self) -> None:
         self._text.close()
 
 
-def _shown(value: object) -> str:
+def _display_value(value: object) -> str:
     if value is None:
         return "random"
     return one_line(repr(list(value)) if isinstance(value, tuple) else str(value))

@@ -1,4 +1,4 @@
-"""From stdin and the words of the command line to the text of a prompt."""
+"""The prompt of the command line: read stdin, join it with the words."""
 
 import os
 import sys
@@ -8,16 +8,16 @@ from gptterm.errors import UsageError
 
 
 class Input(NamedTuple):
-    """What the user gave. At least one of the two is not blank."""
+    """The user's input. At least one of the two is not blank."""
 
     stdin: str
     words: str
 
     def joined(self, chat: bool) -> str:
-        """Put stdin and the words together.
+        """Join stdin and the words.
 
         A chat gets stdin, a blank line and the words. A continuation gets the words last, on a
-        line of their own, since the model goes on from the end.
+        line of their own, since the model continues from the end.
         """
         if not self.stdin.strip():
             return self.words
@@ -50,10 +50,10 @@ def read_stdin() -> str:
 
 
 def read_input(words: tuple[str, ...], use_stdin: bool) -> Input | None:
-    """Read what there is; None: neither words nor a stdin to read.
+    """Read the input; None if there are neither words nor a stdin to read.
 
     Raises:
-        UsageError: nothing but white space came, or stdin is not valid UTF-8.
+        UsageError: it is only white space, or stdin is not valid UTF-8.
     """
     reads = use_stdin and not os.isatty(0)
     if not words and not reads:
@@ -66,10 +66,10 @@ def read_input(words: tuple[str, ...], use_stdin: bool) -> Input | None:
 
 
 def open_terminal_as_stdin() -> None:
-    """Make the controlling terminal stdin, after a pipe has been read.
+    """Make the controlling terminal stdin, after a pipe was read.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no terminal.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
@@ -77,9 +77,9 @@ def open_terminal_as_stdin() -> None:
         raise UsageError("-i needs a terminal") from None
     os.dup2(terminal, 0)
     os.close(terminal)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open as long as the process
 
 
 def _without_newline(text: str) -> str:
-    """Drop the one newline (LF or CR LF) that a shell or an editor puts at the end."""
+    """Remove the one newline (LF or CR LF) that shells and editors put at the end."""
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text

@@ -1,4 +1,4 @@
-"""What a generation has come to so far, sample by sample, and the results made of it."""
+"""Results of a request: the samples so far, and the objects that `--json` prints."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,39 +20,39 @@ from gptterm.engine.generation.event_tally import EventTally
 
 
 @dataclass
-class Sample:
-    """One continuation."""
+class SampleResult:
+    """One continuation of the prompt."""
 
     text: str = ""
     tokens: list[Token] = field(default_factory=list)
-    """Only kept when logprobs are asked for."""
+    """Collected only if logprobs are asked for."""
     end: Finished | None = None
 
 
-class Record:
-    """Adds up the events of one request.
+class Results:
+    """Accumulates the events of one request.
 
     Args:
-        request: what the engine is asked.
-        said: the notices that the user has seen already.
+        request: the request to the engine.
+        notices: those that the user has seen already.
         note: called with each notice that the engine adds.
     """
 
     def __init__(
-        self, request: GenerateRequest, said: Iterable[str], note: Callable[[str], None]
+        self, request: GenerateRequest, notices: Iterable[str], note: Callable[[str], None]
     ) -> None:
         self.request = request
-        self.notices = list(said)
+        self.notices = list(notices)
         self._note = note
         self.started: Started | None = None
-        self.samples = [Sample() for _ in range(request.samples)]
+        self.samples = [SampleResult() for _ in range(request.samples)]
         self.failure: Failed | None = None
         self._tally = EventTally(request)
 
     def add(self, event: Event) -> None:
-        """Take one event in."""
+        """Add one event."""
         if isinstance(event, Failed):
-            # Not told to the tally, which would give up the ends that `break_off` asks it for.
+            # Not added to the tally, which would drop the ends that `end_unfinished` needs.
             self.failure = event
             return
         self._tally.add(event)
@@ -72,10 +72,10 @@ class Record:
             case Prefilled():
                 pass
 
-    def break_off(self) -> list[Finished]:
-        """Give the samples that have not ended an end, and return those ends.
+    def end_unfinished(self) -> list[Finished]:
+        """End the samples that have not ended, and return those ends.
 
-        There are some after a cancellation or a failure only.
+        There are such samples only after a cancellation or a failure.
         """
         reason = "cancelled" if self.failure is None else "error"
         ends = [msgspec.structs.replace(end, reason=reason) for end in self._tally.cancel()]
@@ -89,17 +89,17 @@ class Record:
         sample.end = end
 
     def seed(self, index: int) -> int | None:
-        """The seed of a sample: alone with it, the sample comes out again."""
+        """The seed that reproduces a sample on its own."""
         first = self.request.seed if self.started is None else self.started.seed
         return None if first is None else first + index
 
 
-def result(record: Record, index: int, info: ModelInfo, prompt: str) -> dict[str, Any]:
-    """Return the object that `--json` prints for a sample that has ended."""
-    sample = record.samples[index]
+def result_object(results: Results, index: int, info: ModelInfo, prompt: str) -> dict[str, Any]:
+    """Build the object that `--json` prints for a sample that has ended."""
+    sample = results.samples[index]
     end = sample.end
     assert end is not None
-    sampling = msgspec.structs.asdict(record.request.sampling)
+    sampling = msgspec.structs.asdict(results.request.sampling)
     if not sampling["logit_bias"]:
         del sampling["logit_bias"]
     line: dict[str, Any] = {
@@ -112,18 +112,18 @@ def result(record: Record, index: int, info: ModelInfo, prompt: str) -> dict[str
         "finish_reason": end.reason,
         "stop": end.stop,
         "sample": index,
-        "seed": record.seed(index),
+        "seed": results.seed(index),
         "sampling": sampling,
         "usage": msgspec.structs.asdict(end.usage),
         "timings": {"load_s": info.load_s, **msgspec.structs.asdict(end.timings)},
     }
     if info.fidelity_kl is not None:
         line["fidelity_kl"] = info.fidelity_kl
-    if record.request.logprobs is not None:
+    if results.request.logprobs is not None:
         line["logprobs"] = [_logprobs(token) for token in sample.tokens]
-    line["notices"] = record.notices
-    if record.failure is not None and end.reason == "error":
-        line["error"] = {"kind": record.failure.kind, "message": record.failure.message}
+    line["notices"] = results.notices
+    if results.failure is not None and end.reason == "error":
+        line["error"] = {"kind": results.failure.kind, "message": results.failure.message}
     return line
 
 
@@ -140,7 +140,7 @@ def _logprobs(token: Token) -> dict[str, Any]:
 
 
 def _piece(piece: bytes) -> dict[str, Any]:
-    """A token's text; its bytes too where it is only part of a character."""
+    """A token's text, and its bytes if it is only part of a character."""
     try:
         return {"text": piece.decode()}
     except UnicodeDecodeError:

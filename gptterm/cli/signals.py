@@ -1,8 +1,8 @@
-"""What Ctrl-C, SIGTERM and SIGHUP do.
+"""Handling of Ctrl-C, SIGTERM and SIGHUP.
 
-Python runs its signal handlers between two bytecodes of the main thread, so a handler alone would
-wait for a long step of native code (a prefill, a read of weights). A watcher thread hears of the
-signal at once through a pipe, and ends the process when that is what the signal asks for.
+Python runs signal handlers between two bytecodes of the main thread, so a handler alone would wait
+for a long step of native code (a prefill, a read of weights). A watcher thread receives the signal
+at once through a pipe, and ends the process if the mode says so.
 """
 
 import contextlib
@@ -15,38 +15,38 @@ from types import FrameType
 from typing import NoReturn
 
 EXIT_BASE = 128
-"""A process that a signal ends exits with this plus the signal's number."""
+"""The exit code after a signal is this plus the signal's number."""
 
 
 class Mode(enum.Enum):
-    """What a signal does now."""
+    """The effect of a signal."""
 
     EXIT = enum.auto()
-    """Ends the process at once: start-up, loading, reading stdin."""
+    """End the process at once: during start-up, loading, reading stdin."""
     CANCEL = enum.auto()
-    """The first is noted in `pending`, so that the generation ends in order; a second ends all."""
+    """Set `pending`, so that the generation ends in order; a second signal ends the process."""
     RAISE = enum.auto()
-    """Ctrl-C raises KeyboardInterrupt in the main thread: at a prompt. Others end the process."""
+    """At a prompt: Ctrl-C raises KeyboardInterrupt in the main thread, others end the process."""
 
 
 class Signals:
-    """The process's reaction to signals; there is one of it."""
+    """The process's signal handling; a singleton."""
 
     def __init__(self) -> None:
         self.mode = Mode.EXIT
         self.pending: int | None = None
-        """The signal that asked to cancel."""
+        """The signal that cancelled."""
         self.stderr = 2
-        """Where the user's stderr is, when libraries have been given another one."""
-        self.tidy: Callable[[], None] = _nothing
-        """Puts back what was changed on the terminal, before the process ends."""
+        """Descriptor of the user's stderr, while libraries have another one."""
+        self.cleanup: Callable[[], None] = _nothing
+        """Restores the terminal before the process ends."""
         self._watched = False
         self._wakeup = -1
-        """Where Python writes the numbers of signals; -1 is nowhere."""
+        """Descriptor to which Python writes the numbers of signals; -1 for none."""
         self._installed: list[signal.Signals] = []
 
     def install(self) -> None:
-        """Take over the signals, except those the parent had ignored (nohup, `&` in a script)."""
+        """Handle the signals, except those that the parent ignores (nohup, `&` in a script)."""
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -54,7 +54,7 @@ class Signals:
                 self._installed.append(number)
 
     def watch(self) -> None:
-        """Start the watcher thread, before anything long begins."""
+        """Start the watcher thread, before anything that takes long."""
         reader, self._wakeup = os.pipe()
         os.set_blocking(self._wakeup, False)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
@@ -62,29 +62,29 @@ class Signals:
         threading.Thread(target=self._watch, args=(reader,), name="signals", daemon=True).start()
 
     def release(self) -> None:
-        """Hand the signals back to Python's defaults: someone else's event loop takes over."""
+        """Restore Python's default handlers, for an event loop that handles signals itself."""
         signal.set_wakeup_fd(-1)
         for number in self._installed:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
 
     def reclaim(self) -> None:
-        """Take them over again after `release`, when the other event loop is over."""
+        """Handle the signals again after `release`."""
         for number in self._installed:
             signal.signal(number, self._handle)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def cancel_mode(self) -> None:
-        """From here the first signal only cancels."""
+        """From here on, the first signal only cancels."""
         self.pending = None
         self.mode = Mode.CANCEL
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """Meanwhile Ctrl-C raises KeyboardInterrupt in the main thread.
+        """During the block, Ctrl-C raises KeyboardInterrupt in the main thread.
 
-        The watcher is not told of signals then: it might get to one only when this is over, and
-        take it for a second one.
+        The watcher gets no signals then: it might read one only after the block, and take it for a
+        second one.
         """
         self.mode = Mode.RAISE
         signal.set_wakeup_fd(-1)
@@ -95,18 +95,18 @@ class Signals:
             self.mode = Mode.EXIT
 
     @contextlib.contextmanager
-    def tidying(self, tidy: Callable[[], None]) -> Iterator[None]:
-        """Have `tidy` called if a signal ends the process meanwhile."""
-        previous, self.tidy = self.tidy, tidy
+    def cleaning_up(self, cleanup: Callable[[], None]) -> Iterator[None]:
+        """Call `cleanup` if a signal ends the process during the block."""
+        previous, self.cleanup = self.cleanup, cleanup
         try:
             yield
         finally:
-            self.tidy = previous
+            self.cleanup = previous
 
     def exit_now(self, code: int) -> NoReturn:
-        """End the process without another word, a terminal's cursor on a line of its own."""
+        """End the process silently, with a terminal's cursor on a new line."""
         try:
-            self.tidy()
+            self.cleanup()
             if os.isatty(self.stderr):
                 os.write(self.stderr, b"\n")
         finally:
@@ -126,7 +126,7 @@ class Signals:
 
     def _act(self, number: int) -> None:
         if self.mode is Mode.RAISE and number == signal.SIGINT:
-            return  # the handler's
+            return  # handled by `_handle`
         if self.mode is Mode.CANCEL and self.pending is None:
             self.pending = number
         else:

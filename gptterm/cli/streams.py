@@ -1,8 +1,8 @@
-"""The process's own ends of stdout and stderr, which no library gets to write on.
+"""The real stdout and stderr, out of reach of libraries.
 
-A script that reads our stdout must find the generated text and nothing else, whatever torch or
-transformers print, from Python or from C++. So the real streams are kept under other descriptors,
-and while a library is at work 1 and 2 lead nowhere.
+A script that reads our stdout must get the generated text and nothing else, whatever torch or
+transformers print, from Python or from C++. So the real streams are duplicated to other
+descriptors, and while a library runs, 1 and 2 are redirected to /dev/null.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from gptterm.terminal import one_line, printable
 
 
 class ReaderGoneError(Exception):
-    """Nobody reads our stdout any more: exit as SIGPIPE would have it, silently."""
+    """The reader of stdout has closed it: exit silently, as after SIGPIPE."""
 
 
 def debugging() -> bool:
-    """`GPTTERM_DEBUG=1`: tracebacks and the libraries' own words are shown."""
+    """Whether `GPTTERM_DEBUG=1` is set: show tracebacks and the output of libraries."""
     return os.environ.get("GPTTERM_DEBUG", "") not in ("", "0")
 
 
@@ -31,19 +31,19 @@ class Streams:
     """Writes bytes and lines to the real stdout and stderr."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        # Descriptors above 2, even where the caller had closed some of 0, 1 and 2.
+        # Descriptors above 2, even if the caller has closed some of 0, 1 and 2.
         self._out = _duplicate(1)
         self.err = _duplicate(2)
         self.quiet = quiet
-        """No notices."""
+        """Whether notices are silenced."""
         self.out_is_terminal = os.isatty(self._out)
         self.err_is_terminal = os.isatty(self.err)
 
     def write(self, text: str) -> None:
-        """Write generated text: as it is into a pipe, controls made visible on a terminal.
+        """Write generated text, unchanged to a pipe, with visible control characters to a terminal.
 
         Raises:
-            ReaderGoneError: the other end was closed.
+            ReaderGoneError: the reader has closed it.
             GpttermError: the disk is full, for example.
         """
         if self.out_is_terminal:
@@ -51,7 +51,7 @@ class Streams:
         self.write_bytes(text.encode("utf-8", "replace"))
 
     def write_bytes(self, data: bytes) -> None:
-        """Write bytes to stdout, at once and whole. Raises as `write` does."""
+        """Write all bytes to stdout, unbuffered. Raises as `write` does."""
         try:
             _write_all(self._out, data)
         except OSError as error:
@@ -60,7 +60,7 @@ class Streams:
             raise GpttermError(f"cannot write to stdout: {error.strerror}") from None
 
     def reader_gone(self) -> bool:
-        """Whether stdout is a pipe or socket that nobody reads any more."""
+        """Whether stdout is a pipe or socket whose reader has closed it."""
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()
@@ -68,42 +68,42 @@ class Streams:
         return any(flags & (select.POLLERR | select.POLLHUP) for _, flags in poll.poll(0))
 
     def say(self, text: str) -> None:
-        """Write a line to stderr, as it is: it must be printable already."""
-        # Nobody may be reading stderr: that is no reason to fail.
+        """Write a line, which must be printable, to stderr."""
+        # A closed stderr is not an error.
         with contextlib.suppress(OSError):
             _write_all(self.err, f"{text}\n".encode("utf-8", "replace"))
 
     def note(self, message: str) -> None:
-        """Write a notice to stderr, unless they are silenced."""
+        """Write a notice to stderr, unless notices are silenced."""
         if not self.quiet:
             self.say(f"gptterm: note: {one_line(message)}")
 
     def inform(self, text: str) -> None:
-        """Write a line for someone at a terminal; it must be printable already."""
+        """Write a line, which must be printable, to stderr if that is a terminal."""
         if self.err_is_terminal and not self.quiet:
             self.say(text)
 
     def stats(self, lines: Iterable[str]) -> None:
-        """Write what `-v` asked for to stderr."""
+        """Write the lines of `-v` to stderr."""
         for line in lines:
             self.say(f"gptterm: {one_line(line)}")
 
     def show_cursor(self) -> None:
-        """Undo what a progress bar did to a terminal."""
+        """Show the terminal's cursor, which a progress bar hides."""
         if self.err_is_terminal and os.environ.get("TERM", "dumb") != "dumb":
             os.write(self.err, b"\x1b[?25h")
 
     def dim(self, text: str) -> str:
-        """`text` in a faint colour where stderr is a terminal that wants colours."""
+        """Make `text` faint if stderr is a terminal with styles."""
         return f"\x1b[2m{text}\x1b[0m" if self.err_is_terminal and draws_styles() else text
 
     @contextlib.contextmanager
     def silenced(self) -> Iterator[None]:
-        """Nothing that a library prints, logs or warns of is seen meanwhile."""
+        """Discard everything that libraries print, log or warn of during the block."""
         if debugging():
             yield
             return
-        import logging  # not before `--help`
+        import logging  # not needed for `--help`
 
         saved = _duplicate(1), _duplicate(2)
         python_streams = sys.stdout, sys.stderr
@@ -127,12 +127,15 @@ class Streams:
 
 
 def draws_styles() -> bool:
-    """Whether a terminal may be sent styles: it knows them, and nobody refuses them."""
+    """Whether the terminal understands styles and NO_COLOR is not set."""
     return os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR")
 
 
-def calm_libraries() -> None:
-    """Set what libraries read at import: no telemetry, no bars, no advice. Never overrides."""
+def configure_libraries() -> None:
+    """Set environment variables that libraries read at import, unless the user has set them.
+
+    No telemetry, no update checks, no advice.
+    """
     for name, value in {
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
@@ -144,10 +147,10 @@ def calm_libraries() -> None:
 
 
 def ensure_descriptors() -> None:
-    """Open what the caller closed of 0, 1 and 2, before a file of ours lands there.
+    """Reopen those of 0, 1 and 2 that the caller has closed, before a file of ours gets the number.
 
-    A closed stdout becomes one that nobody reads, a closed stdin an empty one. Python has None in
-    `sys` for those; here they become streams, which whoever uses them may count on.
+    A closed stdout becomes a pipe without a reader, a closed stdin an empty one. In `sys` they are
+    None then; they become streams, on which other code can rely.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -183,13 +186,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
         try:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:
-            # Someone left the pipe in non-blocking mode and it is full.
+            # Another program has left the pipe in non-blocking mode, and it is full.
             select.select([], [descriptor], [])
 
 
 def _flush(streams: tuple[TextIO, TextIO]) -> None:
     for stream in streams:
-        # None when the process was started with that descriptor closed.
+        # None if the process was started with that descriptor closed.
         if cast(TextIO | None, stream) is not None:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

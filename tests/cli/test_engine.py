@@ -41,7 +41,7 @@ def test_start_use_status_stop(warm: Env, models: Path, tmp_path: Path) -> None:
     assert f"{model} on cpu, float32: ready after" in started.text
     assert "stays until" in started.text
     again = run(["engine", "start", "-m", model, "--keep-alive", "30"], warm)
-    assert "was there already" in again.text
+    assert "already running" in again.text
     assert "stays 30 min without a client" in again.text
     (engine,) = engines(warm)
     assert (engine["model"], engine["state"], engine["keep_alive"]) == (str(model), "idle", 30)

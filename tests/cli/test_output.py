@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from gptterm.cli.output import JsonWriter, TextWriter, json_line
-from gptterm.cli.results import Record
-from gptterm.cli.run import consume, failed
+from gptterm.cli.console import json_line
+from gptterm.cli.output import JsonWriter, TextWriter
+from gptterm.cli.results import Results
+from gptterm.cli.run import failure_error, run_request
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
 from gptterm.engine.api import GenerateRequest, TextPrompt
@@ -24,22 +25,22 @@ def _run(
     stream: bool = True,
     echo: str = "",
     samples: int = 1,
-) -> tuple[Record, list[str]]:
-    """Run one request; return the record and the notices."""
+) -> tuple[Results, list[str]]:
+    """Run one request; return the results and the notices."""
     engine = ScriptedEngine(script)
     notices: list[str] = []
     request = GenerateRequest(prompt=TextPrompt(text="say"), seed=5, samples=samples)
-    record = Record(request, ["said before"], notices.append)
+    results = Results(request, ["said before"], notices.append)
     streams = Streams()
     writer = (
-        JsonWriter(streams, record, engine.info, "say")
+        JsonWriter(streams, results, engine.info, "say")
         if json_lines
-        else TextWriter(streams, record, echo=echo, stream=stream)
+        else TextWriter(streams, results, echo=echo, stream=stream)
     )
     signals = Signals()
     signals.cancel_mode()
-    consume(engine, record, writer, streams, signals)
-    return record, notices
+    run_request(engine, results, writer, streams, signals)
+    return results, notices
 
 
 def test_text_ends_with_one_newline(capfd: Capture) -> None:
@@ -60,18 +61,18 @@ def test_samples_in_their_order(capfd: Capture) -> None:
 def test_what_was_made_before_a_failure_stays(how: str, capfd: Capture) -> None:
     fault = Fault(at="decode", how=how, token=2)  # type: ignore[arg-type]
     script = Script.saying(["One", " two", " three"], faults=(fault,), notices=["from the engine"])
-    record, notices = _run(script)
+    results, notices = _run(script)
     assert capfd.readouterr().out == "One two\n"
-    assert record.failure is not None
-    assert isinstance(failed(record.failure), OutOfMemoryError) == (how == "out_of_memory")
-    assert "\n" not in record.failure.message
+    assert results.failure is not None
+    assert isinstance(failure_error(results.failure), OutOfMemoryError) == (how == "out_of_memory")
+    assert "\n" not in results.failure.message
     assert notices == ["from the engine"]
 
     _run(script, json_lines=True)
     line = json.loads(capfd.readouterr().out)
     assert line["text"] == "One two"
     assert line["finish_reason"] == "error"
-    assert line["error"]["message"] == record.failure.message
+    assert line["error"]["message"] == results.failure.message
     assert line["usage"]["completion_tokens"] == 2
     assert line["notices"] == ["said before", "from the engine"]
     assert list(line)[-1] == "error"
