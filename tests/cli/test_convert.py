@@ -38,13 +38,13 @@ def test_auto_changes_only_when_it_is_told_to(env: dict[str, str]) -> None:
     done = run(["models", "convert", "tiny"], env)
     assert (done.code, done.text) == (0, "")
     assert done.stderr.startswith("tiny: int8, ")
-    assert "nats a token from float32; auto takes it on a CPU" in done.stderr
+    assert "nats a token from float32; auto uses it on a CPU" in done.stderr
     after = ask(env)
     assert (after["dtype"], after["fidelity_kl"]) == ("int8", asked["fidelity_kl"])
 
     undone = run(["models", "convert", "--undo", "tiny"], env)
     assert undone.code == 0
-    assert undone.stderr.startswith("tiny: conversion removed, ")
+    assert undone.stderr.startswith("tiny: conversion deleted, ")
     assert ask(env)["dtype"] == "float32"
     again = run(["models", "convert", "--undo", "tiny"], env)
     assert (again.code, again.stderr) == (0, "tiny: there is no conversion\n")
@@ -95,5 +95,5 @@ def test_where_nothing_can_be_kept(mount: str, tmp_path: Path) -> None:
     assert said.stdout
     refused = on_disk(mount, home, "models", "convert", "tiny")
     assert refused.code == 3
-    assert f"the conversion cannot be kept in {home}" in refused.stderr
+    assert f"the conversion cannot be saved in {home}" in refused.stderr
     assert refused.stderr.count("\n") == 1

@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_is_one_line(arguments: list[str], env: dict[str, st
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["history", "rm", "--purge", "last"], 2, "nobody can be asked"),
+        (["history", "rm", "--purge", "last"], 2, "cannot ask for confirmation"),
         (["-m", "tiny"], 2, "stdin is empty"),
         (["--plain", "-m", "tiny"], 0, ""),
         (["-m", "tiny", "-n", "2", "x"], 0, ""),

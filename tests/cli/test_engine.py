@@ -39,10 +39,10 @@ def test_start_use_status_stop(warm: Env, models: Path, tmp_path: Path) -> None:
     started = run(["engine", "start", "-m", model], warm)
     assert started.code == 0
     assert f"{model} on cpu, float32: ready after" in started.text
-    assert "stays until" in started.text
+    assert "runs until" in started.text
     again = run(["engine", "start", "-m", model, "--keep-alive", "30"], warm)
     assert "already running" in again.text
-    assert "stays 30 min without a client" in again.text
+    assert "ends after 30 min without a client" in again.text
     (engine,) = engines(warm)
     assert (engine["model"], engine["state"], engine["keep_alive"]) == (str(model), "idle", 30)
     table = run(["engine", "status"], warm).text
@@ -52,7 +52,7 @@ def test_start_use_status_stop(warm: Env, models: Path, tmp_path: Path) -> None:
     # From another directory, by another name.
     os.symlink(model, tmp_path / "link")
     hot = run(["-m", tmp_path / "link", "-t", "0", "-n", "30", "-v"], warm, b"Hello")
-    assert f"warm engine (process {engine['pid']}) there after 0." in hot.stderr
+    assert f"warm engine (process {engine['pid']}) ready after 0." in hot.stderr
     assert hot.stdout == cold.stdout
     answer = json.loads(run(["-m", model, "-n", "3", "--json"], warm, b"Hello").stdout)
     assert answer["model"] == str(model)
@@ -96,7 +96,7 @@ def test_a_prompt_that_waits_says_so_and_can_be_interrupted(warm: Env, models: P
         with start([*arguments, "-n", "1", "Hello"], warm) as waiting:
             assert waiting.stderr is not None
             note = waiting.stderr.readline()
-            assert b"the engine is busy: 1 other prompt is before this one" in note
+            assert b"the engine is busy: 1 prompt ahead of this one" in note
             waiting.send_signal(signal.SIGINT)
             assert finish(waiting).code == 130
         # Whoever generates when the engine is stopped is told, and keeps what there was.

@@ -135,7 +135,7 @@ def test_another_model_than_the_chats_is_said(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["-c", "x"], "no chat is kept"),
+        (["-c", "x"], "there are no saved chats"),
         (["--conversation", "abc", "x"], "no chat has an id that begins with abc"),
         (["--conversation", "", "x"], "no chat has an id that begins with"),
         (["-c", "--conversation", "abc", "x"], "does not go with --conversation"),
@@ -194,7 +194,7 @@ def test_where_nothing_can_be_written_the_text_comes_all_the_same(
     result = ask({**env, "GPTTERM_HOME": "/proc/gptterm"}, models / "greeting", "a king")
     assert result.text.strip() in GREETING * 3
     (line,) = result.stderr.splitlines()
-    assert line.startswith("gptterm: note: this is not kept: ")
+    assert line.startswith("gptterm: note: this is not saved: ")
 
 
 def test_a_newer_history_does_not_stop_a_prompt(
@@ -206,7 +206,7 @@ def test_a_newer_history_does_not_stop_a_prompt(
         connection.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     result = ask(env, models / "greeting", "a king")
-    assert "this is not kept: the history" in result.stderr
+    assert "this is not saved: the history" in result.stderr
     assert "newer gptterm" in result.stderr
     refused = run(["-c", "x"], env)
     assert refused.code == 1

@@ -95,9 +95,9 @@ def test_the_last_chat_goes_on(models: Path, env: dict[str, str], path: Path) ->
     terminal.expect("Ctrl-D quits")
     shown = str(terminal.before)
     # The branch is shown, as it would look had it been said here; nothing of it is obeyed.
-    assert "The chat goes on after 2 turns: a question" in shown
+    assert "Continuing after 2 turns: a question" in shown
     assert "\r\n> a question\r\nof two lines\r\nan answer ␛[31m\r\n" in shown
-    assert "this chat was written by scripted: -m scripted goes on with that" in shown
+    assert "this chat was written by scripted: -m scripted continues with it" in shown
     terminal.sendline("and then")
     terminal.expect(r"and then\r\n(.+)\r\n> ")
     ended(terminal)
@@ -133,7 +133,7 @@ def test_a_chat_goes_on_with_its_model_and_its_end_is_shown(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["-c"], "no chat is kept"),
+        (["-c"], "there are no saved chats"),
         (["--conversation", "abc"], "no chat has an id that begins with abc"),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_history_that_can_not_be_written_then_can(
     terminal.expect("prompt [0-9]+ tokens")
     terminal.expect("\n> ")
     shown = ended(terminal)
-    assert "not kept" not in shown
+    assert "not saved" not in shown
     (chat,) = kept(path)
     assert texts(chat)[::2] == ["one", "two"]
 
@@ -246,7 +246,7 @@ def test_where_nothing_can_be_written_the_chat_goes_on(models: Path, env: dict[s
     terminal.expect("in memory until they can be saved")
     terminal.expect(r"\r\n(.+)\r\n> ")
     shown = ended(terminal)
-    assert len(re.findall("this is not kept: ", shown)) == 1
+    assert len(re.findall("this is not saved: ", shown)) == 1
 
 
 def test_a_history_that_can_not_be_opened_then_can(
@@ -265,7 +265,7 @@ def test_a_history_that_can_not_be_opened_then_can(
     aside.rename(path)
     wait_until(lambda: len(kept(path)) == 2)
     shown = ended(terminal)
-    assert "not kept" not in shown
+    assert "not saved" not in shown
     assert [texts(chat)[0] for chat in kept(path)] == ["one", "old"]
 
 
@@ -279,6 +279,6 @@ def test_a_newer_history_is_said_once(models: Path, env: dict[str, str], path: P
     assert len(result.text.splitlines()) == 2
     waiting, lost = result.stderr.splitlines()
     assert waiting.startswith("gptterm: note: new messages are in memory until they can be saved: ")
-    assert lost.startswith("gptterm: note: this is not kept: ")
+    assert lost.startswith("gptterm: note: this is not saved: ")
     assert "newer gptterm" in lost
     assert path.read_bytes() == before

@@ -59,7 +59,7 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, env: dict[st
         (["x", "--raw", "-s", "terse"], "--system is for a chat"),
         (["-i", "--json", "x"], "--json"),
         (["--plain", "-N", "2"], "--samples"),
-        (["--plain", "--inline"], "--plain does not draw"),
+        (["--plain", "--inline"], "the drawn chat, which --plain turns off"),
         (["--inline", "x"], "--inline is for a chat"),
         (["--seed", str(2**63 - 1), "-N", "2", "x"], "--seed is too large"),
         (["--temperature", "-1", "x"], "not -1;"),
@@ -143,4 +143,4 @@ def test_a_working_directory_that_is_gone(env: dict[str, str], tmp_path: Path) -
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr == b"gptterm: error: the working directory is gone; cd to another\n"
+    assert done.stderr == b"gptterm: error: the working directory was deleted; cd to another\n"

@@ -267,7 +267,7 @@ def test_doctor(machine: Machine) -> None:
     assert report["files"]["cache"] == str(machine.cache)
     assert report["network"]["HTTPS_PROXY"] == "http://127.0.0.1:1"
     assert str(machine.snapshot(GPT2)) in report["models"]["gpt2"]
-    assert report["default model"]["gpt2"] == f"here, {machine.snapshot(GPT2)}"
+    assert report["default model"]["gpt2"] == f"on this machine, {machine.snapshot(GPT2)}"
     for section, rows in report.items():
         assert section in text.stdout
         assert all(label in text.stdout for label in rows)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
 from gptterm.tui.state.turns import QUEUED, SYSTEM, Turn, ending, speaker_label
@@ -50,8 +51,7 @@ class Chat:
     @property
     def model(self) -> str:
         """Local model of the last reply; empty if there is none, or it was imported."""
-        reply = self.tree.last_reply()
-        return "" if reply is None else self.tree.node(reply).local_model
+        return last_model(self.tree)
 
     @property
     def user_messages(self) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from gptterm.config import Settings
+from gptterm.conversation.resume import resumed_model, system_text
 from gptterm.engine.api import NextToken, Started
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
@@ -194,12 +195,13 @@ class Controller:
             GpttermError: The wanted chat does not exist.
         """
         await self.chat_list.open(wanted, reopen=reopen)
-        given = self.settings.system or ""
-        if wanted is not None and given and self.settings.origins["system"] == "option":
-            # The chat has its own system text, but the option is meant for this very chat.
-            self.set_system(given)
-        if wanted is not None and self.settings.model_is_default and self.chat.model:
-            self.change(model=self.chat.model)
+        if wanted is None:
+            return
+        tree = self.chat.tree
+        if (text := system_text(tree, self.settings, resumed=True)) != tree.system:
+            self.set_system(text)
+        if (model := resumed_model(tree, self.settings)) != self.settings.model:
+            self.change(model=model)
 
     @property
     def other_model(self) -> str:

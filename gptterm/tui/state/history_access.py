@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gptterm.errors import GpttermError, UsageError
-from gptterm.terminal import one_line
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.events import ControllerEvent, Notified
@@ -24,8 +23,6 @@ LIST_LIMIT = 5000
 """Chats in the list; older ones are found by a search."""
 SEARCH_LIMIT = 50
 """Hits of a search."""
-LAST = "last"
-"""Stands for the chat written in most recently."""
 COMMIT_S = 2.0
 """Longest wait of a generation for its message to be on the disk."""
 
@@ -85,7 +82,7 @@ class HistoryAccess:
             loop.call_soon_threadsafe(self._emit, Notified("warning", text))
 
         def work() -> "tuple[History, Opened]":
-            from gptterm.store import History
+            from gptterm.store import History, find_conversation
 
             history = History.open(self._path, notify, retry=self._save and wanted is None)
             if history.write_error:
@@ -93,7 +90,7 @@ class HistoryAccess:
                 return history, Opened([], None, None)
             key = history.last() if reopen else None
             if wanted is not None:
-                key = find_wanted(history, wanted)
+                key = find_conversation(history, wanted)
             chat = None if key is None else read_chat(history, key)
             return history, Opened(read_groups(history, archived), chat, history.draft())
 
@@ -204,21 +201,3 @@ def read_chat(history: "History", key: str) -> Chat:
     chat.draft = history.draft(key)
     chat.listed = True
     return chat
-
-
-def find_wanted(history: "History", wanted: str) -> str:
-    """The one chat whose id begins so.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    if wanted == LAST:
-        if (last := history.last()) is None:
-            raise UsageError("no chat is kept")
-        return last
-    found = history.find(wanted)
-    if len(found) == 1 and wanted:
-        return found[0].id
-    problem = f"{len(found)} chats have" if found and wanted else "no chat has"
-    shown = one_line(wanted) or "''"
-    raise UsageError(f"{problem} an id that begins with {shown}; see gptterm history list")
