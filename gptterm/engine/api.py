@@ -10,8 +10,8 @@ and is then the last event.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator
-from typing import Literal, Protocol, get_args, runtime_checkable
+from collections.abc import Generator
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -401,73 +401,4 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. The engine cannot be used afterwards."""
-        ...
-
-
-class LiveBatch(Protocol):
-    """Requests that come and go and are run side by side. Used by one thread."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is left."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether `step` has anything to do: not if all requests are paused."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Whether a request submitted now would begin before another one ends."""
-        ...
-
-    def submit(self, request: GenerateRequest) -> int:
-        """Add a request; returns the number under which `step` yields its events."""
-        ...
-
-    def step(self) -> Iterator[tuple[int, Event]]:
-        """Prefill up to a chunk and draw up to a token a sample, for all; consume it whole."""
-        ...
-
-    def cancel(self, number: int) -> None:
-        """Drop a request between two steps; no event of it follows."""
-        ...
-
-    def pause(self, number: int) -> bool:
-        """Leave a request as it is until `resume`; False: others may have to wait for it."""
-        ...
-
-    def resume(self, number: int) -> None:
-        """Have a paused request go on."""
-        ...
-
-    def set_sampling(self, number: int, sampling: SamplingParams) -> None:
-        """Change the samplers of a request from its next token on. Thread-safe."""
-        ...
-
-    def next_token(
-        self, number: int, sampling: SamplingParams, limit: int = 20
-    ) -> NextToken | None:
-        """The distribution after the first sample's text so far, between two steps.
-
-        None before the first token, and when other requests have taken the place of its text.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give up all requests."""
-        ...
-
-
-@runtime_checkable
-class BatchingEngine(Engine, Protocol):
-    """An engine that runs several generations at once."""
-
-    def new_batch(self, rows: int, on_error: Callable[[Exception], Failed]) -> LiveBatch:
-        """A batch of up to `rows` sequences, or of fewer if memory is short.
-
-        Args:
-            on_error: makes an unforeseen exception the failure of the request it belongs to.
-        """
         ...

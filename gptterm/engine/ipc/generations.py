@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from gptterm.engine.api import (
-    BatchingEngine,
     Engine,
     Event,
     Failed,
-    LiveBatch,
     NextToken,
     Prefilled,
     Token,
 )
+from gptterm.engine.batching import BatchingEngine, LiveBatch
 from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.errors import describe
