@@ -10,6 +10,7 @@ from gptterm.engine.api import ModelSource, SamplingParams
 from gptterm.engine.decoders.config import parse_config
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
+from gptterm.engine.text.chat_template_files import read_chat_template
 from gptterm.errors import ModelError
 from gptterm.models.validation import read_config, read_json, weight_files
 
@@ -84,10 +85,9 @@ def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:
 
 
 def _has_chat_template(directory: Path, name: str) -> bool:
-    if any((directory / f"chat_template.{kind}").is_file() for kind in ("jinja", "json")):
-        return True
     path = directory / "tokenizer_config.json"
-    return path.is_file() and bool(read_json(path, name).get("chat_template"))
+    settings = read_json(path, name) if path.is_file() else {}
+    return read_chat_template(directory, settings) is not None
 
 
 _FIELDS: dict[str, type[int] | type[float]] = {

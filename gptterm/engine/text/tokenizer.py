@@ -42,6 +42,7 @@ class Tokenizer:
         special_ids: their ids and `end_ids`; never shown.
         end_ids: end-of-text tokens.
         chat_template: Jinja source; None if the model has none.
+        notices: what a user should know about the tokenizer's files.
         template_tokens: names of the special tokens that the chat template may use.
     """
 
@@ -68,6 +69,7 @@ class Tokenizer:
         self.special_ids = self._control_ids | end_ids
         self.end_ids = end_ids
         self.chat_template = chat_template
+        self.notices: tuple[str, ...] = ()
         self.template_tokens = template_tokens or {}
         self._token_bytes = token_bytes(backend)
         self.kind: TokenKind = self._token_bytes.kind

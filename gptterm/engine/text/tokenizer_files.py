@@ -1,7 +1,7 @@
 """Load a model directory's tokenizer from whichever files describe it."""
 
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from tokenizers import (
     ByteLevelBPETokenizer,
@@ -13,11 +13,13 @@ from tokenizers import (
 from tokenizers import Tokenizer as Backend
 
 from gptterm.engine.gguf.reader import read_header
-from gptterm.engine.gguf.tokenizer import build_backend, end_ids, special_names
+from gptterm.engine.gguf.tokenizer import TURN_ENDS, build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import read_json
+from gptterm.engine.text.chat_template_files import ChatTemplate, read_chat_template
 from gptterm.engine.text.library_calls import LibraryCalls
 from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.tokenizer_settings import TokenizerSettings
 
 _UNKNOWN = "<unk>"
 """GPT-1's token for a character outside its vocabulary."""
@@ -35,8 +37,11 @@ def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
     with LibraryCalls(f"the tokenizer in {directory} cannot be read"):
         if gguf_file is not None:
             return _from_gguf(directory / gguf_file)
-        backend = _backend(directory)
-        return _convert(directory) if backend is None else _tokenizer(directory, backend)
+        settings = TokenizerSettings.read(directory)
+        backend = _backend(directory, settings)
+        if backend is None:
+            return _convert(directory)
+        return _tokenizer(directory, backend, settings)
 
 
 def _from_gguf(path: Path) -> Tokenizer:
@@ -46,21 +51,23 @@ def _from_gguf(path: Path) -> Tokenizer:
     return Tokenizer(build_backend(file), end_ids(file), template, special_names(file))
 
 
-def _backend(directory: Path) -> Backend | None:
+def _backend(directory: Path, settings: TokenizerSettings) -> Backend | None:
     """Load what the `tokenizers` library can read by itself; None for anything else."""
     whole = directory / "tokenizer.json"
     if whole.exists():
-        return Backend.from_file(str(whole))
+        backend = Backend.from_file(str(whole))
+        settings.set_prefix_space(backend)
+        return backend
     vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
     if not (vocabulary.exists() and merges.exists()):
         return None
-    if read_json(directory / "config.json").get("model_type") == "openai-gpt":
+    if settings.model_type == "openai-gpt":
         return _gpt1_backend(vocabulary, merges)
-    if "</w>" in merges.read_text("utf-8")[:4096]:
-        return None  # not byte-level, and not GPT-1
-    backend: Backend = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
-    if backend.token_to_id("<|endoftext|>") is not None:
-        backend.add_special_tokens(["<|endoftext|>"])
+    if not settings.is_gpt2 or "</w>" in merges.read_text("utf-8")[:4096]:
+        return None  # another pattern, or not byte-level
+    backend = cast("Backend", ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer)
+    settings.default_names("<|endoftext|>", backend)
+    settings.set_prefix_space(backend)
     return backend
 
 
@@ -78,17 +85,19 @@ def _gpt1_backend(vocabulary: Path, merges: Path) -> Backend:
     return backend
 
 
-def _tokenizer(directory: Path, backend: Backend) -> Tokenizer:
-    settings = read_json(directory / "tokenizer_config.json")
-    if "added_tokens_decoder" not in settings:  # older repositories name the tokens here
-        settings = read_json(directory / "special_tokens_map.json") | settings
-    names = {
-        name: text
-        for name, value in settings.items()
-        if name.endswith("_token") and (text := _token_text(value)) is not None
-    }
-    ends = _end_ids(backend, directory, names.get("eos_token"))
-    return Tokenizer(backend, ends, _chat_template(directory, settings), names)
+def _tokenizer(directory: Path, backend: Backend, settings: TokenizerSettings) -> Tokenizer:
+    settings.add_tokens(backend)
+    if not (directory / "tokenizer.json").exists():  # whose post-processor says it
+        settings.set_start(backend)
+    ends = _end_ids(backend, directory, settings.names.get("eos_token"))
+    template = read_chat_template(directory, settings.config)
+    return _with_template(Tokenizer(backend, ends, None, settings.names), template)
+
+
+def _with_template(tokenizer: Tokenizer, template: ChatTemplate | None) -> Tokenizer:
+    if template is not None:
+        tokenizer.chat_template, tokenizer.notices = template
+    return tokenizer
 
 
 def _convert(directory: Path) -> Tokenizer:
@@ -98,36 +107,28 @@ def _convert(directory: Path) -> Tokenizer:
             directory, trust_remote_code=False, local_files_only=True
         )
     backend = loaded.backend_tokenizer
-    template = loaded.chat_template
-    return Tokenizer(
-        backend,
-        _end_ids(backend, directory, loaded.eos_token),
-        template if isinstance(template, str) else None,
-        loaded.special_tokens_map,
-    )
+    ends = _end_ids(backend, directory, loaded.eos_token)
+    tokenizer = Tokenizer(backend, ends, None, loaded.special_tokens_map)
+    settings = read_json(directory / "tokenizer_config.json")
+    return _with_template(tokenizer, read_chat_template(directory, settings))
 
 
 def _end_ids(backend: Backend, directory: Path, name: str | None) -> frozenset[int]:
+    """Return the ids that end a text: all that the files name, and tokens known to end a turn."""
+    config = read_json(directory / "config.json")
+    text = config.get("text_config")
+    places = [read_json(directory / "generation_config.json"), config]
+    places += [text] if isinstance(text, dict) else []  # a multimodal model
     ids: set[int] = set()
-    for file in ("generation_config.json", "config.json"):
-        value = read_json(directory / file).get("eos_token_id")
-        ids |= {i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int)}
+    for place in places:
+        value = place.get("eos_token_id")
+        ids |= {i for i in (value if isinstance(value, list) else [value]) if type(i) is int}
     named = None if name is None else backend.token_to_id(name)
     ids |= set() if named is None else {named}
-    return frozenset(i for i in ids if i >= 0 and backend.id_to_token(i) is not None)
-
-
-def _token_text(value: Any) -> str | None:
-    text = value.get("content") if isinstance(value, dict) else value
-    return text if isinstance(text, str) else None
-
-
-def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
-    file = directory / "chat_template.jinja"
-    if file.exists():
-        return file.read_text("utf-8")
-    template = settings.get("chat_template")
-    if isinstance(template, list):  # several, by name
-        named = {entry["name"]: entry["template"] for entry in template}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
+    ids |= {
+        # Not an ordinary word of that name.
+        i
+        for i, token in backend.get_added_tokens_decoder().items()
+        if token.content in TURN_ENDS
+    }
+    return frozenset(i for i in ids if 0 <= i < 2**32 and backend.id_to_token(i) is not None)

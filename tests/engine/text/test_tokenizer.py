@@ -198,8 +198,8 @@ def test_end_tokens_are_gathered_from_all_files(gpt2: Path, tmp_path: Path) -> N
         },
         tmp_path,
     )
-    of = load_tokenizer(tmp_path)
-    assert of.end_ids == {5, 6, 7, of.encode("a")[0]}
+    vocabulary = json.loads((gpt2 / "tokenizer.json").read_text())["model"]["vocab"]
+    assert load_tokenizer(tmp_path).end_ids == {5, 6, 7, 383, vocabulary["a"]}
 
 
 def test_older_repositories_name_their_special_tokens_elsewhere(gpt2: Path, tmp_path: Path) -> None:
@@ -234,7 +234,8 @@ def test_older_repositories_name_their_special_tokens_elsewhere(gpt2: Path, tmp_
             None,
             "d",
         ),
-        ({"chat_template": [{"name": "rag", "template": "r"}]}, None, None),
+        ({"chat_template": [{"name": "rag", "template": "r"}]}, None, "r"),
+        ({"chat_template": {"rag": "r", "chat": "c"}}, None, "c"),
     ],
 )
 def test_where_a_chat_template_may_be(
