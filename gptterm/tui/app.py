@@ -131,11 +131,18 @@ class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
             self.chat_screen.show_notice("warning", f"[tui.keys] {problem}")
         if self._unknown_theme:
             self.chat_screen.show_notice("warning", f"there is no theme {self._unknown_theme}")
-        if self._tui.reduced_motion:
-            self.chat_screen.prompt.cursor_blink = False
         # The terminal has lost the screen, of which Textual would draw only what changed.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.call_after_refresh(self._start)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """With reduced motion, stop the cursor of what was focused from blinking."""
+        if self._tui.reduced_motion:
+            # Loaded by whatever has one.
+            from textual.widgets import Input, TextArea
+
+            if isinstance(event.widget, Input | TextArea):
+                event.widget.cursor_blink = False
 
     async def on_event(self, event: events.Event) -> None:
         """Hold input back until there is a prompt."""

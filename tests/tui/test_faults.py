@@ -77,10 +77,10 @@ async def test_the_first_model_is_not_there(open_tui: Open) -> None:
     async with open_tui(model="missing") as desk:
         await desk.until(lambda: "missing could not be loaded" in desk.text)
         assert "^O chooses another model" in desk.text
-        assert "being loaded" not in desk.text
-        assert "A message waits until there is a model" in desk.text
+        assert "is loading" not in desk.text
+        assert "Messages wait until a model is loaded" in desk.text
         desk.controller.load("gpt2")
-        await desk.until(lambda: "gpt2 is here to talk" in desk.text)
+        await desk.until(lambda: "gpt2 is ready to chat" in desk.text)
         assert "Message gpt2, or / for commands" in desk.text
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.conversation.tree import Conversation
 from gptterm.store import History, writer_thread
 from tests.store.chats import check_integrity, opened, talk, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
 from tests.support.scripted import Script, write_script
 from tests.tui.conftest import Desk, Open
+from tests.tui.saved import load_all
 from tests.tui.terminal import Terminal
 
 LONG = Script.saying(" ".join(f"w{n}" for n in range(100)), "Second.", "Third.", rate=50)
@@ -31,12 +31,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def path(home: Path) -> Path:
     """Of the history."""
     return home / "history.db"
-
-
-def kept(path: Path) -> list[Conversation]:
-    """All chats of the history, the latest first."""
-    with History.open(path) as history:
-        return [history.load(each.id) for each in history.conversations(archived=None)]
 
 
 def said(desk: Desk, kind: str = "warning") -> list[str]:
@@ -76,7 +70,7 @@ async def test_deleted_in_the_middle_of_a_reply(
         assert len(said(desk)) == 1
         assert "deleted or replaced while it was open" in said(desk)[0]
         assert "not saved" not in desk.rows[0]
-    (chat,) = kept(path)
+    (chat,) = load_all(path)
     assert texts(chat)[0::2] == ["one", "two"]
     assert texts(chat)[1].endswith("w99")
     check_integrity(path)
@@ -100,7 +94,7 @@ async def test_damaged_in_the_middle_of_a_reply(open_tui: Open, path: Path) -> N
         assert len(damage) == 1
         assert "it is now history.damaged-" in damage[0]
         await desk.until(lambda: "not saved" not in desk.rows[0])
-    (chat, *_) = kept(path)
+    (chat, *_) = load_all(path)
     assert [text for text in texts(chat) if text in ("one", "two")] == ["one", "two"]
     assert len(list(path.parent.glob("history.damaged-*.db"))) == 1
     check_integrity(path)
@@ -162,7 +156,7 @@ async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path)
             lambda: "old question" in desk.text and "a draft of yesterday" in desk.text
         )
         assert said(desk)[-1] == WELL
-    assert [texts(chat) for chat in kept(path)] == [
+    assert [texts(chat) for chat in load_all(path)] == [
         ["one", "First."],
         ["old question", "old answer"],
     ]
@@ -231,7 +225,7 @@ def test_a_disk_that_fills_up_and_is_emptied(terminal: Start, tmp_path: Path) ->
     shutil.copytree(disk.inside(pid), tmp_path / "copy")
     tty.send(b"\x11")
     assert tty.ended() == 0
-    (chat,) = kept(tmp_path / "copy" / "history.db")
+    (chat,) = load_all(tmp_path / "copy" / "history.db")
     assert texts(chat) == ["one", "".join(map(str, long)), "two", "Second."]
 
 
@@ -250,5 +244,5 @@ def test_a_disk_that_is_read_only_for_a_while(terminal: Start, tmp_path: Path) -
     tty.until(lambda: tty.shows("Again."))
     tty.send(b"\x11")
     assert tty.ended() == 0
-    (chat,) = kept(path)
+    (chat,) = load_all(path)
     assert texts(chat)[2:] == ["one", "Written down.", "two", "Again."]

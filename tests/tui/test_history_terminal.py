@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.conversation.tree import Conversation
 from gptterm.store import History
 from tests.store.chats import check_integrity, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
 from tests.support.scripted import Script, write_script
 from tests.support.waiting import gone, wait_until
+from tests.tui.saved import load_all
 from tests.tui.terminal import LEFT, Terminal
 
 GPTTERM = [sys.executable, "-m", "gptterm"]
@@ -41,12 +41,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         one.process.terminate(force=True)
 
 
-def kept(home: Path) -> list[Conversation]:
-    """All chats, the latest first."""
-    with History.open(home / "history.db") as history:
-        return [history.load(each.id) for each in history.conversations()]
-
-
 def leave_for_plain(tty: Terminal) -> int:
     """`/plain`, as far as the prompt; where in what was written the drawing ended."""
     tty.send(b"/plain\r")
@@ -66,14 +60,14 @@ def test_plain_goes_on_in_the_same_record(start: Start, tmp_path: Path) -> None:
     tty = start()
     tty.say("Once upon a time")
     left = leave_for_plain(tty)
-    (before,) = kept(tmp_path)
+    (before,) = load_all(tmp_path / "history.db")
     said = tty.written[left:].decode().replace("\r\n", "\n")
     question, reply = texts(before)
     assert f"2 turns: Once upon a time\n> {question}\n{reply}\n" in said
     say_plainly(tty, "And then?")
     tty.send(b"/quit\r")
     assert tty.ended() == 0
-    (after,) = kept(tmp_path)
+    (after,) = load_all(tmp_path / "history.db")
     assert after.id == before.id
     assert texts(after)[:3] == [question, reply, "And then?"]
     assert len(after) == 4
@@ -104,7 +98,7 @@ def test_plain_writes_what_the_drawn_chat_could_not(start: Start, tmp_path: Path
     shutil.copytree(disk.inside(pid), tmp_path / "copy")
     tty.send(b"/quit\r")
     assert tty.ended() == 0
-    (chat,) = kept(tmp_path / "copy")
+    (chat,) = load_all(tmp_path / "copy" / "history.db")
     assert texts(chat)[::2] == ["Once upon a time", "And then?", "And in the end?"]
     assert len(chat) == 6
 
@@ -163,7 +157,7 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
     finally:
         tty.process.terminate(force=True)
     check_integrity(home / "history.db")
-    (chat,) = [chat for chat in kept(home) if texts(chat)[0] == question]
+    (chat,) = [chat for chat in load_all(home / "history.db") if texts(chat)[0] == question]
     written = texts(chat)[1] if len(chat) > 1 else ""
     # The last word may be cut in two; all before it are known.
     assert " ".join(f"w{n}" for n in range(WORDS)).startswith(written)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from gptterm.config import TuiSettings
 from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
@@ -123,7 +124,7 @@ async def test_the_smallest_terminal(open_tui: Open) -> None:
     async with open_tui(size=(20, 5)) as desk:
         await desk.ready()
         words = " ".join(row.strip() for row in desk.rows)
-        assert "gpt2 is here to talk, on this machine alone" in words
+        assert "gpt2 is ready to chat, on this machine only" in words
         await desk.say("hi")
         assert "Hello, world." in desk.text
         for key in ("f5", "escape", "ctrl+b", "escape", "f1", "escape", "ctrl+o", "escape"):
@@ -203,8 +204,18 @@ async def test_choosing_a_model_keeps_the_chat(open_tui: Open) -> None:
 
 async def test_reduced_motion_stops_the_blinking(open_tui: Open) -> None:
     async with open_tui(tui=TuiSettings(reduced_motion=True)) as desk:
-        assert not desk.screen.prompt.cursor_blink
+        await desk.until(lambda: not desk.screen.prompt.cursor_blink)
         assert desk.app.animation_level == "none"
+        await desk.ready()
+        await desk.say("hi")
+        for key in ("ctrl+o", "ctrl+f", "ctrl+s", "ctrl+p"):
+            await desk.press(key)
+            await desk.until(lambda: isinstance(desk.app.focused, Input))
+            focused = desk.app.focused
+            assert isinstance(focused, Input)
+            await desk.until(lambda: not focused.cursor_blink)  # noqa: B023
+            await desk.press("escape")
+            await desk.until(lambda: desk.app.screen is desk.screen)
 
 
 @pytest.mark.parametrize(("setting", "theme"), [

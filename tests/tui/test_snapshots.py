@@ -122,7 +122,7 @@ def test_chat_in_other_sizes(snap: Snap, size: tuple[int, int]) -> None:
 
 def test_empty(snap: Snap) -> None:
     async def nothing(desk: Desk) -> None:
-        await desk.until(lambda: "here to talk" in desk.text)
+        await desk.until(lambda: "ready to chat" in desk.text)
 
     assert snap(nothing)
 

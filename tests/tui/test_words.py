@@ -8,7 +8,7 @@ from gptterm.config import TuiSettings
 from tests.store.chats import talk
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
-from tests.tui.test_history import fill
+from tests.tui.saved import fill
 
 ENDLESS = Script.saying("word " * 50, "Two.", rate=200, endless=True)
 

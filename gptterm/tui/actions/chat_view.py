@@ -15,7 +15,7 @@ from gptterm.tui.widgets.transcript.transcript import Transcript
 
 
 class ChatView(Protocol):
-    """The part of the chat screen that actions may use."""
+    """The parts of the chat screen that actions may use."""
 
     controller: Controller
     keymap: Keymap

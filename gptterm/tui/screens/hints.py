@@ -1,4 +1,4 @@
-"""Hints: the greeting of an empty chat, and the key line."""
+"""Texts of the chat screen: placeholders, the greeting of an empty chat, and the key line."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,17 +18,17 @@ Labels = tuple[tuple[str, str], ...]
 
 
 def prompt_placeholder(name: str, phase: Phase) -> str:
-    """Return what the empty prompt says.
+    """Return the text of the empty prompt.
 
     Args:
         name: The model's name.
         phase: The engine's phase.
     """
     if phase == "failed":
-        return "A message waits until there is a model"
+        return "Messages wait until a model is loaded"
     if phase == "ready":
         return f"Message {name}, or / for commands"
-    return f"Message {name} (still loading: it will wait)"
+    return f"Message {name} (still loading: messages wait)"
 
 
 def greeting(
@@ -48,12 +48,12 @@ def greeting(
         yield f"{name} could not be loaded", "text"
         yield f"{keymap.first(CHAT_KEYS, 'models')} chooses another model", "faint"
     elif info is None:
-        yield f"{name} is being loaded; a message can be written meanwhile", "faint"
+        yield f"{name} is loading; you can already type a message", "faint"
     elif info.has_chat_template:
-        yield f"{name} is here to talk, on this machine alone", "text"
+        yield f"{name} is ready to chat, on this machine only", "text"
     else:
         yield f"{name} is a base model: it continues text", "text"
-        yield "a chat is given to it as a transcript", "faint"
+        yield "your chat is passed to it as a transcript", "faint"
     yield "", "text"
     names = [keymap.first(CHAT_KEYS, "help"), keymap.first(CHAT_KEYS, "sampling")]
     yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"

@@ -17,7 +17,7 @@ UNTITLED = "new chat"
 
 
 class Chat:
-    """A conversation, saved by its saver if it has one.
+    """A conversation, with the saver that writes it to the history, if there is one.
 
     Args:
         system: System text of a new conversation.

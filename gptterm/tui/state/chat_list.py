@@ -295,7 +295,7 @@ class ChatList:
     async def toggle_archive(self, entry: Entry) -> None:
         """Move a chat to the archive, or back."""
         if await self._change(lambda history: history.archive(entry.key, not entry.archived)):
-            done = "back from the archive" if entry.archived else "archived: a search finds it"
+            done = "unarchived" if entry.archived else "archived; search still finds it"
             self._emit(Notified("good", done))
 
     async def duplicate(self, key: str) -> None:
@@ -303,7 +303,7 @@ class ChatList:
         copies: list[str] = []
         if await self._change(lambda history: copies.append(history.duplicate(key))):
             await self.show(copies[0])
-            self._emit(Notified("good", "this is the copy"))
+            self._emit(Notified("good", "opened the copy"))
 
     async def delete(self, entry: Entry, undo_key: str) -> None:
         """Delete a chat; it can be restored, unless it was empty.
@@ -330,7 +330,7 @@ class ChatList:
     async def undelete(self) -> None:
         """Restore the chat deleted last."""
         if not self._deleted:
-            self._emit(Notified("info", "nothing was deleted here"))
+            self._emit(Notified("info", "there is no deleted chat to bring back"))
             return
         key, title, unsaved = self._deleted.pop()
         if unsaved is not None:

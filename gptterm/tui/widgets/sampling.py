@@ -37,11 +37,13 @@ class SamplingPanel(RowWidget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Above", id="sampling.up", tooltip="Choose the one above"),
         Binding("down", "move(1)", "Below", id="sampling.down", tooltip="Choose the one below"),
-        Binding("left", "step(-1)", "Less", id="sampling.less", tooltip="One step less"),
-        Binding("right", "step(1)", "More", id="sampling.more", tooltip="One step more"),
-        Binding("n", "neutral", "Neutral", id="sampling.neutral", tooltip="All samplers off"),
+        Binding("left", "step(-1)", "Less", id="sampling.less", tooltip="Decrease by one step"),
+        Binding("right", "step(1)", "More", id="sampling.more", tooltip="Increase by one step"),
+        Binding(
+            "n", "neutral", "Neutral", id="sampling.neutral", tooltip="Switch all samplers off"
+        ),
         Binding("p", "presets", "Presets", id="sampling.presets", tooltip="Choose a preset"),
-        Binding("enter", "type", "Type", id="sampling.type", tooltip="Type a value, or take it"),
+        Binding("enter", "type", "Type", id="sampling.type", tooltip="Type a value, or apply it"),
     ]
 
     selected: reactive[int] = reactive(0)

@@ -1,0 +1,81 @@
+"""The chats pane: pin, rename, archive, copy, delete, and many chats."""
+
+from pathlib import Path
+
+from tests.store.chats import talk, texts
+from tests.tui.conftest import Open
+from tests.tui.saved import fill, load_all
+
+
+async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
+    fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
+    async with open_tui() as desk:
+        await desk.ready()
+        pane = desk.screen.chats
+        await desk.press("ctrl+b", "ctrl+b")
+        assert "r rename" in desk.rows[-1]
+        await desk.press("end", "p")
+        await desk.until(lambda: "pinned" in desk.text and pane.selected == 0)
+        await desk.press("r")
+        await desk.until(lambda: "rename the chat" in desk.text)
+        await desk.type(" more")
+        await desk.press("enter")
+        await desk.until(lambda: "▸ one more" in desk.text)
+        await desk.press("end", "a")
+        await desk.until(lambda: "two" not in desk.text)
+        await desk.press("v")
+        await desk.until(lambda: "│ archived" in desk.text and "  two" in desk.text)
+        await desk.press("home", "c")
+        await desk.until(lambda: "one more (copy)" in desk.text)
+        await desk.until(lambda: desk.turns[0] == ("user", "one"))
+        await desk.press("home", "d")
+        await desk.until(lambda: "deleted one more; u brings it back" in desk.notice)
+        assert "pinned" not in "\n".join(desk.rows[:-3])
+        await desk.press("u")
+        await desk.until(lambda: "▸ one more" in desk.rows[3])
+        assert "brought back one more" in [
+            notice.text for notice in desk.screen.notice_line.history
+        ]
+    assert len(load_all(path)) == 4
+
+
+async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(
+    open_tui: Open, path: Path
+) -> None:
+    fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
+    async with open_tui() as desk:
+        await desk.ready()
+        pane = desk.screen.chats
+        await desk.press("ctrl+b", "ctrl+b", "down", "c")
+        await desk.until(lambda: "▸ two (copy)" in desk.text)
+        await desk.press("end")
+        await desk.until(lambda: "▸ one" in desk.text)
+        await desk.press("escape", "ctrl+b", "ctrl+b")
+        await desk.until(lambda: pane.has_focus and "▸ two (copy)" in desk.text)
+
+
+async def test_the_open_chat_is_deleted(open_tui: Open, path: Path) -> None:
+    fill(path, talk("only one", "1"))
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b", "d")
+        await desk.until(lambda: "deleted only one" in desk.notice)
+        assert desk.turns == []
+        await desk.press("escape")
+        await desk.say("another")
+    (chat,) = load_all(path)
+    assert texts(chat)[0] == "another"
+
+
+async def test_a_thousand_chats(open_tui: Open, path: Path) -> None:
+    fill(path, *(talk(f"chat {n}") for n in range(1000)))
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.until(lambda: "chat 999" in desk.text)
+        await desk.press("ctrl+b", "ctrl+b", "end")
+        assert "▸ chat 0" in desk.text
+        await desk.press("enter")
+        await desk.until(lambda: desk.turns == [("user", "chat 0")])
+        await desk.press("ctrl+f", *"chat")
+        await desk.until(lambda: "the latest 50 hits; more words narrow the search" in desk.text)
+        assert "chat 999" in desk.text
