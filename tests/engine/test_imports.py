@@ -22,7 +22,9 @@ def imported(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["api", "process.client", "local", "files"])
+@pytest.mark.parametrize(
+    "module", ["api", "ipc.client", "generation.loader", "runtime.model_files"]
+)
 def test_what_a_front_end_imports_is_light(module: str) -> None:
     assert not imported(f"import gptterm.engine.{module}")
 
