@@ -114,19 +114,6 @@ def test_a_step_feeds_what_the_last_one_drew_and_counts_it(engine: LocalEngine) 
     assert int(step.cache.position) == step.cache.length == 29
 
 
-def test_where_no_graph_can_be_made_steps_go_on_as_they_are(
-    pair: tuple[LocalEngine, LocalEngine], caplog: pytest.LogCaptureFixture
-) -> None:
-    """On a CPU none can."""
-    usual, fixed = pair
-    assert fixed.static is not None
-    fixed.static._single._captures = True
-    asked = request(IDS[:20], sampling=SAMPLED, max_tokens=50)
-    assert run(fixed, asked).ids() == run(usual, asked).ids()
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "no CUDA graph is made" in caplog.text
-
-
 # ----------------------------------------------------------------------------- the engine
 
 

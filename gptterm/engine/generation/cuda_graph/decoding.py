@@ -11,6 +11,7 @@ from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.generation.cuda_graph.graph import Capture
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.prefix_cache import PrefixCache
 from gptterm.engine.generation.sequence import Sequence, draw
@@ -65,16 +66,20 @@ class Readback:
 class StaticDecoding:
     """Decodes sequences in fixed buffers, behind the host.
 
+    Args:
+        capture: as `DecodeStep`.
+
     Attributes:
         prefix: holds the text of a request of one sequence while it is decoded.
     """
 
-    def __init__(self, decoder: NativeDecoder) -> None:
+    def __init__(self, decoder: NativeDecoder, capture: Capture | None = None) -> None:
         self._decoder = decoder
+        self._capture = capture
         self.prefix = PrefixCache(decoder)
         self._buffers = _kv_cache(self.prefix)
         cache = StaticKVCache(self._buffers.keys, self._buffers.values)
-        self._single = DecodeStep(decoder, cache)
+        self._single = DecodeStep(decoder, cache, capture)
 
     @classmethod
     def on_gpu(cls, decoder: Decoder) -> "StaticDecoding | None":
@@ -109,7 +114,7 @@ class StaticDecoding:
         values = torch.zeros_like(keys)
         keys[:, :, :, :length] = past.keys[:, :, :, :length]
         values[:, :, :, :length] = past.values[:, :, :, :length]
-        return DecodeStep(self._decoder, StaticKVCache(keys, values))
+        return DecodeStep(self._decoder, StaticKVCache(keys, values), self._capture)
 
     def adopt(self, ids: list[int]) -> None:
         """Note what the single sequence's buffers hold."""

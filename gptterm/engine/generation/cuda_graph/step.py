@@ -1,8 +1,7 @@
-"""One token more for every row, in fixed buffers: run as it is, or captured once and replayed."""
+"""One decoding step in fixed buffers: run eagerly, or captured once and replayed."""
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,13 @@ from torch import Tensor
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.decoders.native import NativeDecoder
 from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.generation.cuda_graph.graph import (
+    Capture,
+    CheckedGraph,
+    CudaCapture,
+    StepState,
+    agrees,
+)
 from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.sampling.device_chain import (
     DenseTokenCounts,
@@ -20,29 +26,35 @@ from gptterm.engine.sampling.device_chain import (
 )
 
 UNIFORMS = 64
-"""Random numbers a row that are sent ahead at once."""
+"""Random numbers a row in one block that is sent ahead."""
 
 _log = logging.getLogger(__name__)
 
 _Variant = tuple[DeviceChain, int]
-"""What a graph is captured for: the sampler chain and the cache's bucket."""
+"""The key of a graph: the sampler chain and the cache's bucket."""
 
 
 class DecodeStep:
-    """A step's code and all that it reads and writes.
+    """A decoding step, and all buffers that it reads and writes.
 
-    On a GPU the first step of a variant runs as it is, which gets the libraries ready and gives
-    its token at once; the second is captured; to replay it costs the host one launch. Where a
-    capture fails, the log says so and steps go on running as they are.
+    On a GPU the first step of a variant runs eagerly, which initialises the libraries; the second
+    is captured, and a replay costs the host one launch. The first replays of a graph are checked
+    against the eager step. If a capture fails or a replay differs, all steps run eagerly from then
+    on, and the log says so.
+
+    Args:
+        capture: records steps; the default is a CUDA graph on a GPU, and none elsewhere.
 
     Attributes:
         cache: of all rows.
-        ids: (rows,) int64: fed by a step, and then what it has drawn; see
-            `device_chain.sample_tokens`.
-        logits: (rows, vocabulary) float32, raw, that they were drawn from.
+        ids: (rows,) int64: the ids that a step feeds, then those that it drew; negative for an
+            error, see `device_chain.sample_tokens`.
+        logits: (rows, vocabulary) float32, raw, that the ids were drawn from.
     """
 
-    def __init__(self, decoder: NativeDecoder, cache: StaticKVCache) -> None:
+    def __init__(
+        self, decoder: NativeDecoder, cache: StaticKVCache, capture: Capture | None = None
+    ) -> None:
         rows, vocabulary, device = cache.rows, decoder.vocab_size, decoder.device
         self.cache = cache
         self.ids = torch.zeros(rows, dtype=torch.int64, device=device)
@@ -55,9 +67,8 @@ class DecodeStep:
         self._next_uniform = torch.zeros((), dtype=torch.int64, device=device)
         self._params: SamplingParams | None = None
         self._chain = DeviceChain.for_params(SamplingParams(), vocabulary)
-        self._captures = device.startswith("cuda")
-        self._pool: Any = None
-        self._graphs: dict[_Variant, torch.cuda.CUDAGraph | None] = {}
+        self._capture = CudaCapture() if capture is None and device.startswith("cuda") else capture
+        self._graphs: dict[_Variant, CheckedGraph | None] = {}
 
     @torch.inference_mode()
     def start(self, length: int, ids: Sequence[int], histories: Sequence[TokenCounts]) -> None:
@@ -95,49 +106,82 @@ class DecodeStep:
 
     @torch.inference_mode()
     def launch(self) -> None:
-        """Feed `ids` and put what is drawn in their place, without waiting for it."""
-        variant = (self._chain, self.cache.bucket)
-        graph = self._graph(variant) if self._captures else None
+        """Feed `ids` and put the next ones in their place, without waiting for it."""
+        graph = self._graph((self._chain, self.cache.bucket))
         if graph is None:
-            self._step(self._chain)
+            self._step()
+        elif graph.checks_left:
+            self._check(graph)
         else:
-            graph.replay()
+            graph.graph.replay()
         self.cache.length += 1
 
-    def _step(self, chain: DeviceChain) -> None:
-        # What stands for an error is no id; the host will read it and stop.
+    def _step(self) -> None:
+        # A negative id stands for an error; the host will read it and stop.
         logits = self._decoder.forward(self.ids.clamp(min=0).unsqueeze(1), self.cache)
         assert logits is not None
         self.logits.copy_(logits)
-        column = (self._next_uniform % UNIFORMS).view(1)
-        uniforms = self._uniforms.index_select(1, column)
-        self.ids.copy_(sample_tokens(self.logits, chain, self._values, self._past, uniforms))
+        self.ids.copy_(self._draw(self.logits, self._past, self._next_uniform))
         drawn = self.ids.clamp(min=0).unsqueeze(1)
         self._past.seen.scatter_(1, drawn, value=True)
         self._past.counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float32))
-        if not chain.greedy:
+        if not self._chain.greedy:
             self._next_uniform += 1
 
-    def _graph(self, variant: _Variant) -> torch.cuda.CUDAGraph | None:
-        """None: run this step as it is."""
+    def _draw(self, logits: Tensor, past: DenseTokenCounts, next_uniform: Tensor) -> Tensor:
+        uniforms = self._uniforms.index_select(1, (next_uniform % UNIFORMS).view(1))
+        return sample_tokens(logits, self._chain, self._values, past, uniforms)
+
+    def _graph(self, variant: _Variant) -> CheckedGraph | None:
+        """The graph of a variant; None to run this step eagerly."""
+        if self._capture is None:
+            return None
         if variant not in self._graphs:
             self._graphs[variant] = None
-            return None
-        if self._graphs[variant] is None:
-            self._graphs[variant] = self._captured(variant[0])
+        elif self._graphs[variant] is None:
+            try:
+                self._graphs[variant] = CheckedGraph(self._capture(self._step))
+            except RuntimeError as error:
+                self._disable(f"a step cannot be captured as a CUDA graph ({error})")
+                return None
         return self._graphs[variant]
 
-    def _captured(self, chain: DeviceChain) -> torch.cuda.CUDAGraph | None:
+    def _check(self, graph: CheckedGraph) -> None:
+        """Run the step eagerly and as a graph, from the same state; keep what they agree on."""
+        length, (keys, values) = self.cache.length, (self.cache.keys, self.cache.values)
+        state = StepState(
+            *(self.ids, self.logits, *self._past, self._next_uniform, self.cache.position),
+            *(keys[:, :, :, : length + 1], values[:, :, :, : length + 1]),
+        )
         try:
-            graph = torch.cuda.CUDAGraph()
-            if self._pool is None:
-                # One for all: graphs run one after the other, and what lasts lies outside.
-                self._pool = torch.cuda.graph_pool_handle()
-            # Other threads may use the GPU meanwhile.
-            with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
-                self._step(chain)
+            before = state.clone()
+        except torch.OutOfMemoryError as error:
+            self._disable(f"a CUDA graph cannot be checked ({error})")
+            self._step()
+            return
+        self._step()
+        eager = state.clone()
+        if not bool(eager.logits.isfinite().all()):
+            return  # nothing can be compared, and the host will end the generation
+        state.restore(before)
+        for cache in (keys, values):
+            cache[:, :, :, length] = 0
+        try:
+            graph.graph.replay()
+            if agrees(
+                before, eager, state, lambda x, past: self._draw(x, past, before.next_uniform)
+            ):
+                graph.checks_left -= 1
+                return
+            reason = "a CUDA graph does not compute what its step computes"
         except RuntimeError as error:
-            self._captures = False
-            _log.warning("steps are launched one by one, since no CUDA graph is made: %s", error)
-            return None
-        return graph
+            reason = f"a CUDA graph cannot be replayed ({error})"
+        state.restore(eager)
+        for cache in (keys, values):
+            cache[:, :, :, length + 1 :] = 0
+        self._disable(reason)
+
+    def _disable(self, reason: str) -> None:
+        self._capture = None
+        self._graphs.clear()
+        _log.warning("%s; steps are launched one by one", reason)
