@@ -24,6 +24,8 @@ from gptterm.errors import ModelError
 
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))
 _NEVER = "(?!)"
+_PARTS = re.compile(r"""['"]text['"]|\.text\b""")
+"""A template that names this field may accept a message as a list of parts."""
 
 
 def render_template(prompt: ChatPrompt, tokenizer: Tokenizer, source: str) -> list[int]:
@@ -76,6 +78,7 @@ class _TemplateRenderer:
         taken = "".join([source, *tokenizer.template_tokens.values(), *texts])
         self._markers = _Markers(taken, tokenizer.specials)
         self._contents = [self._content(i) for i in range(len(prompt.messages))]
+        self._as_parts = False
         self._budget = Budget(sum(size(message.text) for message in prompt.messages))
 
     # ---------------------------------------------------------------------- template's input
@@ -105,8 +108,9 @@ class _TemplateRenderer:
                 core = self._markers.opening(i) + core
             if (marked and core) or self._is_continued(i):
                 core += self._markers.closing(i)
-            role = self._prompt.messages[i].role
-            messages.append({"role": role, "content": before + core + after})
+            text = before + core + after
+            content = [{"type": "text", "text": text}] if self._as_parts else text
+            messages.append({"role": self._prompt.messages[i].role, "content": content})
         variables = {
             "messages": messages,
             "tools": None,
@@ -118,7 +122,7 @@ class _TemplateRenderer:
     # --------------------------------------------------------------------- template's output
 
     def ids(self) -> list[int]:
-        text = self._text()
+        text = self._text_of_any_form()
         extra = self._extra_space(text)
         builder, at = PromptBuilder(self._tokenizer), 0
         while found := self._markers.any.search(text, at):
@@ -140,6 +144,23 @@ class _TemplateRenderer:
     def _marked(self, index: int) -> str:
         core = self._contents[index][1]
         return self._markers.opening(index) + core + self._markers.closing(index)
+
+    def _text_of_any_form(self) -> str:
+        """Return the template's output, over texts or else over lists of parts.
+
+        Multimodal models' templates may accept a message only as a list of parts. They fail over
+        a text, or leave it out: its characters are no parts.
+        """
+        try:
+            return self._text()
+        except ModelError as error:
+            if not _PARTS.search(self._source):
+                raise
+            self._as_parts = True
+            try:
+                return self._text()
+            except ModelError:
+                raise error from None
 
     def _text(self) -> str:
         """Return the template's output, with the markers in it if they did not change it."""

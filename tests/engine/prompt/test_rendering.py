@@ -270,6 +270,39 @@ def test_what_was_said_to_the_model_is_never_left_out_silently() -> None:
     )
 
 
+PARTS_ONLY = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
+    "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+FIRST_PART = PARTS_ONLY.replace(
+    "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}"
+    "{% endfor %}",
+    "{{ message['content'][0]['text'] | string }}",
+)
+CONCATENATED = FIRST_PART.replace("{{ message['content'][0]['text'] | string }}",
+                                  "{{ '' + message.content[0].text }}")  # fmt: skip
+
+
+@pytest.mark.parametrize("template", [PARTS_ONLY, FIRST_PART, CONCATENATED])
+def test_a_template_of_parts_is_as_one_of_texts(template: str) -> None:
+    of, plain = chat_tokenizer(template), chat_tokenizer(CHATML)
+    several = chat(("system", "s"), ("user", "a <|im_end|>"), ("assistant", "b"), ("user", "c"))
+    for prompt in (ONE, several):
+        assert ids_of(prompt, of) == ids_of(prompt, plain)
+    prompt = chat(("user", "a"), ("assistant", "b"), continue_last=True)
+    assert ids_of(prompt, of) == ids_of(prompt, plain)
+    reply = generated(of, " hello to you\n")
+    assert contains(ids_of(chat(("user", "a"), reply, ("user", "b")), of), reply.ids)
+
+
+def test_a_template_of_parts_may_refuse() -> None:
+    template = PARTS_ONLY + "{{ raise_exception('no') if messages | length > 1 }}"
+    assert ids_of(ONE, chat_tokenizer(template)) == ids_of(ONE, chat_tokenizer(CHATML))
+    assert refused(template, SHORT).startswith("the model's chat template fails: no;")
+
+
 def test_a_reply_cannot_be_gone_on_with_where_it_is_left_out() -> None:
     prompt = chat(("user", "a"), ("assistant", "b"), continue_last=True)
     assert "assistant" in refused("{{ messages[0].content }}", prompt)
