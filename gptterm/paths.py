@@ -14,10 +14,10 @@ def user_path(typed: str) -> Path:
 
 
 def dropped_paths(typed: str) -> list[Path]:
-    """The paths in a line that a user has typed, or that a terminal types for files dropped on it.
+    """Parse paths typed by a user, or typed by a terminal for files dropped on it.
 
-    Terminals put such paths in quotes or backslashes, or give them as file:// addresses, several
-    of them with spaces between. A line that is the name of a file is that file.
+    Terminals quote such paths, escape them with backslashes or write file:// URLs, with spaces
+    between several. If the whole line is an existing path, it is that path.
     """
     import shlex
 
@@ -29,19 +29,19 @@ def dropped_paths(typed: str) -> list[Path]:
         words = shlex.split(typed)
     except ValueError:  # an apostrophe in its name
         words = [typed]
-    found = [_path_of_address(word) or user_path(word) for word in words]
+    found = [_path_of_url(word) or user_path(word) for word in words]
     if not found or (len(found) > 1 and not all(map(os.path.lexists, found))):
-        return [path]  # a name with spaces in it, of a file that is not there
+        return [path]  # a missing file with spaces in its name
     return found
 
 
-def _path_of_address(address: str) -> Path | None:
-    """The path of a file:// address; None: it is none."""
+def _path_of_url(url: str) -> Path | None:
+    """Return the path of a file:// URL; None if it is none."""
     from urllib.parse import unquote
 
-    if not address.lower().startswith("file://"):
+    if not url.lower().startswith("file://"):
         return None
-    _, slash, name = address[len("file://") :].partition("/")
+    _, slash, name = url[len("file://") :].partition("/")
     return Path(slash + unquote(name))
 
 

@@ -1,4 +1,4 @@
-"""`gptterm history import`: add the chats that other programs exported to the history."""
+"""`gptterm history import`: add chats exported by other programs to the history."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @click.command("import", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would be imported; change nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Report what would be imported; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def import_chats(files: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) -> int:
-    """Add the chats of other programs, or of another gptterm, to the history.
+    """Import chats from other programs, or from another gptterm.
 
-    FILE is a .zip, .json or .jsonl file as exported, or a folder of such; - is stdin. Known are
+    FILE is an exported .zip, .json or .jsonl file, or a folder of them; - is stdin. Known formats:
     gptterm's JSON, ChatGPT, Claude, Open WebUI, LM Studio, ShareGPT, OpenAI and ollama messages,
-    and `llm logs --json`: the content tells which, whatever a file is called.
+    and `llm logs --json`. The format is detected from the content, not from the name.
 
-    Branches, titles, models and times are kept. Imported again, a file adds what is new in it. A
-    chat that cannot be read is left out, with the reason; the others are imported.
+    Branches, titles, models and times are kept. Importing a file again adds only what is new.
+    Chats that cannot be read are left out and reported; the others are imported.
     """
     from gptterm.models.progress import progress_bar
     from gptterm.paths import history_file
@@ -57,19 +57,19 @@ def import_chats(files: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bo
 
 
 def _sources(files: tuple[str, ...]) -> "list[Source]":
-    """What to import: paths, and addresses of files as file managers give them."""
+    """Parse the arguments: paths, file:// URLs, - for stdin."""
     from gptterm.paths import dropped_paths
 
     if not files:
         if sys.stdin.isatty():
             raise UsageError(
-                "no FILE given, and nothing is piped in; see gptterm history import --help"
+                "no FILE given and nothing piped in; see gptterm history import --help"
             )
         return ["-"]
     sources: list[Source] = []
     for file in files:
         if not file.strip():
-            raise UsageError("a FILE has no name; see gptterm history import --help")
+            raise UsageError("a FILE name is empty; see gptterm history import --help")
         sources += ["-"] if file == "-" else dropped_paths(file)
     return sources
 

@@ -192,30 +192,29 @@ class History:
         return self.add_all([chat])[0].turns
 
     def add_all(self, chats: Sequence[Conversation], *, dry_run: bool = False) -> list[Merged]:
-        """Save complete conversations, all in one transaction; return what became of each.
+        """Save complete conversations in one transaction; return the outcome of each.
 
-        What was written here stays, and so does a title that was given here. Other titles follow
-        those of the chats.
+        Turns written here and titles given here stay. Titles from earlier imports are updated.
 
         Args:
-            dry_run: nothing is written, only compared.
+            dry_run: only compare; write nothing.
 
         Raises:
-            HistoryError: they cannot be written, or what is saved of them cannot be read.
+            HistoryError: They cannot be written, or their saved turns cannot be read.
         """
         if dry_run:
             return [self._plan(chat).outcome for chat in chats]
         return self.start_adding(chats)()
 
     def start_adding(self, chats: Sequence[Conversation]) -> Callable[[], list[Merged]]:
-        """Begin to save complete conversations; return a function that waits for it.
+        """Start saving complete conversations; return a function that waits for the outcome.
 
-        That returns, and raises, what `add_all` does.
+        The function returns and raises what `add_all` does.
 
         Raises:
-            HistoryError: the history is closed.
+            HistoryError: The history is closed or cannot be read.
         """
-        # In this thread: the writer's has enough to do.
+        # In this thread, to relieve the writer thread.
         terms = self._reader.read(lambda c: index_terms(c, chats), None) or index_terms(None, chats)
         job = self._writer.submit(lambda connection: merge(connection, chats, terms))
         return lambda: self._writer.result(job, ADD_S)

@@ -1,7 +1,7 @@
 """Merge complete conversations, such as imported ones, into the history.
 
-A turn is looked for by its id, then by its text. Whatever was written here stays; turns that are
-new are added beside it.
+Turns are matched by id, then by text. Turns written here are never changed; new ones are added
+beside them.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from gptterm.store import schema, search, serialization
 Status = Literal["new", "restored", "updated", "unchanged"]
 
 BULK_TURNS = 1000
-"""From so many turns on, the index gets more memory than SQLite's defaults."""
+"""Number of new turns from which the index gets more memory than SQLite's default."""
 _MOST_ROWS = 5000
-"""Of a statement."""
+"""Rows per statement."""
 _INDEX_MEMORY, _DEFAULT_INDEX_MEMORY = 64 << 20, 1 << 20
 _CACHE_KIB, _DEFAULT_CACHE_KIB = 64 << 10, 2000
 _TURN = (
@@ -36,7 +36,7 @@ class Merged(NamedTuple):
 
     status: Status
     turns: int
-    """How many of its turns are new; all of one that was deleted."""
+    """Number of new turns; all turns of a restored conversation."""
 
 
 class Merge(NamedTuple):
@@ -44,18 +44,18 @@ class Merge(NamedTuple):
 
     chat: Conversation
     row: int | None
-    """Its row in the history; None: it is new."""
+    """Its row in the history; None if it is new."""
     is_deleted: bool
     added: list[Node]
-    """With ids and parents as they are in the history."""
+    """New turns, with their ids and parents in the history."""
     grown: list[tuple[int, Node]]
-    """Replies that are longer now, with their rows."""
+    """Longer versions of saved replies, with their rows."""
     selected: dict[str | None, str]
-    """Turn → which of its children is selected; where that changes."""
+    """Turn → its selected child, where that changes."""
     title: str | None
-    """The new title; None: it stays."""
+    """The new title; None if it stays."""
     imported_title: str | None
-    """The title that this import gives; None: none, or the last import's."""
+    """The title in this import; None if there is none or it is the last import's."""
 
     @property
     def outcome(self) -> Merged:
@@ -69,7 +69,7 @@ class Merge(NamedTuple):
 
 
 def plan(connection: sqlite3.Connection, chat: Conversation) -> Merge:
-    """Compare a conversation with what the history has of it. Nothing is written."""
+    """Compare a conversation with its saved version, without writing anything."""
     has_titles = schema.version_of(connection) >= schema.VERSION_WITH_IMPORTED_TITLES
     imported = "imported_title" if has_titles else "NULL"
     found = connection.execute(
@@ -98,7 +98,7 @@ def plan(connection: sqlite3.Connection, chat: Conversation) -> Merge:
 
 
 def plan_new(chat: Conversation) -> Merge:
-    """The same for a conversation that the history does not have."""
+    """Plan the insertion of a conversation that is not in the history."""
     given = chat.title if chat.has_title else None
     nodes = list(chat.nodes())
     parents = (None, *(node.id for node in nodes))
@@ -121,15 +121,15 @@ class _Turn(NamedTuple):
 
 
 class _Comparison:
-    """The turns of a conversation in the history beside those of another copy."""
+    """Compares the saved turns of a conversation with those of another copy."""
 
     def __init__(self, connection: sqlite3.Connection, row: int, root: str | None) -> None:
         self._connection = connection
         self._turns: dict[str, _Turn] = {}
         self._first: dict[str | None, str] = {}
-        """Turn → the first of its children."""
+        """Turn → its first child."""
         self._alike: dict[tuple[str | None, str, str], list[_Turn]] = {}
-        """The turns by parent, role and text."""
+        """Saved turns by parent, role and text."""
         self._selected: dict[str | None, str | None] = {None: root}
         for turn in _turns(connection, row):
             self._turns[turn.id] = turn
@@ -138,13 +138,13 @@ class _Comparison:
             self._selected[turn.id] = turn.selected
         self._used = set(self._turns)
         self._names: dict[str, str] = {}
-        """Their turns → ours."""
+        """Turn of the copy → saved turn."""
         self._matched: set[str] = set()
         self.added: list[Node] = []
         self.grown: list[tuple[int, Node]] = []
 
     def match(self, chat: Conversation) -> None:
-        """Find their turns among ours; note those that are new and those that have grown."""
+        """Match the turns of the copy; collect those that are new and those that have grown."""
         for node in chat.nodes():
             parent = None if node.parent is None else self._names[node.parent]
             same = self._find(chat, node, parent)
@@ -163,24 +163,24 @@ class _Comparison:
         same = self._turns.get(node.id)
         if same is not None and (same.parent, same.role) == (parent, node.role):
             texts = sorted((same.text, node.text), key=len)
-            # A reply is longer where it was gone on with, here or there.
+            # A reply may have been continued, here or there.
             if texts[0] == texts[1] or (node.role == "assistant" and texts[1].startswith(texts[0])):
                 return same
-        # Two may have given their turns the same ids: then it got another one here.
+        # If another turn had the same id, it was saved under another one.
         for turn in self._alike.get((parent, node.role, node.text), ()):
             if turn.id not in self._matched and turn.id not in chat:
                 return turn
         return None
 
     def _may_grow(self, turn: _Turn, node: Node) -> bool:
-        """Whether a reply can be replaced by a longer one: not where it was gone on with here."""
+        """Whether a longer version may replace a reply: not if it was continued here."""
         if any(not run.origin for run in node.generations):
-            return True  # it is our own export, which has that
+            return True  # our own export, which includes continuations
         runs = self._connection.execute("SELECT data FROM runs WHERE turn = ?", (turn.row,))
         return all(serialization.is_imported(data) for (data,) in runs)
 
     def _unused(self, node: Node, parent: str | None) -> str:
-        """An id for a new turn: its own, or one that is the same with each import."""
+        """Return an unused id for a new turn, the same at every import."""
         name = node.id
         while name in self._used:
             data = repr((name, parent, node.role, node.text)).encode("utf-8", "replace")
@@ -188,7 +188,7 @@ class _Comparison:
         return name
 
     def selected(self, chat: Conversation) -> dict[str | None, str]:
-        """The path that is selected there, as far as nobody has gone on otherwise here."""
+        """Return the selection of the copy, except where another path was continued here."""
         if not (self.added or self.grown):
             return {}
         found: dict[str | None, str] = {}
@@ -204,7 +204,7 @@ class _Comparison:
 
 
 def _turns(connection: sqlite3.Connection, row: int) -> Iterator[_Turn]:
-    """The turns in the history; of one that is being written, what is saved of it."""
+    """Yield the saved turns; a streaming reply as far as it is saved."""
     pieces = dict(
         connection.execute(
             "SELECT turn, group_concat(text, '') FROM (SELECT pieces.turn, pieces.text FROM pieces"
@@ -225,14 +225,14 @@ def _turns(connection: sqlite3.Connection, row: int) -> Iterator[_Turn]:
 
 
 IndexTerms = Mapping[str, tuple[str | None, str | None]]
-"""Text → what of it is indexed: itself with spaces, and its signs."""
+"""Text → its index terms: itself with spaces, and its signs."""
 
 
 def index_terms(connection: sqlite3.Connection | None, chats: Sequence[Conversation]) -> IndexTerms:
-    """What is indexed of conversations that are new: to be found before the transaction begins.
+    """Compute the index terms of new conversations, to shorten the transaction that adds them.
 
     Args:
-        connection: None: all are new.
+        connection: None if all of them are new.
     """
     known = set[str]()
     if connection is not None:
@@ -250,17 +250,17 @@ def index_terms(connection: sqlite3.Connection | None, chats: Sequence[Conversat
 def merge(
     connection: sqlite3.Connection, chats: Sequence[Conversation], terms: IndexTerms | None = None
 ) -> list[Merged]:
-    """Merge conversations into the history, in the transaction that is under way.
+    """Merge conversations into the history, in the current transaction.
 
     Args:
-        terms: what is indexed of their texts, as far as that is known.
+        terms: index terms computed beforehand.
     """
     terms = {} if terms is None else terms
     merges: list[Merge] = []
     pending: set[str] = set()
     found: list[Merged] = []
     for chat in chats:
-        if chat.id in pending:  # what is written of it must be there to be compared with
+        if chat.id in pending:  # compare with the first one when that is written
             _write(connection, merges, terms)
             merges, pending = [], set()
         merges.append(plan(connection, chat))
@@ -271,7 +271,7 @@ def merge(
 
 
 def _write(connection: sqlite3.Connection, merges: Sequence[Merge], terms: IndexTerms) -> None:
-    # Without a turn there is no conversation.
+    # A conversation without turns is not saved.
     merges = [each for each in merges if each.row is not None or each.added]
     is_bulk = sum(len(each.added) for each in merges) >= BULK_TURNS
     if is_bulk:
@@ -291,7 +291,7 @@ def _give_memory(connection: sqlite3.Connection, index: int, cache_kib: int) -> 
 
 
 def _conversations(connection: sqlite3.Connection, merges: Sequence[Merge]) -> list[int]:
-    """Insert those that are new; return the rows of all."""
+    """Insert the new conversations; return the rows of all."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM conversations").fetchone()
     rows: list[int] = []
     values = []
@@ -318,7 +318,7 @@ def _conversations(connection: sqlite3.Connection, merges: Sequence[Merge]) -> l
 
 
 def _updated(each: Merge, default: float) -> float:
-    """When the last of the new turns was written; that cannot be later than now."""
+    """Return the time of the last new turn, at most now."""
     latest = max((node.created for node in each.added), default=default)
     return min(latest, time.time())
 
@@ -331,10 +331,10 @@ def _model(each: Merge) -> str | None:
 def _insert_turns(
     connection: sqlite3.Connection, merges: Iterator[tuple[int, Merge]], terms: IndexTerms
 ) -> None:
-    """Insert the new turns with their runs.
+    """Insert the new turns with their runs, thousands per statement.
 
-    Many in one statement: FTS5 writes what it has in memory before each statement that can fail
-    half way, and one with triggers can. 60,000 turns took 12 s one by one, 4 s so.
+    FTS5 flushes its memory before each statement that needs a savepoint, as those with triggers
+    do: one by one, 60,000 turns took 12 s, this way 4 s.
     """
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM turns").fetchone()
     turns: list[object] = []
@@ -366,7 +366,7 @@ def _insert_turns(
 
 
 def _update(connection: sqlite3.Connection, row: int, each: Merge) -> None:
-    """Bring a conversation that was there before up to date."""
+    """Update a saved conversation."""
     for turn, node in each.grown:
         serialization.update_turn(connection, turn, node)
     for parent, child in each.selected.items():

@@ -53,7 +53,8 @@ def encode_run(run: Generation) -> str:
 def _encode_imported(run: Generation) -> str:
     unknown = msgspec.to_builtins(Generation(model=""))
     fields = msgspec.to_builtins(run)
-    return _encode({name: fields[name] for name in fields if fields[name] != unknown[name]})
+    known = {name: value for name, value in fields.items() if value != unknown[name]}
+    return _encode({"model": run.model, **known})
 
 
 def _encode(fields: object) -> str:

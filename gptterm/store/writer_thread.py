@@ -103,7 +103,7 @@ class WriterThread:
         return self.result(self.submit(job), timeout)
 
     def submit(self, job: Job) -> "Future[Any]":
-        """Have a job run in the same way, without waiting for it.
+        """Submit a job to be run in the same way, without waiting for it.
 
         Raises:
             HistoryError: the history is closed.
@@ -119,7 +119,7 @@ class WriterThread:
         return future
 
     def result(self, job: "Future[Any]", timeout: float) -> Any:
-        """Wait for a job that was submitted; return what it returned.
+        """Wait for a submitted job and return its result.
 
         Raises:
             HistoryError: it could not be done.

@@ -1,7 +1,7 @@
-"""Import chats that other programs exported, and our own.
+"""Import chats exported by other programs, and our own exports.
 
-Every format is told by its content. What cannot be read is left out, with the reason, and never
-keeps the rest from being imported; importing a file again adds only what is new in it.
+Formats are detected from content, never from file names. Unreadable parts are left out and
+reported; the rest is imported. Importing a file again adds only what is new in it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +17,15 @@ from gptterm.store.imports.sources import Document, SourceError, documents, stan
 from gptterm.store.merge import Merged
 from gptterm.terminal import one_line
 
-__all__ = ["KNOWN", "Report", "Source", "import_files"]
+__all__ = ["Report", "Source", "import_files"]
 
 Source = Path | Literal["-"]
-"""A file, an archive or a folder; or stdin."""
+"""A file, an archive or a folder; "-" is stdin."""
 Progress = Callable[[int, int], object]
-"""Called with the bytes that were read, and the bytes that there are as far as that is known."""
+"""Called with the number of bytes read and, as far as it is known, the total."""
 
 MOST_TURNS, MOST_CHARACTERS = 10_000, 16 << 20
-"""Turns, and characters in them, that are written in one transaction."""
+"""Turns, and characters of text, per transaction."""
 
 
 def import_files(
@@ -37,10 +37,10 @@ def import_files(
     """Import the chats in files, archives and folders.
 
     Args:
-        report: filled meanwhile. With its `dry_run` nothing is written.
+        report: updated as the import proceeds. With its `dry_run`, nothing is written.
 
     Raises:
-        HistoryError: they cannot be written. The report has what was written before.
+        HistoryError: The chats cannot be written. The report counts those written before.
     """
     with _Import(history, report, progress) as running:
         for source in sources:
@@ -48,7 +48,7 @@ def import_files(
 
 
 class _Import:
-    """An import that is under way. One batch is written while the next one is read."""
+    """A running import: one batch is written while the next one is read."""
 
     def __init__(self, history: History, report: Report, progress: Progress) -> None:
         self._history = history
@@ -58,7 +58,7 @@ class _Import:
         self._batch: list[Chat] = []
         self._turns = self._characters = 0
         self._written: list[Chat] = []
-        """The batch that is being written."""
+        """The batch being written."""
         self._wait: Callable[[], list[Merged]] | None = None
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ class _Import:
             self._write()
 
     def _write(self) -> None:
-        """Have the batch written, once the one before it is."""
+        """Start writing the batch, once the previous one is written."""
         self._finish()
         batch, self._batch = self._batch, []
         self._turns = self._characters = 0
@@ -124,12 +124,13 @@ class _Import:
             self._written, self._wait = batch, self._history.start_adding(chats)
 
     def _finish(self) -> None:
-        """Wait for the batch that is being written."""
+        """Wait for the batch being written."""
         if self._wait is not None:
             wait, self._wait = self._wait, None
             self._note(self._written, wait())
 
     def _note(self, batch: list[Chat], outcomes: list[Merged]) -> None:
+        """Count the outcomes of a batch."""
         for chat, merged in zip(batch, outcomes, strict=True):
             if self._report.dry_run and chat.conversation.id in self._report.ids:
                 merged = Merged("unchanged", 0)  # it would have been written before
@@ -137,7 +138,7 @@ class _Import:
 
 
 class _Found:
-    """Chats found in one source."""
+    """Results from one source."""
 
     def __init__(self) -> None:
         self.chats = 0
@@ -147,7 +148,7 @@ class _Found:
         self._is_empty = True
 
     def take(self, reader: DocumentReader, name: str) -> None:
-        """Add what was found in the document of this name."""
+        """Add the results from the document of this name."""
         if reader.problem:
             self.files_left_out.add(reader.problem, name)
         self.left_out.update(reader.left_out)
@@ -157,11 +158,11 @@ class _Found:
         self._is_empty = self._is_empty and reader.is_empty
 
     def problem(self) -> str:
-        """Why there was no chat."""
+        """Explain why no chat was found."""
         if self.files_left_out:
             return self.files_left_out.counts.most_common(1)[0][0]
         if not self.left_out:
-            unknown = f"no chat in it that is known here; known are {KNOWN}"
+            unknown = f"no chats in a known format; known formats: {KNOWN}"
             return "it is empty" if self._is_empty else unknown
         ((reason, count),) = self.left_out.counts.most_common(1)
         of = "its only chat" if count == 1 else f"{count:,} chats"

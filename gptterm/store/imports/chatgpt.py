@@ -1,4 +1,4 @@
-"""ChatGPT's `conversations.json`: messages by id in a tree, shown as its site shows them."""
+"""ChatGPT's `conversations.json`: a tree of messages, read as its site shows it."""
 
 import itertools
 import json
@@ -23,15 +23,15 @@ from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableCha
 ORIGIN = "ChatGPT"
 _HIDDEN = ("is_visually_hidden_from_conversation", "is_visually_hidden_from_user_message")
 _TEXTS = ("text", "multimodal_text")
-# In the private use area: a mark begins with U+E200, its fields are apart by U+E202, it ends
-# with U+E201. Others enclose the text that is cited.
+# Marks of the private use area: U+E200, fields separated by U+E202, U+E201. Other marks enclose
+# the cited text.
 _MARK = re.compile("\ue200([^\ue200\ue201\n]*)\ue201|\ue200[^\\s\ue200\ue201]*\\Z")
-"""The second form is one that was being written when the reply was stopped."""
+"""The second form is an unfinished mark at the end of a stopped reply."""
 _CLOSING = "\n.,;:!?)]"
 _OTHER_MARKS = re.compile("[\ue200-\ue206]")
 _TITLED_MARKS = ("url", "link", "link_title")
 _MOST_LOST, _MOST_ANCESTORS = 100, 10_000
-"""Parents that are looked for, and entries that are looked at for each."""
+"""Bounds of the search for lost parents."""
 
 
 def matches(raw: Object) -> bool:
@@ -43,7 +43,7 @@ def parse(raw: Object) -> ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: its messages are not there.
+        UnreadableChatError: It has no messages.
     """
     mapping = raw["mapping"]
     if not isinstance(mapping, dict):
@@ -70,7 +70,7 @@ def parse(raw: Object) -> ParsedChat:
 
 
 def _tree(entries: dict[str, Object]) -> tuple[dict[str, str | None], dict[str, int]]:
-    """The parent of each entry, and its place among its siblings."""
+    """Return the parent of each entry and its rank among its siblings."""
     listed: dict[str, str] = {}
     ranks: dict[str, int] = {}
     for name, entry in entries.items():
@@ -81,7 +81,7 @@ def _tree(entries: dict[str, Object]) -> tuple[dict[str, str | None], dict[str, 
     parents = {name: parent if parent in entries else None for name, parent in given.items()}
     lost = [name for name in listed if name in entries and parents[name] is None]
     for name in lost[:_MOST_LOST]:
-        # Its parent is damaged: it is the one that lists it, unless that leads in a circle.
+        # Its parent field is damaged: take the entry that lists it, unless that makes a cycle.
         if name not in itertools.islice(_ancestors(listed[name], parents), _MOST_ANCESTORS):
             parents[name] = listed[name]
     return parents, ranks
@@ -94,7 +94,7 @@ def _ancestors(name: str | None, parents: dict[str, str | None]) -> Iterator[str
 
 
 def _is_damaged(entry: object) -> bool:
-    """Whether an entry may have a text that cannot be found in it."""
+    """Whether an entry may have lost its text."""
     if not isinstance(entry, dict):
         return True
     message = entry.get("message")
@@ -110,7 +110,7 @@ def _message(name: str, parent: str | None, raw: Object, model: str) -> Message:
     metadata = as_object(raw.get("metadata"))
     created = when(raw.get("create_time"))
     role = as_text(as_object(raw.get("author")).get("role"))
-    # Any value but true is damage, not a reason to hide what was said.
+    # Only true hides a message; other values are damage.
     if not any(metadata.get(mark) is True for mark in _HIDDEN):
         match role:
             case "user":
@@ -124,7 +124,7 @@ def _message(name: str, parent: str | None, raw: Object, model: str) -> Message:
 
 
 def _user_text(content: object, metadata: Object) -> str:
-    """Text of the user's message; attached files are named, images in their place."""
+    """Return the text of a user\'s message, with images in place and attachments named."""
     files = as_objects(metadata.get("attachments"))
     names = {as_text(file.get("id")): file_name(file) for file in files}
     shown: set[str] = set()
@@ -141,11 +141,11 @@ def _reply_text(content: object) -> str:
 
 
 def _parts(content: object, names: dict[str, str], shown: set[str]) -> Iterator[str]:
-    """The texts of a message's parts.
+    """Yield the texts of a message's parts.
 
     Args:
-        names: of the files that are attached, by their ids.
-        shown: the ids of those that have a part are added to it.
+        names: names of the attached files by id.
+        shown: collects the ids of the files that are among the parts.
     """
     if isinstance(content, str):
         yield content
@@ -153,7 +153,7 @@ def _parts(content: object, names: dict[str, str], shown: set[str]) -> Iterator[
     fields = as_object(content)
     sort = fields.get("content_type")
     if isinstance(sort, str) and sort not in _TEXTS:
-        return  # thoughts, tools, what the site does not show
+        return  # reasoning and tools, which the site does not show
     parts = fields.get("parts", fields.get("text"))
     transcribed = any(
         part.get("content_type") == "audio_transcription" for part in as_objects(parts)
@@ -179,7 +179,7 @@ def _sort_of(content_type: str) -> str:
 
 
 def without_marks(text: str) -> str:
-    """A reply without its marks for citations; of those that stand for a text, the text."""
+    """Remove citation marks from a reply; marks that stand for a text become the text."""
     if _OTHER_MARKS.search(text) is None:
         return text
     found, at = "", 0
@@ -194,14 +194,14 @@ def without_marks(text: str) -> str:
 
 
 def _shown(fields: list[str]) -> str:
-    """The text that a mark stands for; empty for none."""
+    """Return the text that a mark stands for; empty for none."""
     if fields[0] in _TITLED_MARKS and len(fields) > 2:
         return fields[1]
     return _entity(fields[1]) if fields[0] == "entity" and len(fields) > 1 else ""
 
 
 def _entity(data: str) -> str:
-    """The name of a person or place: the second of a list in JSON."""
+    """Return the name of an entity, the second item of a JSON list."""
     try:
         found = as_list(json.loads(data))
     except (ValueError, RecursionError):

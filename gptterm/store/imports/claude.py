@@ -1,4 +1,4 @@
-"""Claude's `conversations.json`: messages in their order, each with the one before."""
+"""Claude's `conversations.json`: messages in order, each with its parent."""
 
 from gptterm.conversation.nodes import TurnRole
 from gptterm.store.imports.fields import (
@@ -30,7 +30,7 @@ def parse(raw: Object) -> ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: its messages are not there.
+        UnreadableChatError: It has no messages.
     """
     given = raw["chat_messages"]
     if not isinstance(given, list):
@@ -66,7 +66,7 @@ def parse(raw: Object) -> ParsedChat:
 
 
 def _text(raw: Object) -> str:
-    # With tools, `text` has placeholders in it; the parts have what was said.
+    # If tools were used, `text` has placeholders in it, unlike the parts.
     said = content_text(as_list(raw.get("content")))
     files = [
         line for name in ("attachments", "files", "files_v2") for line in file_lines(raw.get(name))

@@ -1,4 +1,4 @@
-"""Fields of untrusted JSON: whatever is in the place of a value, what comes back has its type."""
+"""Typed access to untrusted JSON: a value of the wrong type reads as an empty one."""
 
 import datetime
 import posixpath
@@ -11,34 +11,35 @@ Object = dict[str, Any]
 
 
 def as_object(value: object) -> Object:
-    """An object; an empty one for anything else."""
+    """Return an object; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
-    """A list; an empty one for anything else."""
+    """Return a list; an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
 def as_objects(value: object) -> list[Object]:
-    """The objects of a list."""
+    """Return the objects in a list."""
     return [item for item in as_list(value) if isinstance(item, dict)]
 
 
 def as_text(value: object) -> str:
-    """A string; an empty one for anything else."""
+    """Return a string; an empty one for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def as_id(value: object) -> str:
-    """An id, which may be a number; empty for none."""
+    """Return an id, which may be an integer, as a string; empty for none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return as_text(value)
 
 
 def unique_ids(values: Iterable[object]) -> list[str]:
-    """The ids of messages in a list; one that has none, or another's, gets one by its place."""
+    """Return unique ids for the messages of a list; missing and duplicate ones are derived from the
+    position."""
     found: dict[str, None] = {}
     for number, value in enumerate(values):
         name = as_id(value)
@@ -47,10 +48,7 @@ def unique_ids(values: Iterable[object]) -> list[str]:
 
 
 def when(value: object) -> float | None:
-    """A time in seconds since 1970, from a number (seconds or milliseconds) or ISO 8601.
-
-    None: it cannot be one.
-    """
+    """Parse a time (seconds, milliseconds or ISO 8601) into seconds since 1970; None if invalid."""
     found = parse_timestamp(value)
     if found is not None or not isinstance(value, str):
         return found
@@ -64,7 +62,7 @@ def when(value: object) -> float | None:
 
 
 def first_time(*values: object) -> float | None:
-    """The first of these that can be a time."""
+    """Return the first valid time of several values."""
     return next((found for value in values if (found := when(value)) is not None), None)
 
 
@@ -84,9 +82,9 @@ _HIDDEN = ("thinking", "reasoning", "redacted_thinking", "tool_use", "tool_resul
 
 
 def content_text(content: object) -> str:
-    """The text of a message's content: a string, or a list of parts.
+    """Return the text of a message's content, a string or a list of parts.
 
-    Images and files are named in a line each. What a model thinks, or says to a tool, is none.
+    Images and files become a line each. Reasoning and tool calls are left out.
     """
     if isinstance(content, dict):
         content = content.get("parts", [content])
@@ -113,13 +111,13 @@ def _part_text(part: object) -> str:
 
 
 def attachment(name: str, sort: str = "attachment") -> str:
-    """The line that stands for an image or a file."""
+    """Return the line that stands for an image or a file."""
     shown = " ".join(name.split())[:200]
     return f"[{sort}: {shown}]" if shown else f"[{sort}]"
 
 
 def with_attachments(text: str, attachments: Iterable[str]) -> str:
-    """A text, and after it the lines of what is attached."""
+    """Append the lines for attachments to a text."""
     return "\n\n".join(filter(None, (text, "\n".join(attachments))))
 
 
@@ -128,7 +126,7 @@ _NAMES = ("name", "file_name", "filename", "fileName", "title", "path", "file_pa
 
 
 def file_name(file: object) -> str:
-    """The name of a file that an object describes; empty for none."""
+    """Return the file name in the description of a file; empty for none."""
     for described in _descriptions(file):
         for name in _NAMES:
             if found := as_text(described.get(name)).strip():
@@ -143,7 +141,7 @@ def _descriptions(file: object) -> Iterator[Object]:
 
 
 def file_lines(files: object, sort: str = "attachment") -> list[str]:
-    """A line for each file of a list of objects or names."""
+    """Return a line for each file in a list of descriptions or names."""
     return [
         attachment(as_text(file) or file_name(file), sort)
         for file in as_list(files)

@@ -1,4 +1,4 @@
-"""The known formats, and which of them a value is of: its content tells, never a file's name."""
+"""The known formats, and their detection from content."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ KNOWN = (
 
 
 class Format(NamedTuple):
-    """One format."""
+    """A format of chats."""
 
     matches: Callable[[Object], bool]
     parse: Callable[[Object], ParsedChat | Conversation | llm_logs.Row]
@@ -40,16 +40,16 @@ FORMATS = (
     Format(llm_logs.matches, llm_logs.parse),
     Format(messages.matches, messages.parse),
 )
-"""The more particular ones first."""
+"""The more specific ones first."""
 
 
 def format_of(raw: Object) -> Format | None:
-    """The format of an object; None: it is no chat that is known."""
+    """Return the format of an object; None if it is not a known chat."""
     return next((form for form in FORMATS if form.matches(raw)), None)
 
 
 def wrapped(raw: Object) -> list[Object]:
-    """The chats in an object around them, such as `{"conversations": [...]}`; empty for none."""
+    """Return the chats in a wrapper such as `{"conversations": [...]}`; empty if it is none."""
     for value in raw.values():
         inner = as_objects(value)
         if inner and any(map(format_of, inner[:10])):

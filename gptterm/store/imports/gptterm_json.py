@@ -1,7 +1,4 @@
-"""Our own export: every turn with its branches, token ids and settings.
-
-Of a damaged one the texts are imported, as those of other programs are.
-"""
+"""Our own exports, with branches, token ids and settings; only the texts if damaged."""
 
 from typing import Any
 
@@ -25,7 +22,7 @@ def parse(raw: Object) -> Conversation | ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: its turns are not there, or it is a newer version's.
+        UnreadableChatError: It has no turns, or is of a newer version.
     """
     try:
         chat = from_builtins(_cleaned(raw))
@@ -36,12 +33,12 @@ def parse(raw: Object) -> Conversation | ParsedChat:
             raise UnreadableChatError(one_line(str(error))) from error
         return _salvaged(raw)
     if not len(chat):
-        raise UnreadableChatError("nothing was said in it")
+        raise UnreadableChatError("it is empty")
     return chat
 
 
 def _cleaned(value: Any) -> Any:
-    """The value without lone surrogates, which no column holds."""
+    """Replace lone surrogates, which SQLite does not store."""
     match value:
         case str():
             return clean_text(value)
@@ -53,7 +50,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def _salvaged(raw: Object) -> ParsedChat:
-    """The texts of a chat that is damaged."""
+    """Parse the texts of a damaged chat."""
     nodes = raw.get("nodes")
     if not isinstance(nodes, list):
         raise UnreadableChatError(f"it has no turns: nodes is {kind(nodes)}")

@@ -1,7 +1,7 @@
-"""Split a stream of JSON into its values, one at a time and in bounded memory.
+"""Split a stream of JSON into values, one at a time in bounded memory.
 
-A stream holds one value or several: the elements of an array, JSON Lines, values one after the
-other. A value that is damaged or cut off costs none of the others.
+A stream holds one value or several: the elements of an array, JSON Lines, concatenated values. A
+value that is damaged or cut off does not affect the others.
 """
 
 import codecs
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 LARGEST_VALUE = 32 << 20
-"""Bytes. Decoded, a value takes up to 24 times as many; the largest chats have some 10 MiB."""
+"""Bytes. Decoded, a value takes up to 24 times as much; the largest chats have about 10 MiB."""
 DEEPEST = 200
 """Levels of nesting; exports have about 15."""
 CUT_OFF = "cut off"
@@ -30,12 +30,12 @@ _LONGEST_NUMBER = 4000
 """Digits. Python refuses to convert more than 4,300."""
 _MOST_RESTARTS = 100
 
-# Possessive quantifiers: every byte is looked at once, whatever the input.
+# Possessive quantifiers: each byte is looked at once, whatever the input.
 _STRING_BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _NO_BRACKET = rb'(?:[^"\[\]{}]++|"' + _STRING_BODY + rb'")*+'
 _IN_STRING = re.compile(_STRING_BODY, re.DOTALL)
 _NEXT = re.compile(_NO_BRACKET + rb'(?:([\[\]{}])|(")|\Z)', re.DOTALL)
-"""Up to and with the next bracket (1), or the start of a string without an end (2)."""
+"""Matches up to and including the next bracket (1) or the quote of an unterminated string (2)."""
 _BRACKET, _OPEN_STRING = 1, 2
 _FIRST_KEY = re.compile(rb'\{\s*+"[^"\\]{1,40}"\s*+:')
 _MOST_WRONG_GUESSES = 10
@@ -48,20 +48,20 @@ class Value(NamedTuple):
     """One value of a stream."""
 
     item: Any
-    """The value, decoded; None where there is a problem."""
+    """The decoded value; None if there is a problem."""
     group: int
-    """Number of the array that it is an element of; 0 for a value at the top."""
+    """Number of the array it is an element of; 0 for a top-level value."""
     problem: str = ""
-    """Why it cannot be read, in a few words."""
+    """The reason why it cannot be read, in a few words."""
     title: str = ""
-    """Of something that cannot be read: what may be its title."""
+    """Probable title of a value that cannot be read."""
 
 
 def values(read: Callable[[int], bytes]) -> Iterator[Value]:
     """Yield the values of a stream.
 
     Args:
-        read: returns some of the next bytes, not many more than asked for; none at the end.
+        read: returns the next bytes, about as many as asked for; none at the end.
     """
     return _Splitter(read).values()
 
@@ -72,11 +72,11 @@ class _Splitter:
         self._buffer = b""
         self._at = 0
         self._start: int | None = None
-        """Of the value that is being read and kept."""
+        """Start of the value being read, if it is kept."""
         self._ended = False
         self._restarts = 0
         self._wrong_guesses = 0
-        """In a row."""
+        """Wrong ones in a row."""
 
     def values(self) -> Iterator[Value]:
         groups = group = count = 0
@@ -100,7 +100,7 @@ class _Splitter:
                     yield Value(None, group, NO_CONTAINER)
 
     def _decoded(self, group: int) -> Value:
-        """The object or array that begins here."""
+        """Read the object or array that begins here."""
         if self._wrong_guesses < _MOST_WRONG_GUESSES and (guessed := self._guessed()) is not None:
             return Value(guessed, group)
         data, problem = self._container()
@@ -109,7 +109,7 @@ class _Splitter:
                 return Value(decode(data), group)
             except ValueError as error:
                 problem = str(error)
-        # With one value a line, the next line is the next value's.
+        # In JSON Lines, the next value starts on the next line.
         line = data.find(b"\n{") + 1
         if line and self._restarts < _MOST_RESTARTS:
             self._restarts += 1
@@ -119,10 +119,10 @@ class _Splitter:
         return Value(None, group, problem, _text(title[1]) if title else "")
 
     def _guessed(self) -> Any:
-        """The same, if it ends before the next one that begins as it does. None: not so.
+        """Decode the object up to the next one with the same first key; None if that fails.
 
-        What decodes is all of it: no beginning of a JSON object is one. Three times as quick as
-        to look for its end.
+        If it decodes, it is complete: no proper prefix of a JSON object is valid. This is three
+        times as fast as searching for its end.
         """
         self._wrong_guesses += 1
         begin = _FIRST_KEY.match(self._buffer, self._at)
@@ -142,10 +142,10 @@ class _Splitter:
         return self._buffer[self._at : self._at + 1]
 
     def _fill(self) -> None:
-        """Read on; bytes that are not needed any more are dropped."""
+        """Read more, and drop bytes that are not needed any more."""
         keep = self._at if self._start is None else self._start
         pending = self._buffer[keep:]
-        # As much again as there is, so that a long value is not copied often.
+        # Doubling, so that a long value is not copied too often.
         chunk = self._read(max(_CHUNK, len(pending)))
         self._ended = not chunk
         self._buffer = pending + chunk
@@ -153,7 +153,7 @@ class _Splitter:
         self._start = None if self._start is None else 0
 
     def _skip(self, pattern: re.Pattern[bytes]) -> bool:
-        """Skip what the pattern, which may be empty, matches; return whether anything follows."""
+        """Skip a match of the pattern, possibly empty; return whether anything follows."""
         while True:
             found = pattern.match(self._buffer, self._at)
             assert found is not None
@@ -182,9 +182,9 @@ class _Splitter:
                 self._fill()
 
     def _container(self) -> tuple[bytes, str]:
-        """Read the object or array that begins here; return its text and what is wrong with it.
+        """Read the object or array that begins here; return its text and the problem with it.
 
-        There is no text where it is too large or too deep to be kept.
+        The text is empty if it is too large or too deep to be kept.
         """
         depth, problem = 0, ""
         self._start = self._at
@@ -220,17 +220,18 @@ class _Splitter:
 
 
 def decode(data: bytes) -> Any:
-    """Decode one value, as leniently as its writer may have been.
+    """Decode one value, leniently.
 
-    Text that is not UTF-8 has U+FFFD in it. Surrogates stay, in pairs or alone.
+    Invalid UTF-8 becomes U+FFFD. Surrogates stay, in pairs or alone. NaN, control characters in
+    strings and numbers of any length are accepted.
 
     Raises:
-        ValueError: it is not JSON; the message says what is wrong.
+        ValueError: It is not JSON; the message gives the reason.
     """
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        pass  # surrogates, NaN, control characters in strings, numbers of any length
+        pass
     try:
         return json.loads(_text(data), strict=False, parse_int=_integer)
     except json.JSONDecodeError as error:
@@ -247,7 +248,7 @@ def _text(data: bytes) -> str:
 
 
 def _lenient(error: UnicodeError) -> tuple[str, int]:
-    """Take a surrogate in three bytes, half of a character in CESU-8, as one; others as U+FFFD."""
+    """Error handler for CESU-8: decode surrogates of three bytes; other errors become U+FFFD."""
     assert isinstance(error, UnicodeDecodeError)
     after = error.start + 3
     try:

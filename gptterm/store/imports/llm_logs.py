@@ -1,4 +1,4 @@
-"""`llm logs --json`: prompts with their responses, many conversations in one list."""
+"""`llm logs --json`: a list of prompts and responses of several conversations."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,12 +19,12 @@ ORIGIN = "llm"
 
 
 class Row(NamedTuple):
-    """One prompt with its response."""
+    """A prompt and its response."""
 
     id: str
     conversation: str
     name: str
-    """Of the conversation: the beginning of its first prompt, unless somebody changed it."""
+    """Name of the conversation: by default the beginning of its first prompt."""
     model: str
     system: str
     prompt: str
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def matches(raw: Object) -> bool:
-    """Whether an object is such a row."""
+    """Whether an object is a row of the logs."""
     return "prompt" in raw and "response" in raw and (
         "conversation_id" in raw or "datetime_utc" in raw
     )  # fmt: skip
@@ -63,7 +63,7 @@ def parse(raw: Object) -> Row:
 
 
 def chats(rows: Sequence[Row]) -> list[ParsedChat]:
-    """The conversations that the rows belong to."""
+    """Group rows into conversations."""
     found: dict[str | int, list[Row]] = {}
     for number, row in enumerate(rows):
         found.setdefault(row.conversation or row.id or number, []).append(row)
@@ -71,7 +71,7 @@ def chats(rows: Sequence[Row]) -> list[ParsedChat]:
 
 
 def _chat(name: str, rows: list[Row]) -> ParsedChat:
-    # Their ids tell the time to the millisecond. Rows without a time stay where they are.
+    # Ids of equal times sort by millisecond. If a time is missing, the rows stay in order.
     if all(row.created is not None for row in rows):
         rows = sorted(rows, key=lambda row: (row.created, row.id))
     messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""LM Studio's `*.conversation.json`: a list of messages, each in one or more versions."""
+"""LM Studio's `*.conversation.json`: a list of messages, each with one or more versions."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def parse(raw: Object) -> ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: its messages are not there.
+        UnreadableChatError: It has no messages.
     """
     given = raw["messages"]
     if not isinstance(given, list):
@@ -48,7 +48,7 @@ def parse(raw: Object) -> ParsedChat:
         chosen = message.get("currentlySelected")
         at = chosen if isinstance(chosen, int) and 0 <= chosen < len(versions) else 0
         damaged += not versions
-        # What follows a message goes on from the version that is selected.
+        # The next message follows the selected version.
         after = before
         for version, fields in enumerate(map(as_object, versions)):
             if fields.get("role") == "system":
@@ -79,7 +79,7 @@ def _message(name: str, parent: str | None, raw: Object, model: str) -> Message:
     for step in as_objects(raw.get("steps")):
         style = as_object(step.get("style")).get("type")
         if step.get("type", "contentBlock") != "contentBlock" or style == "thinking":
-            continue  # tools, notes of the program, what the model thought
+            continue  # tools, debug notes, reasoning
         said.append("".join(map(_step_text, as_list(step.get("content")))))
         used = as_object(step.get("genInfo")).get("identifier")
         model = as_text(used) or model

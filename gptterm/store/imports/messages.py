@@ -31,7 +31,7 @@ _TOOLS = ("tool", "function", "function_call", "function_response", "observation
 
 
 def is_message(raw: object) -> bool:
-    """Whether this is one message: somebody says something."""
+    """Whether a value is a message with a role and a content."""
     fields = as_object(raw)
     return bool(_role_of(fields)) and any(
         name in fields for name in ("content", "value", "tool_calls", "parts")
@@ -39,12 +39,12 @@ def is_message(raw: object) -> bool:
 
 
 def matches(raw: Object) -> bool:
-    """Whether an object is a request, or something else with its messages."""
+    """Whether an object has messages, as requests do."""
     return "messages" in raw or "messages" in as_object(raw.get("body"))
 
 
 def matches_sharegpt(raw: Object) -> bool:
-    """Whether an object is a conversation of ShareGPT's."""
+    """Whether an object is a conversation of ShareGPT."""
     return any(any(map(is_message, as_list(raw.get(name)))) for name in _LISTS) or (
         "conversations" in raw and not as_objects(raw["conversations"])
     )
@@ -54,24 +54,24 @@ def parse(raw: Object) -> ParsedChat:
     """Parse a chat with `messages`.
 
     Raises:
-        UnreadableChatError: they are not there.
+        UnreadableChatError: It has no messages.
     """
     if "messages" not in raw:
         raw = {**raw, **as_object(raw.get("body"))}
     given = raw["messages"]
     if not isinstance(given, list):
         raise UnreadableChatError(f"it has no messages: messages is {kind(given)}")
-    # What was answered stands beside the request, in OpenAI's form or in ollama's.
+    # The response may be beside the request, in OpenAI's form or in ollama's.
     answers = [as_object(choice).get("message") for choice in as_list(raw.get("choices"))[:1]]
     answers = [answer for answer in (*answers, raw.get("message")) if is_message(answer)]
     return _parse(raw, [*given, *answers], ORIGIN)
 
 
 def parse_sharegpt(raw: Object) -> ParsedChat:
-    """Parse a conversation of ShareGPT's.
+    """Parse a conversation of ShareGPT.
 
     Raises:
-        UnreadableChatError: its messages are not there.
+        UnreadableChatError: It has no messages.
     """
     given = next((raw[name] for name in _LISTS if name in raw), None)
     if not isinstance(given, list):
@@ -80,7 +80,7 @@ def parse_sharegpt(raw: Object) -> ParsedChat:
 
 
 def parse_list(given: Sequence[Any]) -> ParsedChat:
-    """Parse messages that stand alone, in a list or one a line."""
+    """Parse messages without a chat around them, in a list or one per line."""
     return _parse({}, given, ORIGIN)
 
 

@@ -1,4 +1,4 @@
-"""Open WebUI's exported chats: messages by id in a tree."""
+"""Open WebUI's exported chats: a tree of messages."""
 
 import re
 
@@ -28,7 +28,7 @@ _END = "</details>"
 
 
 def matches(raw: Object) -> bool:
-    """Whether an object is a chat of this format, with what the server adds to it or without."""
+    """Whether an object is a chat of this format, with or without the server's fields."""
     return "chat" in raw or isinstance(raw.get("history"), dict)
 
 
@@ -36,7 +36,7 @@ def parse(raw: Object) -> ParsedChat:
     """Parse one chat.
 
     Raises:
-        UnreadableChatError: its messages are not there.
+        UnreadableChatError: It has no messages.
     """
     chat = as_object(raw.get("chat")) if "chat" in raw else raw
     history = as_object(chat.get("history"))
@@ -61,7 +61,7 @@ def parse(raw: Object) -> ParsedChat:
 
 
 def _messages(given: object, model: str) -> list[Message]:
-    """Messages by their ids, or, from a chat without branches, in a list."""
+    """Parse messages from a mapping of ids, or from the list of a chat without branches."""
     if isinstance(given, dict):
         return [_message(name, as_object(raw), given, model) for name, raw in _by_rank(given)]
     found: list[Message] = []
@@ -73,7 +73,7 @@ def _messages(given: object, model: str) -> list[Message]:
 
 
 def _by_rank(given: Object) -> list[tuple[str, object]]:
-    """The messages, siblings in their order."""
+    """Return the messages with siblings in order."""
     ranks = {
         child: number
         for raw in given.values()
@@ -104,7 +104,7 @@ def _message(name: str, raw: Object, known: Object, model: str) -> Message:
 
 
 def _without_details(text: str) -> str:
-    """A reply without what the model thought and called, which is folded away on the site."""
+    """Remove reasoning and tool calls, which the site folds away, from a reply."""
     found, at = "", 0
     while (begin := _DETAILS.search(text, at)) is not None:
         found += text[at : begin.start()]

@@ -1,7 +1,7 @@
-"""A chat as another program's file gives it, and the conversation that is made of it.
+"""Chats as parsed from other programs' exports, and their conversion to conversations.
 
-A parser lists the messages with their parents; here those that are shown become turns. What a
-model says in several messages, between which it calls tools, is one reply.
+A parser lists messages with their parents; those that are shown become turns. Consecutive
+messages of a model, between which it calls tools, become one reply.
 """
 
 import functools
@@ -21,20 +21,20 @@ _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 class UnreadableChatError(ValueError):
-    """There is nothing in it that could be imported; the message says why, in a few words."""
+    """A chat cannot be imported; the message gives the reason in a few words."""
 
 
 class Message(NamedTuple):
-    """One message, in a tree of them."""
+    """A message in a tree of messages."""
 
     id: str
     """Unique in the chat."""
     parent: str | None
     role: TurnRole | None
-    """None: not shown, only what follows it is."""
+    """None: not shown; messages after it are."""
     text: str = ""
     created: float | None = None
-    """Seconds since 1970; None: not known."""
+    """Seconds since 1970; None if not known."""
     model: str = ""
 
 
@@ -42,26 +42,26 @@ class ParsedChat(NamedTuple):
     """A chat as parsed from another program's export."""
 
     origin: str
-    """The program that it comes from."""
+    """The program it comes from."""
     messages: Sequence[Message]
-    """Siblings in their order; otherwise in any."""
+    """In any order, except that siblings are in theirs."""
     id: str = ""
-    """Unique among all chats, and the same in each export; empty for none."""
+    """Unique among all chats and the same in every export; empty for none."""
     key: str = ""
-    """Fingerprint of a chat without an id, beside its first turns."""
+    """Identifies a chat without such an id, together with its first turns."""
     title: str = ""
     created: float | None = None
     system: str = ""
     current: str | None = None
-    """The message that is the end of the selected path; None: the last one."""
+    """The last message of the selected path; None for the last message of all."""
     damaged: int = 0
-    """Messages that could not be read."""
+    """Number of messages that could not be read."""
 
 
 def linear(
     messages: Sequence[tuple[TurnRole | None, str, float | None, str]],
 ) -> list[Message]:
-    """Messages of a chat that has no branches and no ids: role, text, time, model."""
+    """Convert messages without branches and ids, given as role, text, time and model."""
     return [
         Message(f"m{number}", f"m{number - 1}" if number else None, *message)
         for number, message in enumerate(messages)
@@ -69,20 +69,20 @@ def linear(
 
 
 def conversation(chat: ParsedChat, seen: Counter[str]) -> Conversation:
-    """Make a conversation of a chat.
+    """Convert a chat to a conversation.
 
     Args:
-        seen: counts chats without an id that begin in the same way, in one file.
+        seen: counts the chats of a file that have no id and the same first turns.
 
     Raises:
-        UnreadableChatError: nothing was said in it.
+        UnreadableChatError: Nothing was said in it.
     """
     times = (chat.created, *(message.created for message in chat.messages))
     created = next(filter(None, times), time.time())
     tree = _Tree(chat, created)
     nodes = tree.nodes()
     if not nodes:
-        raise UnreadableChatError("nothing was said in it")
+        raise UnreadableChatError("it is empty")
     selected, root = tree.selected(nodes)
     made = Conversation.restore(
         id=_identity(chat, nodes, seen),
@@ -99,7 +99,7 @@ def conversation(chat: ParsedChat, seen: Counter[str]) -> Conversation:
 
 
 def _identity(chat: ParsedChat, nodes: Sequence[Node], seen: Counter[str]) -> str:
-    """The id of the conversation: theirs, or one that stays the same when the chat goes on."""
+    """Return the chat's id, or one derived from its beginning that stays when it grows."""
     if _ID.fullmatch(chat.id):
         return chat.id
     texts = [node.text for node in nodes[:2]]
@@ -117,21 +117,21 @@ def _identity(chat: ParsedChat, nodes: Sequence[Node], seen: Counter[str]) -> st
 
 
 class _Position(NamedTuple):
-    """Where what follows a message goes."""
+    """Position in the tree of turns after a message."""
 
     node: str | None
-    """After this turn."""
+    """The last turn."""
     user: str | None
-    """The turn of the user's that is answered there."""
+    """The last turn of the user."""
     created: float
-    """When the message before was written."""
+    """Time of the message."""
 
 
 _TOP = _Position(None, None, 0.0)
 
 
 class _Tree:
-    """The turns that a chat's messages become."""
+    """Builds the tree of turns from the messages of a chat."""
 
     def __init__(self, chat: ParsedChat, created: float) -> None:
         self._chat = chat
@@ -140,15 +140,15 @@ class _Tree:
         self._positions: dict[str, _Position] = {}
         self._nodes: dict[str, Node] = {}
         self._before: dict[str, str] = {}
-        """Reply → the message before it that is a part of it."""
+        """Message of a reply → the one before it in the same reply."""
         self._names: dict[str, str] = {}
-        """Reply → its turn's id, where that is another's."""
+        """Last message of a reply → id of its turn, if that is another message's."""
         for message in messages:
             before = self._positions.get(message.parent or "", _TOP._replace(created=created))
             self._positions[message.id] = self._place(message, before)
 
     def _place(self, message: Message, before: _Position) -> _Position:
-        """Add the turn that a message is; return where what follows it goes."""
+        """Add the turn of a message; return the position after it."""
         at = before.created if message.created is None else message.created
         text = clean_text(message.text)
         if message.role is None or not text.strip():
@@ -172,12 +172,12 @@ class _Tree:
         return _Position(name, user, at)
 
     def nodes(self) -> list[Node]:
-        """The turns, parents first."""
+        """Return the turns, parents first."""
         parts = self._unfinished()
         replies = [name for name in self._before if name not in parts]
         chains = {name: self._chain(name) for name in replies}
         firsts = Counter(chain[-1] for chain in chains.values())
-        # The first message stays when the reply goes on; when it goes on in two ways, it does not.
+        # The first message's id stays when the reply grows; it is unique unless the reply branches.
         self._names = {
             name: chain[-1]
             for name, chain in chains.items()
@@ -190,14 +190,14 @@ class _Tree:
         ]
 
     def _chain(self, name: str) -> list[str]:
-        """The messages that a reply is made of, the last one first."""
+        """Return the messages of a reply, the last one first."""
         chain = [name]
         while chain[-1] in self._before:
             chain.append(self._before[chain[-1]])
         return chain
 
     def _whole(self, node: Node, chain: list[str] | None) -> Node:
-        """A turn with all of its messages."""
+        """Return a turn with the text of all its messages."""
         parent = node.parent and self._names.get(node.parent, node.parent)
         if chain is None:
             return node if parent == node.parent else msgspec.structs.replace(node, parent=parent)
@@ -207,25 +207,25 @@ class _Tree:
         )
 
     def _unfinished(self) -> set[str]:
-        """The replies that are only the beginning of another one, and nothing else follows."""
+        """Return the messages that only begin a longer reply."""
         begun, followed = set[str](), set[str]()
         for name, position in self._positions.items():
             before = self._positions.get(self._parents[name] or "", _TOP)
             if before.node in (None, before.user, position.node):
-                continue  # it follows nothing, or a turn of the user's, or is not shown
+                continue  # a first message, one after a user's, or one that is not shown
             assert before.node is not None
             (begun if position.user == before.user else followed).add(before.node)
         return begun - followed
 
     def selected(self, nodes: Sequence[Node]) -> tuple[dict[str, str], str | None]:
-        """Which turns are on the selected path: children by their parents, and the first one."""
+        """Return the selected path: the selected child of each turn, and the first turn."""
         known = {node.id: node.parent for node in nodes}
         current = self._chat.current
         if current not in self._positions:
             current = self._chat.messages[-1].id
         at = self._positions[current].node if current in self._positions else None
         if at is not None and at not in self._names and at not in known:
-            at = self._nodes[at].parent  # its reply goes on in several ways
+            at = self._nodes[at].parent  # its reply branches
         at = at and self._names.get(at, at)
         selected: dict[str, str] = {}
         root = None
@@ -240,7 +240,7 @@ class _Tree:
 
 
 def _unique(messages: Sequence[Message]) -> Sequence[Message]:
-    """The messages, each with an id of its own: one that has none, or another's, gets one."""
+    """Return the messages with unique ids: missing and duplicate ones are replaced."""
     names = {clean_text(message.id) for message in messages}
     if len(names) == len(messages) and "" not in names:
         return messages
@@ -254,7 +254,7 @@ def _unique(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _parents_first(messages: Sequence[Message]) -> list[Message]:
-    """The messages in such an order; without those that lead in a circle."""
+    """Sort messages so that parents come first; cycles are left out."""
     known = {message.id for message in messages}
     children: dict[str | None, list[Message]] = {}
     for message in messages:
@@ -270,5 +270,5 @@ def _parents_first(messages: Sequence[Message]) -> list[Message]:
 
 @functools.lru_cache(maxsize=256)
 def imported_run(model: str, origin: str) -> Generation:
-    """Attribution of an imported reply: model, time."""
+    """Return the run of an imported reply, of which only model and origin are known."""
     return Generation(model=model, origin=origin, reason="eos")

@@ -1,4 +1,4 @@
-"""Read the chats of one document, whatever its format. What is odd costs none of the others."""
+"""Read the chats of one document, of any known format. Damaged ones are left out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,40 +14,40 @@ from gptterm.store.imports.parsed_chat import UnreadableChatError, conversation
 from gptterm.store.imports.report import LeftOut
 from gptterm.store.imports.sources import Document, SourceError
 
-UNKNOWN = "no chat that is known here"
+UNKNOWN = "not in a known format"
 _LONGEST_EXAMPLE = 60
 
 
 class Chat(NamedTuple):
-    """A chat that was read."""
+    """A chat and its origin."""
 
     conversation: Conversation
     origin: str
-    """The program that it comes from."""
+    """The program it comes from."""
 
 
 class DocumentReader:
-    """Reads one document; afterwards it has counted what was left out."""
+    """Reads one document and counts what it leaves out."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self.is_known = False
-        """There is something of a known format in it."""
+        """Whether it contains anything in a known format."""
         self.left_out = LeftOut()
-        """Chats that are damaged."""
+        """Damaged chats."""
         self.unknown = LeftOut()
         """Data of an unknown format."""
         self.messages_left_out = LeftOut()
         self.is_empty = True
         self.problem = ""
-        """Why it could not be read to its end."""
+        """The reason why it was not read to its end."""
         self._rows: list[llm_logs.Row] = []
         self._messages: dict[int, list[Object]] = {}
-        """Messages that stand alone, by the list that they are in."""
+        """Messages outside of any chat, by the array they are in."""
         self._seen: Counter[str] = Counter()
 
     def chats(self) -> Iterator[Chat]:
-        """The chats of the document."""
+        """Yield the chats of the document."""
         try:
             for number, value in enumerate(values(self._document.read), 1):
                 self.is_empty = False
@@ -89,14 +89,14 @@ class DocumentReader:
             self.unknown.add(UNKNOWN, _title(item) or where)
 
     def _collected(self) -> Iterator[Chat]:
-        """The chats whose parts stood side by side."""
+        """Yield the chats collected from loose rows and messages."""
         for chat in llm_logs.chats(self._rows):
             yield from self._chat(lambda _, chat=chat: chat, {}, self._document.name)
         for group in self._messages.values():
             yield from self._chat(messages.parse_list, group, self._document.name)
 
     def _chat(self, parse: Any, item: Any, where: str) -> Iterator[Chat]:
-        """Parse one chat, and make a conversation of it."""
+        """Parse one chat and convert it to a conversation."""
         self.is_known = True
         example = where if isinstance(item, list) else _title(item) or where
         try:
@@ -108,21 +108,21 @@ class DocumentReader:
                 yield Chat(parsed, gptterm_json.ORIGIN)
                 return
             if parsed.damaged:
-                reason = "they cannot be read"
+                reason = "unreadable"
                 self.messages_left_out.add(reason, example, parsed.damaged)
             chat = Chat(conversation(parsed, self._seen), parsed.origin)
         except UnreadableChatError as error:
             self.left_out.add(str(error), example)
             return
         except Exception as error:
-            # Nothing in it is known to lead here; the other chats do not have to pay for it.
-            self.left_out.add(f"it cannot be read ({type(error).__name__})", example)
+            # Unexpected: the fuzz tests find no way here. The other chats are not affected.
+            self.left_out.add(f"unreadable ({type(error).__name__})", example)
             return
         yield chat
 
 
 def _title(item: Object) -> str:
-    """The title of what is perhaps a chat; empty for none."""
+    """Return the quoted title of an object that may be a chat; empty for none."""
     return next(
         (
             f"“{title}”"

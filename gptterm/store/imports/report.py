@@ -8,7 +8,7 @@ from gptterm.store.merge import Merged, Status
 
 
 class LeftOut:
-    """Reasons why chats were left out, each with a count and one example."""
+    """Reasons why items were left out, each with a count and an example."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -18,21 +18,21 @@ class LeftOut:
         return bool(self.counts)
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Count something, whose title or place is `example`."""
+        """Count items left out; `example` is the title or place of one."""
         self.counts[reason] += count
         if not self.examples.get(reason):
             self.examples[reason] = example
 
     def update(self, other: "LeftOut") -> None:
-        """Add what another one has counted."""
+        """Add the counts of another one."""
         for reason, count in other.counts.items():
             self.add(reason, other.examples[reason], count)
 
     def lines(self, what: str) -> list[str]:
-        """A line a reason.
+        """Format one line per reason.
 
         Args:
-            what: is counted: a chat, a message.
+            what: noun for the items: chat, file or message.
         """
         return [
             f"left out {plural(count, what)}: {reason}"
@@ -41,7 +41,7 @@ class LeftOut:
         ]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The same for JSON."""
+        """Format one JSON object per reason."""
         return [
             {"reason": reason, "count": count, "example": self.examples[reason]}
             for reason, count in self.counts.most_common()
@@ -49,34 +49,29 @@ class LeftOut:
 
 
 class Report:
-    """Counts of an import, filled while it runs and true at any time."""
+    """Counts of an import, up to date at any time while it runs."""
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
         self.chats: Counter[Status] = Counter()
         self.turns = 0
-        """Turns that are new."""
+        """New turns."""
         self.origins: Counter[str] = Counter()
-        """Chats by the program that they come from."""
+        """Number of chats per program of origin."""
         self.left_out = LeftOut()
-        """Chats."""
+        """Chats left out."""
         self.messages_left_out = LeftOut()
         self.files_left_out = LeftOut()
-        """Files that could not be read, or not to their end, in folders and archives."""
+        """Files of folders and archives that could not be read completely."""
         self.ignored = 0
-        """Other files beside the chats."""
+        """Files of folders and archives that hold no chats."""
         self.problems: list[str] = []
-        """Files in which nothing could be found: each with the reason, on one line."""
+        """One line for each source without a readable chat."""
         self.ids: dict[str, None] = {}
-        """Of all the chats, in their order."""
+        """Ids of all chats, in order of import."""
 
     def __len__(self) -> int:
         return self.chats.total()
-
-    @property
-    def changed(self) -> int:
-        """How many chats are in the history, or have more in it, that did not before."""
-        return len(self) - self.chats["unchanged"]
 
     def add(self, chat_id: str, origin: str, merged: Merged) -> None:
         """Count a chat."""
@@ -107,12 +102,12 @@ class Report:
         return ("dry run: " if self.dry_run else "") + ", ".join(parts)
 
     def sentence(self) -> str:
-        """The summary, with the most frequent reason for leaving something out."""
+        """Return the summary with the most frequent reason for leaving something out."""
         counts = self.left_out.counts or self.files_left_out.counts
         return ": ".join((self.summary(), *(reason for reason, _ in counts.most_common(1))))
 
     def lines(self) -> list[str]:
-        """The whole report: the summary, then a line a reason for what was left out."""
+        """Format the report: the summary, then one line per reason for leaving something out."""
         return [
             self.summary(),
             *self.left_out.lines("chat"),
@@ -121,7 +116,7 @@ class Report:
         ]
 
     def as_object(self) -> dict[str, Any]:
-        """The whole report for JSON."""
+        """Return the report as an object for JSON."""
         return {
             "dry_run": self.dry_run,
             "imported": self.chats["new"],

@@ -1,7 +1,6 @@
-"""Open what is to be imported: files, folders, .zip archives, stdin. Nothing here is trusted.
+"""Open the sources of an import: files, folders, .zip archives, stdin. All are untrusted.
 
-Only regular files are read, in bounded memory, up to a bounded number of bytes, also of those
-that are unpacked.
+Only regular files are read. Memory, sizes (also decompressed) and numbers of files are bounded.
 """
 
 import codecs
@@ -18,12 +17,12 @@ from typing import IO, Any, NamedTuple
 from gptterm.terminal import one_line
 
 LARGEST = 1 << 30
-"""Bytes of a document."""
+"""Bytes per document."""
 LARGEST_IN_ALL = 4 << 30
 """Bytes of all documents in a folder or an archive."""
 MOST_FILES = 100_000
 LARGEST_READ = 16 << 20
-"""Bytes. The directory of an archive is read in one piece, and grows tenfold in memory."""
+"""Bytes. The directory of an archive is read in one piece and grows tenfold in memory."""
 
 _CHUNK = 4 << 20
 _SNIFFED = 1024
@@ -35,31 +34,31 @@ _DAMAGE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib
 """Exceptions that reading a damaged archive raises."""
 
 Progress = Callable[[int], object]
-"""Called with how many bytes were read."""
+"""Called with the number of bytes of each read."""
 
 
 class SourceError(Exception):
-    """It cannot be read, or not to its end; the message says why, in a few words."""
+    """A source cannot be read completely; the message gives the reason in a few words."""
 
 
 class Document(NamedTuple):
-    """A text that may be JSON, whatever it is called."""
+    """A file that may contain JSON."""
 
     name: str
-    """On one line, to be shown."""
+    """Printable, on one line."""
     size: int
-    """In bytes, as far as it is known."""
+    """Bytes; 0 if not known."""
     is_part: bool
-    """Of a folder or an archive, which has other files too."""
+    """Whether it is one of the files of a folder or an archive."""
     read: Callable[[int], bytes]
-    """Returns some of the next bytes; none at the end. Raises SourceError."""
+    """Returns the next bytes, none at the end. Raises SourceError."""
 
 
 def documents(path: Path, progress: Progress) -> Iterator[Document]:
-    """The documents in a file, an archive or a folder. Each is read before the next one comes.
+    """Yield the documents in a file, an archive or a folder, each to be read before the next.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: It cannot be opened.
     """
     shown = one_line(str(path))
     try:
@@ -73,17 +72,17 @@ def documents(path: Path, progress: Progress) -> Iterator[Document]:
 
 
 def standard_input(progress: Progress) -> Iterator[Document]:
-    """The documents in what is piped in.
+    """Yield the documents in stdin.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: It cannot be read.
     """
     with open(0, "rb", closefd=False) as stdin:
         reader = _Reader(stdin, progress, LARGEST)
         if not reader.peek().startswith(_ZIP):
             yield Document("stdin", 0, False, reader.read)
             return
-        # The directory of an archive stands at its end.
+        # An archive has its directory at the end.
         with tempfile.TemporaryFile() as file:
             while chunk := reader.read(_CHUNK):
                 file.write(chunk)
@@ -97,18 +96,18 @@ def _unreadable(error: OSError | ValueError) -> SourceError:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    # A named pipe would hold up the opening itself until somebody writes into it.
+    # Opening a named pipe would block until it has a writer.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise SourceError("not a regular file; what is piped in is read as -")
+            raise SourceError("not a regular file; use - for stdin")
         yield file
 
 
 def _documents(
     file: IO[bytes], name: str, progress: Progress, *, is_part: bool
 ) -> Iterator[Document]:
-    """The document that a file is, or those in it if it is an archive."""
+    """Yield a file as a document, or the documents in an archive."""
     begin = file.read(_SNIFFED)
     file.seek(0)
     if begin.startswith(_ZIP):
@@ -121,13 +120,13 @@ def _documents(
 
 
 def _folder(path: Path, progress: Progress) -> Iterator[Document]:
-    """The documents in a folder and in those under it."""
+    """Yield the documents in a folder and its subfolders."""
     count = total = 0
     for folder, folders, names in os.walk(path):
         folders.sort()
         for file in (Path(folder, name) for name in sorted(names)):
             if not file.is_file():
-                continue  # sockets, pipes, links that lead nowhere
+                continue  # sockets, pipes, broken links
             count += 1
             if count > MOST_FILES or total > LARGEST_IN_ALL:
                 raise SourceError(f"more in it than {MOST_FILES:,} files or 4 GiB")
@@ -144,7 +143,7 @@ def _folder(path: Path, progress: Progress) -> Iterator[Document]:
 
 
 def _broken(name: str, error: SourceError) -> Document:
-    """A document that cannot even be opened."""
+    """Return a document that raises an error when read."""
 
     def read(_size: int) -> bytes:
         raise error
@@ -156,10 +155,10 @@ def _broken(name: str, error: SourceError) -> Document:
 
 
 def _archive(file: IO[bytes], name: str, progress: Progress) -> Iterator[Document]:
-    """The documents in a .zip archive.
+    """Yield the documents in a .zip archive.
 
     Raises:
-        SourceError: its directory cannot be read.
+        SourceError: Its directory cannot be read.
     """
     try:
         archive = zipfile.ZipFile(_BoundedFile(file))
@@ -167,8 +166,8 @@ def _archive(file: IO[bytes], name: str, progress: Progress) -> Iterator[Documen
         raise SourceError(f"a damaged archive: {one_line(str(error))}") from error
     with archive:
         left = LARGEST_IN_ALL
-        members = [info for info in archive.infolist() if not _is_aside(info)]
-        # The small ones first: one that is too large costs none of the others.
+        members = [info for info in archive.infolist() if not _is_skipped(info)]
+        # Small ones first, so that a bomb does not use up the limit of all.
         members.sort(key=lambda info: (info.file_size, info.filename))
         for number, info in enumerate(members):
             if number >= MOST_FILES:
@@ -181,13 +180,13 @@ def _archive(file: IO[bytes], name: str, progress: Progress) -> Iterator[Documen
                         yield Document(shown, info.file_size, True, reader.read)
                     left -= reader.count
             except SourceError as error:
-                # Nobody misses a picture that is damaged.
+                # Damaged files of other kinds, such as pictures, do not matter.
                 if info.filename.endswith((".json", ".jsonl")):
                     yield _broken(shown, error)
 
 
-def _is_aside(info: zipfile.ZipInfo) -> bool:
-    """Whether it is a folder, or what macOS adds to files."""
+def _is_skipped(info: zipfile.ZipInfo) -> bool:
+    """Whether it is a folder or an AppleDouble file of macOS."""
     return info.is_dir() or info.filename.rpartition("/")[2].startswith("._")
 
 
@@ -206,7 +205,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[by
 
 
 class _BoundedFile:
-    """A file of which nobody can read much at once."""
+    """A file that limits the size of each read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -225,28 +224,28 @@ class _BoundedFile:
 
 
 class _Reader:
-    """Reads a stream as UTF-8, without its byte order mark, up to a number of bytes."""
+    """Reads a stream as UTF-8 without byte order mark, up to a limit."""
 
     def __init__(self, stream: IO[bytes], progress: Progress, limit: int) -> None:
         self._stream = stream
         self._progress = progress
         self._limit = limit
         self.count = 0
-        """Bytes that were read."""
+        """Bytes read so far."""
         self._peeked: bytes | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def peek(self) -> bytes:
-        """The first bytes, which are read again."""
+        """Return the first bytes without consuming them."""
         if self._peeked is None:
             self._peeked = self._next(_SNIFFED)
         return self._peeked
 
     def read(self, size: int) -> bytes:
-        """Some of the next bytes; none at the end.
+        """Return the next bytes, none at the end.
 
         Raises:
-            SourceError: they cannot be read, or are too many.
+            SourceError: They cannot be read, or exceed the limit.
         """
         if self._peeked:
             chunk, self._peeked = self._peeked, b""
@@ -283,7 +282,7 @@ class _Reader:
 
 
 def _is_json(begin: bytes) -> bool:
-    """Whether a text that begins so may be JSON with a chat in it."""
+    """Whether a text that begins like this may be JSON with an object or array."""
     if begin.startswith(_UTF_16):
         begin = begin[2:].replace(b"\0", b"")
     return begin.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n\x1e").startswith((b"{", b"["))

@@ -208,7 +208,7 @@ def test_ours_damaged() -> None:
     raw["nodes"][3]["role"] = raw["nodes"][7]["generations"] = raw["nodes"][9]["created"] = "odd"
     raw["nodes"].append(None)
     found, (damaged,) = reader(raw)
-    assert found.messages_left_out.counts == {"they cannot be read": 2}
+    assert found.messages_left_out.counts == {"unreadable": 2}
     spoken = {text for _, text in said(damaged.conversation)}
     lost = chat.node(raw["nodes"][3]["id"]).text
     assert {text for _, text in said(chat)} - spoken <= {lost, ""}
@@ -241,6 +241,17 @@ def test_all_formats_are_told_apart(name: str) -> None:
 
 def talk_of(raws: list[object]) -> list[object]:
     return [raw for raw in raws if isinstance(raw, dict)]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_all_there_is_to_a_chat_is_saved(history: History, name: str) -> None:
+    for chat in read(EXPORTS[name]):
+        history.add(chat)
+        loaded = history.load(chat.id)
+        assert state(loaded) == state(chat)
+        saver = history.saver(loaded)
+        assert saver.commit()
+        assert not history.changed_elsewhere(saver)
 
 
 @pytest.mark.parametrize("name", ["chatgpt", "claude", "openwebui", "llm-logs"])

@@ -24,7 +24,7 @@ def report_of(left_out: int = 0, **counts: int) -> Report:
             }  # fmt: skip
             report.add(f"{status}{number}", "ChatGPT", Merged(statuses[status], 1))
     for _ in range(left_out):
-        report.left_out.add("nothing was said in it", "“x”")
+        report.left_out.add("it is empty", "“x”")
     return report
 
 
@@ -52,14 +52,14 @@ def test_reasons_have_a_line_each() -> None:
     report = report_of(new=1, left_out=2)
     report.left_out.add("cut off", "a.json, no. 3")
     report.files_left_out.add("it is damaged", "b.zip, c.json")
-    report.messages_left_out.add("they cannot be read", "“y”", 4)
+    report.messages_left_out.add("unreadable", "“y”", 4)
     assert report.lines()[1:] == [
-        "left out 2 chats: nothing was said in it (“x”)",
+        "left out 2 chats: it is empty (“x”)",
         "left out 1 chat: cut off (a.json, no. 3)",
         "left out 1 file: it is damaged (b.zip, c.json)",
-        "left out 4 messages: they cannot be read (“y”)",
+        "left out 4 messages: unreadable (“y”)",
     ]
-    assert report.sentence() == "imported 1 chat, 4 left out: nothing was said in it"
+    assert report.sentence() == "imported 1 chat, 4 left out: it is empty"
 
 
 def test_what_a_file_says_is_shown_on_one_printable_line(history: History, tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_a_chat_in_which_nothing_was_said_is_none(history: History, tmp_path: Pa
     empty = chatgpt("a", a=("b", message("user", "in a")), b=("a", message("user", "circle")))
     report = import_json(history, tmp_path, [empty, {**BRANCHED, "conversation_id": "other"}])
     assert list(report.ids) == ["other"]
-    assert report.left_out.counts == {"nothing was said in it": 1}
-    assert "nothing was said" in import_json(history, tmp_path, [empty]).problems[0]
+    assert report.left_out.counts == {"it is empty": 1}
+    assert "its only chat: it is empty" in import_json(history, tmp_path, [empty]).problems[0]
 
 
 def test_a_chat_without_an_id_imported_again_is_the_same(history: History, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_is_no_export(history: History, tmp_path: Path) -> None:
     ):  # fmt: skip
         file.write_bytes(data)
         line = problem(history, file)
-        assert "no chat in it that is known here; known are gptterm's JSON, ChatGPT" in line
+        assert "no chats in a known format; known formats: gptterm's JSON, ChatGPT" in line
         assert len(line) < len(str(file)) + 250
 
 
@@ -300,7 +300,7 @@ def test_a_folder(history: History, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_chat(history: History, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
-    assert "no chat in it that is known" in problem(history, tmp_path)
+    assert "no chats in a known format" in problem(history, tmp_path)
 
 
 def test_one_bad_file_does_not_lose_the_others(history: History, tmp_path: Path) -> None:
