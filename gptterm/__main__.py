@@ -11,7 +11,7 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     signals = Signals()
     signals.install()
-    # Only now what takes longer: from here Ctrl-C ends the process without a traceback.
+    # Slower imports come after the handlers, so that Ctrl-C never shows a traceback.
     from gptterm.cli.main import READER_GONE, run
     from gptterm.cli.streams import ensure_descriptors
 
@@ -23,8 +23,8 @@ def main() -> NoReturn:
     except OSError:
         code = code or READER_GONE
     finally:
-        # Not sys.exit: taking torch down costs a tenth of a second, a library's thread could
-        # keep the process alive, and Python would complain about a stdout that nobody reads.
+        # Not sys.exit: unloading torch takes 0.1 s, a library's thread could keep the process
+        # alive, and Python would report a closed stdout.
         os._exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Errors that reach a user, each with its exit code: one line that says what to do."""
+"""Errors for users: one line that says what to do, and an exit code."""
 
 from typing import ClassVar, Literal
 
@@ -7,7 +7,7 @@ FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "int
 
 
 class GpttermError(Exception):
-    """Base of every error gptterm raises on purpose. `str(error)` is the one line shown."""
+    """Base of all errors that gptterm raises on purpose. `str(error)` is the line shown."""
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[FailureKind] = "internal"
@@ -28,7 +28,7 @@ class ModelError(GpttermError):
 
 
 class OutOfMemoryError(GpttermError):
-    """The device or the machine has no room for the model or its cache."""
+    """The model or its KV cache does not fit in the memory of the device or the machine."""
 
     exit_code = 4
     kind = "out_of_memory"
@@ -42,6 +42,6 @@ class PromptTooLongError(GpttermError):
 
 
 def error_of(kind: FailureKind, message: str) -> GpttermError:
-    """The error that `kind` is the name of."""
+    """Create the error of a kind."""
     classes = (UsageError, ModelError, OutOfMemoryError, PromptTooLongError)
     return next((cls for cls in classes if cls.kind == kind), GpttermError)(message)

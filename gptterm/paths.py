@@ -1,6 +1,6 @@
-"""Where gptterm keeps its files: all under `GPTTERM_HOME`, else where the platform wants them.
+"""Paths of gptterm's files: under `GPTTERM_HOME`, else in the platform's folders.
 
-Nothing is created here: reading settings must work on a disk that cannot be written.
+Nothing is created here, since reading settings must work on a read-only disk.
 """
 
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def user_path(typed: str) -> Path:
-    """A path that a user has given, its `~` replaced where there is such a home."""
-    # expanduser of os.path, not of Path, which raises where there is no home at all.
+    """Expand `~` in a path that a user has typed, if there is such a home."""
+    # os.path.expanduser, since Path.expanduser raises if there is no home.
     return Path(os.path.expanduser(typed))
 
 
@@ -36,7 +36,7 @@ def dropped_paths(typed: str) -> list[Path]:
 
 
 def _path_of_url(url: str) -> Path | None:
-    """Return the path of a file:// URL; None if it is none."""
+    """Return the path of a file:// URL; None for other text."""
     from urllib.parse import unquote
 
     if not url.lower().startswith("file://"):
@@ -46,7 +46,7 @@ def _path_of_url(url: str) -> Path | None:
 
 
 def home() -> Path | None:
-    """The folder that `GPTTERM_HOME` names, absolute; None where it is not set."""
+    """The absolute path in `GPTTERM_HOME`; None if it is not set."""
     named = os.environ.get("GPTTERM_HOME")
     return Path(os.path.abspath(user_path(named))) if named else None
 
@@ -78,13 +78,13 @@ def history_file() -> Path:
 
 
 def cache_directory() -> Path:
-    """The folder of files that can be made again. Models are in the Hugging Face cache instead."""
+    """The folder of files that can be created again. Models are in the Hugging Face cache."""
     folder = home()
     return _folder("cache") if folder is None else folder / "cache"
 
 
 def engine_log() -> Path:
-    """The log of engines that run in a process of their own."""
+    """The log of engine processes."""
     return _folder("state") / "engine.log"
 
 

@@ -1,8 +1,8 @@
-"""Text that nobody vouches for, made fit for a terminal.
+"""Sanitise untrusted text for terminal output.
 
-A model's output, a file's name and a server's words can hold bytes that a terminal obeys: escape
-sequences that rewrite the screen or the title, or bidirectional controls that make text read as
-what it is not. Here they become visible signs. In a pipe text stays as it is.
+A model's output, a file name or a server's message can hold control characters: escape sequences
+that rewrite the screen or the title, bidirectional controls that change how text reads. They are
+replaced by visible symbols. Text for a pipe is not changed.
 """
 
 import re
@@ -15,7 +15,7 @@ _REPLACED = re.compile(
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x20:
-        return chr(0x2400 + code)  # ␀ … ␟: Unicode's own pictures of the controls
+        return chr(0x2400 + code)  # ␀ … ␟: Unicode's control pictures
     if code == 0x7F:
         return "␡"
     if 0xD800 <= code <= 0xDFFF:
@@ -24,15 +24,15 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with everything a terminal might obey made visible.
+    """Replace the control characters in `text` by visible symbols.
 
-    C0 controls but newline and tab, DEL, C1 controls, Unicode's bidirectional controls and lone
-    surrogates are replaced, each by itself: a stream may be cut anywhere between characters.
-    Joiners stay, since emoji and Indic scripts need them.
+    These are C0 controls except newline and tab, DEL, C1 controls, bidirectional controls and lone
+    surrogates. Each is replaced on its own, since a stream may be cut between any two characters.
+    Joiners stay: emoji and Indic scripts need them.
     """
     return _REPLACED.sub(_visible, text)
 
 
 def one_line(text: str) -> str:
-    """Return `text` as one printable line: runs of white space become one space."""
+    """Return `text` as one printable line, with white space collapsed to single spaces."""
     return printable(" ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Work that may block, beside an event loop."""
+"""Blocking work outside the event loop."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread that a quit does not wait for, as it does for `asyncio.to_thread`."""
+    """Run `work` in a daemon thread: unlike with `asyncio.to_thread`, exit does not wait for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

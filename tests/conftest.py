@@ -1,12 +1,12 @@
-"""What holds for the whole suite."""
+"""Settings of the whole suite."""
 
 import signal
 
 from hypothesis import settings
 
-# A machine may be busy: an example that takes long has not failed.
+# No deadlines: on a busy machine an example may take long.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
-# A shell's background job begins with Ctrl-C ignored, and the commands under test inherit that.
+# A shell's background jobs ignore Ctrl-C, and the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

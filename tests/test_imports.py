@@ -1,4 +1,4 @@
-"""What is not imported when nothing needs it: the static contracts do not see lazy imports."""
+"""Imports that must not happen: the static contracts do not see lazy ones."""
 
 import json
 import subprocess

@@ -113,7 +113,7 @@ def _files() -> _Section:
 
 
 def _network() -> _Section:
-    """How the Hub is reached. Of secrets only whether they are set."""
+    """Settings of the connection to the Hub. Of secrets only whether they are set."""
     from huggingface_hub import constants
 
     rows = {"hub": constants.ENDPOINT, "offline": "yes" if constants.HF_HUB_OFFLINE else "no"}

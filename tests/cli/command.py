@@ -1,4 +1,4 @@
-"""Runs the real command in pipes and in pseudo-terminals."""
+"""Run the real command in pipes and in pseudo-terminals."""
 
 import os
 import signal
@@ -13,11 +13,11 @@ import pexpect
 
 COMMAND = [sys.executable, "-m", "gptterm"]
 PATIENCE = 60.0
-"""Seconds after which a test gives up; nothing is expected to take a tenth of it."""
+"""Time-out of a test, ten times what anything is expected to take."""
 
 
 class Result(NamedTuple):
-    """What came of a run."""
+    """Result of a run."""
 
     code: int
     stdout: bytes
@@ -29,7 +29,7 @@ class Result(NamedTuple):
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """An environment in which nothing of the user's or the machine's settings is seen."""
+    """An environment without the settings of the user and the machine."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -62,13 +62,13 @@ def start(
 
 
 def run(arguments: Sequence[object], env: Mapping[str, str], stdin: bytes | None = None) -> Result:
-    """Run gptterm to its end; `stdin` None: it is empty."""
+    """Run gptterm to its end; `stdin` None is an empty one."""
     with start(arguments, env, stdin=subprocess.PIPE) as process:
         return finish(process, stdin or b"")
 
 
 def finish(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Result:
-    """Feed a process, read what it writes, and wait for it."""
+    """Write to a process, read its output, wait for its end."""
     stdout, stderr = process.communicate(stdin, timeout=PATIENCE)
     return Result(process.returncode, stdout or b"", stderr.decode("utf-8", "replace"))
 
@@ -76,8 +76,8 @@ def finish(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Resu
 def run_measured(
     arguments: Sequence[object], env: Mapping[str, str], stdin: bytes
 ) -> tuple[Result, int]:
-    """Run gptterm to its end; return the bytes of memory at its peak too."""
-    # A process in between, since the peak is only known of all children of one together.
+    """Run gptterm to its end; return its peak memory in bytes too."""
+    # A process in between: the peak is known only for all children of a process together.
     script = (
         "import resource, subprocess, sys\n"
         "code = subprocess.call(sys.argv[1:])\n"
@@ -101,7 +101,7 @@ def spawn(arguments: Sequence[object], env: Mapping[str, str]) -> "pexpect.spawn
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing announces."""
+    """Wait for a condition by polling."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

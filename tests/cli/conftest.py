@@ -1,4 +1,4 @@
-"""Models and an environment for the command's tests."""
+"""Fixtures: models and an environment for tests of the command."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ TEMPLATE = (
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory of models: `random`, `chat`, and rigged ones that say what their names say."""
+    """A directory of models: `random`, `chat`, and rigged ones that say their names."""
     directory = tmp_path_factory.mktemp("models")
     write_gpt2(directory / "random")
     write_gpt2(directory / "greeting", says=GREETING)

@@ -1,4 +1,4 @@
-"""What is printed of a generation that goes wrong, with an engine that plays a script."""
+"""Output of generations that fail, with a scripted engine."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A Hub on the loopback, a GPT-2 to serve, and fresh Python processes to ask for it."""
+"""Fixtures: a Hub on the loopback with a GPT-2, and Python processes that ask for it."""
 
 import functools
 import json
@@ -14,11 +14,11 @@ import pytest
 from tests.support import checkpoint
 from tests.support.hub import Hub, Repository, serving
 
-# Whoever runs the tests has settings, tokens, proxies and a cache; the tests must not meet them.
+# The user who runs the tests has settings, tokens, proxies and a cache, which must not matter.
 _FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "GPTTERM_", "HTTP", "ALL_PROXY", "NO_PROXY")
 
-# huggingface_hub reads the environment when it is imported, so each question gets a process.
-# An audit hook sees every socket, whoever opens it.
+# huggingface_hub reads the environment on import, so each expression runs in a process of its own.
+# An audit hook reports every socket, whichever library opens it.
 _SCRIPT = """
 import json, sys
 events = set()
@@ -39,7 +39,7 @@ print(json.dumps(dict(
 
 
 class Answer(NamedTuple):
-    """What came of an expression in a process of its own."""
+    """Result of an expression in a process of its own."""
 
     value: Any
     error: str | None
@@ -47,12 +47,12 @@ class Answer(NamedTuple):
     sockets: list[str]
     """Audit events of sockets."""
     modules: list[str]
-    """All that was imported."""
+    """All imported modules."""
     stderr: str
 
 
 class Machine:
-    """A home, a cache and an environment, in which gptterm is asked things."""
+    """A home, a cache and an environment for gptterm."""
 
     def __init__(self, home: Path, endpoint: str) -> None:
         self.home = home
@@ -68,7 +68,7 @@ class Machine:
     def run(
         self, *command: str, prefix: tuple[str, ...] = (), **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a Python command line, its directory being the home."""
+        """Run a Python command line in the home."""
         return subprocess.run(
             [*prefix, sys.executable, *command],
             env=self.environment | environment,
@@ -80,14 +80,14 @@ class Machine:
         )
 
     def ask(self, expression: str, *, prefix: tuple[str, ...] = (), **environment: str) -> Answer:
-        """Evaluate an expression, in which `models` is `gptterm.models`."""
+        """Evaluate an expression in which `models` is `gptterm.models`."""
         script = _SCRIPT.replace("{expression}", expression)
         done = self.run("-c", script, prefix=prefix, **environment)
         assert done.returncode == 0, done.stderr
         return Answer(**json.loads(done.stdout), stderr=done.stderr)
 
     def snapshot(self, repo_id: str) -> Path:
-        """The directory of the one revision that is in the cache."""
+        """The directory of the only revision in the cache."""
         folder = self.cache / f"models--{repo_id.replace('/', '--')}" / "snapshots"
         (only,) = folder.iterdir()
         return only

@@ -1,4 +1,4 @@
-"""What is at hand."""
+"""Models in the cache."""
 
 import json
 

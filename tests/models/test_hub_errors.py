@@ -1,4 +1,4 @@
-"""What the errors of a download are told as."""
+"""Messages for errors of downloads."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a name means, and what a bad one is told."""
+"""Names of models, and messages for bad ones."""
 
 import pytest
 from hypothesis import given

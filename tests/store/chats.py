@@ -1,4 +1,4 @@
-"""Conversations to keep, and looks into the file they are kept in."""
+"""Conversations to save, and direct access to the file they are saved in."""
 
 import random
 import sqlite3
@@ -25,25 +25,25 @@ SAMPLING = SamplingParams(
 
 
 def planned(model: str = "scripted", seed: int | None = 7) -> Generation:
-    """A run that is to begin."""
+    """A run that has not begun."""
     info = ScriptedEngine(name=model).info
     return Generation.for_model(info, SAMPLING, seed=seed, max_tokens=99, stop=("\n\n",))
 
 
 def events(*replies: str, model: str = "scripted") -> list[Event]:
-    """What a scripted engine says."""
+    """The events of a scripted engine."""
     engine = ScriptedEngine(Script.saying(*replies), name=model)
     return list(engine.generate(GenerateRequest(prompt=TextPrompt(text="x"), seed=7)))
 
 
 def tokens(reply: str) -> tuple[Event, list[Event], Event]:
-    """The begin, the tokens and the end of what a scripted engine says."""
+    """The first event, the tokens and the last event of a scripted engine."""
     begun, *came, ended = events(reply)
     return begun, [event for event in came if isinstance(event, Token)], ended
 
 
 def answer(saver: ChatSaver, question: str, text: str) -> str:
-    """Ask and have answered; return the reply's id."""
+    """Add a question and its reply; return the reply's id."""
     chat = saver.chat
     user = chat.add_user(question)
     saver.commit()
@@ -54,7 +54,7 @@ def answer(saver: ChatSaver, question: str, text: str) -> str:
 
 
 def talk(*texts: str, system: str = "", model: str = "scripted") -> Conversation:
-    """A conversation of these texts, a question and a reply in turn."""
+    """A conversation of these texts, questions and replies in turn."""
     chat = Conversation(system)
     for i in range(0, len(texts), 2):
         user = chat.add_user(texts[i])
@@ -93,14 +93,14 @@ def anything(seed: int, turns: int = 40) -> Conversation:
 
 
 def state(chat: Conversation) -> tuple[object, ...]:
-    """All there is to a conversation."""
+    """Everything in a conversation, to be compared."""
     nodes = sorted(chat.nodes(), key=lambda node: node.id)
     opened = sorted((node.id, chat.selected_child(node.id)) for node in nodes)
     return chat.id, chat.created, chat.system, nodes, opened, chat.path()
 
 
 def texts(chat: Conversation) -> list[str]:
-    """The open path's texts."""
+    """The texts of the selected path."""
     return [chat.node(key).text for key in chat.path()]
 
 
@@ -110,7 +110,7 @@ def said(chat: Conversation) -> set[tuple[str, str]]:
 
 
 def write_version(path: Path, version: int) -> None:
-    """A history as that version of the tables had it, with one chat."""
+    """Write a history of an older schema version, with one chat."""
     connection = sqlite3.connect(path, isolation_level=None)
     schema.migrate(connection, schema.MIGRATIONS[:version])
     connection.execute(
@@ -137,7 +137,7 @@ def write_version(path: Path, version: int) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file, beside gptterm."""
+    """Connect to the file directly."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         yield connection
@@ -146,7 +146,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def check_integrity(path: Path) -> None:
-    """The file is whole, the index is in step with the turns, what is referred to is there."""
+    """Check the file, the search index and the references between rows."""
     with opened(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

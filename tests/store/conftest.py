@@ -1,4 +1,4 @@
-"""A history in a folder of its own."""
+"""Fixtures: a history in a folder of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,13 @@ from gptterm.store import History
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where it lies; the folder is not there yet."""
+    """Path of the history, in a folder that does not exist yet."""
     return tmp_path / "data" / "history.db"
 
 
 @pytest.fixture
 def notices() -> list[str]:
-    """What the user is told."""
+    """The notices for the user."""
     return []
 
 

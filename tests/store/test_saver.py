@@ -1,4 +1,4 @@
-"""What is on the disk at which moment, and two programs in one chat."""
+"""Saving: the state on the disk at each moment, and two programs in one chat."""
 
 import threading
 from pathlib import Path

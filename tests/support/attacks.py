@@ -1,8 +1,8 @@
-"""Texts that would do something to a terminal: a corpus by families, for every way to one.
+"""Terminal attacks: a corpus of hostile texts, by family.
 
-What they try: to move the cursor and rewrite what was said, to set the title, the colours or the
-clipboard, to make the terminal answer (as if its user typed), to hide text or show it in another
-order than it is read in, to begin a sequence and have innocent text end it.
+They try to move the cursor and overwrite text, to set the title, the colours or the clipboard, to
+make the terminal answer (as if its user typed), to hide or reorder text, and to begin a sequence
+that harmless text completes.
 """
 
 import itertools

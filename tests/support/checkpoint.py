@@ -1,4 +1,4 @@
-"""A small GPT-2 as the files of a repository, its weights in one file or in several."""
+"""Files of a repository with a small GPT-2, its weights in one file or in shards."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from tests.support.gpt2 import write_gpt2
 
 
 def checkpoint() -> dict[str, bytes]:
-    """The files that make up the model, by name."""
+    """The files of the model, by name."""
     with tempfile.TemporaryDirectory() as folder:
         made = write_gpt2(Path(folder), layers=2, width=8, heads=2, positions=16)
         files = {file.name: file.read_bytes() for file in made.iterdir()}
@@ -19,7 +19,7 @@ def checkpoint() -> dict[str, bytes]:
 
 
 def sharded(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same model with its weights in two files and an index."""
+    """The same files with the weights in two shards and an index."""
     weights = load(files["model.safetensors"])
     names = sorted(weights)
     halves = {

@@ -1,4 +1,4 @@
-"""Warm engines of a test's own."""
+"""Warm engines for tests, apart from those of the user."""
 
 import contextlib
 import itertools
@@ -27,9 +27,9 @@ ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 @contextmanager
 def private_runtime_directory(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Path]:
-    """A folder for engines that nobody else uses; those that are left in it are killed.
+    """A runtime folder for the engines of one test; those left in it are killed.
 
-    It lies directly in the temporary directory, since a socket's path has 100 bytes.
+    It is directly in the temporary directory, since a socket's path is limited to 100 bytes.
     """
     runtime = Path(tempfile.mkdtemp(prefix="warm-"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -47,7 +47,7 @@ def private_runtime_directory(monkeypatch: pytest.MonkeyPatch, home: Path) -> It
 
 
 def the_pid() -> int:
-    """The process of the only engine that runs."""
+    """The process id of the only engine that runs."""
     (found,) = list_daemons()
     assert found.status is not None
     return found.status.pid
@@ -61,7 +61,7 @@ def opened(
     on_wait: Callable[[int], None] | None = None,
     interrupted: Callable[[], bool] | None = None,
 ) -> DaemonEngine:
-    """An engine that must be there, or be had."""
+    """Open an engine that runs or can be started."""
     engine = open_engine(
         asked, keep_alive_s, factory=factory, on_wait=on_wait, interrupted=interrupted
     )
@@ -70,14 +70,14 @@ def opened(
 
 
 class Client:
-    """A client with a thread of its own, whose generation can be watched and broken off."""
+    """A client in a thread of its own, whose generation can be watched and cancelled."""
 
     def __init__(self, asked: LoadRequest, **options: object) -> None:
         self.told: list[int] = []
-        """How many were before it, as it was told."""
+        """Numbers of prompts ahead, as reported to it."""
         self.events: list[Event] = []
         self.moments: list[int] = []
-        """When they came, among the events of all clients in this process."""
+        """Arrival of its events, in the order of those of all clients in this process."""
         self._stopped = False
         self.engine = opened(
             asked,
@@ -88,7 +88,7 @@ class Client:
         self._thread: threading.Thread | None = None
 
     def begin(self, request: GenerateRequest) -> None:
-        """Start to generate."""
+        """Start the generation."""
         self._thread = threading.Thread(target=self._run, args=(request,), daemon=True)
         self._thread.start()
 
@@ -101,16 +101,16 @@ class Client:
                     return
 
     def stop(self) -> None:
-        """Break off, as Ctrl-C does."""
+        """Cancel, as Ctrl-C does."""
         self._stopped = True
 
     def ended(self) -> list[Event]:
-        """Wait for the end; all events."""
+        """Wait for the end and return all events."""
         assert self._thread is not None
         self._thread.join(30)
         assert not self._thread.is_alive()
         return self.events
 
     def is_at(self, kind: type[Event]) -> bool:
-        """Whether an event of that kind has come."""
+        """Whether an event of this kind has arrived."""
         return any(isinstance(event, kind) for event in self.events)

@@ -1,6 +1,6 @@
-"""Disks of a program under test alone: a small one that can be filled, one that is read-only.
+"""Private disks for a program under test: a small one that can be filled, a read-only one.
 
-They are mounts in a namespace of the program's own; the test reaches into it by its process id.
+They are mounts in a namespace of the program; the test accesses it by the process id.
 """
 
 import subprocess
@@ -12,10 +12,10 @@ SMALL = 'mount -t tmpfs -o size=1m none "$0"'
 
 
 class Disk:
-    """A folder that is a disk of its own for whoever is started with `prefix`.
+    """A folder that is a disk of its own for a process started with `prefix`.
 
     Args:
-        folder: where it is mounted.
+        folder: the mount point.
         mount: `SMALL` or `READ_ONLY`.
     """
 
@@ -28,7 +28,7 @@ class Disk:
         return Path(f"/proc/{pid}/root{self.folder}")
 
     def fill(self, pid: int) -> None:
-        """Leave no byte of a small disk."""
+        """Fill a small disk to the last byte."""
         with (self.inside(pid) / "ballast").open("wb", buffering=0) as file:
             try:
                 while True:
@@ -41,7 +41,7 @@ class Disk:
         (self.inside(pid) / "ballast").unlink()
 
     def make_writable(self, pid: int) -> None:
-        """End that a disk is read-only."""
+        """Make a read-only disk writable."""
         enter = ["nsenter", "-t", str(pid), "-U", "-m", "--preserve-credentials"]
         remount = ["mount", "-o", "remount,bind,rw", str(self.folder)]
         subprocess.run([*enter, *remount], check=True)

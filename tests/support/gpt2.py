@@ -1,9 +1,8 @@
-"""Small models of GPT-2's architecture, made in milliseconds: no network, no torch.
+"""Small GPT-2 models, written in milliseconds: no network, no torch.
 
-`write_gpt2(directory)` has random weights and says anything. `write_gpt2(directory, says=TEXT)`
-is rigged: its position embeddings outweigh everything, so that greedy decoding walks through the
-tokens of TEXT over and over, whatever the prompt. Where in TEXT it begins depends on the prompt's
-number of tokens.
+`write_gpt2(directory)` has random weights. `write_gpt2(directory, says=TEXT)` is rigged: its
+position embeddings outweigh everything, so that greedy decoding repeats the tokens of TEXT over
+and over, whatever the prompt. The prompt's number of tokens decides where in TEXT it begins.
 """
 
 import json
@@ -25,7 +24,7 @@ SENTENCES = [
 
 
 def train_tokenizer(vocab_size: int = 384) -> Tokenizer:
-    """Byte-level BPE as GPT-2's: all 256 bytes, merges of a few sentences, `<|endoftext|>` last."""
+    """Train a byte-level BPE like GPT-2's: 256 bytes, a few merges, `<|endoftext|>` last."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

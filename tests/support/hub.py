@@ -1,6 +1,6 @@
-"""A server that speaks as much of the Hugging Face Hub's HTTP API as a download needs.
+"""A server with the part of the Hugging Face Hub's HTTP API that downloads use.
 
-Real HTTP on the loopback: `HF_ENDPOINT` is pointed at it. It can be told to misbehave.
+Real HTTP on the loopback, for `HF_ENDPOINT`. It can misbehave on demand.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass
 class Repository:
-    """A model on the server, and how it misbehaves."""
+    """A model on the server, and its misbehaviour."""
 
     files: dict[str, bytes]
     private: bool = False
-    """Needs the token, or looks as if it were not there."""
+    """Not found without the token."""
     gated: bool = False
-    """Its files need the token."""
+    """The files need the token."""
     claimed_sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes in the file list that are not those of the files."""
+    """Wrong sizes in the file list, by file."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
-    """Per file, after how many bytes the connection is closed, request by request."""
+    """By file: bytes after which the connection is closed, request by request."""
     stalls: dict[str, threading.Event] = field(default_factory=dict)
-    """Per file, what is waited for after half of it."""
+    """By file: an event to wait for after half of it."""
     moved_to: str | None = None
-    """The id that requests are redirected to."""
+    """Id to which requests are redirected."""
     status: int = 200
-    """Of every answer."""
+    """HTTP status of every answer."""
 
     @property
     def sha(self) -> str:
-        """The commit: a digest of the files."""
+        """The commit id: a digest of the files."""
         parts = (f"{n} {hashlib.sha1(c).hexdigest()}" for n, c in sorted(self.files.items()))
         return hashlib.sha1("\n".join(parts).encode()).hexdigest()
 
 
 class Hub:
-    """The server's repositories and what it was asked."""
+    """The repositories of the server, and the requests it got."""
 
     TOKEN = "hf_let_me_in"
 
@@ -53,13 +53,13 @@ class Hub:
         self.endpoint = ""
 
     def served(self, method: str, suffix: str) -> int:
-        """How many requests of that method had a path that ends so."""
+        """Count the requests with this method whose path ends with `suffix`."""
         return sum(r.startswith(f"{method} ") and r.endswith(suffix) for r in self.requests)
 
 
 @contextmanager
 def serving() -> Iterator[Hub]:
-    """A hub on a free port of the loopback, while the block runs."""
+    """Serve a hub on a free port of the loopback during the block."""
     hub = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     server.daemon_threads = True

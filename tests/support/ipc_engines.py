@@ -1,4 +1,4 @@
-"""A scripted engine in its own process, for tests of what talks to one."""
+"""A scripted engine in a process of its own, for tests of engine clients."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ def text_of(events: list[Event], sample: int = 0) -> str:
 
 
 def end_of(events: list[Event]) -> Finished:
-    """The last event, which must be a good end."""
+    """The last event, which must be a regular end."""
     assert isinstance(events[-1], Finished), events[-1]
     return events[-1]
 

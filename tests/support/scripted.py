@@ -1,8 +1,8 @@
-"""An engine that plays a script: what front ends are tested and measured against.
+"""A scripted engine, against which front ends are tested and measured.
 
-It runs in-process (`ScriptedEngine(Script(...))`) or in the engine's own process
+It runs in-process (`ScriptedEngine(Script(...))`) or in an engine process
 (`EngineClient(factory="tests.support.scripted:load")` with the request of `write_script`).
-No torch: it is there in a tenth of a second.
+Without torch, it starts in a tenth of a second.
 """
 
 import codecs
@@ -51,36 +51,36 @@ FACTORY = "tests.support.scripted:load"
 """For `EngineClient(factory=FACTORY)`."""
 
 STALLED = "the script stalls"
-"""What a stall writes to stderr first: the log of the process tells when it is stuck."""
+"""Written to stderr, and so to the log, when a stall begins."""
 
 VOCAB_SIZE = 50257
 EOS_ID = VOCAB_SIZE - 1
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that goes wrong on purpose."""
+    """A failure on purpose."""
 
     at: Literal["load", "prefill", "decode"]
     how: Literal["raise", "die", "segfault", "stall", "out_of_memory", "cuda"]
-    """`raise`: an exception nobody expected. `die`: SIGKILL. `stall`: never comes back and cannot
-    be cancelled. `cuda`: the exception after which a CUDA context is of no more use."""
+    """`raise`: an unexpected exception. `die`: SIGKILL. `stall`: never returns and cannot be
+    cancelled. `cuda`: the exception after which a CUDA context is unusable."""
     token: int = 0
-    """For `decode`: before which token of the reply."""
+    """For `decode`: the token of the reply before which it happens."""
     generation: int | None = None
-    """Only in this generation, counted from 0; None: in each."""
+    """Generation in which it happens, from 0; None for each."""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the engine says, how fast, and what breaks. `Script.saying(...)` takes plain text."""
+    """Replies of the engine, their speed, and its failures. `Script.saying(...)` takes text."""
 
     replies: tuple[tuple[bytes, ...], ...] = ((b"Hello", b",", b" world", b"."),)
     """The pieces of each reply; the n-th generation plays the n-th, then from the first again."""
     endless: bool = False
     """Begin the reply again instead of ending it with `eos`."""
     echo_sampling: bool = False
-    """Each piece is the temperature in effect, as text, so that a change can be seen."""
+    """Each piece is the temperature in effect, so that a change is visible in the text."""
     rate: float | None = None
-    """Tokens per second of each sample; None: as fast as it goes."""
+    """Tokens per second of each sample; None for as fast as possible."""
     load_s: float = 0.0
     prefill_s: float = 0.0
     """Seconds per chunk of the prompt."""
@@ -94,7 +94,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @classmethod
     def saying(cls, *replies: str | bytes | list[str | bytes], **options: object) -> Self:
-        """A script of these replies: a text is cut into words, a list into the pieces it has."""
+        """A script of these replies: text is split into words, a list is taken as the pieces."""
         cut = tuple(tuple(_pieces(reply)) for reply in replies)
         return msgspec.convert({"replies": cut, **options}, cls)
 
@@ -139,7 +139,7 @@ class ScriptedEngine:
         self.script = script or Script()
         self.requests: list[GenerateRequest] = []
         self.samplings: list[SamplingParams] = []
-        """What `set_sampling` was called with."""
+        """Arguments of all calls of `set_sampling`."""
         self.closed = False
         self._name = name
         self._sampling = SamplingParams()
@@ -164,24 +164,24 @@ class ScriptedEngine:
         )
 
     def set_sampling(self, sampling: SamplingParams) -> None:
-        """Record it and use it from the next token on."""
+        """Use it from the next token on."""
         self.samplings.append(sampling)
         self._sampling = sampling
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
-        """A token a word, its id a checksum of its bytes."""
+        """Split into words, with a checksum of its bytes as each id."""
         return tuple(Piece(id=_id(piece), piece=piece) for piece in _pieces(text))
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
-        """The reference distribution of SEMANTICS, by temperature and top-k only."""
+        """A distribution with temperature and top-k only."""
         return None if not self.requests else _distribution(sampling, limit)
 
     def close(self) -> None:
-        """Remember that it was called."""
+        """Set `closed`."""
         self.closed = True
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
-        """Play the next reply, one like the other for every sample."""
+        """Play the next reply, the same for every sample."""
         number = len(self.requests)
         self.requests.append(request)
         self._sampling = request.sampling
@@ -260,7 +260,7 @@ class ScriptedEngine:
 
 
 class _Sample:
-    """One continuation: its bytes to text, its stop texts, its counts."""
+    """One continuation: decodes bytes, finds stop texts, counts tokens."""
 
     def __init__(
         self, index: int, request: GenerateRequest, started: Started, begun: float
@@ -329,11 +329,11 @@ class _Sample:
 
 
 class AcceleratorError(RuntimeError):
-    """Named as torch's own: what a CUDA fault is raised as."""
+    """Stands for torch's exception of the same name, raised for CUDA faults."""
 
 
 def _break(fault: Fault) -> None:
-    """Do what the fault says, but for running out of memory in a generation (an event there)."""
+    """Fail as the fault says, except for out-of-memory in a generation, which is an event."""
     match fault.how:
         case "raise":
             raise RuntimeError("the script says so")

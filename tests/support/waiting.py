@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 
 DEADLINE_S = 30.0
-"""Long enough for a loaded machine; a test that reaches it has failed."""
+"""Time-out for a loaded machine; a test that reaches it fails."""
 
 
 async def until(condition: Callable[[], object], what: str = "the condition") -> None:
@@ -23,7 +23,7 @@ async def until(condition: Callable[[], object], what: str = "the condition") ->
 
 
 def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """The same for tests that are not asynchronous."""
+    """`until` for synchronous tests."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, f"waited {DEADLINE_S:g} s for {what}"
@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], object], what: str = "the condition") -> 
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended; one that only waits to be reaped has."""
+    """Whether the process has ended; a zombie has."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
