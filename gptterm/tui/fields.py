@@ -1,4 +1,4 @@
-"""The rows of the sampling panel: what each setting is called there and how it is stepped."""
+"""Fields of the sampling panel: labels, steps, and values as text."""
 
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
@@ -13,22 +13,62 @@ class Field(NamedTuple):
     """A setting that the panel can change."""
 
     name: str
-    """As in the table of settings."""
+    """Name of the setting."""
     label: str
     neutral: object
-    """The value at which it does nothing."""
-    word: str = ""
+    """The value that has no effect."""
+    neutral_word: str = ""
     """Shown for the neutral value."""
-    ladder: tuple[float, ...] = ()
-    """The values that Left and Right go through."""
+    steps: tuple[float, ...] = ()
+    """The values that Left and Right step through."""
     decimals: int = 0
-    manual: str = ""
-    """Help that says how the value is typed, where the definition's does not."""
+    typing_help: str = ""
+    """Help that says how the value is typed, if the definition's does not."""
 
     @property
     def help(self) -> str:
         """Help and range."""
-        return self.manual or SETTINGS[self.name].help
+        return self.typing_help or SETTINGS[self.name].help
+
+    def step(self, value: object, direction: int) -> object:
+        """Return the next value above (1) or below (-1); at the end of the range, the same one."""
+        if self.name == "sampler_order":
+            orders = [*ORDERS]
+            return orders[(orders.index(str(value)) + direction) % len(orders)]
+        if self.name == "seed":
+            return _step_seed(value, direction)
+        if not self.steps or not isinstance(value, int | float):
+            return value
+        if direction > 0:
+            at = bisect_right(self.steps, value)
+            return self.steps[at] if at < len(self.steps) else value
+        at = bisect_left(self.steps, value)
+        return self.steps[at - 1] if at else value
+
+    def format(self, value: object) -> str:
+        """Format a value for the panel."""
+        if self.neutral_word and value == self.neutral:
+            return self.neutral_word
+        if self.name == "temperature" and value == 0:
+            return "greedy"
+        if isinstance(value, tuple):
+            return " ".join(quote(text) for text in value)
+        if isinstance(value, float) and self.decimals:
+            rounded = f"{value:.{self.decimals}f}"
+            return rounded if float(rounded) == value else f"{value:g}"
+        return one_line(str(value))
+
+    def parse(self, text: str) -> object:
+        """Parse a typed value.
+
+        Raises:
+            ValueError: It is no value, or out of range; the message says what is expected.
+        """
+        if self.name == "stop":
+            return _parse_stop_texts(text)
+        if text.strip() == self.neutral_word and self.neutral_word:
+            return self.neutral
+        return SETTINGS[self.name].type.parse(text)
 
 
 FIELDS: tuple[Field, ...] = (
@@ -46,54 +86,18 @@ FIELDS: tuple[Field, ...] = (
     Field("seed", "seed", None, "random"),
     Field(
         "stop", "stop", (), "off",
-        manual='end before this text, which is not printed; several as "a" "b\\n"; off for none',
+        typing_help='end before this text, which is left out; several as "a" "b\\n"; off for none',
     ),
     Field("sampler_order", "order", "transformers"),
 )  # fmt: skip
 
 
-def step(field: Field, value: object, direction: int) -> object:
-    """The value one step above (1) or below (-1); the same one at the end of the range."""
-    if field.name == "sampler_order":
-        orders = [*ORDERS]
-        return orders[(orders.index(str(value)) + direction) % len(orders)]
-    if field.name == "seed":
-        return _step_seed(value, direction)
-    if not field.ladder or not isinstance(value, int | float):
-        return value
-    if direction > 0:
-        at = bisect_right(field.ladder, value)
-        return field.ladder[at] if at < len(field.ladder) else value
-    at = bisect_left(field.ladder, value)
-    return field.ladder[at - 1] if at else value
+def quote(text: str) -> str:
+    r"""Quote a stop text on one line, as `/stop` reads it: `"né\n"`."""
+    return f'"{"".join(map(_escape, text))}"'
 
 
-def _step_seed(value: object, direction: int) -> int | None:
-    if not isinstance(value, int):
-        return 0 if direction > 0 else None
-    return value + direction if value + direction >= 0 else None
-
-
-def shown(field: Field, value: object) -> str:
-    """The value as the panel writes it."""
-    if field.word and value == field.neutral:
-        return field.word
-    if field.name == "temperature" and value == 0:
-        return "greedy"
-    if isinstance(value, tuple):
-        return " ".join(quoted(text) for text in value)
-    if isinstance(value, float) and field.decimals:
-        rounded = f"{value:.{field.decimals}f}"
-        return rounded if float(rounded) == value else f"{value:g}"
-    return one_line(str(value))
-
-
-def quoted(text: str) -> str:
-    r"""A stop text on one line, as `/stop` reads it: `"né\n"`."""
-    return f'"{"".join(map(_escaped, text))}"'
-
-
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character.isprintable() and character not in '"\\':
         return character
     # Not needed for the first frame.
@@ -102,21 +106,14 @@ def _escaped(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
-def parse(field: Field, text: str) -> object:
-    """The value that was typed.
-
-    Raises:
-        ValueError: it is none, or out of range; the message says what is wanted.
-    """
-    if field.name == "stop":
-        return _stop_texts(text)
-    if text.strip() == field.word and field.word:
-        return field.neutral
-    return SETTINGS[field.name].type.parse(text)
+def _step_seed(value: object, direction: int) -> int | None:
+    if not isinstance(value, int):
+        return 0 if direction > 0 else None
+    return value + direction if value + direction >= 0 else None
 
 
-def _stop_texts(text: str) -> object:
-    """Stop texts that `/stop` with this argument sets."""
+def _parse_stop_texts(text: str) -> object:
+    """Parse stop texts like the argument of `/stop`."""
     # Not needed for the first frame.
     from gptterm.conversation import commands
 

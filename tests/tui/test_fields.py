@@ -3,7 +3,7 @@
 import pytest
 
 from gptterm.conversation import commands
-from gptterm.tui.fields import FIELDS, parse, quoted, shown
+from gptterm.tui.fields import FIELDS, quote
 
 STOP = next(field for field in FIELDS if field.name == "stop")
 
@@ -21,7 +21,7 @@ STOP = next(field for field in FIELDS if field.name == "stop")
     ],
 )
 def test_stop_texts_are_read_as_the_command_reads_them(typed: str, texts: tuple[str, ...]) -> None:
-    assert parse(STOP, typed) == texts
+    assert STOP.parse(typed) == texts
     assert commands.parse_line(f"/stop {typed}") == commands.ChangeSetting("stop", texts)
 
 
@@ -31,7 +31,7 @@ def test_stop_texts_are_read_as_the_command_reads_them(typed: str, texts: tuple[
 )
 def test_what_is_no_stop_text_is_refused_in_a_sentence(typed: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
-        parse(STOP, typed)
+        STOP.parse(typed)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_what_is_no_stop_text_is_refused_in_a_sentence(typed: str, reason: str) 
     ],
 )
 def test_a_stop_text_is_shown_so_that_it_can_be_typed(text: str, written: str) -> None:
-    assert quoted(text) == written
-    assert parse(STOP, written) == (text,)
+    assert quote(text) == written
+    assert STOP.parse(written) == (text,)
 
 
 def test_what_is_shown_for_no_stop_text_can_be_typed() -> None:
-    assert parse(STOP, shown(STOP, ())) == ()
+    assert STOP.parse(STOP.format(())) == ()

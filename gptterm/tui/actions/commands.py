@@ -27,7 +27,7 @@ from gptterm.terminal import one_line
 from gptterm.tui.actions import chats, clipboard, help_pages, turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.fields import quoted
+from gptterm.tui.fields import quote
 from gptterm.tui.result import ContinuePlain
 
 
@@ -93,7 +93,7 @@ def _set(view: ChatView, setting: str, value: object) -> bool:
         return False
     name = setting.replace("_", "-")
     if isinstance(value, tuple):
-        shown = " ".join(map(quoted, value)) or "off"
+        shown = " ".join(map(quote, value)) or "off"
     else:
         shown = "random" if value is None else setting_value(value)
     later = view.controller.acts_next_reply(setting)

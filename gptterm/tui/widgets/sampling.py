@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from gptterm.config import Settings
-from gptterm.tui.fields import FIELDS, Field, parse, shown, step
+from gptterm.tui.fields import FIELDS, Field
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text
@@ -132,7 +132,7 @@ class SamplingPanel(RowWidget, can_focus=True):
         typing = selected and self.typed is not None
         arrows = ("◂ ", " ▸") if width >= LABEL + 2 * ARROWS + LEAST_VALUE else ("", "")
         room = max(3, width - LABEL - sum(map(len, arrows)))
-        text = display_text(f"{self.typed}▏" if typing else shown(field, value))
+        text = display_text(f"{self.typed}▏" if typing else field.format(value))
         if cell_len(text) > room:
             text = _tail(text, room) if typing else fit(text, room)
         neutral = value == field.neutral
@@ -170,10 +170,10 @@ class SamplingPanel(RowWidget, can_focus=True):
 
     def _step(self, direction: int) -> None:
         value = self._settings.value(self.field.name)
-        stepped = step(self.field, value, direction)
+        stepped = self.field.step(value, direction)
         if stepped != value:
             self.post_message(self.Changed(self.field.name, stepped))
-        elif not self.field.ladder and self.field.name == "stop":
+        elif not self.field.steps and self.field.name == "stop":
             self.action_type()
 
     def action_type(self) -> None:
@@ -196,7 +196,7 @@ class SamplingPanel(RowWidget, can_focus=True):
         if not text:
             return True
         try:
-            value = parse(self.field, text)
+            value = self.field.parse(text)
         except ValueError as error:
             self.post_message(self.Refused(f"{self.field.label} {error}"))
             return False

@@ -91,7 +91,7 @@ def test_a_sampler_is_on_every_surface(sampler: Sampler, tmp_path: Path) -> None
     for spelling in (name, name.replace("_", "-"), *sampler.aliases):
         assert parse_line(f"/{spelling} {value}") == ChangeSetting(name, value)
     row = next(field for field in FIELDS if field.name == name)
-    assert (row.label, row.ladder, row.neutral) == (sampler.label, sampler.steps, sampler.neutral)
+    assert (row.label, row.steps, row.neutral) == (sampler.label, sampler.steps, sampler.neutral)
     for step in sampler.steps:
         sampler.range.check(step)
 
