@@ -39,14 +39,14 @@ a client that stands still (`| less`) is no reason for the others to."""
 _CLIENTS = 256
 """At once; the next are turned away."""
 _GREETING_S = 10.0
-"""How long a connection may say nothing."""
+"""Seconds that a connection may be silent before its handshake."""
 _LAST_WORDS_S = 1.0
 _LOOK_S = 30.0
 """At least so often the process looks whether it can still be found."""
 
 
 class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine is started with."""
+    """Arguments of a warm engine's start."""
 
     name: str
     """See `fingerprint.daemon_name`."""
@@ -162,7 +162,7 @@ class Server:
             self._check()
 
     def _patience_s(self) -> float:
-        """How long nothing can happen that nobody announces."""
+        """Seconds until the next time-out that no event announces."""
         if self._worker.generations.busy or self._worker.loaded is None:
             return 0.5
         with self._clients_lock:

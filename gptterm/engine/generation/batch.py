@@ -457,7 +457,7 @@ class Batch:
 
 
 def out_of_memory(device: str) -> str:
-    """What is said of a request for which there is no room."""
+    """Failure of a request for which there is no memory."""
     return (
         f"out of memory on {device}; a shorter prompt, fewer --samples, a smaller model or another"
         " --dtype may fit"

@@ -51,7 +51,7 @@ class _Sample:
 
 
 class EventTally:
-    """What one generation has yielded so far. `add` every event, then ask."""
+    """Counts of the events that one generation has yielded so far; `add` every event."""
 
     def __init__(self, request: GenerateRequest) -> None:
         self._begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a batch is made of: requests, and their sequences with and without a row."""
+"""Sequences of one request in a batch, with and without a row."""
 
 import time
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class SequenceGroup:
     """Whether the whole prompt was fed."""
     paused: bool = False
     aside: list["Entry"] = field(default_factory=list)
-    """What was taken out of the batch while it is paused."""
+    """State of a group that was taken out of the batch while it is paused."""
 
     def begin(self, decoder: Decoder, tokenizer: Tokenizer, prefixes: PrefixPool) -> Started:
         """Make the prompt fit, find what of it is cached, and make the sequences.
@@ -74,7 +74,7 @@ class Entry:
 
     @property
     def ids(self) -> list[int]:
-        """What all of them begin with."""
+        """Ids that all of its sequences begin with."""
         return self.sequences[0].ids
 
     @property

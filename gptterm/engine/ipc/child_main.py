@@ -17,7 +17,7 @@ from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.worker import Worker
 
 _LAST_WORDS_S = 1.0
-"""How long the end waits for the client to take what was said last."""
+"""Seconds that the exit waits for the client to read the last frames."""
 
 
 def main() -> NoReturn:

@@ -41,7 +41,7 @@ class ClientChannel:
         self._frames = command_reader()
 
     def commands(self) -> Iterator[Command]:
-        """What the client says, until it hangs up or makes no sense."""
+        """Commands of the client, until it disconnects or sends an invalid frame."""
         while data := self._receive():
             try:
                 yield from self._frames.feed(data)

@@ -25,7 +25,7 @@ from gptterm.engine.ipc.serial_batch import SerialBatch
 from gptterm.errors import GpttermError, ModelError
 
 _SLOW_READER_S = 5.0
-"""How long a client that does not read may keep the engine from others."""
+"""Seconds that a client that does not read may hold up others."""
 
 
 @dataclass(eq=False)

@@ -51,7 +51,7 @@ from gptterm.format import first_line
 Factory = Callable[[LoadRequest], Engine]
 
 _PAUSE_S = 0.05
-"""How long the engine rests, if nothing happens, while clients do not read what was generated."""
+"""Seconds that the engine sleeps, unless woken, while clients do not read their events."""
 
 
 class Worker:
@@ -76,7 +76,7 @@ class Worker:
         """Whether clients get the model that is loaded, and no other."""
         self._engine: Engine | None = None
         self._stage: LoadProgress | None = None
-        """What new clients are told; None once there is nothing to wait for."""
+        """Load stage sent to new clients; None once the load is over."""
         self._stage_lock = threading.Lock()
         self._stopping: str | None = None
 
@@ -232,7 +232,7 @@ class Worker:
             traceback.print_exc()
 
     def _failure(self, error: Exception, *, always_log: bool = False) -> Failed:
-        """What a client is told of an exception that is being handled."""
+        """Message to a client about the exception being handled."""
         if always_log or not isinstance(error, GpttermError):
             traceback.print_exc()
         self._leave_if_fatal(error)
