@@ -410,6 +410,7 @@ def test_it_imports_nothing_heavy(env: dict[str, str]) -> None:
         (["--help"], {"sqlite3", "msgspec"}),
         (["history", "--help"], {"sqlite3", "msgspec"}),
         (["history", "list"], {"torch", "textual", "rich", "numpy", "huggingface_hub"}),
+        (["history", "import", __file__], {"torch", "textual", "rich", "numpy", "openai"}),
     ]:
         done = subprocess.run(
             [sys.executable, "-c", probe, *arguments], env=env, capture_output=True, check=True

@@ -1,6 +1,8 @@
 """What is told of an import, and imports as a whole."""
 
 import json
+import random
+import string
 import time
 from pathlib import Path
 
@@ -164,6 +166,28 @@ def test_what_cannot_be_saved_is_an_error(
             import_files(ours, [tmp_path / f"{n}.json" for n in (1, 2, 1, 2, 1, 2)], report, lock)
         other.execute("ROLLBACK")
         assert len(history.conversations()) == report.chats["new"] > 0
+
+
+@pytest.mark.slow
+def test_thousands_of_chats_take_seconds(history: History, tmp_path: Path) -> None:
+    """5 s on two free cores; here the seconds of both are counted, whatever else runs."""
+    dice = random.Random(1)
+    words = [
+        "".join(dice.choices(string.ascii_lowercase, k=dice.randint(2, 9))) for _ in range(5000)
+    ]
+    with (tmp_path / "x.json").open("w") as file:
+        for number in range(3000):
+            raw = linear(*["user", "assistant"] * 10, conversation_id=f"c{number}")
+            for entry in raw["mapping"].values():
+                entry["message"]["content"]["parts"] = [" ".join(dice.choices(words, k=60))]
+            file.write(f"{',' if number else '['}{json.dumps(raw)}")
+        file.write("]")
+    begun = time.process_time()
+    assert import_into(history, tmp_path / "x.json").chats == {"new": 3000}
+    assert time.process_time() - begun < 15
+    begun = time.process_time()
+    assert import_into(history, tmp_path / "x.json").chats == {"unchanged": 3000}
+    assert time.process_time() - begun < 8
 
 
 # ----------------------------------------------------------------------------------- times
