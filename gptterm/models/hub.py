@@ -44,7 +44,7 @@ _SPARE_BYTES = 50_000_000  # left free on the disk
 
 
 Fetch = Callable[[str, int, DownloadProgress | None], Path]
-"""Downloads a file, given its name, its length and who counts its bytes; returns its path."""
+"""Downloads a file, given its name, its length and the progress to update; returns its path."""
 
 
 def endpoint() -> str:

@@ -61,7 +61,7 @@ class ChatSaver:
         return self._writer.flush(timeout)
 
     def apply_event(self, reply: str, event: Event) -> None:
-        """Apply an event to the conversation, as `Conversation.take` does, and save the change.
+        """Apply an event with `Conversation.apply_event` and save the change.
 
         A streaming reply is written every 150 ms, and at once when it ends.
 

@@ -4,8 +4,6 @@ Turns are matched by id, then by text. Turns written here are never changed; new
 beside them.
 """
 
-import hashlib
-import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -181,6 +179,8 @@ class _Comparison:
 
     def _unused(self, node: Node, parent: str | None) -> str:
         """Return an unused id for a new turn, the same at every import."""
+        import hashlib  # 10 ms, needed only for an id that is taken
+
         name = node.id
         while name in self._used:
             data = repr((name, parent, node.role, node.text)).encode("utf-8", "replace")
@@ -237,7 +237,7 @@ def index_terms(connection: sqlite3.Connection | None, chats: Sequence[Conversat
     known = set[str]()
     if connection is not None:
         query = "SELECT id FROM conversations WHERE id IN (SELECT value FROM json_each(?))"
-        ids = json.dumps([chat.id for chat in chats])
+        ids = msgspec.json.encode([chat.id for chat in chats]).decode()
         known = {name for (name,) in connection.execute(query, (ids,))}
     return {
         node.text: (search.spaced(node.text), search.signs(node.text))
