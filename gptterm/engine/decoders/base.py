@@ -1,4 +1,4 @@
-"""What the pipeline asks of a decoder: ids in, logits out, a cache between."""
+"""Protocols of a decoder and its KV caches: ids in, logits out, a cache in between."""
 
 from typing import Any, Protocol
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Cache(Protocol):
-    """Keys and values of the tokens fed so far of one sequence."""
+    """Cache of one sequence: what a forward pass needs of the tokens that were fed."""
 
     @property
     def length(self) -> int:
@@ -14,42 +14,44 @@ class Cache(Protocol):
         ...
 
     def crop(self, length: int) -> int:
-        """Forget what follows the first `length` tokens; return how many are in fact kept.
+        """Truncate to the first `length` tokens; return how many remain.
 
-        Fewer may be kept than asked for (none, if the kind of cache cannot be shortened). To keep
-        0 always works, also after a forward pass has failed half-way.
+        Fewer may remain than asked for (none, if the kind of cache cannot be truncated). Cropping
+        to 0 always works, also after a forward pass has failed half-way.
         """
         ...
 
     def copy_from(self, other: Any, length: int) -> int:
-        """Hold a copy of the first `length` tokens of another cache of the same decoder.
+        """Become a copy of the first `length` tokens of another cache of the same decoder.
 
-        Returns how many it holds in fact, as `crop` does.
+        Returns how many it holds, which may be fewer, as in `crop`.
         """
         ...
 
 
 class BatchedCache(Protocol):
-    """The same of several sequences, each of its own length, for one token more of each at once.
+    """Cache of a ragged batch: several sequences, fed one token each at a time.
 
-    After a forward pass or an entry that has failed, nothing in it is of use.
+    After a forward pass or an `add` has failed, its contents are undefined.
     """
 
     def __len__(self) -> int: ...
 
     def add(self, cache: Any, copies: int, capacity: int) -> None:
-        """Add `copies` rows that begin as `cache` does: one that the same decoder has made.
+        """Add `copies` of a sequence.
 
-        `capacity` is the number of tokens that each will have to hold.
+        Args:
+            cache: the sequence's, of the same decoder.
+            capacity: tokens that each copy must have room for.
         """
         ...
 
     def remove(self, row: int) -> None:
-        """Forget a row; the last one takes its place."""
+        """Remove a sequence; the last one takes its row."""
         ...
 
     def copy_row(self, row: int, cache: Any) -> None:
-        """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""
+        """Complete `cache`, which holds the first tokens of a row, with a copy of the rest."""
         ...
 
 
@@ -66,25 +68,25 @@ class Decoder(Protocol):
 
     @property
     def context_length(self) -> int:
-        """Most tokens of prompt and reply together."""
+        """Maximum tokens of prompt and reply together."""
         ...
 
     @property
     def prefill_chunk(self) -> int:
-        """Most tokens of a prompt fed at once: bounds memory, and the time until a cancel acts."""
+        """Maximum tokens of a prompt per pass: bounds memory, and the latency of a cancel."""
         ...
 
     @property
     def supports_speculation(self) -> bool:
-        """Whether a pass over a few tokens gives the same bits as one pass for each.
+        """Whether a pass over several tokens gives the same bits as one pass for each.
 
-        Then tokens may be fed on a guess that they come next, and no text depends on the guess.
+        Then draft tokens can be verified in one pass, and no text depends on the draft.
         """
         ...
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Size of a token's keys and values in a cache, as far as it is known beforehand."""
+        """Size of a token's keys and values, as far as it is known beforehand."""
         ...
 
     @property
@@ -97,23 +99,22 @@ class Decoder(Protocol):
     def dtype(self) -> str: ...
 
     def new_cache(self) -> Cache:
-        """An empty cache for up to `context_length` tokens."""
+        """Make an empty cache for up to `context_length` tokens."""
         ...
 
     def new_batched_cache(self) -> BatchedCache:
-        """No rows yet."""
+        """Make a cache of no sequences."""
         ...
 
     def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
         """Feed tokens and append them to the cache.
 
         Args:
-            ids: (rows, n) int64, on any device; (1, n) for a cache, (rows, 1) for rows.
-            last: after how many of the last tokens logits are wanted. 0 spares the head's product,
-                for all but the last chunk of a prompt; more than 1 is for a cache only.
+            ids: int64 on any device: (1, n) for one sequence, (rows, 1) for a batch.
+            last: tokens at the end whose logits are returned. 0 saves the LM head, for all but the
+                last chunk of a prompt; more than 1 is for one sequence only.
 
         Returns:
-            Raw logits, (last, vocab_size) or for rows (rows, vocab_size), float32; None if `last`
-            is 0.
+            Raw logits in float32, (last, vocab_size) or (rows, vocab_size); None if `last` is 0.
         """
         ...

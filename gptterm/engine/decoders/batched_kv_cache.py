@@ -34,6 +34,11 @@ class BatchedKVCache:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def length(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(self.lengths, default=0)
+
     @torch.inference_mode()
     def add(self, cache: KVCache, copies: int, capacity: int) -> None:
         """Add `copies` of a sequence, with room for `capacity` tokens each."""
@@ -87,7 +92,7 @@ class BatchedKVCache:
         most = rows if not len(self) or rows <= old_rows else max(rows, 2 * len(self))
         columns = max(old_capacity, -(-capacity // _COLUMN_BLOCK) * _COLUMN_BLOCK)
         shape = (max(most, old_rows), heads, columns, head_dim)
-        used, length = len(self), max(self.lengths, default=0)
+        used, length = len(self), self.length
         self.layout = None  # until all layers have their new tensors: memory may not suffice
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
@@ -115,11 +120,11 @@ class BatchedStep(AttentionStep):
             raise ValueError("sequences of different lengths are fed one token at a time")
         if not len(cache):
             raise ValueError("a step of a batch that holds no sequences")
-        super().__init__(cache.keys, cache.values, len(cache), n, max(cache.lengths))
+        super().__init__(cache.keys, cache.values, len(cache), n, cache.length)
         self._cache = cache
         device = cache.keys[0].device
         self._lengths = torch.tensor(cache.lengths, device=device)
-        self._end = max(cache.lengths) + 1
+        self._end = cache.length + 1
         self._even = min(cache.lengths) + 1 == self._end
         self._rows = torch.arange(len(cache), device=device)
         if cache.layout is not None:

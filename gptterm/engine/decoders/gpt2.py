@@ -1,4 +1,4 @@
-"""GPT-2's forward pass, a page to read beside the paper.
+"""GPT-2: the forward pass, to read beside the paper; its blocks are GPT-1's, too.
 
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 """
@@ -15,11 +15,11 @@ from gptterm.engine.decoders.torch_linear import LinearLayer
 
 @dataclass(frozen=True)
 class Block:
-    """One transformer block. What is done with its layers is the architecture's."""
+    """Layers of one transformer block; the architecture decides their order."""
 
     norm_1: LayerNorm
     attention_in: LinearLayer
-    """(m, width) → (m, 3 · width): query, key and value."""
+    """(m, hidden_size) → (m, 3 · hidden_size): query, key and value."""
     attention_out: LinearLayer
     norm_2: LayerNorm
     mlp_in: LinearLayer
@@ -27,7 +27,7 @@ class Block:
 
 
 def blocks(config: DecoderConfig, loader: LayerLoader) -> list[Block]:
-    """All blocks, in their order."""
+    """Load all blocks, in order."""
     width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
     return [
         Block(
@@ -43,23 +43,24 @@ def blocks(config: DecoderConfig, loader: LayerLoader) -> list[Block]:
 
 
 class GPT2:
-    """A GPT-2 of any size."""
+    """GPT-2 of any size."""
 
     architecture = "GPT2LMHeadModel"
 
     def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
         self.config = config
-        self._tokens = loader.tensor("wte.weight", config.vocab_size, config.hidden_size)
-        self._positions = loader.tensor("wpe.weight", config.context_length, config.hidden_size)
+        vocab, context, width = config.vocab_size, config.context_length, config.hidden_size
+        self._token_embedding = loader.tensor("wte.weight", vocab, width)
+        self._position_embedding = loader.tensor("wpe.weight", context, width)
         self._blocks = blocks(config, loader)
         self._gelu = loader.gelu
-        self._final_norm = loader.norm("ln_f", config.hidden_size, config.layer_norm_epsilon)
-        head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._head = loader.head(head, config.hidden_size, config.vocab_size)
+        self._final_norm = loader.norm("ln_f", width, config.layer_norm_epsilon)
+        lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
+        self._lm_head = loader.lm_head(lm_head, width, vocab)
 
     def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
-        """(rows, n) ids → (rows · n, width): matrix kernels are fastest on two dimensions."""
-        x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
+        """(rows, n) ids → (rows · n, hidden_size): linear layers are fastest in two dimensions."""
+        x = (self._token_embedding[ids] + self._position_embedding[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):
             query, key, value = block.attention_in(block.norm_1(x)).chunk(3, dim=-1)
             x = block.attention_out(step.attend(i, query, key, value), residual=x)
@@ -67,5 +68,5 @@ class GPT2:
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(m, width) → (m, vocab_size)."""
-        return self._head(self._final_norm(hidden))
+        """(m, hidden_size) → (m, vocab_size)."""
+        return self._lm_head(self._final_norm(hidden))

@@ -1,8 +1,8 @@
-"""GPT-Neo's forward pass, a page to read beside GPT-2's.
+"""GPT-Neo: the forward pass, to read beside GPT-2's.
 
 Black et al., "GPT-Neo: Large Scale Autoregressive Language Modeling with Mesh-Tensorflow", 2021.
-It differs from GPT-2 in its attention: scores are not scaled, and in some layers (every second
-one, in the published models) a token looks back no further than a window.
+It differs from GPT-2 in its attention: scores are not scaled, and some layers (every second one, in
+the published models) use a sliding window.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from gptterm.engine.decoders.torch_linear import LinearLayer
 
 @dataclass(frozen=True)
 class Block:
-    """One transformer block."""
+    """Layers of one transformer block."""
 
     window: int | None
     norm_1: LayerNorm
@@ -31,23 +31,24 @@ class Block:
 
 
 class GPTNeo:
-    """A GPT-Neo of any size."""
+    """GPT-Neo of any size."""
 
     architecture = "GPTNeoForCausalLM"
 
     def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
         self.config = config
-        self._tokens = loader.tensor("wte.weight", config.vocab_size, config.hidden_size)
-        self._positions = loader.tensor("wpe.weight", config.context_length, config.hidden_size)
+        vocab, context, width = config.vocab_size, config.context_length, config.hidden_size
+        self._token_embedding = loader.tensor("wte.weight", vocab, width)
+        self._position_embedding = loader.tensor("wpe.weight", context, width)
         self._blocks = [_block(f"h.{i}", config, loader, w) for i, w in enumerate(config.windows)]
         self._gelu = loader.gelu
-        self._final_norm = loader.norm("ln_f", config.hidden_size, config.layer_norm_epsilon)
-        head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._head = loader.head(head, config.hidden_size, config.vocab_size)
+        self._final_norm = loader.norm("ln_f", width, config.layer_norm_epsilon)
+        lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
+        self._lm_head = loader.lm_head(lm_head, width, vocab)
 
     def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
-        """(rows, n) ids → (rows · n, width)."""
-        x = (self._tokens[ids] + self._positions[step.positions]).flatten(0, 1)
+        """(rows, n) ids → (rows · n, hidden_size)."""
+        x = (self._token_embedding[ids] + self._position_embedding[step.positions]).flatten(0, 1)
         for i, block in enumerate(self._blocks):
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
@@ -57,8 +58,8 @@ class GPTNeo:
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(m, width) → (m, vocab_size)."""
-        return self._head(self._final_norm(hidden))
+        """(m, hidden_size) → (m, vocab_size)."""
+        return self._lm_head(self._final_norm(hidden))
 
 
 def _block(name: str, config: DecoderConfig, loader: LayerLoader, window: int | None) -> Block:

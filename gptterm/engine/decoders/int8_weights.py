@@ -1,4 +1,4 @@
-"""A model's int8 weights by name: read from a conversion that was kept, or made when asked for."""
+"""int8 weights: quantisation, and the file of a converted model."""
 
 import json
 import os
@@ -13,79 +13,95 @@ from torch import Tensor
 
 from gptterm.engine.kernels.linear import pack_int8, packed_int8_shape
 
+_WEIGHT, _SCALES = ".int8", ".scales"
+"""Suffixes of a layer's tensors in the file."""
+_CHECKSUMS = "sums"
+"""Key of the tensors' CRC-32 in the file's metadata."""
+_ROWS_AT_ONCE = 4096
+
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(out, in) weights → int8 of the same shape, and (out,) float32 scales."""
+    """Quantise (out, in) weights symmetrically, one scale for each output.
+
+    Returns:
+        int8 of the same shape, and (out,) float32 scales.
+    """
     weight = weight.float()
     low, high = torch.aminmax(weight, dim=1)
     scales = torch.maximum(-low, high).clamp_min(1e-30) / 127
-    # In place, block by block: a vocabulary's worth of float32 is no small copy.
+    # In blocks: a float32 copy of a vocabulary's weights is large.
     result = torch.empty(weight.shape, dtype=torch.int8)
-    for start in range(0, len(weight), 4096):
-        block = slice(start, start + 4096)
+    for start in range(0, len(weight), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
         result[block] = (weight[block] / scales[block, None]).round_()
     return result, scales
 
 
-_WEIGHT, _SCALES = ".int8", ".scales"
-
-
 class Int8Weights:
-    """int8 weights and their scales.
+    """Packed int8 weights and scales of a model's layers, loaded or quantised on demand.
 
     Args:
-        kept: tensors as `read` returned them.
+        loaded: tensors of a conversion, from `load_conversion`.
 
     Attributes:
-        tensors: all that were taken, as `write` wants them.
-        made: whether any of them had to be made.
+        tensors: all that were asked for, for `save_conversion`.
+        quantised: whether any of them was not in `loaded`.
     """
 
-    def __init__(self, kept: Mapping[str, Tensor] | None = None) -> None:
-        self._kept = kept or {}
+    def __init__(self, loaded: Mapping[str, Tensor] | None = None) -> None:
+        self._loaded = loaded or {}
         self.tensors: dict[str, Tensor] = {}
-        self.made = False
+        self.quantised = False
 
-    def take(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The kernels' panels and (out,) scales for the (out, in) weights of a layer."""
-        panels, scales = self._kept.get(name + _WEIGHT), self._kept.get(name + _SCALES)
-        if panels is None or scales is None or panels.shape != packed_int8_shape(*weight.shape):
+    def get(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The packed weights and (out,) scales of a layer with (out, in) weights."""
+        packed, scales = self._loaded.get(name + _WEIGHT), self._loaded.get(name + _SCALES)
+        if packed is None or scales is None or not _fits(packed, scales, weight):
             values, scales = quantise(weight)
-            panels = pack_int8(values)
-            self.made = True
-        self.tensors |= {name + _WEIGHT: panels, name + _SCALES: scales}
-        return panels, scales
+            packed = pack_int8(values)
+            self.quantised = True
+        self.tensors |= {name + _WEIGHT: packed, name + _SCALES: scales}
+        return packed, scales
 
 
-def write(file: Path, tensors: dict[str, Tensor], facts: Mapping[str, str]) -> None:
-    """Write a conversion that only this user may read, whole or not at all.
+def _fits(packed: Tensor, scales: Tensor, weight: Tensor) -> bool:
+    """Whether the tensors of a conversion are those of a layer with these weights."""
+    return (
+        (packed.dtype, scales.dtype) == (torch.uint8, torch.float32)
+        and packed.shape == packed_int8_shape(*weight.shape)
+        and scales.shape == weight.shape[:1]
+    )
+
+
+def save_conversion(file: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the file of a converted model atomically, readable by this user only.
 
     Raises:
-        OSError: no room, or no right to.
+        OSError: the disk is full, or the folder is not writable.
     """
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    sums = json.dumps({name: _sum(tensor) for name, tensor in tensors.items()})
+    checksums = json.dumps({name: _checksum(tensor) for name, tensor in tensors.items()})
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        save_file(tensors, part, metadata={**facts, "sums": sums})
+        save_file(tensors, part, metadata={**metadata, _CHECKSUMS: checksums})
         part.replace(file)
-    except SafetensorError as error:  # how that library says that the disk is full
+    except SafetensorError as error:  # raised for a full disk, too
         raise OSError(str(error)) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def read(file: Path) -> dict[str, Tensor] | None:
-    """The tensors of a conversion, as views into the mapped file; None if it is damaged."""
+def load_conversion(file: Path) -> dict[str, Tensor] | None:
+    """Load the tensors of a converted model, as views into the mapped file; None if damaged."""
     try:
         with safe_open(file, framework="pt") as opened:
-            sums = json.loads((opened.metadata() or {}).get("sums", ""))
+            checksums = json.loads((opened.metadata() or {}).get(_CHECKSUMS, ""))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            whole = sums == {name: _sum(tensor) for name, tensor in tensors.items()}
+            whole = checksums == {name: _checksum(tensor) for name, tensor in tensors.items()}
     except (SafetensorError, OSError, ValueError):
         return None
     return tensors if whole else None
 
 
-def _sum(tensor: Tensor) -> int:
+def _checksum(tensor: Tensor) -> int:
     return zlib.crc32(tensor.contiguous().numpy().data)

@@ -31,6 +31,7 @@ class KVCache:
 
     @torch.inference_mode()
     def copy_from(self, other: "KVCache", length: int) -> int:
+        length = min(length, other.length)
         self.keys[:, :, :, :length] = other.keys[:, :, :, :length]
         self.values[:, :, :, :length] = other.values[:, :, :, :length]
         self.length = length

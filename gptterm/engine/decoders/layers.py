@@ -1,7 +1,7 @@
-"""A native decoder's layers, made of the weights in a model's files for one device and dtype.
+"""Layers of the native decoders, loaded from a model's weights for one device and dtype.
 
-Weights stay views into the mapped files where dtype and device allow it, so that nothing is
-copied or converted at start-up.
+Weights stay views into the mapped files where dtype and device allow it: nothing is copied or
+converted at start-up.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ LayerNorm = Callable[[Tensor], Tensor]
 
 
 class LayerLoader:
-    """Makes layers by the names of their weights.
+    """Loads layers by the names of their weights.
 
-    Every method raises ModelError if a weight is not there or has another shape.
+    Every method raises ModelError if a weight is missing or has another shape.
 
     Args:
-        int8_weights: where layers in int8 get their weights.
+        int8_weights: supplies the weights of int8 layers.
 
     Attributes:
-        compute_dtype: what the activations are kept in.
-        cache_dtype: what keys and values are kept in.
+        compute_dtype: of the activations.
+        cache_dtype: of keys and values.
 
     Raises:
         ModelError: this CPU has no kernels for the dtype.
@@ -47,22 +47,23 @@ class LayerLoader:
         self._pages = FilePages()
         self._kernels = device == "cpu" and torch_linear.kernels_available(dtype)
         self._converts = self._kernels and dtype != "float32"
-        # Whatever the weights are kept in, the kernels compute in float32.
+        # The kernels compute in float32, whatever the weights' dtype.
         self.compute_dtype: torch.dtype = torch.float32 if self._kernels else getattr(torch, dtype)
-        # Half of what a step reads of a long past; finer than bfloat16, and finer than int8 needs.
+        # float16 halves what a step reads of a long context; more precise than bfloat16, and than
+        # int8 needs.
         self.cache_dtype = torch.float16 if self._converts else self.compute_dtype
 
     def tensor(self, name: str, *shape: int) -> Tensor:
-        """The weights themselves; one tensor, however often it is asked for."""
+        """Weights as a tensor, the same one for every call."""
         if name not in self._tensors:
-            weight = self._weights.take(name, *shape)
-            # What is small lies among what is forgotten once it was converted.
+            weight = self._weights.get(name, *shape)
+            # Vectors lie on the same pages as weights that are released after conversion.
             copy = self._converts and weight.ndim == 1
             self._tensors[name] = weight.to(self._device, self.compute_dtype, copy=copy)
         return self._tensors[name]
 
     def norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
-        """A layer norm (Ba et al., 2016)."""
+        """Layer normalisation (Ba et al., 2016)."""
         weight = self.tensor(f"{name}.weight", width)
         bias = self.tensor(f"{name}.bias", width)
         if self._kernels:
@@ -71,45 +72,43 @@ class LayerLoader:
 
     @property
     def gelu(self) -> Callable[[Tensor], Tensor]:
-        """GELU's tanh approximation, which the whole family has; what it is given may be lost."""
+        """GELU's tanh approximation, which the whole family uses; may overwrite its input."""
         return elementwise.gelu if self._kernels else lambda x: F.gelu(x, approximate="tanh")
 
     def conv1d(self, name: str, inputs: int, outputs: int) -> LinearLayer:
-        """x · W + b, W kept (in, out) as in OpenAI's files: a convolution of width 1."""
+        """x · W + b with W stored (in, out), as in OpenAI's files: a convolution of width 1."""
         bias = self.tensor(f"{name}.bias", outputs)
         if self._kernels:
-            weight = self._weights.take(f"{name}.weight", inputs, outputs)
+            weight = self._weights.get(f"{name}.weight", inputs, outputs)
             return self._kernel_linear(name, weight.t(), bias)
-        return torch_linear.plain(self.tensor(f"{name}.weight", inputs, outputs), bias)
+        return torch_linear.linear(self.tensor(f"{name}.weight", inputs, outputs), bias)
 
     def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> LinearLayer:
-        """x · Wᵀ + b, W kept (out, in)."""
-        added = self.tensor(f"{name}.bias", outputs) if bias else None
+        """x · Wᵀ + b with W stored (out, in)."""
+        vector = self.tensor(f"{name}.bias", outputs) if bias else None
         if self._kernels:
-            return self._kernel_linear(
-                name, self._weights.take(f"{name}.weight", outputs, inputs), added
-            )
-        return torch_linear.plain(self.tensor(f"{name}.weight", outputs, inputs).t(), added)
+            weight = self._weights.get(f"{name}.weight", outputs, inputs)
+            return self._kernel_linear(name, weight, vector)
+        return torch_linear.linear(self.tensor(f"{name}.weight", outputs, inputs).t(), vector)
 
-    def head(self, name: str, inputs: int, outputs: int) -> LinearLayer:
-        """x · Wᵀ, W kept (vocabulary, in), which may be the token embedding."""
+    def lm_head(self, name: str, inputs: int, outputs: int) -> LinearLayer:
+        """x · Wᵀ with W stored (vocabulary, in), which may be the token embedding."""
         if self._kernels:
-            return self._kernel_linear(name, self._weights.take(name, outputs, inputs), None)
-        return torch_linear.plain_head(self.tensor(name, outputs, inputs))
+            return self._kernel_linear(name, self._weights.get(name, outputs, inputs), None)
+        return torch_linear.lm_head(self.tensor(name, outputs, inputs))
 
     def release_pages(self) -> None:
-        """Give back the memory that weights took while they were converted; to be called when all
-        layers are made."""
+        """Release the pages of converted weights; to be called once all layers are loaded."""
         if self._converts:
             for weight in self._weights:
-                self._pages.forget(weight)
+                self._pages.release(weight)
 
     def _kernel_linear(self, name: str, weight: Tensor, bias: Tensor | None) -> LinearLayer:
-        """A CPU's layer from (out, in) weights."""
+        """A layer on the CPU kernels, from (out, in) weights."""
         if self._dtype == "float32":
             return linear.float32(weight.float(), bias)
         if self._dtype == "int8":
-            panels, scales = self._int8_weights.take(name, weight)
-            self._pages.forget(weight)
-            return linear.int8(panels, scales, weight.shape[1], bias)
-        return linear.half(weight, getattr(torch, self._dtype), bias, self._pages.forget)
+            packed, scales = self._int8_weights.get(name, weight)
+            self._pages.release(weight)
+            return linear.int8(packed, scales, weight.shape[1], bias)
+        return linear.half(weight, getattr(torch, self._dtype), bias, self._pages.release)

@@ -1,6 +1,6 @@
-"""Decoders of our own for the GPT family, from config.json and safetensors files.
+"""Native decoders of the GPT family, loaded from config.json and safetensors files.
 
-transformers, whose import takes longer than a model's, is never imported.
+They never import transformers, whose import takes longer than loading a model.
 """
 
 from pathlib import Path
@@ -32,17 +32,17 @@ _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {
 
 
 class Model(Protocol):
-    """An architecture: the arithmetic between ids and logits."""
+    """Architecture of a native decoder: the arithmetic from ids to logits."""
 
     architecture: str
     config: DecoderConfig
 
     def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
-        """(rows, n) ids → (rows · n, width) hidden states after the last block."""
+        """(rows, n) ids → (rows · n, hidden_size) hidden states after the last block."""
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(m, width) → (m, vocab_size)."""
+        """(m, hidden_size) → (m, vocab_size)."""
         ...
 
 
@@ -53,14 +53,14 @@ def load(
     dtype: str,
     int8_weights: Int8Weights | None = None,
 ) -> "NativeDecoder | None":
-    """Read a model directory; None if its config.json describes something not computed here.
+    """Load a model directory; None if there is no native decoder for its config.json.
 
     Args:
-        int8_weights: where int8 weights come from, instead of being made anew.
+        int8_weights: supplies int8 weights; by default they are quantised now.
 
     Raises:
-        ModelError: the files are damaged, or do not hold the weights that it describes; or the
-            CPU has no kernels for the dtype.
+        ModelError: the files are damaged, or do not hold the weights that config.json describes;
+            or the CPU has no kernels for the dtype.
     """
     config = parse_config(config_json)
     if config is None or (dtype == "int8" and device != "cpu"):
@@ -73,7 +73,7 @@ def load(
 
 
 class NativeDecoder:
-    """A model of any of these architectures on one device.
+    """Native decoder of any of these architectures, on one device.
 
     Args:
         cache_dtype: of keys and values.
@@ -94,7 +94,7 @@ class NativeDecoder:
         self.parameters = parameters
         numbers = 2 * model.config.num_layers * model.config.num_heads * model.config.head_dim
         self.cache_bytes_per_token = numbers * cache_dtype.itemsize
-        # The kernels' rows are the same alone and among others; torch's are not.
+        # A row has the same bits alone and in a batch with the kernels, not with torch.
         self.supports_speculation = device == "cpu" and library() is not None
 
     def new_cache(self) -> KVCache:
@@ -112,9 +112,7 @@ class NativeDecoder:
     ) -> Tensor | None:
         assert isinstance(cache, KVCache | BatchedKVCache | StaticKVCache)
         n = ids.shape[1]
-        end = n + (
-            max(cache.lengths, default=0) if isinstance(cache, BatchedKVCache) else cache.length
-        )
+        end = cache.length + n
         if end > self.context_length:
             raise ValueError(f"{end} tokens exceed the model's {self.context_length} positions")
         step = cache.begin_step(n)
@@ -127,8 +125,7 @@ class NativeDecoder:
 
     @torch.inference_mode()
     def all_logits(self, ids: Tensor) -> Tensor:
-        """(n,) ids of a text from its start → (n, vocab_size) float32: the logits after each."""
-        hidden = self._model.hidden(
-            ids.to(self.device)[None], self.new_cache().begin_step(len(ids))
-        )
+        """(n,) ids of a text from its start → (n, vocab_size) float32 logits after each."""
+        step = self.new_cache().begin_step(len(ids))
+        hidden = self._model.hidden(ids.to(self.device)[None], step)
         return self._model.logits(hidden).float()

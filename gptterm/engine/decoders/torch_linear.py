@@ -1,7 +1,7 @@
-"""Linear layers of torch's own: what a GPU has, and a CPU without kernels.
+"""Linear layers on torch's operations, for GPUs and for CPUs without kernels.
 
-`F.linear` reads memory at half its speed for one row, `addmm` on (in, out) weights and `mv` on
-(out, in) ones at all of it on some CPUs.
+For one row `F.linear` reads memory at half its bandwidth, `addmm` on (in, out) weights and `mv` on
+(out, in) ones at nearly all of it on some CPUs.
 """
 
 from typing import Protocol
@@ -15,15 +15,15 @@ from gptterm.errors import ModelError
 
 
 class LinearLayer(Protocol):
-    """A layer of weights."""
+    """Linear layer, on torch or on the kernels."""
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(m, in) → (m, out), `residual` added, which is of that shape."""
+        """(m, in) → (m, out), with `residual` of that shape added."""
         ...
 
 
-def plain(weight: Tensor, bias: Tensor | None) -> LinearLayer:
-    """x · W + b with W as GPT-2's files hold it, (in, out): no copy is made of a mapped file."""
+def linear(weight: Tensor, bias: Tensor | None) -> LinearLayer:
+    """x · W + b with W stored (in, out), as in GPT-2's files: a mapped file is not copied."""
 
     def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
         product = x @ weight if bias is None else torch.addmm(bias, x, weight)
@@ -32,8 +32,8 @@ def plain(weight: Tensor, bias: Tensor | None) -> LinearLayer:
     return multiply
 
 
-def plain_head(weight: Tensor) -> LinearLayer:
-    """x · Wᵀ with W (vocabulary, in), shared with the token embedding."""
+def lm_head(weight: Tensor) -> LinearLayer:
+    """x · Wᵀ with W stored (vocabulary, in), as the token embedding is."""
 
     def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
         if len(x) == 1 and weight.device.type == "cpu":
@@ -46,10 +46,10 @@ def plain_head(weight: Tensor) -> LinearLayer:
 
 
 def kernels_available(dtype: str) -> bool:
-    """Whether this CPU has kernels of ours; without them it is left to torch.
+    """Whether there are C kernels for this CPU; without them torch computes.
 
     Raises:
-        ModelError: it has none, and torch none that are of use for the dtype.
+        ModelError: there are none, and torch is of no use for the dtype either.
     """
     if library() is not None:
         return True

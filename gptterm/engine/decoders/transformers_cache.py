@@ -1,4 +1,4 @@
-"""What the transformers library remembers of a text, behind the decoders' interface."""
+"""Caches of models that run on the transformers library, behind the decoders' interface."""
 
 import copy
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from torch import Tensor
 
 
 class TransformersCache:
-    """The library's own cache object, of whatever kind the model wants.
+    """Adapter of the library's own cache object, of the kind that the model needs.
 
     Args:
-        make: makes an empty one.
+        make_past: makes an empty one.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self.past = make()
+    def __init__(self, make_past: Callable[[], Any]) -> None:
+        self._make_past = make_past
+        self.past = make_past()
         self.length = 0
 
     @torch.inference_mode()
@@ -28,9 +28,9 @@ class TransformersCache:
                 self.past.crop(length - self.length)
                 self.length = length
             except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-                length = 0  # a recurrent state, or a sliding window that is full, cannot go back
+                length = 0  # a recurrent state or a full sliding window cannot be truncated
         if length == 0:
-            self.past, self.length = self._make(), 0
+            self.past, self.length = self._make_past(), 0
         return self.length
 
     @torch.inference_mode()
@@ -40,7 +40,7 @@ class TransformersCache:
 
     @torch.inference_mode()
     def fork(self, rows: list[int]) -> "TransformersCache":
-        """A new cache of these rows of this one, in this order."""
+        """Copy these rows, in this order, to a new cache."""
         forked = copy.copy(self)
         forked.past = copy.deepcopy(self.past)
         forked.select(rows)
@@ -48,12 +48,12 @@ class TransformersCache:
 
     @torch.inference_mode()
     def select(self, rows: list[int]) -> None:
-        """Keep these rows, in this order."""
+        """Reduce the cache to these rows, in this order."""
         self.past.reorder_cache(torch.tensor(rows))
 
 
 class RecomputingCache:
-    """For a model without a cache (GPT-1): the ids, all of which are fed at each step."""
+    """Stand-in for models without a cache (GPT-1): all ids, which every step feeds again."""
 
     def __init__(self) -> None:
         self.ids = torch.empty(1, 0, dtype=torch.int64)
@@ -83,7 +83,7 @@ class RecomputingCache:
 
 @dataclass(eq=False)
 class _Group:
-    """Sequences of the same length, in one cache of as many rows."""
+    """Sequences of the same length, in one cache."""
 
     cache: TransformersCache | RecomputingCache
     size: int
@@ -91,15 +91,18 @@ class _Group:
 
 @dataclass(eq=False)
 class _Row:
-    """Where one sequence is."""
+    """Location of one sequence."""
 
     group: _Group
-    place: int
+    index: int
+    """In the group's cache."""
 
 
 class BatchedTransformersCache:
-    """Several sequences. Those that entered together are fed together, others after one another:
-    the library's kinds of caches differ too much for sequences of several lengths to share one.
+    """Cache of several sequences, in groups that were added together.
+
+    Each group is a forward pass of its own: the library's kinds of caches differ too much for
+    sequences of different lengths to share one.
     """
 
     def __init__(self) -> None:
@@ -112,38 +115,38 @@ class BatchedTransformersCache:
         self,
         cache: TransformersCache | RecomputingCache,
         copies: int,
-        capacity: int,  # noqa: ARG002 (they grow by themselves)
+        capacity: int,  # noqa: ARG002 (the library's caches grow)
     ) -> None:
         group = _Group(cache.fork([0] * copies), copies)
-        self._rows += [_Row(group, place) for place in range(copies)]
+        self._rows += [_Row(group, index) for index in range(copies)]
 
     def remove(self, row: int) -> None:
-        gone = self._rows[row]
+        removed = self._rows[row]
         self._rows[row] = self._rows[-1]
         self._rows.pop()
-        group, last = gone.group, gone.group.size - 1
+        group, last = removed.group, removed.group.size - 1
         group.size = last
         if last:
-            # Its group's last one takes its place there, too.
-            group.cache.select([last if i == gone.place else i for i in range(last)])
+            # The last sequence of the group takes its row there, too.
+            group.cache.select([last if i == removed.index else i for i in range(last)])
         for other in self._rows:
-            if other.group is group and other.place == last:
-                other.place = gone.place
+            if other.group is group and other.index == last:
+                other.index = removed.index
 
     def copy_row(self, row: int, cache: TransformersCache | RecomputingCache) -> None:
-        """Have `cache` hold a copy of a row."""
-        place, group = self._rows[row].place, self._rows[row].group
-        vars(cache).update(vars(group.cache.fork([place])))
+        """Make `cache` a copy of a row."""
+        index, group = self._rows[row].index, self._rows[row].group
+        vars(cache).update(vars(group.cache.fork([index])))
 
-    def forward(self, ids: Tensor, feed: Callable[[Tensor, Any], Tensor | None]) -> Tensor:
-        """(rows, 1) ids through one `feed` for each group; (rows, vocabulary) logits."""
+    def forward(self, ids: Tensor, forward: Callable[[Tensor, Any], Tensor | None]) -> Tensor:
+        """(rows, 1) ids → (rows, vocabulary) logits, by a forward pass for each group."""
         groups: dict[_Group, list[tuple[int, int]]] = {}
         for index, row in enumerate(self._rows):
-            groups.setdefault(row.group, []).append((row.place, index))
+            groups.setdefault(row.group, []).append((row.index, index))
         parts, order = [], []
         for group, members in groups.items():
             indices = [index for _, index in sorted(members)]
-            logits = feed(ids[indices], group.cache)
+            logits = forward(ids[indices], group.cache)
             assert logits is not None
             parts.append(logits)
             order += indices

@@ -1,4 +1,4 @@
-"""Any causal LM of the transformers library, behind the same interface as the native decoders."""
+"""Decoder for any causal LM of the transformers library."""
 
 import inspect
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ from gptterm.format import first_line
 
 _PREFILL_CHUNK = 256
 _STATE_IN_MODULES = ("recurrent_gemma",)
-"""Models that keep their state in themselves, not in the cache: it would not be forked."""
+"""Models that hold their state in modules, not in a cache that could be copied."""
 
 
 class TransformersDecoder:
-    """A model loaded by `AutoModelForCausalLM`."""
+    """Decoder on a model that `AutoModelForCausalLM` loads."""
 
     supports_speculation = False
 
@@ -40,7 +40,7 @@ class TransformersDecoder:
         self.architecture = type(model).__name__
         self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
         self.context_length = _context_length(config)
-        # Several library models forget a recurrent state when more than one token follows.
+        # Several of the library's models lose a recurrent state if more than one token follows it.
         self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
         self.parameters = sum(p.numel() for p in model.parameters())
         self.cache_bytes_per_token = (
@@ -51,7 +51,7 @@ class TransformersDecoder:
     def load(
         cls, directory: Path, device: str, dtype: str, gguf_file: str | None = None
     ) -> "TransformersDecoder":
-        """Read a model directory. Only safetensors and GGUF, never the repository's own code.
+        """Load a model directory: safetensors or GGUF only, never code of the repository.
 
         Raises:
             ModelError: the library cannot load it.
@@ -75,7 +75,7 @@ class TransformersDecoder:
             raise ModelError(
                 f"transformers cannot load {directory}: {first_line(error)}"
             ) from error
-        # The library would go on with random numbers in their place.
+        # The library would initialise them at random.
         wanting = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
         if wanting:
             raise ModelError(
@@ -113,7 +113,7 @@ class TransformersDecoder:
         arguments: dict[str, Any] = {}
         if isinstance(cache, RecomputingCache):
             cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
-            if last == 0:  # nothing is gained by an earlier pass
+            if last == 0:  # the next pass feeds these ids again
                 return None
         elif self._cache_name is not None:
             arguments = {self._cache_name: cache.past, "use_cache": True}
@@ -127,7 +127,7 @@ class TransformersDecoder:
 
 
 def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
-    """What a model's forward pass calls its cache; None if it takes none of the usual kind."""
+    """The argument of a model's forward pass that takes its cache; None if there is none."""
     if not getattr(model, "_supports_default_dynamic_cache", lambda: True)():
         return None
     if model.config.model_type in _STATE_IN_MODULES:
@@ -137,8 +137,8 @@ def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
 
 
 def _is_recurrent(model: Any, past: Any) -> bool:
-    """Whether layers of an empty cache will keep a state that sums up the past."""
-    # LFM2's layers are of that kind, but all they keep is the past that a convolution reaches.
+    """Whether layers of the cache hold a recurrent state."""
+    # LFM2's convolution layers look like it, but hold only the inputs that a convolution reaches.
     types = getattr(model.config.get_text_config(), "layer_types", None) or ()
     return "conv" not in types and any(hasattr(x, "recurrent_states") for x in past.layers)
 
@@ -155,12 +155,12 @@ def _context_length(config: Any) -> int:
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
             return value
-    # Recurrent models have no limit of their own; this one keeps memory in bounds.
+    # Recurrent models have no limit; this one bounds memory.
     return 8192
 
 
 def _cache_numbers_per_token(config: Any) -> int:
-    """Of attention in every layer; models that keep less than that are not told apart."""
+    """Size of full attention in every layer; an upper bound for models with less."""
     heads = getattr(config, "num_attention_heads", None) or 1
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
@@ -168,7 +168,7 @@ def _cache_numbers_per_token(config: Any) -> int:
 
 
 def _placement(directory: Path, device: str) -> dict[str, Any]:
-    """`device_map` for from_pretrained: one device if the weights fit there, else spread out."""
+    """`device_map` for from_pretrained: one device if the weights fit, otherwise several."""
     if device.startswith("cuda"):
         size = sum(f.stat().st_size for f in directory.glob("*.safetensors"))
         free, _ = torch.cuda.mem_get_info(device)

@@ -1,4 +1,4 @@
-"""A model directory's safetensors files as one read-only mapping from names to tensors."""
+"""The safetensors files of a model directory, as one mapping from names to tensors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +14,16 @@ from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, re
 from gptterm.errors import ModelError
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
-"""Constants that old GPT-2 files hold beside the weights."""
+"""Suffixes of constants that old GPT-2 files hold beside the weights."""
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """A safetensors file, mapped.
+    """Map a safetensors file.
 
     Raises:
-        ModelError: it cannot be read as one.
+        ModelError: it is missing or damaged.
     """
     with _refusing(file), safe_open(file, framework="pt") as opened:
         yield opened
@@ -31,7 +31,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 @contextmanager
 def _refusing(file: Path) -> Iterator[None]:
-    """Turn errors of a file into ModelError, with the remedy."""
+    """Turn errors about a file into ModelError, with the remedy."""
     try:
         yield
     except FileNotFoundError as error:
@@ -43,30 +43,30 @@ def _refusing(file: Path) -> Iterator[None]:
 
 
 class Weights:
-    """Tensors by name, each a view into its mapped file until it is converted.
+    """Weights by name, as views into the mapped files.
 
     Args:
-        prefix: dropped from names that have it (`transformer.` in files that hold the head too).
+        prefix: removed from names that have it (`transformer.` in files with an LM head).
 
     Raises:
-        ModelError: a file cannot be read as safetensors.
+        ModelError: a file is missing or damaged.
     """
 
     def __init__(self, directory: Path, prefix: str = "") -> None:
         self._directory = directory
         self._tensors: dict[str, Tensor] = {}
-        self._taken: set[str] = set()
+        self._used: set[str] = set()
         for file in weight_files(directory):
             with _opened(file) as opened:
                 for name in opened.keys():  # noqa: SIM118 (it is no mapping)
                     if not name.endswith(_BUFFERS):
                         self._tensors[name.removeprefix(prefix)] = opened.get_tensor(name)
 
-    def take(self, name: str, *shape: int) -> Tensor:
-        """A tensor of the shape that config.json promises.
+    def get(self, name: str, *shape: int) -> Tensor:
+        """A tensor, of the shape that config.json promises.
 
         Raises:
-            ModelError: it is not there, or has another shape.
+            ModelError: it is missing, or has another shape.
         """
         tensor = self._tensors.get(name)
         if tensor is None:
@@ -76,7 +76,7 @@ class Weights:
                 f"{self._directory}: config.json promises {name} of shape {shape}, the weights hold"
                 f" {tuple(tensor.shape)}; the files do not belong together"
             )
-        self._taken.add(name)
+        self._used.add(name)
         return tensor
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -84,17 +84,17 @@ class Weights:
 
     @property
     def parameters(self) -> int:
-        """Numbers in all tensors that were taken; tied ones are counted once."""
-        return sum(self._tensors[name].numel() for name in self._taken)
+        """Elements of all tensors that `get` returned; tied ones count once."""
+        return sum(self._tensors[name].numel() for name in self._used)
 
 
 def stored_weights(directory: Path, gguf_file: str | None) -> tuple[torch.dtype, int]:
-    """The dtype that a model's weights are kept in, and their bytes.
+    """The stored dtype of a model's weights, and their size in bytes.
 
-    A GGUF file counts as float16: it is unpacked when it is loaded.
+    A GGUF file counts as float16, to which it is unpacked.
 
     Raises:
-        ModelError: a file is not there or cannot be read.
+        ModelError: a file is missing or damaged.
     """
     if gguf_file is not None:
         return torch.float16, 2 * (directory / gguf_file).stat().st_size

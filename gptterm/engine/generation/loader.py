@@ -71,7 +71,7 @@ def _load_decoder(
     With it comes what int8 weights cost in fidelity; None for other dtypes.
     """
     from gptterm.engine.decoders import native
-    from gptterm.engine.quantization import load
+    from gptterm.engine.quantization.load import load_int8
     from gptterm.engine.runtime.device import is_out_of_memory, select_device
 
     device = select_device(request.device)
@@ -81,7 +81,7 @@ def _load_decoder(
         if dtype == "int8":
             quantised = None
             if device == "cpu" and gguf_file is None:
-                quantised = load.load(directory, config, tokenizer)
+                quantised = load_int8(directory, config, tokenizer)
             if quantised is None:
                 raise ModelError(
                     "int8 is for GPT-1, GPT-2 and GPT-Neo on the CPU; try --dtype bfloat16"

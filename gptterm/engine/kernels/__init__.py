@@ -1,7 +1,7 @@
-"""A step's arithmetic on the CPU, in C: products with weights, attention, norms, activations.
+"""C kernels for the CPU: linear layers, attention, layer norm and GELU.
 
-A token at a time, a decoder's speed is that of reading its weights. Two cores of an AMD EPYC
-(Zen 4) that read 37 GB/s, all matrices of one GPT-2 124M token, ms at 1, 4, 16 and 64 rows:
+Decoding one token at a time is bound by reading the weights. Two cores of an AMD EPYC (Zen 4) that
+read 37 GB/s, all linear layers of one GPT-2 124M token, ms at 1, 4, 16 and 64 rows:
 
 | weights | ms |
 |---|---|
@@ -9,19 +9,18 @@ A token at a time, a decoder's speed is that of reading its weights. Two cores o
 | bfloat16, float16 | 6.8, 8.3, 21, 76 |
 | int8 | 3.2, 4.2, 8.2, 27 |
 
-The rest of a step is small, but torch's pool of threads and this one would be in each other's way
-if it were left to torch: with attention, norms and activations here a step in int8 takes 5.6 ms
-instead of 8.6.
+The rest of a step is small, but if torch did it, its thread pool and this one would compete for the
+cores: with attention, norms and activations here, a step in int8 takes 5.6 ms instead of 8.6.
 
-Attention of 40 tokens to the 900 before them takes 14 ms in float32 (22 by one dot product after
-the other), of which the sums must take 6 and the reading 2. With a past in float16 64 samples in
-int8 went from 1,140 to 1,400 tokens a second.
+Attention of 40 tokens to the 900 before them takes 14 ms in float32 (22 with one dot product after
+the other), of which the arithmetic needs 6 and the reading 2. A float16 KV cache raised 64 samples
+in int8 from 1,140 to 1,400 tokens a second.
 
-What did not pay: prefetching (in, out) weights, half as many or twice as many streams of them, and
-columns instead of parts of the inputs for each thread (11 % slower, twice as many pages read);
-large pages for keys and values; five or seven rows at once in int8 instead of six.
+Tried, and left: prefetching (in, out) weights, half and twice as many streams of them, splitting
+the outputs instead of the inputs among threads (11 % slower, twice as many pages read), huge pages
+for keys and values, five or seven rows in an int8 tile instead of six.
 
-`source/` is built when gptterm is installed, if there is a C compiler, and holds kernels for
-several kinds of CPU; the best that this one runs are taken. Without it float32 and bfloat16 are
-left to torch. It is opened by ctypes, which lets other threads run meanwhile.
+`source/` is compiled when gptterm is installed, if there is a C compiler, for several instruction
+sets; the fastest that this CPU supports is used. Without it torch computes in float32 and bfloat16.
+ctypes opens it, and releases the GIL while it runs.
 """

@@ -1,8 +1,8 @@
-"""Where converted weights are kept, so that a model need not be converted at every start.
+"""Disk cache of int8 conversions, so that a model is converted once.
 
-One safetensors file for each model, in a folder of the user's own. Its name comes from the model
-that it was made of: another model, or the same one trained on, has another. What is damaged, or
-could be another user's, does not count. Imports no torch.
+One safetensors file for each model, in a folder of the user's own, named after a fingerprint of the
+model's files. Files that are damaged, or that another user could have written, are ignored. Imports
+no torch.
 """
 
 import contextlib
@@ -19,26 +19,28 @@ from gptterm.errors import ModelError
 from gptterm.paths import cache_directory
 
 FIDELITY_BOUND = 0.01
-"""Nats a token, mean KL divergence from float32, up to which `auto` may take a conversion. Text of
-the model's own then becomes about one percent less likely, less than its choice of a single word
-in a hundred."""
+"""Maximum mean KL divergence from float32, in nats a token, at which `auto` uses a conversion.
+
+The model's own text then becomes about one percent less likely, which is less than its choice of
+one word in a hundred.
+"""
 SIZE_LIMIT = 8 << 30
-"""Bytes of all conversions together; those used longest ago go first."""
+"""Maximum bytes of all conversions; the least recently used are evicted first."""
 
 _FORMAT = "gptterm int8 3"
 _SAMPLES, _SAMPLE_BYTES = 32, 4096
 
 
 class Conversion(NamedTuple):
-    """A model's weights in int8."""
+    """A saved int8 conversion of a model."""
 
     path: Path
     size: int
-    """Bytes on the disk."""
+    """Bytes of the file."""
     fidelity_kl: float
     """Mean KL divergence from float32, in nats a token."""
     auto_enabled: bool
-    """Whether the user wants `--dtype auto` to take it."""
+    """Whether the user allows `--dtype auto` to use it."""
 
     @property
     def used_by_auto(self) -> bool:
@@ -46,28 +48,28 @@ class Conversion(NamedTuple):
 
 
 def folder() -> Path:
-    """`converted` in the user's cache folder, or in GPTTERM_HOME's; it need not be there."""
+    """`converted` in the user's cache folder; it may not exist."""
     return cache_directory() / "converted"
 
 
 def path_for(directory: Path) -> Path | None:
-    """Where the conversion of a model directory is, or would be; None if it cannot be read."""
+    """The path of a model directory's conversion, existing or not; None for unreadable models."""
     try:
-        return folder() / f"{_digest(directory)}.safetensors"
+        return folder() / f"{_fingerprint(directory)}.safetensors"
     except (OSError, ValueError, ModelError):
-        return None  # whoever loads the model will say what is wrong with it
+        return None  # loading the model reports the error
 
 
 def find(directory: Path) -> Conversion | None:
-    """The conversion of a model directory, if there is one that can be trusted."""
-    if not folder().is_dir():  # most users never have one: nothing is read for its name
+    """Find the conversion of a model directory, if there is a trustworthy one."""
+    if not folder().is_dir():  # most users have none: spare the fingerprint
         return None
-    place = path_for(directory)
-    return None if place is None else _look_at(place)
+    path = path_for(directory)
+    return None if path is None else _inspect(path)
 
 
 def find_for(directory: Path, dtype: str) -> Conversion | None:
-    """The conversion that a CPU would read for this dtype, instead of the model's own weights."""
+    """Find the conversion that this dtype loads on a CPU in place of the model's own weights."""
     if dtype not in ("int8", "auto"):
         return None
     conversion = find(directory)
@@ -77,16 +79,16 @@ def find_for(directory: Path, dtype: str) -> Conversion | None:
 
 
 def list_conversions() -> list[Conversion]:
-    """Every conversion in the folder, whatever model it is of; the last used first."""
-    found = [_look_at(place) for place in folder().glob("*.safetensors")]
+    """List all conversions, of any model, most recently used first."""
+    found = [_inspect(path) for path in folder().glob("*.safetensors")]
     return sorted(filter(None, found), key=lambda x: -x.path.stat().st_mtime_ns)
 
 
 def ensure_folder() -> Path:
-    """The folder, made if it was not there.
+    """Create the folder if it does not exist.
 
     Raises:
-        OSError: it cannot be made, or others could write in it.
+        OSError: it cannot be created, or other users have access to it.
     """
     path = folder()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,18 +98,18 @@ def ensure_folder() -> Path:
 
 
 def metadata(fidelity_kl: float) -> dict[str, str]:
-    """What a conversion's file says of itself."""
+    """Metadata of a conversion's file."""
     return {"format": _FORMAT, "fidelity_kl": repr(fidelity_kl)}
 
 
-def mark_used(place: Path) -> None:
-    """Let a conversion count as used just now."""
+def mark_used(path: Path) -> None:
+    """Make a conversion the most recently used."""
     with contextlib.suppress(OSError):
-        os.utime(place)
+        os.utime(path)
 
 
 def evict_beyond(limit: int) -> None:
-    """Remove conversions, those used longest ago first, until the rest is no larger than this."""
+    """Remove the least recently used conversions until the rest have at most `limit` bytes."""
     total = 0
     for conversion in list_conversions():
         total += conversion.size
@@ -115,52 +117,53 @@ def evict_beyond(limit: int) -> None:
             remove_at(conversion.path)
 
 
-def set_auto(conversion: Conversion, wanted: bool) -> None:
-    """Say whether `--dtype auto` may take a conversion.
+def set_auto(conversion: Conversion, enabled: bool) -> None:
+    """Set whether `--dtype auto` may use a conversion.
 
     Raises:
-        OSError: that cannot be written down.
+        OSError: the setting cannot be saved.
     """
     marker = _marker(conversion.path)
-    if wanted:
+    if enabled:
         os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o600))
     else:
         marker.unlink(missing_ok=True)
 
 
 def remove(directory: Path) -> int:
-    """Remove a model directory's conversion; returns how many bytes that has freed."""
-    place = path_for(directory)
-    return 0 if place is None else remove_at(place)
+    """Remove a model directory's conversion; return the bytes that were freed."""
+    path = path_for(directory)
+    return 0 if path is None else remove_at(path)
 
 
-def remove_at(place: Path) -> int:
-    """Remove the conversion there, if there is one; returns how many bytes that has freed."""
+def remove_at(path: Path) -> int:
+    """Remove the conversion at a path, if there is one; return the bytes that were freed."""
     try:
-        size = place.lstat().st_size
-        place.unlink()
-        _marker(place).unlink(missing_ok=True)
+        size = path.lstat().st_size
+        path.unlink()
+        _marker(path).unlink(missing_ok=True)
     except OSError:
         return 0
     return size
 
 
-def _marker(place: Path) -> Path:
-    return place.with_suffix(".auto")
+def _marker(path: Path) -> Path:
+    """The empty file beside a conversion that enables it for `auto`."""
+    return path.with_suffix(".auto")
 
 
-def _look_at(place: Path) -> Conversion | None:
+def _inspect(path: Path) -> Conversion | None:
     try:
-        if not _is_own(place.parent.lstat(), stat.S_ISDIR):
+        if not _is_own(path.parent.lstat(), stat.S_ISDIR):
             return None
-        status = place.lstat()
+        status = path.lstat()
         if not _is_own(status, stat.S_ISREG):
             return None
-        told = read_header(place).metadata
-        if told.get("format") != _FORMAT:
+        found = read_header(path).metadata
+        if found.get("format") != _FORMAT:
             return None
-        kl = float(told["fidelity_kl"])
-        return Conversion(place, status.st_size, kl, _marker(place).exists())
+        kl = float(found["fidelity_kl"])
+        return Conversion(path, status.st_size, kl, _marker(path).exists())
     except (OSError, ValueError, KeyError, ModelError):
         return None
 
@@ -170,11 +173,11 @@ def _is_own(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     return is_kind(mode) and status.st_uid == os.geteuid() and not stat.S_IMODE(mode) & 0o077
 
 
-def _digest(directory: Path) -> str:
-    """Tells a model's weights from any others, without reading all of them.
+def _fingerprint(directory: Path) -> str:
+    """Hash that identifies a model's weights, without reading all of them.
 
-    Names, sizes, times and headers, and what stands in some places: who changes weights and sets
-    back the clock is noticed unless the change misses all of those.
+    Covers names, sizes, times, headers and samples of the data: a change of weights with the clock
+    set back goes unnoticed only if it misses all samples.
     """
     digest = hashlib.sha256(_FORMAT.encode())
     digest.update((directory / "config.json").read_bytes())

@@ -1,4 +1,4 @@
-"""How far a model with converted weights is from itself in float32."""
+"""Fidelity of a converted model: its KL divergence from the same model in float32."""
 
 import torch
 from torch import Tensor
@@ -20,14 +20,14 @@ def mean(values):
         total += value
     return total / len(values)
 """
-"""A story, a fact and a program: what is measured has to be the same for every model."""
+"""A story, a fact and a program; the same text for every model."""
 
 
 def mean_kl(exact: NativeDecoder, converted: NativeDecoder, ids: list[int]) -> float:
-    """Mean over a text's tokens of the KL divergence of the next token's distributions, in nats.
+    """Mean KL divergence of the next token's distributions over a text, in nats a token.
 
     Args:
-        ids: the text, from the model's first position on.
+        ids: the text; what exceeds the context is cut.
     """
     text = torch.tensor(ids[: exact.context_length])
     reference, found = (_log_probabilities(x.all_logits(text)) for x in (exact, converted))

@@ -1,4 +1,4 @@
-"""Which device and dtype a model runs on, and with how many threads."""
+"""Choice of the device, the dtype and the number of threads, and the memory available."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from gptterm.errors import ModelError
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A device that models can run on. Sizes in bytes; 0 when unknown."""
+    """A device that models can run on. Sizes in bytes; 0 if unknown."""
 
     name: str
     description: str
@@ -22,10 +22,10 @@ class DeviceInfo:
 
 
 def select_device(name: str) -> str:
-    """Resolve `auto`, and check that a named device is there.
+    """Resolve `auto`, and check that a named device exists.
 
     Raises:
-        ModelError: no such device on this machine.
+        ModelError: this machine has no such device.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
@@ -46,7 +46,7 @@ def select_device(name: str) -> str:
 
 
 def select_dtype(device: str, stored: torch.dtype, size: int) -> Dtype:
-    """What `auto` means: exact where it is affordable, else what the device computes fast.
+    """Resolve the dtype `auto`: exact where affordable, otherwise fast on the device.
 
     Args:
         stored: dtype of the weights in the file.
@@ -63,7 +63,7 @@ def select_dtype(device: str, stored: torch.dtype, size: int) -> Dtype:
 
 
 def describe_devices() -> list[DeviceInfo]:
-    """What `--device` can name here, the best first."""
+    """List the devices that `--device` can name on this machine, the best first."""
     devices = []
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
@@ -77,7 +77,7 @@ def describe_devices() -> list[DeviceInfo]:
 
 
 def configure_threads() -> int:
-    """Let torch use the cores this process may really use; returns their number."""
+    """Let torch use the cores that this process may use; return their number."""
     threads = usable_cores()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(threads)
@@ -85,9 +85,9 @@ def configure_threads() -> int:
 
 
 def usable_cores() -> int:
-    """Physical cores within the CPU affinity and the cgroup's quota.
+    """Count the physical cores within the CPU affinity and the cgroup's quota.
 
-    A thread too many costs far more than it gives: each layer waits for the slowest.
+    One thread too many costs far more than it gives: each layer waits for the slowest.
     """
     if hasattr(os, "sched_getaffinity"):
         allowed = os.sched_getaffinity(0)
@@ -99,7 +99,7 @@ def usable_cores() -> int:
 
 
 def _siblings(cpu: int) -> str:
-    """The hardware threads that share a CPU's core; the CPU's own number where unknown."""
+    """The hardware threads of a CPU's core; the CPU's own number if unknown."""
     path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
     try:
         return path.read_text().strip()
@@ -108,7 +108,7 @@ def _siblings(cpu: int) -> str:
 
 
 def _cgroup_quota() -> float | None:
-    """CPUs' worth of time this cgroup (version 2) gets; None without a limit."""
+    """CPU quota of this cgroup (version 2), in CPUs; None without a limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
@@ -117,7 +117,7 @@ def _cgroup_quota() -> float | None:
 
 
 def available_memory() -> int:
-    """Bytes of main memory that can be had without swapping."""
+    """Bytes of main memory available without swapping."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -136,17 +136,17 @@ def free_memory(device: str) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device, or the machine, has no memory left."""
+    """Whether an exception means that a device, or the machine, is out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The allocators for the CPU and for Apple's GPUs, and what maps files, raise a plain
+    # The allocators for the CPU and for Apple's GPUs, and mapping a file, raise a plain
     # RuntimeError.
     words = ("can't allocate memory", "Cannot allocate memory", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def release_memory() -> None:
-    """Give freed memory back to the device, so that the next request finds it."""
+    """Return freed memory to the device, for the next request."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

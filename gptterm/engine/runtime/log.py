@@ -1,17 +1,17 @@
-"""Where engines that have no terminal write what they have to say."""
+"""Log file of engines without a terminal."""
 
 import os
 import stat
 from pathlib import Path
 
 LOG_LIMIT = 1 << 20
-"""Bytes; a longer log is begun anew at the next start."""
+"""Bytes; a longer log is truncated at the next start."""
 
 
 def open_log(path: Path) -> int:
-    """Open the log for appending, for this user only, and return its descriptor.
+    """Open the log for appending, readable by this user only; return its descriptor.
 
-    A log that cannot be written is no reason not to chat: the null device then.
+    If it cannot be written, the null device is opened instead: chatting needs no log.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

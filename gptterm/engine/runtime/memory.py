@@ -1,4 +1,4 @@
-"""Gives memory back to the system that a loaded model needs no more."""
+"""Return memory to the system that a loaded model no longer needs."""
 
 import ctypes
 import sys
@@ -11,16 +11,16 @@ _DONTNEED = 4  # MADV_DONTNEED in Linux' <sys/mman.h>
 
 
 def trim() -> None:
-    """Give back what malloc keeps for later: after a tokenizer was read that is 15 MB."""
+    """Return malloc's free memory to the system: 15 MB after loading a tokenizer."""
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class FilePages:
-    """The pages of the files that are mapped now.
+    """Pages of the files that are mapped now.
 
-    Pages that were read count as this process's memory until they are forgotten; what is asked
-    for again is read again. Where the system tells of no mappings none is known.
+    Pages that were read count as this process's memory until they are released; a later access
+    reads them again. Without /proc no mappings are known, and nothing is released.
     """
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class FilePages:
                 start, end = addresses.split("-")
                 self._ranges.append((int(start, 16), int(end, 16)))
 
-    def forget(self, tensor: Tensor) -> None:
-        """Forget a tensor's pages, if they are a file's and nothing else is on them."""
+    def release(self, tensor: Tensor) -> None:
+        """Release the pages of a file that hold nothing but this tensor."""
         if not (tensor.is_contiguous() or (tensor.ndim == 2 and tensor.t().is_contiguous())):
             return
         start = -(-tensor.data_ptr() // _PAGE) * _PAGE

@@ -78,14 +78,14 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def read_ahead(files: Iterable[Path]) -> None:
-    """Ask the kernel to start reading the weights, while the caller goes on importing torch."""
+    """Let the kernel read weights ahead, while the caller imports torch."""
     if not hasattr(os, "posix_fadvise"):
         return
     for file in files:
         try:
             descriptor = os.open(file, os.O_RDONLY)
         except OSError:
-            continue  # whoever reads it will say so
+            continue  # loading it reports the error
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
         finally:

@@ -1,4 +1,4 @@
-"""The transformers library, imported when an architecture or a tokenizer needs it, and kept quiet.
+"""Lazy, silenced import of the transformers library.
 
 Its import takes seconds, and its warnings and progress bars are not meant for gptterm's users.
 """
@@ -15,7 +15,7 @@ from gptterm.engine.runtime.torch_import import complete_torch
 
 @contextlib.contextmanager
 def transformers() -> Iterator[Any]:
-    """The module, while standard error is closed to it (progress bars are written there)."""
+    """Import the module; discard what it writes to standard error, such as progress bars."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         complete_torch()

@@ -36,17 +36,17 @@ def directory(model: Any, tmp_path: Path, home: Path) -> Path:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The layers whose weights were quantised, instead of found."""
     names = []
-    take = int8_weights.Int8Weights.take
+    get = int8_weights.Int8Weights.get
 
     def noted(self: Any, name: str, weight: torch.Tensor) -> Any:
-        before, self.made = self.made, False
-        found = take(self, name, weight)
-        if self.made:
+        before, self.quantised = self.quantised, False
+        found = get(self, name, weight)
+        if self.quantised:
             names.append(name)
-        self.made |= before
+        self.quantised |= before
         return found
 
-    monkeypatch.setattr(int8_weights.Int8Weights, "take", noted)
+    monkeypatch.setattr(int8_weights.Int8Weights, "get", noted)
     return names
 
 
@@ -174,13 +174,13 @@ def of_other_shapes(path: Path) -> None:
         name: tensor[:, :5].contiguous() if tensor.ndim > 1 else tensor
         for name, tensor in load_file(path).items()
     }
-    int8_weights.write(path, tensors, conversion_cache.metadata(0.0))
+    int8_weights.save_conversion(path, tensors, conversion_cache.metadata(0.0))
 
 
 def without_a_layer(path: Path) -> None:
     tensors = load_file(path)
     del tensors["h.1.mlp.c_fc.int8"]
-    int8_weights.write(path, tensors, conversion_cache.metadata(0.0))
+    int8_weights.save_conversion(path, tensors, conversion_cache.metadata(0.0))
 
 
 def open_to_others(path: Path) -> None:
@@ -257,11 +257,13 @@ def test_a_folder_that_cannot_be_made(home: Path, directory: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
-    int8_weights.write(file, {"a": torch.ones(3)}, conversion_cache.metadata(0.5))
+    int8_weights.save_conversion(file, {"a": torch.ones(3)}, conversion_cache.metadata(0.5))
     shared = torch.ones(4)
     with pytest.raises((OSError, RuntimeError)):
-        int8_weights.write(file, {"a": shared[:2], "b": shared[1:]}, conversion_cache.metadata(0.1))
-    found = int8_weights.read(file)
+        int8_weights.save_conversion(
+            file, {"a": shared[:2], "b": shared[1:]}, conversion_cache.metadata(0.1)
+        )
+    found = int8_weights.load_conversion(file)
     assert found is not None
     assert torch.equal(found["a"], torch.ones(3))
     assert list(tmp_path.iterdir()) == [file]
@@ -286,7 +288,9 @@ def test_the_oldest_go_when_there_are_too_many(directory: Path, tmp_path: Path) 
 
 def tell(conversion: Conversion, kl: float) -> None:
     """Let a conversion say another KL divergence of itself."""
-    int8_weights.write(conversion.path, load_file(conversion.path), conversion_cache.metadata(kl))
+    int8_weights.save_conversion(
+        conversion.path, load_file(conversion.path), conversion_cache.metadata(kl)
+    )
 
 
 @pytest.mark.parametrize(

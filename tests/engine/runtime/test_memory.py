@@ -20,14 +20,14 @@ def test_a_files_pages_are_forgotten_and_read_again(tmp_path: Path) -> None:
     total = int(x.sum(dtype=torch.int64))
     pages, process = memory.FilePages(), psutil.Process()
     before = process.memory_info().rss
-    pages.forget(x)
+    pages.release(x)
     assert process.memory_info().rss < before - size * 3 // 4
     assert int(x.sum(dtype=torch.int64)) == total
 
 
 def test_memory_of_ones_own_is_kept() -> None:
     x = torch.ones(1 << 20)
-    memory.FilePages().forget(x)
+    memory.FilePages().release(x)
     assert bool((x == 1).all())
 
 

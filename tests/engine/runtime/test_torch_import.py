@@ -99,7 +99,7 @@ def test_torch_is_completed_with_all_parts() -> None:
     said(
         "from gptterm.engine.runtime import torch_import; torch_import.import_torch();"
         "torch_import.complete_torch();"
-        "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
+        "import sys; assert set(torch_import._DEFERRED) <= sys.modules.keys()"
     )
 
 
@@ -116,7 +116,7 @@ def test_another_version_is_imported_whole() -> None:
     said(
         "from gptterm.engine.runtime import torch_import; torch_import._KNOWN = '0.1.';"
         "torch_import.import_torch();"
-        "import sys; assert set(torch_import._LATER) <= sys.modules.keys()"
+        "import sys; assert set(torch_import._DEFERRED) <= sys.modules.keys()"
     )
 
 
