@@ -82,7 +82,9 @@ class Scheduler:
             None after the timeout, after `wake`, and once `stop` was called.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._woken or self._next_client(), timeout_s)
+            self._changed.wait_for(
+                lambda: self._woken or self._stopped or self._next_client(), timeout_s
+            )
             self._woken = False
             channel = self._next_client()
             if channel is None or self._stopped:

@@ -16,8 +16,7 @@ from gptterm.engine.api import Event, Failed, Finished
 from gptterm.engine.daemon import handshake, launcher, registry
 from gptterm.engine.ipc import generations
 from gptterm.engine.ipc.client_channel import ClientChannel
-from gptterm.engine.ipc.protocol import Close, Generate, encode, report_reader
-from gptterm.engine.ipc.scheduler import Scheduler
+from gptterm.engine.ipc.protocol import Generate, encode, report_reader
 from gptterm.engine.ipc.worker import Worker
 from tests.support.daemon import Client, opened, the_pid
 from tests.support.ipc_engines import failure_of, request, text_of
@@ -132,31 +131,6 @@ def _events(connection: socket.socket) -> list[Event]:
             if event is not None:
                 events.append(event)
     return events
-
-
-def test_a_client_that_sends_many_prompts_gets_one_a_round() -> None:
-    scheduler, channels = Scheduler(), []
-    for _ in range(3):
-        ours, theirs = socket.socketpair()
-        channels.append(ClientChannel(theirs))
-        scheduler.add_client(channels[-1])
-        del ours
-    a, b, c = channels
-    for number, channel in enumerate((a, a, a, b, c, b)):
-        scheduler.put(channel, Generate(id=number, request=request()))
-    order = []
-    for _ in range(6):
-        popped = scheduler.pop(0)
-        assert popped is not None
-        order.append(popped[0])
-        scheduler.set_room(False)
-        assert scheduler.pop(0) is None
-        scheduler.end_generation(popped[0], has_room=True)
-    assert order == [a, b, c, a, b, a]
-    scheduler.put(a, Close())
-    scheduler.remove_client(a)
-    scheduler.stop()
-    assert scheduler.pop(None) is None
 
 
 def test_greetings_may_gain_fields_and_lose_none() -> None:
