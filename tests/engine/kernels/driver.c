@@ -1,7 +1,7 @@
-/* Calls every entry point of the kernels with odd shapes, from several threads at once, and compares
-   the results with sums written out in double. Run by tools/check_c.py under the sanitizers: every
-   buffer is allocated to its exact size. Prints a line for each wrong result; exits 1 if there was
-   one. */
+/* Calls every entry point of the kernels with odd shapes, from several threads at once, and
+   compares the results with sums written out in double. Run by tools/check_c.py under the
+   sanitizers: every buffer is allocated to its exact size. Prints a line for each wrong result;
+   exits 1 if there was one. */
 
 #include "attention.h"
 #include "elementwise.h"
@@ -126,7 +126,8 @@ static void make_16(caller *c, weights *w, int transposed)
             uint16_t *bits = source + o * out_stride + k * in_stride;
             if (!half)
                 *bits = (uint16_t)(*bits & 0x8000) | (uint16_t)(0x3f00 + (*bits & 0xff));
-            w->numbers[product(o, inputs) + (size_t)k] = half ? half_value(*bits) : bfloat16_value(*bits);
+            w->numbers[product(o, inputs) + (size_t)k] =
+                half ? half_value(*bits) : bfloat16_value(*bits);
         }
     linear_pack(&w->layer, w->memory, source, out_stride, in_stride);
     free(source);
@@ -152,7 +153,8 @@ static void make_int8(caller *c, weights *w)
     w->layer.scales = scales;
 }
 
-static void compare_product(const weights *w, const float *x, const float *residual, const float *y, int row)
+static void compare_product(const weights *w, const float *x, const float *residual, const float *y,
+                            int row)
 {
     int inputs = w->layer.inputs, outputs = w->layer.outputs;
     for (int o = 0; o < outputs; o++) {
@@ -188,9 +190,11 @@ static void check_linear(caller *c, int format, int inputs, int outputs, int tra
     w.layer.weights = w.memory;
     for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
         int rows = row_counts[i];
-        float *x = random_numbers(c, product(rows, inputs)), *y = allocate(product(rows, outputs), sizeof *y);
+        float *x = random_numbers(c, product(rows, inputs)),
+              *y = allocate(product(rows, outputs), sizeof *y);
         float *residual = i % 2 ? random_numbers(c, product(rows, outputs)) : 0;
-        expect(linear_forward(&w.layer, x, rows, residual, y), "return of linear_forward", rows, 0, 0);
+        expect(linear_forward(&w.layer, x, rows, residual, y), "return of linear_forward", rows, 0,
+               0);
         for (int row = 0; row < rows; row++)
             compare_product(&w, x, residual, y, row);
         free(x), free(y), free(residual);
@@ -201,7 +205,8 @@ static void check_linear(caller *c, int format, int inputs, int outputs, int tra
 
 static void check_linears(caller *c)
 {
-    static const int shapes[][2] = {{1, 1}, {31, 33}, {32, 32}, {33, 65}, {64, 31}, {300, 7}, {8300, 3}};
+    static const int shapes[][2] = {{1, 1},   {31, 33}, {32, 32}, {33, 65},
+                                    {64, 31}, {300, 7}, {8300, 3}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int format = FLOAT32_IN_OUT; format <= INT8; format++)
             check_linear(c, format, shapes[i][0], shapes[i][1], (int)i % 2);
@@ -216,16 +221,20 @@ typedef struct {
     int64_t *positions;
 } attention_case;
 
-static double cached(const attention_case *t, const void *cache, int row, int head, int64_t position, int d)
+static double cached(const attention_case *t, const void *cache, int row, int head,
+                     int64_t position, int d)
 {
-    int64_t at = row * t->a.sequence_stride + head * t->a.head_stride + position * t->a.head_dim + d;
-    return t->a.half ? half_value(((const uint16_t *)cache)[at]) : (double)((const float *)cache)[at];
+    int64_t at =
+        row * t->a.sequence_stride + head * t->a.head_stride + position * t->a.head_dim + d;
+    return t->a.half ? half_value(((const uint16_t *)cache)[at])
+                     : (double)((const float *)cache)[at];
 }
 
 static void compare_head(const attention_case *t, int row, int head)
 {
     const attention *a = &t->a;
-    int64_t last = a->positions[row], first = a->window && last >= a->window ? last + 1 - a->window : 0;
+    int64_t last = a->positions[row],
+            first = a->window && last >= a->window ? last + 1 - a->window : 0;
     int64_t count = last + 1 - first, query = row * a->row_stride + head * a->head_dim;
     double *scores = allocate((size_t)count, sizeof *scores), most = -INFINITY, total = 0;
     for (int64_t j = 0; j < count; j++) {
@@ -252,14 +261,16 @@ static void compare_appended(const attention_case *t, int row, int head)
     const attention *a = &t->a;
     for (int d = 0; d < a->head_dim; d++) {
         int64_t from = row * a->row_stride + head * a->head_dim + d;
-        double key = (double)a->key[from], value = (double)a->value[from], bound = a->half ? 5e-4 : 0;
+        double key = (double)a->key[from], value = (double)a->value[from],
+               bound = a->half ? 5e-4 : 0;
         int holds = is_close(cached(t, a->keys, row, head, a->positions[row], d), key, bound) &&
                     is_close(cached(t, a->values, row, head, a->positions[row], d), value, bound);
         expect(holds, "key or value", row, head, d);
     }
 }
 
-static void check_attention(caller *c, int rows, int heads, int head_dim, int half, int window, int same_sequence)
+static void check_attention(caller *c, int rows, int heads, int head_dim, int half, int window,
+                            int same_sequence)
 {
     int capacity = 75, sequences = same_sequence ? 1 : rows, stride = 3 * heads * head_dim;
     size_t numbers = product(sequences * heads, capacity * head_dim);
@@ -268,18 +279,27 @@ static void check_attention(caller *c, int rows, int heads, int head_dim, int ha
     int start = (int)(random_bits(c) % (uint32_t)(capacity - (same_sequence ? rows : 1) + 1));
     for (int row = 0; row < rows; row++)
         positions[row] = same_sequence ? start + row : (start + 11 * row) % capacity;
-    attention_case t = {.a = {
-                            .rows = rows, .heads = heads, .head_dim = head_dim, .threads = c->threads,
-                            .capacity = capacity, .window = window, .half = half, .scale = 0.3f,
-                            .query = new, .key = new + heads * head_dim, .value = new + 2 * heads * head_dim,
-                            .row_stride = stride,
-                            .keys = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
-                            .values = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
-                            .sequence_stride = same_sequence ? 0 : (int64_t)heads * capacity * head_dim,
-                            .head_stride = (int64_t)capacity * head_dim,
-                            .positions = positions,
-                            .y = allocate(product(rows, heads * head_dim), sizeof(float)),
-                        }};
+    attention_case t = {
+        .a = {
+            .rows = rows,
+            .heads = heads,
+            .head_dim = head_dim,
+            .threads = c->threads,
+            .capacity = capacity,
+            .window = window,
+            .half = half,
+            .scale = 0.3f,
+            .query = new,
+            .key = new + heads * head_dim,
+            .value = new + 2 * heads * head_dim,
+            .row_stride = stride,
+            .keys = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
+            .values = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
+            .sequence_stride = same_sequence ? 0 : (int64_t)heads * capacity * head_dim,
+            .head_stride = (int64_t)capacity * head_dim,
+            .positions = positions,
+            .y = allocate(product(rows, heads * head_dim), sizeof(float)),
+        }};
     expect(attention_forward(&t.a), "return of attention_forward", rows, heads, head_dim);
     for (int row = 0; row < rows; row++)
         for (int head = 0; head < heads; head++) {
@@ -297,7 +317,8 @@ static void check_attention(caller *c, int rows, int heads, int head_dim, int ha
 
 static void check_attentions(caller *c)
 {
-    static const int row_counts[] = {1, 2, 5, 70}, head_dims[] = {1, 8, 25, 64, 80, 300}, windows[] = {0, 1, 40};
+    static const int row_counts[] = {1, 2, 5, 70}, head_dims[] = {1, 8, 25, 64, 80, 300},
+                     windows[] = {0, 1, 40};
     for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
         for (size_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++)
             for (int half = 0; half < 2; half++) {
@@ -313,7 +334,8 @@ static void check_attentions(caller *c)
 static void check_layer_norm(caller *c, int width, int rows)
 {
     float *weight = random_numbers(c, (size_t)width), *bias = random_numbers(c, (size_t)width);
-    float *x = random_numbers(c, product(rows, width)), *y = allocate(product(rows, width), sizeof *y);
+    float *x = random_numbers(c, product(rows, width)),
+          *y = allocate(product(rows, width), sizeof *y);
     layer_norm n = {width, c->threads, 1e-5f, weight, bias};
     layer_norm_forward(&n, x, rows, y);
     for (int row = 0; row < rows; row++) {
@@ -324,8 +346,10 @@ static void check_layer_norm(caller *c, int width, int rows)
         for (int i = 0; i < width; i++)
             variance += ((double)from[i] - mean) * ((double)from[i] - mean) / width;
         for (int i = 0; i < width; i++) {
-            double exact = ((double)from[i] - mean) / sqrt(variance + 1e-5) * (double)weight[i] + (double)bias[i];
-            expect(is_close((double)y[product(row, width) + (size_t)i], exact, 1e-4), "layer norm", width, row, i);
+            double exact = ((double)from[i] - mean) / sqrt(variance + 1e-5) * (double)weight[i] +
+                           (double)bias[i];
+            expect(is_close((double)y[product(row, width) + (size_t)i], exact, 1e-4), "layer norm",
+                   width, row, i);
         }
     }
     free(weight), free(bias), free(x), free(y);
@@ -338,7 +362,8 @@ static void check_gelu(caller *c, int count)
         y[i] = x[i] *= 12;
     gelu_forward(y, count, c->threads);
     for (int i = 0; i < count; i++) {
-        double v = (double)x[i], exact = v / 2 * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
+        double v = (double)x[i],
+               exact = v / 2 * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
         expect(is_close((double)y[i], exact, 1e-5), "GELU", count, i, 0);
     }
     free(x), free(y);
@@ -346,7 +371,8 @@ static void check_gelu(caller *c, int count)
 
 static void check_elementwise(caller *c)
 {
-    static const int widths[] = {1, 15, 64, 77}, row_counts[] = {0, 1, 9, 40}, counts[] = {0, 1, 511, 513, 9999};
+    static const int widths[] = {1, 15, 64, 77}, row_counts[] = {0, 1, 9, 40},
+                     counts[] = {0, 1, 511, 513, 9999};
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
             check_layer_norm(c, widths[w], row_counts[r]);

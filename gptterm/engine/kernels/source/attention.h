@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* A row is one new token. The rows are consecutive tokens of one sequence (sequence_stride is 0), or
-   one token each of several. */
+/* A row is one new token. The rows are consecutive tokens of one sequence (sequence_stride is 0),
+   or one token each of several. */
 typedef struct {
     int32_t rows, heads, head_dim, threads;
     int32_t capacity; /* positions of the cache */
@@ -31,8 +31,8 @@ static inline int attention_group_size(const attention *a)
     return (a->rows + groups - 1) / groups;
 }
 
-/* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing written,
-   if a position is beyond the cache's capacity. */
+/* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing
+   written, if a position is beyond the cache's capacity. */
 int attention_forward(const attention *a);
 
 #endif

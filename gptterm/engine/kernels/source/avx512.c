@@ -1,6 +1,7 @@
 /* x86-64 with AVX-512 and VNNI: Intel Ice Lake, AMD Zen 4 and later. */
 #if defined(__x86_64__)
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c,avx2,prefer-vector-width=512")
+#pragma GCC target(                                                                                \
+    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c,avx2,prefer-vector-width=512")
 #include <immintrin.h>
 
 #define LANES 16

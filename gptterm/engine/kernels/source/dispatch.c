@@ -14,7 +14,11 @@ static const kernels *const all_kernels[] = {
 static const kernels *selected;
 
 const int32_t kernels_layout[5] = {
-    (int32_t)sizeof(linear), (int32_t)sizeof(layer_norm), (int32_t)sizeof(attention), PANEL, QUANT_BLOCK,
+    (int32_t)sizeof(linear),
+    (int32_t)sizeof(layer_norm),
+    (int32_t)sizeof(attention),
+    PANEL,
+    QUANT_BLOCK,
 };
 
 static int is_supported(const kernels *k)
@@ -51,7 +55,7 @@ int attention_forward(const attention *a)
         return 1;
     pool_run(selected->append_kv, a, a->rows, a->threads, a->rows < 16 ? 1 : a->threads);
     int size = attention_group_size(a), groups = (a->rows + size - 1) / size;
-    /* Groups make few items that take long: in chunks of one, no thread does one more than it must. */
+    /* Groups make few items that take long: in chunks of one, no thread does more than it must. */
     int items = groups * a->heads, chunks = size > 1 ? items : CHUNKS_PER_THREAD * a->threads;
     pool_run(selected->attend, a, items, chunks, a->threads);
     return 1;

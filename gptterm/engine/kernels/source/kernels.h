@@ -8,11 +8,11 @@
 typedef struct {
     const char *name;
     work_function multiply[INT8 + 1]; /* by format; an item is PANEL outputs of a `linear_job` */
-    work_function stream;             /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
-    work_function append_kv;          /* an item is a row's keys and values of an `attention` */
-    work_function attend;             /* an item is a head of a group of rows of an `attention` */
-    work_function layer_norm_rows;    /* an item is a row of a `layer_norm_job` */
-    work_function gelu_chunks;        /* an item is GELU_CHUNK numbers of a `gelu_job` */
+    work_function stream;    /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
+    work_function append_kv; /* an item is a row's keys and values of an `attention` */
+    work_function attend;    /* an item is a head of a group of rows of an `attention` */
+    work_function layer_norm_rows; /* an item is a row of a `layer_norm_job` */
+    work_function gelu_chunks;     /* an item is GELU_CHUNK numbers of a `gelu_job` */
 } kernels;
 
 extern const kernels portable_kernels;
@@ -25,8 +25,8 @@ enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks t
 /* Sizes and constants that the declarations in Python must agree with. */
 extern const int32_t kernels_layout[5];
 
-/* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0; the
-   last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
+/* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0;
+   the last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
 const char *kernels_name(int rank);
 
 /* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */

@@ -19,8 +19,8 @@ typedef struct {
     int32_t *compensation;
 } quantise_job;
 
-/* Quantises QUANT_BLOCK activations with a scale of their own: a row has a few outliers thirty times
-   the size of the rest, and only those in an outlier's block lose precision by it. */
+/* Quantises QUANT_BLOCK activations with a scale of their own: a row has a few outliers thirty
+   times the size of the rest, and only those in an outlier's block lose precision by it. */
 static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t *compensation)
 {
     float max = 1e-30f;
@@ -57,7 +57,8 @@ static void quantise_rows(const void *job, int first, int last)
             if (rest < QUANT_BLOCK)
                 x = memcpy(padded, x, (size_t)rest * sizeof *x);
             int64_t block = (int64_t)row * blocks + b;
-            quantise_block(x, q->x_int8 + block * QUANT_BLOCK, q->scales + block, q->compensation + block);
+            quantise_block(x, q->x_int8 + block * QUANT_BLOCK, q->scales + block,
+                           q->compensation + block);
         }
 }
 
@@ -90,7 +91,8 @@ static void reduce_splits(const linear_job *p)
             for (int64_t c = 0; c < outputs; c++)
                 y[c] += sums[c];
         }
-        const float *bias = p->layer->bias, *residual = p->residual ? p->residual + row * outputs : 0;
+        const float *bias = p->layer->bias;
+        const float *residual = p->residual ? p->residual + row * outputs : 0;
         for (int64_t c = 0; bias && c < outputs; c++)
             y[c] += bias[c];
         for (int64_t c = 0; residual && c < outputs; c++)
@@ -121,7 +123,8 @@ int linear_forward(const linear *l, const float *x, int rows, const float *resid
         return stream_weights(&p);
     if (l->format == INT8 && !(memory = quantise_activations(&p)))
         return 0;
-    pool_run(kernels_selected()->multiply[l->format], &p, num_panels(l), CHUNKS_PER_THREAD * l->threads, l->threads);
+    pool_run(kernels_selected()->multiply[l->format], &p, num_panels(l),
+             CHUNKS_PER_THREAD * l->threads, l->threads);
     free(memory);
     return 1;
 }
@@ -153,7 +156,8 @@ static void pack_panels(const void *job, int first, int last)
     }
 }
 
-void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride, int64_t in_stride)
+void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride,
+                 int64_t in_stride)
 {
     pack_job job = {l, packed, source, out_stride, in_stride};
     pool_run(pack_panels, &job, num_panels(l), CHUNKS_PER_THREAD * l->threads, l->threads);

@@ -14,7 +14,7 @@ enum {
     PANEL = 32,       /* outputs */
     QUANT_BLOCK = 32, /* activations that share a scale in INT8 */
     STREAM_ROWS = 8,  /* below this number of rows (in, out) weights are streamed, not packed */
-    MIN_SPLITS = 8,   /* split-K: (in, out) products are summed over at least so many splits of in */
+    MIN_SPLITS = 8, /* split-K: (in, out) products are summed over at least so many splits of in */
     MAX_SPLIT = 1024, /* inputs of a split */
 };
 
@@ -60,6 +60,7 @@ static inline int num_splits(int inputs)
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y);
 
 /* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
-void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride, int64_t in_stride);
+void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride,
+                 int64_t in_stride);
 
 #endif

@@ -1,7 +1,7 @@
-/* Between two linear layers of a decoding step lie some ten microseconds of other work, and waking a
-   sleeping thread takes longer than that: an idle worker therefore spins for a while before it
-   sleeps. No one waits for a worker that has taken no chunk: if the system gives its core to another
-   process, the running threads do the remaining chunks. */
+/* Between two linear layers of a decoding step lie some ten microseconds of other work, and waking
+   a sleeping thread takes longer than that: an idle worker therefore spins for a while before it
+   sleeps. No one waits for a worker that has taken no chunk: if the system gives its core to
+   another process, the running threads do the remaining chunks. */
 
 #include "pool.h"
 
@@ -109,7 +109,8 @@ static void start_workers(int wanted)
     }
 }
 
-void pool_run(work_function new_function, const void *new_job, int new_items, int chunks, int threads)
+void pool_run(work_function new_function, const void *new_job, int new_items, int chunks,
+              int threads)
 {
     if (threads < 2 || new_items < 2 || pthread_mutex_trylock(&in_use)) {
         new_function(new_job, 0, new_items);

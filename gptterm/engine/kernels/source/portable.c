@@ -16,12 +16,13 @@ static inline vfloat load_half(const uint16_t *p)
     vint exponent = rest & (0x7c00 << 13);
     vint special = exponent == (0x7c00 << 13), small = exponent == 0;
     vint normal = rest + ((127 - 15) << 23) + (special & ((128 - 16) << 23));
-    vint tiny = (vint)((vfloat)(rest + ((127 - 14) << 23)) - (vfloat)((vint){0} + ((127 - 14) << 23)));
+    vint tiny =
+        (vint)((vfloat)(rest + ((127 - 14) << 23)) - (vfloat)((vint){0} + ((127 - 14) << 23)));
     return (vfloat)(sign | (small & tiny) | (~small & normal));
 }
 
-/* float32 to binary16 in integer arithmetic, rounded to even; subnormals are rounded by adding a number
-   whose last place is that of the smallest one. */
+/* float32 to binary16 in integer arithmetic, rounded to even; subnormals are rounded by adding a
+   number whose last place is that of the smallest one. */
 static inline void store_half(uint16_t *p, vfloat values)
 {
     vint sign = ((vint)values >> 16) & 0x8000, bits = (vint)values & 0x7fffffff;

@@ -1,4 +1,4 @@
-/* GCC vectors of LANES numbers, and `_unaligned` twins for memory that is aligned to single ones. */
+/* GCC vectors of LANES numbers; the `_unaligned` twins are for memory of smaller alignment. */
 #include <stdint.h>
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
