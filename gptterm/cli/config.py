@@ -47,13 +47,19 @@ def show() -> None:
 
 @config.command()
 def path() -> None:
-    """Print the path of config.toml, which need not exist."""
+    """Print the path of config.toml.
+
+    The file need not exist yet.
+    """
     print_path(str(config_file()))
 
 
 @config.command()
 def edit() -> None:
-    """Open config.toml in $VISUAL or $EDITOR; a new file has all settings as comments."""
+    """Open config.toml in $VISUAL or $EDITOR.
+
+    A new file has all settings as comments.
+    """
     file = config_file()
     if not file.exists():
         _create(file)

@@ -34,9 +34,9 @@ _Section = dict[str, str]
 @click.option("--offline", is_flag=True, help="Do not check whether the Hub answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(offline: bool, as_json: bool) -> None:
-    """Show versions, devices, memory, the cache, and which model is the default.
+    """Show versions, devices, files, models and the default model.
 
-    Nothing is downloaded; at most it is checked whether the Hub answers.
+    Nothing is downloaded. Without --offline, the Hub is asked for an answer.
     """
     sections: dict[str, Callable[[], _Section]] = {
         "versions": _versions,

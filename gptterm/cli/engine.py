@@ -49,9 +49,10 @@ def engine() -> None:
 @_setting("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
 def start(name: str | None, **given: object) -> None:
-    """Start the engine of the model NAME, unless it is running, and wait until it is ready.
+    """Start the engine of the model NAME.
 
-    It runs until it is stopped, or idle for as long as keep_alive says.
+    Waits until it is ready, or finds it running. It runs until it is stopped, or idle for as long
+    as keep_alive says.
     """
     from gptterm.cli.streams import configure_libraries
     from gptterm.config import load_settings
@@ -104,7 +105,7 @@ def stop(name: str | None) -> None:
 @engine.command(context_settings=_HELP)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(as_json: bool) -> None:
-    """List the running engines, their state and when they end."""
+    """List the running engines and their state."""
     from gptterm.engine.daemon import launcher
 
     found = [one.status for one in launcher.list_daemons() if one.status is not None]

@@ -40,8 +40,8 @@ NOTES = [
     (
         "Exit codes",
         "0 done, 1 failed while running, 2 wrong usage or prompt, 3 no such model, 4 out of "
-        "memory, 5 prompt too long with --overflow error, 130 interrupted, 141 nobody reads the "
-        "output. GPTTERM_DEBUG=1 shows tracebacks.",
+        "memory, 5 prompt too long with --overflow error, 130 interrupted, 141 stdout closed "
+        "by its reader. GPTTERM_DEBUG=1 shows tracebacks.",
     ),
 ]
 

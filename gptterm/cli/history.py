@@ -44,7 +44,10 @@ history.add_command(import_chats)
 @click.option("-a", "--all", "everything", is_flag=True, help="Include archived chats.")
 @_json_option
 def list_chats(limit: int, everything: bool, as_json: bool) -> None:
-    """List the chats: pinned ones first, then the latest first."""
+    """List the chats, the latest first.
+
+    Pinned chats come first of all.
+    """
     with _open_history() as store:
         found = store.conversations(archived=None if everything else False, limit=limit)
     if as_json:
@@ -72,7 +75,7 @@ class _Search(click.Command):
               type=LIMIT)  # fmt: skip
 @_json_option
 def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Search all turns and titles, the latest first.
+    """Search all turns and titles.
 
     A word matches words that begin with it. "In quotes" matches whole words in this order; quote
     them for your shell too: '"like this"'. Case and accents are ignored.
@@ -110,9 +113,10 @@ def show_chat(chat: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path())
 @click.option("-f", "--force", is_flag=True, help="Overwrite FILE.")
 def export_chat(chat: str, file: str, force: bool) -> None:
-    """Write a chat to FILE: .md (Markdown), .html, .txt (text) or .json (everything).
+    """Write a chat to FILE.
 
-    The file is readable by you only.
+    Its name ends in .md (Markdown), .html, .txt (text) or .json (everything). The file is readable
+    by you only.
     """
     from pathlib import Path
 
@@ -156,7 +160,10 @@ def remove_chats(chats: tuple[str, ...], purge: bool, undo: bool, yes: bool) -> 
 
 @history.command("path", context_settings=_HELP)
 def path_of_history() -> None:
-    """Print the path of the history, which need not exist yet."""
+    """Print the path of the history.
+
+    The file need not exist yet.
+    """
     from gptterm.paths import history_file
 
     print_path(str(history_file()))

@@ -68,7 +68,10 @@ def path_of(name: str) -> None:
 @click.argument("name")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def pull_model(name: str, quiet: bool) -> None:
-    """Download a model, or what is new, missing or damaged of it; print its path."""
+    """Download or update a model; print its path.
+
+    Complete files are not downloaded again, damaged ones are.
+    """
     from gptterm.models import pull
 
     print_path(pull(name, progress=not quiet).directory)
@@ -78,7 +81,7 @@ def pull_model(name: str, quiet: bool) -> None:
 @click.argument("name")
 @_json_option
 def show_info(name: str, as_json: bool) -> None:
-    """Describe a model on this machine, and the devices it fits on."""
+    """Describe a model and the devices it fits on."""
     from pathlib import Path
 
     from gptterm.engine.quantization import conversion_cache
@@ -121,10 +124,11 @@ def show_info(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--undo", is_flag=True, help="Delete the conversion instead.")
 def convert_model(name: str, undo: bool) -> None:
-    """Convert a model to int8, for `--dtype auto` on a CPU: about twice as fast as float32.
+    """Convert a model to int8, for use on a CPU.
 
-    The loss is measured, as the mean KL divergence from float32 on a fixed text. Above 0.01 nats a
-    token, auto does not use the conversion. For GPT-1, GPT-2 and GPT-Neo.
+    `--dtype auto` then uses it: about twice as fast as float32. The loss is measured, as the mean
+    KL divergence from float32 on a fixed text; above 0.01 nats a token, auto does not use the
+    conversion. For GPT-1, GPT-2 and GPT-Neo.
     """
     from pathlib import Path
 
@@ -185,7 +189,7 @@ def _describe(conversion: "Conversion") -> str:
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Delete without asking.")
 def remove_model(name: str, yes: bool) -> None:
-    """Delete a downloaded model from the cache, and its conversion."""
+    """Delete a downloaded model and its conversion."""
     from gptterm.engine.quantization import conversion_cache
     from gptterm.models import cached_repositories, remove
 

@@ -60,7 +60,7 @@ def run_request(
     Afterwards every sample has ended and everything is printed.
 
     Raises:
-        ReaderGoneError: nobody reads stdout any more.
+        ReaderGoneError: the reader has closed stdout.
         GpttermError: stdout cannot be written.
     """
     events = _events(engine, results.request)
