@@ -34,15 +34,15 @@ TAKEN = 75
 """Exit code, EX_TEMPFAIL of sysexits.h."""
 
 _BACKLOG = 4 << 20
-"""Bytes that wait for a client to read before the engine does: whole replies, as a rule, since
-a client that stands still (`| less`) is no reason for the others to."""
+"""Unsent bytes from which on a client's generation is paused: more than most replies, so that one
+piped to `less` is generated to its end."""
 _CLIENTS = 256
-"""At once; the next are turned away."""
+"""Maximum number of connections; further ones are refused."""
 _GREETING_S = 10.0
 """Seconds that a connection may be silent before its handshake."""
 _LAST_WORDS_S = 1.0
 _LOOK_S = 30.0
-"""At least so often the process looks whether it can still be found."""
+"""Maximum interval at which the process checks that its socket still exists."""
 
 
 class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +57,13 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 16
     """Sequences decoded together: on two cores 16 rows of GPT-2 124M (int8) take 34 ms, 1 row 9."""
     cancel_limit_s: float = 20.0
-    """A generation that has not let go so long after its cancel: the engine hangs, and ends."""
+    """The process exits if a generation has not ended so long after its cancel."""
     stall_limit_s: float = 300.0
-    """The same for one that gives no sign of life."""
+    """The process exits if no generation has progressed for so long."""
 
 
 class Server:
-    """Listens, and ends the process when it is time.
+    """Accepts clients, and ends the process when it is no longer needed.
 
     Args:
         spec: what is served.
@@ -80,17 +80,17 @@ class Server:
         self._keep_alive_s = spec.keep_alive_s
         self._clients_lock = threading.Lock()
         self._greeting = 0
-        """Connections that have not said yet what they want."""
+        """Connections whose handshake is not complete."""
         self._clients = 0
         self._idle_since = self._begun
         self._visited = threading.Event()
-        """Set once a client has been taken in."""
+        """Set once a client was accepted."""
         self._ended = threading.Event()
-        """Set once the engine's thread has nothing more to do."""
+        """Set when the engine's thread is done."""
 
     def _bind(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()  # the lock is ours: whose it was is dead
+            self._path.unlink()  # stale, since the lock is ours
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
@@ -102,13 +102,13 @@ class Server:
 
     def run(self) -> NoReturn:
         """Serve until the end of the process."""
-        # Once more: the kernel tells clients the process id of whoever called this last.
+        # Again, in the daemon: the kernel reports the process that called it last as the peer.
         self._socket.listen(128)
         self._socket.setblocking(False)
         wakeup = self._hear_signals()
         model = msgspec.structs.replace(
             self._spec.request,
-            # How the first client came by the model is nothing to the others.
+            # The first client's notices on how the model was found do not concern others.
             source=msgspec.structs.replace(self._spec.request.source, notices=()),
         )
         self._worker = Worker(self._spec.factory, self._leave, self._spec.rows)
@@ -119,13 +119,13 @@ class Server:
         self._tell_loaded()
         self._worker.run()
         self._ended.set()
-        threading.Event().wait()  # the other thread ends the process
+        threading.Event().wait()  # the listening thread ends the process
         raise AssertionError
 
     def _hear_signals(self) -> int:
-        """Return a descriptor that becomes readable when the process is asked to end.
+        """Return a descriptor that becomes readable on SIGTERM and SIGINT.
 
-        The engine's thread may be deep in native code, where no handler of Python's runs.
+        Python's signal handlers do not run while the main thread is in native code.
         """
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -135,10 +135,10 @@ class Server:
         return reader
 
     def _tell_loaded(self) -> None:
-        """Say what came of the load, and keep no engine without a model."""
+        """Log the result of the load, and retire if it has failed."""
         loaded = self._worker.loaded
         if isinstance(loaded, LoadFailed):
-            # Whoever started it is on their way, and is to hear why.
+            # The client that has started the daemon is about to connect, and must be told.
             self._visited.wait(_GREETING_S)
             self._retire(f"cannot load its model: {loaded.message}")
         elif isinstance(loaded, Loaded):
@@ -176,7 +176,7 @@ class Server:
         return min(max(left, 0.0) + 0.01, _LOOK_S)
 
     def _check(self) -> None:
-        """End the process if it is time."""
+        """End the process if it hangs, was idle for long enough or cannot be found any more."""
         if self._worker.generations.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
             faulthandler.dump_traceback()
             self._say("hangs, and ends")
@@ -200,14 +200,14 @@ class Server:
             return False
 
     def _accept(self) -> None:
-        """Take in all who have come."""
+        """Accept all pending connections."""
         while True:
             try:
                 connection, _ = self._socket.accept()
             except BlockingIOError:
                 return
             except OSError:
-                time.sleep(0.1)  # out of descriptors: others will be closed
+                time.sleep(0.1)  # out of file descriptors, until others are closed
                 return
             with self._clients_lock:
                 crowded = self._clients + self._greeting >= _CLIENTS
@@ -218,7 +218,7 @@ class Server:
             connection.close()
 
     def _retire(self, why: str) -> None:
-        """Take in nobody else, and leave the name to another engine; end with the last client."""
+        """Accept no more clients, release the name, and end with the last client."""
         with self._clients_lock:
             if self._lock is None:
                 return
@@ -229,14 +229,14 @@ class Server:
             self._lock = None
 
     def _stop(self, why: str) -> NoReturn:
-        """End the process in order: the engine lets go, the clients are told."""
+        """End the process gracefully: generations fail with the reason."""
         self._retire(why)
         self._worker.stop(f"the warm engine {why}")
         self._ended.wait(_LAST_WORDS_S)
         self._leave(0)
 
     def _leave(self, code: int) -> NoReturn:
-        """End the process at once; what was said last may still be read."""
+        """End the process at once, after clients had a moment to read the last reports."""
         self._say("ends")
         deadline = time.monotonic() + _LAST_WORDS_S
         for channel in self._worker.scheduler.channels:
@@ -250,14 +250,14 @@ class Server:
     # --------------------------------------------------------------------- clients' threads
 
     def _serve(self, connection: socket.socket) -> None:
-        """Greet a connection, and serve it if it may stay."""
+        """Do the handshake on a connection, and serve it if it is accepted."""
         stays = False
         try:
             connection.settimeout(_GREETING_S)
             stays = self._greet(connection)
             connection.settimeout(None)
         except (OSError, ValueError):
-            pass  # nobody we know
+            pass  # not a client
         finally:
             with self._clients_lock:
                 self._greeting -= 1
@@ -340,12 +340,12 @@ def main() -> NoReturn:
         server = Server(spec, directory, lock)
     except (registry.UnsafeDirectoryError, OSError) as error:
         sys.exit(f"{error}")
-    # Nothing heavy has been imported and no thread runs yet.
+    # Before any heavy import and any thread.
     if os.fork():
         os._exit(0)
     os.chdir("/")
     os.umask(0o077)
-    lock.write("starting")  # under the process id that stays
+    lock.write("starting")  # with the daemon's process id
     log = open_log(engine_log())
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -355,7 +355,7 @@ def main() -> NoReturn:
 
 
 def _take_lock(directory: Path, name: str) -> registry.Lock | None:
-    """Take the lock, which someone may hold for a moment only to see whether it is free."""
+    """Acquire the lock, which others hold for a moment when they check whether it is free."""
     for _ in range(10):
         lock = registry.Lock.try_acquire(directory, name)
         if lock is not None:

@@ -1,12 +1,13 @@
-"""Continuous batching (Yu et al., "Orca", OSDI 2022): one step draws a token for every sequence.
+"""Continuous batching: sequences join and leave the batch between decoding steps.
 
-Sequences of all lengths are decoded side by side; one that ends makes room at once for one that
-waits. A prompt is prefilled by chunks between the steps (Agrawal et al., "Sarathi", 2023), so that
-none of the others waits for longer than a chunk takes. A row's logits depend on its own past only,
-so its text is what it would be alone (except where rounding, which may depend on the shape of a
-matrix product, decides between two tokens).
+Yu et al., "Orca: A Distributed Serving System for Transformer-Based Generative Models", OSDI 2022.
+A step decodes one token of every sequence. Prompts are prefilled in chunks between the steps
+(Agrawal et al., "SARATHI", 2023), so that admitting one delays the others by one chunk at most.
 
-A sequence that is alone leaves the rows: `SoloDecoding` and `StaticDecoding` are faster for one.
+A row's logits depend on its own past only, so its text is the same alone and in any batch, except
+where rounding that varies with the shape of a matrix product decides between two tokens.
+
+A single sequence is decoded outside the rows, where `SoloDecoding` and `StaticDecoding` are faster.
 """
 
 from collections import deque
@@ -29,7 +30,7 @@ from gptterm.engine.generation.prefix_cache import PrefixPool
 from gptterm.engine.generation.request_queue import RequestQueue
 from gptterm.engine.generation.row_decoding import RowDecoding
 from gptterm.engine.generation.sequence import draw
-from gptterm.engine.generation.sequence_group import Entry, Row, SequenceGroup
+from gptterm.engine.generation.sequence_group import PendingSequences, Row, SequenceGroup
 from gptterm.engine.generation.solo_decoding import SoloDecoding, solo_decoding
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
@@ -42,28 +43,28 @@ Numbered = tuple[int, Event]
 OnError = Callable[[Exception], Failed]
 
 _ADMISSION_CHUNK = 64
-"""Tokens of a prompt fed between two steps of other sequences, where the size of a chunk does not
-change any bit: GPT-2 124M feeds 64 tokens at once as fast per token as 256 (int8, two cores)."""
+"""Prompt tokens prefilled between two steps of other sequences, by decoders whose results do not
+depend on the chunk size. 64 take as long per token as 256 (GPT-2 124M, int8, two cores)."""
 
 
 @dataclass(eq=False)
 class _Solo:
-    """The only sequences there are, decoded outside the rows."""
+    """The group that is decoded outside the rows, while it is the only one."""
 
     group: SequenceGroup
     decoding: SoloDecoding | StaticRun
 
 
 class Batch:
-    """Runs requests side by side, at most `rows` sequences at once.
+    """Decodes up to `rows` sequences together; implements `LiveBatch`.
 
-    Out of memory, it goes on with fewer rows. A request that fails ends alone.
+    Out of memory, it goes on with fewer rows. A failure ends one request and harms no other.
 
     Args:
-        prefixes: where prompts are prefilled.
-        static: decodes what is alone on a GPU.
-        on_error: makes an unforeseen exception the failure of the request that it belongs to;
-            None raises it out of `step`.
+        prefixes: prefix caches that prompts are prefilled in.
+        static: decodes a single request on a GPU.
+        on_error: converts an unexpected exception to the failure of the request it belongs to;
+            None raises it from `step`.
     """
 
     def __init__(
@@ -84,8 +85,8 @@ class Batch:
         self._queue = RequestQueue()
         self._groups: dict[int, SequenceGroup] = {}
         self._ended: dict[int, SequenceGroup] = {}
-        """Those whose text may still be in a prefix cache."""
-        self._entries: deque[Entry] = deque()
+        """Groups whose text may still be in a prefix cache."""
+        self._pending: deque[PendingSequences] = deque()
         self._rows = RowDecoding(decoder)
         self._solo: _Solo | None = None
 
@@ -93,54 +94,54 @@ class Batch:
 
     @property
     def idle(self) -> bool:
-        """Whether no request is left."""
+        """Whether all requests have ended."""
         return self._queue.exhausted and not self._groups
 
     @property
     def ready(self) -> bool:
         """Whether `step` has anything to do: not if all requests are paused."""
-        return bool(not self._queue.exhausted or self._entries or self._rows or self._solo)
+        return bool(not self._queue.exhausted or self._pending or self._rows or self._solo)
 
     @property
     def has_room(self) -> bool:
         """Whether a request submitted now would begin before another one ends."""
-        waiting = self._queue.submitted + sum(len(entry.sequences) for entry in self._entries)
+        waiting = self._queue.submitted + sum(len(pending.sequences) for pending in self._pending)
         return self._occupied + waiting < min(self._limit, self._max_rows)
 
     def submit(self, request: GenerateRequest) -> int:
-        """Add a request; returns the number under which `step` yields its events.
+        """Add a request; return the number under which `step` yields its events.
 
-        One with more samples than there are rows gets as many as it wants, if it is alone.
+        A request with more samples than rows gets a row for each if it is the only one.
         """
         if self.idle:
             self._limit = max(self._max_rows, request.samples)
         return self._queue.submit(request)
 
     def cancel(self, number: int) -> None:
-        """Drop a request; no event of it follows. Not while a step is under way."""
+        """Remove a request, without further events. Not to be called during a step."""
         self._queue.forget(number)
         group = self._groups.get(number)
         if group is not None:
-            self._take_out(group)
+            self._remove_group(group)
             self._end(group)
 
     def pause(self, number: int) -> bool:
-        """Take a request out of the batch until `resume`; its rows are free meanwhile."""
+        """Remove a request from the batch until `resume`; its rows are free meanwhile."""
         group = self._groups.get(number)
         if group is not None and not group.paused:
             group.paused = True
-            group.aside = self._take_out(group)
+            group.suspended = self._remove_group(group)
             group.release_prefix(self._prefixes)
         return True
 
     def resume(self, number: int) -> None:
-        """Put a paused request back, behind those that wait."""
+        """Queue a paused request again."""
         group = self._groups.get(number)
         if group is not None and group.paused:
             group.paused = False
             group.acquire_prefix(self._prefixes, group.sequences[0].ids)
-            self._entries += group.aside
-            group.aside = []
+            self._pending += group.suspended
+            group.suspended = []
 
     def set_sampling(self, number: int, sampling: SamplingParams) -> None:
         """Change the samplers of a request from its next token on. Thread-safe."""
@@ -152,10 +153,12 @@ class Batch:
     def next_token(
         self, number: int, sampling: SamplingParams, limit: int = 20
     ) -> NextToken | None:
-        """The distribution after all that was generated so far of a request's first sequence.
+        """The distribution after the text so far of a request's first sequence.
 
-        None if the prompt was not prefilled yet, or the text is not in a cache any more. May be
-        asked for between steps, and at any event of the only request.
+        To be called between steps, or at any event of the only request.
+
+        Returns:
+            None before the prompt is prefilled, and once the text has left the prefix caches.
 
         Raises:
             OutOfMemoryError: no room to compute it.
@@ -179,29 +182,32 @@ class Batch:
         return next_token_distribution(logits[0], sampling, sequence.token_counts, piece, limit)
 
     def close(self) -> None:
-        """Give up all requests; what was fed of a single sequence stays in its prefix cache."""
+        """Drop all requests; the text of a single sequence stays in its prefix cache."""
         if self._solo is not None:
             self._solo.decoding.close()
         for group in self._groups.values():
             group.release_prefix(self._prefixes)
 
     def run(self, requests: Iterable[GenerateRequest]) -> Generator[Numbered, None, None]:
-        """The events of all requests, numbered in their order; one's own are in order."""
+        """Yield the events of all requests, which are numbered from 0.
+
+        A request is taken from `requests` when there is room for it.
+        """
         self._queue.pull_from(requests)
         while not self.idle:
             yield from self.step()
 
     def step(self) -> Iterator[Numbered]:
-        """Prefill a chunk of the prompts that wait, then draw a token for every sequence.
+        """Prefill a chunk of the pending prompts, then decode one token of every sequence.
 
-        Must be consumed to its end, unless all requests are given up.
+        To be exhausted, unless all requests are dropped.
         """
         yield from self._admit()
         if self._solo is not None:
             yield from self._step_solo(self._solo)
         elif self._rows:
             yield from self._step_rows()
-        self._leave_rows()
+        self._return_to_solo()
 
     # -------------------------------------------------------------------------- admission
 
@@ -210,20 +216,20 @@ class Batch:
         return len(self._rows) + (len(self._solo.decoding.sequences) if self._solo else 0)
 
     def _admit(self) -> Iterator[Numbered]:
-        """Feed what waits, by at most a chunk; what was fed whole gets rows."""
+        """Prefill one chunk of pending sequences, and add those that are complete."""
         budget = self._decoder.prefill_chunk
         if self._occupied and self._decoder.supports_speculation:
             budget = min(budget, _ADMISSION_CHUNK)
         while budget > 0 and self._occupied < self._limit:
-            if not self._entries and not (yield from self._begin_next()):
+            if not self._pending and not (yield from self._begin_next()):
                 return
-            if self._entries and self._entries[0].fed:
-                yield from self._enter(self._entries[0])
-            elif self._entries:
-                budget -= yield from self._feed(self._entries[0], budget)
+            if self._pending and self._pending[0].fed:
+                yield from self._add_rows(self._pending[0])
+            elif self._pending:
+                budget -= yield from self._feed(self._pending[0], budget)
 
     def _begin_next(self) -> Generator[Numbered, None, bool]:
-        """Begin the next request, which may fail at once; False: there is none."""
+        """Begin the next request, which may fail at once. Returns False if there is none."""
         popped = self._queue.pop()
         if popped is None:
             return False
@@ -234,7 +240,7 @@ class Batch:
             yield number, group.begin(self._decoder, self._tokenizer, self._prefixes)
             for sequence in group.sequences:
                 sequence.sampling = self._queue.sampling(number)
-            self._entries.append(Entry(group, group.sequences))
+            self._pending.append(PendingSequences(group, group.sequences))
         except GpttermError as error:
             failed = Failed(kind=error.kind, message=str(error))
         except Exception as error:
@@ -243,9 +249,9 @@ class Batch:
             yield from self._fail({group: failed})
         return True
 
-    def _feed(self, entry: Entry, limit: int) -> Generator[Numbered, None, int]:
-        """Feed the next chunk of an entry; returns its number of tokens."""
-        group, ids = entry.group, entry.ids
+    def _feed(self, pending: PendingSequences, limit: int) -> Generator[Numbered, None, int]:
+        """Prefill the next chunk of pending sequences. Returns its number of tokens."""
+        group, ids = pending.group, pending.ids
         failed: Failed | None = None
         try:
             prefix = group.acquire_prefix(self._prefixes, ids)
@@ -253,7 +259,7 @@ class Batch:
             end = prefix.feed_chunk(ids, limit)
         except Exception as error:
             failed = self._failure(error)
-        # Only now has the exception let go of the tensors in its traceback.
+        # The tensors in the exception's traceback are released only now.
         if failed is None:
             if not group.prefilled:
                 group.prefilled = end == len(ids)
@@ -268,34 +274,34 @@ class Batch:
             yield from self._fail({group: failed})
         return limit
 
-    def _enter(self, entry: Entry) -> Iterator[Numbered]:
-        """Give as many sequences of an entry that was fed a row as there are."""
+    def _add_rows(self, pending: PendingSequences) -> Iterator[Numbered]:
+        """Give prefilled sequences rows, as many as are free, and draw their next tokens."""
         if self._solo is not None:
             self._requeue_solo(self._solo)
             return
-        if self._becomes_solo(entry):
+        if self._start_solo(pending):
             return
-        group, ids = entry.group, entry.ids
-        entering = entry.sequences[: self._limit - len(self._rows)]
+        group, ids = pending.group, pending.ids
+        added = pending.sequences[: self._limit - len(self._rows)]
         rows: list[Row] = []
         failed: Failed | None = None
         try:
-            rows = self._rows.add(group, entering)
+            rows = self._rows.add(group, added)
         except Exception as error:
             failed = self._failure(error)
         if failed is not None:
-            yield from self._shrink(len(entering), failed)
+            yield from self._shrink(len(added), failed)
             return
-        self._entries.popleft()
-        if len(entering) < len(entry.sequences):
-            self._entries.appendleft(Entry(group, entry.sequences[len(entering) :]))
+        self._pending.popleft()
+        if len(added) < len(pending.sequences):
+            self._pending.appendleft(PendingSequences(group, pending.sequences[len(added) :]))
         assert group.prefix is not None
         yield from self._advance(rows, group.prefix.logits_after(ids).expand(len(rows), -1))
 
     # --------------------------------------------------------------------------- decoding
 
     def _step_rows(self) -> Iterator[Numbered]:
-        """Feed every row its latest id and draw the next."""
+        """Decode one token of every row."""
         logits: Tensor | None = None
         failed: Failed | None = None
         try:
@@ -308,7 +314,12 @@ class Batch:
             yield from self._advance(list(self._rows), logits)
 
     def _advance(self, rows: list[Row], logits: Tensor) -> Iterator[Numbered]:
-        """Draw for the last rows of the batch, which `rows` are, from (len(rows), vocabulary)."""
+        """Draw the next token of the last rows of the batch.
+
+        Args:
+            rows: these rows.
+            logits: (len(rows), vocabulary), raw.
+        """
         failed: dict[SequenceGroup, Failed] = {}
         while True:
             going = [i for i, row in enumerate(rows) if row.group not in failed]
@@ -347,41 +358,41 @@ class Batch:
         elif failed is not None:
             yield from self._fail({solo.group: failed})
         elif solo.group.finished:
-            self._take_out(solo.group)
+            self._remove_group(solo.group)
             self._end(solo.group)
 
-    def _becomes_solo(self, entry: Entry) -> bool:
-        """Decode an entry outside the rows, if nothing else is there and it can be."""
-        if self._rows or len(self._entries) > 1 or not self._queue.exhausted:
+    def _start_solo(self, pending: PendingSequences) -> bool:
+        """Decode pending sequences outside the rows, if they are the only ones."""
+        if self._rows or len(self._pending) > 1 or not self._queue.exhausted:
             return False
-        decoding = solo_decoding(entry, self._decoder, self._static)
-        if decoding is None or len(entry.sequences) > self._limit:
+        decoding = solo_decoding(pending, self._decoder, self._static)
+        if decoding is None or len(pending.sequences) > self._limit:
             return False
-        self._solo = _Solo(entry.group, decoding)
-        self._entries.popleft()
+        self._solo = _Solo(pending.group, decoding)
+        self._pending.popleft()
         return True
 
-    def _leave_rows(self) -> None:
-        """Have the last sequence go on outside the rows, where that is faster."""
-        if len(self._rows) != 1 or self._entries or not self._queue.exhausted:
+    def _return_to_solo(self) -> None:
+        """Move a sequence that has become the only one out of the rows, where that is faster."""
+        if len(self._rows) != 1 or self._pending or not self._queue.exhausted:
             return
         (row,) = self._rows
         group = row.group
         static = self._static is not None and self._static.supports(group.request)
         if len(group.sequences) == 1 and (static or self._decoder.supports_speculation):
-            self._entries += self._take_out(group)
+            self._pending += self._remove_group(group)
 
-    # -------------------------------------------------------------------------- going out
+    # ---------------------------------------------------------------------------- removal
 
     def _fail(self, failed: dict[SequenceGroup, Failed]) -> Iterator[Numbered]:
-        """End these requests, with all of their sequences."""
+        """End requests with a failure."""
         for group, failure in failed.items():
-            self._take_out(group)
+            self._remove_group(group)
             self._end(group)
             yield group.number, failure
 
     def _end(self, group: SequenceGroup) -> None:
-        """Forget a request, except for the text in its prefix cache."""
+        """Forget a request that has ended; its text stays in the prefix cache."""
         del self._groups[group.number]
         self._queue.forget(group.number)
         group.release_prefix(self._prefixes)
@@ -392,51 +403,54 @@ class Batch:
         if not self._groups:
             self._limit = self._max_rows
         elif self._limit < self._max_rows:
-            self._limit += 1  # there may be more memory again
+            self._limit += 1  # memory may be free again
 
-    def _take_out(self, group: SequenceGroup) -> list[Entry]:
-        """Take all of a request's sequences out of the batch; the entries that put them back."""
-        taken = [entry for entry in self._entries if entry.group is group]
+    def _remove_group(self, group: SequenceGroup) -> list[PendingSequences]:
+        """Remove all sequences of a group from the batch. Returns them, to be queued again."""
+        taken = [pending for pending in self._pending if pending.group is group]
         if taken:
-            self._entries = deque(entry for entry in self._entries if entry.group is not group)
+            self._pending = deque(
+                pending for pending in self._pending if pending.group is not group
+            )
         if self._solo is not None and self._solo.group is group:
             taken += self._close_solo(self._solo)
         rows = [row for row in self._rows if row.group is group]
         if rows:
             self._remove_rows(lambda row: row.group is group)
-        return taken + [Entry(group, [row.sequence]) for row in rows]
+        return taken + [PendingSequences(group, [row.sequence]) for row in rows]
 
-    def _close_solo(self, solo: _Solo) -> list[Entry]:
+    def _close_solo(self, solo: _Solo) -> list[PendingSequences]:
         self._solo = None
         solo.decoding.close()
         going = [s for s in solo.decoding.sequences if s.finish_reason is None]
-        return [Entry(solo.group, [sequence]) for sequence in going]
+        return [PendingSequences(solo.group, [sequence]) for sequence in going]
 
     def _requeue_solo(self, solo: _Solo) -> None:
-        self._entries.extendleft(reversed(self._close_solo(solo)))
+        self._pending.extendleft(reversed(self._close_solo(solo)))
 
     def _remove_rows(self, gone: Callable[[Row], bool]) -> None:
-        """Remove rows; of a request's first sequence, what was fed goes to the prefix cache."""
+        """Remove rows. A request's first sequence is saved to its prefix cache."""
         for row in self._rows:
             group = row.group
-            # Others of the group that wait need the prompt alone.
-            waits = any(entry.group is group for entry in self._entries)
-            if gone(row) and row.sequence is group.sequences[0] and group.owns_prefix and not waits:
+            # Pending sequences of the group need the prefix cache to end with the prompt.
+            waits = any(pending.group is group for pending in self._pending)
+            first = row.sequence is group.sequences[0]
+            if gone(row) and first and group.owns_prefix and not waits:
                 self._rows.save(group)
         self._rows.remove(gone)
 
-    def _shrink(self, entering: int, failed: Failed) -> Iterator[Numbered]:
-        """Go on with fewer rows, all filled anew, after a pass over several has failed.
+    def _shrink(self, added: int, failed: Failed) -> Iterator[Numbered]:
+        """Queue all rows again, for fewer at a time, after a forward pass has failed.
 
         Args:
-            entering: rows that were to be added, for the first entry.
-            failed: the end of a request for which a single row fails.
+            added: rows that were being added, of the first pending sequences.
+            failed: ends a request whose single row fails.
         """
-        count = self._occupied + entering
-        entries = self._rows.discard()
+        count = self._occupied + added
+        requeued = self._rows.discard()
         if self._solo is not None:
-            entries += self._close_solo(self._solo)
-        self._entries.extendleft(reversed(entries))
+            requeued += self._close_solo(self._solo)
+        self._pending.extendleft(reversed(requeued))
         freed = failed.kind == "out_of_memory" and self._prefixes.free_unused()
         release_memory()
         if freed:
@@ -444,11 +458,11 @@ class Batch:
         if count > 1:
             self._limit = count // 2
         else:
-            self._limit = self._max_rows  # it was not the others' fault
-            yield from self._fail({self._entries[0].group: failed})
+            self._limit = self._max_rows  # the others were not the cause
+            yield from self._fail({self._pending[0].group: failed})
 
     def _failure(self, error: Exception) -> Failed:
-        """The end of the request that an exception belongs to."""
+        """Convert an exception to the failure of the request it belongs to."""
         if is_out_of_memory(error):
             return Failed(kind="out_of_memory", message=out_of_memory(self._decoder.device))
         if self._on_error is None:

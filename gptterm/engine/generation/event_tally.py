@@ -1,4 +1,4 @@
-"""Keeps count of a generation's events, to write the ends that an interrupted engine cannot.
+"""Count a generation's events, to write the final events of one that is cancelled.
 
 A generator that is closed yields nothing more. Whoever closes it owes the reader a `Finished`
 for each sample: with the text the engine still held back, and the counts up to there.
@@ -26,8 +26,8 @@ class _Sample:
     first_at: float = 0.0
     last_at: float = 0.0
     held: str | None = ""
-    """Text of the pieces that was not shown yet; None once pieces and text do not agree (some
-    tokenizers write spaces that their pieces do not have), since then nobody can tell."""
+    """Text of the pieces that was not shown yet; None if pieces and text differ, as with tokenizers
+    that write spaces which their pieces lack."""
     shown: bool = False
     decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
@@ -60,11 +60,11 @@ class EventTally:
 
     @property
     def done(self) -> bool:
-        """Whether nothing more is to come: all samples have finished or the generation failed."""
+        """Whether all samples have finished, or the generation has failed."""
         return not self._open
 
     def add(self, event: Event) -> None:
-        """Count `event` in."""
+        """Count an event."""
         match event:
             case Token():
                 if sample := self._open.get(event.sample):
@@ -77,7 +77,7 @@ class EventTally:
                 self._open.clear()
 
     def cancel(self) -> list[Finished]:
-        """The ends of the samples that have none; the generation is over with them."""
+        """Return final events for the samples that have none. The generation is done then."""
         now = time.perf_counter()
         ends = [self._end(index, sample, now) for index, sample in self._open.items()]
         self._open.clear()

@@ -1,4 +1,4 @@
-"""An engine in this process. Importing this module imports no torch; starting an engine does."""
+"""Load an engine into this process. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def load_engine(request: LoadRequest) -> LocalEngine:
-    """Read a model's files and put it on a device.
+    """Load a model's files onto a device.
 
     Raises:
-        ModelError: the files are damaged or of no use, or the device is not there.
+        ModelError: the files are damaged or unsupported, or the device is not available.
         OutOfMemoryError: no room for the weights.
     """
     started = time.perf_counter()
@@ -66,7 +66,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 def _load_decoder(
     request: LoadRequest, directory: Path, config: dict[str, Any], tokenizer: Tokenizer
 ) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
-    """The GPT family gets a native decoder, every other architecture the transformers library's.
+    """Load a native decoder for the GPT family, and one of the transformers library otherwise.
 
     With it comes what int8 weights cost in fidelity; None for other dtypes.
     """
@@ -103,7 +103,7 @@ def _load_decoder(
 
 
 def _auto(device: str, directory: Path, gguf_file: str | None) -> Dtype:
-    """The dtype that `auto` is: int8 where the user has had the model converted for that."""
+    """Resolve `auto`: int8 if the user has converted the model for it."""
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.runtime.device import select_dtype
 

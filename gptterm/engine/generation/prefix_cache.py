@@ -1,4 +1,4 @@
-"""Prefix caching: KV caches that outlive their requests, and the ids that are in them."""
+"""Prefix caching: KV caches that are kept between requests, with the ids they hold."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,26 @@ def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
     """Length of the common prefix of two id sequences."""
     limit = min(len(one), len(other))
     a, b = list(one[:limit]), list(other[:limit])
-    if a == b:  # nearly always, and at once
+    if a == b:  # the usual case, and fast
         return limit
     return next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
 
 
 def reusable_prefix(cached: Sequence[int], prompt: Sequence[int]) -> int:
-    """Length of the common prefix of cache and prompt that leaves at least one id to feed.
+    """Length of the prefix of `prompt` that need not be fed: at least one id has to be.
 
-    Ids are compared, never text: the same text encoded twice may differ in its ids.
+    Ids are compared, not text, since the same text may be encoded in different ways.
     """
     return common_prefix(cached, prompt[:-1])
 
 
 class PrefixCache:
-    """KV cache of one sequence: a prompt that begins like it is fed from where they differ.
+    """KV cache of one sequence, of which other prompts can reuse a common prefix.
 
     Attributes:
-        cache: fed by the prefix cache alone.
-        owner: the request whose text it holds; None before the first.
-        in_use: whether that request has not ended.
+        cache: the KV cache.
+        owner: the request whose text it holds; None if it is empty.
+        in_use: whether the owner has not ended.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -42,7 +42,7 @@ class PrefixCache:
         self._decoder = decoder
         self._ids: list[int] = []
         self._logits: Tensor | None = None
-        """(n, vocabulary), after each of the last n ids."""
+        """(n, vocabulary) logits after each of the last n ids."""
 
     @property
     def ids(self) -> Sequence[int]:
@@ -50,14 +50,14 @@ class PrefixCache:
         return self._ids
 
     def rewind(self, prompt: Sequence[int]) -> int:
-        """Crop to what a prompt can reuse; return how many of its ids need not be fed."""
+        """Crop to the common prefix with a prompt. Returns how many of its ids need not be fed."""
         return self._crop(reusable_prefix(self._ids, prompt))
 
     def feed_chunk(self, ids: Sequence[int], limit: int) -> int:
-        """Feed up to `limit` of the ids that are not in the cache yet.
+        """Feed up to `limit` of the ids that are not in the cache.
 
         Returns:
-            How many of `ids` are in the cache now.
+            Number of `ids` that are in the cache afterwards.
         """
         start = self.rewind(ids)
         chunk = ids[start : start + limit]
@@ -66,11 +66,11 @@ class PrefixCache:
         return end
 
     def logits_after(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Tensor:
-        """(1, vocabulary) raw logits after all of `ids`; only what is not in the cache is fed.
+        """Return (1, vocabulary) raw logits after `ids`, and feed those that are not cached.
 
         Args:
-            draft: guessed ids after `ids`. When something has to be fed, they are fed behind it;
-                the logits after those that turn out right are then known already.
+            draft: ids that may follow, fed together with the last id if that has to be fed. Where
+                they turn out to be right, the next calls find their logits cached.
         """
         row = self.known_logits(ids)
         if row is None:
@@ -84,7 +84,7 @@ class PrefixCache:
         return row
 
     def known_logits(self, ids: Sequence[int]) -> Tensor | None:
-        """The logits after `ids`, if nothing has to be fed for them."""
+        """The logits after `ids`, if they are cached."""
         if self._logits is None:
             return None
         index = len(ids) - 1 - len(self._ids) + len(self._logits)
@@ -92,33 +92,33 @@ class PrefixCache:
         return self._logits[index : index + 1] if known else None
 
     def drop_draft(self, ids: Sequence[int]) -> None:
-        """Crop to `ids`, whose logits are known: forget drafted ids behind them."""
+        """Remove draft ids behind `ids`, whose logits are cached and stay so."""
         logits = self.known_logits(ids)
         self._crop(len(ids))
         self._logits = logits
 
     def copy(self, other: "PrefixCache") -> None:
-        """Hold all that another prefix cache holds."""
+        """Become a copy of another prefix cache."""
         self.cache.copy_from(other.cache, other.cache.length)
         self._ids, self._logits = list(other.ids), other._logits
 
     def copy_prefix(self, other: "PrefixCache", prompt: Sequence[int]) -> None:
-        """Hold what `prompt` can reuse of another prefix cache."""
+        """Become a copy of what `prompt` can reuse of another prefix cache."""
         count = self.cache.copy_from(other.cache, reusable_prefix(other.ids, prompt))
         self._ids, self._logits = list(other.ids[:count]), None
 
     def save_row(self, batch: BatchedCache, row: int, ids: Sequence[int]) -> None:
-        """Hold what a row of a batch has been fed: most or all of `ids`."""
+        """Become a copy of a batch's row, which holds `ids` or the first of them."""
         self._crop(common_prefix(self._ids, ids))
         batch.copy_row(row, self.cache)
         self._ids = list(ids[: self.cache.length])
 
     def adopt(self, ids: Sequence[int]) -> None:
-        """Note that the cache holds `ids`, which were written into it from outside."""
+        """Set the ids of a KV cache that was written directly."""
         self._ids, self._logits = list(ids), None
 
     def clear(self) -> None:
-        """Forget everything, also after a forward pass has failed half-way."""
+        """Empty the cache; also valid after a failed forward pass."""
         self._ids, self._logits = [], None
         self.cache.crop(0)
 
@@ -129,39 +129,34 @@ class PrefixCache:
         return kept
 
     def _feed(self, ids: Sequence[int], *, last: int) -> None:
-        """Append ids to the cache; logits are wanted after each of the `last` ones."""
+        """Feed ids, and cache the logits after each of the last `last` of them."""
         try:
             self._logits = self._decoder.forward(torch.tensor([list(ids)]), self.cache, last=last)
         except BaseException:
-            # Layers before the fault have stored these ids, layers after it have not.
+            # Only the layers before the fault have stored these ids.
             self.clear()
             raise
         self._ids += ids
 
 
 class PrefixPool:
-    """Prefix caches of the latest texts, at most `size` of them; least recently used ones go.
+    """Up to `size` prefix caches, of which the least recently used are reused.
 
-    The first is made at once, the others when they are needed.
+    Caches are allocated when they are needed, the first one at once.
     """
 
     def __init__(self, decoder: Decoder, size: int = 1) -> None:
         self.size = size
         self._decoder = decoder
         self._caches = [PrefixCache(decoder)]
-        """The least recently used first."""
-
-    @property
-    def latest(self) -> PrefixCache:
-        """The cache that was used last."""
-        return self._caches[-1]
+        """Least recently used first."""
 
     def acquire(self, ids: Sequence[int], owner: object) -> PrefixCache:
-        """A cache that holds the longest known prefix of `ids`, for a request that begins.
+        """Return a cache for a request, holding the longest cached prefix of `ids`.
 
-        The longest match is cropped if nobody uses it and the text in it is mostly what matches;
-        otherwise what matches is copied into another cache. When all are in use, the least
-        recently used one is taken from its request, which can go on without it.
+        The best match is given away as it is if it is not in use and at least half of its text
+        matches; otherwise the common prefix is copied to another cache. If all are in use, the
+        request that used its cache least recently loses it, and will feed its text again.
         """
         best = max(self._caches, key=lambda cache: reusable_prefix(cache.ids, ids))
         matched = reusable_prefix(best.ids, ids)
@@ -175,13 +170,13 @@ class PrefixPool:
         return chosen
 
     def release(self, cache: PrefixCache, owner: object) -> None:
-        """A request has ended; its text stays in the cache until another one needs the room."""
+        """Let other requests have the cache; its text stays until then."""
         if cache.owner is owner:
             cache.in_use = False
             self._touch(cache)
 
     def free_unused(self) -> bool:
-        """Give up all caches that no request uses; return whether there were any."""
+        """Free the memory of all caches that are not in use. Returns whether there were any."""
         unused = [cache for cache in self._caches if not cache.in_use and cache.ids]
         for cache in unused:
             cache.clear()
@@ -195,7 +190,7 @@ class PrefixPool:
         self._caches.append(cache)
 
     def _spare(self) -> PrefixCache:
-        """A cache to write over."""
+        """A cache to overwrite."""
         unused = [cache for cache in self._caches if not cache.in_use]
         empty = next((cache for cache in unused if not cache.ids), None)
         if empty is not None:

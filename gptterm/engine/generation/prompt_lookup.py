@@ -1,4 +1,4 @@
-"""Guessing what comes next where a text repeats itself: prompt lookup (Saxena, 2023).
+"""Speculative decoding by prompt lookup (Saxena, 2023).
 
 The ids that followed the latest earlier occurrence of the last few ids are a draft. A decoder
 feeds several tokens in hardly more time than one, so a draft costs little; and since every token
@@ -8,13 +8,13 @@ is still drawn from the logits after its own past, it changes nothing but when t
 from collections.abc import Sequence
 
 _GRAM = 3
-"""Ids that must have occurred before for what followed them to be a guess."""
+"""Length of the n-grams that are looked up."""
 MAX_DRAFT = 7
-"""Ids of a draft at most: a pass over eight tokens is still mostly the reading of weights."""
+"""Maximum length of a draft: a pass over eight tokens is still bound by reading the weights."""
 
 
 class PromptLookup:
-    """Watches a sequence that only grows.
+    """Drafts continuations of one growing sequence.
 
     How much is drafted follows from how guesses did of late, whether they were fed or not: one
     more id with each that was right, half as many after one that was wrong. So where nothing
@@ -25,21 +25,21 @@ class PromptLookup:
 
     def __init__(self) -> None:
         self._followers: dict[tuple[int, ...], int] = {}
-        """Where the id after each gram stands that was seen with a follower."""
+        """Position of the id after the latest occurrence of each n-gram."""
         self._seen = 0
         self._right = 0
 
     def draft(self, sequence: Sequence[int], capacity: int) -> list[int]:
-        """Ids that may come next, none of them behind the first `capacity` of the sequence."""
+        """Return ids that may come next, so that the sequence has `capacity` ids at most."""
         self._watch(sequence)
         count = min(self._right, MAX_DRAFT, capacity - len(sequence))
         start = self._followers.get(tuple(sequence[-_GRAM:]), len(sequence))
-        # What is copied may itself be the beginning of the copy: a text that goes in circles.
+        # In a cyclic text, the copy continues into itself.
         period = len(sequence) - start
         return [sequence[start + i % period] for i in range(count)] if period else []
 
     def _watch(self, sequence: Sequence[int]) -> None:
-        """Note what is new: whether it was to be expected, and what it followed."""
+        """Index the new ids, and rate the drafts by them."""
         for position in range(max(self._seen, _GRAM), len(sequence)):
             gram = tuple(sequence[position - _GRAM : position])
             guess = self._followers.get(gram)

@@ -1,4 +1,4 @@
-"""Requests of a batch that have not begun, and the samplers of all."""
+"""Queue of requests that have not begun, and the samplers of all requests of a batch."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from gptterm.engine.api import GenerateRequest, SamplingParams
 
 
 class RequestQueue:
-    """First in, first out; every request has a number, counted from 0."""
+    """First-in, first-out queue, which numbers requests from 0."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -16,26 +16,26 @@ class RequestQueue:
 
     @property
     def submitted(self) -> int:
-        """Sequences of the requests that wait here."""
+        """Number of sequences of the queued requests."""
         return sum(request.samples for request in self._submitted.values())
 
     @property
     def exhausted(self) -> bool:
-        """Whether `pop` has nothing to give, as far as is known."""
+        """Whether `pop` will return None."""
         return not self._submitted and self._incoming is None
 
     def submit(self, request: GenerateRequest) -> int:
-        """Append a request; returns its number."""
+        """Append a request and return its number."""
         number = self._register(request)
         self._submitted[number] = request
         return number
 
     def pull_from(self, requests: Iterable[GenerateRequest]) -> None:
-        """Have `pop` ask `requests` for more, one at a time, when none is submitted."""
+        """Have `pop` take requests from here when none was submitted."""
         self._incoming = iter(requests)
 
     def pop(self) -> tuple[int, GenerateRequest] | None:
-        """Take out the next request and its number; None if there is none."""
+        """Remove and return the next request and its number; None if there is none."""
         for number in self._submitted:
             return number, self._submitted.pop(number)
         request = next(self._incoming, None) if self._incoming is not None else None
@@ -45,16 +45,16 @@ class RequestQueue:
         return self._register(request), request
 
     def forget(self, number: int) -> None:
-        """Drop all that is known of a request."""
+        """Remove a request and its samplers."""
         self._submitted.pop(number, None)
         self._sampling.pop(number, None)
 
     def sampling(self, number: int) -> SamplingParams:
-        """The samplers of a request, which may have been changed since it was submitted."""
+        """The current samplers of a request."""
         return self._sampling[number]
 
     def set_sampling(self, number: int, sampling: SamplingParams) -> None:
-        """Change the samplers of a request that was not forgotten. Thread-safe."""
+        """Change the samplers of a request that has not ended. Thread-safe."""
         if number in self._sampling:
             self._sampling[number] = sampling
 

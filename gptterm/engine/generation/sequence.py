@@ -27,15 +27,15 @@ from gptterm.engine.text.tokenizer import Tokenizer
 
 
 class Sequence:
-    """Turns the ids drawn for one sequence into events, until it ends.
+    """Converts the ids drawn for a sequence to events, until it ends.
 
     Attributes:
         ids: the prompt's and, as they are drawn, the reply's.
-        max_length: most ids that it will ever have.
-        sampling: how the next id is drawn.
+        max_length: maximum number of ids.
+        sampling: parameters for the next token.
         token_counts: for the penalties.
-        generator: the sequence's own; nothing else draws from it.
-        finish_reason: why it ended; None while it goes on.
+        generator: its own random generator.
+        finish_reason: None until it has ended.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Sequence:
             yield self._finish("length")
 
     def _shown(self, text: str) -> str:
-        """White space that a transcript's form puts before a reply is not part of the reply."""
+        """Strip the white space that the transcript format puts before a reply."""
         if self._strip:
             text = text.lstrip()
             self._strip = not text
@@ -146,10 +146,11 @@ def start_sequences(
     context_length: int,
     started: float,
 ) -> tuple[Started, list[Sequence]]:
-    """The sequences of a request whose prompt was made to fit, and what is reported of it.
+    """Create the sequences of a request, and the event that reports its start.
 
     Args:
-        started: when the request began, by `time.perf_counter`.
+        fitted: the prompt.
+        started: start time by `time.perf_counter`.
     """
     ids = fitted.prompt.ids
     usage = Usage(
@@ -177,10 +178,10 @@ def start_sequences(
 
 
 def draw(logits: Tensor, sequences: list[Sequence]) -> list[int]:
-    """One id for each sequence from its row of raw (rows, vocabulary) logits.
+    """Draw an id for each sequence from (rows, vocabulary) raw logits.
 
     Raises:
-        UnusableLogitsError: one row has no token that can be drawn; nothing was drawn for any.
+        UnusableLogitsError: no token of a row can be drawn; no generator was used.
     """
     return sample_tokens(
         logits,

@@ -13,23 +13,23 @@ from gptterm.engine.text.tokenizer import Tokenizer
 
 @dataclass(eq=False)
 class SequenceGroup:
-    """A request that has begun: sequences that continue the same prompt."""
+    """The sequences of one request, which continue the same prompt."""
 
     number: int
     request: GenerateRequest
     sequences: list[Sequence] = field(default_factory=list)
     prefix: PrefixCache | None = None
-    """Where the prompt is fed, and where the first sequence's text goes when it ends."""
+    """Holds the prompt, and later the first sequence's text."""
     reused: int = 0
-    """Tokens of the prompt that were in the cache."""
+    """Prompt tokens that were cached."""
     prefilled: bool = False
-    """Whether the whole prompt was fed."""
+    """Whether the prompt is prefilled completely."""
     paused: bool = False
-    aside: list["Entry"] = field(default_factory=list)
-    """State of a group that was taken out of the batch while it is paused."""
+    suspended: list["PendingSequences"] = field(default_factory=list)
+    """Sequences of a paused group."""
 
     def begin(self, decoder: Decoder, tokenizer: Tokenizer, prefixes: PrefixPool) -> Started:
-        """Make the prompt fit, find what of it is cached, and make the sequences.
+        """Fit the prompt into the context, find its cached prefix, and create the sequences.
 
         Raises:
             GpttermError: as `fit`.
@@ -44,13 +44,13 @@ class SequenceGroup:
         return report
 
     def acquire_prefix(self, prefixes: PrefixPool, ids: list[int]) -> PrefixCache:
-        """A prefix cache of this group for text that begins with `ids`."""
+        """The group's prefix cache, or another one if that was given to another request."""
         if self.prefix is None or not (self.owns_prefix and self.prefix.in_use):
             self.prefix = prefixes.acquire(ids, self)
         return self.prefix
 
     def release_prefix(self, prefixes: PrefixPool) -> None:
-        """Leave the text in the prefix cache for other requests."""
+        """Let other requests reuse the prefix cache."""
         if self.prefix is not None:
             prefixes.release(self.prefix, self)
 
@@ -61,32 +61,32 @@ class SequenceGroup:
 
     @property
     def owns_prefix(self) -> bool:
-        """Whether the text in the prefix cache is still this request's."""
+        """Whether the prefix cache was not given to another request."""
         return self.prefix is not None and self.prefix.owner is self
 
 
 @dataclass(eq=False)
-class Entry:
-    """Sequences of a group, alike so far, that wait for rows."""
+class PendingSequences:
+    """Sequences of a group, with the same ids so far, that wait for rows."""
 
     group: SequenceGroup
     sequences: list[Sequence]
 
     @property
     def ids(self) -> list[int]:
-        """Ids that all of its sequences begin with."""
+        """The ids of each of them."""
         return self.sequences[0].ids
 
     @property
     def fed(self) -> bool:
-        """Whether all of it is in the prefix cache, and the logits after it are known."""
+        """Whether the ids are prefilled, and the logits after them known."""
         prefix = self.group.prefix
         return prefix is not None and prefix.known_logits(self.ids) is not None
 
 
 @dataclass(eq=False)
 class Row:
-    """A row of a batched cache, which holds all but the last id of a sequence."""
+    """A row of the batched KV cache, which holds all but the last id of a sequence."""
 
     group: SequenceGroup
     sequence: Sequence

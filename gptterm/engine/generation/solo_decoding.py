@@ -1,4 +1,4 @@
-"""Decoding of a single sequence, in its prefix cache: the fastest way while it is alone."""
+"""Decoding of a single sequence in its prefix cache, with speculation by prompt lookup."""
 
 from collections.abc import Iterator
 
@@ -8,17 +8,15 @@ from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding, Static
 from gptterm.engine.generation.prefix_cache import PrefixCache
 from gptterm.engine.generation.prompt_lookup import PromptLookup
 from gptterm.engine.generation.sequence import Sequence, draw
-from gptterm.engine.generation.sequence_group import Entry
+from gptterm.engine.generation.sequence_group import PendingSequences
 
 
 class SoloDecoding:
-    """Draws the tokens of one sequence whose prompt was prefilled.
-
-    Speculates by prompt lookup where the decoder supports it.
+    """Decodes a sequence that was prefilled.
 
     Attributes:
-        prefix: holds what was fed of the sequence.
-        sequences: the one.
+        prefix: holds the sequence.
+        sequences: the one sequence.
     """
 
     def __init__(self, decoder: Decoder, prefix: PrefixCache, sequence: Sequence) -> None:
@@ -27,10 +25,10 @@ class SoloDecoding:
         self._lookup = PromptLookup() if decoder.supports_speculation else None
 
     def step(self) -> Iterator[Token | Finished]:
-        """Draw the next token.
+        """Decode one token.
 
         Raises:
-            UnusableLogitsError: none can be drawn.
+            UnusableLogitsError: no token can be drawn.
         """
         (sequence,) = self.sequences
         draft: list[int] = []
@@ -41,14 +39,14 @@ class SoloDecoding:
         yield from sequence.advance(token_id, logits[0])
 
     def close(self) -> None:
-        """Leave the sequence as it is; it can go on elsewhere."""
+        """Stop; the sequence can be continued elsewhere."""
 
 
 def solo_decoding(
-    entry: Entry, decoder: Decoder, static: StaticDecoding | None
+    pending: PendingSequences, decoder: Decoder, static: StaticDecoding | None
 ) -> SoloDecoding | StaticRun | None:
-    """How to decode an entry that is alone; None where rows are the only way."""
-    group, sequences = entry.group, entry.sequences
+    """Decoding of sequences that are the only ones; None if they need rows."""
+    group, sequences = pending.group, pending.sequences
     assert group.prefix is not None
     whole = len(sequences) == len(group.sequences)
     if whole and static is not None and static.supports(group.request):

@@ -48,13 +48,13 @@ def main() -> NoReturn:
 
 
 def _read(worker: Worker, channel: ClientChannel) -> NoReturn:
-    """Take commands until the client hangs up, then end the process."""
+    """Handle commands until the client disconnects, then exit."""
     worker.serve(channel)
     _vanish()
 
 
 def _vanish() -> NoReturn:
-    """The client is gone, and nobody waits for anything: not even for a load to end."""
+    """Exit at once, even during a load: the client is gone."""
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""One client, as the engine's process sees it."""
+"""Channel to one client, on the side of the engine's process."""
 
 import contextlib
 import socket
@@ -14,13 +14,13 @@ _EVERYTHING = 2**63 - 1
 
 
 class ClientChannel:
-    """The connection to a client, and what the client has said about its generations.
+    """The connection to a client, with the state of its generations that it controls.
 
     Args:
-        connection: a connected stream socket; it is the channel's from here on.
-        backlog: bytes that may wait for the client to read.
-        lost: called when the client is found gone while something is sent to it; by default the
-            socket is shut down, so that whoever reads from it notices.
+        connection: a connected stream socket, owned by the channel.
+        backlog: see `SendBuffer`.
+        lost: called when sending fails because the client is gone; by default the socket is shut
+            down, which ends `commands`.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class ClientChannel:
         lost: Callable[[], None] | None = None,
     ) -> None:
         self.send_buffer = SendBuffer(connection, lost or self.hang_up, backlog)
-        # Ids rise: to cancel one is to cancel all up to it.
+        # Ids increase: cancelling one cancels all up to it.
         self.last_id = 0
         self.cancelled_id = 0
         self.cancelled_at = 0.0
-        """When that was (`time.monotonic`)."""
+        """Time of the last cancel, by `time.monotonic`."""
         self.sampling: tuple[int, SamplingParams] | None = None
-        """New samplers for the generation of this id."""
+        """Samplers that the client has set for the generation of this id."""
         self._connection = connection
         self._frames = command_reader()
 
@@ -54,12 +54,12 @@ class ClientChannel:
         self.cancelled_at = time.monotonic()
 
     def hang_up(self) -> None:
-        """End the connection: `commands` ends, nothing more is sent."""
+        """Shut the connection down, which ends `commands`."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Release the socket, once nothing is read from it any more."""
+        """Cancel all generations and close the socket."""
         self.cancel(_EVERYTHING)
         self.send_buffer.close()
         self._connection.close()

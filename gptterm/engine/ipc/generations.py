@@ -1,4 +1,4 @@
-"""The generations that run in an engine's process, each for one of its clients."""
+"""Generations of an engine process: one batch, of which each client has one request."""
 
 import threading
 import time
@@ -33,55 +33,55 @@ class _Generation:
     channel: ClientChannel
     id: int
     number: int
-    """The batch's."""
+    """Of its request in the batch."""
     tally: EventTally
     paused: bool = False
-    """Its client does not read what was generated."""
+    """Whether it is suspended because its client does not read."""
     blocks: bool = False
-    """Others may have to wait for a paused one."""
+    """Whether others may have to wait for it while it is paused."""
     blocks_since: float = 0.0
     unsent: int = 0
-    """Bytes that its client had not read by then."""
+    """Unsent bytes at that time."""
 
 
 class Generations:
-    """Runs the generations of all clients as one batch. Used by the engine's thread.
+    """Runs the generations of all clients in one batch. Used by the engine's thread.
 
     Args:
-        rows: most sequences decoded together.
-        on_error: makes an unforeseen exception a failure for the client.
+        rows: maximum number of sequences decoded together.
+        on_error: converts an unexpected exception to a failure for the client.
     """
 
     def __init__(
         self, scheduler: Scheduler, rows: int, on_error: Callable[[Exception], Failed]
     ) -> None:
         self.count = 0
-        """Generations that have begun so far."""
+        """Number of generations that have begun."""
         self._scheduler = scheduler
         self._rows = rows
         self._on_error = on_error
         self._engine: Engine | None = None
         self._batch: LiveBatch | None = None
         self._running: dict[int, _Generation] = {}
-        """By the batch's number."""
+        """By their numbers in the batch."""
         self._latest: WeakKeyDictionary[ClientChannel, int] = WeakKeyDictionary()
-        """The batch's number of each client's latest generation."""
+        """Number of each client's latest generation."""
         self._beat = 0.0
-        """When the engine last gave a sign of life."""
+        """Time of the engine's last progress."""
         self._sampling_lock = threading.Lock()
 
     @property
     def busy(self) -> bool:
-        """Whether a generation runs. Thread-safe."""
+        """Whether any generation is running. Thread-safe."""
         return bool(self._running)
 
     @property
     def ready(self) -> bool:
-        """Whether `step` has anything to do."""
+        """Whether any generation is running and not paused."""
         return self._batch is not None and self._batch.ready
 
     def stuck(self, cancel_limit_s: float, stall_limit_s: float) -> bool:
-        """Whether a generation ignores its cancel, or none gives a sign of life. Thread-safe."""
+        """Whether a cancel was ignored, or nothing has progressed, for too long. Thread-safe."""
         running = list(self._running.values())
         now = time.monotonic()
         cancelled = (g.channel.cancelled_at for g in running if self._is_cancelled(g))
@@ -90,7 +90,7 @@ class Generations:
         )
 
     def use(self, engine: Engine | None) -> None:
-        """Run what follows on this engine, which may be given up once nothing runs any more."""
+        """Set the engine for the next generations. None may be running."""
         self._engine = engine
         self._latest.clear()
         self._batch = None
@@ -101,7 +101,7 @@ class Generations:
         self._scheduler.set_room(True)
 
     def begin(self, channel: ClientChannel, command: Generate) -> None:
-        """Have the batch run a client's prompt."""
+        """Begin a generation."""
         self.count += 1
         if self._batch is None:
             kind, message = describe(ModelError("no model is loaded"))
@@ -119,7 +119,7 @@ class Generations:
         self._scheduler.set_room(self._batch.has_room)
 
     def set_sampling(self, channel: ClientChannel, command: SetSampling) -> None:
-        """Change the samplers of a generation, which may not have begun. Thread-safe."""
+        """Change the samplers of a generation, also of one that has not begun. Thread-safe."""
         with self._sampling_lock:
             channel.sampling = (command.id, command.sampling)
             for generation in list(self._running.values()):
@@ -127,14 +127,14 @@ class Generations:
                     self._batch.set_sampling(generation.number, command.sampling)
 
     def next_token(self, channel: ClientChannel, query: QueryNextToken) -> NextToken | None:
-        """The distribution after a client's latest text, as far as it is still known."""
+        """The distribution after a client's latest text; None if that is not cached any more."""
         number = self._latest.get(channel)
         if self._batch is None or number is None:
             return None
         return self._batch.next_token(number, query.sampling, query.limit)
 
     def step(self) -> None:
-        """Take the batch a step further, if it is `ready`."""
+        """Run a step of the batch, and post its events."""
         batch = self._batch
         self._beat = time.monotonic()
         if batch is None or not batch.ready:
@@ -145,7 +145,7 @@ class Generations:
                 generation = self._running[number]
                 generation.tally.add(event)
                 self._post(generation.channel, generation.id, event)
-        except Exception as error:  # none of the requests' own: those are `Failed`
+        except Exception as error:  # of the batch itself: a request's own become `Failed`
             failed = self._on_error(error)
             for generation in list(self._running.values()):
                 self._end(generation, failed)
@@ -156,7 +156,7 @@ class Generations:
             self._end(generation)
 
     def end_cancelled(self) -> None:
-        """Give generations that were cancelled, or whose clients have gone, their ends."""
+        """End generations that were cancelled, or whose clients are gone."""
         for generation in [g for g in self._running.values() if self._is_cancelled(g)]:
             self._cancel(generation)
             for end in generation.tally.cancel():
@@ -164,7 +164,7 @@ class Generations:
             self._end(generation)
 
     def pause_unread(self) -> None:
-        """Pause generations whose clients do not read, until they do."""
+        """Pause generations whose clients do not read, and resume those whose clients do."""
         for generation in list(self._running.values()):
             buffer = generation.channel.send_buffer
             if not generation.paused and not buffer.has_room:
@@ -175,7 +175,7 @@ class Generations:
                 self._limit_blocking(generation)
 
     def end_all(self, message: str) -> None:
-        """End everything that runs with a failure."""
+        """End all generations with a failure."""
         for generation in list(self._running.values()):
             self._cancel(generation)
             self._end(generation, Failed(kind="internal", message=message))
@@ -206,13 +206,13 @@ class Generations:
         self._scheduler.set_room(self._batch.has_room)
 
     def _limit_blocking(self, generation: _Generation) -> None:
-        """End one that keeps the engine from others because it is not read."""
+        """End a paused generation that has blocked others for too long."""
         unsent = generation.channel.send_buffer.unsent
         now = time.monotonic()
         if unsent < generation.unsent or not self._scheduler.others_wait(generation.channel):
             generation.blocks_since, generation.unsent = now, unsent
         elif now - generation.blocks_since > _SLOW_READER_S:
-            error = GpttermError("what was generated was not read while others waited")
+            error = GpttermError("the output was not read while other clients were waiting")
             kind, message = describe(error)
             self._cancel(generation)
             self._end(generation, Failed(kind=kind, message=message))

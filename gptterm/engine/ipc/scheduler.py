@@ -18,11 +18,10 @@ Queued = Load | Generate | Query | Close
 
 
 class Scheduler:
-    """Commands that wait for the engine. Thread-safe.
+    """Queue of the commands of all clients. Thread-safe.
 
-    A client's commands come in their order and, queries excepted, not before its last generation
-    has ended. A client whose command was popped goes to the end of the ring, so that one that
-    sends a hundred prompts holds up another by one of them at most.
+    The commands of a client keep their order; only queries overtake its running generation. Clients
+    take turns, so that one that sends a hundred prompts delays another by one of them at most.
     """
 
     def __init__(self) -> None:
@@ -42,7 +41,7 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """Number of clients that wait for a generation to begin."""
+        """Number of clients with queued prompts."""
         with self._changed:
             return sum(_first_prompt(commands) is not None for commands in self._ring.values())
 
@@ -52,12 +51,12 @@ class Scheduler:
         return self._stopped
 
     def add_client(self, channel: ClientChannel) -> None:
-        """Take in a client."""
+        """Add a client."""
         with self._changed:
             self._ring[channel] = deque()
 
     def remove_client(self, channel: ClientChannel) -> None:
-        """Drop a client that has gone, and its commands."""
+        """Remove a client and its commands."""
         with self._changed:
             self._ring.pop(channel, None)
             self._notified.pop(channel, None)
@@ -73,13 +72,13 @@ class Scheduler:
                 self._wake()
 
     def pop(self, timeout_s: float | None) -> tuple[ClientChannel, Queued] | None:
-        """Pop the next command that can be carried out now.
+        """Remove and return the next command that can be executed now.
 
         Args:
-            timeout_s: how long to wait for one; None for as long as it takes.
+            timeout_s: seconds to wait for one; None waits indefinitely.
 
         Returns:
-            None after the timeout, after `wake`, and once `stop` was called.
+            None after the timeout, `wake` or `stop`.
         """
         with self._changed:
             self._changed.wait_for(
@@ -98,7 +97,7 @@ class Scheduler:
             return channel, command
 
     def pop_queries(self) -> list[tuple[ClientChannel, Query]]:
-        """Pop the queries that can be answered during a generation, before what else waits."""
+        """Remove and return queries from behind prompts that have to wait."""
         found: list[tuple[ClientChannel, Query]] = []
         with self._changed:
             for channel, commands in self._ring.items():
@@ -111,7 +110,7 @@ class Scheduler:
         return found
 
     def withdraw(self, channel: ClientChannel, up_to: int) -> list[Generate]:
-        """Remove a client's prompts that have not begun, with ids up to this one."""
+        """Remove and return a client's queued prompts with ids up to `up_to`."""
         with self._changed:
             commands = self._ring.get(channel, deque())
             found = [c for c in commands if isinstance(c, Generate) and c.id <= up_to]
@@ -121,21 +120,21 @@ class Scheduler:
         return found
 
     def end_generation(self, channel: ClientChannel, *, has_room: bool) -> None:
-        """Note that a client's generation has ended; for `has_room` see `set_room`."""
+        """Note the end of a client's generation. For `has_room` see `set_room`."""
         with self._changed:
             self._generating.discard(channel)
             self._has_room = has_room
             self._notify_waiting()
 
     def set_room(self, has_room: bool) -> None:
-        """Note whether another generation can begin. Where none can, clients are told to wait."""
+        """Set whether another generation can begin; if not, clients are told that they wait."""
         with self._changed:
             if has_room != self._has_room:
                 self._has_room = has_room
                 self._notify_waiting()
 
     def others_wait(self, channel: ClientChannel) -> bool:
-        """Whether another client wants to generate."""
+        """Whether another client has queued prompts."""
         with self._changed:
             return any(
                 other is not channel and _first_prompt(commands) is not None
@@ -143,12 +142,12 @@ class Scheduler:
             )
 
     def wake(self) -> None:
-        """Have `pop` return."""
+        """Make `pop` return."""
         with self._changed:
             self._wake()
 
     def stop(self) -> None:
-        """Have `pop` return None from now on."""
+        """Make `pop` return None from now on."""
         with self._changed:
             self._stopped = True
             self._wake()
@@ -158,7 +157,7 @@ class Scheduler:
         self._changed.notify_all()
 
     def _next_client(self) -> ClientChannel | None:
-        """The client whose first command can be carried out now."""
+        """The next client whose first command can be executed now."""
         for channel, commands in self._ring.items():
             match commands[0] if commands else None:
                 case None:
@@ -176,7 +175,7 @@ class Scheduler:
         return None
 
     def _notify_waiting(self) -> None:
-        """Tell each client whose prompt has to wait how many go before it, when that changes."""
+        """Tell clients whose prompts have to wait how many are before them, if that has changed."""
         if self._has_room:
             return
         ahead = len(self._generating)

@@ -9,26 +9,26 @@ from collections.abc import Callable
 from gptterm.engine.ipc.protocol import Report, encode
 
 FLUSH_S = 0.008
-"""Tokens that follow each other faster than this travel together: the reader wakes at most this
-often, and no token waits longer."""
+"""Reports within this time are sent together. It is the longest delay of a token, and the shortest
+interval at which the client wakes up."""
 BACKLOG = 1 << 16
-"""Bytes kept for a client that does not read, before their producer should pause."""
+"""Unsent bytes from which on producers should pause."""
 _PORTION = 1 << 16
-"""Bytes handed to the socket at once: how much of more it has taken could not be told."""
+"""Bytes per `sendall`, whose progress cannot be observed."""
 
 
 class SendBuffer:
-    """Sends reports: at once when the last sending is a while ago, otherwise together.
+    """Sends reports immediately if the last one was sent a while ago, and in batches otherwise.
 
-    `post` never waits for the reader. Producers of unbounded streams pause while there is no
-    `has_room`, and go on when the buffer has `drained`.
+    `post` never blocks. For back-pressure, producers of unbounded streams must pause while
+    `has_room` is false, until the buffer has `drained`.
 
     Args:
-        lost: called, from any thread, when the client is found gone.
-        backlog: unsent bytes from which on there is no `has_room`.
+        lost: called from any thread when the client is gone.
+        backlog: unsent bytes from which on `has_room` is false.
 
     Attributes:
-        on_drained: called, from any thread, when there is room again after there was none.
+        on_drained: called from any thread when the buffer has `drained`, after it had no room.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SendBuffer:
         self._changed = threading.Condition()
         self._unsent = bytearray()
         self._sending = 0
-        """Bytes that the thread is sending; until they are out, nothing else may be sent."""
+        """Bytes that the thread is sending, which must be complete before others are sent."""
         self._was_full = False
         self._sent_at = 0.0
         self._closed = False
@@ -49,11 +49,11 @@ class SendBuffer:
 
     @property
     def unsent(self) -> int:
-        """Bytes that the socket has not taken."""
+        """Bytes that were not passed to the socket yet."""
         return len(self._unsent) + self._sending
 
     def post(self, report: Report, *, at_once: bool = False) -> None:
-        """Send `report`, within `FLUSH_S` if the client reads."""
+        """Send a report, within `FLUSH_S` if the client reads, or `at_once`."""
         data = encode(report)
         with self._changed:
             if self._closed:
@@ -81,12 +81,12 @@ class SendBuffer:
         return self._closed or self.unsent < self._backlog // 2
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until all is sent, but no longer than that."""
+        """Wait until everything is sent, for up to `timeout_s`."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self.unsent == 0, timeout_s)
 
     def close(self) -> None:
-        """Send nothing more. The socket is shut down, so that nothing waits for its reader."""
+        """Stop sending, and shut the socket down so that no `sendall` blocks."""
         with self._changed:
             self._closed = True
             self._unsent.clear()
@@ -95,7 +95,7 @@ class SendBuffer:
             self._connection.shutdown(socket.SHUT_RDWR)
 
     def _send_now(self) -> None:
-        """Hand the socket what it takes without waiting; the thread sees to the rest."""
+        """Send what the socket accepts without blocking; the thread sends the rest."""
         try:
             sent = self._connection.send(self._unsent, socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""`LiveBatch` for an engine that runs one generation at a time."""
+"""Adapter of engines that run one generation at a time to `LiveBatch`."""
 
 import threading
 from collections import deque
@@ -14,26 +14,26 @@ class _Generation:
         self.request = request
         self.tally = EventTally(request)
         self.events: Generator[Event, None, None] | None = None
-        """None until it has begun."""
+        """None before it begins."""
 
 
 class SerialBatch:
-    """Runs requests one after the other; for the methods see `LiveBatch`."""
+    """Runs requests one after the other, with the methods of `LiveBatch`."""
 
     def __init__(self, engine: Engine, on_error: Callable[[Exception], Failed]) -> None:
         self._engine = engine
         self._on_error = on_error
         self._count = 0
         self._requests: deque[_Generation] = deque()
-        """The running one first."""
+        """The first one is running."""
         self._paused: set[int] = set()
         self._latest = -1
-        """The request that has begun last."""
+        """Number of the latest request that has begun."""
         self._sampling_lock = threading.Lock()
         self._sampling: dict[int, SamplingParams] = {}
-        """Of requests that the engine has not begun, which would set their own then."""
+        """Samplers for requests that have not begun: beginning sets those of the request."""
         self._begun = -1
-        """The request that the engine's samplers belong to."""
+        """Number of the request that the engine's samplers are those of."""
 
     @property
     def idle(self) -> bool:
@@ -117,4 +117,4 @@ class SerialBatch:
             try:
                 generation.events.close()
             except Exception as error:
-                self._on_error(error)  # too late for it to be of use to the client
+                self._on_error(error)  # logs it; the generation has ended already

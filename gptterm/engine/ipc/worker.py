@@ -1,8 +1,7 @@
-"""Runs one engine for one client or several: the work of the engine's process.
+"""Worker: runs an engine for one or more clients, in the engine's process.
 
-`run` is the engine's thread. Each client has a thread that reads its commands (`serve`), so that a
-cancel or a change of the samplers is heard in the middle of a token, even while the engine is in
-native code that nothing can interrupt.
+`run` is the engine's thread. Each client has a thread of its own that reads its commands (`serve`),
+so that a cancel or new samplers are received while the engine is in native code.
 """
 
 import importlib
@@ -55,12 +54,12 @@ _PAUSE_S = 0.05
 
 
 class Worker:
-    """Carries out the commands of its clients.
+    """Executes the commands of its clients.
 
     Args:
         factory: "module:function" that takes a `LoadRequest` and returns an `Engine`.
-        leave: called with an exit code when the device has failed for good; does not return.
-        rows: most sequences decoded together.
+        leave: called with an exit code after a permanent device failure; does not return.
+        rows: maximum number of sequences decoded together.
     """
 
     def __init__(self, factory: str, leave: Callable[[int], object], rows: int = 1) -> None:
@@ -73,7 +72,7 @@ class Worker:
         self._leave = leave
         self._rows = rows
         self._is_fixed = False
-        """Whether clients get the model that is loaded, and no other."""
+        """Whether the model was loaded by `load_fixed`."""
         self._engine: Engine | None = None
         self._stage: LoadProgress | None = None
         """Load stage sent to new clients; None once the load is over."""
@@ -83,7 +82,7 @@ class Worker:
     # ---------------------------------------------------------------------- clients' threads
 
     def serve(self, channel: ClientChannel) -> None:
-        """Handle a client's commands until it hangs up."""
+        """Handle a client's commands until it disconnects."""
         channel.send_buffer.on_drained = self.scheduler.wake
         with self._stage_lock:
             self.scheduler.add_client(channel)
@@ -106,7 +105,7 @@ class Worker:
                 channel.last_id = command.id
                 self.scheduler.put(channel, command)
             case Load() if self._is_fixed and self.loaded is not None:
-                # It need not wait for the engine.
+                # Answered at once, whatever the engine is doing.
                 channel.send_buffer.post(self.loaded, at_once=True)
             case Close() if self._is_fixed:
                 channel.hang_up()
@@ -124,30 +123,30 @@ class Worker:
         self.scheduler.wake()
 
     def stop(self, why: str) -> None:
-        """Have `run` return soon; generations that have not ended by then fail with `why`."""
+        """Make `run` return after the current step; unfinished generations fail with `why`."""
         self._stopping = why
         self.scheduler.stop()
 
     # -------------------------------------------------------------------------- engine's thread
 
     def import_engine(self) -> None:
-        """Import the engine's code, which may take seconds. To be called before `run`."""
+        """Import the engine's code, which may take seconds. Must precede `run`."""
         self._announce("importing")
         self._factory = import_factory(self._factory_name)
 
     def load_fixed(self, model: LoadRequest) -> None:
-        """Load the model of all clients, before `run`; they cannot replace it."""
+        """Load a model that clients cannot replace. Must precede `run`."""
         loaded = self._load(model)
         self._warm_up()
         self.loaded, self._stage, self._is_fixed = loaded, None, True
 
     def run(self) -> None:
-        """Carry out commands and run generations, until `Close` or `stop`."""
+        """Execute commands and run generations until `Close` or `stop`."""
         generations = self.generations
         closed = False
         while not closed and not self.scheduler.stopped:
             generations.end_cancelled()
-            closed = self._carry_out_commands()
+            closed = self._execute_commands()
             for channel, query in self.scheduler.pop_queries():
                 self._answer(channel, query)
             generations.step()
@@ -160,15 +159,16 @@ class Worker:
             for command in self.scheduler.withdraw(channel, channel.last_id):
                 channel.send_buffer.post(EventFrame(id=command.id, event=failed), at_once=True)
 
-    def _carry_out_commands(self) -> bool:
-        """Carry out what is waiting, or wait for it if there is nothing else to do.
+    def _execute_commands(self) -> bool:
+        """Execute queued commands; wait for one if there is nothing to generate.
 
-        Returns whether the engine is to be closed.
+        Returns:
+            Whether the engine is to be closed.
         """
         timeout_s = None
         if self.generations.busy:
             timeout_s = 0.0 if self.generations.ready else _PAUSE_S
-        # Not endlessly many: those whose texts are being generated want to go on.
+        # A limited number: a stream of commands must not stall the running generations.
         for _ in range(self._rows):
             popped = self.scheduler.pop(timeout_s)
             if popped is None:
@@ -208,7 +208,7 @@ class Worker:
             return LoadFailed(kind=failed.kind, message=failed.message)
 
     def _warm_up(self) -> None:
-        """Generate two tokens: what a process does for the first time takes many times as long."""
+        """Generate two tokens, since the first pass of a process is many times slower."""
         engine = self._engine
         if engine is None:
             return
@@ -218,7 +218,7 @@ class Worker:
         try:
             for _ in engine.generate(GenerateRequest(prompt=prompt, max_tokens=2)):
                 pass
-        except Exception as error:  # it may yet go well with a client's prompt
+        except Exception as error:  # a client's prompt may still succeed
             self._failure(error, always_log=True)
 
     def _close_engine(self) -> None:
@@ -240,9 +240,9 @@ class Worker:
         return Failed(kind=kind, message=message)
 
     def _leave_if_fatal(self, error: Exception) -> None:
-        """End the process if its device has failed for good: a new one gets a new context.
+        """Exit after a permanent device failure: only a new process gets a new CUDA context.
 
-        torch's error for that is known by its name, since torch may not be imported.
+        torch's exception for it is known by its name: torch may not be imported.
         """
         if type(error).__name__ == "AcceleratorError":
             for channel in self.scheduler.channels:
@@ -267,7 +267,7 @@ class Worker:
 
 
 def import_factory(name: str) -> Factory:
-    """The function called `name` ("module:function"), or one that says why there is none."""
+    """Import a factory by its name; if that fails, return one that raises the reason."""
     module, _, function = name.partition(":")
     try:
         factory: Factory = getattr(importlib.import_module(module), function)

@@ -70,7 +70,7 @@ LAYOUT = (
     PANEL,
     QUANT_BLOCK,
 )
-"""What `kernels_layout` in source/dispatch.c must say."""
+"""Layout that `kernels_layout` in source/dispatch.c must report."""
 
 
 @cache

@@ -110,7 +110,7 @@ def test_who_does_not_read_keeps_the_engine_from_others_for_a_while_only(
     assert worker.generations.busy
     other.sendall(encode(Generate(id=1, request=request(max_tokens=1))))
     assert isinstance(_events(other)[-1], Finished)
-    assert "was not read while others waited" in failure_of(_events(slow)).message
+    assert "was not read while other clients were waiting" in failure_of(_events(slow)).message
     worker.stop("the test is over")
     for end in ends:
         end.close()

@@ -1,4 +1,4 @@
-"""Decodes by steps that are launched before the last one's ids are read."""
+"""Decoding whose steps are launched before the ids of the previous step are read."""
 
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -19,11 +19,11 @@ from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.device_chain import ALL_BANNED, UNUSABLE
 
 AHEAD = 2
-"""Steps in flight while the ids of the oldest are read."""
+"""Steps in flight."""
 _WIDTH = 128
-"""Columns of a cache of several rows are allocated by so many."""
+"""Columns of a KV cache for several rows are allocated in multiples of it."""
 _SHARE = 0.8
-"""Of the device's free memory, what a cache of several rows may take."""
+"""Share of the device's free memory that a KV cache for several rows may take."""
 _ERRORS = {
     UNUSABLE: "the model's logits are not finite numbers",
     ALL_BANNED: "every token is banned",
@@ -31,7 +31,7 @@ _ERRORS = {
 
 
 class Readback:
-    """Ids on their way from the device: copied into pinned memory, an event says when."""
+    """Asynchronous copies of ids from the device, into pinned memory; events mark their ends."""
 
     def __init__(self, rows: int, device: str) -> None:
         self._cuda = device.startswith("cuda")
@@ -46,7 +46,7 @@ class Readback:
         return len(self._pending)
 
     def send(self, ids: Tensor) -> None:
-        """Have them copied after what was launched so far; at most `AHEAD` at a time."""
+        """Enqueue a copy, of which up to `AHEAD` may be pending."""
         slot = self._next
         self._slots[slot].copy_(ids, non_blocking=True)
         if self._cuda:
@@ -55,7 +55,7 @@ class Readback:
         self._next = (slot + 1) % AHEAD
 
     def receive(self) -> list[int]:
-        """The oldest, waited for."""
+        """Wait for the oldest copy, and return it."""
         slot = self._pending.popleft()
         if self._cuda:
             self._events[slot].synchronize()
@@ -83,13 +83,13 @@ class StaticDecoding:
 
     @classmethod
     def on_gpu(cls, decoder: Decoder) -> "StaticDecoding | None":
-        """None where nothing is gained: not on a GPU, or not a native decoder."""
+        """Return None without a GPU or a native decoder."""
         if isinstance(decoder, NativeDecoder) and decoder.device.startswith("cuda"):
             return cls(decoder)
         return None
 
     def supports(self, request: GenerateRequest) -> bool:
-        """Whether a request can be decoded here: no scores are wanted, and there is room."""
+        """Whether a request can be decoded here: without logprobs, and if there is memory."""
         if request.logprobs is not None:
             return False
         if request.samples == 1 or not self._decoder.device.startswith("cuda"):
@@ -99,11 +99,11 @@ class StaticDecoding:
         return request.samples * (kv_bytes + 64 * self._decoder.vocab_size) < _SHARE * free
 
     def start(self, prompt: PrefixCache, sequences: list[Sequence]) -> "StaticRun":
-        """Decode from where `prompt`, in which all sequences were fed, ends."""
+        """Decode sequences whose ids are in `prompt`."""
         return StaticRun(self, prompt, sequences)
 
     def buffers(self, prompt: PrefixCache, sequences: list[Sequence]) -> DecodeStep:
-        """A step over copies of what was fed: `prefix`'s own buffers for a single sequence."""
+        """Return a step over copies of `prompt`; for a single sequence, over `prefix`."""
         if len(sequences) == 1:
             self.prefix.copy(prompt)
             return self._single
@@ -117,20 +117,20 @@ class StaticDecoding:
         return DecodeStep(self._decoder, StaticKVCache(keys, values), self._capture)
 
     def adopt(self, ids: list[int]) -> None:
-        """Note what the single sequence's buffers hold."""
+        """Set the ids that the buffers of a single sequence hold."""
         self._buffers.length = len(ids)
         self.prefix.adopt(ids)
 
 
 class StaticRun:
-    """Decodes a request's sequences side by side, each the same as it would be alone.
+    """Decodes the sequences of a request together.
 
-    The host runs behind the device: it finds ends and stop texts in ids that it reads while the
-    next step is under way, and throws away what was drawn after them.
+    The host runs behind the device: it looks for ends and stop strings in the ids of a step while
+    the next one runs, and discards what was drawn after them.
 
     Attributes:
-        prefix: holds what was fed, of the first sequence at least the prompt.
-        sequences: what is decoded.
+        prefix: holds the single sequence, or the prompt of several.
+        sequences: the sequences.
     """
 
     def __init__(
@@ -144,10 +144,10 @@ class StaticRun:
         self._events = self._decode()
 
     def step(self) -> Iterator[Token | Finished]:
-        """Draw the next token of each sequence.
+        """Decode one token of each sequence.
 
         Raises:
-            UnusableLogitsError: none can be drawn.
+            UnusableLogitsError: no token can be drawn.
         """
         for event in self._events:
             if event is None:
@@ -155,7 +155,7 @@ class StaticRun:
             yield event
 
     def close(self) -> None:
-        """Leave the sequences as they are; they can go on elsewhere."""
+        """Stop; the sequences can be continued elsewhere."""
         self._events.close()
         if self._uniforms is not None:
             self._uniforms.give_back()
@@ -164,7 +164,7 @@ class StaticRun:
         self.prefix = self._prompt
 
     def _decode(self) -> Generator[Token | Finished | None, None, None]:
-        """The events of all steps, each followed by None."""
+        """Yield the events of each step, and None after them."""
         sequences = self.sequences
         ids = sequences[0].ids
         length = len(ids)
@@ -187,7 +187,7 @@ class StaticRun:
     def _read_behind(
         self, step: DecodeStep, uniforms: "Uniforms", steps: int
     ) -> Generator[Token | Finished | None, None, None]:
-        """Launch up to `steps` steps, and read the ids of each while later ones are under way."""
+        """Launch up to `steps` steps, and read the ids of each while later ones run."""
         sequences = self.sequences
         readback = Readback(len(sequences), step.ids.device.type)
         rows = step.logits.unbind(0)
@@ -206,26 +206,26 @@ class StaticRun:
                         raise UnusableLogitsError(_ERRORS[token_id])
                     yield from sequence.advance(token_id, row)
             if self.prefix is self._decoding.prefix:
-                # The last id is fed by now or will be, but may as well be fed once more.
+                # Whether the last id is fed already does not matter: it may be fed again.
                 self._decoding.adopt(sequences[0].ids[:-1])
             yield None
 
 
 class Uniforms:
-    """The random numbers of steps in flight, sent to the device by blocks."""
+    """Random numbers for the steps in flight, sent to the device in blocks."""
 
     def __init__(self, sequences: list[Sequence]) -> None:
         self._generators = [sequence.generator for sequence in sequences]
         self._states = [generator.getstate() for generator in self._generators]
-        """As of the beginning of the block that was received from last."""
+        """Generator states at the start of the block of the last received step."""
         self._launched = self._received = 0
-        """Numbers that steps have used up, of each sequence."""
+        """Numbers used by steps, per sequence."""
         self._draws: deque[bool] = deque()
-        """Of each step in flight, whether it uses one up."""
+        """Whether each step in flight uses a number."""
         self._next_states = self._states
 
     def launch(self, step: DecodeStep) -> None:
-        """Have the number of the next step ready on the device."""
+        """Send the numbers of the next step, unless they are on the device already."""
         self._draws.append(step.draws)
         if not step.draws:
             return
@@ -235,14 +235,14 @@ class Uniforms:
         self._launched += 1
 
     def received(self) -> None:
-        """The ids of the oldest step in flight count."""
+        """Note that the ids of the oldest step in flight were read."""
         if self._draws.popleft():
             if self._received % UNIFORMS == 0:
                 self._states = self._next_states
             self._received += 1
 
     def give_back(self) -> None:
-        """Set the generators to where the ids that were received have left them."""
+        """Reset the generators to their state after the last step whose ids were read."""
         if not self._launched:
             return
         used = self._received % UNIFORMS or (UNIFORMS if self._received else 0)
