@@ -105,7 +105,7 @@ def test_plain_goes_on_with_the_chat(start: Start, tmp_path: Path) -> None:
     tty.until(lambda: tty.shows("max-tokens 3"))
     engine = tty.engine()
     tty.send(b"/plain\r")
-    tty.until(lambda: b"The chat goes on after 2 turns: Once upon a time" in tty.written)
+    tty.until(lambda: b"Continuing after 2 turns: Once upon a time" in tty.written)
     left = tty.written.rindex(LEFT)
     assert not engine.is_running()
     tty.until(lambda: tty.written.endswith(b"> "))
