@@ -1,4 +1,4 @@
-"""What the numbers depend on."""
+"""The machine that the numbers depend on: CPU, memory, versions."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ def facts() -> dict[str, Any]:
 
 
 def short_name(machine: dict[str, Any]) -> str:
-    """What a machine's file of kept results is called."""
+    """Name of the file with a machine's saved results."""
     return re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cpus']}".lower()).strip("-")
 
 

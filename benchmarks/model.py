@@ -27,7 +27,7 @@ class Sizes:
         return self.parameters * BYTES[dtype]
 
     def step_bytes(self, dtype: str, past: float) -> float:
-        """What one step at batch 1 has to read, with `past` tokens in the cache."""
+        """Bytes that one step at batch 1 must read, with `past` tokens in the cache."""
         return self.matrices * BYTES[dtype] + past * self.past * ACTIVATION_BYTES[dtype]
 
 

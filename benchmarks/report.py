@@ -18,7 +18,7 @@ class Row:
     """Contender → samples; the first is gptterm."""
     lower_is_better: bool = False
     reach: str = ""
-    """What gptterm is meant to reach."""
+    """Target of this row."""
     notes: list[str] = field(default_factory=list)
 
     def median(self, name: str) -> float:
@@ -33,7 +33,7 @@ class Row:
         return statistics.median(our / theirs for our, theirs in pairs)
 
     def summary(self) -> dict[str, Any]:
-        """What is worth keeping: everything but the single samples."""
+        """Fields to save: everything but the single samples."""
         names = list(self.runs)
         return {
             "what": self.what,

@@ -91,7 +91,7 @@ def measure(
 
 
 def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, prompt: Sequence[int]) -> Row:
-    """What sampling, text and events add to a decoder's step: the two in turn, step by step, so
+    """Cost of sampling, text and events over a bare step: the two in turn, step by step, so
     that whatever else the machine does falls on both."""
     runs: dict[str, list[float]] = {"gptterm": [], "bare decoder": []}
     for _ in range(rounds):
