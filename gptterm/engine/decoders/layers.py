@@ -4,8 +4,10 @@ Weights stay views into the mapped files where dtype and device allow it: nothin
 converted at start-up.
 """
 
+import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +18,7 @@ from gptterm.engine.decoders.torch_linear import LinearLayer
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels import elementwise, linear
 from gptterm.engine.runtime.memory import FilePages
+from gptterm.engine.stored_tensor import StoredTensor
 
 LayerNorm = Callable[[Tensor], Tensor]
 
@@ -56,7 +59,7 @@ class LayerLoader:
     def tensor(self, name: str, *shape: int) -> Tensor:
         """Weights as a tensor, the same one for every call."""
         if name not in self._tensors:
-            weight = self._weights.get(name, *shape)
+            weight = as_torch(self._weights.get(name, *shape))
             # Vectors lie on the same pages as weights that are released after conversion.
             copy = self._converts and weight.ndim == 1
             self._tensors[name] = weight.to(self._device, self.compute_dtype, copy=copy)
@@ -80,7 +83,7 @@ class LayerLoader:
         bias = self.tensor(f"{name}.bias", outputs)
         if self._kernels:
             weight = self._weights.get(f"{name}.weight", inputs, outputs)
-            return self._kernel_linear(name, weight.t(), bias)
+            return self._kernel_linear(name, weight.T, bias)
         return torch_linear.linear(self.tensor(f"{name}.weight", inputs, outputs), bias)
 
     def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> LinearLayer:
@@ -101,14 +104,28 @@ class LayerLoader:
         """Release the pages of converted weights; to be called once all layers are loaded."""
         if self._converts:
             for weight in self._weights:
-                self._pages.release(weight)
+                self._pages.release(weight.array)
 
-    def _kernel_linear(self, name: str, weight: Tensor, bias: Tensor | None) -> LinearLayer:
+    def _kernel_linear(self, name: str, stored: StoredTensor, bias: Tensor | None) -> LinearLayer:
         """A layer on the CPU kernels, from (out, in) weights."""
+        weight = as_torch(stored)
         if self._dtype == "float32":
             return linear.float32(weight.float(), bias)
         if self._dtype == "int8":
             packed, scales = self._int8_weights.get(name, weight)
-            self._pages.release(weight)
+            self._pages.release(stored.array)
             return linear.int8(packed, scales, weight.shape[1], bias)
-        return linear.half(weight, getattr(torch, self._dtype), bias, self._pages.release)
+        return linear.half(weight, getattr(torch, self._dtype), bias, self._release)
+
+    def _release(self, part: Tensor) -> None:
+        bits = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}[part.itemsize]
+        self._pages.release(part.view(bits).numpy())
+
+
+def as_torch(stored: StoredTensor) -> Tensor:
+    """View of stored numbers as a tensor, which must not be written to."""
+    bits = stored.dtype == "bfloat16"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensor = torch.from_numpy(stored.array.view(np.int16) if bits else stored.array)
+    return tensor.view(torch.bfloat16) if bits else tensor

@@ -1,32 +1,37 @@
 """The safetensors files of a model directory, as one mapping from names to tensors."""
 
+import errno
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+import numpy as np
 
 from gptterm.engine.runtime.model_files import weight_files
-from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
+from gptterm.engine.runtime.safetensors_header import (
+    SafetensorsHeader,
+    SafetensorsHeaderError,
+    TensorInfo,
+    read_header,
+)
+from gptterm.engine.stored_tensor import ARRAY_DTYPES, StoredTensor
 from gptterm.errors import ModelError
+from gptterm.format import escaped
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Suffixes of constants that old GPT-2 files hold beside the weights."""
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """Map a safetensors file.
-
-    Raises:
-        ModelError: it is missing or damaged.
-    """
-    with _refusing(file), safe_open(file, framework="pt") as opened:
-        yield opened
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "BOOL": "bool",
+    **{f"I{bits}": f"int{bits}" for bits in (64, 32, 16, 8)},
+    **{f"U{bits}": f"uint{bits}" for bits in (64, 32, 16, 8)},
+}
+"""The format's dtypes in PyTorch's spelling."""
+_FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 @contextmanager
@@ -36,10 +41,50 @@ def _refusing(file: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ModelError(f"{file} is missing; fetch the model again") from error
-    except (SafetensorError, SafetensorsHeaderError, OSError) as error:
+    except (SafetensorsHeaderError, OSError) as error:
         raise ModelError(
             f"{file} is damaged ({error}); delete it and fetch the model again"
         ) from error
+
+
+def map_tensors(file: Path, header: SafetensorsHeader) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file, as views into its mapping.
+
+    Tensors that do not lie on a multiple of their element's size are copied. Those of dtypes that
+    NumPy lacks are left out.
+
+    Raises:
+        SafetensorsHeaderError: a tensor has more dimensions, or larger ones, than arrays can have.
+        OSError: the file cannot be mapped.
+        MemoryError: no room for the mapping.
+    """
+    try:
+        with file.open("rb") as opened:
+            # The array of every tensor holds the mapping: it lasts as long as they do.
+            mapping = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(str(error)) from error
+        raise
+    start = 8 + len(header.raw)
+    return {
+        name: _view(mapping, start, name, info)
+        for name, info in header.tensors.items()
+        if info.dtype in _DTYPES
+    }
+
+
+def _view(mapping: mmap.mmap, start: int, name: str, info: TensorInfo) -> StoredTensor:
+    dtype = _DTYPES[info.dtype]
+    offset = start + info.data_offsets[0]
+    try:
+        array = np.ndarray(tuple(info.shape), ARRAY_DTYPES[dtype], mapping, offset)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SafetensorsHeaderError(f"damaged: {escaped(name)} has an impossible shape") from error
+    if not array.flags.aligned:
+        array = array.copy()
+        array.flags.writeable = False
+    return StoredTensor(array, dtype)
 
 
 class Weights:
@@ -54,42 +99,54 @@ class Weights:
 
     def __init__(self, directory: Path, prefix: str = "") -> None:
         self._directory = directory
-        self._tensors: dict[str, Tensor] = {}
+        self._tensors: dict[str, StoredTensor] = {}
+        self._foreign: dict[str, str] = {}  # dtypes by name
         self._used: set[str] = set()
         for file in weight_files(directory):
-            with _opened(file) as opened:
-                for name in opened.keys():  # noqa: SIM118 (it is no mapping)
-                    if not name.endswith(_BUFFERS):
-                        self._tensors[name.removeprefix(prefix)] = opened.get_tensor(name)
+            with _refusing(file):
+                header = read_header(file)
+                tensors = map_tensors(file, header)
+            for name, info in header.tensors.items():
+                short = name.removeprefix(prefix)
+                if name not in tensors:
+                    self._foreign[short] = info.dtype
+                elif not name.endswith(_BUFFERS):
+                    self._tensors[short] = tensors[name]
 
-    def get(self, name: str, *shape: int) -> Tensor:
+    def get(self, name: str, *shape: int) -> StoredTensor:
         """A tensor, of the shape that config.json promises.
 
         Raises:
             ModelError: it is missing, or has another shape.
         """
+        if name in self._foreign:
+            dtype = escaped(self._foreign[name])
+            raise ModelError(
+                f"{self._directory} holds the weight {name} in {dtype}, which gptterm does not"
+                " compute with; fetch the model in float32, float16 or bfloat16"
+            )
         tensor = self._tensors.get(name)
         if tensor is None:
             raise ModelError(f"{self._directory} lacks the weight {name}; fetch the model again")
         if tensor.shape != shape:
             raise ModelError(
                 f"{self._directory}: config.json promises {name} of shape {shape}, the weights hold"
-                f" {tuple(tensor.shape)}; the files do not belong together"
+                f" {tensor.shape}; the files do not belong together"
             )
         self._used.add(name)
         return tensor
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[StoredTensor]:
         return iter(self._tensors.values())
 
     @property
     def parameters(self) -> int:
         """Elements of all tensors that `get` returned; tied ones count once."""
-        return sum(self._tensors[name].numel() for name in self._used)
+        return sum(self._tensors[name].size for name in self._used)
 
 
-def stored_weights(directory: Path, gguf_file: str | None) -> tuple[torch.dtype, int]:
-    """The stored dtype of a model's weights, and their size in bytes.
+def stored_weights(directory: Path, gguf_file: str | None) -> tuple[str, int]:
+    """The stored dtype of a model's weights, such as `bfloat16`, and their size in bytes.
 
     A GGUF file counts as float16, to which it is unpacked.
 
@@ -97,10 +154,10 @@ def stored_weights(directory: Path, gguf_file: str | None) -> tuple[torch.dtype,
         ModelError: a file is missing or damaged.
     """
     if gguf_file is not None:
-        return torch.float16, 2 * (directory / gguf_file).stat().st_size
+        return "float16", 2 * (directory / gguf_file).stat().st_size
     files = weight_files(directory)
     with _refusing(files[0]):
         tensors = sorted(read_header(files[0]).tensors.items())
-    names = (tensor.dtype for _, tensor in tensors)
-    dtype = next((_DTYPES[name] for name in names if name in _DTYPES), torch.float32)
+    names = (_DTYPES.get(tensor.dtype) for _, tensor in tensors)
+    dtype = next((name for name in names if name in _FLOATS), "float32")
     return dtype, sum(file.stat().st_size for file in files if file.exists())

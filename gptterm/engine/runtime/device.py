@@ -45,7 +45,7 @@ def select_device(name: str) -> str:
     return name
 
 
-def select_dtype(device: str, stored: torch.dtype, size: int) -> Dtype:
+def select_dtype(device: str, stored: str, size: int) -> Dtype:
     """Resolve the dtype `auto`: exact where affordable, otherwise fast on the device.
 
     Args:
@@ -56,8 +56,8 @@ def select_dtype(device: str, stored: torch.dtype, size: int) -> Dtype:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if device == "mps":
         return "float16"
-    as_float32 = size * 4 // max(stored.itemsize, 1)
-    if stored in (torch.bfloat16, torch.float16) and as_float32 > available_memory() // 2:
+    halves = stored in ("bfloat16", "float16")
+    if halves and 2 * size > available_memory() // 2:
         return "bfloat16"
     return "float32"
 

@@ -3,8 +3,9 @@
 import ctypes
 import sys
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from numpy.typing import NDArray
 
 _PAGE = 4096
 _DONTNEED = 4  # MADV_DONTNEED in Linux' <sys/mman.h>
@@ -35,12 +36,12 @@ class FilePages:
                 start, end = addresses.split("-")
                 self._ranges.append((int(start, 16), int(end, 16)))
 
-    def release(self, tensor: Tensor) -> None:
-        """Release the pages of a file that hold nothing but this tensor."""
-        if not (tensor.is_contiguous() or (tensor.ndim == 2 and tensor.t().is_contiguous())):
+    def release(self, array: NDArray[Any]) -> None:
+        """Release the pages of a file that hold nothing but this array."""
+        if not (array.flags.c_contiguous or array.flags.f_contiguous):
             return
-        start = -(-tensor.data_ptr() // _PAGE) * _PAGE
-        end = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // _PAGE * _PAGE
+        start = -(-array.ctypes.data // _PAGE) * _PAGE
+        end = (array.ctypes.data + array.nbytes) // _PAGE * _PAGE
         if start < end and any(low <= start and end <= high for low, high in self._ranges):
             ctypes.CDLL(None).madvise(
                 ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONTNEED
