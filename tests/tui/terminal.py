@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import pyte
 from ptyprocess import PtyProcess  # type: ignore[import-untyped]
 
 PATIENCE_S = 20.0
+LOOK_AGAIN_S = 0.05
+"""Between two looks at a condition while nothing is written: it may be about a file."""
 LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")
 """Variables that would change what the program draws, or how large."""
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -38,6 +41,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.written = bytearray()
+        self._display: list[str] | None = None
         os.set_blocking(self.process.fd, False)
 
     def read(self) -> bool:
@@ -52,6 +56,7 @@ class Terminal:
             if not data:
                 return False
             self.written += data
+            self._display = None
             # pyte takes the private `CSI ? … $ p` and `CSI > …` for text.
             self._stream.feed(re.sub(rb"\x1b\[[?>=<][\d;]*\$?[pu]", b"", data))
 
@@ -64,12 +69,23 @@ class Terminal:
                 return
             if not open_still:
                 break
-            time.sleep(0.005)
-        raise AssertionError("it never was so; the screen:\n" + "\n".join(self.screen.display))
+            self._wait()
+        raise AssertionError("it never was so; the screen:\n" + "\n".join(self.display))
+
+    def _wait(self) -> None:
+        """Wait until something is written, but not for long: the program needs the processor."""
+        select.select([self.process.fd], [], [], LOOK_AGAIN_S)
+
+    @property
+    def display(self) -> list[str]:
+        """The rows of the screen. To draw them takes milliseconds; they are kept until a change."""
+        if self._display is None:
+            self._display = list(self.screen.display)
+        return self._display
 
     def shows(self, text: str) -> bool:
         """Whether the screen shows a text."""
-        return any(text in row for row in self.screen.display)
+        return any(text in row for row in self.display)
 
     def highest(self, pattern: str) -> int:
         """The highest number that a pattern captures on the screen; -1 for none.
@@ -77,7 +93,7 @@ class Terminal:
         Of words that are numbered as they come it is there to be waited for, while a single word
         may scroll out of view between two reads.
         """
-        found = re.findall(pattern, "\n".join(self.screen.display))
+        found = re.findall(pattern, "\n".join(self.display))
         return max(map(int, found), default=-1)
 
     @property
@@ -87,7 +103,7 @@ class Terminal:
 
     def ends(self) -> int:
         """How many replies in view have ended before their end, as at a limit of tokens."""
-        return sum(any(end in row for end in ENDS) for row in self.screen.display)
+        return sum(any(end in row for end in ENDS) for row in self.display)
 
     def say(self, text: str) -> None:
         """Send a message that gets a cut reply, and wait for that one's end.
@@ -102,6 +118,7 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         """Make the terminal another size; the program is told."""
         self.screen.resize(rows, columns)
+        self._display = None
         self.process.setwinsize(rows, columns)
 
     def send(self, data: bytes) -> None:
@@ -130,4 +147,4 @@ class Terminal:
         end = time.monotonic() + PATIENCE_S
         while self.read():
             assert time.monotonic() < end, "it does not end"
-            time.sleep(0.005)
+            self._wait()

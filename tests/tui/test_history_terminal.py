@@ -141,7 +141,7 @@ def chat_until_killed(home: Path, dice: random.Random) -> float:
         tty.send(f"{question}\r".encode())
         moment = dice.randrange(1, 150)
         # The chat's title: the words in view are its own.
-        tty.until(lambda: question in tty.screen.display[1] and tty.highest(WORD) >= moment)
+        tty.until(lambda: question in tty.display[1] and tty.highest(WORD) >= moment)
         victim = dice.choice(["tui", "engine", "both"])
         engine = tty.engine().pid
         if victim != "tui":

@@ -213,7 +213,7 @@ main()
 def fills(tty: Terminal) -> bool:
     """Whether what is drawn reaches the right edge and nothing of it is beyond."""
     width = tty.screen.columns
-    framed = [row for row in tty.screen.display if row.rstrip().endswith("│")]
+    framed = [row for row in tty.display if row.rstrip().endswith("│")]
     return len(framed) > 5 and all(len(row.rstrip()) == width for row in framed)
 
 
@@ -267,7 +267,7 @@ def test_with_the_mouse_a_click_chooses_a_turn(start: Start) -> None:
 
     tty.until(lambda: tty.shows("cut after 5"))
     # In a row of its own above the message stands whose it is.
-    row = next(y for y, text in enumerate(tty.screen.display, 2) if " you " in text)
-    assert "Once upon" in tty.screen.display[row - 1]
+    row = next(y for y, text in enumerate(tty.display, 2) if " you " in text)
+    assert "Once upon" in tty.display[row - 1]
     tty.send(f"\x1b[<0;30;{row}M\x1b[<0;30;{row}m".encode())
     tty.until(lambda: tty.shows("e edit"))
