@@ -10,9 +10,7 @@ where rounding that varies with the shape of a matrix product decides between tw
 A single sequence is decoded outside the rows, where `SoloDecoding` and `StaticDecoding` are faster.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -25,13 +23,13 @@ from gptterm.engine.api import (
     SamplingParams,
 )
 from gptterm.engine.decoders.base import Decoder
-from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding, StaticRun
+from gptterm.engine.generation.batch_sequences import BatchSequences, Solo
+from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.prefix_cache import PrefixPool
 from gptterm.engine.generation.request_queue import RequestQueue
-from gptterm.engine.generation.row_decoding import RowDecoding
 from gptterm.engine.generation.sequence import draw
 from gptterm.engine.generation.sequence_group import PendingSequences, Row, SequenceGroup
-from gptterm.engine.generation.solo_decoding import SoloDecoding, solo_decoding
+from gptterm.engine.generation.solo_decoding import solo_decoding
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.distribution import next_token_distribution
@@ -45,14 +43,6 @@ OnError = Callable[[Exception], Failed]
 _ADMISSION_CHUNK = 64
 """Prompt tokens prefilled between two steps of other sequences, by decoders whose results do not
 depend on the chunk size. 64 take as long per token as 256 (GPT-2 124M, int8, two cores)."""
-
-
-@dataclass(eq=False)
-class _Solo:
-    """The group that is decoded outside the rows, while it is the only one."""
-
-    group: SequenceGroup
-    decoding: SoloDecoding | StaticRun
 
 
 class Batch:
@@ -86,9 +76,7 @@ class Batch:
         self._groups: dict[int, SequenceGroup] = {}
         self._ended: dict[int, SequenceGroup] = {}
         """Groups whose text may still be in a prefix cache."""
-        self._pending: deque[PendingSequences] = deque()
-        self._rows = RowDecoding(decoder)
-        self._solo: _Solo | None = None
+        self._sequences = BatchSequences(decoder)
 
     # --------------------------------------------------------------------------- requests
 
@@ -100,13 +88,13 @@ class Batch:
     @property
     def ready(self) -> bool:
         """Whether `step` has anything to do: not if all requests are paused."""
-        return bool(not self._queue.exhausted or self._pending or self._rows or self._solo)
+        return not (self._queue.exhausted and self._sequences.empty)
 
     @property
     def has_room(self) -> bool:
         """Whether a request submitted now would begin before another one ends."""
-        waiting = self._queue.submitted + sum(len(pending.sequences) for pending in self._pending)
-        return self._occupied + waiting < min(self._limit, self._max_rows)
+        count = self._queue.submitted + len(self._sequences)
+        return count < min(self._limit, self._max_rows)
 
     def submit(self, request: GenerateRequest) -> int:
         """Add a request; return the number under which `step` yields its events.
@@ -122,7 +110,7 @@ class Batch:
         self._queue.forget(number)
         group = self._groups.get(number)
         if group is not None:
-            self._remove_group(group)
+            self._sequences.remove(group)
             self._end(group)
 
     def pause(self, number: int) -> bool:
@@ -130,7 +118,7 @@ class Batch:
         group = self._groups.get(number)
         if group is not None and not group.paused:
             group.paused = True
-            group.suspended = self._remove_group(group)
+            group.suspended = self._sequences.remove(group)
             group.release_prefix(self._prefixes)
         return True
 
@@ -140,7 +128,7 @@ class Batch:
         if group is not None and group.paused:
             group.paused = False
             group.acquire_prefix(self._prefixes, group.sequences[0].ids)
-            self._pending += group.suspended
+            self._sequences.pending += group.suspended
             group.suspended = []
 
     def set_sampling(self, number: int, sampling: SamplingParams) -> None:
@@ -167,10 +155,7 @@ class Batch:
         group = self._groups.get(number) or self._ended.get(number)
         if group is None or not group.prefilled or not group.owns_prefix:
             return None
-        self._rows.save(group)
-        solo = self._solo is not None and self._solo.group is group
-        prefix = self._solo.decoding.prefix if self._solo is not None and solo else group.prefix
-        assert prefix is not None
+        prefix = self._sequences.prefix_with_text(group)
         sequence = group.sequences[0]
         try:
             logits = prefix.logits_after(sequence.ids)
@@ -183,8 +168,7 @@ class Batch:
 
     def close(self) -> None:
         """Drop all requests; the text of a single sequence stays in its prefix cache."""
-        if self._solo is not None:
-            self._solo.decoding.close()
+        self._sequences.requeue()
         for group in self._groups.values():
             group.release_prefix(self._prefixes)
 
@@ -203,30 +187,26 @@ class Batch:
         To be exhausted, unless all requests are dropped.
         """
         yield from self._admit()
-        if self._solo is not None:
-            yield from self._step_solo(self._solo)
-        elif self._rows:
+        if self._sequences.solo is not None:
+            yield from self._step_solo(self._sequences.solo)
+        elif self._sequences.rows:
             yield from self._step_rows()
         self._return_to_solo()
 
     # -------------------------------------------------------------------------- admission
 
-    @property
-    def _occupied(self) -> int:
-        return len(self._rows) + (len(self._solo.decoding.sequences) if self._solo else 0)
-
     def _admit(self) -> Iterator[Numbered]:
         """Prefill one chunk of pending sequences, and add those that are complete."""
         budget = self._decoder.prefill_chunk
-        if self._occupied and self._decoder.supports_speculation:
+        if self._sequences.decoding and self._decoder.supports_speculation:
             budget = min(budget, _ADMISSION_CHUNK)
-        while budget > 0 and self._occupied < self._limit:
-            if not self._pending and not (yield from self._begin_next()):
+        while budget > 0 and self._sequences.decoding < self._limit:
+            if not self._sequences.pending and not (yield from self._begin_next()):
                 return
-            if self._pending and self._pending[0].fed:
-                yield from self._add_rows(self._pending[0])
-            elif self._pending:
-                budget -= yield from self._feed(self._pending[0], budget)
+            if self._sequences.pending and self._sequences.pending[0].fed:
+                yield from self._add_rows(self._sequences.pending[0])
+            elif self._sequences.pending:
+                budget -= yield from self._feed(self._sequences.pending[0], budget)
 
     def _begin_next(self) -> Generator[Numbered, None, bool]:
         """Begin the next request, which may fail at once. Returns False if there is none."""
@@ -240,7 +220,7 @@ class Batch:
             yield number, group.begin(self._decoder, self._tokenizer, self._prefixes)
             for sequence in group.sequences:
                 sequence.sampling = self._queue.sampling(number)
-            self._pending.append(PendingSequences(group, group.sequences))
+            self._sequences.pending.append(PendingSequences(group, group.sequences))
         except GpttermError as error:
             failed = Failed(kind=error.kind, message=str(error))
         except Exception as error:
@@ -276,25 +256,27 @@ class Batch:
 
     def _add_rows(self, pending: PendingSequences) -> Iterator[Numbered]:
         """Give prefilled sequences rows, as many as are free, and draw their next tokens."""
-        if self._solo is not None:
-            self._requeue_solo(self._solo)
+        if self._sequences.solo is not None:
+            self._sequences.requeue_solo(self._sequences.solo)
             return
         if self._start_solo(pending):
             return
         group, ids = pending.group, pending.ids
-        added = pending.sequences[: self._limit - len(self._rows)]
+        added = pending.sequences[: self._limit - len(self._sequences.rows)]
         rows: list[Row] = []
         failed: Failed | None = None
         try:
-            rows = self._rows.add(group, added)
+            rows = self._sequences.rows.add(group, added)
         except Exception as error:
             failed = self._failure(error)
         if failed is not None:
             yield from self._shrink(len(added), failed)
             return
-        self._pending.popleft()
+        self._sequences.pending.popleft()
         if len(added) < len(pending.sequences):
-            self._pending.appendleft(PendingSequences(group, pending.sequences[len(added) :]))
+            self._sequences.pending.appendleft(
+                PendingSequences(group, pending.sequences[len(added) :])
+            )
         assert group.prefix is not None
         yield from self._advance(rows, group.prefix.logits_after(ids).expand(len(rows), -1))
 
@@ -305,13 +287,13 @@ class Batch:
         logits: Tensor | None = None
         failed: Failed | None = None
         try:
-            logits = self._rows.feed()
+            logits = self._sequences.rows.feed()
         except Exception as error:
             failed = self._failure(error)
         if failed is not None:
             yield from self._shrink(0, failed)
         elif logits is not None:
-            yield from self._advance(list(self._rows), logits)
+            yield from self._advance(list(self._sequences.rows), logits)
 
     def _advance(self, rows: list[Row], logits: Tensor) -> Iterator[Numbered]:
         """Draw the next token of the last rows of the batch.
@@ -338,12 +320,12 @@ class Batch:
             except Exception as error:
                 failed[row.group] = self._failure(error)
         yield from self._fail(failed)
-        self._remove_rows(lambda row: row.sequence.finish_reason is not None)
+        self._sequences.remove_rows(lambda row: row.sequence.finish_reason is not None)
         for group in {row.group: None for row in rows}:
             if group.finished and group not in failed:
                 self._end(group)
 
-    def _step_solo(self, solo: _Solo) -> Iterator[Numbered]:
+    def _step_solo(self, solo: Solo) -> Iterator[Numbered]:
         failed: Failed | None = None
         try:
             for event in solo.decoding.step():
@@ -353,41 +335,41 @@ class Batch:
         except Exception as error:
             failed = self._failure(error)
         if failed is not None and failed.kind == "out_of_memory" and self._prefixes.free_unused():
-            self._requeue_solo(solo)
+            self._sequences.requeue_solo(solo)
             release_memory()
         elif failed is not None:
             yield from self._fail({solo.group: failed})
         elif solo.group.finished:
-            self._remove_group(solo.group)
+            self._sequences.remove(solo.group)
             self._end(solo.group)
 
     def _start_solo(self, pending: PendingSequences) -> bool:
         """Decode pending sequences outside the rows, if they are the only ones."""
-        if self._rows or len(self._pending) > 1 or not self._queue.exhausted:
+        if self._sequences.rows or len(self._sequences.pending) > 1 or not self._queue.exhausted:
             return False
         decoding = solo_decoding(pending, self._decoder, self._static)
         if decoding is None or len(pending.sequences) > self._limit:
             return False
-        self._solo = _Solo(pending.group, decoding)
-        self._pending.popleft()
+        self._sequences.solo = Solo(pending.group, decoding)
+        self._sequences.pending.popleft()
         return True
 
     def _return_to_solo(self) -> None:
         """Move a sequence that has become the only one out of the rows, where that is faster."""
-        if len(self._rows) != 1 or self._pending or not self._queue.exhausted:
+        if len(self._sequences.rows) != 1 or self._sequences.pending or not self._queue.exhausted:
             return
-        (row,) = self._rows
+        (row,) = self._sequences.rows
         group = row.group
         static = self._static is not None and self._static.supports(group.request)
         if len(group.sequences) == 1 and (static or self._decoder.supports_speculation):
-            self._pending += self._remove_group(group)
+            self._sequences.pending += self._sequences.remove(group)
 
     # ---------------------------------------------------------------------------- removal
 
     def _fail(self, failed: dict[SequenceGroup, Failed]) -> Iterator[Numbered]:
         """End requests with a failure."""
         for group, failure in failed.items():
-            self._remove_group(group)
+            self._sequences.remove(group)
             self._end(group)
             yield group.number, failure
 
@@ -405,40 +387,6 @@ class Batch:
         elif self._limit < self._max_rows:
             self._limit += 1  # memory may be free again
 
-    def _remove_group(self, group: SequenceGroup) -> list[PendingSequences]:
-        """Remove all sequences of a group from the batch. Returns them, to be queued again."""
-        taken = [pending for pending in self._pending if pending.group is group]
-        if taken:
-            self._pending = deque(
-                pending for pending in self._pending if pending.group is not group
-            )
-        if self._solo is not None and self._solo.group is group:
-            taken += self._close_solo(self._solo)
-        rows = [row for row in self._rows if row.group is group]
-        if rows:
-            self._remove_rows(lambda row: row.group is group)
-        return taken + [PendingSequences(group, [row.sequence]) for row in rows]
-
-    def _close_solo(self, solo: _Solo) -> list[PendingSequences]:
-        self._solo = None
-        solo.decoding.close()
-        going = [s for s in solo.decoding.sequences if s.finish_reason is None]
-        return [PendingSequences(solo.group, [sequence]) for sequence in going]
-
-    def _requeue_solo(self, solo: _Solo) -> None:
-        self._pending.extendleft(reversed(self._close_solo(solo)))
-
-    def _remove_rows(self, gone: Callable[[Row], bool]) -> None:
-        """Remove rows. A request's first sequence is saved to its prefix cache."""
-        for row in self._rows:
-            group = row.group
-            # Pending sequences of the group need the prefix cache to end with the prompt.
-            waits = any(pending.group is group for pending in self._pending)
-            first = row.sequence is group.sequences[0]
-            if gone(row) and first and group.owns_prefix and not waits:
-                self._rows.save(group)
-        self._rows.remove(gone)
-
     def _shrink(self, added: int, failed: Failed) -> Iterator[Numbered]:
         """Queue all rows again, for fewer at a time, after a forward pass has failed.
 
@@ -446,11 +394,8 @@ class Batch:
             added: rows that were being added, of the first pending sequences.
             failed: ends a request whose single row fails.
         """
-        count = self._occupied + added
-        requeued = self._rows.discard()
-        if self._solo is not None:
-            requeued += self._close_solo(self._solo)
-        self._pending.extendleft(reversed(requeued))
+        count = self._sequences.decoding + added
+        self._sequences.requeue()
         freed = failed.kind == "out_of_memory" and self._prefixes.free_unused()
         release_memory()
         if freed:
@@ -459,7 +404,7 @@ class Batch:
             self._limit = count // 2
         else:
             self._limit = self._max_rows  # the others were not the cause
-            yield from self._fail({self._pending[0].group: failed})
+            yield from self._fail({self._sequences.pending[0].group: failed})
 
     def _failure(self, error: Exception) -> Failed:
         """Convert an exception to the failure of the request it belongs to."""

@@ -78,7 +78,7 @@ class Live:
 
     def running(self) -> int:
         """Rows that are in use."""
-        return self.batch._occupied
+        return self.batch._sequences.decoding
 
 
 @pytest.fixture(scope="module")
