@@ -5,6 +5,7 @@ that rewrite the screen or the title, bidirectional controls that change how tex
 replaced by visible symbols. Text for a pipe is not changed.
 """
 
+import os
 import re
 
 _REPLACED = re.compile(
@@ -36,3 +37,8 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` as one printable line, with white space collapsed to single spaces."""
     return printable(" ".join(text.split()))
+
+
+def is_dumb() -> bool:
+    """Whether TERM says that the terminal cannot be drawn on; unset or empty says so, too."""
+    return os.environ.get("TERM", "") in ("", "dumb")

@@ -2,10 +2,11 @@
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.terminal import one_line, printable
+from gptterm.terminal import is_dumb, one_line, printable
 
 ANY_TEXT = st.text(st.characters())
 
@@ -41,3 +42,15 @@ def test_examples() -> None:
 @given(ANY_TEXT)
 def test_one_line_is_one_line(text: str) -> None:
     assert len(one_line(text).splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("term", "dumb"), [(None, True), ("", True), ("dumb", True), ("xterm", False)]
+)
+def test_a_terminal_without_a_name_is_dumb(
+    monkeypatch: pytest.MonkeyPatch, term: str | None, dumb: bool
+) -> None:
+    monkeypatch.delenv("TERM", raising=False)
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    assert is_dumb() is dumb

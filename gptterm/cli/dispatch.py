@@ -10,6 +10,7 @@ from gptterm.cli.signals import Signals
 from gptterm.cli.streams import Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.errors import UsageError
+from gptterm.terminal import is_dumb
 
 
 def start(values: dict[str, object], options: RunOptions, signals: Signals) -> int:
@@ -86,7 +87,7 @@ def _interactive(
     settings: Settings, options: RunOptions, streams: Streams, signals: Signals
 ) -> int:
     """Open the TUI; the plain chat if asked for, or if the terminal cannot be drawn on."""
-    plain = options.plain or os.environ.get("TERM", "dumb") == "dumb"
+    plain = options.plain or is_dumb()
     _refuse_one_shot(options, "a chat does not take")
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not (streams.out_is_terminal or (prompt and streams.err_is_terminal)):

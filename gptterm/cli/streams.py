@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO, cast
 
 from gptterm.errors import GpttermError
-from gptterm.terminal import one_line, printable
+from gptterm.terminal import is_dumb, one_line, printable
 
 
 class ReaderGoneError(Exception):
@@ -90,7 +90,7 @@ class Streams:
 
     def show_cursor(self) -> None:
         """Show the terminal's cursor, which a progress bar hides."""
-        if self.err_is_terminal and os.environ.get("TERM", "dumb") != "dumb":
+        if self.err_is_terminal and not is_dumb():
             os.write(self.err, b"\x1b[?25h")
 
     def dim(self, text: str) -> str:
@@ -128,7 +128,7 @@ class Streams:
 
 def draws_styles() -> bool:
     """Whether the terminal understands styles and NO_COLOR is not set."""
-    return os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR")
+    return not is_dumb() and not os.environ.get("NO_COLOR")
 
 
 def configure_libraries() -> None:

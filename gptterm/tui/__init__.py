@@ -46,7 +46,11 @@ def run(
         raise app.refusal
     if app.unsaved and not isinstance(result, ContinuePlain):
         note(f"the last messages were not saved: {app.unsaved}")
+    if isinstance(app.failure, GpttermError):
+        raise app.failure
     if app.failure is not None:
         reason = one_line(f"{type(app.failure).__name__}: {app.failure}")
         raise GpttermError(f"internal error, {reason} (see {tui_log()})")
+    if result is None and not app.is_exiting:
+        raise GpttermError(f"internal error: the screen was closed (see {tui_log()})")
     return result or 0

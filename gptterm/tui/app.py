@@ -18,14 +18,14 @@ from gptterm.config import Settings
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.paths import history_file
-from gptterm.tui import keys, terminal_driver, themes
+from gptterm.tui import keys, themes
 from gptterm.tui.no_color import NoColor
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent
-from gptterm.tui.textual_compat import FailureRecordingApp
+from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import GROUPS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _commands() -> "type[Provider]":
     return OrderedCommands
 
 
-class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
+class GpttermApp(TerminalApp[int | ContinuePlain]):
     """The TUI of gptterm.
 
     Args:
@@ -81,8 +81,9 @@ class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
         *,
         conversation: str | None = None,
     ) -> None:
-        terminal_driver.register_keys()
-        super().__init__(driver_class=terminal_driver.driver_class())
+        # Terminals send Alt+Enter as ESC CR.
+        add_key_sequence("\x1b\r", "alt+enter")
+        super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation
         self._save = settings.save
@@ -124,6 +125,10 @@ class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
         """Return the chat screen."""
         return self.chat_screen
 
+    def on_load(self) -> None:
+        """Handle signals, before the terminal is taken over."""
+        self._watch_signals()
+
     def on_mount(self) -> None:
         """Apply the settings, and start the engine after the first frame."""
         self.set_keymap(self.chat_screen.keymap.mapping)
@@ -161,7 +166,6 @@ class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
             # Before raw mode the terminal turned Enter into a line feed.
             is_enter = isinstance(event, events.Key) and event.key == "ctrl+j"
             await self.on_event(events.Key("enter", "\r") if is_enter else event)
-        self._watch_signals()
         # A slow disk must not block the keys.
         self.run_worker(self._open_history())
 
@@ -226,10 +230,11 @@ class GpttermApp(FailureRecordingApp[int | ContinuePlain]):
     # ------------------------------------------------------------------------------- ending
 
     def _watch_signals(self) -> None:
-        """Exit in order when the terminal is closed or the process killed: the engine ends too."""
+        """Exit in order when a signal would end the process: the engine ends too."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.exit, 128 + number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self.exit, 128 + number)
 
     async def on_unmount(self) -> None:
         """End all processes, and save what was written and typed."""

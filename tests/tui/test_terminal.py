@@ -87,7 +87,7 @@ def test_no_byte_of_the_model_is_obeyed(terminal: Start) -> None:
     assert text.count("\x1b[2J") <= 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_give_the_terminal_back(terminal: Start, number: signal.Signals) -> None:
     tty = terminal(ENDLESS, "max_tokens=9999")
     tty.send(b"go\r")
@@ -201,6 +201,71 @@ def test_a_megabyte_is_pasted(terminal: Start) -> None:
     tty.until(lambda: tty.shows("[pasted 1,001 lines]"))
     tty.send(b"\r")
     tty.until(lambda: tty.shows("Read."))
+
+
+def test_a_paste_is_text_and_never_obeyed(terminal: Start) -> None:
+    tty = terminal(Script.saying("Read."))
+    # Ctrl+N, Ctrl+G, Ctrl+Q and a key's sequence would leave the prompt.
+    paste = b"log \x1b[31mRED\x1b[0m end\r\nsecond\x0e\x07\x11 \x1b[200~ \xff\x1b[A."
+    for byte in b"\x1b[200~" + paste + b"\x1b[201~":
+        tty.send(bytes([byte]))
+    tty.until(lambda: tty.shows("log ␛[31mRED␛[0m end") and tty.shows("second␎␇␑ ␛[200~ �␛[A."))
+    tty.send(b"\r")
+    tty.until(lambda: tty.shows("Read."))
+    assert tty.shows("second␎␇␑ ␛[200~ �␛[A.")
+
+
+def test_input_that_cannot_be_read_is_skipped(terminal: Start) -> None:
+    tty = terminal(Script.saying("Read."))
+    # Not UTF-8; a key with alternates, a code beyond Unicode: Textual's parser fails on these.
+    tty.send(b"a\xff\x1b[97:65;2ub\x1b[1114112;1uc\xe4d\r")
+    tty.until(lambda: tty.shows("Read."))
+    assert tty.shows(" a�bc�d ")
+    # An end that is lost does not take the keyboard for long.
+    tty.send(b"\x1b[200~no end")
+    tty.until(lambda: tty.shows("no end"))
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+
+
+def test_a_failure_of_the_input_is_told(tmp_path: Path) -> None:
+    code = (
+        "import sys; from gptterm.tui.terminal_input import InputSplitter as S; "
+        "S.feed = lambda self, data: 1 // 0; sys.argv = ['gptterm', '-m', 'tiny']; "
+        "from gptterm.__main__ import main; sys.exit(main())"
+    )
+    tty = Terminal([sys.executable, "-c", code], 30, 200, tmp_path)
+    tty.until(lambda: tty.shows("Message tiny"))
+    tty.send(b"x")
+    assert tty.ended() == 1
+    assert tty.shows("error: internal error, ZeroDivisionError")
+
+
+def test_a_job_in_the_background_starts_when_it_gets_the_terminal(tmp_path: Path) -> None:
+    write_script(tmp_path, Script.saying("Hello."))
+    tty = Terminal(["sh", "-i"], 30, 100, tmp_path)
+    tty.send(f"{sys.executable} -m tests.tui.played {tmp_path} &\r".encode())
+    shell = psutil.Process(tty.process.pid)
+
+    def is_stopped() -> bool:
+        return [job.status() for job in shell.children()] == [psutil.STATUS_STOPPED]
+
+    tty.until(is_stopped)
+    assert ENTERED not in tty.written
+    (job,) = shell.children()
+    job.resume()
+    # Still in the background, as after `bg`.
+    tty.until(is_stopped)
+    assert ENTERED not in tty.written
+    tty.send(b"fg\r")
+    tty.until(lambda: tty.shows("Message gpt2, or"))
+    tty.send(b"hi\r")
+    tty.until(lambda: tty.shows("Hello."))
+    tty.send(b"\x11")
+    tty.until(lambda: not shell.children())
+    tty.send(b"echo code=$?; exit\r")
+    tty.until_closed()
+    assert tty.shows("code=0")
 
 
 def test_inline_leaves_the_shell_above(terminal: Start) -> None:

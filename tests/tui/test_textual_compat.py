@@ -9,17 +9,20 @@ from types import ModuleType
 
 import pytest
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.drivers.linux_inline_driver import LinuxInlineDriver
 
 import gptterm.tui
 from gptterm.tui import textual_compat
+from gptterm.tui.textual_compat import TerminalApp
 
 
 def modules() -> Iterator[ModuleType]:
     for found in pkgutil.walk_packages(gptterm.tui.__path__, "gptterm.tui."):
-        if found.name != textual_compat.__name__:
+        if not found.name.startswith(textual_compat.__name__):
             yield importlib.import_module(found.name)
 
 
@@ -73,9 +76,7 @@ def test_no_other_module_uses_private_parts(module: ModuleType) -> None:
 
 
 def test_the_check_sees_what_it_looks_for() -> None:
-    assert {"_ansi_sequences", "FailureRecordingApp._handle_exception"} <= set(
-        private_uses(textual_compat)
-    )
+    assert {"_ansi_sequences", "TerminalApp._handle_exception"} <= set(private_uses(textual_compat))
 
 
 def test_the_private_parts_are_there() -> None:
@@ -84,7 +85,17 @@ def test_the_private_parts_are_there() -> None:
     assert callable(App._handle_exception)
     assert callable(LinuxDriver._sigcont_application)
     assert "_auto_restart" in Driver.__init__.__code__.co_names
-    assert "_must_signal_resume" in LinuxDriver.__init__.__code__.co_names
+    assert {"_must_signal_resume", "_writer_thread", "fileno", "exit_event"} <= set(
+        LinuxDriver.__init__.__code__.co_names
+    )
+    assert {"fileno", "exit_event"} <= set(LinuxInlineDriver.__init__.__code__.co_names)
+    for driver in (LinuxDriver, LinuxInlineDriver):
+        assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
+    parser = XTermParser()
+    assert list(parser.feed("\x1b")) == []
+    assert parser._timeout_time
+    named = (inspect.signature(c._build_driver).parameters for c in (App, TerminalApp))
+    assert len(set(map(tuple, named))) == 1
 
 
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

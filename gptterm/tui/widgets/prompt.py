@@ -12,6 +12,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.terminal import printable
+from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 
 FOLDED_PASTE = 4000
@@ -96,10 +97,10 @@ class Prompt(TextArea):
 
     async def on_paste(self, event: events.Paste) -> None:
         """Insert a paste; a long one as a placeholder, which is unfolded when it is sent."""
-        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        text = pasted_text(event.text)
         event.stop()
         event.prevent_default()
-        shown = self._fold(text) if len(text) > FOLDED_PASTE else printable(text)
+        shown = self._fold(text) if len(text) > FOLDED_PASTE else text
         self.move_cursor(self._insert(shown).end_location)
 
     def _insert(self, text: str) -> EditResult:

@@ -1,11 +1,13 @@
-"""Private parts of Textual that the TUI relies on, in one place.
+"""Private parts of Textual that the TUI relies on; those of its drivers are in `drivers`.
 
 Textual is pinned in constraints.txt; tests check that each of these exists in that version.
 """
 
+import os
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from textual import constants
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import App
 from textual.driver import Driver
@@ -27,25 +29,8 @@ def write_to_terminal(app: App[Any], data: str) -> None:
         driver.flush()
 
 
-def resumable_driver() -> type[Driver]:
-    """Return a driver for POSIX terminals that also recovers from SIGSTOP."""
-    from textual.drivers.linux_driver import LinuxDriver
-
-    class ResumableDriver(LinuxDriver):
-        """Takes the terminal over again at SIGCONT, even if no SIGTSTP came before."""
-
-        def _sigcont_application(self, *_: object) -> None:
-            if self._auto_restart and not self._must_signal_resume:
-                # Otherwise a second thread would read keys, and quitting would wait for the first.
-                self.suspend_application_mode()
-                self._must_signal_resume = True
-            super()._sigcont_application()
-
-    return ResumableDriver
-
-
-class FailureRecordingApp(App[Result]):
-    """Remembers the first unhandled exception, which ends the app.
+class TerminalApp(App[Result]):
+    """An app with our drivers; it remembers the first unhandled exception, which ends the app.
 
     Attributes:
         failure: That exception.
@@ -53,8 +38,24 @@ class FailureRecordingApp(App[Result]):
 
     failure: Exception | None = None
 
+    @property
+    def is_exiting(self) -> bool:
+        """Whether `exit` was called."""
+        return self._exit
+
     def _handle_exception(self, error: Exception) -> None:
         cause = error.error if isinstance(error, WorkerFailed) else error
         if self.failure is None and isinstance(cause, Exception):
             self.failure = cause
         super()._handle_exception(error)
+
+    def _build_driver(
+        self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None
+    ) -> Driver:
+        if os.name != "posix" or constants.DRIVER is not None or headless:
+            return super()._build_driver(headless, inline, mouse, size)
+        from gptterm.tui.textual_compat.drivers import FullScreenDriver, InlineDriver
+
+        chosen = InlineDriver if inline else FullScreenDriver
+        self._driver = chosen(self, debug=constants.DEBUG, mouse=mouse, size=size)
+        return self._driver

@@ -1,0 +1,90 @@
+"""Terminal input: bytes to keys' text and bracketed pastes.
+
+Textual's parser looks for key sequences inside a paste, too, and its decoder raises an exception
+for bytes that are not UTF-8. So pastes are taken out of the bytes before that parser gets them.
+"""
+
+import codecs
+from dataclasses import dataclass
+
+from gptterm.terminal import printable
+
+PASTE_START = b"\x1b[200~"
+PASTE_END = b"\x1b[201~"
+
+
+@dataclass(frozen=True)
+class Paste:
+    """A bracketed paste."""
+
+    text: str
+    """Printable, with newlines as line ends."""
+
+
+class InputSplitter:
+    """Separates bracketed pastes from other input, across reads of any size.
+
+    Bytes that are not UTF-8 become U+FFFD. A mark of a paste's start within a paste is text.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = b""
+        """End of the input that may be the beginning of `PASTE_START`."""
+        self._paste: bytearray | None = None
+        """Bytes of the paste that has begun."""
+
+    @property
+    def is_pasting(self) -> bool:
+        """Whether a paste has begun but not ended."""
+        return self._paste is not None
+
+    def feed(self, data: bytes) -> list[str | Paste]:
+        """The complete parts of what was read: text for the parser of keys, and pastes."""
+        parts: list[str | Paste] = []
+        data, self._held = self._held + data, b""
+        while data:
+            if self._paste is None:
+                keys, mark, data = data.partition(PASTE_START)
+                if mark:
+                    self._paste = bytearray()
+                else:
+                    held = _overlap(keys, PASTE_START)
+                    keys, self._held = keys[: len(keys) - held], keys[len(keys) - held :]
+                if text := self._decoder.decode(keys, final=bool(mark)):
+                    parts.append(text)
+            else:
+                searched = max(0, len(self._paste) - len(PASTE_END))
+                self._paste += data
+                data = b""
+                if (end := self._paste.find(PASTE_END, searched)) >= 0:
+                    data = bytes(self._paste[end + len(PASTE_END) :])
+                    del self._paste[end:]
+                    parts += self.end_paste()
+        return parts
+
+    def expire(self) -> list[str | Paste]:
+        """What `feed` held back, once nothing has followed it for a while: the Escape key."""
+        if self._paste is not None:
+            return []
+        held, self._held = self._held, b""
+        text = self._decoder.decode(held, final=True)
+        return [text] if text else []
+
+    def end_paste(self) -> list[str | Paste]:
+        """The paste that has begun, without waiting for its end."""
+        if self._paste is None:
+            return []
+        data, self._paste = self._paste, None
+        return [Paste(pasted_text(data.decode(errors="replace")))]
+
+
+def pasted_text(text: str) -> str:
+    """A paste as it is inserted: newlines as line ends, controls as visible signs."""
+    return printable(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _overlap(data: bytes, mark: bytes) -> int:
+    """Length of the longest end of `data` that is a beginning of `mark`."""
+    longest = min(len(data), len(mark) - 1)
+    return next((n for n in range(longest, 0, -1) if data.endswith(mark[:n])), 0)
