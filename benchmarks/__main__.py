@@ -16,7 +16,7 @@ RUNS = Path(__file__).parent.parent / ".runs"
 
 
 def tui_rows(directory: Path, rounds: int) -> Iterable[Row]:
-    """The rows of `benchmarks.tui`, which needs a pseudo-terminal."""
+    """Rows of `benchmarks.tui`; imported late, since it needs a pseudo-terminal."""
     from benchmarks import tui
 
     return tui.tui_rows(directory, rounds, TYPING_S)
@@ -39,7 +39,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="gptterm beside its peers, one after the other in every round, and beside the"
-        " last kept result of this machine. Needs only what `make bench` installs; llama_cpp and"
+        " baseline of this machine. Needs only what `make bench` installs; llama_cpp and"
         " ctranslate2 take part if they are there, CUDA where there is a GPU.",
     )
     parser.add_argument(
@@ -47,12 +47,12 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds [3]")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where all goes [.runs/]")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all results [.runs/]")
     parser.add_argument(
-        "--keep", action="store_true", help="make this what later runs are compared with"
+        "--save", action="store_true", help="save the result as the baseline of later runs"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="measure nothing; print what is kept as a table"
+        "--markdown", action="store_true", help="measure nothing; print the baseline as a table"
     )
     args = parser.parse_args(given)
     if args.rounds < 1:
@@ -63,16 +63,16 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     args = arguments(given)
     facts = machine.facts()
-    kept_file = baseline.file_for(facts)
-    before = baseline.load(kept_file)
+    baseline_file = baseline.path_for(facts)
+    before = baseline.load(baseline_file)
     if args.markdown:
         if not before["rows"]:
-            sys.exit(f"nothing is kept for this machine ({kept_file.name}); use --keep first")
+            sys.exit(f"no baseline of this machine ({baseline_file.name}); use --save first")
         print(markdown(before))
         return
     rows: list[Row] = []
     file = args.json or RUNS / time.strftime("bench-%Y%m%d-%H%M%S.json")
-    directory = args.model or made_model()
+    directory = args.model or random_model()
     for name in args.only:
         print(f"{name}:", file=sys.stderr)
         try:
@@ -83,18 +83,20 @@ def main(given: Sequence[str] | None = None) -> None:
             print(f"  left out: {type(error).__name__}: {error}", file=sys.stderr)
     print(f"{facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f} at the start")
     print(table(rows, partial(baseline.changes, before)))
-    slower = [row.what for row in rows if baseline.regressed(row, baseline.changes(before, row))]
+    slower = [
+        row.what for row in rows if baseline.is_regression(row, baseline.changes(before, row))
+    ]
     if slower:
-        print(f"\nSlower than kept, by more than the peers: {', '.join(slower)}")
-    if args.keep:
-        baseline.keep(kept_file, facts, rows)
-    print(f"\nWritten to {file}{f' and {kept_file}' if args.keep else ''}")
+        print(f"\nSlower than the baseline, by more than the peers: {', '.join(slower)}")
+    if args.save:
+        baseline.save(baseline_file, facts, rows)
+    print(f"\nWritten to {file}{f' and {baseline_file}' if args.save else ''}")
 
 
-def made_model() -> Path:
-    """The directory of the model made by rule, made if need be."""
+def random_model() -> Path:
+    """Directory of the random model; written if missing."""
     directory = RUNS / "gpt2-shape"
-    # Elsewhere, since a process's memory counts in the peak of those it starts.
+    # In another process, since its memory counts in the peak of those it starts.
     subprocess.run([sys.executable, "-m", "benchmarks.shapes", str(directory)], check=True)
     return directory
 

@@ -1,5 +1,4 @@
-"""How fast the cores read memory: at batch 1 each token reads every weight once, so this is the
-limit that no engine on this machine can pass."""
+"""Read bandwidth of the memory: the limit at batch 1, where each token reads every weight."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ _COLUMNS = 2048
 
 
 def read_bandwidth(repetitions: int = 5, device: str = "cpu") -> float:
-    """Bytes a second: the fastest of several passes over a GiB, by two kernels, on all threads."""
+    """Measure bytes a second: the fastest of several passes over a GiB, on all threads."""
     matrix = torch.ones(BYTES // 4 // _COLUMNS, _COLUMNS, device=device)
     vector = torch.ones(_COLUMNS, device=device)
     kernels: list[Callable[[], Tensor]] = [lambda: torch.mv(matrix, vector), matrix.sum]

@@ -1,4 +1,4 @@
-"""The last kept result of each machine, in the repository: what a run is compared with."""
+"""Baselines: the last saved result of each kind of machine, with which runs are compared."""
 
 import json
 import statistics
@@ -11,25 +11,25 @@ from benchmarks.report import Row
 
 RESULTS = Path(__file__).parent / "results"
 TOLERANCE = 0.9
-"""A row that has become slower than this, as a factor, is named as a regression."""
+"""A row that has become slower than this factor is a regression."""
 
 
-def file_for(machine: dict[str, Any], folder: Path = RESULTS) -> Path:
+def path_for(machine: dict[str, Any], folder: Path = RESULTS) -> Path:
     return folder / f"{short_name(machine)}.json"
 
 
 def load(file: Path) -> dict[str, Any]:
-    """The kept document; one without rows if there is none."""
+    """Load a baseline; one without rows if there is none."""
     if not file.exists():
         return {"machine": {}, "rows": []}
     document: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return document
 
 
-def keep(file: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Replace what the file holds of these rows, and leave its others.
+def save(file: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
+    """Save rows to a baseline; its other rows stay.
 
-    Each row names its commit and date, since they may come from several runs.
+    Each row names its commit and date, since rows may come from several runs.
     """
     origin = {name: machine[name] for name in ("time", "commit")}
     new = {row.what: {**row.summary(), **origin} for row in rows}
@@ -40,8 +40,8 @@ def keep(file: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
 
 
 def changes(document: dict[str, Any], row: Row) -> dict[str, float]:
-    """Contender → how many times better it is than it was kept as, where it was."""
-    old = next((kept for kept in document["rows"] if kept["what"] == row.what), None)
+    """Speed-up of each contender of a row over the baseline, where that has it."""
+    old = next((saved for saved in document["rows"] if saved["what"] == row.what), None)
     if old is None:
         return {}
     return {
@@ -51,8 +51,8 @@ def changes(document: dict[str, Any], row: Row) -> dict[str, float]:
     }
 
 
-def regressed(row: Row, factors: dict[str, float]) -> bool:
-    """Whether gptterm is slower than kept, and the machine as a whole is not."""
+def is_regression(row: Row, factors: dict[str, float]) -> bool:
+    """Whether gptterm is slower than its baseline, and the machine as a whole is not."""
     ours = next(iter(row.runs))
     if ours not in factors:
         return False

@@ -1,4 +1,4 @@
-"""Texts like those of chats, and the queries that are hard to answer in them.
+"""Synthetic chat texts, and search queries that are hard to answer in them.
 
 Words are as frequent as those of a language (Zipf), many begin alike, sentences have signs, and
 some texts are code, Chinese, Hindi, or have an emoji.
@@ -10,7 +10,7 @@ VOCABULARY = 20_000
 STEMS = 300
 """Words that most others begin with."""
 MOST_WORDS = 1500
-"""Of a text; half of them have fewer than 60."""
+"""Words of the longest text; the median is 60."""
 RARE = "rareword"
 CHINESE = "我们在研究人工智能的科学家和他们的问题"
 HINDI = "हिन्दी में लिखा हुआ पाठ का कृपया"
@@ -19,7 +19,7 @@ _SYLLABLES = [a + b for a in "thnsrldmcwpgbkv" for b in ("e", "a", "o", "i", "u"
 
 
 def word(rank: int) -> str:
-    """The word of a rank, the most frequent one being 0."""
+    """Word by its rank of frequency, from 0."""
     if rank < len(_SYLLABLES):
         return _SYLLABLES[rank]
     if rank < len(_SYLLABLES) + STEMS:
@@ -40,21 +40,21 @@ def _spelled(number: int, syllables: int) -> str:
 _WORDS = [word(rank) for rank in range(VOCABULARY)]
 
 
-def text(dice: random.Random) -> str:
-    """A text of a chat."""
-    count = min(MOST_WORDS, int(dice.lognormvariate(4.1, 0.9)))
-    words = [_WORDS[int(VOCABULARY ** dice.random()) - 1] for _ in range(count)]
+def text(rng: random.Random) -> str:
+    """A random text of one turn."""
+    count = min(MOST_WORDS, int(rng.lognormvariate(4.1, 0.9)))
+    words = [_WORDS[int(VOCABULARY ** rng.random()) - 1] for _ in range(count)]
     for place in range(0, count, 7):
-        words[place] += dice.choice([",", ",", ".", ".", ".", "?", "!", ":", "'s", ' ("so")'])
-    if dice.random() < 0.1:
-        words.append(CHINESE[dice.randrange(9) :])
-    if dice.random() < 0.05:
+        words[place] += rng.choice([",", ",", ".", ".", ".", "?", "!", ":", "'s", ' ("so")'])
+    if rng.random() < 0.1:
+        words.append(CHINESE[rng.randrange(9) :])
+    if rng.random() < 0.05:
         words.append(HINDI)
-    if dice.random() < 0.1:
+    if rng.random() < 0.1:
         words.append(CODE)
-    if dice.random() < 0.02:
-        words.append(dice.choice(["👍", "🎉", "👩‍🚀", "❤️"]))
-    if dice.random() < 0.0001:
+    if rng.random() < 0.02:
+        words.append(rng.choice(["👍", "🎉", "👩‍🚀", "❤️"]))
+    if rng.random() < 0.0001:
         words.append(f"{RARE} =>")
     return " ".join(words)
 
@@ -81,4 +81,4 @@ QUERIES = {
     "an emoji": ["👍", "👩‍🚀", "🎊", "❤️", f"👍 {COMMON[0]}"],
     "nothing there": ["zzzz", "zq", "§", f"{COMMON[0]} zzzz", f'"{RARE} zzzz"', "<=>", "\u200f"],
 }  # fmt: skip
-"""By kind; the slowest of a kind is what counts."""
+"""Queries by kind; the slowest of a kind counts."""

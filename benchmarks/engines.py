@@ -1,4 +1,4 @@
-"""The contenders for tokens a second, behind one interface."""
+"""Contenders of the throughput benchmarks, behind one interface."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,15 +24,15 @@ from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.runtime.model_files import read_json
 
 Steps = Callable[[Sequence[int], int, int], Iterator[object]]
-"""(prompt ids, samples, tokens a sample) → something whenever each sample has one more token."""
+"""(prompt ids, samples, tokens a sample) → iterator that yields after each step."""
 Contender = Callable[[Sequence[int], int, int], float]
-"""The same → tokens a second, after the first of each sample."""
+"""(prompt ids, samples, tokens a sample) → tokens a second, without the first of each sample."""
 
 SAMPLING = SamplingParams()
 
 
 def rate(times: Sequence[float], samples: int) -> float:
-    """Tokens a second from the moments at which each step's tokens were there."""
+    """Tokens a second, from the time at which each step ended."""
     return samples * (len(times) - 1) / (times[-1] - times[0])
 
 
@@ -45,7 +45,7 @@ def timed(steps: Steps) -> Contender:
 
 @cache
 def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
-    """The whole pipeline: samplers, detokenizer, stop matcher, events."""
+    """gptterm's whole engine: decoder, samplers, detokenizer, stop strings, events."""
     source = ModelSource(name=str(directory), directory=str(directory))
     engine = load_engine(LoadRequest(source=source, device=device, dtype=dtype))
 
@@ -69,12 +69,12 @@ def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
 
 
 def pipeline(directory: Path, dtype: Dtype) -> Contender:
-    """The whole pipeline on the CPU."""
+    """gptterm's whole engine on the CPU, as a contender."""
     return timed(ours(directory, dtype))
 
 
 def bare(directory: Path, dtype: Dtype) -> Steps:
-    """Our decoder fed with known ids: nothing is sampled and no text is made."""
+    """gptterm's decoder alone, fed with known ids: no sampling, no text."""
     decoder = native.load(directory, read_json(directory / "config.json"), "cpu", dtype)
     assert decoder is not None
 
@@ -92,7 +92,7 @@ def bare(directory: Path, dtype: Dtype) -> Steps:
 
 
 class _Clock:
-    """A transformers streamer that notes when it is given tokens."""
+    """Streamer for transformers that records when tokens arrive."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -108,11 +108,11 @@ class _Clock:
 def generate(
     directory: Path, dtype: str, device: str = "cpu"
 ) -> Callable[[Sequence[int], int, int], list[float]]:
-    """transformers' `model.generate`, eager: when each step's tokens were there."""
+    """transformers' eager `generate`: returns the time at which each step ended."""
     from transformers import AutoModelForCausalLM
 
-    kept_as = getattr(torch, dtype)
-    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=kept_as)
+    torch_dtype = getattr(torch, dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch_dtype)
     model = model.to(device).eval()
 
     def run(prompt: Sequence[int], samples: int, tokens: int) -> list[float]:
@@ -136,6 +136,6 @@ def generate(
 
 
 def transformers(directory: Path, dtype: str, device: str = "cpu") -> Contender:
-    """The same as a contender."""
+    """transformers' eager `generate`, as a contender."""
     run = generate(directory, dtype, device)
     return lambda prompt, samples, tokens: rate(run(prompt, samples, tokens), samples)

@@ -1,4 +1,4 @@
-"""Tokens a second of GPT-1 and GPT-Neo beside transformers, as wide and deep as a GPT-2.
+"""Throughput of GPT-1 and GPT-Neo of GPT-2's size, beside transformers.
 
 transformers has no KV cache for GPT-1, so the figure there is taken at a length: about 256 tokens.
 """
@@ -23,11 +23,11 @@ SHAPES = {
     "GPT-1": ("openai-gpt", 240, 33, "≥ 8 × transformers"),
     "GPT-Neo": ("gpt_neo", 300, 33, "≥ 1 × transformers"),
 }
-"""model_type, tokens of the prompt (for GPT-Neo beyond its window) and after it, what to reach."""
+"""model_type, prompt tokens (for GPT-Neo beyond its window), new tokens, target."""
 
 
 def config(model_type: str, like: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a configuration as wide and deep as a GPT-2's."""
+    """Arguments of a configuration with the width and depth of a GPT-2's."""
     width, layers, heads = like["n_embd"], like["n_layer"], like["n_head"]
     end = {"vocab_size": like["vocab_size"], "eos_token_id": like["vocab_size"] - 1}
     if model_type == "openai-gpt":
@@ -38,7 +38,7 @@ def config(model_type: str, like: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(model_type: str, like: dict[str, Any], directory: Path) -> Path:
-    """A model with random weights; returns `directory`."""
+    """Write a model with random weights; returns `directory`."""
     import transformers
 
     library: Any = transformers  # its functions have no types
@@ -69,7 +69,7 @@ def row(name: str, like: dict[str, Any], rounds: int) -> Row:
 
 
 def rows(directory: Path, rounds: int) -> Iterator[Row]:
-    """One row for each; a row that cannot be measured is left out."""
+    """One row a model; rows that fail are left out."""
     configure_threads()
     torch.set_grad_enabled(False)
     like = read_json(directory / "config.json")

@@ -1,9 +1,9 @@
-"""A history of 100,000 turns: how long opening, listing, searching and writing take.
+"""Latency of a history of 100,000 turns: opening, listing, searching, writing.
 
     python -m benchmarks.history [--turns N] [--rounds N] [--folder DIR]
 
-The file is made once (a minute) and kept in DIR. Opening is measured in new processes, from after
-the imports to the first list of chats.
+The file is made once (a minute) and stays in DIR. Opening is measured in new processes, from the
+end of the imports to the first list of chats.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from gptterm.engine.api import Token
 from gptterm.store import History
 
 RUNS = Path(__file__).parent.parent / ".runs"
-TURNS_EACH = 20
+TURNS_PER_CHAT = 20
 """Turns of a chat."""
-TOKENS_EACH = 80
-"""Ids of a reply."""
+TOKENS_PER_REPLY = 80
+"""Tokens of a reply."""
 TITLED = 4
-"""Of so many chats one was given a title."""
+"""One chat in this many has a title."""
 BATCH = 100
-"""Chats that are written at once."""
+"""Chats written between two flushes."""
 OPENING = """
 import sys, time
 from pathlib import Path
@@ -42,12 +42,12 @@ print(time.perf_counter() - begun)
 
 
 def make(path: Path, turns: int) -> None:
-    """Write a history of so many turns."""
-    dice = random.Random(1)
-    run = Generation(model="gpt2", reason="eos", tokens=TOKENS_EACH)
+    """Write a history of `turns` turns."""
+    rng = random.Random(1)
+    run = Generation(model="gpt2", reason="eos", tokens=TOKENS_PER_REPLY)
     with History.open(path) as history:
-        for number in range(turns // TURNS_EACH):
-            nodes = [_node(dice, number, i, run) for i in range(TURNS_EACH)]
+        for number in range(turns // TURNS_PER_CHAT):
+            nodes = [_node(rng, number, i, run) for i in range(TURNS_PER_CHAT)]
             history.saver(
                 Conversation.restore(
                     id=f"{number:032x}", created=float(number), system="", nodes=nodes,
@@ -55,20 +55,20 @@ def make(path: Path, turns: int) -> None:
                 )
             ).save()  # fmt: skip
             if number % TITLED == 0:
-                history.rename(f"{number:032x}", corpus.text(dice))
+                history.rename(f"{number:032x}", corpus.text(rng))
             if number % BATCH == 0 and not history.flush(60):
                 sys.exit(history.write_error)
 
 
-def _node(dice: random.Random, chat: int, number: int, run: Generation) -> Node:
+def _node(rng: random.Random, chat: int, number: int, run: Generation) -> Node:
     reply = number % 2 == 1
     return Node(
         id=str(number + 1),
         parent=str(number) if number else None,
         role="assistant" if reply else "user",
-        text=corpus.text(dice),
+        text=corpus.text(rng),
         created=chat * 1000.0 + number,
-        ids=tuple(dice.randrange(50_257) for _ in range(TOKENS_EACH)) if reply else (),
+        ids=tuple(rng.randrange(50_257) for _ in range(TOKENS_PER_REPLY)) if reply else (),
         generations=(run,) if reply else (),
     )
 
@@ -88,7 +88,7 @@ def show(what: str, taken: list[float], reach: str = "") -> None:
 
 
 def opening(path: Path, rounds: int) -> list[float]:
-    """Milliseconds of opening, each in a process of its own."""
+    """Milliseconds of opening, each time in a new process."""
     command = [sys.executable, "-c", OPENING, str(path)]
     return [
         float(subprocess.run(command, capture_output=True, check=True).stdout) * 1000
@@ -97,14 +97,14 @@ def opening(path: Path, rounds: int) -> list[float]:
 
 
 def searching(history: History, kind: str, queries: Sequence[str], rounds: int) -> None:
-    """Print the slowest of these queries."""
+    """Measure queries of one kind and print the slowest."""
     taken = {query: timed(lambda q=query: history.search(q), rounds) for query in queries}  # type: ignore[misc]
     worst = max(taken, key=lambda query: statistics.median(taken[query]))
     show(f"search: {kind}: {worst} ({len(history.search(worst))} shown)", taken[worst], "reach 100")
 
 
 def writing(history: History, rounds: int) -> None:
-    """Print how long a front end waits while it keeps a chat."""
+    """Measure how long a front end waits while a chat is saved."""
     saver = history.saver(Conversation())
     chat = saver.chat
     token = Token(sample=0, id=5, text=" word", piece=b" word")
@@ -143,7 +143,8 @@ def main() -> None:
             searching(history, kind, queries, args.rounds)
         name = history.conversations(limit=1)[0].id
         show(
-            f"loading a chat of {TURNS_EACH} turns", timed(lambda: history.load(name), args.rounds)
+            f"loading a chat of {TURNS_PER_CHAT} turns",
+            timed(lambda: history.load(name), args.rounds),
         )
         show("listing 1,000 chats", timed(history.conversations, args.rounds))
         writing(history, args.rounds)

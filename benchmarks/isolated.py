@@ -1,5 +1,7 @@
-"""Parts that run in a process of their own: torch's memory must not count in other measurements,
-and a crash must not take with it what was measured before."""
+"""Benchmark parts in processes of their own.
+
+torch's memory must not count in other measurements, and a crash must not lose earlier rows.
+"""
 
 import argparse
 import json
@@ -18,10 +20,10 @@ Part = Callable[[Path, int], Iterator[Row]]
 
 
 def rows_of(module: str, directory: Path, rounds: int) -> Iterator[Row]:
-    """The rows that `python -m module` prints.
+    """Yield the rows that `python -m module` prints.
 
     Raises:
-        CommandFailedError: it ended with an error; rows that came before were yielded.
+        CommandFailedError: it ended with an error; the rows before it were yielded.
     """
     command = [sys.executable, "-m", module, str(directory), "--rounds", str(rounds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -33,7 +35,7 @@ def rows_of(module: str, directory: Path, rounds: int) -> Iterator[Row]:
 
 
 def main(part: Part, description: str | None) -> None:
-    """The command line of such a part: rows as JSON, one a line; all else goes to stderr."""
+    """Command line of an isolated part: rows as JSON lines on stdout, all else on stderr."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--rounds", type=int, default=3)

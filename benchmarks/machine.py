@@ -1,4 +1,4 @@
-"""The machine that the numbers depend on: CPU, memory, versions."""
+"""Facts about the machine that results depend on: CPU, load, versions."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ PACKAGES = ("gptterm", "torch", "transformers", "ctranslate2", "llama_cpp_python
 
 
 def facts() -> dict[str, Any]:
-    """The machine, the load on it, the versions, the date and the commit."""
+    """CPU, load, versions, date and commit."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "commit": _commit(),
@@ -47,7 +47,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str:
-    """Of the checkout, with a + where files differ from it; empty outside a checkout."""
+    """Commit of the checkout, with a + if files differ from it; empty outside a checkout."""
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         done = subprocess.run(

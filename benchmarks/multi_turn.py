@@ -1,4 +1,4 @@
-"""Time to the first token of a later turn: it must depend on the new tokens only."""
+"""Time to first token of a later turn, which must depend on the new tokens only."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ NEW_TOKENS = 40
 
 
 def rows(directory: Path, rounds: int) -> Iterator[Row]:
-    """A turn after a long history, the same turn without it, and a library that feeds it all."""
+    """Measure a turn after a long history, the same turn without it, and transformers."""
     configure_threads()
     torch.set_grad_enabled(False)
     vocabulary = read_json(directory / "config.json")["vocab_size"]
@@ -34,7 +34,7 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
         return 1e3 * (time.perf_counter() - started)
 
     for i in range(rounds + 1):
-        # Other ids in every round, so that only what is meant to be in the cache is there.
+        # Other ids in every round, so that no earlier round is in the prefix cache.
         ids = [(i + 1 + 31 * j) % (vocabulary - 1) for j in range(HISTORY_TOKENS + NEW_TOKENS)]
         first_token(ours, ids[:HISTORY_TOKENS])
         times = [first_token(ours, ids), first_token(ours, ids[HISTORY_TOKENS:])]

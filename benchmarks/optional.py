@@ -1,6 +1,6 @@
-"""Contenders that take part where their package is installed.
+"""Contenders that need a package of their own: CTranslate2 and llama.cpp.
 
-Their files are converted from the model directory once and kept beside it.
+Their files are converted from the model directory once, and stay beside it.
 """
 
 import importlib.util
@@ -58,7 +58,7 @@ def ctranslate2(directory: Path, precision: Precision) -> Contender:
             )
             return time.perf_counter() - started
 
-        # Batches are not streamed: what one token takes, with the prompt's, is taken off.
+        # Batches are not streamed: the time of the prompt and one token is subtracted.
         return samples * (tokens - 1) / (-seconds(1) + seconds(tokens))
 
     return run

@@ -1,4 +1,4 @@
-"""Measurements, their ratios, the table and the JSON file."""
+"""Benchmark rows: ratios, the table, the JSON file."""
 
 import json
 import statistics
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Row:
-    """One quantity, measured in turn on each contender: sample i of all was taken together."""
+    """One quantity, measured on each contender in turn: samples of the same index are paired."""
 
     what: str
     unit: str
@@ -25,7 +25,7 @@ class Row:
         return statistics.median(self.runs[name])
 
     def ratio(self, name: str) -> float:
-        """How many times better gptterm is than `name`: the median over the pairs."""
+        """Median over the pairs of how many times better gptterm is than `name`."""
         ours = next(iter(self.runs.values()))
         pairs = zip(ours, self.runs[name], strict=True)
         if self.lower_is_better:
@@ -46,14 +46,14 @@ class Row:
         }
 
 
-_HEAD = ("what", "engine", "median", "spread", "gptterm is", "to kept", "reach")
+_HEAD = ("what", "engine", "median", "spread", "gptterm is", "to baseline", "reach")
 
 
 def table(rows: Sequence[Row], changes: Callable[[Row], Mapping[str, float]] = lambda _: {}) -> str:
     """All rows as text, one line for each contender.
 
     Args:
-        changes: of each contender, how many times better it is than in the last kept result.
+        changes: each contender's speed-up over the baseline.
     """
     lines: list[tuple[str, ...]] = [_HEAD]
     for row in rows:
@@ -81,7 +81,7 @@ def table(rows: Sequence[Row], changes: Callable[[Row], Mapping[str, float]] = l
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """A kept document as the README's table: what, ours, each peer with the ratio to it."""
+    """A baseline as the README's table: quantity, gptterm, each peer with its ratio."""
     machine = document["machine"]
     lines = ["| what | gptterm | beside it, in the same run | reach |", "|---|---|---|---|"]
     for row in document["rows"]:
@@ -109,7 +109,7 @@ def _figure(value: float) -> str:
 
 
 def write_json(file: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Everything, single samples included."""
+    """Write all rows with their single samples."""
     file.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine, "rows": [row.summary() | {"runs": row.runs} for row in rows]}
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")

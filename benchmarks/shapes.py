@@ -1,6 +1,6 @@
-"""A model directory of GPT-2's shape, with random weights and a tokenizer made by rule.
+"""Model directories of GPT-2's shape, with random weights and a synthetic tokenizer.
 
-Speed and memory do not depend on the weights' values, so nothing has to be downloaded.
+Speed and memory do not depend on the values of the weights: nothing has to be downloaded.
 """
 
 import json
@@ -43,7 +43,7 @@ def merge_rules(count: int) -> list[tuple[str, str]]:
 
 
 def write_tokenizer(directory: Path, vocabulary: int) -> None:
-    """A byte-level BPE of `vocabulary` entries, the last of them the end of text."""
+    """Write a byte-level BPE tokenizer of `vocabulary` entries, the last the end of text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     merges = merge_rules(vocabulary - 257)
@@ -60,7 +60,7 @@ def write_tokenizer(directory: Path, vocabulary: int) -> None:
 
 
 def write_weights(file: Path, config: dict[str, Any]) -> None:
-    """Float32 weights drawn as GPT-2's were before training."""
+    """Write float32 weights, initialised as GPT-2's were."""
     import torch
     from safetensors.torch import save_file
 
@@ -87,10 +87,10 @@ def write_weights(file: Path, config: dict[str, Any]) -> None:
 
 
 def make(directory: Path, config: dict[str, Any] = GPT2_SMALL) -> Path:
-    """Write the model unless it is there already; returns `directory`."""
+    """Write the model unless it exists; returns `directory`."""
     if (directory / "config.json").exists():
         return directory
-    # Under another name until it is whole, so that an interrupted run leaves no half of one.
+    # Under another name until complete: an interrupted run leaves no partial model.
     part = directory.with_name(f"{directory.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:

@@ -1,6 +1,6 @@
-"""Wall time, time to the first byte of text and peak memory of whole commands.
+"""Start-up of whole commands: wall time, time to the first byte of text, peak memory.
 
-The processes are new, the files are in the page cache: each command runs once unmeasured.
+The processes are new, the files in the page cache: each command runs once unmeasured.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ print(tokenizer.decode(output[0, inputs.input_ids.shape[1]:]))
 
 
 class CommandFailedError(Exception):
-    """A measured command did not do its work; the message has its last words."""
+    """A measured command failed; the message has its last line."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Run:
     first_byte_s: float
     """Until the first byte on stdout."""
     peak_mib: float
-    """Most resident memory of the process itself."""
+    """Peak resident memory of the process itself."""
 
 
 def run(command: Command, home: Path) -> Run:
@@ -97,9 +97,9 @@ def run(command: Command, home: Path) -> Run:
 
 
 def measure(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Run]]:
-    """Every command in turn, round after round; the first round only warms up.
+    """Run every command in each round; the first round only warms up.
 
-    The rounds share a home, so that what the first one cached is there for the others.
+    The rounds share a home, and so the caches of the first one.
     """
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as home:
@@ -124,7 +124,7 @@ def executable(name: str) -> list[str]:
 
 
 def help_rows(rounds: int) -> list[Row]:
-    """`--help`: what every start costs before any work."""
+    """Measure `--help`: the cost of every start before any work."""
     runs = measure(
         {
             "gptterm": Command([*executable("gptterm"), "--help"]),
@@ -141,7 +141,7 @@ COLD_DTYPES = ("float32", "int8")
 
 
 def cold_rows(directory: Path, rounds: int) -> Iterator[Row]:
-    """One token from a new process, beside a script and beside the memory that it needs."""
+    """Measure one token of a new process, beside a transformers script and the memory it needs."""
     scripts = {"transformers script": Command(
         [sys.executable, "-c", TRANSFORMERS_SCRIPT, str(directory)], PROMPT
     )}  # fmt: skip
@@ -150,19 +150,19 @@ def cold_rows(directory: Path, rounds: int) -> Iterator[Row]:
         options = ["-m", str(directory), "-n", "1", "--dtype", dtype, "--raw"]
         commands = {"gptterm": Command([*executable("gptterm"), *options], PROMPT)}
         runs = measure({**commands, **scripts, "import torch": torch_alone}, rounds)
-        scripts = {}  # once is enough: it does not know the dtype
+        scripts = {}  # once is enough: it has no dtype option
         what = f"cold, one token, {dtype}"
         walls = {name: [one.wall_s for one in all_] for name, all_ in runs.items()}
         yield _row(f"{what}: wall", "s", walls, "≤ 1.5 s")
         peaks = {name: [one.peak_mib for one in all_] for name, all_ in runs.items()}
-        weights = 1.15 * sizes(directory).kept_bytes(dtype) / (1 << 20)
+        weights = 1.15 * sizes(directory).weight_bytes(dtype) / (1 << 20)
         allowed = [peak + weights for peak in peaks.pop("import torch")]
         peaks["import torch + 1.15 × the weights"] = allowed
         yield _row(f"{what}: peak memory", "MiB", peaks, "≥ 1 × the last")
 
 
 def first_run_rows(rounds: int) -> list[Row]:
-    """A new user's first command without a network: the bundled model stands in."""
+    """Measure the first command of a new user without a network, which runs the bundled model."""
     with tempfile.TemporaryDirectory() as empty:
         offline = {"HF_HOME": empty, "HF_HUB_CACHE": empty}
         command = Command([*executable("gptterm"), "--offline", "-n", "20"], PROMPT, offline)

@@ -1,8 +1,7 @@
 """Contenders in processes of their own.
 
-In one process they slow each other down: every library brings threads that wait for its own next
-step, and on the same cores (GPT-2 124M, float32, 2 cores: 50 tok/s alone, 35 beside CTranslate2 and
-llama.cpp).
+In one process they slow each other down, since the waiting threads of each library spin on the same
+cores (GPT-2 124M, float32, 2 cores: 50 tok/s alone, 35 beside CTranslate2 and llama.cpp).
 """
 
 import multiprocessing
@@ -16,12 +15,12 @@ from typing import Any
 from benchmarks.engines import Contender
 
 Make = Callable[[Path, Any], Contender]
-"""(model directory, dtype) → contender: a function of a module, which the process imports."""
+"""(model directory, dtype) → contender; a module's function, which the process imports."""
 
 
 @cache
-def apart(make: Make, directory: Path, dtype: str) -> Contender:
-    """`make(directory, dtype)` in a process that waits between its runs, and ends with this one.
+def in_subprocess(make: Make, directory: Path, dtype: str) -> Contender:
+    """Make a contender in a new process, which ends with this one.
 
     Raises:
         RuntimeError: it cannot be made; a run that fails raises it, too.

@@ -1,4 +1,4 @@
-"""Tokens a second of gptterm and its peers, in turn and with the same threads.
+"""Throughput of gptterm and its peers, in turn and with the same number of threads.
 
 A process of its own, started by `python -m benchmarks`; see `benchmarks.isolated`.
 """
@@ -16,20 +16,20 @@ from benchmarks.bandwidth import read_bandwidth
 from benchmarks.engines import Contender, Steps
 from benchmarks.model import sizes
 from benchmarks.report import Row
-from benchmarks.subprocess_runner import apart
+from benchmarks.subprocess_runner import in_subprocess
 from gptterm.engine.api import Dtype
 from gptterm.engine.runtime.device import configure_threads
 from gptterm.engine.runtime.model_files import read_json
 
 PROMPT_TOKENS = 32
 TOKENS = {1: 65, 8: 33, 64: 65}
-"""Samples decoded together → tokens of each."""
+"""Batch size → tokens of each sample."""
 WARM_UP = 5
-"""Tokens of the round that is not counted."""
-PATIENCE_S = 40.0
-"""A row that has taken longer than this is content with the rounds that it has."""
+"""Tokens of the unmeasured round."""
+TIMEOUT_S = 40.0
+"""No further rounds of a row that has taken longer."""
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16", "int8")
-PAIR: tuple[Dtype, ...] = ("float32", "int8")
+MAIN_DTYPES: tuple[Dtype, ...] = ("float32", "int8")
 REACH = {
     "float32": "≥ 2 × transformers, ≥ 0.95 × llama.cpp",
     "bfloat16": "≥ 2.8 × transformers",
@@ -39,7 +39,7 @@ REACH = {
 Load = Callable[[], Contender]
 
 
-def made_up_prompt(vocabulary: int) -> list[int]:
+def synthetic_prompt(vocabulary: int) -> list[int]:
     return [i * 37 % (vocabulary - 1) for i in range(PROMPT_TOKENS)]
 
 
@@ -51,12 +51,12 @@ def measure(
     prompt: Sequence[int],
     tokens: Mapping[int, int] = TOKENS,
 ) -> Row:
-    """Every contender in turn, round after round; the first round only warms up.
+    """Run every contender in each round; the first round only warms up.
 
     A contender that fails is left out, and a note says why.
 
     Raises:
-        RuntimeError: it was the first of them, ours.
+        RuntimeError: the first contender, gptterm, failed.
     """
     ready: dict[str, Contender] = {}
     runs: dict[str, list[float]] = {}
@@ -76,7 +76,7 @@ def measure(
             leave_out(name, error)
     started = time.monotonic()
     for i in range(rounds + 1):
-        if i > 1 and time.monotonic() - started > PATIENCE_S:
+        if i > 1 and time.monotonic() - started > TIMEOUT_S:
             break
         for name, contender in [*ready.items()]:
             try:
@@ -90,9 +90,11 @@ def measure(
     return Row(what=what, unit="tok/s", runs=runs, notes=notes)
 
 
-def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, prompt: Sequence[int]) -> Row:
-    """Cost of sampling, text and events over a bare step: the two in turn, step by step, so
-    that whatever else the machine does falls on both."""
+def overhead_row(what: str, ours: Steps, bare: Steps, rounds: int, prompt: Sequence[int]) -> Row:
+    """Measure a step of the whole engine beside the decoder's alone.
+
+    They alternate step by step, so that other load on the machine falls on both.
+    """
     runs: dict[str, list[float]] = {"gptterm": [], "bare decoder": []}
     for _ in range(rounds):
         both = [ours(prompt, 1, TOKENS[1]), bare(prompt, 1, TOKENS[1])]
@@ -106,59 +108,65 @@ def pipeline_row(what: str, ours: Steps, bare: Steps, rounds: int, prompt: Seque
     return Row(what=what, unit="ms", runs=runs, lower_is_better=True, reach="≥ 0.97 ×")
 
 
-def add_limit(row: Row, directory: Path, dtype: str, tokens: int, bandwidth: float) -> None:
-    """Put what the memory's bandwidth (bytes a second) allows at batch 1 beside the contenders:
-    the ratio is the share of it that is reached."""
+def add_bandwidth_limit(
+    row: Row, directory: Path, dtype: str, tokens: int, bandwidth: float
+) -> None:
+    """Add the throughput that the memory's bandwidth (bytes a second) allows at batch 1.
+
+    The ratio to it is the share of the bandwidth that is reached.
+    """
     size = sizes(directory).step_bytes(dtype, PROMPT_TOKENS + tokens / 2)
     row.runs["memory's limit"] = [bandwidth / size] * len(row.runs["gptterm"])
     row.notes.append(f"{size / 1e6:.0f} MB a token, measured {bandwidth / 1e9:.1f} GB/s")
 
 
 def single_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
-    """Who takes part at batch 1: peers that keep their weights alike, and transformers."""
+    """Contenders at batch 1: peers with weights of the same size, and transformers."""
     peer = "bfloat16" if dtype in ("bfloat16", "float16") else "float32"
     contenders: dict[str, Load] = {
-        "gptterm": partial(apart, engines.pipeline, directory, dtype),
-        f"transformers {peer}": partial(apart, engines.transformers, directory, peer),
+        "gptterm": partial(in_subprocess, engines.pipeline, directory, dtype),
+        f"transformers {peer}": partial(in_subprocess, engines.transformers, directory, peer),
     }
     if dtype in ("float32", "int8") and optional.installed("ctranslate2"):
         name = f"CTranslate2 {dtype}"
-        contenders[name] = partial(apart, optional.ctranslate2, directory, dtype)
+        contenders[name] = partial(in_subprocess, optional.ctranslate2, directory, dtype)
     if dtype in optional.GGUF_TYPES and optional.installed("llama_cpp"):
         name = f"llama.cpp {optional.GGUF_TYPES[dtype]}"
-        contenders[name] = partial(apart, optional.llama_cpp, directory, dtype)
+        contenders[name] = partial(in_subprocess, optional.llama_cpp, directory, dtype)
     return contenders
 
 
 def batch_contenders(directory: Path, dtype: Dtype) -> dict[str, Load]:
-    """Who takes part with several samples."""
+    """Contenders for several samples."""
     peer = "bfloat16" if dtype == "int8" else "float32"
     contenders: dict[str, Load] = {
-        "gptterm": partial(apart, engines.pipeline, directory, dtype),
-        f"transformers {peer}": partial(apart, engines.transformers, directory, peer),
+        "gptterm": partial(in_subprocess, engines.pipeline, directory, dtype),
+        f"transformers {peer}": partial(in_subprocess, engines.transformers, directory, peer),
     }
     if optional.installed("ctranslate2"):
-        contenders["CTranslate2 int8"] = partial(apart, optional.ctranslate2, directory, "int8")
+        contenders["CTranslate2 int8"] = partial(
+            in_subprocess, optional.ctranslate2, directory, "int8"
+        )
     return contenders
 
 
 def rows(directory: Path, rounds: int) -> Iterator[Row]:
-    """All of this module, one after the other; a row that cannot be measured is left out."""
+    """All rows of this part; rows that fail are left out."""
     configure_threads()
     torch.set_grad_enabled(False)
-    prompt = made_up_prompt(read_json(directory / "config.json")["vocab_size"])
+    prompt = synthetic_prompt(read_json(directory / "config.json")["vocab_size"])
     bandwidth = read_bandwidth()
 
     def single(dtype: Dtype) -> Row:
         contenders = single_contenders(directory, dtype)
         row = measure(f"batch 1, {dtype}", contenders, 1, rounds, prompt)
-        add_limit(row, directory, dtype, TOKENS[1], bandwidth)
+        add_bandwidth_limit(row, directory, dtype, TOKENS[1], bandwidth)
         row.reach = REACH[dtype]
         return row
 
     def pipeline(dtype: Dtype) -> Row:
         ours, bare = engines.ours(directory, dtype), engines.bare(directory, dtype)
-        return pipeline_row(f"one step, {dtype}", ours, bare, rounds, prompt)
+        return overhead_row(f"one step, {dtype}", ours, bare, rounds, prompt)
 
     def batch(samples: int, dtype: Dtype) -> Row:
         contenders = batch_contenders(directory, dtype)
@@ -170,14 +178,14 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
     yield from attempt(
         [
             *(partial(single, dtype) for dtype in DTYPES),
-            *(partial(pipeline, dtype) for dtype in PAIR),
-            *(partial(batch, samples, dtype) for samples in (8, 64) for dtype in PAIR),
+            *(partial(pipeline, dtype) for dtype in MAIN_DTYPES),
+            *(partial(batch, samples, dtype) for samples in (8, 64) for dtype in MAIN_DTYPES),
         ]
     )
 
 
 def attempt(measurements: Iterable[Callable[[], Row]]) -> Iterator[Row]:
-    """The rows of those that succeed; stderr gets the others' reasons."""
+    """Yield the rows of the measurements that succeed; stderr gets the other errors."""
     for measurement in measurements:
         try:
             yield measurement()

@@ -1,9 +1,9 @@
-"""The TUI in a pseudo-terminal: first frame, key to frame while text streams, idling, memory.
+"""The TUI in a pseudo-terminal: first frame, key to frame while streaming, idle load, memory.
 
     python -m benchmarks.tui [--seconds 60] [--model DIR]
 
-A key is a character that is nowhere else on the screen; its frame is there when its bytes come
-out of the terminal.
+A key is a character that is nowhere else on the screen; its frame has come when its bytes are read
+from the terminal.
 """
 
 import argparse
@@ -25,22 +25,22 @@ from ptyprocess import PtyProcess  # type: ignore[import-untyped]
 
 from benchmarks.report import Row, table
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 KEY_EVERY_S = 0.1
 FIRST_KEY = 0x0400
-"""Cyrillic: no letter of it is in the text that streams."""
+"""Cyrillic: the streamed text has no letter of it."""
 MEBIBYTE = 2**20
-KEPT_BYTES = 2**16
+TAIL_BYTES = 2**16
 STREAMED_TOKENS = 128
 RATE = re.compile(rb"([\d.]+) tok/s")
 
 
-class TypistGaveUpError(Exception):
-    """What was waited for never came out of the terminal."""
+class ScreenTimeoutError(Exception):
+    """Expected output did not appear in the terminal."""
 
 
 class Terminal:
-    """A program in a pseudo-terminal, and the bytes that come out."""
+    """A program in a pseudo-terminal."""
 
     def __init__(self, arguments: Sequence[str], home: Path) -> None:
         environ = {**os.environ, "TERM": "xterm-256color", "GPTTERM_HOME": str(home)}
@@ -49,21 +49,25 @@ class Terminal:
         self._tty = PtyProcess.spawn(command, dimensions=(40, 120), env=environ)
         self.process = psutil.Process(self._tty.pid)
         self.tail = b""
-        """The last of what was read."""
+        """The end of its output."""
 
     def wait_for(self, wanted: bytes) -> float:
-        """Read until some bytes come; when they did."""
+        """Read until `wanted` has come; returns the time.
+
+        Raises:
+            ScreenTimeoutError: it did not come.
+        """
         seen = b""
-        end = time.perf_counter() + PATIENCE_S
+        end = time.perf_counter() + TIMEOUT_S
         while time.perf_counter() < end:
             if select.select([self._tty.fd], [], [], 0.1)[0]:
                 seen = seen[-len(wanted) :] + self._read()
                 if wanted in seen:
                     return time.perf_counter()
-        raise TypistGaveUpError(f"{wanted!r} never came")
+        raise ScreenTimeoutError(f"{wanted!r} never came")
 
     def read_for(self, seconds: float) -> None:
-        """Let the program go on for a while."""
+        """Read and drop output for a time."""
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self._tty.fd], [], [], left)[0]:
@@ -71,15 +75,15 @@ class Terminal:
 
     def _read(self) -> bytes:
         data = os.read(self._tty.fd, 65536)
-        self.tail = (self.tail + data)[-KEPT_BYTES:]
+        self.tail = (self.tail + data)[-TAIL_BYTES:]
         return data
 
     def send(self, keys: bytes) -> None:
-        """Type."""
+        """Write keys to the terminal."""
         os.write(self._tty.fd, keys)
 
     def close(self) -> None:
-        """Quit by key, then by force."""
+        """Quit by Ctrl+Q, then by force."""
         self.send(b"\x11")
         with contextlib.suppress(OSError):  # it is closed on the other side
             self.read_for(0.5)
@@ -87,7 +91,7 @@ class Terminal:
 
 
 def app(directory: str, rate: float, characters: int) -> Terminal:
-    """The TUI with its model ready."""
+    """Start the TUI and wait until its model is loaded."""
     arguments = ["-m", "benchmarks.tui_app", directory, str(rate), str(characters)]
     terminal = Terminal(arguments, Path(directory))
     terminal.wait_for(b"float32")
@@ -96,7 +100,7 @@ def app(directory: str, rate: float, characters: int) -> Terminal:
 
 
 def key_to_frame(terminal: Terminal, seconds: float) -> list[float]:
-    """Type for a while; milliseconds from each key to its frame."""
+    """Type for a time; returns the milliseconds from each key to its frame."""
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -110,7 +114,7 @@ def key_to_frame(terminal: Terminal, seconds: float) -> list[float]:
 
 
 def first_frame_rows(rounds: int) -> list[Row]:
-    """From exec to the painted prompt of the command as users start it, and the memory then."""
+    """Measure the time from exec to the drawn prompt, and the memory then."""
     seconds: list[float] = []
     memory: list[float] = []
     for _ in range(rounds + 1):
@@ -126,7 +130,7 @@ def first_frame_rows(rounds: int) -> list[Row]:
 
 
 def percentiles(what: str, taken: Sequence[float]) -> list[Row]:
-    """The rows of p95 and p99."""
+    """Rows of the 95th and 99th percentile."""
     cuts = statistics.quantiles(taken, n=100)
     return [
         Row(f"{what}, p95", "ms", {"gptterm": [cuts[94]]}, True, "≤ 50"),
@@ -135,7 +139,7 @@ def percentiles(what: str, taken: Sequence[float]) -> list[Row]:
 
 
 def typing_rows(seconds: float) -> list[Row]:
-    """Typing while 1,000 tokens a second stream."""
+    """Measure typing while 1,000 tokens a second stream."""
     with tempfile.TemporaryDirectory() as directory:
         terminal = app(directory, 1000, 0)
         terminal.send(b"go\r")
@@ -146,7 +150,7 @@ def typing_rows(seconds: float) -> list[Row]:
 
 
 def long_rows(seconds: float) -> list[Row]:
-    """A transcript of a megabyte: typing, memory, idling."""
+    """Measure a transcript of a megabyte: typing, memory, idle load."""
     with tempfile.TemporaryDirectory() as directory:
         terminal = app(directory, 1000, 10**6)
         taken = key_to_frame(terminal, seconds)
@@ -165,7 +169,7 @@ def long_rows(seconds: float) -> list[Row]:
 
 
 def streaming_rows(directory: Path, rounds: int) -> list[Row]:
-    """Tokens a second of one request: drawn by the TUI, and from the command line.
+    """Measure the throughput of one request in the TUI and on the command line.
 
     Both are the engine's own rate after the first token, as the status line and `-v` show it.
     """
@@ -190,21 +194,21 @@ def _last_rate(written: bytes) -> float:
     """The last rate that was shown.
 
     Raises:
-        TypistGaveUpError: none was.
+        ScreenTimeoutError: none was.
     """
     found = RATE.findall(written)
     if not found:
-        raise TypistGaveUpError("no rate was shown")
+        raise ScreenTimeoutError("no rate was shown")
     return float(found[-1])
 
 
 def tui_rows(directory: Path | None, rounds: int, seconds: float) -> Iterator[Row]:
-    """All rows; what does not come about is left out, and stderr says why.
+    """All rows; rows that fail are left out, and stderr says why.
 
     Args:
-        directory: a model, for the tokens a second; None leaves them out.
-        rounds: how often each start and each request is measured.
-        seconds: how long each typing goes on.
+        directory: a model for the throughput; None leaves that row out.
+        rounds: repetitions of each start and each request.
+        seconds: duration of each typing.
     """
     parts: list[Callable[[], list[Row]]] = [
         partial(first_frame_rows, rounds),
@@ -216,7 +220,7 @@ def tui_rows(directory: Path | None, rounds: int, seconds: float) -> Iterator[Ro
     for part in parts:
         try:
             yield from part()
-        except (TypistGaveUpError, subprocess.CalledProcessError) as error:
+        except (ScreenTimeoutError, subprocess.CalledProcessError) as error:
             print(f"  left out: {error}", file=sys.stderr)
 
 

@@ -1,8 +1,8 @@
-"""The TUI that `benchmarks.tui` types into: the scripted engine behind it, and a chat in it.
+"""The TUI for `benchmarks.tui`, with a scripted engine and a chat.
 
     python -m benchmarks.tui_app DIRECTORY RATE CHARACTERS
 
-Args: where the script goes, tokens per second, how long a transcript to open with (0: none).
+Arguments: a directory for the script, tokens per second, characters of the transcript (0: none).
 """
 
 import sys
@@ -23,7 +23,7 @@ TURNS = 2000
 
 
 def long_chat(characters: int) -> Chat:
-    """A chat of 2,000 turns with so many characters."""
+    """A chat of 2,000 turns with `characters` characters."""
     chat = Chat()
     text = (TURN * (characters // TURNS // len(TURN) + 1))[: characters // TURNS]
     for _ in range(TURNS // 2):
@@ -34,7 +34,7 @@ def long_chat(characters: int) -> Chat:
 
 
 def main() -> None:
-    """Open the TUI until it is quit."""
+    """Run the TUI."""
     directory, rate, characters = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
     script = Script.saying(" word" * 50, rate=rate, endless=True, has_chat_template=False)
     request = write_script(Path(directory), script, "scripted")

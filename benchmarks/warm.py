@@ -1,4 +1,4 @@
-"""One token from a new process when the engine is warm, and from one that loads the model."""
+"""Start-up with a warm engine, beside a process that loads the model."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from benchmarks.startup import PROMPT, Command, CommandFailedError, executable, 
 
 @contextmanager
 def warm_engine(options: list[str]) -> Iterator[Mapping[str, str]]:
-    """Have an engine started; yield the environment in which it is found.
+    """Start a warm engine, yield the environment in which commands find it, and stop it.
 
     Raises:
         CommandFailedError: it cannot be started.
@@ -39,7 +39,7 @@ def warm_engine(options: list[str]) -> Iterator[Mapping[str, str]]:
 
 
 def warm_rows(directory: Path, rounds: int) -> list[Row]:
-    """The wall time of `echo … | gptterm -n 1`, warm beside cold beside Python alone."""
+    """Measure `echo … | gptterm -n 1`: warm, cold, and Python alone."""
     options = ["-m", str(directory), "--dtype", "float32"]
     ours = [*executable("gptterm"), *options, "-n", "1", "--raw"]
     with warm_engine(options) as environment:

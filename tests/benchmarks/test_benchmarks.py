@@ -66,7 +66,7 @@ def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
 
 def test_pipeline_and_decoder_are_timed_step_by_step(small: Path) -> None:
     ours, bare = engines.ours(small, "float32"), engines.bare(small, "float32")
-    row = throughput.pipeline_row("step", ours, bare, 1, [1, 2, 3])
+    row = throughput.overhead_row("step", ours, bare, 1, [1, 2, 3])
     assert [len(times) for times in row.runs.values()] == [throughput.TOKENS[1] - 1] * 2
     assert row.median("gptterm") > 0
 

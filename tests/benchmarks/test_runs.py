@@ -1,4 +1,4 @@
-"""Whole parts of the benchmarks on a tiny model, what survives a failure, and what is kept."""
+"""Whole parts of the benchmarks on a tiny model, what survives a failure, and the baseline."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_contender_that_fails_is_left_out_and_named() -> None:
 
 
 def test_a_row_that_takes_too_long_has_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(throughput, "TIMEOUT_S", 0.0)
     row = throughput.measure("speed", {"gptterm": lambda: steady}, 8, 5, [1])
     assert row.runs == {"gptterm": [80.0]}
 
@@ -114,7 +114,7 @@ def test_a_part_in_a_process_of_its_own_sends_its_rows(small: Path) -> None:
 def test_the_bytes_of_the_weights_are_those_of_the_file(small: Path) -> None:
     size = model.sizes(small)
     header = 8 + int.from_bytes((small / "model.safetensors").read_bytes()[:8], "little")
-    assert size.kept_bytes("float32") + header == (small / "model.safetensors").stat().st_size
+    assert size.weight_bytes("float32") + header == (small / "model.safetensors").stat().st_size
     assert size.step_bytes("int8", past=10) == size.matrices + 10 * size.past * 4
 
 
@@ -122,38 +122,39 @@ def row(speed: float, peer: float) -> Row:
     return Row(what="speed", unit="tok/s", runs={"gptterm": [speed], "peer": [peer]})
 
 
-def keep(folder: Path, *rows: Row) -> dict[str, Any]:
-    file = folder / "kept.json"
+def saved(folder: Path, *rows: Row) -> dict[str, Any]:
+    file = folder / "baseline.json"
     facts = {"cpu": "A CPU", "cpus": 2, "time": "2026-01-02T03:04", "commit": "abc", "torch": "2"}
-    baseline.keep(file, facts, rows)
+    baseline.save(file, facts, rows)
     return baseline.load(file)
 
 
-def test_a_run_is_compared_with_the_kept_one(tmp_path: Path) -> None:
-    document = keep(tmp_path, row(100, 50))
+def test_a_run_is_compared_with_the_baseline(tmp_path: Path) -> None:
+    document = saved(tmp_path, row(100, 50))
     assert baseline.changes(document, row(80, 50)) == {"gptterm": 0.8, "peer": 1.0}
     lines = table([row(80, 50)], lambda r: baseline.changes(document, r)).splitlines()
     assert "0.80 ×" in lines[1]
     wall = Row(what="wall", unit="s", runs={"gptterm": [2.0]}, lower_is_better=True)
-    assert baseline.changes(keep(tmp_path, wall), Row("wall", "s", {"gptterm": [4.0]}, True)) == {
+    assert baseline.changes(saved(tmp_path, wall), Row("wall", "s", {"gptterm": [4.0]}, True)) == {
         "gptterm": 0.5
     }
 
 
 @pytest.mark.parametrize(
-    ("speed", "peer", "regressed"),
+    ("speed", "peer", "expected"),
     [(80, 50, True), (95, 50, False), (50, 25, False), (95, 100, False), (60, 40, True)],
 )
 def test_a_slow_machine_is_no_regression(
-    tmp_path: Path, speed: float, peer: float, regressed: bool
+    tmp_path: Path, speed: float, peer: float, expected: bool
 ) -> None:
     now = row(speed, peer)
-    assert baseline.regressed(now, baseline.changes(keep(tmp_path, row(100, 50)), now)) is regressed
+    factors = baseline.changes(saved(tmp_path, row(100, 50)), now)
+    assert baseline.is_regression(now, factors) is expected
 
 
-def test_rows_that_were_not_measured_stay_kept(tmp_path: Path) -> None:
-    keep(tmp_path, row(100, 50), Row(what="other", unit="s", runs={"gptterm": [1.0]}))
-    document = keep(tmp_path, row(120, 50))
+def test_rows_that_were_not_measured_stay_in_the_baseline(tmp_path: Path) -> None:
+    saved(tmp_path, row(100, 50), Row(what="other", unit="s", runs={"gptterm": [1.0]}))
+    document = saved(tmp_path, row(120, 50))
     assert [(r["what"], r["medians"]["gptterm"]) for r in document["rows"]] == [
         ("speed", 120),
         ("other", 1.0),
@@ -163,7 +164,7 @@ def test_rows_that_were_not_measured_stay_kept(tmp_path: Path) -> None:
 
 
 def test_the_readmes_table(tmp_path: Path) -> None:
-    assert markdown(keep(tmp_path, row(123.4, 50))).splitlines() == [
+    assert markdown(saved(tmp_path, row(123.4, 50))).splitlines() == [
         "| what | gptterm | beside it, in the same run | reach |",
         "|---|---|---|---|",
         "| speed | **123 tok/s** | peer 50 (2.47 ×) |  |",
@@ -172,7 +173,7 @@ def test_the_readmes_table(tmp_path: Path) -> None:
     ]
 
 
-def test_the_command_measures_compares_keeps_and_prints(
+def test_the_command_measures_compares_saves_and_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(directory: Path, rounds: int) -> list[Row]:
@@ -181,14 +182,14 @@ def test_the_command_measures_compares_keeps_and_prints(
     speeds = iter([100.0, 80.0])
     parts = {"one": lambda _, __: iter([row(next(speeds), 50)]), "two": broken}
     monkeypatch.setattr(command, "PARTS", parts)
-    monkeypatch.setattr(baseline, "file_for", lambda _: tmp_path / "kept.json")
+    monkeypatch.setattr(baseline, "path_for", lambda _: tmp_path / "baseline.json")
     given = ["--model", str(tmp_path), "--json", str(tmp_path / "all.json"), "--rounds", "1"]
-    command.main([*given, "--keep"])
+    command.main([*given, "--save"])
     assert "left out: ValueError: no model" in capsys.readouterr().err
     command.main(given)
     printed = capsys.readouterr().out
     assert "0.80 ×" in printed
-    assert "Slower than kept, by more than the peers: speed" in printed
+    assert "Slower than the baseline, by more than the peers: speed" in printed
     assert json.loads((tmp_path / "all.json").read_text())["rows"][0]["runs"]["gptterm"] == [80.0]
     command.main(["--markdown"])
     assert "| speed | **100 tok/s** |" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engines import Contender
-from benchmarks.subprocess_runner import apart
+from benchmarks.subprocess_runner import in_subprocess
 
 
 def process_id(_directory: Path, _dtype: str) -> Contender:
@@ -27,8 +27,8 @@ def missing(_directory: Path, _dtype: str) -> Contender:
 
 
 def test_each_has_a_process_and_keeps_it(tmp_path: Path) -> None:
-    first, again = (apart(process_id, tmp_path, "float32") for _ in range(2))
-    other = apart(process_id, tmp_path, "int8")
+    first, again = (in_subprocess(process_id, tmp_path, "float32") for _ in range(2))
+    other = in_subprocess(process_id, tmp_path, "int8")
     here = float(os.getpid())
     assert first([1], 1, 1) == again([1], 1, 1) != here
     assert other([1], 1, 1) not in (here, first([1], 1, 1))
@@ -36,8 +36,8 @@ def test_each_has_a_process_and_keeps_it(tmp_path: Path) -> None:
 
 def test_what_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ImportError: no such library"):
-        apart(missing, tmp_path, "float32")
-    contender = apart(out_of_order, tmp_path, "float32")
+        in_subprocess(missing, tmp_path, "float32")
+    contender = in_subprocess(out_of_order, tmp_path, "float32")
     with pytest.raises(RuntimeError, match="ValueError: out of order"):
         contender([1], 1, 1)
     with pytest.raises(RuntimeError, match="its process died"):
