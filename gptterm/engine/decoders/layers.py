@@ -112,9 +112,12 @@ class LayerLoader:
         if self._dtype == "float32":
             return linear.float32(weight.float(), bias)
         if self._dtype == "int8":
-            packed, scales = self._int8_weights.get(name, weight)
+            packed, scales = self._int8_weights.get(name, stored)
             self._pages.release(stored.array)
-            return linear.int8(packed, scales, weight.shape[1], bias)
+            panels = as_torch(StoredTensor(packed, "uint8"))
+            return linear.int8(
+                panels, as_torch(StoredTensor(scales, "float32")), stored.shape[1], bias
+            )
         return linear.half(weight, getattr(torch, self._dtype), bias, self._release)
 
     def _release(self, part: Tensor) -> None:

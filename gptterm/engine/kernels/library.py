@@ -101,10 +101,11 @@ def open_library(file: str) -> ctypes.CDLL | None:
     lib.kernels_select.argtypes, lib.kernels_select.restype = (integer,), None
     lib.linear_forward.argtypes = (pointer, pointer, integer, pointer, pointer)
     lib.linear_pack.argtypes = (pointer, pointer, pointer, ctypes.c_int64, ctypes.c_int64)
+    lib.linear_convert.argtypes = (*[pointer] * 4, ctypes.c_int64, ctypes.c_int64)
     lib.attention_forward.argtypes = (pointer,)
     lib.layer_norm_forward.argtypes = (pointer, pointer, integer, pointer)
     lib.gelu_forward.argtypes = (pointer, ctypes.c_int64, integer)
-    for function in (lib.linear_pack, lib.layer_norm_forward, lib.gelu_forward):
+    for function in (lib.linear_pack, lib.linear_convert, lib.layer_norm_forward, lib.gelu_forward):
         function.restype = None
     rank = 0
     while lib.kernels_name(rank) is None:

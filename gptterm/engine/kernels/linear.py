@@ -148,21 +148,10 @@ def half(
 
 
 def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None) -> Linear:
-    """A layer of weights that `pack_int8` packed."""
+    """A layer of weights that `int8.quantise` packed."""
     return Linear(WeightFormat.INT8, inputs, len(scales), panels, scales=scales, bias=bias)
 
 
 def packed_int8_shape(outputs: int, inputs: int) -> tuple[int, int, int, int]:
     """The shape of packed int8 weights."""
     return -(-outputs // PANEL), -(-inputs // QUANT_BLOCK) * QUANT_BLOCK // 4, PANEL, 4
-
-
-def pack_int8(weight: Tensor) -> Tensor:
-    """(out, in) int8 → (panels, in / 4, PANEL, 4) uint8 with zero point 128, padded with zeros."""
-    outputs, inputs = weight.shape
-    panels, quarters, _, _ = packed_int8_shape(outputs, inputs)
-    padded = weight.new_zeros(panels * PANEL, quarters * 4)
-    padded[:outputs, :inputs] = weight
-    fours = padded.view(torch.int32).view(panels, PANEL, quarters).transpose(1, 2).contiguous()
-    # Adding 128 to a signed byte flips its highest bit.
-    return fours.view(torch.uint8).view(panels, quarters, PANEL, 4) ^ 128

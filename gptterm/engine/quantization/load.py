@@ -44,5 +44,5 @@ def _save(directory: Path, weights: Int8Weights, kl: float) -> None:
         conversion_cache.ensure_folder()
         file = conversion_cache.path_for(directory)
         if file is not None:
-            save_conversion(file, weights.tensors, conversion_cache.metadata(kl))
+            save_conversion(file, weights.arrays, conversion_cache.metadata(kl))
             conversion_cache.evict_beyond(SIZE_LIMIT)

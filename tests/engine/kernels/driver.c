@@ -113,6 +113,22 @@ static void make_float32(caller *c, weights *w)
     w->memory = memory;
 }
 
+/* Packing float32 weights gives the same as packing the bfloat16 numbers that they are. */
+static void compare_converted(const weights *w, int64_t out_stride, int64_t in_stride)
+{
+    int inputs = w->layer.inputs, outputs = w->layer.outputs;
+    size_t size = product((outputs + PANEL - 1) / PANEL * PANEL, inputs) * sizeof(uint16_t);
+    float *source = allocate(product(inputs, outputs), sizeof *source);
+    void *packed = allocate(size, 1);
+    for (int o = 0; o < outputs; o++)
+        for (int k = 0; k < inputs; k++)
+            source[o * out_stride + k * in_stride] =
+                (float)w->numbers[product(o, inputs) + (size_t)k];
+    linear_convert(&w->layer, packed, 0, source, out_stride, in_stride);
+    expect(!memcmp(packed, w->memory, size), "bfloat16 conversion", inputs, outputs, 0);
+    free(source), free(packed);
+}
+
 /* Packs weights whose rows or whose columns are contiguous. */
 static void make_16(caller *c, weights *w, int transposed)
 {
@@ -130,25 +146,38 @@ static void make_16(caller *c, weights *w, int transposed)
                 half ? half_value(*bits) : bfloat16_value(*bits);
         }
     linear_pack(&w->layer, w->memory, source, out_stride, in_stride);
+    if (!half)
+        compare_converted(w, out_stride, in_stride);
     free(source);
 }
 
-static void make_int8(caller *c, weights *w)
+/* Quantises weights whose rows or whose columns are contiguous. */
+static void make_int8(caller *c, weights *w, int transposed)
 {
     int inputs = w->layer.inputs, outputs = w->layer.outputs;
     int padded = (inputs + QUANT_BLOCK - 1) / QUANT_BLOCK * QUANT_BLOCK;
     int panels = (outputs + PANEL - 1) / PANEL;
+    int64_t out_stride = transposed ? 1 : inputs, in_stride = transposed ? outputs : 1;
+    float *source = random_numbers(c, product(inputs, outputs));
     uint8_t *memory = allocate(product(panels * PANEL, padded), 1);
-    float *scales = random_numbers(c, (size_t)outputs);
-    memset(memory, 128, product(panels * PANEL, padded));
-    for (int o = 0; o < outputs; o++)
-        for (int k = 0; k < inputs; k++) {
-            int value = (int)(random_bits(c) % 255) - 127;
+    float *scales = allocate((size_t)outputs, sizeof *scales);
+    linear_convert(&w->layer, memory, scales, source, out_stride, in_stride);
+    for (int o = 0; o < panels * PANEL; o++)
+        for (int k = 0; k < padded; k++) {
             size_t panel = product(o / PANEL, padded) * PANEL;
-            memory[panel + product(k / 4 * 4, PANEL) + product(o % PANEL, 4) + (size_t)(k % 4)] =
-                (uint8_t)(value + 128);
-            w->numbers[product(o, inputs) + (size_t)k] = value * (double)scales[o];
+            int value = memory[panel + product(k / 4 * 4, PANEL) + product(o % PANEL, 4) +
+                               (size_t)(k % 4)] -
+                        128;
+            if (o >= outputs || k >= inputs) {
+                expect(value == 0, "int8 padding", o, k, value);
+                continue;
+            }
+            double number = value * (double)scales[o];
+            double exact = (double)source[o * out_stride + k * in_stride];
+            expect(is_close(number, exact, 0.5001 * (double)scales[o]), "int8 weight", o, k, value);
+            w->numbers[product(o, inputs) + (size_t)k] = number;
         }
+    free(source);
     w->memory = memory;
     w->layer.scales = scales;
 }
@@ -184,7 +213,7 @@ static void check_linear(caller *c, int format, int inputs, int outputs, int tra
     if (format == BFLOAT16 || format == FLOAT16)
         make_16(c, &w, transposed);
     else if (format == INT8)
-        make_int8(c, &w);
+        make_int8(c, &w, transposed);
     else
         make_float32(c, &w);
     w.layer.weights = w.memory;

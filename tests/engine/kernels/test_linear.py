@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.int8_weights import quantise
 from gptterm.engine.kernels import linear
+from gptterm.engine.kernels.int8 import quantise
+from gptterm.engine.stored_tensor import StoredTensor
+from tests.engine.kernels.int8_reference import unpack
 
 Layer = linear.Linear
 Maker = Callable[[Tensor, Tensor | None], tuple[Layer, Tensor]]
@@ -41,8 +43,9 @@ def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
 
 
 def int8(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    values, scales = quantise(weight)
-    layer = linear.int8(linear.pack_int8(values), scales, weight.shape[1], bias)
+    panels, scales = map(torch.from_numpy, quantise(StoredTensor(weight.numpy(), "float32")))
+    layer = linear.int8(panels, scales, weight.shape[1], bias)
+    values = torch.from_numpy(unpack(panels.numpy(), *weight.shape))
     return layer, values.double() * scales.double()[:, None]
 
 
@@ -254,7 +257,10 @@ def test_weights_that_are_not_what_their_format_says() -> None:
     for weight_format, weights in wrong:
         with pytest.raises(ValueError, match="weights must be"):
             Layer(weight_format, 32, 40, weights)
-    panels, scales = linear.pack_int8(torch.zeros(40, 32, dtype=torch.int8)), torch.ones(40)
+    panels, scales = (
+        torch.zeros(linear.packed_int8_shape(40, 32), dtype=torch.uint8),
+        torch.ones(40),
+    )
     with pytest.raises(ValueError, match="weights must be"):
         linear.int8(panels[:1], scales, 32)
     with pytest.raises(ValueError, match="scales must be"):

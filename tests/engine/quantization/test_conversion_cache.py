@@ -1,20 +1,26 @@
 """Conversions that are kept: found again, not mistaken, and no trouble where they cannot be."""
 
+import contextlib
 import json
 import os
+import resource
 import shutil
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from gptterm.engine.decoders import int8_weights
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.quantization.conversion_cache import Conversion
+from gptterm.engine.stored_tensor import StoredTensor
 from tests.engine.checkpoints import draw_ids, edit_config, load, log_probabilities, save
 
 IDS = draw_ids(20)
@@ -38,7 +44,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names = []
     get = int8_weights.Int8Weights.get
 
-    def noted(self: Any, name: str, weight: torch.Tensor) -> Any:
+    def noted(self: Any, name: str, weight: StoredTensor) -> Any:
         before, self.quantised = self.quantised, False
         found = get(self, name, weight)
         if self.quantised:
@@ -171,7 +177,7 @@ def other_format(path: Path) -> None:
 
 def of_other_shapes(path: Path) -> None:
     tensors = {
-        name: tensor[:, :5].contiguous() if tensor.ndim > 1 else tensor
+        name: np.ascontiguousarray(tensor[:, :5]) if tensor.ndim > 1 else tensor
         for name, tensor in load_file(path).items()
     }
     int8_weights.save_conversion(path, tensors, conversion_cache.metadata(0.0))
@@ -238,12 +244,20 @@ def test_what_cannot_be_trusted_is_made_again(
 # ------------------------------------------------------------------------- where none is kept
 
 
-def test_a_disk_that_is_full(home: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow beyond a few kilobytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(int8_weights, "save_file", no_room)
-    assert load(directory, "int8").info.fidelity_kl is not None
+
+def test_a_disk_that_is_full(home: Path, directory: Path) -> None:
+    with full_disk():
+        assert load(directory, "int8").info.fidelity_kl is not None
     assert conversion_cache.find(directory) is None
     assert list(home.rglob("*.part")) == []
 
@@ -257,15 +271,12 @@ def test_a_folder_that_cannot_be_made(home: Path, directory: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
-    int8_weights.save_conversion(file, {"a": torch.ones(3)}, conversion_cache.metadata(0.5))
-    shared = torch.ones(4)
-    with pytest.raises((OSError, RuntimeError)):
-        int8_weights.save_conversion(
-            file, {"a": shared[:2], "b": shared[1:]}, conversion_cache.metadata(0.1)
-        )
+    int8_weights.save_conversion(file, {"a": np.ones(3)}, conversion_cache.metadata(0.5))
+    with pytest.raises(OSError, match="too large"), full_disk():
+        int8_weights.save_conversion(file, {"a": np.ones(4000)}, conversion_cache.metadata(0.1))
     found = int8_weights.load_conversion(file)
     assert found is not None
-    assert torch.equal(found["a"], torch.ones(3))
+    assert np.array_equal(found["a"], np.ones(3))
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -281,6 +292,40 @@ def test_the_oldest_go_when_there_are_too_many(directory: Path, tmp_path: Path) 
     conversion_cache.evict_beyond(2 * places[0].size)
     assert {x.path for x in conversion_cache.list_conversions()} == {places[0].path, places[2].path}
     assert sorted(x.suffix for x in conversion_cache.folder().iterdir()) == [".safetensors"] * 2
+
+
+def test_the_file_is_that_of_the_safetensors_library(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    arrays: dict[str, NDArray[Any]] = {
+        "b.int8": np.arange(7, dtype=np.uint8),
+        "b.scales": np.arange(3, dtype=np.float32),
+        "a.int8": np.arange(60, dtype=np.uint8).reshape(3, 4, 5),
+        "nothing": np.zeros((0, 2), np.uint8),
+        "f64": np.ones(2),
+        "ü": np.ones((2, 2), np.float16),
+    }
+    int8_weights.save_conversion(file, arrays, {})
+    sums = {name: zlib.crc32(array.tobytes()) for name, array in arrays.items()}
+    save_file(arrays, tmp_path / "theirs", {"sums": json.dumps(sums)})
+    assert file.read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_a_conversion_of_the_safetensors_library_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    arrays: dict[str, NDArray[Any]] = {
+        "a": np.arange(7, dtype=np.uint8),
+        "b": np.ones((3, 3), np.float32),
+    }
+    sums = {name: zlib.crc32(array.tobytes()) for name, array in arrays.items()}
+    save_file(arrays, file, {"sums": json.dumps(sums)})
+    found = int8_weights.load_conversion(file)
+    assert found is not None
+    assert found.keys() == arrays.keys()
+    assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    save_file(arrays, file, {"sums": json.dumps(sums | {"a": 0})})
+    assert int8_weights.load_conversion(file) is None
+    save_file(arrays, file, {"sums": "[" * 100_000})
+    assert int8_weights.load_conversion(file) is None
 
 
 # ------------------------------------------------------------------------------------- auto

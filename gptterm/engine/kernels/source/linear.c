@@ -1,4 +1,4 @@
-/* Entry points of the linear layers: products, activation quantisation, weight packing. */
+/* Products of the linear layers, and the quantisation of their activations. */
 
 #include "kernels.h"
 
@@ -6,8 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int num_panels(const linear *l) { return (l->outputs + PANEL - 1) / PANEL; }
 
 /* ------------------------------------------------------------------------ quantisation */
 
@@ -127,38 +125,4 @@ int linear_forward(const linear *l, const float *x, int rows, const float *resid
              CHUNKS_PER_THREAD * l->threads, l->threads);
     free(memory);
     return 1;
-}
-
-/* ----------------------------------------------------------------------------- packing */
-
-typedef struct {
-    const linear *layer;
-    uint16_t *packed;
-    const uint16_t *source;
-    int64_t out_stride, in_stride;
-} pack_job;
-
-static void pack_panels(const void *job, int first, int last)
-{
-    const pack_job *p = job;
-    int inputs = p->layer->inputs, outputs = p->layer->outputs;
-    for (int panel = first; panel < last; panel++) {
-        uint16_t *to = p->packed + (int64_t)panel * inputs * PANEL;
-        int width = outputs - panel * PANEL < PANEL ? outputs - panel * PANEL : PANEL;
-        const uint16_t *from = p->source + (int64_t)panel * PANEL * p->out_stride;
-        if (width < PANEL)
-            memset(to, 0, (size_t)inputs * PANEL * sizeof *to);
-        for (int k = 0; k < inputs; k++, to += PANEL, from += p->in_stride)
-            for (int i = 0; i < width; i++) {
-                int lane = p->layer->format == FLOAT16 ? i : i < 16 ? 2 * i : 2 * (i - 16) + 1;
-                to[lane] = from[i * p->out_stride];
-            }
-    }
-}
-
-void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride,
-                 int64_t in_stride)
-{
-    pack_job job = {l, packed, source, out_stride, in_stride};
-    pool_run(pack_panels, &job, num_panels(l), CHUNKS_PER_THREAD * l->threads, l->threads);
 }

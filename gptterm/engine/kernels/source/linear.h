@@ -56,11 +56,19 @@ static inline int num_splits(int inputs)
     return inputs <= MIN_SPLITS * MAX_SPLIT ? MIN_SPLITS : (inputs + MAX_SPLIT - 1) / MAX_SPLIT;
 }
 
+static inline int num_panels(const linear *l) { return (l->outputs + PANEL - 1) / PANEL; }
+
 /* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y);
 
 /* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
 void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride,
                  int64_t in_stride);
+
+/* Converts (out, in) float32 weights to the layer's format, BFLOAT16 or INT8, and packs them; strides
+   are in elements. `scales`, (outputs), is written for INT8: a weight is its integer times that.
+   Integers go from -127 to 127. The scale of an output with a NaN or an infinity is NaN. */
+void linear_convert(const linear *l, void *packed, float *scales, const float *source,
+                    int64_t out_stride, int64_t in_stride);
 
 #endif
