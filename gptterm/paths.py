@@ -6,6 +6,8 @@ Nothing is created here, since reading settings must work on a read-only disk.
 import os
 from pathlib import Path
 
+from gptterm.environment import variable
+
 
 def user_path(typed: str) -> Path:
     """Expand `~` in a path that a user has typed, if there is such a home."""
@@ -47,7 +49,7 @@ def _path_of_url(url: str) -> Path | None:
 
 def home() -> Path | None:
     """The absolute path in `GPTTERM_HOME`; None if it is not set."""
-    named = os.environ.get("GPTTERM_HOME")
+    named = variable("GPTTERM_HOME")
     return Path(os.path.abspath(user_path(named))) if named else None
 
 

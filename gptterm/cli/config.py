@@ -1,7 +1,6 @@
 """`gptterm config`: show the settings in effect, edit config.toml."""
 
 import contextlib
-import os
 import shlex
 import signal
 import subprocess
@@ -14,7 +13,9 @@ from gptterm.cli.streams import configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.definitions import SETTINGS, env_variable
 from gptterm.config.file import read_config
+from gptterm.environment import editor
 from gptterm.errors import GpttermError, ModelError, UsageError
+from gptterm.own_files import make_folder, write_own
 from gptterm.paths import config_file
 from gptterm.terminal import one_line, printable
 
@@ -63,19 +64,19 @@ def edit() -> None:
     file = config_file()
     if not file.exists():
         _create(file)
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command = editor()
     # Ctrl-C is for the editor.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        code = subprocess.call([*shlex.split(editor), str(file)])
+        code = subprocess.call([*shlex.split(command), str(file)])
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot start the editor {one_line(editor)} ({error}); set $VISUAL or $EDITOR"
+            f"cannot start the editor {one_line(command)} ({error}); set $VISUAL or $EDITOR"
         ) from None
     finally:
         signal.signal(signal.SIGINT, previous)
     if code != 0:
-        raise GpttermError(f"the editor {one_line(editor)} failed with exit code {code}")
+        raise GpttermError(f"the editor {one_line(command)} failed with exit code {code}")
     read_config(file)
 
 
@@ -152,9 +153,11 @@ def _create(file: Path) -> None:
         "# reduced_motion = false",
         "",
     ]
+    if file.is_symlink():
+        raise GpttermError(f"{one_line(str(file))} is a link to nothing: remove it")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join(lines), encoding="utf-8")
+        make_folder(file.parent)
+        write_own(file, "\n".join(lines).encode(), overwrite=False)
     except OSError as error:
         raise GpttermError(
             f"cannot write {one_line(str(file))}: {error.strerror}; GPTTERM_HOME names another "

@@ -9,9 +9,11 @@ from typing import NamedTuple, NoReturn
 
 from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, TRANSCRIPT, TUI, Setting
 from gptterm.errors import UsageError
+from gptterm.own_files import read_regular
 from gptterm.terminal import one_line
 
 Values = dict[str, object]
+_MOST_BYTES = 1 << 20
 
 
 class ConfigFile(NamedTuple):
@@ -44,7 +46,7 @@ def read_config(path: Path) -> ConfigFile:
         UsageError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
     try:
-        source = path.read_bytes()
+        source = read_regular(path, _MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return ConfigFile({}, {}, {}, {}, {})
     except OSError as error:

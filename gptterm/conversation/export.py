@@ -3,12 +3,9 @@
 JSON round-trips: every turn with its token ids and its runs. The other formats are for readers.
 """
 
-import contextlib
 import math
-import os
 import re
 import reprlib
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +17,7 @@ from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.nodes import Node, parse_timestamp
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
+from gptterm.own_files import write_own
 from gptterm.terminal import one_line
 
 Format = Literal["markdown", "json", "text", "html"]
@@ -64,7 +62,7 @@ def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
     text = render(chat, format_of(path))
     shown = one_line(str(path))
     try:
-        _write(path, text.encode(), overwrite=overwrite)
+        write_own(path, text.encode(), overwrite=overwrite)
     except FileExistsError:
         raise UsageError(f"{shown} exists already and was not changed") from None
     except ValueError as error:  # a null byte in the name
@@ -86,26 +84,6 @@ def render(chat: Conversation, form: Format) -> str:
             return to_text(chat)
         case "json":
             return to_json(chat)
-
-
-def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
-    if overwrite:
-        # mkstemp creates mode 0600; the complete file then replaces the old one.
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".gptterm-")
-    else:
-        new = str(path)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            os.replace(new, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(new)
-        raise
 
 
 # ------------------------------------------------------------------------------------ JSON

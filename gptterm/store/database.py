@@ -24,14 +24,21 @@ Notify = Callable[[str], None]
 BUSY_S = 5.0
 """Time that SQLite waits for other writers."""
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL}
+_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL}
+_UNREADABLE = {
+    sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS
+}  # fmt: skip
 SLOW_S = 2.0
 """A migration that took longer is explained to the user."""
-SHORT_READ = sqlite3.SQLITE_IOERR_SHORT_READ
 REPLACED = (
     "the history was deleted or replaced while it was open: a new one begins with the chats open "
     "here"
 )
+WITHOUT_LOG = (
+    "the latest changes to the history cannot be read while its disk cannot be written: what is "
+    "older is shown"
+)
+FOREIGN = "the history belongs to another user and cannot be changed"
 _RECOVERED: set[db_file.FileId] = set()
 """Files that this process has recovered from damaged ones, and told the user about."""
 
@@ -45,8 +52,7 @@ class Database:
     """
 
     def __init__(self, path: Path, notify: Notify) -> None:
-        # A symbolic link is the user's choice; the file is its target.
-        self.path = Path(os.path.realpath(path))
+        self.path = Path(os.path.realpath(path.parent), path.name)
         self._shown_path = one_line(str(path))
         self._notify = notify
         self._connection: sqlite3.Connection | None = None
@@ -54,6 +60,8 @@ class Database:
         self._replaced = False
         self._one_use = False
         """The connection is read-only and closed after use: the disk may be writable by then."""
+        self._lacks_log = False
+        """The user knows that changes in the log are not read."""
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -145,12 +153,16 @@ class Database:
 
     def _open(self, *, create: bool) -> sqlite3.Connection | None:
         with db_file.OPEN_FILES.lock:
+            is_own = db_file.is_own(self.path)
+            if create and not is_own:
+                raise HistoryError(f"{FOREIGN}: {self._shown_path}")
             self._refuse_newer(db_file.header_version(self.path))
             self._identity = db_file.file_id(self.path)
             if self._identity is None or (not create and os.path.getsize(self.path) == 0):
                 return None
-            db_file.restrict_permissions(self.path)
-            connection = self._connect()
+            if is_own:
+                db_file.restrict_permissions(self.path)
+            connection = self._connect(is_own=is_own)
             try:
                 self._check_schema(connection, create=create)
             except BaseException:
@@ -172,7 +184,7 @@ class Database:
             try:
                 self._migrate(connection)
             except sqlite3.OperationalError as error:
-                if create or version == 0 or _code(error) not in UNWRITABLE:
+                if create or version == 0 or not _cannot_write(error):
                     raise
                 self._one_use = True
             took = time.monotonic() - begun
@@ -181,21 +193,36 @@ class Database:
         if not schema.is_whole(connection):
             raise _damage("tables are missing")
 
-    def _connect(self) -> sqlite3.Connection:
-        """Open the file, read-only where it cannot be written."""
-        # An open read-only connection makes all connections of the process to it read-only.
-        self._one_use = not db_file.is_writable(self.path)
-        try:
-            return self._prepared("mode=rw")
-        except sqlite3.OperationalError as error:
-            if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                raise
-        self._one_use = True
-        return self._prepared("immutable=1")
+    def _connect(self, *, is_own: bool) -> sqlite3.Connection:
+        """Open the file, read-only where it cannot be written.
 
-    def _prepared(self, options: str) -> sqlite3.Connection:
+        Args:
+            is_own: false for another user's, beside which no file is created.
+        """
+        # An open read-only connection makes all connections of the process to it read-only.
+        self._one_use = not (is_own and db_file.is_writable(self.path))
+        has_log = db_file.has_log(self.path)
+        if is_own:
+            try:
+                return self._prepared("mode=rw")
+            except sqlite3.OperationalError as error:
+                if not _cannot_write(error):
+                    raise
+            self._one_use = True
+            if has_log:
+                # The index of the log needs room on the disk, unless no other program reads it.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    return self._prepared("mode=rw", "PRAGMA locking_mode = EXCLUSIVE")
+        if has_log and not self._lacks_log:
+            self._lacks_log = True
+            self._notify(WITHOUT_LOG)
+        return self._prepared("immutable=1", "PRAGMA temp_store = MEMORY")
+
+    def _prepared(self, options: str, *pragmas: str) -> sqlite3.Connection:
         connection = db_file.connect(self.path, options)
         try:
+            for pragma in pragmas:
+                connection.execute(pragma)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
             connection.execute("PRAGMA foreign_keys = ON")
             schema.version_of(connection)
@@ -246,7 +273,7 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if _code(error) in DAMAGE or getattr(error, "sqlite_errorcode", 0) == SHORT_READ:
+            if _code(error) in DAMAGE or _extended(error) == sqlite3.SQLITE_IOERR_SHORT_READ:
                 self._recover()
                 return
             raise self._history_error(error) from error
@@ -264,7 +291,9 @@ class Database:
         match _code(error):
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return BusyError(f"the history is in use by another program: {self._shown_path}")
-            case sqlite3.SQLITE_FULL:
+            case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY if _code(
+                error
+            ) == sqlite3.SQLITE_FULL or db_file.is_full(self.path):
                 return HistoryError(f"the history's disk is full: {self._shown_path}")
             case sqlite3.SQLITE_READONLY:
                 return HistoryError(f"the history is read-only: {self._shown_path}")
@@ -296,7 +325,19 @@ class Database:
 
 def _code(error: sqlite3.Error) -> int:
     """SQLite's primary result code; 0 for an error of the Python module itself."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _extended(error) & 0xFF
+
+
+def _extended(error: sqlite3.Error) -> int:
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code if isinstance(code, int) else 0
+
+
+def _cannot_write(error: sqlite3.Error) -> bool:
+    """Whether a file may be readable all the same, as on a full disk."""
+    if _code(error) == sqlite3.SQLITE_IOERR:
+        return _extended(error) not in _UNREADABLE
+    return _code(error) in _UNWRITABLE
 
 
 def _damage(message: str) -> sqlite3.DatabaseError:

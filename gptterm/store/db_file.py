@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from gptterm.own_files import check_own, make_folder, open_own, own_id
+
 MAGIC = b"SQLite format 3\0"
-SIDE_FILES = ("-wal", "-shm")
+LOG = "-wal"
+SIDE_FILES = (LOG, "-shm")
 
 
 class FileId(NamedTuple):
@@ -54,9 +57,9 @@ OPEN_FILES = OpenFiles()
 
 
 def file_id(path: Path) -> FileId | None:
-    """Return the identity of the file at `path`; None where no file can be seen."""
+    """Return the identity of what is at `path`, a link itself; None where nothing can be seen."""
     try:
-        found = os.stat(path)
+        found = os.lstat(path)
     except OSError:
         return None
     return FileId(found.st_dev, found.st_ino)
@@ -65,20 +68,35 @@ def file_id(path: Path) -> FileId | None:
 def create_private(path: Path) -> None:
     """Create the file and its folders where missing, readable by this user only.
 
-    Existing folders keep their mode, since other programs may use `GPTTERM_HOME` too. An existing
-    file is not opened, see `OpenFiles`.
+    An existing file is not opened, see `OpenFiles`.
 
     Raises:
         OSError: it cannot be created.
     """
-    if path.exists():
+    if os.path.lexists(path):
         return
-    for folder in reversed(path.parents):
-        if not folder.exists():
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
+    make_folder(path.parent)
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(open_own(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+
+
+def is_own(path: Path) -> bool:
+    """Whether the file is this user's. SQLite would follow links, so there may be none.
+
+    Raises:
+        OSError: the file or a side file is a link or no regular file, or only that is another
+            user's.
+    """
+    status = os.lstat(path)
+    for side in SIDE_FILES:
+        name = f"{path}{side}"
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                check_own(os.lstat(name), status.st_uid)
+            except OSError as error:
+                raise type(error)(error.errno, f"{error.strerror} ({side})") from None
+    check_own(status, status.st_uid)
+    return status.st_uid == own_id()
 
 
 def restrict_permissions(path: Path) -> None:
@@ -89,6 +107,23 @@ def restrict_permissions(path: Path) -> None:
     with contextlib.suppress(OSError):
         if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
             os.chmod(path, 0o600)
+
+
+def has_log(path: Path) -> bool:
+    """Whether changes are in the log that are not in the file yet."""
+    try:
+        return os.path.getsize(f"{path}{LOG}") > 0
+    except OSError:
+        return False
+
+
+def is_full(path: Path) -> bool:
+    """Whether the file's disk has no room for one more page."""
+    try:
+        found = os.statvfs(path.parent)
+    except (OSError, AttributeError):  # AttributeError: Windows
+        return False
+    return found.f_bavail * found.f_frsize < 1 << 16
 
 
 def is_writable(path: Path) -> bool:
@@ -140,7 +175,7 @@ def exclusive(path: Path) -> Iterator[None]:
     except ImportError:  # Windows cannot move an open file anyway
         yield
         return
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = open_own(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

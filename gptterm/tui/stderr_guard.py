@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO, cast
 
-from gptterm.engine.runtime.log import open_log
+from gptterm.engine.runtime.log import LogStream, open_log
 
 SIZE_VARIABLES = ("COLUMNS", "LINES")
 
@@ -29,15 +30,18 @@ def stderr_to(log: Path) -> Iterator[None]:
     os.set_inheritable(terminal, False)
     sink = open_log(log)
     before = sys.__stdout__, sys.__stderr__
+    stderr = sys.stderr
     drawing = os.fdopen(terminal, "w", encoding="utf-8", errors="replace")
     try:
         sys.stderr.flush()
         os.dup2(sink, 2)
         sys.__stdout__ = sys.__stderr__ = drawing  # type: ignore[misc]
+        sys.stderr = cast(TextIO, LogStream(2))
         with _own_size():
             yield
     finally:
         sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
+        sys.stderr = stderr
         with contextlib.suppress(OSError):  # the terminal is closed
             drawing.flush()
         os.dup2(error, 2)

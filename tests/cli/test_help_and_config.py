@@ -2,13 +2,16 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gptterm import __version__
 from gptterm.config.definitions import SETTINGS
-from tests.cli.command import run
+from tests.cli.command import COMMAND, run
+from tests.models.test_cache_trouble import mounted
+from tests.support.disks import SMALL
 
 ALIASES = [
     "-m", "--model", "-s", "--system", "-t", "--temperature", "--temp", "--top-k", "--top-p",
@@ -94,6 +97,36 @@ def test_a_config_file_that_cannot_be_made(env: dict[str, str]) -> None:
         "gptterm: error: cannot write /dev/null/config.toml: File exists; GPTTERM_HOME names "
         "another folder\n"
     )
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_a_blank_variable_is_unset(blank: str, env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "vi").write_text("#!/bin/sh\nexit 7\n")
+    (tmp_path / "vi").chmod(0o755)
+    env = {**env, "VISUAL": blank, "EDITOR": blank, "PATH": f"{tmp_path}:{env['PATH']}"}
+    assert run(["config", "edit"], env).stderr.endswith("the editor vi failed with exit code 7\n")
+
+
+def test_a_new_config_file_is_private_and_whole(env: dict[str, str], tmp_path: Path) -> None:
+    """Under any umask; on a full disk it is not there; nothing is written through a link."""
+    home = tmp_path / "disk"
+    program = """
+        cd "$GPTTERM_HOME" && umask 000
+        "$@" config edit && stat -c %a config.toml && rm config.toml
+        ln -s nowhere config.toml; "$@" config edit; rm config.toml
+        cat /dev/zero > ballast 2>&-
+        "$@" config edit; ls
+    """
+    done = subprocess.run(
+        [*mounted(SMALL, home), "sh", "-c", program, "sh", *COMMAND],
+        env={**env, "VISUAL": "true", "GPTTERM_HOME": str(home)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "600\nballast\n", done.stderr
+    linked, full = done.stderr.splitlines()
+    assert linked.endswith("config.toml is a link to nothing: remove it")
+    assert "cannot write" in full
+    assert "No space left on device" in full
 
 
 @pytest.mark.parametrize("editor", ["/no/such/editor", "'unclosed", "false"])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self, overload
 
 from gptterm.errors import GpttermError
+from gptterm.own_files import open_own
 from gptterm.paths import home
 from gptterm.terminal import one_line
 
@@ -55,7 +56,8 @@ def socket_directory(*, make: bool = True) -> Path | None:
     name = "gptterm"
     parent = _runtime_directory()
     if parent is None:
-        parent = Path(os.path.realpath(os.environ.get("TMPDIR") or "/tmp"))
+        temporary = os.environ.get("TMPDIR", "")
+        parent = Path(os.path.realpath(temporary if os.path.isabs(temporary) else "/tmp"))
         name += f"-{os.geteuid()}"
     if (root := home()) is not None:
         name += f"-{digest(os.path.realpath(root))[:8]}"
@@ -130,10 +132,7 @@ class Lock:
         Raises:
             OSError: the file cannot be opened.
         """
-        descriptor = os.open(
-            _lock_path(directory, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o600,
-        )  # fmt: skip
+        descriptor = open_own(_lock_path(directory, name), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -144,8 +143,9 @@ class Lock:
     def write(self, state: Stage) -> None:
         """Write this process's id and stage to the file."""
         line = f"{os.getpid()} {state}".encode()
-        os.pwrite(self._descriptor, line, 0)
-        os.ftruncate(self._descriptor, len(line))
+        with contextlib.suppress(OSError):  # a full disk: the lock itself is held all the same
+            os.pwrite(self._descriptor, line, 0)
+            os.ftruncate(self._descriptor, len(line))
 
     def release(self) -> None:
         """Release the lock. Its file stays: with a file that comes and goes, two could hold it."""

@@ -26,7 +26,7 @@ from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Welcome
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import Loaded, LoadFailed
 from gptterm.engine.ipc.worker import Worker
-from gptterm.engine.runtime.log import open_log
+from gptterm.engine.runtime.log import bound_log, open_log, write_output_to_log
 from gptterm.paths import engine_log
 from gptterm.terminal import one_line
 
@@ -177,6 +177,7 @@ class Server:
 
     def _check(self) -> None:
         """End the process if it hangs, was idle for long enough or cannot be found any more."""
+        bound_log(sys.stderr.fileno())  # native code writes to it without the stream
         if self._worker.generations.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
             faulthandler.dump_traceback()
             self._say("hangs, and ends")
@@ -350,6 +351,7 @@ def main() -> NoReturn:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    write_output_to_log()
     faulthandler.enable()
     server.run()
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.worker import Worker
+from gptterm.engine.runtime.log import write_output_to_log
 
 _LAST_WORDS_S = 1.0
 """Seconds that the exit waits for the client to read the last frames."""
@@ -27,6 +28,7 @@ def main() -> NoReturn:
     parser.add_argument("--parent", type=int, required=True, help="the client's process id")
     parser.add_argument("--factory", required=True, help="module:function that loads an engine")
     args = parser.parse_args()
+    write_output_to_log()
     _die_with(args.parent)
     faulthandler.enable()
     os.set_inheritable(args.socket, False)

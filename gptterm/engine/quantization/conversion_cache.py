@@ -16,6 +16,7 @@ from typing import NamedTuple
 from gptterm.engine.runtime.model_files import weight_files
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.errors import ModelError
+from gptterm.own_files import make_folder, open_own
 from gptterm.paths import cache_directory
 
 FIDELITY_BOUND = 0.01
@@ -91,7 +92,7 @@ def ensure_folder() -> Path:
         OSError: it cannot be created, or other users have access to it.
     """
     path = folder()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path)
     if not _is_own(path.lstat(), stat.S_ISDIR):
         raise PermissionError(f"{path} is open to others")
     return path
@@ -125,7 +126,7 @@ def set_auto(conversion: Conversion, enabled: bool) -> None:
     """
     marker = _marker(conversion.path)
     if enabled:
-        os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o600))
+        os.close(open_own(marker, os.O_WRONLY | os.O_CREAT))
     else:
         marker.unlink(missing_ok=True)
 

@@ -1,7 +1,6 @@
 """Edit the prompt in $EDITOR, with the terminal lent to it."""
 
 import contextlib
-import os
 import shlex
 import signal
 import subprocess
@@ -12,13 +11,14 @@ from pathlib import Path
 
 from textual.app import SuspendNotSupported
 
+from gptterm.environment import editor
 from gptterm.terminal import one_line
 from gptterm.tui.actions.chat_view import ChatView
 
 
 def edit_prompt(view: ChatView) -> None:
     """Open the prompt's text in the user's editor, and read back what was saved."""
-    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command = editor()
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="gptterm-", suffix=".md", encoding="utf-8"

@@ -14,6 +14,7 @@ from gptterm.engine.api import Token
 from gptterm.engine.daemon import fingerprint, launcher, registry
 from gptterm.engine.daemon.server import DaemonSpec
 from gptterm.engine.daemon.sync_client import open_engine
+from gptterm.engine.runtime.log import LOG_LIMIT
 from gptterm.errors import GpttermError, ModelError
 from tests.support.daemon import ENDLESS, FOREVER, Client, opened, the_pid
 from tests.support.ipc_engines import failure_of, request, text_of
@@ -304,3 +305,29 @@ def test_one_whose_socket_is_gone_ends(folder: Path, tmp_path: Path) -> None:
     lost.close()
     wait_until(lambda: gone(first), "the lost engine to end")
     assert the_pid() == second.connection.pid
+
+
+def test_a_log_neither_ends_an_engine_nor_grows_without_bound(folder: Path, tmp_path: Path) -> None:
+    """Each failing request logs a traceback: to a device that is full, then to a file."""
+    del folder
+    faults = tuple(Fault(at="decode", how="raise", generation=number) for number in range(1, 5))
+    asked = write_script(tmp_path, Script.saying("fine again", faults=faults))
+    home = tmp_path / "home"
+    home.mkdir()
+    log = home / "engine.log"
+    log.symlink_to("/dev/full")
+    engine = opened(asked)
+    for _ in range(3):
+        assert "the script says so" in failure_of(list(engine.generate(request()))).message
+    assert log.is_symlink()
+    os.kill(the_pid(), signal.SIGKILL)
+    wait_until(lambda: gone(engine.connection.pid))
+    log.unlink()
+    log.write_bytes(b"old\n" * LOG_LIMIT)
+    engine = opened(asked)
+    assert log.stat().st_size < LOG_LIMIT
+    with log.open("ab") as file:  # native code
+        file.write(b"old\n" * LOG_LIMIT)
+    assert "the script says so" in failure_of(list(engine.generate(request()))).message
+    assert log.stat().st_size < LOG_LIMIT
+    assert "the script says so" in log.read_text()
