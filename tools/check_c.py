@@ -59,7 +59,7 @@ FAULTS = {
 
 Pool = ThreadPoolExecutor
 Objects = Callable[[], list[Path]]
-"""Waits until they are compiled; then their files."""
+"""Waits until the objects are compiled and returns their files."""
 
 
 class CheckError(Exception):
@@ -69,7 +69,7 @@ class CheckError(Exception):
 def execute(
     command: Sequence[str | Path], cwd: Path = ROOT, env: Mapping[str, str] = os.environ
 ) -> str:
-    """Run a command and return what it wrote.
+    """Run a command and return its output.
 
     Raises:
         CheckError: it failed.
@@ -83,7 +83,7 @@ def execute(
 def attempt(
     command: Sequence[str | Path], cwd: Path = ROOT, env: Mapping[str, str] = os.environ
 ) -> tuple[int, str]:
-    """Run a command; its exit status, and what it wrote."""
+    """Run a command; returns its exit status and output."""
     out = subprocess.PIPE
     done = subprocess.run(
         command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, text=True, check=False
@@ -95,7 +95,7 @@ def attempt(
 
 
 def check_tools(work: Path) -> None:
-    """See that the compiler and every sanitizer work: each must find a fault that is there.
+    """Check the compiler and the sanitizers: each must report a known fault.
 
     Raises:
         CheckError: one is missing.
@@ -185,7 +185,7 @@ def run_tests(objects: list[Path], work: Path) -> str:
 
 
 def check(work: Path) -> None:
-    """Do everything, on as many threads as there are cores.
+    """Run all checks, on as many threads as there are cores.
 
     Raises:
         CheckError: something failed.

@@ -26,7 +26,7 @@ _NORMAL, _BYTE = 1, 6
 
 
 def read_cases(file: Path) -> list[tuple[str, list[int]]]:
-    """The texts of a vocabulary and their ids."""
+    """Read a vocabulary's test texts and their expected ids."""
     with open(f"{file}.inp", encoding="utf-8", newline="") as opened:
         texts = opened.read().split(SEPARATOR)
     lines = Path(f"{file}.out").read_text("utf-8").split("\n")
@@ -36,7 +36,7 @@ def read_cases(file: Path) -> list[tuple[str, list[int]]]:
 
 
 def reduce(file: GgufFile, cases: list[tuple[str, list[int]]]) -> dict[str, object]:
-    """A vocabulary that holds only what the texts can touch."""
+    """Reduce a vocabulary to the tokens and merges that the texts can reach."""
     tokens = file.texts("tokenizer.ggml.tokens")
     types = file.numbers("tokenizer.ggml.token_type")
     model = file.text("tokenizer.ggml.model")
@@ -71,7 +71,7 @@ def reduce(file: GgufFile, cases: list[tuple[str, list[int]]]) -> dict[str, obje
 
 
 def _as_stored(text: str, *, byte_level: bool) -> str:
-    """A text in the characters that tokens are made of."""
+    """Map a text to the alphabet of a vocabulary's tokens."""
     if not byte_level:
         return "▁" + text.replace(" ", "▁")
     names = {byte: character for character, byte in byte_alphabet().items()}

@@ -1,4 +1,4 @@
-"""Draws the README's picture: the real app, the bundled model, a chat of one turn.
+"""Draw the README's picture: the real app, the bundled model, a chat of one turn.
 
     python -m tools.pictures [DIRECTORY]
 
@@ -40,7 +40,7 @@ async def _draw(directory: Path) -> Path:
 
 
 def main() -> None:
-    """Draw into the directory that the command line names."""
+    """Draw the picture into the directory given on the command line."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "assets")
     directory.mkdir(parents=True, exist_ok=True)
     print(asyncio.run(draw_chat(directory)))

@@ -1,4 +1,4 @@
-"""Makes the bundled model `tiny`: its text, its tokenizer, its training, its measures.
+"""Make the bundled model `tiny`: corpus, tokenizer, training, evaluation.
 
 python -m tools.tiny_model train        the whole run, resumable
 python -m tools.tiny_model quality      the figures of the model card

@@ -1,4 +1,4 @@
-"""The command line of the tools for `tiny`."""
+"""Command line of the tools for `tiny`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Reads the command and does it."""
+    """Run the command given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_model", description=__doc__)
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser("train", help="train; goes on from the checkpoint in --work")

@@ -1,4 +1,4 @@
-"""Conversations: requests for stories, follow-ups about them, small talk."""
+"""Synthetic conversations: requests for stories, follow-up questions, small talk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Turn:
-    """One message."""
+    """A chat message."""
 
     role: Role
     text: str
@@ -23,7 +23,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a story and the story: what was wanted has to be in it, word for word."""
+    """A request for a story with that story, and the words that it must contain."""
 
     text: str
     wanted: tuple[str, ...]
@@ -31,7 +31,7 @@ class Request:
 
 
 def draw_request(rng: random.Random) -> Request:
-    """A request with a story that is about what was asked for."""
+    """Draw a request and a story that fulfils it."""
     cast = draw_cast(rng)
     roll = rng.random()
     if roll < 0.12:
@@ -51,7 +51,7 @@ def draw_request(rng: random.Random) -> Request:
 
 
 def very_short(rng: random.Random) -> list[Turn]:
-    """A request for a story of two or three sentences, and that."""
+    """Draw a request for a story of two or three sentences, and its story."""
     about, wanted, wants, cast = _subject(rng, draw_cast(rng))
     told = tell(choose_plot(rng, wants), cast, rng.getrandbits(40)).short()
     if not all(want.lower() in told.lower() for want in wanted):
@@ -61,7 +61,7 @@ def very_short(rng: random.Random) -> list[Turn]:
 
 
 def _subject(rng: random.Random, cast: Cast) -> tuple[str, tuple[str, ...], frozenset[str], Cast]:
-    """What to ask for: its words, what has to be in the story, what the plot must use."""
+    """Draw the object of a request: wording, words required in the story, the plot's thing."""
     hero, friend, thing = cast.hero, cast.friend, cast.thing
     kind = rng.choice(
         ("hero", "thing", "hero+thing", "hero+thing", "hero+friend", "hero+place", "all")
@@ -108,7 +108,7 @@ def _request(about: str, rng: random.Random) -> str:
 
 
 def swap_hero(story: Story, rng: random.Random) -> tuple[str, Story]:
-    """The same story told again with another hero, and the words that ask for it."""
+    """Retell a story with another hero; returns the request, too."""
     other = draw_figure(rng)
     while other.kind in (story.cast.hero.kind, story.cast.friend.kind):
         other = draw_figure(rng)
@@ -122,7 +122,7 @@ def swap_hero(story: Story, rng: random.Random) -> tuple[str, Story]:
 
 
 def small_talk(rng: random.Random) -> tuple[Turn, Turn]:
-    """Something said and its answer."""
+    """Draw small talk: a message and its answer."""
     said, answers = rng.choice(talk.SMALL_TALK)
     words = " ".join(
         invented(rng) if rng.random() < 0.1 else rng.choice(world.OTHER_WORDS)
@@ -177,7 +177,7 @@ def _follow_up(request: Story, rng: random.Random, asked: list[Asked]) -> list[T
 
 
 def conversation(rng: random.Random) -> list[Turn]:
-    """A conversation of one to about ten turns of each side."""
+    """Draw a conversation of one to about ten turns of each side."""
     turns: list[Turn] = []
     if rng.random() < 0.05:
         turns.append(Turn("system", expand(rng.choice(talk.SYSTEMS), {}, rng)))
@@ -228,7 +228,7 @@ def _story_turns(rng: random.Random) -> list[Turn]:
 
 
 def begun_story(rng: random.Random) -> list[Turn]:
-    """A user who begins a story, and the story going on from there."""
+    """Draw a chat in which the user begins a story and the assistant continues it."""
     story = tell(choose_plot(rng, frozenset()), draw_cast(rng), rng.getrandbits(40))
     words = story.text.split(" ")
     cut = rng.randint(2, 9) if rng.random() < 0.6 else rng.randint(2, len(words) * 2 // 3)

@@ -1,4 +1,4 @@
-"""What a story can be checked for without a reader."""
+"""Automatic checks of stories and answers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NAME = re.compile(rf"\b({'|'.join(world.NAMES)})\b")
 
 
 def contains(text: str, wanted: Iterable[str]) -> bool:
-    """Whether every wanted word is in the text, whatever its case, as a word of its own."""
+    """Whether the text contains every wanted word as a whole word, ignoring case."""
     return all(re.search(rf"\b{re.escape(w)}(?:e?s)?\b", text, re.IGNORECASE) for w in wanted)
 
 
 def answers(text: str, key: str) -> bool:
-    """Whether an answer has one of the key's alternatives in it."""
+    """Whether an answer contains one of the key's alternatives."""
     return any(contains(text, (option,)) for option in key.split("|"))
 
 
@@ -36,7 +36,7 @@ def _sentence_with(text: str, at: int) -> int:
 
 
 def strangers(text: str, prompt: str = "") -> set[str]:
-    """The characters that a story speaks of as known though nothing introduced them.
+    """Find characters that a story mentions with a definite article before it introduces them.
 
     A kind is introduced by "a fox" or "Pip the fox"; a name by "named Pip", "Pip was a", "I am
     Pip" and the like, at the latest in the sentence that first has it. What the prompt names is
@@ -66,7 +66,7 @@ def strangers(text: str, prompt: str = "") -> set[str]:
 
 
 def repeated(text: str, size: int = 4) -> float:
-    """The share of the word n-grams of a text that it has had before."""
+    """Share of a text's word n-grams that are repeated."""
     words = re.findall(r"\w+", text.lower())
     grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0

@@ -1,4 +1,4 @@
-"""The training text: documents from seeds, in chunks, in batches of rows of like length.
+"""Training corpus: documents from seeds, in chunks, batched by length.
 
 A row is one document (or a few stories, with <|endoftext|> between them) from position 0 on, as
 the model is used; rows of like length share a batch, so that little is padding.
@@ -25,7 +25,7 @@ Ids = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
 DOCUMENTS_PER_CHUNK = 2048
 REPEATS_UNTIL, LESSONS_UNTIL = 8, 12
-"""The chunks at which training leaves off saying words again, and being all lessons.
+"""Chunks at which the copying lessons end, and at which the lessons alone end.
 
 Attention that copies forms within a million tokens when nearly every token is a copy, and hardly
 at all in stories, where grammar explains most tokens; once there, it is used and kept.
@@ -34,12 +34,12 @@ CHATS_FROM, NEARLY_ALL_CHATS_FROM = 34, 52
 """The chunks from which on more of the text are chats: by then it can tell stories, and is to
 learn to tell the one that was asked for."""
 CARRIED = 3.0
-"""How much the loss of a word counts that the story is about and that was said before."""
+"""Weight in the loss of a story's key words when they are repeated."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of ids and, shifted by one, the targets with their weights in the loss.
+    """A batch: rows of ids, and the targets (shifted by one) with their weights in the loss.
 
     -1 is a target that does not count.
     """
@@ -50,7 +50,7 @@ class Batch:
 
 
 def draw_story(rng: random.Random) -> Story:
-    """Any story."""
+    """Draw a story of any kind."""
     return tell(choose_plot(rng, frozenset()), draw_cast(rng), rng.getrandbits(40))
 
 
@@ -78,7 +78,7 @@ def _plain(rng: random.Random) -> str:
 
 
 def document(rng: random.Random, plain: float = 0.5, lessons: float = 0.25) -> str:
-    """One training document, special tokens and all.
+    """Draw one training document, with its special tokens.
 
     Args:
         plain: the share of stories that nobody asked for, among what is no lesson.
@@ -100,12 +100,12 @@ def chunk_texts(
     count: int = DOCUMENTS_PER_CHUNK,
     make: Callable[[random.Random], str] = document,
 ) -> list[str]:
-    """The documents of one chunk; no two chunks share a seed."""
+    """Documents of one chunk; no two chunks share a seed."""
     return [make(random.Random(f"{seed}-{chunk}-{index}")) for index in range(count)]
 
 
 def training_texts(seed: int, chunk: int) -> list[str]:
-    """What training reads as its chunk number `chunk`: first lessons, then everything."""
+    """Documents of training chunk `chunk`: lessons first, later the whole mixture."""
     if chunk < REPEATS_UNTIL:
         return chunk_texts(seed, chunk, make=lambda rng: render(repeat(rng)))
     if chunk < LESSONS_UNTIL:
@@ -118,7 +118,7 @@ def training_texts(seed: int, chunk: int) -> list[str]:
 
 
 def slot_ids(tokenizer: Tokenizer) -> Ids:
-    """The tokens of the words that stories are about: who, what and where."""
+    """Token ids of the stories' key words: characters, things and places."""
     nouns = [place.split()[-1] for _, place in world.PLACES]
     words = (*world.KINDS, *world.THINGS_ONLY, *world.NAMES, *nouns)
     written = [form for word in words for form in (f" {word}", f" {capital(word)}", capital(word))]
@@ -127,7 +127,7 @@ def slot_ids(tokenizer: Tokenizer) -> Ids:
 
 
 def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[list[int]]:
-    """The documents as ids, cut where the model's positions end."""
+    """Encode documents, truncated to the model's context."""
     encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     return [encoding.ids[: positions + 1] for encoding in encoded]
 
@@ -135,7 +135,7 @@ def chunk_ids(tokenizer: Tokenizer, texts: list[str], positions: int) -> list[li
 def batches(
     rows: list[list[int]], tokens: int, rng: random.Random, slots: Ids | None = None
 ) -> list[Batch]:
-    """Batches of about `tokens` tokens of rows of like length, in random order.
+    """Batches of about `tokens` tokens, of rows of similar length, in random order.
 
     A target among the ids `slots` that its row has had before counts `CARRIED` times.
     """
@@ -166,7 +166,7 @@ def _pad(rows: list[list[int]], slots: Ids | None) -> Batch:
 
 
 def _said_before(ids: Ids, targets: Ids) -> npt.NDArray[np.bool_]:
-    """Where a target is among the ids of its row up to there."""
+    """Mask of the targets that occurred earlier in their row."""
     found = np.empty(targets.shape, dtype=np.bool_)
     for row in range(len(ids)):
         values, first = np.unique(ids[row], return_index=True)
@@ -178,7 +178,7 @@ def _said_before(ids: Ids, targets: Ids) -> npt.NDArray[np.bool_]:
 def stream(
     tokenizer: Tokenizer, seed: int, positions: int, tokens: int, skip: int = 0, chunk: int = 0
 ) -> Iterator[Batch]:
-    """Batches without end from a chunk on, the same for the same arguments.
+    """Endless batches from a chunk on, the same for the same arguments.
 
     The first `skip` are left out.
     """

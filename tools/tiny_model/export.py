@@ -1,4 +1,4 @@
-"""Writes the model folder that gptterm and transformers read."""
+"""Write the model folder that gptterm and transformers read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tokenizer import END_OF_TEXT, END_OF_TURN, save_tokenizer
 
 
 def export(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
-    """The weights in float16 under openai-community/gpt2's names, configuration, tokenizer."""
+    """Write float16 weights under openai-community/gpt2's names, config.json and the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(tokenizer, folder, model.config.positions)
     weights = {

@@ -1,4 +1,4 @@
-"""Text from a model folder, many prompts at once, through transformers."""
+"""Batched generation from a model folder, through transformers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tokenizer import END_OF_TEXT, END_OF_TURN
 
 
 class Generator:
-    """A model folder's model and tokenizer, sampling as gptterm does by default.
+    """Model and tokenizer of a folder, with gptterm's default samplers.
 
     Its defaults: temperature as in the model's generation_config, top-k 40, top-p 0.95.
     """
@@ -26,12 +26,12 @@ class Generator:
         self.ends = [self.tokenizer.token_to_id(name) for name in (END_OF_TEXT, END_OF_TURN)]
 
     def encode(self, text: str) -> list[int]:
-        """The ids; special tokens in the text are read as such."""
+        """Encode a text; special tokens in it are recognised."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def __call__(self, prompts: list[str], limit: int = 250, batch: int = 32) -> list[list[int]]:
-        """The new ids for each prompt, without the end token; `limit` of them if it did not end."""
+        """Generate at most `limit` new ids for each prompt, without the end token."""
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         results: list[list[int]] = [[] for _ in prompts]
         for start in range(0, len(order), batch):
@@ -67,6 +67,6 @@ class Generator:
         return ids[: min(ends)] if ends else ids
 
     def text(self, ids: list[int]) -> str:
-        """The text of ids."""
+        """Decode ids."""
         decoded: str = self.tokenizer.decode(ids)
         return decoded

@@ -1,4 +1,4 @@
-"""Templates: `[this|that]` is a choice, `{slot}` a word of the story, nested as deep as wanted."""
+"""Text templates: `[this|that]` is a choice, `{slot}` a word of the story; both nest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SENTENCE_START = re.compile(r"((?:^|[.!?] )\"?)([a-z])")
 
 @functools.cache
 def parse(text: str) -> Template:
-    """The parsed template.
+    """Parse a template.
 
     Raises:
         ValueError: brackets that do not match.
@@ -54,12 +54,12 @@ def _sequence(tokens: list[str], text: str) -> Template:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter made a capital."""
+    """Capitalise the first letter."""
     return text[:1].upper() + text[1:]
 
 
 def expand(text: str, slots: Mapping[str, str], rng: random.Random) -> str:
-    """One text of the template, its sentences and quotations starting with capitals.
+    """Expand a template once, with capitals at the start of sentences and quotations.
 
     A slot whose name starts with a capital is the slot of the small name, with a capital.
 
@@ -86,5 +86,5 @@ def _expand(
 
 
 def a(noun: str) -> str:
-    """The noun with its indefinite article."""
+    """Prefix a noun with its indefinite article."""
     return ("an " if noun[0] in "aeiou" else "a ") + noun

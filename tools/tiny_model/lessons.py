@@ -1,4 +1,4 @@
-"""Short lessons in copying and in who is who: what a story needs, without the story.
+"""Short exercises in copying and coreference, which stories need.
 
 In a story most words follow from the sentence they are in; here nearly every word of an answer
 has to be taken from what was said before.
@@ -66,7 +66,7 @@ def _words(rng: random.Random) -> str:
 
 
 def repeat(rng: random.Random) -> list[Turn]:
-    """Words to be said again."""
+    """Draw a copying exercise."""
     turns = []
     for _ in range(rng.randint(1, 3)):
         words = _words(rng)
@@ -97,7 +97,7 @@ def _slots(first: Cast, second: Cast, names: tuple[str, str]) -> dict[str, str]:
 
 
 def _turned(slots: dict[str, str]) -> dict[str, str]:
-    """The same facts with the second of the two in the first's place."""
+    """Swap the two subjects of a pair of facts."""
     pairs = {
         "name": "other",
         "kind": "other_kind",
@@ -111,7 +111,7 @@ def _turned(slots: dict[str, str]) -> dict[str, str]:
 
 
 def who_is_who(rng: random.Random) -> list[Turn]:
-    """Two facts, and questions about one or both."""
+    """Draw two facts and questions about them."""
     first, second = draw_cast(rng), draw_cast(rng)
     while second.thing == first.thing or second.place == first.place:
         second = draw_cast(rng)
@@ -142,5 +142,5 @@ def _name(figure: Figure, rng: random.Random) -> str:
 
 
 def lesson(rng: random.Random) -> list[Turn]:
-    """Any lesson."""
+    """Draw an exercise of any kind."""
     return rng.choice((repeat, who_is_who, who_is_who, very_short))(rng)

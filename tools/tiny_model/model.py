@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a GPT-2. Sizes are counts, not bytes."""
+    """Hyper-parameters of a GPT-2."""
 
     vocab: int = 2560
     positions: int = 1024
@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 def sinusoids(positions: int, width: int, amplitude: float) -> Tensor:
-    """Position embeddings (positions, width) to start from: waves of Vaswani et al. (2017).
+    """Initial position embeddings (positions, width): the sinusoids of Vaswani et al. (2017).
 
     They are learned on from there. A head that looks one token back is a rotation of them, the
     same at all positions; from noise it would have to be learned anew for every position.
@@ -123,13 +123,13 @@ def sinusoids(positions: int, width: int, amplitude: float) -> Tensor:
 
 
 def rates(positions: int, width: int) -> Tensor:
-    """Radians a position of each of the waves (width / 2), fastest first."""
+    """Frequencies of the sinusoids (width / 2), in radians a position, highest first."""
     waves = width // 2
     return 2 * torch.exp(-math.log(2 * positions) * torch.arange(waves) / waves)
 
 
 def look_back(weight: Tensor, config: ModelConfig, gain: float = 4.0) -> None:
-    """Makes the first head of a block's `c_attn` (width, 3 width) look one token back.
+    """Initialise a block's first head, in `c_attn` (width, 3 width), to attend one token back.
 
     Its keys are the fastest waves and its queries the same waves one position earlier. Induction
     is built on such a head; in a run of a few million tokens it does not form by itself.

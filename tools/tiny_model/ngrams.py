@@ -1,4 +1,4 @@
-"""A 5-gram model to be better than, and the spans a text shares with the training text.
+"""5-gram baseline, and overlap of texts with the training corpus.
 
 Windows of ids are known by 64-bit hashes, so that both work on many millions of tokens at once.
 """
@@ -26,7 +26,7 @@ def _powers(base: int, count: int) -> Hashes:
 
 
 class Windows:
-    """The hash of every window of a sequence of ids, for any length."""
+    """Rolling hashes of the windows of a sequence of ids."""
 
     def __init__(self, ids: Ids) -> None:
         table = np.random.default_rng(0).integers(1, 2**63, size=65_536, dtype=np.uint64)
@@ -35,7 +35,7 @@ class Windows:
         self._unshift = _powers(_INVERSE, len(ids) + 1)
 
     def of(self, size: int) -> Hashes:
-        """The hashes of the windows of this many ids, one for each start."""
+        """Hashes of all windows of `length` ids, by start."""
         count = len(self._sums) - size
         if count <= 0:
             return np.zeros(0, np.uint64)
@@ -45,7 +45,7 @@ class Windows:
 
 
 def _lookup(keys: Hashes, values: npt.NDArray[np.int64], wanted: Hashes) -> npt.NDArray[np.int64]:
-    """The values of the wanted keys, 0 for those that are not there; keys are sorted."""
+    """Look up values by sorted keys; 0 for missing ones."""
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[at] == wanted, values[at], 0)
 
@@ -84,7 +84,7 @@ class KneserNey:
         return orders[::-1]
 
     def probabilities(self, ids: Ids) -> Floats:
-        """The probability of each id after the first, given at most order - 1 before it."""
+        """Probability of each id after the first, given at most order - 1 before it."""
         windows = Windows(ids)
         result = np.full(len(ids) - 1, 1 / self.vocab)
         for size, order in enumerate(self._orders, start=1):
@@ -109,7 +109,7 @@ class KneserNey:
 
 
 def _shared(mine: Hashes, corpus: Hashes) -> npt.NDArray[np.bool_]:
-    """Which of my few hashes are among the corpus's many."""
+    """Mask of the hashes that occur in the corpus."""
     keys = np.unique(mine)
     at = np.minimum(np.searchsorted(keys, corpus), len(keys) - 1)
     found: npt.NDArray[np.bool_] = np.isin(mine, keys[np.unique(at[keys[at] == corpus])])
@@ -117,7 +117,7 @@ def _shared(mine: Hashes, corpus: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def longest_copied(texts: list[Ids], corpus: Windows) -> int:
-    """The length of the longest run of ids in one of the texts that the corpus has, too."""
+    """Length of the longest run of ids that a text shares with the corpus."""
     windows = [Windows(ids) for ids in texts]
     low, high = 0, max(map(len, texts))
     while low < high:
@@ -131,7 +131,7 @@ def longest_copied(texts: list[Ids], corpus: Windows) -> int:
 
 
 def copied_whole(texts: list[Ids], corpus: Windows) -> int:
-    """How many of the texts the corpus has from end to end."""
+    """Number of texts that the corpus contains whole."""
     whole = 0
     for size in sorted({len(ids) for ids in texts}):
         mine = np.concatenate([Windows(ids).of(size) for ids in texts if len(ids) == size])

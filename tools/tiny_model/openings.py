@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a sentence is easier to read on one line)
-"""How stories start, how they stop, and what comes after."""
+"""Templates of the beginnings, endings and follow-ups of stories."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .model import GPT2
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """The matrices (n, rows, columns), rows <= columns, with singular values near one."""
+    """Orthogonalise matrices (n, rows, columns), rows <= columns: singular values near one."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
@@ -61,11 +61,11 @@ class Muon:
                 target.sub_(update, alpha=size)
 
     def state_dict(self) -> list[Tensor]:
-        """The momentum."""
+        """State of the optimizer: the momentum."""
         return self.buffers
 
     def load_state_dict(self, state: list[Tensor]) -> None:
-        """Takes the momentum back."""
+        """Restore the momentum."""
         for buffer, saved in zip(self.buffers, state, strict=True):
             buffer.copy_(saved)
 
@@ -102,10 +102,10 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
+        """State of both optimizers."""
         return {"adam": self.adam.state_dict(), "muon": self.muon.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Restore the state."""
         self.adam.load_state_dict(state["adam"])
         self.muon.load_state_dict(state["muon"])

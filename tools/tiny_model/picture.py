@@ -1,4 +1,4 @@
-"""Draws an induction head at work, as an SVG: which token each token looks at."""
+"""Draw an induction head's attention as SVG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAPER, INK, MARK = "#1b1e25", "#d7dae0", "#7ab7ff"
 
 
 def attention(folder: Path, ids: Tensor) -> Tensor:
-    """The model's attentions (layers, rows, heads, time, time) over ids (rows, time)."""
+    """Attention weights (layers, rows, heads, time, time) over ids (rows, time)."""
     model: Any = GPT2LMHeadModel.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )
@@ -30,13 +30,13 @@ def attention(folder: Path, ids: Tensor) -> Tensor:
 
 
 def said_again(words: Sequence[str]) -> str:
-    """A chat in which words are repeated: nothing but having read them says which comes next."""
+    """A chat that repeats random words, which only copying can predict."""
     text = " ".join(words)
     return render([Turn("user", f"Repeat this: {text}"), Turn("assistant", text)])
 
 
 def draw(folder: Path, layer: int, head: int) -> str:
-    """The attention of a head (from 0) over words that are repeated."""
+    """Attention of a head (from 0) over repeated words."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     ids = tokenizer.encode(said_again(WORDS), add_special_tokens=False).ids
     shares = attention(folder, torch.tensor([ids]))[layer, 0, head]

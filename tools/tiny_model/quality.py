@@ -1,4 +1,4 @@
-"""The figures of the model card, on seeds that training never uses."""
+"""Evaluation for the model card, on held-out seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIMIT = 250
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
+    """A row of the model card's table."""
 
     what: str
     reached: str
@@ -40,14 +40,14 @@ class Figure:
 
     @classmethod
     def share(cls, what: str, value: float, aim: float, *, least: bool = True) -> Figure:
-        """A share that should be at least (or at most) its aim."""
+        """A row for a share whose target is a lower (or upper) bound."""
         good = value >= aim if least else value <= aim
         return cls(what, f"{value:.1%}", f"{'≥' if least else '≤'} {aim:.0%}", good)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the model answered to a prompt."""
+    """A prompt and the model's answer."""
 
     prompt: str
     text: str
@@ -55,7 +55,7 @@ class Told:
 
     @property
     def ended(self) -> bool:
-        """Whether it stopped by itself."""
+        """Whether the model ended the answer itself."""
         return len(self.ids) < LIMIT
 
 
@@ -69,7 +69,7 @@ def _tell(generator: Generator, prompts: list[str]) -> list[Told]:
 
 
 def requests(generator: Generator, count: int) -> tuple[list[Told], float, float]:
-    """Stories for requests; shares with all that was asked for, and without strangers."""
+    """Evaluate requested stories: shares with all required words, and without strangers."""
     asked = [draw_request(_rng("request", index)) for index in range(count)]
     prompts = [render([Turn("user", request.text)]) + "<|assistant|>" for request in asked]
     told = _tell(generator, prompts)
@@ -80,7 +80,7 @@ def requests(generator: Generator, count: int) -> tuple[list[Told], float, float
 
 
 def continuations(generator: Generator, count: int) -> list[Told]:
-    """Plain continuations of the first words of stories, half of them "Once upon a time"."""
+    """Generate continuations of the first words of stories, half of them "Once upon a time"."""
     prompts = []
     for index in range(count):
         rng = _rng("continuation", index)
@@ -91,7 +91,7 @@ def continuations(generator: Generator, count: int) -> list[Told]:
 
 
 def questions(generator: Generator, count: int) -> tuple[float, dict[str, float]]:
-    """The share of right answers about a story just told, and by question word."""
+    """Share of right answers about a story of the prompt, in all and by question word."""
     prompts, keys, words = [], [], []
     for index in range(count):
         rng = _rng("question", index)
@@ -119,7 +119,7 @@ def held_out(generator: Generator, count: int) -> Iterator[tuple[Ids, int]]:
 
 
 def model_bits(generator: Generator, stories: list[tuple[Ids, int]]) -> float:
-    """Bits per byte of the model; the end token counts, too."""
+    """Bits per byte of the model, the end token included."""
     nats, size = 0.0, sum(size for _, size in stories)
     with torch.no_grad():
         for ids, _ in stories:
@@ -130,13 +130,13 @@ def model_bits(generator: Generator, stories: list[tuple[Ids, int]]) -> float:
 
 
 def ngram_bits(model: KneserNey, stories: list[tuple[Ids, int]]) -> float:
-    """Bits per byte of the n-gram model on the same."""
+    """Bits per byte of the n-gram model."""
     bits = sum(float(-np.log2(model.probabilities(ids)).sum()) for ids, _ in stories)
     return bits / sum(size for _, size in stories)
 
 
 def training_ids(generator: Generator, seed: int, chunks: int, positions: int) -> Ids:
-    """All that the model was trained on, made again."""
+    """Ids of the whole training corpus, generated again."""
     parts = [
         np.array(row, dtype=np.int64)
         for chunk in range(chunks)
@@ -146,7 +146,7 @@ def training_ids(generator: Generator, seed: int, chunks: int, positions: int) -
 
 
 def induction(folder: Path, length: int = 12, chats: int = 20) -> tuple[int, int, float]:
-    """The head (layer, head; from 0) that looks most at what followed the same word before.
+    """Find the head (layer, head; from 0) with the highest induction score.
 
     In chats that repeat words: the mean attention from each word of the repetition to what came
     after it the first time (Olsson et al., 2022).
@@ -166,7 +166,7 @@ def induction(folder: Path, length: int = 12, chats: int = 20) -> tuple[int, int
 
 
 def speed(folder: Path, threads: int, rounds: int = 5) -> float:
-    """Tokens a second of gptterm's own engine on a CPU: float32, batch 1, sampled; best round."""
+    """Throughput of gptterm's engine on a CPU: float32, batch 1, sampled; best round."""
     source = ModelSource(name="tiny", directory=str(folder))
     engine = load_engine(LoadRequest(source=source, device="cpu", dtype="float32"))
     torch.set_num_threads(threads)
@@ -182,7 +182,7 @@ def speed(folder: Path, threads: int, rounds: int = 5) -> float:
 
 
 def own_names(generator: Generator, told: list[Told]) -> float:
-    """The share of right answers about who is who in stories that the model itself told."""
+    """Share of right answers about the characters of the model's own stories."""
     prompts: list[str] = []
     keys: list[str] = []
     for one in told:
@@ -251,7 +251,7 @@ def _machine_figures(folder: Path, threads: int) -> list[Figure]:
 
 
 def measure(folder: Path, seed: int, chunks: int, count: int, threads: int) -> None:
-    """Prints the table of the model card; `chunks` of the text of `seed` are what training used."""
+    """Print the model card's table; training used `chunks` chunks of the corpus of `seed`."""
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     print("| quality | reached | aim | |\n|---|---|---|---|")

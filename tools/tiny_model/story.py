@@ -1,4 +1,4 @@
-"""Stories: a cast, a plot, and the telling, all from seeds."""
+"""Synthetic stories: a cast, a plot and the telling, from seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUBJECT = re.compile(r"\b(did|was) {h}(?=[ ?])")
 
 @dataclass(frozen=True)
 class Figure:
-    """Somebody in a story: a kind ("fox"), maybe a name, and "he" or "she"."""
+    """Character of a story: a kind ("fox"), perhaps a name, and "he" or "she"."""
 
     kind: str
     name: str | None
@@ -26,13 +26,13 @@ class Figure:
 
     @property
     def key(self) -> str:
-        """The words that mean this figure, `|` between them."""
+        """` between them.|Words that denote the character, joined by `|`.|` between them."""
         return f"{self.name}|{self.kind}" if self.name else self.kind
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who and what a story is about; the place is (preposition, noun with article)."""
+    """Characters, thing and place of a story; the place is (preposition, noun with article)."""
 
     hero: Figure
     friend: Figure
@@ -42,7 +42,7 @@ class Cast:
 
 
 def invented(rng: random.Random) -> str:
-    """A word that does not exist, to teach the model to copy what it does not know."""
+    """Draw a nonsense word, which the model can only copy."""
     syllables = rng.choice((1, 2, 2))
     return "".join(
         rng.choice(world.ONSETS) + rng.choice(world.VOWELS) for _ in range(syllables)
@@ -50,7 +50,7 @@ def invented(rng: random.Random) -> str:
 
 
 def draw_figure(rng: random.Random, kind: str | None = None, name: str | None = None) -> Figure:
-    """Somebody; what is not given is drawn."""
+    """Draw a character; given parts stay."""
     if kind is None:
         kinds = world.ANIMALS if rng.random() < 0.65 else world.KINDS
         kind = invented(rng) if rng.random() < 0.03 else rng.choice(kinds)
@@ -64,7 +64,7 @@ def draw_figure(rng: random.Random, kind: str | None = None, name: str | None = 
 
 
 def draw_cast(rng: random.Random) -> Cast:
-    """A cast in which nobody shares a kind or a name with another."""
+    """Draw a cast without a common kind or name."""
     hero = draw_figure(rng)
     friend = draw_figure(rng)
     while friend.kind == hero.kind or (friend.name and friend.name == hero.name):
@@ -74,7 +74,7 @@ def draw_cast(rng: random.Random) -> Cast:
 
 
 class Slots(Mapping[str, str]):
-    """The words of one story; `h` and `f` are now the name, now the kind. Notes what was used."""
+    """Slots of one story; `h` and `f` alternate between name and kind. Records the slots used."""
 
     def __init__(self, cast: Cast, rng: random.Random) -> None:
         self.cast = cast
@@ -157,7 +157,7 @@ class Slots(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question about a story, a right answer, and the words one of which it has to contain."""
+    """A question about a story, a right answer, and words of which an answer contains one."""
 
     ask: str
     answer: str
@@ -166,7 +166,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Story:
-    """A story told: its text, and what is needed to talk about it."""
+    """A told story: its text, and what questions about it need."""
 
     text: str
     plot: Plot
@@ -176,22 +176,22 @@ class Story:
     ending: str
 
     def short(self) -> str:
-        """The story in two or three sentences."""
+        """Summary in two or three sentences."""
         return self._say(random.Random(self.seed), self.plot.short)
 
     def more(self) -> str:
-        """What happened next."""
+        """Draw a continuation."""
         return self._say(random.Random(self.seed + 1), MORE)
 
     def moral(self) -> str:
-        """What one may learn from it."""
+        """Draw a moral."""
         return self._say(random.Random(self.seed), self.plot.moral)
 
     def _say(self, rng: random.Random, templates: tuple[str, ...]) -> str:
         return expand(rng.choice(templates), self.slots, rng)
 
     def questions(self, rng: random.Random) -> list[Asked]:
-        """Everything that can be asked about what was told, in random order."""
+        """All questions about the story, in random order."""
         asked = []
         for question in self.plot.questions:
             needs = set(re.findall(r"{(\w+)}", question.key))
@@ -260,7 +260,7 @@ class Story:
 
 
 def choose_plot(rng: random.Random, cast_wants: frozenset[str], topic: str | None = None) -> Plot:
-    """A plot in which everything that is wanted ("thing") has a part."""
+    """Draw a plot that uses all required slots ("thing")."""
     plots = [
         plot
         for plot in PLOTS
@@ -272,7 +272,7 @@ def choose_plot(rng: random.Random, cast_wants: frozenset[str], topic: str | Non
 
 
 def tell(plot: Plot, cast: Cast, seed: int) -> Story:
-    """The story of this plot with this cast. The same seed makes the same choices."""
+    """Tell a plot with a cast; the same seed makes the same choices."""
     rng = random.Random(seed)
     slots = Slots(_with_names(cast) if plot.named else cast, random.Random(seed))
     cast = slots.cast

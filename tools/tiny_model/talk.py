@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a sentence is easier to read on one line)
-"""What people ask of a story teller, and what it says when it is not telling a story."""
+"""Templates of requests and of small talk."""
 
 from __future__ import annotations
 

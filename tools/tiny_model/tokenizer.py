@@ -1,4 +1,4 @@
-"""The byte-level BPE of `tiny`, trained on its own stories, with a chat template."""
+"""Byte-level BPE tokenizer of `tiny`, trained on its corpus, with a chat template."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHAT_TEMPLATE = (
 
 
 def render(turns: list[Turn]) -> str:
-    """The conversation as the chat template writes it."""
+    """Render a conversation with the chat template."""
     return "".join(f"<|{turn.role}|>{turn.text.strip()}{END_OF_TURN}" for turn in turns)
 
 
@@ -41,7 +41,7 @@ def _texts(seed: int, count: int) -> Iterator[str]:
 
 
 def _slot_words(times: int) -> Iterator[str]:
-    """The words that stories are about, said so often that each becomes one token.
+    """Text that repeats the stories' key words, so that each becomes one token.
 
     What has to be carried from a request into its story is then one copy, not several.
     """
@@ -52,7 +52,7 @@ def _slot_words(times: int) -> Iterator[str]:
 
 
 def train_tokenizer(seed: int, vocab: int, documents: int) -> Tokenizer:
-    """A byte-level BPE with all 256 bytes in its alphabet and the special tokens first."""
+    """Train a byte-level BPE with all 256 bytes in its alphabet and the special tokens first."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -68,7 +68,7 @@ def train_tokenizer(seed: int, vocab: int, documents: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, positions: int) -> None:
-    """Writes `tokenizer.json` and `tokenizer_config.json`."""
+    """Write `tokenizer.json` and `tokenizer_config.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {

@@ -1,4 +1,4 @@
-"""The training loop: seeded, resumable, on a CPU or a GPU."""
+"""Training loop: seeded, resumable, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tokenizer import train_tokenizer
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what comes out."""
+    """Hyper-parameters of a training run."""
 
     seed: int = 1
     steps: int = 7000
@@ -47,7 +47,7 @@ SMOKE = Settings(
 
 
 def rate_scale(step: int, settings: Settings) -> float:
-    """Linear warm-up, a plateau, and a straight way to zero over the last `cooldown` of it.
+    """Learning rate schedule: linear warm-up, plateau, linear decay over the last `cooldown`.
 
     Up to the way down nothing depends on the number of steps: a run can be made longer.
     """
@@ -66,7 +66,7 @@ def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor
 
 
 class Trainer:
-    """One run in a work folder that keeps the tokenizer, the checkpoint and the log."""
+    """A training run in a folder with its tokenizer, checkpoint and log."""
 
     def __init__(self, settings: Settings, work: Path, device: str = "cpu") -> None:
         self.settings = settings
@@ -106,7 +106,7 @@ class Trainer:
         self.step = saved["step"]
 
     def save(self) -> None:
-        """Writes the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         state = {
             "settings": asdict(self.settings),
             "model": self.model.state_dict(),
@@ -118,13 +118,13 @@ class Trainer:
         part.replace(self._checkpoint)
 
     def log(self, text: str) -> None:
-        """One line to the terminal and to `log.txt`."""
+        """Write a line to the terminal and to `log.txt`."""
         print(text, flush=True)
         with (self.work / "log.txt").open("a") as file:
             file.write(text + "\n")
 
     def held_out_loss(self, documents: int = 96) -> float:
-        """Mean loss in nats a token on documents of seeds that training does not use."""
+        """Mean loss in nats a token on held-out documents."""
         settings = self.settings
         texts = chunk_texts(f"held-out-{settings.seed}", 0, documents)
         rows = chunk_ids(self.tokenizer, texts, settings.model.positions)
@@ -137,7 +137,7 @@ class Trainer:
         return total / count
 
     def run(self, until: int | None = None, every: int = 50, check: int = 250) -> float:
-        """Trains to the last step, or `until` one; returns the held-out loss in nats a token."""
+        """Train to the last step, or `until` one; returns the held-out loss in nats a token."""
         last = self.settings.steps if until is None else until
         settings = self.settings
         each = settings.batches_per_step
@@ -182,5 +182,5 @@ class Trainer:
         return total / count, count
 
     def export(self, folder: Path) -> None:
-        """Writes the model folder."""
+        """Write the model folder."""
         export(self.model, self.tokenizer, folder)

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, SIM905 (lists of words read best as words)
-"""The words of the stories: who, where, what, and how it feels."""
+"""Vocabulary of the stories: characters, places, things, feelings."""
 
 from __future__ import annotations
 
