@@ -1,14 +1,30 @@
-"""Choice of the device, the dtype and the number of threads, and the memory available."""
+"""Choice of the device, the dtype and the number of threads, and the memory available.
 
+torch is imported only where a GPU may be: its import takes longer than all else that a start does.
+"""
+
+from __future__ import annotations
+
+import ctypes
 import gc
 import os
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from gptterm.engine.api import Dtype
+from gptterm.engine.runtime.torch_import import import_torch
 from gptterm.errors import ModelError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+"""CUDA's driver library, which comes with the driver and not with torch."""
+_AMD = Path("/dev/kfd")
+"""AMD's compute device; torch calls these GPUs CUDA devices, too."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +43,54 @@ def select_device(name: str) -> str:
     Raises:
         ModelError: this machine has no such device.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    cuda, mps = _cuda_devices(), _has_mps()
     if name == "auto":
         return "cuda:0" if cuda else "mps" if mps else "cpu"
     kind, _, index = name.partition(":")
     if kind == "cuda":
         if not cuda:
             raise ModelError("no CUDA device is usable here; --device cpu works everywhere")
-        count = torch.cuda.device_count()
-        if index and (not index.isdigit() or int(index) >= count):
-            raise ModelError(f"{name} does not exist; this machine has cuda:0 to cuda:{count - 1}")
+        if index and (not index.isdecimal() or int(index) >= cuda):
+            raise ModelError(f"{name} does not exist; this machine has cuda:0 to cuda:{cuda - 1}")
         return f"cuda:{index or 0}"
     if name == "mps" and not mps:
         raise ModelError("no Apple GPU is usable here; --device cpu works everywhere")
     if name not in ("cpu", "mps"):
         raise ModelError(f"unknown device {name!r}; known are auto, cpu, cuda, cuda:N and mps")
     return name
+
+
+def _cuda_devices() -> int:
+    """Number of CUDA devices that torch can use."""
+    if not _may_have_cuda():
+        return 0
+    torch = _torch()
+    count: int = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return count
+
+
+@cache
+def _may_have_cuda() -> bool:
+    """Whether the driver knows a device, which torch may lack the code for."""
+    if _AMD.exists():
+        return True
+    try:
+        driver = ctypes.CDLL(_DRIVERS[sys.platform])
+        count = ctypes.c_int(0)
+        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (KeyError, OSError, AttributeError):  # no driver here
+        return False
+    return found and count.value > 0
+
+
+def _has_mps() -> bool:
+    """Whether torch can use an Apple GPU."""
+    return sys.platform == "darwin" and bool(_torch().backends.mps.is_available())
+
+
+def _torch() -> ModuleType:
+    import_torch()
+    return sys.modules["torch"]
 
 
 def select_dtype(device: str, stored: str, size: int) -> Dtype:
@@ -53,7 +101,7 @@ def select_dtype(device: str, stored: str, size: int) -> Dtype:
         size: bytes of the weights in the file.
     """
     if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return "bfloat16" if _torch().cuda.is_bf16_supported() else "float16"
     if device == "mps":
         return "float16"
     halves = stored in ("bfloat16", "float16")
@@ -65,11 +113,11 @@ def select_dtype(device: str, stored: str, size: int) -> Dtype:
 def describe_devices() -> list[DeviceInfo]:
     """List the devices that `--device` can name on this machine, the best first."""
     devices = []
-    if torch.cuda.is_available():
-        for i in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(i)
-            devices.append(DeviceInfo(f"cuda:{i}", torch.cuda.get_device_name(i), total, free))
-    if torch.backends.mps.is_available():
+    for i in range(_cuda_devices()):
+        cuda = _torch().cuda
+        free, total = cuda.mem_get_info(i)
+        devices.append(DeviceInfo(f"cuda:{i}", cuda.get_device_name(i), total, free))
+    if _has_mps():
         devices.append(DeviceInfo("mps", "Apple GPU", 0, 0))
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cpu = DeviceInfo("cpu", f"{usable_cores()} cores", total, available_memory())
@@ -78,10 +126,12 @@ def describe_devices() -> list[DeviceInfo]:
 
 def configure_threads() -> int:
     """Let torch use the cores that this process may use; return their number."""
+    torch = _torch()
     threads = usable_cores()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(threads)
-    return torch.get_num_threads()
+    count: int = torch.get_num_threads()
+    return count
 
 
 def usable_cores() -> int:
@@ -130,14 +180,15 @@ def available_memory() -> int:
 def free_memory(device: str) -> int:
     """Bytes that a device has free: main memory, except for a CUDA device."""
     if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
+        free: int = _torch().cuda.mem_get_info(device)[0]
         return free
     return available_memory()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that a device, or the machine, is out of memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
+    if isinstance(error, (MemoryError, of_torch)):
         return True
     # The allocators for the CPU and for Apple's GPUs, and mapping a file, raise a plain
     # RuntimeError.
@@ -148,7 +199,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def release_memory() -> None:
     """Return freed memory to the device, for the next request."""
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if torch.backends.mps.is_available():
+    if torch and torch.backends.mps.is_available():
         torch.mps.empty_cache()
