@@ -244,9 +244,12 @@ class History:
         """
         self._settle()
         where = "1" if archived is None else f"archived = {archived:d}"
-        order = "ORDER BY pinned DESC, updated DESC, seq DESC LIMIT ? OFFSET ?"
-        values = (limit, offset)
-        return self._reader.read(lambda c: summaries.select(c, where, values, order), [])
+
+        def work(connection: sqlite3.Connection) -> list[ConversationSummary]:
+            order = f"ORDER BY pinned DESC, {summaries.latest_first(connection)} LIMIT ? OFFSET ?"
+            return summaries.select(connection, where, (limit, offset), order)
+
+        return self._reader.read(work, [])
 
     def find(self, prefix: str) -> list[ConversationSummary]:
         """List the conversations whose id begins with `prefix`."""
@@ -259,9 +262,12 @@ class History:
     def last(self) -> str | None:
         """Return the id of the conversation written to last; None where there is none."""
         self._settle()
-        order = "ORDER BY updated DESC, seq DESC LIMIT 1"
-        nothing: list[ConversationSummary] = []
-        found = self._reader.read(lambda c: summaries.select(c, "archived = 0", (), order), nothing)
+
+        def work(connection: sqlite3.Connection) -> list[ConversationSummary]:
+            order = f"ORDER BY {summaries.latest_first(connection)} LIMIT 1"
+            return summaries.select(connection, "archived = 0", (), order)
+
+        found = self._reader.read(work, [])
         return found[0].id if found else None
 
     def load(self, conversation: str) -> Conversation:

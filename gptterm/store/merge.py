@@ -302,16 +302,17 @@ def _conversations(connection: sqlite3.Connection, merges: Sequence[Merge]) -> l
         last += 1
         rows.append(last)
         chat = each.chat
+        updated = _updated(each, chat.created)
         values.append(
             (
-                last, chat.id, chat.created, _updated(each, chat.created), each.title,
+                last, chat.id, chat.created, updated, updated, each.title,
                 each.imported_title, chat.first_line[:200], chat.system, _model(each) or "",
                 each.selected.get(None),
             )
         )  # fmt: skip
     connection.executemany(
-        "INSERT INTO conversations (seq, id, created, updated, title, imported_title, first_line,"
-        " system, model, open_root) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations (seq, id, created, updated, written, title, imported_title,"
+        " first_line, system, model, open_root) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         values,
     )
     return rows
@@ -381,8 +382,9 @@ def _update(connection: sqlite3.Connection, row: int, each: Merge) -> None:
         connection.execute("UPDATE conversations SET deleted = NULL WHERE seq = ?", (row,))
     if each.added:
         connection.execute(
-            "UPDATE conversations SET updated = max(updated, ?), model = coalesce(?, model),"
-            " system = coalesce(nullif(system, ''), ?) WHERE seq = ?",
+            "UPDATE conversations SET updated = max(updated, ?1), written = max(written, ?1),"
+            " model = coalesce(?2, model), system = coalesce(nullif(system, ''), ?3)"
+            " WHERE seq = ?4",
             (_updated(each, 0.0), _model(each), each.chat.system, row),
         )
     if each.imported_title is not None:

@@ -157,7 +157,7 @@ def _titles(connection: sqlite3.Connection, query: search.Query, limit: int) -> 
     """Search titles given by users. Other titles are first lines, found in the turns."""
     titled = connection.execute(
         "SELECT id, title, updated FROM conversations WHERE deleted IS NULL AND title IS NOT NULL"
-        " ORDER BY updated DESC"
+        f" ORDER BY {summaries.latest_first(connection)}"
     )
     found = (row for row in titled if search.has_all(row[1], query))
     for name, title, updated in itertools.islice(found, limit):

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -224,6 +225,10 @@ def _repair_references(target: sqlite3.Connection) -> None:
         " AND EXISTS (SELECT 1 FROM turns AS other WHERE other.seq = -turns.seq)"
     )
     target.execute("UPDATE turns SET signs = signs_of(text) WHERE signs IS NOT signs_of(text)")
+    target.execute("UPDATE turns SET spaced = spaced_of(text) WHERE spaced IS NOT spaced_of(text)")
+    target.execute(
+        "UPDATE conversations SET written = min(updated, ?) WHERE written = 0", (time.time(),)
+    )
     for table in ("runs", "pieces"):
         target.execute(f"DELETE FROM {table} WHERE turn NOT IN (SELECT seq FROM turns)")
     target.execute(

@@ -7,7 +7,7 @@ changes are new migrations.
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from gptterm.store.search import signs
+from gptterm.store.search import signs, spaced
 
 APPLICATION_ID = 0x67707474
 """`gptt` in ASCII: marks our files among SQLite databases."""
@@ -136,11 +136,34 @@ IMPORTED_TITLES = """
 ALTER TABLE conversations ADD COLUMN imported_title TEXT;   -- that the last import gave it
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES)
+WRITING_ORDER = """
+-- Orders the chats by when they were written here: seconds since 1970, or just more than the last
+-- one where the clock has gone back. Imported chats have the times of their turns.
+ALTER TABLE conversations ADD COLUMN written REAL NOT NULL DEFAULT 0;
+UPDATE conversations SET written = updated;
+-- A clock was wrong: such a chat comes after the one whose turns were written before its own.
+CREATE TEMP TABLE last_turns AS
+    SELECT conversation, max(seq) AS turn FROM turns GROUP BY conversation;
+UPDATE conversations SET written = coalesce((
+    SELECT max(other.updated) + 0.001 FROM conversations AS other
+    JOIN last_turns ON last_turns.conversation = other.seq
+    WHERE other.updated <= (julianday('now') - 2440587.5) * 86400.0 AND last_turns.turn < (
+        SELECT turn FROM last_turns WHERE conversation = conversations.seq)
+    ), 0)
+WHERE updated > (julianday('now') - 2440587.5) * 86400.0;
+DROP TABLE last_turns;
+DROP INDEX conversations_by_time;
+CREATE INDEX conversations_by_time ON conversations (written);
+-- Case is folded in full.
+UPDATE turns SET spaced = spaced_of(text) WHERE spaced IS NOT spaced_of(text);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER)
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
 VERSION_WITH_IMPORTED_TITLES = 3
+VERSION_WITH_WRITING_ORDER = 4
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 
 
@@ -171,6 +194,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
         sqlite3.Error: it failed; nothing has changed.
     """
     connection.create_function("signs_of", 1, signs, deterministic=True)
+    connection.create_function("spaced_of", 1, spaced, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number in range(version_of(connection), len(migrations)):

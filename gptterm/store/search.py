@@ -1,9 +1,10 @@
 """Full-text search: parse a typed query into an FTS5 expression, find its matches in a text.
 
 A word matches words that begin with it; "in quotes" matches whole words in this order. Case and
-the accents of Latin letters are ignored. Scripts without spaces between words are indexed by
-character, so that any part of a text is found. Signs (punctuation and symbols) are not part of
-words, so each sign, and each pair of neighbouring characters with a sign in it, is indexed too.
+the accents of Latin letters are ignored: STRASSE finds straße. Scripts without spaces between
+words are indexed by character, so that any part of a text is found. Signs (punctuation and
+symbols) are not part of words, so each sign, and each pair of neighbouring characters with a sign
+in it, is indexed too.
 """
 
 import functools
@@ -35,10 +36,22 @@ LEAD_CHARS = 40
 
 
 def spaced(text: str) -> str | None:
-    """Put spaces around characters of unspaced scripts, for the index. None: nothing to change."""
-    if text.isascii() or _CHARACTER.search(text) is None:
+    """The form of a text for the index; None where that is the text itself.
+
+    Characters of unspaced scripts get spaces around them. Case is folded if FTS5, which knows
+    lower case only, would leave a difference.
+    """
+    if text.isascii():
         return None
-    return _CHARACTER.sub(r" \1 ", text)
+    folded = _folded_fully(text)
+    found = _CHARACTER.sub(r" \1 ", folded)
+    return None if found == text else found
+
+
+def _folded_fully(text: str) -> str:
+    """Fold case, by more than one character where that takes it (ß); else return the text."""
+    folded = text.casefold()
+    return text if folded == text.lower() else folded
 
 
 def signs(text: str) -> str | None:
@@ -102,11 +115,12 @@ def parse(typed: str) -> Query:
         # Half of all words begin with any one letter.
         prefix = not quoted and len(tokens[-1:] and tokens[-1]) > 1
         if tokens:
-            expressions.append(f'"{" ".join(tokens)}"' + (" *" if prefix else ""))
+            words = " ".join(map(_folded_fully, tokens))
+            expressions.append(f'"{words}"' + (" *" if prefix else ""))
         if _needs_text(piece, tokens):
             marks += sorted(_looked_up(piece))
             contains.append("%" + _LIKE_SIGN.sub(r"\\\g<0>", piece) + "%")
-            patterns.append(re.escape(fold(piece)))
+            patterns.append(re.escape(_expanded(fold(piece))[0]))
         else:
             patterns.append(_word_pattern(tokens, prefix=prefix))
     return Query(
@@ -135,7 +149,9 @@ def _is_accent(character: str) -> bool:
 
 
 def _word_pattern(tokens: list[str], *, prefix: bool) -> str:
-    words = (_ACCENTS.join(map(re.escape, fold(token))) + _ACCENTS for token in tokens)
+    words = (
+        _ACCENTS.join(map(re.escape, _expanded(fold(token))[0])) + _ACCENTS for token in tokens
+    )
     # The index knows only that there is no word between the tokens of a phrase.
     pattern = r"[\W_]*".join(words)
     if _CHARACTER.match(tokens[0]) is None:
@@ -154,14 +170,28 @@ def fold(text: str) -> str:
 def _fold(character: str) -> str:
     parts = unicodedata.normalize("NFD", character)
     accented = len(parts) > 1 and all(map(_is_accent, parts[1:]))
-    folded = (parts[0] if accented else character).lower()
+    folded = (parts[0] if accented else character).casefold()
     return folded if len(folded) == 1 else character
+
+
+def _expanded(folded: str) -> tuple[str, list[int] | None]:
+    """Expand characters that fold to several, as ß to ss.
+
+    Returns:
+        The text, and the position in `folded` of each of its characters; None where none moved.
+    """
+    if folded.isascii() or len(folded.casefold()) == len(folded):
+        return folded, None
+    parts = [full if len(full := c.casefold()) > 1 else c for c in folded]
+    return "".join(parts), [at for at, part in enumerate(parts) for _ in part]
 
 
 def match_ranges(text: str, query: Query) -> list[tuple[int, int]]:
     """Locate the matches in `text`: disjoint spans (begin, end) in characters, in order."""
-    folded = fold(text[:MAX_FOLDED_CHARS])
+    folded, at = _expanded(fold(text[:MAX_FOLDED_CHARS]))
     spans = sorted(match.span() for word in query.patterns for match in word.finditer(folded))
+    if at is not None:
+        spans = [(at[begin], at[end - 1] + 1) for begin, end in spans if end > begin]
     found: list[tuple[int, int]] = []
     for begin, end in spans:
         if found and begin <= found[-1][1]:
@@ -179,7 +209,7 @@ def match_finder(typed: str) -> Callable[[str], list[tuple[int, int]]]:
 
 def has_all(text: str, query: Query) -> bool:
     """Whether every part of the query matches `text`."""
-    folded = fold(text[:MAX_FOLDED_CHARS])
+    folded, _ = _expanded(fold(text[:MAX_FOLDED_CHARS]))
     return all(word.search(folded) for word in query.patterns)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from gptterm.store import schema
 from gptterm.store.serialization import read_time
 
 UNTITLED = "untitled"
@@ -31,6 +32,16 @@ class ConversationSummary(NamedTuple):
     archived: bool
     titled: bool
     """Whether a user gave it the title; else it is the first line of the first turn."""
+
+
+def latest_first(connection: sqlite3.Connection) -> str:
+    """The terms of ORDER BY that list conversations, the one written last first.
+
+    By the history's own order of writing: clocks can be wrong.
+    """
+    # An older history on a read-only disk has no such order.
+    known = schema.version_of(connection) >= schema.VERSION_WITH_WRITING_ORDER
+    return f"{'written' if known else 'updated'} DESC, seq DESC"
 
 
 def select(

@@ -64,9 +64,13 @@ def upsert(
         (fields.first_line, fields.system, root, model and clean_text(model), seq),
     )
     if turns.latest or changes.deltas:
-        latest = time.time() if changes.deltas or changes.streaming else turns.latest
+        now = time.time()
+        latest = now if changes.deltas or changes.streaming else turns.latest
+        # A time in the future is that of a clock that was wrong.
         connection.execute(
-            "UPDATE conversations SET updated = max(updated, ?) WHERE seq = ?", (latest, seq)
+            "UPDATE conversations SET updated = iif(updated > ?1, ?2, max(updated, ?2)), written ="
+            " max(?1, (SELECT max(written) FROM conversations) + 0.001) WHERE seq = ?3",
+            (now, latest, seq),
         )
     if turns.added:
         # A chat that is continued is wanted, even if it was deleted meanwhile.

@@ -24,6 +24,10 @@ SAMPLING = SamplingParams(
 )
 
 
+OLD_ANSWER = "an old => answer in that Straße"
+"""The reply in an older history."""
+
+
 def planned(model: str = "scripted", seed: int | None = 7) -> Generation:
     """A run that has not begun."""
     info = ScriptedEngine(name=model).info
@@ -123,8 +127,8 @@ def write_version(path: Path, version: int) -> None:
     )
     connection.execute(
         "INSERT INTO turns (conversation, id, parent, role, created, ids, text)"
-        " VALUES (1, '2', '1', 'assistant', 1.5, ?, 'an old => answer')",
-        (pack_ids([1, 2, 70000]),),
+        " VALUES (1, '2', '1', 'assistant', 1.5, ?, ?)",
+        (pack_ids([1, 2, 70000]), OLD_ANSWER),
     )
     connection.execute(
         "INSERT INTO runs VALUES (2, 0, 'gpt2', 'abc', 7, 'eos', ?)", (encode_run(planned()),)
@@ -132,6 +136,8 @@ def write_version(path: Path, version: int) -> None:
     connection.execute("INSERT INTO drafts VALUES ('', 'unsent', 3.0)")
     if version >= schema.VERSION_WITH_SIGNS:
         connection.execute("UPDATE turns SET signs = signs_of(text)")
+    if version >= schema.VERSION_WITH_WRITING_ORDER:
+        connection.execute("UPDATE turns SET spaced = spaced_of(text)")
     connection.close()
 
 

@@ -15,6 +15,7 @@ import pytest
 from gptterm.store import History, HistoryError, writer_thread
 from tests.models.test_cache_trouble import READ_ONLY, mounted
 from tests.store.chats import (
+    OLD_ANSWER,
     answer,
     anything,
     check_integrity,
@@ -385,7 +386,7 @@ def test_an_older_history_on_a_read_only_disk(tmp_path: Path) -> None:
     )
     assert told["hits"] == [1, 1, 1, 0]
     assert not told["written"]
-    assert told["there"] == ["question", "an old => answer", "new", "answer"]
+    assert told["there"] == ["question", OLD_ANSWER, "new", "answer"]
     assert told["found"] == 1
     assert len(told["notices"]) == 2, told["notices"]
 
@@ -395,7 +396,7 @@ def test_an_older_history_that_is_damaged(path: Path, notices: list[str]) -> Non
     write_version(path, 1)
     no_header(path)
     with History.open(path, notices.append) as history:
-        assert texts(history.load("c")) == ["question", "an old => answer"]
+        assert texts(history.load("c")) == ["question", OLD_ANSWER]
         assert [hit.turn for hit in history.search("=>")] == ["2"]
     assert len(notices) == 1
     check_integrity(path)

@@ -10,7 +10,15 @@ import pytest
 
 from gptterm.store import History, HistoryError, schema
 from gptterm.store.database import Database
-from tests.store.chats import check_integrity, opened, planned, talk, texts, write_version
+from tests.store.chats import (
+    OLD_ANSWER,
+    check_integrity,
+    opened,
+    planned,
+    talk,
+    texts,
+    write_version,
+)
 
 
 def tables(path: Path) -> list[tuple[str, str]]:
@@ -28,10 +36,10 @@ def test_from_every_version_on(path: Path, version: int) -> None:
         (summary,) = history.conversations()
         assert (summary.title, summary.model, summary.turns) == ("question", "gpt2", 2)
         chat = history.load("c")
-        assert texts(chat) == ["question", "an old => answer"]
+        assert texts(chat) == ["question", OLD_ANSWER]
         assert chat.node("2").ids == (1, 2, 70000)
         assert chat.node("2").generations == (planned(),)
-        for query in ("old", "=>", "old =>", "answe"):
+        for query in ("old", "=>", "old =>", "answe", "STRASSE"):
             assert [hit.turn for hit in history.search(query)] == ["2"], query
         assert history.search("->") == []
         assert history.draft() == "unsent"

@@ -8,8 +8,16 @@ import pytest
 
 from gptterm.conversation.export import render
 from gptterm.conversation.nodes import EARLIEST, LATEST
-from gptterm.store import History, day_name, group_by_day
-from tests.store.chats import answer, check_integrity, opened, planned, talk, texts
+from gptterm.store import History, day_name, find_conversation, group_by_day
+from tests.store.chats import (
+    answer,
+    check_integrity,
+    opened,
+    planned,
+    talk,
+    texts,
+    write_version,
+)
 
 IMPOSSIBLE = [1.7e12, 1e18, 1e300, math.inf, -1.0, -1e300, "soon"]
 
@@ -72,6 +80,55 @@ def test_such_a_chat_goes_on(history: History, path: Path, at: object) -> None:
     assert len(history.load(chat.id)) == 4  # no turn is another one for its time
     assert history.add(history.load(chat.id)) == 0
     check_integrity(path)
+
+
+def test_the_last_chat_is_the_one_written_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clock said; imported chats have their own times."""
+    old, future, now, imported = (talk(name, "x") for name in ("old", "future", "now", "imported"))
+    with History.open(path) as history:
+        history.saver(old).commit()
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time", lambda: 4e9)
+            ahead = talk("ahead", "x")
+            history.saver(ahead).commit()
+        history.saver(future).commit()
+        keep_at(path, future.id, 5e9)
+        history.saver(now).commit()
+        history.add(imported)
+
+        def titles() -> list[str]:
+            return [each.title for each in history.conversations()]
+
+        assert titles()[:3] == ["now", "future", "ahead"]
+        assert history.last() == now.id == find_conversation(history, "last")
+        saver = history.saver(history.load(ahead.id))
+        answer(saver, "again", "yes")
+        assert titles()[:3] == ["ahead", "now", "future"]
+        (summary,) = history.find(ahead.id)
+        assert abs(summary.updated - time.time()) < 600
+        assert set(titles()) == {"old", "future", "now", "imported", "ahead"}
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("at", [4e9, math.inf, "soon"], ids=str)
+def test_an_older_history_whose_clock_was_wrong(path: Path, version: int, at: object) -> None:
+    """A chat that was dated in the future was written before those that followed."""
+    path.parent.mkdir()
+    write_version(path, version)
+    with opened(path) as connection:
+        for number, updated in ((2, at), (3, 5.0), (4, at), (5, 6.0)):
+            connection.execute(
+                "INSERT INTO conversations (id, created, updated) VALUES (?, 1.0, ?)",
+                (f"chat{number}", updated),
+            )
+            connection.execute(
+                "INSERT INTO turns (conversation, id, role, created, text)"
+                " VALUES (?, 'a', 'user', 1.0, 'text')",
+                (number,),
+            )
+    with History.open(path) as history:
+        found = [each.id for each in history.conversations()]
+    assert found == ["chat5", "chat4", "chat3", "chat2", "c"]
 
 
 @pytest.mark.parametrize("at", [1.7e12, 1e18, math.inf, "soon"], ids=str)

@@ -256,9 +256,10 @@ def week(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         history.archive(chats[2].id)
     with sqlite3.connect(path) as connection:
         for days, chat in zip((40, 3, 2, 1, 0), chats, strict=True):
-            values = (days * 86400, chat.id)
             connection.execute(
-                "UPDATE conversations SET updated = updated - ? WHERE id = ?", values
+                "UPDATE conversations SET updated = updated - ?1, written = written - ?1"
+                " WHERE id = ?2",
+                (days * 86400, chat.id),
             )
 
 
