@@ -263,12 +263,12 @@ class History:
         """Return the id of the conversation written to last; None where there is none."""
         self._settle()
 
-        def work(connection: sqlite3.Connection) -> list[ConversationSummary]:
+        def work(connection: sqlite3.Connection) -> str | None:
             order = f"ORDER BY {summaries.latest_first(connection)} LIMIT 1"
-            return summaries.select(connection, "archived = 0", (), order)
+            found = summaries.select(connection, "archived = 0", (), order)
+            return found[0].id if found else None
 
-        found = self._reader.read(work, [])
-        return found[0].id if found else None
+        return self._reader.read(work, None)
 
     def load(self, conversation: str) -> Conversation:
         """Load a conversation with all its branches, as far as it is written.
