@@ -61,9 +61,9 @@ def read_config(path: Path) -> ConfigFile:
         # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
         message, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)
-        place = int(found.group(1)) if found else max(1, len(source.splitlines()))
-        message = _repetition(text, place) or message
-        raise UsageError(f"{one_line(str(path))}:{place}: {one_line(message)}") from None
+        line = int(found.group(1)) if found else max(1, len(source.splitlines()))
+        message = _repetition(text, line) or message
+        raise UsageError(f"{one_line(str(path))}:{line}: {one_line(message)}") from None
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int:
