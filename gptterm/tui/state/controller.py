@@ -252,13 +252,10 @@ class Controller:
 
     def turns(self, chat: Chat) -> list[Turn]:
         """Return the turns of a chat to be shown, with its queued replies."""
-        info = self.engine.info
-        has_template = None if info is None else info.has_chat_template
-        markdown = has_template and self.settings.form != "raw"
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]
-        return chat.turns(markdown, queued, self.wait_reason)
+        return chat.turns(self.engine.info, queued, self.wait_reason)
 
     # ------------------------------------------------------------------------------ replies
 
