@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gptterm.engine.api import (
@@ -80,13 +81,13 @@ def bare(directory: Path, dtype: Dtype) -> Steps:
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         cache = decoder.new_cache()
-        yield decoder.forward(torch.tensor([list(prompt)]), cache)
+        yield decoder.forward(np.array([prompt]), cache)
         past: Cache | BatchedCache = cache
         if samples > 1:
             past = decoder.new_batched_cache()
             past.add(cache, samples, len(prompt) + tokens)
         for _ in range(tokens - 1):
-            yield decoder.forward(torch.full((samples, 1), prompt[-1]), past)
+            yield decoder.forward(np.full((samples, 1), prompt[-1]), past)
 
     return steps
 

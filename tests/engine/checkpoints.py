@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
@@ -21,6 +22,7 @@ from gptterm.engine.api import (
     Token,
     TokenPrompt,
 )
+from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.generation.loader import load_engine
 from tests.support.gpt2 import train_tokenizer
@@ -173,6 +175,14 @@ def log_probabilities(engine: LocalEngine, ids: list[int]) -> Tensor:
                 found[alternative.id] = alternative.logprob
             return found
     raise AssertionError("no token")
+
+
+def feed(decoder: Decoder, cache: Cache | BatchedCache, *rows: list[int], last: int = 1) -> Tensor:
+    """Feed rows of ids; their logits as a tensor."""
+    found = decoder.forward(np.array(rows), cache, last=last)
+    assert found is not None
+    assert found.dtype == np.float32
+    return torch.from_numpy(found)
 
 
 def draw_ids(count: int, seed: int = 0) -> list[int]:

@@ -66,11 +66,6 @@ def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> LocalEngine:
 @pytest.fixture
 def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on: a machine that had no C compiler when gptterm was installed."""
-    from gptterm.engine.decoders import native, torch_linear
-    from gptterm.engine.kernels import attention
+    from gptterm.engine.decoders import native
 
-    def forget() -> None:
-        for user in (native, torch_linear, attention):
-            monkeypatch.setattr(user, "library", lambda: None)
-
-    return forget
+    return lambda: monkeypatch.setattr(native, "library", lambda: None)

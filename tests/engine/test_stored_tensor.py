@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gptterm.engine.decoders.layers import as_torch
+from gptterm.engine.decoders.torch_backend.layers import as_torch
 from gptterm.engine.stored_tensor import StoredTensor
 
 _EVERY_HALF = np.arange(1 << 16, dtype=np.uint16).reshape(64, -1)

@@ -2,7 +2,11 @@
 
 from typing import Any, Protocol
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+Logits = NDArray[np.float32]
 
 
 class Cache(Protocol):
@@ -106,15 +110,16 @@ class Decoder(Protocol):
         """Make a cache of no sequences."""
         ...
 
-    def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
+    def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
         """Feed tokens and append them to the cache.
 
         Args:
-            ids: int64 on any device: (1, n) for one sequence, (rows, 1) for a batch.
+            ids: (1, n) for one sequence, (rows, 1) for a batch.
             last: tokens at the end whose logits are returned. 0 saves the LM head, for all but the
                 last chunk of a prompt; more than 1 is for one sequence only.
 
         Returns:
-            Raw logits in float32, (last, vocab_size) or (rows, vocab_size); None if `last` is 0.
+            Raw logits in the host's memory, (last, vocab_size) or (rows, vocab_size); None if
+            `last` is 0.
         """
         ...

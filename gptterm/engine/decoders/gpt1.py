@@ -4,12 +4,10 @@ Radford et al., "Improving Language Understanding by Generative Pre-Training", 2
 from GPT-2 by post-norm: layer norms follow the attention and the MLP, none precedes the LM head.
 """
 
-from torch import Tensor
-
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.gpt2 import blocks
-from gptterm.engine.decoders.layers import LayerLoader
+from gptterm.engine.decoders.layers import Array, LayerMaker
 
 
 class GPT1:
@@ -17,26 +15,26 @@ class GPT1:
 
     architecture = "OpenAIGPTLMHeadModel"
 
-    def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
+    def __init__(self, config: DecoderConfig, layers: LayerMaker) -> None:
         self.config = config
         vocab, context, width = config.vocab_size, config.context_length, config.hidden_size
-        self._token_embedding = loader.tensor("tokens_embed.weight", vocab, width)
-        self._position_embedding = loader.tensor("positions_embed.weight", context, width)
-        self._blocks = blocks(config, loader)
-        self._gelu = loader.gelu
+        self._token_embedding = layers.embedding("tokens_embed.weight", vocab, width)
+        self._position_embedding = layers.embedding("positions_embed.weight", context, width)
+        self._blocks = blocks(config, layers)
+        self._gelu = layers.gelu()
         lm_head = "tokens_embed.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._lm_head = loader.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(lm_head, width, vocab)
 
-    def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
-        """(rows, n) ids → (rows · n, hidden_size)."""
-        x = (self._token_embedding[ids] + self._position_embedding[step.positions]).flatten(0, 1)
+    def hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """(m,) ids → (m, hidden_size)."""
+        x = self._position_embedding(step.positions, residual=self._token_embedding(ids))
         for i, block in enumerate(self._blocks):
-            query, key, value = block.attention_in(x).chunk(3, dim=-1)
+            query, key, value = block.attention_in(x)
             x = block.norm_1(block.attention_out(step.attend(i, query, key, value), residual=x))
             # The config's `gelu` is the tanh approximation, as in GPT-2.
             x = block.norm_2(block.mlp_out(self._gelu(block.mlp_in(x)), residual=x))
         return x
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Array) -> Array:
         """(m, hidden_size) → (m, vocab_size)."""
         return self._lm_head(hidden)

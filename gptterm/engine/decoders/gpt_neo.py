@@ -7,12 +7,9 @@ the published models) use a sliding window.
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import LayerLoader, LayerNorm
-from gptterm.engine.decoders.torch_linear import LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,20 @@ class GPTNeo:
 
     architecture = "GPTNeoForCausalLM"
 
-    def __init__(self, config: DecoderConfig, loader: LayerLoader) -> None:
+    def __init__(self, config: DecoderConfig, layers: LayerMaker) -> None:
         self.config = config
         vocab, context, width = config.vocab_size, config.context_length, config.hidden_size
-        self._token_embedding = loader.tensor("wte.weight", vocab, width)
-        self._position_embedding = loader.tensor("wpe.weight", context, width)
-        self._blocks = [_block(f"h.{i}", config, loader, w) for i, w in enumerate(config.windows)]
-        self._gelu = loader.gelu
-        self._final_norm = loader.norm("ln_f", width, config.layer_norm_epsilon)
+        self._token_embedding = layers.embedding("wte.weight", vocab, width)
+        self._position_embedding = layers.embedding("wpe.weight", context, width)
+        self._blocks = [_block(f"h.{i}", config, layers, w) for i, w in enumerate(config.windows)]
+        self._gelu = layers.gelu()
+        self._final_norm = layers.norm("ln_f", width, config.layer_norm_epsilon)
         lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._lm_head = loader.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(lm_head, width, vocab)
 
-    def hidden(self, ids: Tensor, step: AttentionStep) -> Tensor:
-        """(rows, n) ids → (rows · n, hidden_size)."""
-        x = (self._token_embedding[ids] + self._position_embedding[step.positions]).flatten(0, 1)
+    def hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """(m,) ids → (m, hidden_size)."""
+        x = self._position_embedding(step.positions, residual=self._token_embedding(ids))
         for i, block in enumerate(self._blocks):
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
@@ -57,22 +54,22 @@ class GPTNeo:
             x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), residual=x)
         return x
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Array) -> Array:
         """(m, hidden_size) → (m, vocab_size)."""
         return self._lm_head(self._final_norm(hidden))
 
 
-def _block(name: str, config: DecoderConfig, loader: LayerLoader, window: int | None) -> Block:
+def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | None) -> Block:
     width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
     attention = f"{name}.attn.attention"
     return Block(
         window=window,
-        norm_1=loader.norm(f"{name}.ln_1", width, epsilon),
-        query=loader.linear(f"{attention}.q_proj", width, width, bias=False),
-        key=loader.linear(f"{attention}.k_proj", width, width, bias=False),
-        value=loader.linear(f"{attention}.v_proj", width, width, bias=False),
-        attention_out=loader.linear(f"{attention}.out_proj", width, width),
-        norm_2=loader.norm(f"{name}.ln_2", width, epsilon),
-        mlp_in=loader.linear(f"{name}.mlp.c_fc", width, inner),
-        mlp_out=loader.linear(f"{name}.mlp.c_proj", inner, width),
+        norm_1=layers.norm(f"{name}.ln_1", width, epsilon),
+        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
+        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
+        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_out=layers.linear(f"{attention}.out_proj", width, width),
+        norm_2=layers.norm(f"{name}.ln_2", width, epsilon),
+        mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner),
+        mlp_out=layers.linear(f"{name}.mlp.c_proj", inner, width),
     )

@@ -1,27 +1,27 @@
-"""KV cache of one sequence."""
+"""KV cache of one sequence: what both backends' caches share."""
 
-import torch
-from torch import Tensor
+from abc import ABC, abstractmethod
+from typing import Self
 
 from gptterm.engine.decoders.attention_step import AttentionStep
-from gptterm.engine.kernels.attention import Attention, KVLayout, supports
+from gptterm.engine.decoders.layers import Array
 
 
-class KVCache:
+class KVCache(ABC):
     """Keys and values of one sequence, (layers, 1, heads, capacity, head_dim) each.
 
     Allocated whole, once: memory that no token has reached yet costs nothing on a CPU, and a step
     writes one column instead of copying the past.
-
-    Raises:
-        ValueError: keys and values differ in shape, dtype or layout.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
+    def __init__(self, keys: Array, values: Array, length: int = 0) -> None:
         self.keys = keys
         self.values = values
         self.length = length
-        self.layout = KVLayout(keys.unbind(), values.unbind()) if supports(keys) else None
+
+    @property
+    def capacity(self) -> int:
+        return int(self.keys.shape[3])
 
     def crop(self, length: int) -> int:
         if length < 0:
@@ -29,50 +29,17 @@ class KVCache:
         self.length = min(self.length, length)
         return self.length
 
-    @torch.inference_mode()
-    def copy_from(self, other: "KVCache", length: int) -> int:
+    def copy_from(self, other: Self, length: int) -> int:
         length = min(length, other.length)
         self.keys[:, :, :, :length] = other.keys[:, :, :, :length]
         self.values[:, :, :, :length] = other.values[:, :, :, :length]
         self.length = length
         return length
 
-    def begin_step(self, n: int) -> "SequenceStep":
+    def advance(self, n: int) -> None:
+        """Count `n` more tokens."""
+        self.length += n
+
+    @abstractmethod
+    def begin_step(self, n: int) -> AttentionStep:
         """Begin a forward pass of `n` new tokens; errors as `AttentionStep`."""
-        return SequenceStep(self, n)
-
-
-class SequenceStep(AttentionStep):
-    """A forward pass of any number of tokens of one sequence."""
-
-    def __init__(self, cache: KVCache, n: int) -> None:
-        super().__init__(cache.keys, cache.values, 1, n, cache.length)
-        self._cache = cache
-        self._start, self._end = cache.length, cache.length + n
-        if cache.layout is not None:
-            positions = torch.arange(self._start, self._end)
-            self.kernel = Attention(cache.layout, positions, same_sequence=True)
-
-    @property
-    def positions(self) -> slice:
-        return slice(self._start, self._end)
-
-    def commit(self) -> None:
-        self._cache.length = self._end
-
-    def _append(self, cache: Tensor, new: Tensor) -> None:
-        cache[:, :, self._start : self._end] = new
-
-    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
-        first = 0 if window is None else max(0, self._start + 1 - window)
-        return slice(first, self._end), self._mask(first, window)
-
-    def _mask(self, first: int, window: int | None) -> Tensor | None:
-        """(n, end - first) booleans, True where a new token may attend; None for causal order."""
-        if self._n == 1 or (self._start == 0 and (window is None or self._end <= window)):
-            return None
-        shape = (self._n, self._end - first)
-        mask = torch.ones(shape, dtype=torch.bool, device=self._cache.keys.device)
-        own = self._start - first  # the first new token's own column
-        mask = mask.tril(own)
-        return mask if window is None else mask.triu(own + 1 - window)

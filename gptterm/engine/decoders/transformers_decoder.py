@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.base import BatchedCache, Cache
+from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
 from gptterm.engine.decoders.transformers_cache import (
     BatchedTransformersCache,
     RecomputingCache,
     TransformersCache,
 )
 from gptterm.engine.runtime import transformers_import
-from gptterm.engine.runtime.device import is_out_of_memory
+from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
 from gptterm.errors import ModelError
 from gptterm.format import first_line
 
@@ -56,6 +56,7 @@ class TransformersDecoder:
         Raises:
             ModelError: the library cannot load it.
         """
+        configure_threads()
         options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
         try:
             with transformers_import.transformers() as transformers:
@@ -97,10 +98,18 @@ class TransformersDecoder:
             return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
+    def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
+        given = torch.from_numpy(ids)
         if isinstance(cache, BatchedTransformersCache):
-            return cache.forward(ids, self.forward)
-        assert isinstance(cache, TransformersCache | RecomputingCache)
+            logits: Tensor | None = cache.forward(given, self._feed)
+        else:
+            assert isinstance(cache, TransformersCache | RecomputingCache)
+            logits = self._feed(given, cache, last=last)
+        return None if logits is None else logits.cpu().numpy()
+
+    def _feed(
+        self, ids: Tensor, cache: TransformersCache | RecomputingCache, *, last: int = 1
+    ) -> Tensor | None:
         n = ids.shape[1]
         if cache.length + n > self.context_length:
             raise ValueError(
@@ -108,8 +117,8 @@ class TransformersDecoder:
             )
         if self._recurrent and cache.length > 0 and n > 1:
             for i in range(n - 1):
-                self.forward(ids[:, i : i + 1], cache, last=0)
-            return self.forward(ids[:, -1:], cache, last=min(last, 1))
+                self._feed(ids[:, i : i + 1], cache, last=0)
+            return self._feed(ids[:, -1:], cache, last=min(last, 1))
         arguments: dict[str, Any] = {}
         if isinstance(cache, RecomputingCache):
             cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)

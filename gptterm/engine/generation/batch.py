@@ -11,8 +11,9 @@ A single sequence is decoded outside the rows, where `SoloDecoding` and `StaticD
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
 
 from gptterm.engine.api import (
     Event,
@@ -22,9 +23,8 @@ from gptterm.engine.api import (
     Prefilled,
     SamplingParams,
 )
-from gptterm.engine.decoders.base import Decoder
+from gptterm.engine.decoders.base import Decoder, Logits
 from gptterm.engine.generation.batch_sequences import BatchSequences, Solo
-from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.prefix_cache import PrefixPool
 from gptterm.engine.generation.request_queue import RequestQueue
 from gptterm.engine.generation.sequence import draw
@@ -35,6 +35,9 @@ from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.distribution import next_token_distribution
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import GpttermError, OutOfMemoryError
+
+if TYPE_CHECKING:  # imports torch
+    from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 
 Numbered = tuple[int, Event]
 """An event, and the number of the request it belongs to."""
@@ -63,7 +66,7 @@ class Batch:
         tokenizer: Tokenizer,
         prefixes: PrefixPool,
         rows: int,
-        static: StaticDecoding | None = None,
+        static: "StaticDecoding | None" = None,
         on_error: OnError | None = None,
     ) -> None:
         self._decoder = decoder
@@ -278,13 +281,14 @@ class Batch:
                 PendingSequences(group, pending.sequences[len(added) :])
             )
         assert group.prefix is not None
-        yield from self._advance(rows, group.prefix.logits_after(ids).expand(len(rows), -1))
+        logits = group.prefix.logits_after(ids)
+        yield from self._advance(rows, np.broadcast_to(logits, (len(rows), logits.shape[1])))
 
     # --------------------------------------------------------------------------- decoding
 
     def _step_rows(self) -> Iterator[Numbered]:
         """Decode one token of every row."""
-        logits: Tensor | None = None
+        logits: Logits | None = None
         failed: Failed | None = None
         try:
             logits = self._sequences.rows.feed()
@@ -295,7 +299,7 @@ class Batch:
         elif logits is not None:
             yield from self._advance(list(self._sequences.rows), logits)
 
-    def _advance(self, rows: list[Row], logits: Tensor) -> Iterator[Numbered]:
+    def _advance(self, rows: list[Row], logits: Logits) -> Iterator[Numbered]:
         """Draw the next token of the last rows of the batch.
 
         Args:

@@ -3,13 +3,16 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gptterm.engine.decoders.base import Decoder
-from gptterm.engine.generation.cuda_graph.decoding import StaticRun
 from gptterm.engine.generation.prefix_cache import PrefixCache
 from gptterm.engine.generation.row_decoding import RowDecoding
 from gptterm.engine.generation.sequence_group import PendingSequences, Row, SequenceGroup
 from gptterm.engine.generation.solo_decoding import SoloDecoding
+
+if TYPE_CHECKING:  # imports torch
+    from gptterm.engine.generation.cuda_graph.decoding import StaticRun
 
 
 @dataclass(eq=False)
@@ -17,7 +20,7 @@ class Solo:
     """The group that is decoded outside the rows, while it is the only one."""
 
     group: SequenceGroup
-    decoding: SoloDecoding | StaticRun
+    decoding: "SoloDecoding | StaticRun"
 
 
 class BatchSequences:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING
 
 from gptterm.engine.api import (
     Event,
@@ -14,11 +15,13 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.generation.batch import Batch, Numbered, OnError
-from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.prefix_cache import PrefixPool
 from gptterm.engine.runtime.device import free_memory, release_memory
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import UsageError
+
+if TYPE_CHECKING:
+    from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 
 _CACHE_SHARE = 0.5
 """Of the memory that is free once the model is loaded, what KV caches of a batch may take."""
@@ -37,7 +40,7 @@ class LocalEngine:
     def __init__(self, decoder: Decoder, tokenizer: Tokenizer, info: ModelInfo) -> None:
         self.info = info
         self.decoder = decoder
-        self.static = StaticDecoding.on_gpu(decoder)
+        self.static = _static_decoding(decoder)
         self._tokenizer = tokenizer
         self._prefixes = PrefixPool(decoder)
         self._latest: tuple[Batch, int] | None = None
@@ -132,3 +135,13 @@ class LocalEngine:
         self._latest = None
         del self._prefixes, self.static, self.decoder
         release_memory()
+
+
+def _static_decoding(decoder: Decoder) -> "StaticDecoding | None":
+    """None without a GPU or a native decoder."""
+    if not decoder.device.startswith("cuda"):
+        return None
+    # Imports torch, which such a decoder has done already.
+    from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
+
+    return StaticDecoding.on_gpu(decoder)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
-from gptterm.engine.runtime.torch_import import import_torch
 from gptterm.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -34,14 +33,11 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         config = read_json(directory / "config.json")
         conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
-    import_torch()
 
     from gptterm.engine.generation.engine import LocalEngine
-    from gptterm.engine.runtime.device import configure_threads
     from gptterm.engine.runtime.memory import trim
     from gptterm.engine.text.tokenizer_files import load_tokenizer
 
-    configure_threads()
     tokenizer = load_tokenizer(directory, source.gguf_file)
     trim()
     decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder
+from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder, Logits
 from gptterm.engine.runtime.device import is_out_of_memory
 
 
@@ -41,7 +40,7 @@ class PrefixCache:
         self.in_use = False
         self._decoder = decoder
         self._ids: list[int] = []
-        self._logits: Tensor | None = None
+        self._logits: Logits | None = None
         """(n, vocabulary) logits after each of the last n ids."""
 
     @property
@@ -65,7 +64,7 @@ class PrefixCache:
         self._feed(chunk, last=int(end == len(ids)))
         return end
 
-    def logits_after(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Tensor:
+    def logits_after(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Logits:
         """Return (1, vocabulary) raw logits after `ids`, and feed those that are not cached.
 
         Args:
@@ -83,7 +82,7 @@ class PrefixCache:
         assert row is not None
         return row
 
-    def known_logits(self, ids: Sequence[int]) -> Tensor | None:
+    def known_logits(self, ids: Sequence[int]) -> Logits | None:
         """The logits after `ids`, if they are cached."""
         if self._logits is None:
             return None
@@ -131,7 +130,8 @@ class PrefixCache:
     def _feed(self, ids: Sequence[int], *, last: int) -> None:
         """Feed ids, and cache the logits after each of the last `last` of them."""
         try:
-            self._logits = self._decoder.forward(torch.tensor([list(ids)]), self.cache, last=last)
+            batch = np.array([ids], np.int64)
+            self._logits = self._decoder.forward(batch, self.cache, last=last)
         except BaseException:
             # Only the layers before the fault have stored these ids.
             self.clear()

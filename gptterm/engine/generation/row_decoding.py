@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gptterm.engine.decoders.base import Decoder
+from gptterm.engine.decoders.base import Decoder, Logits
 from gptterm.engine.generation.sequence import Sequence
 from gptterm.engine.generation.sequence_group import PendingSequences, Row, SequenceGroup
 
@@ -36,9 +35,9 @@ class RowDecoding:
         self._rows += rows
         return rows
 
-    def feed(self) -> Tensor:
+    def feed(self) -> Logits:
         """Feed the latest id of every sequence. Returns (rows, vocabulary) raw logits."""
-        latest = torch.tensor([[row.sequence.ids[-1]] for row in self._rows])
+        latest = np.array([[row.sequence.ids[-1]] for row in self._rows])
         logits = self._decoder.forward(latest, self._cache)
         assert logits is not None
         return logits

@@ -5,9 +5,6 @@ import secrets
 import time
 from collections.abc import Generator
 
-import torch
-from torch import Tensor
-
 from gptterm.engine.api import (
     Alternative,
     Finished,
@@ -18,9 +15,11 @@ from gptterm.engine.api import (
     Token,
     Usage,
 )
+from gptterm.engine.decoders.base import Logits
 from gptterm.engine.prompt.context_budget import FittedPrompt
 from gptterm.engine.sampling.batched import sample_tokens
-from gptterm.engine.sampling.chain import TokenCounts
+from gptterm.engine.sampling.chain import TokenCounts, topk
+from gptterm.engine.sampling.distribution import log_softmax
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -68,8 +67,14 @@ class Sequence:
         self._first = self._latest = 0.0
         self._count = 0
 
-    def advance(self, token_id: int, logits: Tensor) -> Generator[Token | Finished, None, None]:
-        """Append the id drawn from a (vocabulary,) row of raw logits."""
+    def advance(
+        self, token_id: int, logits: Logits | None
+    ) -> Generator[Token | Finished, None, None]:
+        """Append the id drawn from a (vocabulary,) row of raw logits.
+
+        Args:
+            logits: for the log probabilities; None for a request that asks for none.
+        """
         if token_id in self._ends:
             yield self._finish("eos")
             return
@@ -100,13 +105,16 @@ class Sequence:
             self._strip = not text
         return text
 
-    def _score(self, token_id: int, logits: Tensor) -> tuple[float | None, tuple[Alternative, ...]]:
+    def _score(
+        self, token_id: int, logits: Logits | None
+    ) -> tuple[float | None, tuple[Alternative, ...]]:
         if self._logprobs is None:
             return None, ()
-        scores = torch.log_softmax(logits, 0)
-        best = torch.topk(scores, min(self._logprobs, len(scores)))
+        assert logits is not None
+        scores = log_softmax(logits)
+        best = topk(scores, self._logprobs)
         pairs: list[tuple[int, float]] = list(
-            zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            zip(best.tolist(), scores[best].tolist(), strict=True)
         )
         return float(scores[token_id]), tuple(
             Alternative(id=i, piece=self._tokenizer.piece(i), logprob=value) for i, value in pairs
@@ -177,7 +185,7 @@ def start_sequences(
     return report, sequences
 
 
-def draw(logits: Tensor, sequences: list[Sequence]) -> list[int]:
+def draw(logits: Logits, sequences: list[Sequence]) -> list[int]:
     """Draw an id for each sequence from (rows, vocabulary) raw logits.
 
     Raises:

@@ -1,14 +1,17 @@
 """Decoding of a single sequence in its prefix cache, with speculation by prompt lookup."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gptterm.engine.api import Finished, Token
 from gptterm.engine.decoders.base import Decoder
-from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding, StaticRun
 from gptterm.engine.generation.prefix_cache import PrefixCache
 from gptterm.engine.generation.prompt_lookup import PromptLookup
 from gptterm.engine.generation.sequence import Sequence, draw
 from gptterm.engine.generation.sequence_group import PendingSequences
+
+if TYPE_CHECKING:  # imports torch
+    from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding, StaticRun
 
 
 class SoloDecoding:
@@ -43,8 +46,8 @@ class SoloDecoding:
 
 
 def solo_decoding(
-    pending: PendingSequences, decoder: Decoder, static: StaticDecoding | None
-) -> SoloDecoding | StaticRun | None:
+    pending: PendingSequences, decoder: Decoder, static: "StaticDecoding | None"
+) -> "SoloDecoding | StaticRun | None":
     """Decoding of sequences that are the only ones; None if they need rows."""
     group, sequences = pending.group, pending.sequences
     assert group.prefix is not None

@@ -2,18 +2,22 @@
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from gptterm.engine.kernels.library import AttentionStruct, check, library
+from gptterm.cores import thread_count
+from gptterm.engine.kernels.library import (
+    FLOAT32,
+    AttentionStruct,
+    Floats,
+    address,
+    check,
+    loaded_library,
+)
 
-_DTYPES = (torch.float32, torch.float16)
-
-
-def supports(keys: Tensor) -> bool:
-    """Whether the kernel can attend to a cache with these keys."""
-    return keys.dtype in _DTYPES and keys.device.type == "cpu" and library() is not None
+_FLOAT16, _INT64 = np.dtype(np.float16), np.dtype(np.int64)
 
 
 class KVLayout:
@@ -24,21 +28,23 @@ class KVLayout:
             float16.
 
     Raises:
-        ValueError: the tensors are not all alike, or of another dtype or layout.
+        ValueError: the arrays are not all alike, or of another dtype or layout.
     """
 
-    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    def __init__(self, keys: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]]) -> None:
         first = keys[0]
         self.sequences, self.heads, self.capacity, self.head_dim = first.shape
-        self.half = first.dtype is torch.float16
-        if first.dtype not in _DTYPES or len(keys) != len(values):
+        self.half = first.dtype == _FLOAT16
+        if first.dtype not in (FLOAT32, _FLOAT16) or len(keys) != len(values):
             raise ValueError(
                 f"keys and values of {len(keys)} and {len(values)} layers in {first.dtype}"
             )
-        for tensor in (*keys, *values):
-            check(tensor, "keys and values", first.dtype, *first.shape)
-        self._tensors = (keys, values)  # kept alive for their addresses
-        self.addresses = [(k.data_ptr(), v.data_ptr()) for k, v in zip(keys, values, strict=True)]
+        for array in (*keys, *values):
+            check(array, "keys and values", first.dtype, *first.shape)
+            if not array.flags.writeable:
+                raise ValueError("keys and values must be writable")
+        self._arrays = (keys, values)  # kept alive for their addresses
+        self.addresses = [(address(k), address(v)) for k, v in zip(keys, values, strict=True)]
 
 
 class Attention:
@@ -51,44 +57,44 @@ class Attention:
             of one token each of its first sequences.
 
     Raises:
-        ValueError: the positions are not such a tensor, or more than the cache has sequences.
+        ValueError: the positions are not such an array, or more than the cache has sequences.
     """
 
-    def __init__(self, layout: KVLayout, positions: Tensor, *, same_sequence: bool) -> None:
-        lib = library()
-        assert lib is not None
+    def __init__(
+        self, layout: KVLayout, positions: NDArray[np.int64], *, same_sequence: bool
+    ) -> None:
         rows = len(positions)
-        check(positions, "positions", torch.int64, rows)
+        check(positions, "positions", _INT64, rows)
         if (layout.sequences != 1) if same_sequence else (rows > layout.sequences):
             raise ValueError(f"{rows} rows do not fit a cache of {layout.sequences} sequences")
-        self._forward = lib.attention_forward
+        self._forward = loaded_library().attention_forward
         self._layout = layout
         self._positions = positions  # only its address is in the struct
-        self._shape = torch.Size((rows, layout.heads * layout.head_dim))
+        self._shape = (rows, layout.heads * layout.head_dim)
         self._default_scale = layout.head_dim**-0.5
         head_stride = layout.capacity * layout.head_dim
         self._struct = AttentionStruct(
             rows=rows,
             heads=layout.heads,
             head_dim=layout.head_dim,
-            threads=torch.get_num_threads(),
+            threads=thread_count(),
             capacity=layout.capacity,
             half=layout.half,
             sequence_stride=0 if same_sequence else layout.heads * head_stride,
             head_stride=head_stride,
-            positions=positions.data_ptr(),
+            positions=address(positions),
         )
         self._address = ctypes.addressof(self._struct)
 
     def __call__(
         self,
         layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
+        query: Floats,
+        key: Floats,
+        value: Floats,
         scale: float | None,
         window: int | None,
-    ) -> Tensor:
+    ) -> Floats:
         """Append the new keys and values to a layer's cache; (rows, width) of the attention.
 
         A row's result has the same bits alone and among others. A float16 cache saturates: it holds
@@ -104,21 +110,23 @@ class Attention:
             IndexError: a position is beyond the cache's capacity; nothing was written.
         """
         for x in (query, key, value):
-            if x.shape != self._shape or x.dtype is not torch.float32:
+            if x.shape != self._shape or x.dtype != FLOAT32:
                 raise ValueError(
-                    f"query, key and value must be float32 of shape {tuple(self._shape)},"
-                    f" not {x.dtype} of {tuple(x.shape)}"
+                    f"query, key and value must be float32 of shape {self._shape},"
+                    f" not {x.dtype} of {x.shape}"
                 )
-        if not query.stride() == key.stride() == value.stride() or query.stride(1) != 1:
-            query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-        y = torch.empty(self._shape)
+        stride, element = query.strides
+        if not query.strides == key.strides == value.strides or element != 4 or stride % 4:
+            query, key, value = map(np.ascontiguousarray, (query, key, value))
+            stride, element = query.strides
+        y = np.empty(self._shape, FLOAT32)
         struct = self._struct
         struct.window = window or 0
         struct.scale = self._default_scale if scale is None else scale
-        struct.query, struct.key, struct.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
-        struct.row_stride = query.stride(0)
+        struct.query, struct.key, struct.value = address(query), address(key), address(value)
+        struct.row_stride = stride // 4
         struct.keys, struct.values = self._layout.addresses[layer]
-        struct.y = y.data_ptr()
+        struct.y = address(y)
         if not self._forward(self._address):
             raise IndexError(
                 f"a position is beyond the cache's capacity of {self._layout.capacity}"

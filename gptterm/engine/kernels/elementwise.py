@@ -2,10 +2,17 @@
 
 import ctypes
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gptterm.engine.kernels.library import LayerNormStruct, check, library
+from gptterm.cores import thread_count
+from gptterm.engine.kernels.library import (
+    FLOAT32,
+    Floats,
+    LayerNormStruct,
+    address,
+    check,
+    loaded_library,
+)
 
 
 class LayerNorm:
@@ -18,46 +25,51 @@ class LayerNorm:
         ValueError: one has another dtype or shape.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, epsilon: float) -> None:
-        lib = library()
-        assert lib is not None
-        self._forward = lib.layer_norm_forward
+    def __init__(self, weight: Floats, bias: Floats, epsilon: float) -> None:
+        self._forward = loaded_library().layer_norm_forward
         self._width = len(weight)
         # Only their addresses are in the struct.
-        self._tensors = [
-            check(tensor.contiguous(), name, torch.float32, self._width)
-            for name, tensor in (("weight", weight), ("bias", bias))
+        self._arrays = [
+            check(np.ascontiguousarray(array), name, FLOAT32, self._width)
+            for name, array in (("weight", weight), ("bias", bias))
         ]
         self._struct = LayerNormStruct(
-            self._width,
-            torch.get_num_threads(),
-            epsilon,
-            *(tensor.data_ptr() for tensor in self._tensors),
+            self._width, thread_count(), epsilon, *map(address, self._arrays)
         )
         self._address = ctypes.addressof(self._struct)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Floats) -> Floats:
         """(m, width) float32 → the same.
 
         Raises:
             ValueError: another dtype or shape.
         """
-        x = x.contiguous()
-        rows = x.shape[0]
-        check(x, "x", torch.float32, rows, self._width)
-        y = torch.empty(rows, self._width)
-        self._forward(self._address, x.data_ptr(), rows, y.data_ptr())
+        if not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x)
+        rows = len(x)
+        check(x, "x", FLOAT32, rows, self._width)
+        y = np.empty(x.shape, FLOAT32)
+        if rows:
+            self._forward(self._address, address(x), rows, address(y))
         return y
 
 
-def gelu(x: Tensor) -> Tensor:
-    """GELU's tanh approximation (Hendrycks and Gimpel, 2016) of contiguous float32, in place.
+class Gelu:
+    """GELU's tanh approximation (Hendrycks and Gimpel, 2016)."""
 
-    Raises:
-        ValueError: another dtype, or not contiguous.
-    """
-    lib = library()
-    assert lib is not None
-    check(x, "x", torch.float32, *x.shape)
-    lib.gelu_forward(x.data_ptr(), x.numel(), torch.get_num_threads())
-    return x
+    def __init__(self) -> None:
+        self._forward = loaded_library().gelu_forward
+        self._threads = thread_count()
+
+    def __call__(self, x: Floats) -> Floats:
+        """Of contiguous float32, in place.
+
+        Raises:
+            ValueError: another dtype, not contiguous, or read-only.
+        """
+        check(x, "x", FLOAT32, *x.shape)
+        if not x.flags.writeable:
+            raise ValueError("x must be writable: it is overwritten")
+        if x.size:
+            self._forward(address(x), x.size, self._threads)
+        return x

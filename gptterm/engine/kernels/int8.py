@@ -1,13 +1,12 @@
 """Quantisation of a linear layer's weights to int8, in C; source/linear.h describes the format."""
 
 import ctypes
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gptterm.engine.kernels.library import PANEL, LinearStruct, library
+from gptterm.cores import thread_count
+from gptterm.engine.kernels.library import PANEL, LinearStruct, address, loaded_library
 from gptterm.engine.kernels.linear import WeightFormat, packed_int8_shape
 from gptterm.engine.stored_tensor import StoredTensor
 
@@ -21,23 +20,17 @@ def quantise(weight: StoredTensor) -> tuple[NDArray[np.uint8], NDArray[np.float3
     Returns:
         `packed_int8_shape` panels with zero point 128, and (out,) scales.
     """
-    lib = library()
-    assert lib is not None
     outputs, inputs = weight.shape
     panels = np.empty(packed_int8_shape(outputs, inputs), np.uint8)
     scales = np.empty(outputs, np.float32)
     for start in range(0, outputs, _AT_ONCE):
         source = weight[start : start + _AT_ONCE].converted("float32")
-        layer = LinearStruct(WeightFormat.INT8, inputs, len(source), torch.get_num_threads())
-        lib.linear_convert(
+        layer = LinearStruct(WeightFormat.INT8, inputs, len(source), thread_count())
+        loaded_library().linear_convert(
             ctypes.addressof(layer),
-            _address(panels[start // PANEL :]),
-            _address(scales[start:]),
-            _address(source),
+            address(panels[start // PANEL :]),
+            address(scales[start:]),
+            address(source),
             *(stride // source.itemsize for stride in source.strides),
         )
     return panels, scales
-
-
-def _address(array: NDArray[Any]) -> int:
-    return array.ctypes.data

@@ -3,11 +3,23 @@
 import ctypes
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from gptterm.engine.kernels.library import PANEL, QUANT_BLOCK, LinearStruct, check, library
+from gptterm.cores import thread_count
+from gptterm.engine.kernels.library import (
+    FLOAT32,
+    PANEL,
+    QUANT_BLOCK,
+    Floats,
+    LinearStruct,
+    address,
+    check,
+    loaded_library,
+)
+from gptterm.engine.stored_tensor import ARRAY_DTYPES, StoredTensor
 
 _PACKED_AT_ONCE = 128 * PANEL
 """Outputs whose weights are converted at a time: a whole vocabulary's would be a large copy."""
@@ -28,12 +40,12 @@ class Linear:
     """y = x · W + b.
 
     Args:
-        weights: contiguous, of the format's dtype and shape.
+        weights: contiguous, of the format's dtype and shape; bfloat16 by its bits.
         scales: (outputs,) float32, of int8 weights.
         bias: (outputs,) float32.
 
     Raises:
-        ValueError: a tensor has another dtype, shape or layout.
+        ValueError: an array has another dtype, shape or layout.
     """
 
     def __init__(
@@ -41,10 +53,10 @@ class Linear:
         weight_format: WeightFormat,
         inputs: int,
         outputs: int,
-        weights: Tensor,
+        weights: NDArray[Any],
         *,
-        scales: Tensor | None = None,
-        bias: Tensor | None = None,
+        scales: Floats | None = None,
+        bias: Floats | None = None,
     ) -> None:
         if not (1 <= inputs <= _MOST and 1 <= outputs <= _MOST):
             raise ValueError(f"a layer of {inputs} inputs and {outputs} outputs")
@@ -54,72 +66,73 @@ class Linear:
         check(weights, "weights", dtype, *shape)
         for name, vector in (("scales", scales), ("bias", bias)):
             if vector is not None:
-                check(vector, name, torch.float32, outputs)
-        lib = library()
-        assert lib is not None
-        self._forward = lib.linear_forward
+                check(vector, name, FLOAT32, outputs)
+        self._forward = loaded_library().linear_forward
         self._inputs, self._outputs = inputs, outputs
-        self._tensors = (weights, scales, bias)  # only their addresses are in the struct
+        self._arrays = (weights, scales, bias)  # only their addresses are in the struct
         self._struct = LinearStruct(
             weight_format,
             inputs,
             outputs,
-            torch.get_num_threads(),
-            *(0 if tensor is None else tensor.data_ptr() for tensor in self._tensors),
+            thread_count(),
+            *(0 if array is None else address(array) for array in self._arrays),
         )
         self._address = ctypes.addressof(self._struct)
 
-    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Floats, residual: Floats | None = None) -> Floats:
         """(m, inputs) float32 → (m, outputs) float32, with `residual` of that shape added.
 
         A row's result has the same bits alone and among others.
 
         Raises:
-            ValueError: a tensor has another dtype or shape.
+            ValueError: an array has another dtype or shape.
             MemoryError: no memory for a copy of the rows.
         """
-        x = x.contiguous()
-        rows = x.shape[0]
-        check(x, "x", torch.float32, rows, self._inputs)
+        if not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x)
+        rows = len(x)
+        check(x, "x", FLOAT32, rows, self._inputs)
         added = 0
         if residual is not None:
-            residual = residual.contiguous()
-            added = check(residual, "residual", torch.float32, rows, self._outputs).data_ptr()
-        y = torch.empty(rows, self._outputs)
-        if not self._forward(self._address, x.data_ptr(), rows, added, y.data_ptr()):
+            if not residual.flags.c_contiguous:
+                residual = np.ascontiguousarray(residual)
+            added = address(check(residual, "residual", FLOAT32, rows, self._outputs))
+        y = np.empty((rows, self._outputs), FLOAT32)
+        if rows and not self._forward(self._address, address(x), rows, added, address(y)):
             raise MemoryError
         return y
 
 
 def _dtype_and_shape(
     weight_format: WeightFormat, inputs: int, outputs: int
-) -> tuple[torch.dtype, tuple[int, ...]]:
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
     match weight_format:
         case WeightFormat.FLOAT32_IN_OUT:
-            return torch.float32, (inputs, outputs)
+            return FLOAT32, (inputs, outputs)
         case WeightFormat.FLOAT32_OUT_IN:
-            return torch.float32, (outputs, inputs)
+            return FLOAT32, (outputs, inputs)
         case WeightFormat.BFLOAT16:
-            return torch.bfloat16, (-(-outputs // PANEL), inputs, PANEL)
+            return ARRAY_DTYPES["bfloat16"], (-(-outputs // PANEL), inputs, PANEL)
         case WeightFormat.FLOAT16:
-            return torch.float16, (-(-outputs // PANEL), inputs, PANEL)
+            return ARRAY_DTYPES["float16"], (-(-outputs // PANEL), inputs, PANEL)
         case WeightFormat.INT8:
-            return torch.uint8, packed_int8_shape(outputs, inputs)
+            return ARRAY_DTYPES["uint8"], packed_int8_shape(outputs, inputs)
 
 
-def float32(weight: Tensor, bias: Tensor | None = None) -> Linear:
+def float32(weight: Floats, bias: Floats | None = None) -> Linear:
     """A layer of (out, in) float32 weights, or a transposed view of (in, out) ones: no copy."""
     outputs, inputs = weight.shape
-    if weight.t().is_contiguous():
-        return Linear(WeightFormat.FLOAT32_IN_OUT, inputs, outputs, weight.t(), bias=bias)
-    return Linear(WeightFormat.FLOAT32_OUT_IN, inputs, outputs, weight.contiguous(), bias=bias)
+    if weight.T.flags.c_contiguous:
+        return Linear(WeightFormat.FLOAT32_IN_OUT, inputs, outputs, weight.T, bias=bias)
+    weight = np.ascontiguousarray(weight)
+    return Linear(WeightFormat.FLOAT32_OUT_IN, inputs, outputs, weight, bias=bias)
 
 
 def half(
-    weight: Tensor,
-    dtype: torch.dtype,
-    bias: Tensor | None = None,
-    on_packed: Callable[[Tensor], None] | None = None,
+    weight: StoredTensor,
+    dtype: str,
+    bias: Floats | None = None,
+    on_packed: Callable[[NDArray[Any]], None] | None = None,
 ) -> Linear:
     """A layer of (out, in) weights, of any strides, packed in bfloat16 or float16.
 
@@ -129,25 +142,32 @@ def half(
     Raises:
         ValueError: another dtype.
     """
-    formats = {torch.bfloat16: WeightFormat.BFLOAT16, torch.float16: WeightFormat.FLOAT16}
+    formats = {"bfloat16": WeightFormat.BFLOAT16, "float16": WeightFormat.FLOAT16}
     if dtype not in formats:
         raise ValueError(f"packed weights are bfloat16 or float16, not {dtype}")
-    lib = library()
-    assert lib is not None
     outputs, inputs = weight.shape
-    panels = torch.empty(-(-outputs // PANEL), inputs, PANEL, dtype=dtype)
+    lib = loaded_library()
+    panels = np.empty((-(-outputs // PANEL), inputs, PANEL), ARRAY_DTYPES[dtype])
     for start in range(0, outputs, _PACKED_AT_ONCE):
         part = weight[start : start + _PACKED_AT_ONCE]
-        source = part.to("cpu", dtype)
-        target = LinearStruct(formats[dtype], inputs, len(part), torch.get_num_threads())
-        packed = panels[start // PANEL :].data_ptr()
-        lib.linear_pack(ctypes.addressof(target), packed, source.data_ptr(), *source.stride())
+        # float32 is rounded to bfloat16 as it is packed.
+        is_rounded = dtype == "bfloat16" and part.dtype != dtype
+        source = part.converted("float32" if is_rounded else dtype)
+        target = LinearStruct(formats[dtype], inputs, len(part), thread_count())
+        packed = ctypes.addressof(target), address(panels[start // PANEL :])
+        given = address(source), *(stride // source.itemsize for stride in source.strides)
+        if is_rounded:
+            lib.linear_convert(*packed, None, *given)
+        else:
+            lib.linear_pack(*packed, *given)
         if on_packed is not None:
-            on_packed(part)
+            on_packed(part.array)
     return Linear(formats[dtype], inputs, outputs, panels, bias=bias)
 
 
-def int8(panels: Tensor, scales: Tensor, inputs: int, bias: Tensor | None = None) -> Linear:
+def int8(
+    panels: NDArray[np.uint8], scales: Floats, inputs: int, bias: Floats | None = None
+) -> Linear:
     """A layer of weights that `int8.quantise` packed."""
     return Linear(WeightFormat.INT8, inputs, len(scales), panels, scales=scales, bias=bias)
 

@@ -1,9 +1,9 @@
 """Fidelity of a converted model: its KL divergence from the same model in float32."""
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
+from gptterm.engine.sampling.distribution import log_softmax
 
 TEXT = """\
 The harbour was quiet when Anna came down the steps that morning. Two boats lay against the wall, \
@@ -29,11 +29,9 @@ def mean_kl(exact: NativeDecoder, converted: NativeDecoder, ids: list[int]) -> f
     Args:
         ids: the text; what exceeds the context is cut.
     """
-    text = torch.tensor(ids[: exact.context_length])
-    reference, found = (_log_probabilities(x.all_logits(text)) for x in (exact, converted))
-    each = torch.sum(reference.exp() * (reference - found), dim=1)
-    return float(each.mean())
-
-
-def _log_probabilities(logits: Tensor) -> Tensor:
-    return torch.log_softmax(logits, dim=1)
+    text = np.array(ids[: exact.context_length])
+    each = []
+    for pair in zip(exact.all_logits(text), converted.all_logits(text), strict=True):
+        reference, found = map(log_softmax, pair)
+        each.append(np.sum(np.exp(reference) * (reference - found), dtype=np.float64))
+    return float(np.mean(each))

@@ -6,7 +6,7 @@ from typing import Any
 
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.int8_weights import Int8Weights, load_conversion, save_conversion
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.quantization.conversion_cache import SIZE_LIMIT
 from gptterm.engine.quantization.fidelity import TEXT, mean_kl

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptterm.cores import thread_count, usable_cores
 from gptterm.engine.api import Dtype
 from gptterm.engine.runtime.torch_import import import_torch
 from gptterm.errors import ModelError
@@ -125,45 +126,11 @@ def describe_devices() -> list[DeviceInfo]:
 
 
 def configure_threads() -> int:
-    """Let torch use the cores that this process may use; return their number."""
+    """Let torch use as many threads as the kernels; return their number."""
     torch = _torch()
-    threads = usable_cores()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(thread_count())
     count: int = torch.get_num_threads()
     return count
-
-
-def usable_cores() -> int:
-    """Count the physical cores within the CPU affinity and the cgroup's quota.
-
-    One thread too many costs far more than it gives: each layer waits for the slowest.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-    else:
-        allowed = set(range(os.cpu_count() or 1))
-    cores = len({_siblings(cpu) for cpu in allowed})
-    quota = _cgroup_quota()
-    return max(1, min(cores, int(quota) if quota else cores))
-
-
-def _siblings(cpu: int) -> str:
-    """The hardware threads of a CPU's core; the CPU's own number if unknown."""
-    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return str(cpu)
-
-
-def _cgroup_quota() -> float | None:
-    """CPU quota of this cgroup (version 2), in CPUs; None without a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
 
 
 def available_memory() -> int:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
@@ -38,7 +37,6 @@ from gptterm.engine.sampling.chain import (
     apply_penalties,
     has_penalties,
     sort_keys,
-    to_numpy,
 )
 
 Doubles = NDArray[np.float64]
@@ -51,7 +49,7 @@ _MIN_ROWS = 6
 
 @np.errstate(all="ignore")
 def sample_tokens(
-    logits: torch.Tensor,
+    logits: Floats,
     params: Sequence[SamplingParams],
     counts: Sequence[TokenCounts],
     generators: Sequence[random.Random],
@@ -62,17 +60,16 @@ def sample_tokens(
     cumulative distribution of the tokens that the chain left.
 
     Args:
-        logits: (rows, vocabulary), raw, on any device.
+        logits: (rows, vocabulary), raw.
         params, counts, generators: one per row.
 
     Raises:
         UnusableLogitsError: no token can be drawn for one of the rows. Then no generator was used.
     """
-    rows = to_numpy(logits)
-    groups = _filter_groups(rows, params, counts)
+    groups = _filter_groups(logits, params, counts)
     grouped = {row for heads in groups for row in heads.rows}
     single: dict[int, Candidates] = {}
-    for i, (row, how, seen) in enumerate(zip(rows, params, counts, strict=True)):
+    for i, (row, how, seen) in enumerate(zip(logits, params, counts, strict=True)):
         if i in grouped:
             continue
         try:
@@ -80,7 +77,7 @@ def sample_tokens(
         except UnusableLogitsError as error:
             error.row = i
             raise
-    drawn = [0] * len(rows)
+    drawn = [0] * len(logits)
     for i, left in single.items():
         greedy = params[i].temperature == 0
         column = 0 if greedy else _inverse_cdf(left.weights(), generators[i].random())

@@ -11,16 +11,13 @@ several milliseconds when another program holds one of the cores.
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.samplers import ORDERS, SAMPLERS, bind
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -354,8 +351,3 @@ def apply_chain(row: Floats, params: SamplingParams, counts: TokenCounts) -> Can
     """
     *_, (_, rows) = chain_stages(row, params, counts)
     return rows
-
-
-def to_numpy(logits: "Tensor") -> Floats:
-    """Convert logits of any device and precision to float32 on the CPU."""
-    return logits.detach().float().cpu().numpy()

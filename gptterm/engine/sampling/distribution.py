@@ -1,7 +1,6 @@
 """Next-token distribution for display: before and after the samplers, and what cut each token."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +12,13 @@ from gptterm.engine.sampling.chain import (
     Floats,
     TokenCounts,
     chain_stages,
-    to_numpy,
     topk,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @np.errstate(all="ignore")
 def next_token_distribution(
-    logits: "Tensor",
+    logits: Floats,
     params: SamplingParams,
     history: TokenCounts,
     piece: Callable[[int], bytes],
@@ -38,17 +33,16 @@ def next_token_distribution(
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
-    row = to_numpy(logits)
-    watched = topk(row, limit)
+    watched = topk(logits, limit)
     reasons: dict[int, str] = {}
-    rows = Candidates(row)
-    for name, rows in chain_stages(row, params, history):
+    rows = Candidates(logits)
+    for name, rows in chain_stages(logits, params, history):
         ids = rows.ids
         alive = rows.logits[watched] > -np.inf if ids is None else np.isin(watched, ids)
         for id_ in watched[~alive].tolist():
             reasons.setdefault(id_, SAMPLERS[name].label if name in SAMPLERS else name)
-    ids = np.arange(row.size) if rows.ids is None else rows.ids
-    raw, used = _probabilities(row), np.zeros(row.size)
+    ids = np.arange(logits.size) if rows.ids is None else rows.ids
+    raw, used = _probabilities(logits), np.zeros(logits.size)
     used[ids] = _probabilities(rows.logits)
     columns = zip(watched.tolist(), raw[watched].tolist(), used[watched].tolist(), strict=True)
     return NextToken(
@@ -60,7 +54,7 @@ def next_token_distribution(
         used_entropy_bits=_entropy_bits(used),
         kept=int(np.count_nonzero(rows.logits > -np.inf)),
         kept_mass=float(raw[ids[rows.logits > -np.inf]].sum()),
-        vocab_size=row.size,
+        vocab_size=logits.size,
     )
 
 
@@ -69,6 +63,13 @@ def _probabilities(logits: Floats) -> NDArray[np.float64]:
     weights = np.exp(logits.astype(np.float64) - logits.max())
     probabilities: NDArray[np.float64] = weights / weights.sum()
     return probabilities
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log probabilities of a (vocabulary,) row of raw logits, in nats."""
+    shifted = logits - logits.max()
+    scores: Floats = shifted - np.float32(np.log(np.exp(shifted).sum(dtype=np.float64)))
+    return scores
 
 
 def _entropy_bits(probabilities: NDArray[np.float64]) -> float:

@@ -1,7 +1,6 @@
 """Paint the stream: one timer, one drain and one repaint per frame."""
 
 import gc
-from collections.abc import Callable
 from typing import NamedTuple
 
 from textual.timer import Timer
@@ -46,8 +45,6 @@ class StreamPainter:
         self._requesting = False
         self._stale = False
         self.unread_warnings = 0
-        self.on_numbers: Callable[[], None] | None = None
-        """Called with each update of the numbers."""
 
     def start(self) -> None:
         """Start painting.
@@ -94,11 +91,9 @@ class StreamPainter:
     # ------------------------------------------------------------------------------ numbers
 
     def show_numbers(self) -> None:
-        """Update the status line, the next token and what else shows numbers."""
+        """Update the status line and the next token."""
         self.show_status()
         self.refresh_distribution()
-        if self.on_numbers is not None:
-            self.on_numbers()
 
     def show_status(self) -> None:
         """Update the status line."""
@@ -166,13 +161,15 @@ class _Numbers(NamedTuple):
 
 
 def _numbers(controller: Controller) -> _Numbers:
-    """Return the numbers of the last reply in view; without one, the seed that is set."""
+    """Return the numbers of the open chat's last reply."""
     chat, given = controller.chat, controller.settings.seed
     key = chat.tree.last_reply()
     if key is None:
         return _Numbers(seed=given)
     if (reply := controller.last_reply_for(key)) is not None:
         seed = None if reply.started is None else reply.started.seed
+        if controller.replying is None and given is not None:
+            seed = given
         return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
     run, info = chat.tree.node(key).generation, controller.engine.info
     if run is None:
@@ -185,5 +182,5 @@ def _numbers(controller: Controller) -> _Numbers:
         None if timings is None else timings.tokens_per_s or None,
         None if timings is None or not run.tokens else timings.first_token_s,
         context,
-        run.seed,
+        run.seed if given is None else given,
     )

@@ -66,9 +66,6 @@ class Controller:
         self._emit = emit
         self._generation: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._engine_lock = asyncio.Lock()
-        """Held by a load until its end: one that is cancelled still has to kill its process, which
-        must not be its successor's."""
 
     @property
     def chat(self) -> Chat:
@@ -115,31 +112,22 @@ class Controller:
     # ------------------------------------------------------------------------------- engine
 
     def load(self, model: str | None = None) -> None:
-        """Load a model, by default that of the settings.
-
-        A running generation is stopped, and a load that is under way is cancelled.
-        """
+        """Load a model, by default that of the settings; a running generation is stopped."""
         if model is not None:
-            self._overrides.change(model=model)
-        self.engine.announce_load()
-        self._begin_load(self._load(chosen=model is not None))
-
-    def _begin_load(self, load: Coroutine[None, None, None]) -> None:
+            self._overrides.change_model(model)
         if self._loading is not None:
             self._loading.cancel()
-        self._loading = asyncio.create_task(load)
+        self.engine.announce_load()
+        self._loading = asyncio.create_task(self._load(chosen=model is not None))
 
     async def _load(self, *, chosen: bool) -> None:
-        async with self._engine_lock:
-            await self._cancel_generation()
-            loaded = await self.engine.load(self.settings)
-        if not loaded:
+        await self._cancel_generation()
+        if not await self.engine.load(self.settings):
             self._overrides.undo_change_model()
             self._notify("error", self.engine.error)
             self._update_queued()
             self._start_next()
             return
-        self._overrides.keep_model()
         source, info = self.engine.source, self.engine.info
         assert source is not None
         assert info is not None
@@ -153,15 +141,11 @@ class Controller:
             self._check_model()
         self._start_next()
 
-    def _restart_if_dead(self) -> None:
-        """Start the engine again after it died, unless a model is being loaded anyway."""
-        if self.engine.phase == "ready" and not self.engine.client.alive:
-            self._begin_load(self._restart_engine())
-
     async def _restart_engine(self) -> None:
-        async with self._engine_lock:
-            restarted = await self.engine.reload(self.settings)
-        if restarted:
+        """Start the engine again after it died."""
+        if self.engine.client.alive:
+            return
+        if await self.engine.reload(self.settings):
             self._notify("info", "the engine was restarted")
             self._start_next()
         else:
@@ -252,10 +236,13 @@ class Controller:
 
     def turns(self, chat: Chat) -> list[Turn]:
         """Return the turns of a chat to be shown, with its queued replies."""
+        info = self.engine.info
+        has_template = None if info is None else info.has_chat_template
+        markdown = has_template and self.settings.form != "raw"
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]
-        return chat.turns(self.engine.info, queued, self.wait_reason)
+        return chat.turns(markdown, queued, self.wait_reason)
 
     # ------------------------------------------------------------------------------ replies
 
@@ -333,8 +320,8 @@ class Controller:
         self._emit(ChatChanged(queued.chat))
         if self.engine.phase == "failed":
             self.load()
-        else:
-            self._restart_if_dead()
+        elif self.engine.phase == "ready" and not self.engine.client.alive:
+            self._loading = asyncio.create_task(self._restart_engine())
         self._start_next()
 
     async def _cancel_generation(self) -> None:
@@ -385,7 +372,8 @@ class Controller:
             self._notify("info", "the model has nothing to add")
         if reply.failed is not None and not reply.cancelled:
             self._notify("error", reply.failed.message)
-        self._restart_if_dead()
+        if not self.engine.client.alive:
+            self._loading = asyncio.create_task(self._restart_engine())
         self._start_next()
 
     def _update_queued(self) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.engine.decoders.backends import KERNELS, TORCH, Backend
 
-@pytest.fixture(params=["kernels", "torch"])
-def arithmetic(request: pytest.FixtureRequest, without_kernels: Callable[[], None]) -> str:
-    """Each in turn; says which."""
-    which = str(request.param)
-    if which == "torch":
+
+@pytest.fixture(params=[KERNELS, TORCH], ids=lambda backend: str(backend.name))
+def backend(request: pytest.FixtureRequest, without_kernels: Callable[[], None]) -> Backend:
+    """Each in turn; decoders that are loaded use it."""
+    each: Backend = request.param
+    if each is TORCH:
         without_kernels()
-    return which
+    return each

@@ -10,7 +10,7 @@ import transformers
 
 from gptterm.engine.decoders import native
 from gptterm.engine.runtime.model_files import read_json
-from tests.engine.checkpoints import make
+from tests.engine.checkpoints import feed, make
 
 SHAPES: dict[str, Callable[[int], Any]] = {
     "openai-gpt": lambda layers: transformers.OpenAIGPTConfig(n_layer=layers),
@@ -37,9 +37,8 @@ def compare(config: Any, directory: Path, length: int) -> None:
         expected: Any = model(ids, use_cache=False).logits[0]
     cache, at = decoder.new_cache(), 0
     for size in [1, 1, 1, 100, 1, length - 124, *[1] * 20]:
-        found = decoder.forward(ids[:, at : at + size], cache)
+        found = feed(decoder, cache, ids[0, at : at + size].tolist())
         at += size
-        assert found is not None
         torch.testing.assert_close(found[0], expected[at - 1], rtol=0, atol=1e-4)
     assert at == length
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from tests.engine.checkpoints import (
     VOCABULARY,
     WINDOW,
     draw_ids,
+    feed,
     gpt2,
     make,
     reference,
@@ -29,7 +31,7 @@ from tests.engine.checkpoints import (
 )
 
 TOLERANCE = 1e-4
-DECODERS = [*ARCHITECTURES, "gpt2 by transformers"]
+DECODERS = [*ARCHITECTURES, *(f"{name} on torch" for name in NATIVE), "gpt2 by transformers"]
 IDS = draw_ids(POSITIONS)
 
 
@@ -40,14 +42,12 @@ class Pair:
     decoder: Decoder
     model: Any
 
-    def feed(self, cache: Cache | BatchedCache, *rows: list[int], last: int = 1) -> Tensor | None:
-        return self.decoder.forward(torch.tensor(rows), cache, last=last)
+    def feed(self, cache: Cache | BatchedCache, *rows: list[int], last: int = 1) -> Tensor:
+        return feed(self.decoder, cache, *rows, last=last)
 
     def check(self, cache: Cache | BatchedCache, *rows: list[int], past: list[list[int]]) -> None:
         """Feed rows of ids and compare each row's logits with those after its whole past."""
         found = self.feed(cache, *rows)
-        assert found is not None
-        assert found.dtype == torch.float32
         assert found.shape == (len(rows), VOCABULARY)
         for row, ids, before in zip(found, rows, past, strict=True):
             torch.testing.assert_close(
@@ -60,10 +60,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
     @cache
     def pair(name: str) -> Pair:
         model = make(ARCHITECTURES[name.split()[0]]())
-        if name not in NATIVE:
+        if name.split(" on ")[0] not in NATIVE:
             return Pair(TransformersDecoder(model, "cpu", "float32"), model)
         directory = save(model, tmp_path_factory.mktemp("decoders") / name)
-        decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
+        with pytest.MonkeyPatch.context() as patch:
+            if name.endswith("on torch"):
+                patch.setattr(native, "library", lambda: None)
+            decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
         assert decoder is not None
         return Pair(decoder, model)
 
@@ -99,7 +102,7 @@ def test_in_chunks(pair: Pair, chunks: tuple[int, ...]) -> None:
 
 def test_a_chunk_whose_logits_are_not_wanted(pair: Pair) -> None:
     cache = pair.decoder.new_cache()
-    assert pair.feed(cache, IDS[:20], last=0) is None
+    assert pair.decoder.forward(np.array([IDS[:20]]), cache, last=0) is None
     assert cache.length == 20
     pair.check(cache, IDS[20:25], past=[IDS[:20]])
 
@@ -236,7 +239,7 @@ def test_position_1023_and_no_1024(full_size: Pair) -> None:
     ids = draw_ids(1024, seed=1)
     cache = full_size.decoder.new_cache()
     for start in range(0, 1023, 200):
-        full_size.feed(cache, ids[start : min(start + 200, 1023)], last=0)
+        full_size.feed(cache, ids[start : min(start + 200, 1023)])
     full_size.check(cache, ids[1023:], past=[ids[:1023]])
     with pytest.raises(ValueError, match="1025 tokens exceed the model's 1024 positions"):
         full_size.feed(cache, [1])

@@ -83,7 +83,7 @@ def refused(directory: Path) -> str:
 # -------------------------------------------------------------------------------------- files
 
 
-@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.usefixtures("backend")
 def test_names_with_and_without_a_prefix(model: Any, directory: Path) -> None:
     assert all(name.startswith("transformer.") for name in load_file(directory / FILE))
     check(directory, model)
@@ -198,7 +198,7 @@ def test_how_far_a_dtype_is_from_float32(
 # ----------------------------------------------------------------------------- the whole engine
 
 
-@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.usefixtures("backend")
 def test_greedy_text_is_what_transformers_generates(model: Any, directory: Path) -> None:
     engine = load(directory)
     for size in (1, 20, 60):
@@ -215,7 +215,7 @@ def test_greedy_text_is_what_transformers_generates(model: Any, directory: Path)
         assert found == expected[0, size:].tolist()
 
 
-@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.usefixtures("backend")
 def test_a_known_beginning_is_not_fed_again(directory: Path) -> None:
     engine = load(directory)
     first = run(engine, request(IDS[:40], max_tokens=10))

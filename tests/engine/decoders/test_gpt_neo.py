@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.errors import ModelError
 from tests.engine.checkpoints import (
     POSITIONS,
     draw_ids,
     edit_config,
+    feed,
     gpt_neo,
     library,
     load,
@@ -59,9 +60,8 @@ def test_windows_and_chunks(
         size = min(size, POSITIONS - at)
         if size == 0:
             return
-        found = decoder.forward(torch.tensor([IDS[at : at + size]]), cache)
+        found = feed(decoder, cache, IDS[at : at + size])
         at += size
-        assert found is not None
         torch.testing.assert_close(found[0], reference(model, IDS[:at]), rtol=0, atol=1e-4)
 
 
@@ -73,9 +73,7 @@ def test_a_window_shows_itself_and_those_just_before_it(window: int, tmp_path: P
     assert decoder is not None
 
     def logits(ids: list[int]) -> torch.Tensor:
-        found = decoder.forward(torch.tensor([ids]), decoder.new_cache())
-        assert found is not None
-        return found[0]
+        return feed(decoder, decoder.new_cache(), ids)[0]
 
     usual = logits(IDS[:40])
     for i in range(40):
@@ -119,8 +117,7 @@ def test_both_ways_to_name_the_kinds(
     decoder = native_of(directory)
     assert decoder is not None
     model = library.AutoModelForCausalLM.from_pretrained(directory).eval()
-    found = decoder.forward(torch.tensor([IDS[:60]]), decoder.new_cache())
-    assert found is not None
+    found = feed(decoder, decoder.new_cache(), IDS[:60])
     torch.testing.assert_close(found[0], reference(model, IDS[:60]), rtol=0, atol=1e-4)
 
 

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.quantization import fidelity
 from gptterm.engine.runtime.model_files import read_json
 from gptterm.errors import ModelError
-from tests.engine.checkpoints import draw_ids, save
+from tests.engine.checkpoints import draw_ids, feed, save
 
 # -------------------------------------------------------------------------------- whole models
 
@@ -32,19 +33,18 @@ def decoder(directory: Path, dtype: str) -> NativeDecoder:
 def test_every_logit_of_a_text(directory: Path, dtype: str) -> None:
     found = decoder(directory, dtype)
     ids = draw_ids(20)
-    every = found.all_logits(torch.tensor(ids))
+    every = torch.from_numpy(found.all_logits(np.array(ids)))
     for i in (0, 1, 10, 19):
         cache = found.new_cache()
-        last = found.forward(torch.tensor([ids[: i + 1]]), cache)
-        assert last is not None
+        last = feed(found, cache, ids[: i + 1])
         torch.testing.assert_close(every[i], last[0], rtol=0, atol=2e-3)
 
 
 def test_the_kl_divergence_is_that_of_its_definition(directory: Path) -> None:
     exact, rough = decoder(directory, "float32"), decoder(directory, "int8")
     ids = draw_ids(30)
-    p = exact.all_logits(torch.tensor(ids)).double().softmax(1)
-    q = rough.all_logits(torch.tensor(ids)).double().softmax(1)
+    p = torch.from_numpy(exact.all_logits(np.array(ids))).double().softmax(1)
+    q = torch.from_numpy(rough.all_logits(np.array(ids))).double().softmax(1)
     expected = float((p * (p / q).log()).sum() / 30)
     assert fidelity.mean_kl(exact, rough, ids) == pytest.approx(expected, rel=1e-2)
     assert fidelity.mean_kl(exact, exact, ids) == pytest.approx(0, abs=1e-7)
@@ -72,16 +72,16 @@ def test_without_kernels_some_dtypes_are_refused(
 def test_without_kernels_the_others_are_torchs(
     directory: Path, dtype: str, bound: float, without_kernels: Callable[[], None]
 ) -> None:
-    ids = torch.tensor(draw_ids(20))
+    ids = draw_ids(20)
     own = decoder(directory, dtype)
     assert own.supports_speculation
-    expected = own.all_logits(ids)
+    expected = torch.from_numpy(own.all_logits(np.array(ids)))
     without_kernels()
     torchs = decoder(directory, dtype)
     assert not torchs.supports_speculation
-    torch.testing.assert_close(torchs.all_logits(ids), expected, rtol=0, atol=bound)
+    found = torch.from_numpy(torchs.all_logits(np.array(ids)))
+    torch.testing.assert_close(found, expected, rtol=0, atol=bound)
     cache = torchs.new_cache()
     for i in range(3):
-        one = torchs.forward(ids[None, i : i + 1], cache)
-        assert one is not None
+        one = feed(torchs, cache, [ids[i]])
         torch.testing.assert_close(one[0], expected[i], rtol=0, atol=bound)

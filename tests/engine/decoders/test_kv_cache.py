@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gptterm.engine.decoders.kv_cache import KVCache
-
-pytestmark = pytest.mark.usefixtures("arithmetic")
+from tests.engine.decoders.backends import Backend
 
 HEADS, HEAD_DIM, CAPACITY = 2, 4, 40
 
 
-def new_cache(layers: int = 1) -> KVCache:
+def new_cache(backend: Backend, layers: int = 1) -> KVCache:
     # Whatever is in memory that no token has reached must not matter.
     keys = torch.full((layers, 1, HEADS, CAPACITY, HEAD_DIM), math.nan)
-    return KVCache(keys, keys.clone())
+    return backend.sequence(keys, keys.clone())
 
 
 def written_out(
@@ -43,27 +42,27 @@ def written_out(
     seed=st.integers(0, 9),
 )
 def test_a_text_in_chunks(
-    chunks: list[int], window: int | None, scale: float | None, seed: int
+    backend: Backend, chunks: list[int], window: int | None, scale: float | None, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    query, key, value = torch.randn(3, sum(chunks), HEADS * HEAD_DIM, generator=generator)
-    cache, found, at = new_cache(), [], 0
+    rows = torch.randn(3, sum(chunks), HEADS * HEAD_DIM, generator=generator)
+    cache, found, at = new_cache(backend), [], 0
     for n in chunks:
         step, new = cache.begin_step(n), slice(at, at + n)
-        assert torch.arange(CAPACITY)[step.positions].tolist() == list(range(at, at + n))
-        found.append(step.attend(0, query[new], key[new], value[new], scale=scale, window=window))
+        assert step.positions.tolist() == list(range(at, at + n))
+        found.append(backend.attend(step, 0, rows[:, new], scale=scale, window=window))
         step.commit()
         at += n
         assert cache.length == at
-    expected = written_out(query, key, value, scale or 1 / math.sqrt(HEAD_DIM), window)
+    expected = written_out(rows[0], rows[1], rows[2], scale or 1 / math.sqrt(HEAD_DIM), window)
     torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [None, 3])
-def test_a_layers_window_is_its_own(window: int | None) -> None:
-    query, key, value = torch.randn(3, 10, HEADS * HEAD_DIM)
-    step = new_cache(layers=2).begin_step(10)
-    step.attend(0, query, key, value, window=5)
-    found = step.attend(1, query, key, value, window=window)
-    expected = written_out(query, key, value, 1 / math.sqrt(HEAD_DIM), window)
+def test_a_layers_window_is_its_own(backend: Backend, window: int | None) -> None:
+    rows = torch.randn(3, 10, HEADS * HEAD_DIM)
+    step = new_cache(backend, layers=2).begin_step(10)
+    backend.attend(step, 0, rows, window=5)
+    found = backend.attend(step, 1, rows, window=window)
+    expected = written_out(rows[0], rows[1], rows[2], 1 / math.sqrt(HEAD_DIM), window)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gptterm.engine.decoders.layers import as_torch
+from gptterm.engine.decoders.torch_backend.layers import as_torch
 from gptterm.engine.decoders.weights import Weights, stored_weights
 from gptterm.errors import ModelError
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.api import Dtype, Event, GenerateRequest, SamplingParams, Token
-from gptterm.engine.decoders.native import NativeDecoder
-from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
+from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
@@ -26,6 +26,7 @@ from tests.engine.checkpoints import (
     POSITIONS,
     VOCABULARY,
     draw_ids,
+    feed,
     load,
     make,
     save,
@@ -37,9 +38,14 @@ IDS = draw_ids(POSITIONS)
 SAMPLED = SamplingParams(temperature=1.1, top_k=50, top_p=0.9)
 
 
+@pytest.fixture(autouse=True)
+def _(without_kernels: Callable[[], None]) -> None:
+    without_kernels()
+
+
 def static(engine: LocalEngine) -> LocalEngine:
     """The engine made to decode as it would on a GPU."""
-    assert isinstance(engine.decoder, NativeDecoder)
+    assert isinstance(engine.decoder, TorchDecoder)
     engine.static = StaticDecoding(engine.decoder)
     return engine
 
@@ -66,18 +72,14 @@ def test_the_logits_are_those_of_the_growing_cache(
     dtype: Dtype,
     slack: float,
     monkeypatch: pytest.MonkeyPatch,
-    without_kernels: Callable[[], None],
 ) -> None:
     """At every length: across buckets, and up to the last position."""
-    if dtype != "float32":
-        without_kernels()  # which keep the past in another dtype than they compute in
-    monkeypatch.setattr("gptterm.engine.decoders.static_kv_cache._NARROWEST", 32)
+    monkeypatch.setattr("gptterm.engine.decoders.torch_backend.static_kv_cache._NARROWEST", 32)
     decoder = load(directory, dtype).decoder
-    assert isinstance(decoder, NativeDecoder)
+    assert isinstance(decoder, TorchDecoder)
     past, usual = decoder.new_cache(), decoder.new_cache()
-    prompt = torch.tensor([IDS[:20]])
     for cache in (past, usual):
-        decoder.forward(prompt, cache)
+        feed(decoder, cache, IDS[:20])
     keys, values = (x.expand(-1, rows, -1, -1, -1).clone() for x in (past.keys, past.values))
     keys[:, :, :, 20:] = math.nan  # what memory may hold that was never written
     static_cache = StaticKVCache(keys, values)
@@ -85,20 +87,18 @@ def test_the_logits_are_those_of_the_growing_cache(
     buckets = set()
     for token_id in IDS[20:]:
         buckets.add(static_cache.bucket)
-        logits = decoder.forward(torch.tensor([[token_id]]).expand(rows, 1), static_cache)
+        logits = decoder.step(torch.full((rows,), token_id), static_cache)
         static_cache.length += 1
-        wanted = decoder.forward(torch.tensor([[token_id]]), usual)
-        assert logits is not None
-        assert wanted is not None
+        wanted = feed(decoder, usual, [token_id])
         assert torch.allclose(logits, wanted.expand(rows, -1), atol=slack, rtol=slack)
     assert buckets == {32, 64, 128}
 
 
 def test_a_step_feeds_what_the_last_one_drew_and_counts_it(engine: LocalEngine) -> None:
     decoder = engine.decoder
-    assert isinstance(decoder, NativeDecoder)
+    assert isinstance(decoder, TorchDecoder)
     past = decoder.new_cache()
-    decoder.forward(torch.tensor([IDS[:9]]), past)
+    feed(decoder, past, IDS[:9])
     step = DecodeStep(decoder, StaticKVCache(past.keys, past.values))
     history = TokenCounts(IDS[:9])
     history.add(IDS[9])
@@ -269,17 +269,17 @@ def test_unusable_logits_end_the_generation(
     engine: LocalEngine, number: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder = static(engine).decoder
-    assert isinstance(decoder, NativeDecoder)
-    forward: Any = decoder.forward
+    assert isinstance(decoder, TorchDecoder)
+    step: Any = decoder.step
     calls = 0
 
     def failing(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        logits: Tensor = forward(*arguments, **options)
-        return logits.fill_(number) if calls == 5 else logits
+        logits: Tensor = step(*arguments, **options)
+        return logits.fill_(number) if calls == 4 else logits
 
-    monkeypatch.setattr(decoder, "forward", failing)
+    monkeypatch.setattr(decoder, "step", failing)
     found = run(engine, request(IDS[:20], sampling=SAMPLED))
     assert found.failed.message == "the model's logits are not finite numbers"
     assert len(found.ids()) == 4

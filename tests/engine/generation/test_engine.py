@@ -18,7 +18,7 @@ from gptterm.engine.api import (
     Token,
     Transcript,
 )
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine.checkpoints import (

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from msgspec.structs import replace
-from torch import Tensor
 
 from gptterm.engine.api import (
     ChatPrompt,
@@ -19,7 +18,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder
+from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder, Ids, Logits
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import OutOfMemoryError
@@ -74,7 +73,7 @@ class Fragile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def forward(self, ids: Tensor, cache: Cache | BatchedCache, *, last: int = 1) -> Tensor | None:
+    def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
         self._at -= 1
         if self._at == 0:
             # The layers have stored the tokens; that the pass was complete is not noted.

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.graph import CHECKED_REPLAYS, Graph
 from gptterm.engine.generation.cuda_graph.step import DecodeStep
@@ -37,7 +37,7 @@ def _(without_kernels: Callable[[], None]) -> None:
 
 
 def replaying(engine: LocalEngine, capture: Callable[[Step], Graph]) -> LocalEngine:
-    assert isinstance(engine.decoder, NativeDecoder)
+    assert isinstance(engine.decoder, TorchDecoder)
     engine.static = StaticDecoding(engine.decoder, capture)
     return engine
 
@@ -74,7 +74,7 @@ def test_replays_say_what_steps_say(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Over three buckets of the cache, with one graph for each."""
-    monkeypatch.setattr("gptterm.engine.decoders.static_kv_cache._NARROWEST", 32)
+    monkeypatch.setattr("gptterm.engine.decoders.torch_backend.static_kv_cache._NARROWEST", 32)
     directory, replays = save(make(ARCHITECTURES[name]()), tmp_path), Replays()
     usual, fixed = load(directory), replaying(load(directory), replays)
     asked = request(IDS[:20], sampling=sampling, samples=samples, max_tokens=100)
@@ -227,8 +227,8 @@ def test_a_number_baked_into_a_graph_is_noticed(
 ) -> None:
     """A position read from the host is right where it was captured, and nowhere else."""
     monkeypatch.setattr(
-        "gptterm.engine.decoders.static_kv_cache.StaticStep.positions",
-        property(lambda step: torch.full((1, 1), step._cache.length)),
+        "gptterm.engine.decoders.torch_backend.static_kv_cache.StaticStep.positions",
+        property(lambda step: torch.full((1,), step._cache.length)),
     )
     usual, fixed = load(saved), replaying(load(saved), RecordedGraph)
     asked = request(IDS[:20], sampling=SAMPLED, max_tokens=40)
@@ -271,17 +271,18 @@ def test_logits_of_no_use_are_none_to_compare(
     """The engine says so itself, by the id that stands for it."""
     fixed = replaying(load(saved), RecordedGraph)
     decoder = fixed.decoder
-    forward: Any = decoder.forward
+    assert isinstance(decoder, TorchDecoder)
+    step: Any = decoder.step
     after = random.Random(0).randint(2, 4)
     calls = 0
 
     def failing_later(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        logits = forward(*arguments, **options)
+        logits = step(*arguments, **options)
         return logits.fill_(torch.nan) if calls > after else logits
 
-    monkeypatch.setattr(decoder, "forward", failing_later)
+    monkeypatch.setattr(decoder, "step", failing_later)
     found = run(fixed, request(IDS[:20], sampling=SAMPLED, max_tokens=20))
     assert found.failed.message == "the model's logits are not finite numbers"
     assert not caplog.records

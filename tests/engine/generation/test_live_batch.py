@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
+from gptterm.engine.decoders.base import Ids, Logits
 from gptterm.engine.generation.batch import Batch
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.engine import LocalEngine
@@ -196,9 +198,11 @@ def test_a_repeating_text_is_speculated_on_before_and_after_company(tmp_path: Pa
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_in_fixed_buffers_while_it_is_alone(
-    engine: LocalEngine, solo: LocalEngine, samples: int
+    directory: Path, samples: int, without_kernels: Callable[[], None]
 ) -> None:
     """As on a GPU; random numbers that were sent ahead are not lost."""
+    without_kernels()
+    engine, solo = load(directory), load(directory)
     engine.static = StaticDecoding(engine.decoder)  # type: ignore[arg-type]
     asked = request(IDS[:20], sampling=SAMPLINGS[3], max_tokens=300, seed=3, samples=samples)
     guest = request(IDS[20:40], sampling=FREE, max_tokens=20)
@@ -485,8 +489,8 @@ class Haunted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def forward(self, ids: Tensor, cache: Any, *, last: int = 1) -> Tensor | None:
-        logits: Tensor | None = self._decoder.forward(ids, cache, last=last)
+    def forward(self, ids: Ids, cache: Any, *, last: int = 1) -> Logits | None:
+        logits: Logits | None = self._decoder.forward(ids, cache, last=last)
         if bool((ids == self._id).any()):
             raise RuntimeError("a bug")
         return logits

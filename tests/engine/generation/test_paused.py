@@ -16,7 +16,7 @@ from gptterm.engine.api import (
     Started,
     Token,
 )
-from gptterm.engine.decoders.native import NativeDecoder
+from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.generation.engine import LocalEngine
 from tests.engine.checkpoints import (
     POSITIONS,

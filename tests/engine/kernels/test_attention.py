@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.attention import Attention, KVLayout
+from tests.engine.kernels.tensors import TensorAttention, layout
 
 CAPACITY = 200
 
@@ -35,8 +35,8 @@ class Layer:
         self.query, self.key, self.value = rows.chunk(3, dim=1)
 
     def attend(self, positions: list[int], scale: float | None, window: int | None) -> Tensor:
-        layout = KVLayout([self.keys], [self.values])
-        attention = Attention(layout, torch.tensor(positions), same_sequence=self.same_sequence)
+        kv = layout([self.keys], [self.values])
+        attention = TensorAttention(kv, torch.tensor(positions), same_sequence=self.same_sequence)
         of = slice(len(positions))
         query, key, value = self.query[of], self.key[of], self.value[of]
         return attention(0, query, key, value, scale, window)
@@ -103,11 +103,11 @@ def test_many_rows_of_a_sequence_are_each_as_alone(
     query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
     keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
     positions = torch.arange(90, 90 + count)
-    layout = KVLayout([keys], [values])
-    found = Attention(layout, positions, same_sequence=True)(0, query, key, value, None, window)
+    kv = layout([keys], [values])
+    found = TensorAttention(kv, positions, same_sequence=True)(0, query, key, value, None, window)
     for i in range(count):
         of = slice(i, i + 1)
-        alone = Attention(layout, positions[of], same_sequence=True)
+        alone = TensorAttention(kv, positions[of], same_sequence=True)
         row = alone(0, query[of], key[of], value[of], None, window)
         assert torch.equal(row[0], found[i])
 
@@ -121,8 +121,8 @@ def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
     count = len(numbers)
     keys, values = torch.zeros(2, 1, 1, 1, count, dtype=torch.float16)
     row = numbers[None]
-    layout = KVLayout([keys], [values])
-    Attention(layout, torch.tensor([0]), same_sequence=True)(0, row, row, -row, None, None)
+    kv = layout([keys], [values])
+    TensorAttention(kv, torch.tensor([0]), same_sequence=True)(0, row, row, -row, None, None)
     expected = numbers.clamp(-65504, 65504).half()
     for found, wanted in ((keys, expected), (values, -expected)):
         assert torch.equal(
@@ -167,9 +167,9 @@ def test_no_position_beyond_the_capacity_is_written(same_sequence: bool, positio
     """The caches lie in the middle of larger tensors, the rest of which stays as it is."""
     around = torch.full((2, 9, 2, 6, 4), 7.0)
     keys, values = around[:, 3:4] if same_sequence else around[:, 3:6]
-    layout = KVLayout([keys], [values])
+    kv = layout([keys], [values])
     positions = torch.tensor([position] if same_sequence else [2, 5, position])
-    attention = Attention(layout, positions, same_sequence=same_sequence)
+    attention = TensorAttention(kv, positions, same_sequence=same_sequence)
     new = torch.ones(len(positions), 8)
     with pytest.raises(IndexError, match="capacity of 6"):
         attention(0, new, new, new, None, None)
@@ -177,11 +177,11 @@ def test_no_position_beyond_the_capacity_is_written(same_sequence: bool, positio
 
 
 def test_no_row_is_no_work() -> None:
-    layout = KVLayout([torch.zeros(1, 2, 6, 4)], [torch.zeros(1, 2, 6, 4)])
+    kv = layout([torch.zeros(1, 2, 6, 4)], [torch.zeros(1, 2, 6, 4)])
     empty = torch.empty(0, 8)
     for same_sequence in (True, False):
         positions = torch.empty(0, dtype=torch.int64)
-        attention = Attention(layout, positions, same_sequence=same_sequence)
+        attention = TensorAttention(kv, positions, same_sequence=same_sequence)
         assert attention(0, empty, empty, empty, None, None).shape == (0, 8)
 
 
@@ -199,7 +199,7 @@ def test_no_row_is_no_work() -> None:
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_tensors_that_are_no_query_key_or_value(make: Callable[[], Tensor], which: int) -> None:
     cache = torch.zeros(2, 1, 2, 6, 4)
-    attention = Attention(KVLayout([cache[0]], [cache[1]]), torch.arange(2), same_sequence=True)
+    attention = TensorAttention(layout([cache[0]], [cache[1]]), torch.arange(2), same_sequence=True)
     given = [torch.ones(2, 8)] * 3
     given[which] = make()
     query, key, value = given
@@ -226,24 +226,24 @@ def test_strides_of_every_kind_are_read_as_they_are() -> None:
 )
 def test_tensors_that_are_no_cache(keys: Tensor) -> None:
     with pytest.raises(ValueError, match="keys and values"):
-        KVLayout([keys], [keys.clone()])
+        layout([keys], [keys.clone()])
 
 
 def test_caches_that_are_not_alike() -> None:
     one = torch.zeros(1, 2, 6, 4)
     for other in (one.half(), torch.zeros(1, 2, 5, 4), torch.zeros(2, 2, 6, 4)):
         with pytest.raises(ValueError, match="keys and values must be"):
-            KVLayout([one, one], [one, other])
+            layout([one, one], [one, other])
     with pytest.raises(ValueError, match="2 and 1 layers"):
-        KVLayout([one, one], [one])
+        layout([one, one], [one])
 
 
 def test_positions_for_other_sequences_than_there_are() -> None:
-    layout = KVLayout([torch.zeros(2, 2, 6, 4)], [torch.zeros(2, 2, 6, 4)])
+    kv = layout([torch.zeros(2, 2, 6, 4)], [torch.zeros(2, 2, 6, 4)])
     with pytest.raises(ValueError, match="3 rows do not fit a cache of 2"):
-        Attention(layout, torch.arange(3), same_sequence=False)
+        TensorAttention(kv, torch.arange(3), same_sequence=False)
     with pytest.raises(ValueError, match="do not fit a cache of 2"):
-        Attention(layout, torch.arange(3), same_sequence=True)
+        TensorAttention(kv, torch.arange(3), same_sequence=True)
     for positions in (torch.arange(2, dtype=torch.int32), torch.arange(4)[::2]):
         with pytest.raises(ValueError, match="positions must be"):
-            Attention(layout, positions, same_sequence=False)
+            TensorAttention(kv, positions, same_sequence=False)

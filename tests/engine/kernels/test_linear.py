@@ -4,16 +4,16 @@ import os
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from gptterm.engine.kernels import linear
 from gptterm.engine.kernels.int8 import quantise
-from gptterm.engine.stored_tensor import StoredTensor
 from tests.engine.kernels.int8_reference import unpack
+from tests.engine.kernels.tensors import Layer, array, stored
 
-Layer = linear.Linear
 Maker = Callable[[Tensor, Tensor | None], tuple[Layer, Tensor]]
 """(out, in) weights and a bias → the layer, and the weights as it keeps them."""
 
@@ -23,19 +23,19 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return linear.float32(weight.t().contiguous().t(), bias), weight
+    return Layer(linear.float32(array(weight.t().contiguous().t()), array(bias))), weight
 
 
 def out_in(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return linear.float32(weight, bias), weight
+    return Layer(linear.float32(array(weight), array(bias))), weight
 
 
 def bfloat16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return linear.half(weight, torch.bfloat16, bias), weight.bfloat16()
+    return Layer(linear.half(stored(weight), "bfloat16", array(bias))), weight.bfloat16()
 
 
 def float16(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    return linear.half(weight, torch.float16, bias), weight.half()
+    return Layer(linear.half(stored(weight), "float16", array(bias))), weight.half()
 
 
 def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
@@ -43,10 +43,10 @@ def float16_in_out(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
 
 
 def int8(weight: Tensor, bias: Tensor | None) -> tuple[Layer, Tensor]:
-    panels, scales = map(torch.from_numpy, quantise(StoredTensor(weight.numpy(), "float32")))
-    layer = linear.int8(panels, scales, weight.shape[1], bias)
-    values = torch.from_numpy(unpack(panels.numpy(), *weight.shape))
-    return layer, values.double() * scales.double()[:, None]
+    panels, scales = quantise(stored(weight))
+    layer = linear.int8(panels, scales, weight.shape[1], array(bias))
+    values = torch.from_numpy(unpack(panels, *weight.shape))
+    return Layer(layer), values.double() * torch.from_numpy(scales).double()[:, None]
 
 
 MAKERS = [in_out, out_in, bfloat16, float16, float16_in_out, int8]
@@ -106,7 +106,7 @@ def test_any_number_of_threads_gives_the_same_bits(
     weight, x = random(700, 96), random(20, 96, seed=1)
     found = []
     for threads in (1, 2, 3, 8):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
         layer, _ = make(weight, None)
         found += [layer(x), torch.cat([layer(row[None]) for row in x])]
     assert all(torch.equal(found[0], other) for other in found[1:])
@@ -172,16 +172,16 @@ def test_every_float16_is_read_as_it_is() -> None:
     numbers = bits.view(torch.float16)
     usable = numbers.isfinite()
     weight = torch.where(usable, numbers, torch.zeros_like(numbers)).view(-1, 1)
-    found = linear.half(weight, torch.float16)(torch.ones(1, 1))[0]
+    found = Layer(linear.half(stored(weight), "float16"))(torch.ones(1, 1))[0]
     assert torch.equal(found, weight[:, 0].float())
     for special in (torch.inf, -torch.inf, torch.nan):
-        one = linear.half(torch.full((1, 1), special), torch.float16)(torch.ones(1, 1))
+        one = Layer(linear.half(stored(torch.full((1, 1), special)), "float16"))(torch.ones(1, 1))
         torch.testing.assert_close(one, torch.full((1, 1), special), equal_nan=True)
 
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -256,21 +256,19 @@ def test_weights_that_are_not_what_their_format_says() -> None:
     ]
     for weight_format, weights in wrong:
         with pytest.raises(ValueError, match="weights must be"):
-            Layer(weight_format, 32, 40, weights)
-    panels, scales = (
-        torch.zeros(linear.packed_int8_shape(40, 32), dtype=torch.uint8),
-        torch.ones(40),
-    )
+            linear.Linear(weight_format, 32, 40, array(weights))
+    panels = np.zeros(linear.packed_int8_shape(40, 32), np.uint8)
+    scales = np.ones(40, np.float32)
     with pytest.raises(ValueError, match="weights must be"):
         linear.int8(panels[:1], scales, 32)
     with pytest.raises(ValueError, match="scales must be"):
-        linear.int8(panels, scales.double(), 32)
+        linear.int8(panels, scales.astype(np.float64), 32)
     with pytest.raises(ValueError, match="scales belong to int8"):
-        Layer(formats.INT8, 32, 40, panels)
+        linear.Linear(formats.INT8, 32, 40, panels)
     with pytest.raises(ValueError, match="bias must be"):
-        linear.float32(weight, torch.ones(39))
+        linear.float32(array(weight), np.ones(39, np.float32))
     with pytest.raises(ValueError, match="packed weights are"):
-        linear.half(weight, torch.float32)
+        linear.half(stored(weight), "float32")
     for inputs, outputs in ((0, 40), (32, 0), (2**31, 40)):
         with pytest.raises(ValueError, match="a layer of"):
-            Layer(formats.FLOAT32_OUT_IN, inputs, outputs, weight)
+            linear.Linear(formats.FLOAT32_OUT_IN, inputs, outputs, array(weight))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -40,6 +39,10 @@ sampling = st.builds(
 )
 
 
+def normal(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
 def rows_of(seed: int, rows: int, vocabulary: int, kind: str) -> NDArray[np.float32]:
     """Logits with many ties, few, or few that are numbers at all."""
     rng = np.random.default_rng(seed)
@@ -58,10 +61,10 @@ def check(logits: NDArray[np.float32], params: list[SamplingParams], seed: int) 
     histories = [TokenCounts(range(i, len(logits[0]), 97)) for i in range(len(params))]
     ours, theirs = ([random.Random(seed + i) for i in range(len(params))] for _ in range(2))
     before = logits.copy()
-    chosen = sample_tokens(torch.from_numpy(logits), params, histories, ours)
+    chosen = sample_tokens(logits, params, histories, ours)
     assert logits.tobytes() == before.tobytes()
     alone = [
-        sample_tokens(torch.from_numpy(logits[i : i + 1]), [how], [histories[i]], [theirs[i]])[0]
+        sample_tokens(logits[i : i + 1], [how], [histories[i]], [theirs[i]])[0]
         for i, how in enumerate(params)
     ]
     assert chosen == alone
@@ -110,7 +113,7 @@ def test_a_draw_at_the_edge(uniform: float) -> None:
     logits = np.full((4, 300), -200.0, np.float32)  # of no weight in float32
     logits[:, [3, 290]] = 0.0
     params = [SamplingParams(temperature=1.0, top_k=k, top_p=1.0) for k in (3, 40, 256, 1)]
-    chosen = sample_tokens(torch.from_numpy(logits), params, [TokenCounts()] * 4, [Fixed()] * 4)
+    chosen = sample_tokens(logits, params, [TokenCounts()] * 4, [Fixed()] * 4)
     assert chosen == [3 if uniform < 0.5 else 290] * 3 + [3]
 
 
@@ -120,7 +123,7 @@ def test_a_draw_at_the_edge(uniform: float) -> None:
 def test_a_row_that_is_unusable_is_named_and_nothing_is_drawn(
     value: float, place: int, penalty: float
 ) -> None:
-    logits = torch.randn(6, GPT2_VOCABULARY)
+    logits = normal(6, GPT2_VOCABULARY)
     logits[4, place] = logits[5, 9] = value
     generators = [random.Random(i) for i in range(6)]
     how = SamplingParams(repetition_penalty=penalty)
@@ -133,7 +136,7 @@ def test_a_row_that_is_unusable_is_named_and_nothing_is_drawn(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_rows_that_are_all_unusable_say_so(value: float) -> None:
-    logits = torch.randn(4, GPT2_VOCABULARY)
+    logits = normal(4, GPT2_VOCABULARY)
     logits[:, [5, 9]] = value
     counts = [TokenCounts()] * 4
     with pytest.raises(UnusableLogitsError, match="not finite") as raised:
@@ -145,5 +148,7 @@ def test_a_row_without_any_token_is_named() -> None:
     ban = SamplingParams(top_k=1, logit_bias=((0, -math.inf), (1, -math.inf)))
     params = [SamplingParams(top_k=1)] * 2 + [ban] + [SamplingParams(top_k=1)]
     with pytest.raises(UnusableLogitsError, match="banned") as raised:
-        sample_tokens(torch.zeros(4, 2), params, [TokenCounts()] * 4, [random.Random(0)] * 4)
+        sample_tokens(
+            np.zeros((4, 2), np.float32), params, [TokenCounts()] * 4, [random.Random(0)] * 4
+        )
     assert raised.value.row == 2

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -30,6 +29,11 @@ Floats = NDArray[np.float32]
 P = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16)
 Z = np.log(np.array(P)).astype(np.float32)
 ORDERS: tuple[SamplerOrder, ...] = ("transformers", "llama")
+
+
+def zeros(vocabulary: int) -> Floats:
+    """One row."""
+    return np.zeros((1, vocabulary), np.float32)
 
 
 def history(prompt: list[int], output: list[int]) -> TokenCounts:
@@ -59,9 +63,7 @@ def kept(row: Floats, **changes: float | str) -> set[int]:
 
 
 def see(row: Floats, params: SamplingParams, limit: int = 20) -> NextToken:
-    return next_token_distribution(
-        torch.from_numpy(row), params, TokenCounts(), lambda i: b"%d" % i, limit
-    )
+    return next_token_distribution(row, params, TokenCounts(), lambda i: b"%d" % i, limit)
 
 
 # ----------------------------------------------------------------------- reference vector
@@ -171,7 +173,7 @@ def test_temperature_0_takes_the_largest_and_of_a_tie_the_lowest_id(order: Sampl
 
 def test_temperature_0_draws_no_random_number() -> None:
     generator = random.Random(5)
-    sample_tokens(torch.zeros(1, 4), [SamplingParams(temperature=0)], [TokenCounts()], [generator])
+    sample_tokens(zeros(4), [SamplingParams(temperature=0)], [TokenCounts()], [generator])
     assert generator.random() == random.Random(5).random()
 
 
@@ -244,7 +246,7 @@ def test_a_history_knows_distinct_ids_and_their_counts_in_the_output(
 def test_a_logit_that_is_no_number_is_an_error(
     value: float, place: int, params: SamplingParams
 ) -> None:
-    logits = torch.zeros(1, 50_257)
+    logits = zeros(50_257)
     logits[0, place] = value
     with pytest.raises(UnusableLogitsError, match="not finite"):
         sample_tokens(logits, [params], [history([place], [])], [random.Random(0)])
@@ -254,11 +256,13 @@ def test_a_logit_that_is_no_number_is_an_error(
 def test_a_row_without_any_token_is_an_error(temperature: float) -> None:
     params = SamplingParams(temperature=temperature, logit_bias=((0, -math.inf), (1, -math.inf)))
     with pytest.raises(UnusableLogitsError, match="banned"):
-        sample_tokens(torch.zeros(1, 2), [params], [TokenCounts()], [random.Random(0)])
+        sample_tokens(zeros(2), [params], [TokenCounts()], [random.Random(0)])
     with pytest.raises(UnusableLogitsError, match="banned"):
         see(np.zeros(2, np.float32), params)
     with pytest.raises(UnusableLogitsError, match="not finite"):
-        sample_tokens(torch.full((1, 2), -math.inf), [params], [TokenCounts()], [random.Random(0)])
+        sample_tokens(
+            zeros(2) - np.float32(math.inf), [params], [TokenCounts()], [random.Random(0)]
+        )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +283,7 @@ def test_absurd_but_valid_parameters_still_draw(
     changes: dict[str, float], order: SamplerOrder
 ) -> None:
     params = replace(SamplingParams(order=order), **changes)
-    logits = torch.tensor([[1.0, 5.0, 0.0, -3.0]])
+    logits = np.array([[1.0, 5.0, 0.0, -3.0]], np.float32)
     assert sample_tokens(logits, [params], [history([1], [1])], [random.Random(0)])[0] in range(4)
 
 
@@ -287,7 +291,7 @@ def test_absurd_but_valid_parameters_still_draw(
 
 
 def draws(row: Floats, params: SamplingParams, count: int) -> list[int]:
-    logits = torch.from_numpy(row)[None]
+    logits = row[None]
     generator = random.Random(11)
     return [sample_tokens(logits, [params], [TokenCounts()], [generator])[0] for _ in range(count)]
 
@@ -338,7 +342,7 @@ def test_a_draw_never_falls_into_a_gap(uniform: float) -> None:
 
     row = np.full(50_257, -200.0, np.float32)  # of no weight in float32
     row[[3, 400, 40_000]] = [0.0, 0.0, 1e-3]
-    chosen = sample_tokens(torch.from_numpy(row)[None], [NEUTRAL], [TokenCounts()], [Fixed()])[0]
+    chosen = sample_tokens(row[None], [NEUTRAL], [TokenCounts()], [Fixed()])[0]
     assert chosen == {0.0: 3, 0.25: 3, 0.5: 400}.get(uniform, 40_000)
 
 
@@ -353,16 +357,14 @@ def test_a_draw_never_falls_into_a_gap(uniform: float) -> None:
     ],
 )
 def test_a_row_draws_the_same_alone_and_in_a_batch(params: SamplingParams) -> None:
-    torch.manual_seed(0)
-    steps = [3 * torch.randn(5, 3000) for _ in range(20)]
+    generator = np.random.default_rng(0)
+    steps = [3 * generator.standard_normal((5, 3000), np.float32) for _ in range(20)]
     batch = run_rows(steps, params, list(range(5)))
     alone = [run_rows([step[i : i + 1] for step in steps], params, [i])[0] for i in range(5)]
     assert batch == alone
 
 
-def run_rows(
-    steps: list[torch.Tensor], params: SamplingParams, seeds: list[int]
-) -> list[list[int]]:
+def run_rows(steps: list[Floats], params: SamplingParams, seeds: list[int]) -> list[list[int]]:
     histories = [TokenCounts([0, 1, 2]) for _ in seeds]
     generators = [random.Random(seed) for seed in seeds]
     texts: list[list[int]] = [[] for _ in seeds]
@@ -372,13 +374,6 @@ def run_rows(
             past.add(id_)
             text.append(id_)
     return texts
-
-
-def test_logits_of_lower_precision_are_drawn_in_float32() -> None:
-    row = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.bfloat16)
-    assert sample_tokens(
-        row, [SamplingParams(temperature=0)], [TokenCounts()], [random.Random(0)]
-    ) == [2]
 
 
 # ------------------------------------------------------------------------- properties
@@ -418,9 +413,7 @@ def test_the_chain_never_leaves_nothing(
     assert sum(result.values()) == pytest.approx(1)
     assert all(np.isfinite(row[i]) for i, probability in result.items() if probability > 0)
     assert row.tobytes() == before.tobytes()
-    chosen = sample_tokens(
-        torch.from_numpy(row)[None], [params], [TokenCounts()], [random.Random(0)]
-    )[0]
+    chosen = sample_tokens(row[None], [params], [TokenCounts()], [random.Random(0)])[0]
     assert result[chosen] > 0
 
 

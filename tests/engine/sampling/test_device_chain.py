@@ -109,7 +109,7 @@ def compare(seed: int, size: int) -> int:
         generator = random.Random()
         generator.random = lambda row=i: float(uniforms[row])  # type: ignore[method-assign,misc]
         (wanted,) = batched.sample_tokens(
-            logits[i : i + 1], [params], [known[i].history], [generator]
+            logits[i : i + 1].numpy(), [params], [known[i].history], [generator]
         )
         assert drawn[i] == wanted, (seed, i, params)
     return compared

@@ -3,14 +3,15 @@
 from collections import deque
 from collections.abc import Generator, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gptterm.engine.api import Finished, GenerateRequest, Token
 from gptterm.engine.decoders.base import Decoder
-from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.decoders.native import NativeDecoder
-from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
+from gptterm.engine.decoders.torch_backend.kv_cache import TorchKVCache
+from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.graph import Capture
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.prefix_cache import PrefixCache
@@ -73,7 +74,7 @@ class StaticDecoding:
         prefix: holds the text of a request of one sequence while it is decoded.
     """
 
-    def __init__(self, decoder: NativeDecoder, capture: Capture | None = None) -> None:
+    def __init__(self, decoder: TorchDecoder, capture: Capture | None = None) -> None:
         self._decoder = decoder
         self._capture = capture
         self.prefix = PrefixCache(decoder)
@@ -84,7 +85,7 @@ class StaticDecoding:
     @classmethod
     def on_gpu(cls, decoder: Decoder) -> "StaticDecoding | None":
         """Return None without a GPU or a native decoder."""
-        if isinstance(decoder, NativeDecoder) and decoder.device.startswith("cuda"):
+        if isinstance(decoder, TorchDecoder) and decoder.device.startswith("cuda"):
             return cls(decoder)
         return None
 
@@ -94,7 +95,7 @@ class StaticDecoding:
             return False
         if request.samples == 1 or not self._decoder.device.startswith("cuda"):
             return True
-        kv_bytes = self._buffers.keys.nbytes + self._buffers.values.nbytes
+        kv_bytes: int = self._buffers.keys.nbytes + self._buffers.values.nbytes
         free, _ = torch.cuda.mem_get_info(self._decoder.device)
         return request.samples * (kv_bytes + 64 * self._decoder.vocab_size) < _SHARE * free
 
@@ -173,7 +174,8 @@ class StaticRun:
         step = self._decoding.buffers(self._prompt, sequences)
         if len(sequences) == 1:
             self.prefix = self._decoding.prefix
-        chosen = draw(logits.expand(len(sequences), -1), sequences)
+        rows = np.broadcast_to(logits, (len(sequences), logits.shape[1]))
+        chosen = draw(rows, sequences)
         self._uniforms = Uniforms(sequences)
         for sequence, token_id in zip(sequences, chosen, strict=True):
             yield from sequence.advance(token_id, logits[0])
@@ -190,7 +192,6 @@ class StaticRun:
         """Launch up to `steps` steps, and read the ids of each while later ones run."""
         sequences = self.sequences
         readback = Readback(len(sequences), step.ids.device.type)
-        rows = step.logits.unbind(0)
         while any(sequence.finish_reason is None for sequence in sequences):
             while steps and len(readback) < AHEAD:
                 step.set_sampling(sequences[0].sampling)
@@ -200,11 +201,11 @@ class StaticRun:
                 steps -= 1
             chosen = readback.receive()
             uniforms.received()
-            for sequence, token_id, row in zip(sequences, chosen, rows, strict=True):
+            for sequence, token_id in zip(sequences, chosen, strict=True):
                 if sequence.finish_reason is None:
                     if token_id in _ERRORS:
                         raise UnusableLogitsError(_ERRORS[token_id])
-                    yield from sequence.advance(token_id, row)
+                    yield from sequence.advance(token_id, None)
             if self.prefix is self._decoding.prefix:
                 # Whether the last id is fed already does not matter: it may be fed again.
                 self._decoding.adopt(sequences[0].ids[:-1])
@@ -257,6 +258,6 @@ class Uniforms:
         return torch.tensor(numbers, dtype=torch.float64)
 
 
-def _kv_cache(prefix: PrefixCache) -> KVCache:
-    assert isinstance(prefix.cache, KVCache)
+def _kv_cache(prefix: PrefixCache) -> TorchKVCache:
+    assert isinstance(prefix.cache, TorchKVCache)
     return prefix.cache

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.api import SamplingParams
-from gptterm.engine.decoders.native import NativeDecoder
-from gptterm.engine.decoders.static_kv_cache import StaticKVCache
+from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
+from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.graph import (
     Capture,
     CheckedGraph,
@@ -53,7 +53,7 @@ class DecodeStep:
     """
 
     def __init__(
-        self, decoder: NativeDecoder, cache: StaticKVCache, capture: Capture | None = None
+        self, decoder: TorchDecoder, cache: StaticKVCache, capture: Capture | None = None
     ) -> None:
         rows, vocabulary, device = cache.rows, decoder.vocab_size, decoder.device
         self.cache = cache
@@ -118,9 +118,7 @@ class DecodeStep:
 
     def _step(self) -> None:
         # A negative id stands for an error; the host will read it and stop.
-        logits = self._decoder.forward(self.ids.clamp(min=0).unsqueeze(1), self.cache)
-        assert logits is not None
-        self.logits.copy_(logits)
+        self.logits.copy_(self._decoder.step(self.ids.clamp(min=0), self.cache))
         self.ids.copy_(self._draw(self.logits, self._past, self._next_uniform))
         drawn = self.ids.clamp(min=0).unsqueeze(1)
         self._past.seen.scatter_(1, drawn, value=True)

@@ -76,8 +76,11 @@ class Transcript(ScrollView, can_focus=True):
         """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
         key: str
 
+    @dataclass
     class SelectionChanged(Message):
         """Another turn was selected, or none."""
+
+        key: str | None
 
     @dataclass
     class SiblingRequested(Message):
@@ -255,7 +258,8 @@ class Transcript(ScrollView, can_focus=True):
     def watch_selected(self) -> None:
         """Draw the selection, and post it."""
         self.refresh()
-        self.post_message(self.SelectionChanged())
+        turn = self.selected_turn
+        self.post_message(self.SelectionChanged(None if turn is None else turn.key))
 
     async def on_key(self, event: events.Key) -> None:
         """Handle keys in the order they were pressed."""

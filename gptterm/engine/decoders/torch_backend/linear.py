@@ -4,25 +4,14 @@ For one row `F.linear` reads memory at half its bandwidth, `addmm` on (in, out) 
 (out, in) ones at nearly all of it on some CPUs.
 """
 
-from typing import Protocol
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptterm.engine.kernels.library import library
-from gptterm.errors import ModelError
+from gptterm.engine.decoders.layers import LinearLayer
 
 
-class LinearLayer(Protocol):
-    """Linear layer, on torch or on the kernels."""
-
-    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(m, in) → (m, out), with `residual` of that shape added."""
-        ...
-
-
-def linear(weight: Tensor, bias: Tensor | None) -> LinearLayer:
+def multiply_in_out(weight: Tensor, bias: Tensor | None) -> LinearLayer:
     """x · W + b with W stored (in, out), as in GPT-2's files: a mapped file is not copied."""
 
     def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -43,19 +32,3 @@ def lm_head(weight: Tensor) -> LinearLayer:
         return product if residual is None else residual + product
 
     return multiply
-
-
-def kernels_available(dtype: str) -> bool:
-    """Whether there are C kernels for this CPU; without them torch computes.
-
-    Raises:
-        ModelError: there are none, and torch is of no use for the dtype either.
-    """
-    if library() is not None:
-        return True
-    if dtype in ("int8", "float16"):
-        raise ModelError(
-            f"{dtype} on a CPU needs gptterm's kernels, which were not built: install a C compiler"
-            " (Debian: gcc), then gptterm again; --dtype float32 works everywhere"
-        )
-    return False

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gptterm.engine.decoders.attention_step import AttentionStep
+from gptterm.engine.decoders.torch_backend.kv_cache import TorchStep
 
 _NARROWEST = 128
 
@@ -61,12 +61,16 @@ class StaticKVCache:
         self.keys[:, :, :, length:] = 0
         self.values[:, :, :, length:] = 0
 
+    def advance(self, n: int) -> None:
+        """Count tokens on the device; the host counts the steps that it launches."""
+        self.position += n
+
     def begin_step(self, n: int) -> "StaticStep":
         """Begin a forward pass of one token a row, which depends on `length` by `bucket` only."""
         return StaticStep(self, n)
 
 
-class StaticStep(AttentionStep):
+class StaticStep(TorchStep):
     """A forward pass of one token a row, all at the same position, which the device knows.
 
     Raises:
@@ -76,30 +80,23 @@ class StaticStep(AttentionStep):
     def __init__(self, cache: StaticKVCache, n: int) -> None:
         if n != 1:
             raise ValueError("a static KV cache is fed one token at a time")
-        super().__init__(cache.keys, cache.values, cache.rows, n, cache.length)
-        self._cache = cache
-        self._bucket = cache.bucket
+        super().__init__(cache, cache.keys, cache.values, cache.rows, n)
+        self._position, self._bucket = cache.position, cache.bucket
+        self._device, self._dtype = cache.keys.device, cache.keys.dtype
 
     @property
     def positions(self) -> Tensor:
-        """(1, 1)."""
-        return self._cache.position.view(1, 1)
-
-    def commit(self) -> None:
-        """Count the new token on the device; the host counts the steps that it launches."""
-        self._cache.position += 1
+        """(1,)."""
+        return self._position.view(1)
 
     def _append(self, cache: Tensor, new: Tensor) -> None:
-        cache.index_copy_(2, self._cache.position.view(1), new)
+        cache.index_copy_(2, self._position.view(1), new)
 
     def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
-        column, own = (
-            torch.arange(self._bucket, device=self._cache.keys.device),
-            self._cache.position,
-        )
-        hidden = column > own
+        column = torch.arange(self._bucket, device=self._device)
+        hidden = column > self._position
         if window is not None:
-            hidden = hidden | (column <= own - window)
-        mask = torch.zeros(self._bucket, dtype=self._cache.keys.dtype, device=hidden.device)
+            hidden = hidden | (column <= self._position - window)
+        mask = torch.zeros(self._bucket, dtype=self._dtype, device=self._device)
         mask = mask.masked_fill(hidden, -torch.inf)
         return slice(self._bucket), mask.view(1, 1, 1, -1)

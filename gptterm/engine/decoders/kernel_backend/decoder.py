@@ -1,0 +1,37 @@
+"""Native decoder on the C kernels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptterm.engine.decoders.base import Ids, Logits
+from gptterm.engine.decoders.kernel_backend.kv_cache import (
+    KernelBatchedKVCache,
+    KernelKVCache,
+    reserve,
+)
+from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
+from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
+
+
+class KernelDecoder(NativeDecoder):
+    """Decoder on a CPU, over NumPy arrays and mapped files."""
+
+    # A row has the same bits alone and in a batch.
+    supports_speculation = True
+
+    def __init__(self, model: Model, layers: KernelLayers, dtype: str, parameters: int) -> None:
+        super().__init__(model, "cpu", dtype, parameters, layers.cache_dtype.itemsize)
+        self._cache_dtype = layers.cache_dtype
+
+    def new_cache(self) -> KernelKVCache:
+        keys, values = (reserve(self._cache_shape, self._cache_dtype) for _ in range(2))
+        return KernelKVCache(keys, values)
+
+    def new_batched_cache(self) -> KernelBatchedKVCache:
+        return KernelBatchedKVCache()
+
+    def _array(self, ids: Ids) -> NDArray[np.int64]:
+        return ids.reshape(-1)
+
+    def _host(self, logits: Logits) -> Logits:
+        return logits

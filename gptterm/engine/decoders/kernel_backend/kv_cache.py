@@ -1,0 +1,110 @@
+"""KV caches for the attention kernel, and their steps.
+
+The kernel reads no column that no token has reached, so that memory behind a sequence's end costs
+nothing, and rows for long texts are made at once.
+"""
+
+import math
+import mmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptterm.engine.decoders.attention_step import AttentionStep, StepCache
+from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.decoders.layers import Array
+from gptterm.engine.kernels.attention import Attention, KVLayout
+from gptterm.engine.kernels.library import Floats
+
+
+def reserve(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array whose memory is taken page by page, as it is written.
+
+    NumPy's own large arrays ask for huge pages, of which a few tokens touch all.
+
+    Raises:
+        MemoryError: no room for it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size == 0:
+        return np.empty(shape, dtype)
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError, ValueError) as error:
+        raise MemoryError(f"no room for a KV cache of {size} bytes") from error
+    return np.ndarray(shape, dtype, pages)
+
+
+class KernelKVCache(KVCache):
+    """KV cache of one sequence.
+
+    Raises:
+        ValueError: keys and values differ in shape, dtype or layout.
+    """
+
+    def __init__(self, keys: NDArray[Any], values: NDArray[Any], length: int = 0) -> None:
+        super().__init__(keys, values, length)
+        self._layout = KVLayout(tuple(keys), tuple(values))
+
+    def begin_step(self, n: int) -> "KernelStep":
+        positions = np.arange(self.length, self.length + n)
+        return KernelStep(self, 1, n, positions, self._layout)
+
+
+class KernelBatchedKVCache(BatchedKVCache):
+    """KV cache of a ragged batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout: KVLayout | None = None
+
+    def _step(self) -> "KernelStep":
+        assert self._layout is not None
+        return KernelStep(self, len(self), 1, np.array(self.lengths), self._layout)
+
+    def _empty(self, like: Array, shape: tuple[int, ...]) -> Array:
+        return reserve(shape, like.dtype)
+
+    def _clear(self, columns: Array) -> None:
+        """Nothing: the kernel does not look at them."""
+
+    def _reserve(self, like: KVCache, rows: int, capacity: int) -> bool:
+        is_new = super()._reserve(like, rows, capacity)
+        if is_new:
+            self._layout = KVLayout(tuple(self.keys), tuple(self.values))
+        return is_new
+
+
+class KernelStep(AttentionStep):
+    """A forward pass of any number of tokens of one sequence, or of one token each of several."""
+
+    def __init__(
+        self,
+        cache: StepCache,
+        sequences: int,
+        n: int,
+        positions: NDArray[np.int64],
+        layout: KVLayout,
+    ) -> None:
+        super().__init__(cache, sequences, n)
+        self._positions = positions
+        same_sequence = isinstance(cache, KVCache)
+        self._attention = Attention(layout, positions, same_sequence=same_sequence)
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        return self._positions
+
+    def attend(
+        self,
+        layer: int,
+        query: Floats,
+        key: Floats,
+        value: Floats,
+        *,
+        scale: float | None = None,
+        window: int | None = None,
+    ) -> Floats:
+        return self._attention(layer, query, key, value, scale, window)

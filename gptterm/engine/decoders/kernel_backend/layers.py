@@ -1,0 +1,101 @@
+"""Layers on the C kernels, from a model's weights.
+
+Weights stay views into the mapped files where the dtype allows it: nothing is copied or converted
+at start-up. The kernels compute in float32, whatever the weights' dtype.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptterm.engine.decoders.int8_weights import Int8Weights
+from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.kernels.elementwise import Gelu, LayerNorm
+from gptterm.engine.kernels.library import Floats
+from gptterm.engine.kernels.linear import Linear, float32, half, int8
+from gptterm.engine.runtime.memory import FilePages
+from gptterm.engine.stored_tensor import StoredTensor
+
+
+class Embedding:
+    """Table of vectors, whose rows are converted as they are looked up."""
+
+    def __init__(self, table: StoredTensor) -> None:
+        self._table = table
+
+    def __call__(self, index: NDArray[np.int64], residual: Floats | None = None) -> Floats:
+        """(m,) integers → (m, width) float32, with `residual` of that shape added.
+
+        Raises:
+            IndexError: the table has no such row.
+        """
+        table = self._table
+        rows: Floats = StoredTensor(table.array.take(index, 0), table.dtype).converted("float32")
+        if residual is not None:
+            rows += residual
+        return rows
+
+
+class KernelLayers:
+    """Implements `LayerMaker`.
+
+    Args:
+        dtype: of the weights in memory: float32, bfloat16, float16 or int8.
+        int8_weights: supplies the weights of int8 layers.
+
+    Attributes:
+        cache_dtype: of keys and values.
+    """
+
+    def __init__(self, weights: Weights, dtype: str, int8_weights: Int8Weights | None) -> None:
+        self._weights = weights
+        self._int8_weights = int8_weights or Int8Weights()
+        self._dtype = dtype
+        self._pages = FilePages()
+        self._converts = dtype != "float32"
+        # float16 halves what a step reads of a long context; more precise than bfloat16, and than
+        # int8 needs.
+        self.cache_dtype: np.dtype[Any] = np.dtype(np.float16 if self._converts else np.float32)
+
+    def embedding(self, name: str, rows: int, width: int) -> Embedding:
+        return Embedding(self._weights.get(name, rows, width))
+
+    def norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
+        weight, bias = (self._vector(f"{name}.{kind}", width) for kind in ("weight", "bias"))
+        return LayerNorm(weight, bias, epsilon)
+
+    def gelu(self) -> Gelu:
+        return Gelu()
+
+    def conv1d(self, name: str, inputs: int, outputs: int) -> Linear:
+        weight = self._weights.get(f"{name}.weight", inputs, outputs)
+        return self._linear(name, weight.T, self._vector(f"{name}.bias", outputs))
+
+    def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> Linear:
+        weight = self._weights.get(f"{name}.weight", outputs, inputs)
+        return self._linear(name, weight, self._vector(f"{name}.bias", outputs) if bias else None)
+
+    def lm_head(self, name: str, inputs: int, outputs: int) -> Linear:
+        return self._linear(name, self._weights.get(name, outputs, inputs), None)
+
+    def release_pages(self) -> None:
+        """Release the pages of converted weights; to be called once all layers are made."""
+        if self._converts:
+            for weight in self._weights:
+                self._pages.release(weight.array)
+
+    def _vector(self, name: str, size: int) -> Floats:
+        vector: Floats = self._weights.get(name, size).converted("float32")
+        # It lies on the same pages as weights that are released after conversion.
+        return vector.copy() if self._converts else vector
+
+    def _linear(self, name: str, weight: StoredTensor, bias: Floats | None) -> Linear:
+        """A layer of (out, in) weights."""
+        if self._dtype == "float32":
+            return float32(weight.converted("float32"), bias)
+        if self._dtype == "int8":
+            packed, scales = self._int8_weights.get(name, weight)
+            self._pages.release(weight.array)
+            return int8(packed, scales, weight.shape[1], bias)
+        return half(weight, self._dtype, bias, self._pages.release)

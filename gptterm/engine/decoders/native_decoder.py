@@ -1,0 +1,103 @@
+"""Native decoder: what both backends' decoders share."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from gptterm.engine.decoders.attention_step import AttentionStep
+from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
+from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.decoders.layers import Array
+
+
+class Model(Protocol):
+    """Architecture of a native decoder: the arithmetic from ids to logits."""
+
+    architecture: str
+    config: DecoderConfig
+
+    def hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """(m,) ids → (m, hidden_size) hidden states after the last block."""
+        ...
+
+    def logits(self, hidden: Array) -> Array:
+        """(m, hidden_size) → (m, vocab_size)."""
+        ...
+
+
+class StepMaker(Protocol):
+    """KV cache of any kind."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest sequence."""
+        ...
+
+    def begin_step(self, n: int) -> AttentionStep:
+        """Begin a forward pass of `n` new tokens a sequence."""
+        ...
+
+
+class NativeDecoder(ABC):
+    """Native decoder of any architecture, on one device."""
+
+    prefill_chunk = 256
+    supports_speculation: bool
+
+    def __init__(
+        self, model: Model, device: str, dtype: str, parameters: int, cache_itemsize: int
+    ) -> None:
+        self._model = model
+        config = model.config
+        self.architecture = model.architecture
+        self.vocab_size = config.vocab_size
+        self.context_length = config.context_length
+        self.device = device
+        self.dtype = dtype
+        self.parameters = parameters
+        self._cache_shape = (
+            *(config.num_layers, 1, config.num_heads, config.context_length, config.head_dim),
+        )
+        numbers = 2 * config.num_layers * config.num_heads * config.head_dim
+        self.cache_bytes_per_token = numbers * cache_itemsize
+
+    @abstractmethod
+    def new_cache(self) -> KVCache: ...
+
+    @abstractmethod
+    def new_batched_cache(self) -> BatchedKVCache: ...
+
+    def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
+        assert isinstance(cache, KVCache | BatchedKVCache)
+        n = ids.shape[1]
+        hidden = self._feed(self._array(ids), n, cache)
+        if last == 0:
+            return None
+        wanted = hidden[n - 1 :: n] if last == 1 else hidden[-last:]
+        return self._host(self._model.logits(wanted))
+
+    def all_logits(self, ids: Ids) -> Logits:
+        """(n,) ids of a text from its start → (n, vocab_size) float32 logits after each."""
+        step = self.new_cache().begin_step(len(ids))
+        return self._host(self._model.logits(self._model.hidden(self._array(ids), step)))
+
+    def _feed(self, ids: Array, n: int, cache: StepMaker) -> Array:
+        """(sequences · n,) ids → (sequences · n, hidden_size), appended to the cache."""
+        end = cache.length + n
+        if end > self.context_length:
+            raise ValueError(f"{end} tokens exceed the model's {self.context_length} positions")
+        step = cache.begin_step(n)
+        if len(ids) != step.rows:
+            raise ValueError(f"{len(ids)} ids for a step of {step.rows}")
+        hidden = self._model.hidden(ids, step)
+        step.commit()
+        return hidden
+
+    @abstractmethod
+    def _array(self, ids: Ids) -> Array:
+        """Ids of any shape → (m,), on the device."""
+
+    @abstractmethod
+    def _host(self, logits: Array) -> Logits:
+        """Logits on the device → float32 on the host."""

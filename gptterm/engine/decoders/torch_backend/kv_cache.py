@@ -1,0 +1,167 @@
+"""KV caches for torch's attention, and their steps."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptterm.engine.decoders.attention_step import AttentionStep, StepCache
+from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.decoders.layers import Array
+
+
+class TorchStep(AttentionStep):
+    """A forward pass whose attention is torch's.
+
+    Args:
+        keys, values: the cache by layer, (sequences, heads, capacity, head_dim) each.
+    """
+
+    def __init__(
+        self,
+        cache: StepCache,
+        keys: Sequence[Tensor] | Tensor,
+        values: Sequence[Tensor] | Tensor,
+        sequences: int,
+        n: int,
+    ) -> None:
+        super().__init__(cache, sequences, n)
+        self._keys, self._values = keys, values
+        self._sequences = sequences
+        self._heads = keys[0].shape[1]
+        self._views: dict[int | None, tuple[slice, Tensor | None]] = {}
+
+    @abstractmethod
+    def _append(self, cache: Tensor, new: Tensor) -> None:
+        """Write a layer's new keys or values, (sequences, heads, n, head_dim), to its cache."""
+
+    @abstractmethod
+    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
+        """The columns of the cache that are attended to, and the mask over them.
+
+        None for a mask is causal order, which needs none where n is 1.
+        """
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scale: float | None = None,
+        window: int | None = None,
+    ) -> Tensor:
+        keys, values = self._keys[layer], self._values[layer]
+        self._append(keys, self._split_heads(key))
+        self._append(values, self._split_heads(value))
+        if window not in self._views:
+            self._views[window] = self._view(window)
+        columns, mask = self._views[window]
+        out = F.scaled_dot_product_attention(
+            self._split_heads(query),
+            keys[: self._sequences, :, columns],
+            values[: self._sequences, :, columns],
+            attn_mask=mask,
+            is_causal=mask is None and self._n > 1,
+            scale=scale,
+        )
+        return out.transpose(1, 2).reshape(len(query), -1)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(rows, width) → (sequences, heads, n, head_dim)."""
+        return x.view(self._sequences, self._n, self._heads, -1).transpose(1, 2)
+
+
+class TorchKVCache(KVCache):
+    """KV cache of one sequence."""
+
+    def begin_step(self, n: int) -> "SequenceStep":
+        return SequenceStep(self, n)
+
+
+class SequenceStep(TorchStep):
+    """A forward pass of any number of tokens of one sequence."""
+
+    def __init__(self, cache: TorchKVCache, n: int) -> None:
+        super().__init__(cache, cache.keys, cache.values, 1, n)
+        self._device = cache.keys.device
+        self._start, self._end = cache.length, cache.length + n
+
+    @property
+    def positions(self) -> Tensor:
+        return torch.arange(self._start, self._end, device=self._device)
+
+    def _append(self, cache: Tensor, new: Tensor) -> None:
+        cache[:, :, self._start : self._end] = new
+
+    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
+        first = 0 if window is None else max(0, self._start + 1 - window)
+        return slice(first, self._end), self._mask(first, window)
+
+    def _mask(self, first: int, window: int | None) -> Tensor | None:
+        """(n, end - first) booleans, True where a new token may attend; None for causal order."""
+        if self._n == 1 or (self._start == 0 and (window is None or self._end <= window)):
+            return None
+        shape = (self._n, self._end - first)
+        mask = torch.ones(shape, dtype=torch.bool, device=self._device)
+        own = self._start - first  # the first new token's own column
+        mask = mask.tril(own)
+        return mask if window is None else mask.triu(own + 1 - window)
+
+
+class TorchBatchedKVCache(BatchedKVCache):
+    """KV cache of a ragged batch.
+
+    The columns after a sequence's end are masked, and hold finite numbers, since a mask does not
+    hide NaN.
+    """
+
+    def _step(self) -> "BatchedStep":
+        return BatchedStep(self)
+
+    def _empty(self, like: Array, shape: tuple[int, ...]) -> Array:
+        with torch.inference_mode(mode=False):  # so that it can be written from everywhere
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+    def _clear(self, columns: Array) -> None:
+        columns.zero_()
+
+
+class BatchedStep(TorchStep):
+    """A forward pass of one token for each sequence of a ragged batch."""
+
+    def __init__(self, cache: TorchBatchedKVCache) -> None:
+        super().__init__(cache, cache.keys, cache.values, len(cache), 1)
+        first: Tensor = cache.keys[0]
+        self._device, self._dtype = first.device, first.dtype
+        self._lengths = torch.tensor(cache.lengths, device=self._device)
+        self._end = cache.length + 1
+        self._even = min(cache.lengths) + 1 == self._end
+        self._rows = torch.arange(len(cache), device=self._device)
+
+    @property
+    def positions(self) -> Tensor:
+        return self._lengths
+
+    def _append(self, cache: Tensor, new: Tensor) -> None:
+        if self._even:
+            cache[: self._sequences, :, self._end - 1 : self._end] = new
+        else:
+            cache[self._rows, :, self._lengths] = new[:, :, 0]
+
+    def _view(self, window: int | None) -> tuple[slice, Tensor | None]:
+        columns = slice(self._end)
+        if self._even and (window is None or self._end <= window):
+            return columns, None
+        column = torch.arange(self._end, device=self._device)
+        own = self._lengths.unsqueeze(1)
+        hidden = column > own
+        if window is not None:
+            hidden |= column <= own - window
+        # Numbers, not booleans, which would be converted anew in every layer.
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        return columns, mask.masked_fill_(hidden, -torch.inf)[:, None, None]

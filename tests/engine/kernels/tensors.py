@@ -1,0 +1,67 @@
+"""The kernels' wrappers on tensors, in which what they are compared with is written."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gptterm.engine.kernels.attention import Attention, KVLayout
+from gptterm.engine.kernels.elementwise import Gelu, LayerNorm
+from gptterm.engine.kernels.linear import Linear
+from gptterm.engine.stored_tensor import StoredTensor
+
+
+def stored(tensor: Tensor) -> StoredTensor:
+    """As a file would hold it."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    if tensor.dtype is torch.bfloat16:
+        return StoredTensor(tensor.view(torch.int16).numpy().view(np.uint16), name)
+    return StoredTensor(tensor.numpy(), name)
+
+
+def array(tensor: Tensor | None) -> Any:
+    return None if tensor is None else stored(tensor).array
+
+
+class Layer:
+    """`Linear` on tensors."""
+
+    def __init__(self, linear: Linear) -> None:
+        self._linear = linear
+
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return torch.from_numpy(self._linear(array(x), array(residual)))
+
+
+def norm(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """`LayerNorm` with an epsilon of 1e-5."""
+    return torch.from_numpy(LayerNorm(array(weight), array(bias), 1e-5)(array(x)))
+
+
+def gelu(x: Tensor) -> Tensor:
+    """`Gelu`, in place."""
+    return torch.from_numpy(Gelu()(array(x)))
+
+
+def layout(keys: list[Tensor], values: list[Tensor]) -> KVLayout:
+    return KVLayout([*map(array, keys)], [*map(array, values)])
+
+
+class TensorAttention:
+    """`Attention` on tensors."""
+
+    def __init__(self, kv: KVLayout, positions: Tensor, *, same_sequence: bool) -> None:
+        self._attention = Attention(kv, array(positions), same_sequence=same_sequence)
+
+    def __call__(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float | None,
+        window: int | None,
+    ) -> Tensor:
+        attended = self._attention(layer, array(query), array(key), array(value), scale, window)
+        return torch.from_numpy(attended)
