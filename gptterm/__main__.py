@@ -9,6 +9,7 @@ from gptterm.cli.signals import Signals
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    _use_utf8()
     signals = Signals()
     signals.install()
     # Slower imports come after the handlers, so that Ctrl-C never shows a traceback.
@@ -26,6 +27,16 @@ def main() -> NoReturn:
         # Not sys.exit: unloading torch takes 0.1 s, a library's thread could keep the process
         # alive, and Python would report a closed stdout.
         os._exit(code)
+
+
+def _use_utf8() -> None:
+    """Restart Python with UTF-8 where LC_ALL=C and PYTHONUTF8=0 make its encoding ASCII.
+
+    Only the interpreter's start sets how arguments, variables and file names are decoded.
+    """
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)
 
 
 if __name__ == "__main__":

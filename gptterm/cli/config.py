@@ -42,7 +42,7 @@ def show() -> None:
         click.echo(printable(f"{value:{width}}  # {origin}" if origin else value))
     click.echo(f"\n# presets: {one_line(', '.join(sorted(settings.presets)))}")
     click.echo(f"# config.toml: {one_line(str(config_file()))}")
-    for notice in settings.notices:
+    for notice in (*settings.notices, *_key_problems(settings)):
         click.echo(f"gptterm: note: {notice}", err=True)
 
 
@@ -89,6 +89,16 @@ def _with_model(settings: Settings) -> Settings:
         source = resolve(settings.model, offline=True)
         settings = settings.with_model_defaults(generation_defaults(source))
     return settings
+
+
+def _key_problems(settings: Settings) -> list[str]:
+    if not settings.tui.keys:
+        return []
+    # Slow to import.
+    from gptterm.tui.keys import usable
+    from gptterm.tui.widgets.key_groups import GROUPS
+
+    return [f"[tui.keys] {one_line(text)}" for text in usable(settings.tui.keys, GROUPS)[1]]
 
 
 def _tables(settings: Settings) -> list[tuple[str, str]]:

@@ -62,7 +62,9 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
 
 class _Search(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Search for signs like ->, which are no option's name."""
+        """Search for signs like -> and --, which are no option's name."""
+        if args.count("--") == 1 and args[-1] == "--":
+            args = [*args, "--"]
         if "--" not in args:
             signs = [arg for arg in args if not any(map(str.isalnum, arg))]
             args = [arg for arg in args if arg not in signs] + (["--", *signs] if signs else [])

@@ -61,8 +61,9 @@ def read_config(path: Path) -> ConfigFile:
         # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
         message, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)
-        place = found.group(1) if found else str(max(1, len(source.splitlines())))
-        raise UsageError(f"{one_line(str(path))}:{place}: {one_line(message)}") from None
+        line = int(found.group(1)) if found else max(1, len(source.splitlines()))
+        message = _repetition(text, line) or message
+        raise UsageError(f"{one_line(str(path))}:{line}: {one_line(message)}") from None
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int:
@@ -85,6 +86,58 @@ def line_of(text: str, keys: tuple[str, ...]) -> int:
             return begin + 1
         begin = number
     return max(len(lines), 1)
+
+
+def _repetition(text: str, line: int) -> str:
+    """Name the key or table that the statement ending on a line sets for the second time.
+
+    Returns:
+        An empty text if that is not what is wrong with the statement.
+    """
+    lines = text.splitlines(keepends=True)
+    before = next((n for n in range(line - 1, -1, -1) if _parsed(lines[:n]) is not None), 0)
+    known, statement = _parsed(lines[:before]), _parsed(lines[before:line])
+    if not known or not statement:
+        return ""
+    keys = (*_table_at(lines[:before]), *_only_keys(statement))
+    if lines[before].lstrip().startswith("["):
+        keys = _only_keys(statement)
+    data: object = known
+    for depth, key in enumerate(keys):
+        if not isinstance(data, dict) or key not in data:
+            return ""
+        data = data[key]
+        if not isinstance(data, dict) or depth == len(keys) - 1:
+            first = line_of("".join(lines[:before]), keys[: depth + 1])
+            return f"{'.'.join(keys[: depth + 1])} is set twice, here and on line {first}"
+    return ""
+
+
+def _parsed(lines: list[str]) -> Values | None:
+    try:
+        return tomllib.loads("".join(lines))
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _only_keys(data: object) -> tuple[str, ...]:
+    """The keys that lead to the one value of a statement, or to its empty table."""
+    keys: list[str] = []
+    while isinstance(data, dict) and data:
+        key, data = next(iter(data.items()))
+        keys.append(key)
+    return tuple(keys)
+
+
+def _table_at(lines: list[str]) -> tuple[str, ...]:
+    """The table that a statement after these lines belongs to."""
+    for number in range(len(lines), 0, -1):
+        header = lines[number - 1]
+        if header.lstrip().startswith("[") and _parsed(lines[: number - 1]) is not None:
+            table = _parsed([header])
+            if table is not None:
+                return _only_keys(table)
+    return ()
 
 
 class _Validator:

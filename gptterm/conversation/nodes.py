@@ -43,6 +43,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """(number of tokens before the change, samplers from there on)."""
     raw: bool = False
     """Raw continuation of the texts before, instead of a chat prompt."""
+    chat_template: bool | None = None
+    """The prompt was rendered by the model's own chat template: a reply of a chat model. None: not
+    known, of an import or of an older version's run."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
     seed: Seed | None = None
@@ -81,6 +84,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             dtype=info.dtype,
             sampling=sampling,
             raw=raw,
+            chat_template=info.has_chat_template and not raw,
             seed=seed,
             max_tokens=max_tokens,
             stop_texts=stop,

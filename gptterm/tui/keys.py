@@ -163,7 +163,11 @@ def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
 
 
 def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str, str], list[str]]:
-    """Split a keymap into its valid entries and the problems of the others."""
+    """Split a keymap into its valid entries and the problems of the others.
+
+    Two actions on one key are a problem too, though an entry is valid: one of them has no effect.
+    """
+    groups = tuple(groups)
     known = {b.id for _, bindings in groups for b in _identified(bindings)}
     valid, problems = {}, []
     for name, given in keymap.items():
@@ -174,7 +178,23 @@ def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str
             problems.append(f"{name}: there is no key {wrong[0].strip() or '(empty)'}")
         else:
             valid[name] = given
-    return valid, problems
+    return valid, problems + list(_clashes(valid, groups))
+
+
+def _clashes(keymap: Mapping[str, str], groups: Sequence[Group]) -> Iterator[str]:
+    """Describe the keys that a keymap gives to two actions of one area."""
+    everywhere = [b for heading, bindings in groups if heading == EVERYWHERE for b in bindings]
+    told = set[str]()
+    for _, bindings in groups:
+        users: dict[str, list[str]] = {}
+        for binding in {b.id: b for b in _identified([*everywhere, *bindings])}.values():
+            identity = binding.id or ""
+            for key in keymap.get(identity, binding.key).split(","):
+                users.setdefault(key.strip(), []).append(identity)
+        for key, names in users.items():
+            if len(names) > 1 and not keymap.keys().isdisjoint(names) and key not in told:
+                told.add(key)
+                yield f"{spelled(key)} is the key of {' and '.join(names)}: only one can have it"
 
 
 def _is_key(name: str) -> bool:

@@ -82,6 +82,14 @@ def test_config_path_and_edit(env: dict[str, str], tmp_path: Path) -> None:
     assert run(["config", "show"], env).code == 0
 
 
+def test_config_show_tells_of_two_actions_on_one_key(env: dict[str, str]) -> None:
+    file = Path(env["GPTTERM_HOME"]) / "config.toml"
+    file.write_text('tui.keys.search = "ctrl+r"\n')
+    result = run(["config", "show"], env)
+    assert result.code == 0
+    assert result.stderr.startswith("gptterm: note: [tui.keys] Ctrl+R is the key of regenerate and")
+
+
 def test_config_show_without_the_model_tells_no_other_models_defaults(env: dict[str, str]) -> None:
     rows = run(["config", "show"], env).text.splitlines()
     assert [row.split() for row in rows if row.startswith(("model =", "temperature ="))] == [

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from gptterm.config import TuiSettings
 from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
 from gptterm.tui.actions.registry import ACTIONS
-from gptterm.tui.keys import CHAT_KEYS, sign
+from gptterm.tui.keys import CHAT_KEYS, sign, usable
 from gptterm.tui.widgets.key_groups import GROUPS
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -25,6 +25,24 @@ def written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     assert desk.app._driver is not None
     monkeypatch.setattr(desk.app._driver, "write", found.append)
     return found
+
+
+@pytest.mark.parametrize(
+    ("keymap", "problems"),
+    [
+        ({}, []),
+        ({"search": "ctrl+r"}, ["Ctrl+R is the key of regenerate and search"]),
+        ({"search": "ctrl+r", "regenerate": "ctrl+f"}, []),
+        ({"search": "f9, f7", "regenerate": "f7"}, ["F7 is the key of regenerate and search"]),
+        ({"turn.edit": "c"}, ["C is the key of turn.edit and turn.copy"]),
+        ({"turn.edit": "p"}, []),  # another area's
+        ({"turn.edit": "ctrl+q"}, ["Ctrl+Q is the key of quit and turn.edit"]),
+    ],
+)
+def test_two_actions_on_one_key_are_told(keymap: dict[str, str], problems: list[str]) -> None:
+    valid, told = usable(keymap, GROUPS)
+    assert valid == keymap
+    assert [text.partition(":")[0] for text in told] == problems
 
 
 async def test_control_c_once_says_how_to_quit_and_twice_quits(open_tui: Open) -> None:

@@ -84,6 +84,7 @@ class ChatScreen(Screen[None]):
             CHATS: self.chats,
         }
         self.painter = StreamPainter(controller, self.status, self.transcript, self.distribution)
+        self.painter.on_numbers = self._refresh_details
         self.turn_editor = TurnEditor(controller, self.prompt, keymap)
         self.copied_code = ("", 0)
         self.interrupt = Interrupt(self)
@@ -121,7 +122,6 @@ class ChatScreen(Screen[None]):
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.controller.settings)
                 if self.controller.queued or self.controller.engine.ready:
-                    # The model decides which replies are Markdown.
                     self.show_chat(keep_scroll=True)
                 else:
                     self.show_placeholder()
@@ -322,11 +322,19 @@ class ChatScreen(Screen[None]):
         if event.key in self.controller.chat.tree and not refuse_if_busy(self):
             self.controller.select_sibling(event.key, event.step)
             self.show_chat(keep_scroll=True)
+            self._show_details()
 
     @on(Transcript.SelectionChanged)
-    def _turn_selected(self, event: Transcript.SelectionChanged) -> None:
-        tree, key = self.controller.chat.tree, event.key
-        self.notice_line.hint = details(tree.node(key)) if key and key in tree else ""
+    def _show_details(self) -> None:
+        """Show what made the selected turn, in the version in view."""
+        tree, turn = self.controller.chat.tree, self.transcript.selected_turn
+        known = turn is not None and turn.key in tree
+        self.notice_line.hint = details(tree.node(turn.key)) if turn and known else ""
+
+    def _refresh_details(self) -> None:
+        """Bring the details up to date, unless a notice has taken their place."""
+        if self.notice_line.hint and self.transcript.has_focus:
+            self._show_details()
 
     @on(Transcript.ActionRequested)
     def _turn_action(self, event: Transcript.ActionRequested) -> None:

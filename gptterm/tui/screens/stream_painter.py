@@ -1,6 +1,7 @@
 """Paint the stream: one timer, one drain and one repaint per frame."""
 
 import gc
+from collections.abc import Callable
 from typing import NamedTuple
 
 from textual.timer import Timer
@@ -45,6 +46,8 @@ class StreamPainter:
         self._requesting = False
         self._stale = False
         self.unread_warnings = 0
+        self.on_numbers: Callable[[], None] | None = None
+        """Called with each update of the numbers."""
 
     def start(self) -> None:
         """Start painting.
@@ -91,9 +94,11 @@ class StreamPainter:
     # ------------------------------------------------------------------------------ numbers
 
     def show_numbers(self) -> None:
-        """Update the status line and the next token."""
+        """Update the status line, the next token and what else shows numbers."""
         self.show_status()
         self.refresh_distribution()
+        if self.on_numbers is not None:
+            self.on_numbers()
 
     def show_status(self) -> None:
         """Update the status line."""
@@ -161,15 +166,13 @@ class _Numbers(NamedTuple):
 
 
 def _numbers(controller: Controller) -> _Numbers:
-    """Return the numbers of the open chat's last reply."""
+    """Return the numbers of the last reply in view; without one, the seed that is set."""
     chat, given = controller.chat, controller.settings.seed
     key = chat.tree.last_reply()
     if key is None:
         return _Numbers(seed=given)
     if (reply := controller.last_reply_for(key)) is not None:
         seed = None if reply.started is None else reply.started.seed
-        if controller.replying is None and given is not None:
-            seed = given
         return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
     run, info = chat.tree.node(key).generation, controller.engine.info
     if run is None:
@@ -182,5 +185,5 @@ def _numbers(controller: Controller) -> _Numbers:
         None if timings is None else timings.tokens_per_s or None,
         None if timings is None or not run.tokens else timings.first_token_s,
         context,
-        run.seed if given is None else given,
+        run.seed,
     )

@@ -34,13 +34,8 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
     """Whether a turn's view must be made anew."""
     if turn.is_streaming and before.is_streaming:
         return False
-    if before.provisional and not turn.provisional and not turn.markdown:
-        return True
-    return (before.label, before.text, before.is_streaming) != (
-        turn.label,
-        turn.text,
-        turn.is_streaming,
-    )
+    drawn = ((each.label, each.text, each.markdown, each.is_streaming) for each in (before, turn))
+    return len(set(drawn)) > 1
 
 
 def _new_view(turn: Turn) -> TurnView:

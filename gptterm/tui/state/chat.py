@@ -92,18 +92,18 @@ class Chat:
             return self.tree.raw_prompt(reply)
         return self.tree.chat_prompt(reply, info, settings.transcript)
 
-    def turns(self, markdown: bool | None, queued: Sequence[str], reason: str) -> list[Turn]:
+    def turns(self, info: ModelInfo | None, queued: Sequence[str], reason: str) -> list[Turn]:
         """Return the turns of the selected branch, and those still in the queue.
 
         Args:
-            markdown: Whether finished replies are Markdown; None while no model is loaded.
+            info: The model that is loaded, if there is one.
             queued: For each queued reply, the message to be sent before it, or "" if that
                 is a turn already.
             reason: Why they wait.
         """
         dropped = self.tree.out_of_context()
         turns = [
-            self._turn(self.tree.node(key), markdown, dropped=key in dropped)
+            self._turn(self.tree.node(key), info, dropped=key in dropped)
             for key in self.tree.path()
         ]
         if self.tree.system:
@@ -113,11 +113,8 @@ class Chat:
             turns.append(Turn(QUEUED, role, label, message, footer=reason))
         return turns
 
-    def _turn(self, node: Node, markdown: bool | None, *, dropped: bool) -> Turn:
+    def _turn(self, node: Node, info: ModelInfo | None, *, dropped: bool) -> Turn:
         streaming = self.tree.is_streaming(node.id)
-        is_reply = node.role == "assistant" and not streaming
-        run = node.generation
-        provisional = is_reply and markdown is None and run is not None and not run.raw
         return Turn(
             node.id,
             node.role,
@@ -125,8 +122,23 @@ class Chat:
             node.text,
             position=self.tree.sibling_position(node.id),
             footer="" if streaming else ending(node),
-            markdown=is_reply and (provisional or bool(markdown)),
-            provisional=provisional,
+            markdown=not streaming and self._is_markdown(node, info),
             dropped=dropped,
             is_streaming=streaming,
         )
+
+    def _is_markdown(self, node: Node, info: ModelInfo | None) -> bool:
+        """Whether a turn is a chat model's reply, or one that was imported.
+
+        Text of a base model, and a raw continuation, is plain. A reply edited by hand is what the
+        version is that a model wrote.
+        """
+        if node.role == "user":
+            return False
+        versions = (node, *map(self.tree.node, self.tree.siblings(node.id)))
+        run = next((version.generation for version in versions if version.generation), None)
+        if run is None or run.origin:
+            return True
+        if run.chat_template is None and info is not None and info.name == run.model:
+            return info.has_chat_template and not run.raw
+        return not run.raw and run.chat_template is not False

@@ -66,6 +66,9 @@ class Controller:
         self._emit = emit
         self._generation: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._engine_lock = asyncio.Lock()
+        """Held by a load until its end: one that is cancelled still has to kill its process, which
+        must not be its successor's."""
 
     @property
     def chat(self) -> Chat:
@@ -112,22 +115,31 @@ class Controller:
     # ------------------------------------------------------------------------------- engine
 
     def load(self, model: str | None = None) -> None:
-        """Load a model, by default that of the settings; a running generation is stopped."""
+        """Load a model, by default that of the settings.
+
+        A running generation is stopped, and a load that is under way is cancelled.
+        """
         if model is not None:
-            self._overrides.change_model(model)
+            self._overrides.change(model=model)
+        self.engine.announce_load()
+        self._begin_load(self._load(chosen=model is not None))
+
+    def _begin_load(self, load: Coroutine[None, None, None]) -> None:
         if self._loading is not None:
             self._loading.cancel()
-        self.engine.announce_load()
-        self._loading = asyncio.create_task(self._load(chosen=model is not None))
+        self._loading = asyncio.create_task(load)
 
     async def _load(self, *, chosen: bool) -> None:
-        await self._cancel_generation()
-        if not await self.engine.load(self.settings):
+        async with self._engine_lock:
+            await self._cancel_generation()
+            loaded = await self.engine.load(self.settings)
+        if not loaded:
             self._overrides.undo_change_model()
             self._notify("error", self.engine.error)
             self._update_queued()
             self._start_next()
             return
+        self._overrides.keep_model()
         source, info = self.engine.source, self.engine.info
         assert source is not None
         assert info is not None
@@ -141,11 +153,15 @@ class Controller:
             self._check_model()
         self._start_next()
 
+    def _restart_if_dead(self) -> None:
+        """Start the engine again after it died, unless a model is being loaded anyway."""
+        if self.engine.phase == "ready" and not self.engine.client.alive:
+            self._begin_load(self._restart_engine())
+
     async def _restart_engine(self) -> None:
-        """Start the engine again after it died."""
-        if self.engine.client.alive:
-            return
-        if await self.engine.reload(self.settings):
+        async with self._engine_lock:
+            restarted = await self.engine.reload(self.settings)
+        if restarted:
             self._notify("info", "the engine was restarted")
             self._start_next()
         else:
@@ -236,13 +252,10 @@ class Controller:
 
     def turns(self, chat: Chat) -> list[Turn]:
         """Return the turns of a chat to be shown, with its queued replies."""
-        info = self.engine.info
-        has_template = None if info is None else info.has_chat_template
-        markdown = has_template and self.settings.form != "raw"
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]
-        return chat.turns(markdown, queued, self.wait_reason)
+        return chat.turns(self.engine.info, queued, self.wait_reason)
 
     # ------------------------------------------------------------------------------ replies
 
@@ -320,8 +333,8 @@ class Controller:
         self._emit(ChatChanged(queued.chat))
         if self.engine.phase == "failed":
             self.load()
-        elif self.engine.phase == "ready" and not self.engine.client.alive:
-            self._loading = asyncio.create_task(self._restart_engine())
+        else:
+            self._restart_if_dead()
         self._start_next()
 
     async def _cancel_generation(self) -> None:
@@ -372,8 +385,7 @@ class Controller:
             self._notify("info", "the model has nothing to add")
         if reply.failed is not None and not reply.cancelled:
             self._notify("error", reply.failed.message)
-        if not self.engine.client.alive:
-            self._loading = asyncio.create_task(self._restart_engine())
+        self._restart_if_dead()
         self._start_next()
 
     def _update_queued(self) -> None:

@@ -97,10 +97,10 @@ class EngineManager:
         """
         self.announce_load()
         try:
-            # The process imports torch while the model is looked up.
+            # The process imports its code while the model is looked up.
             starting = asyncio.create_task(self.client.start())
             try:
-                source = await self._find(settings, lambda text: self._set_phase("finding", text))
+                source = await self._find_source(settings)
             finally:
                 await starting
             return await self._load(settings, source)
@@ -108,6 +108,22 @@ class EngineManager:
             await self._restore(settings)
             self.error = str(error)
             return False
+
+    async def _find_source(self, settings: Settings) -> ModelSource:
+        """Find the model, and report the progress until then.
+
+        The thread of a search that was cancelled goes on, and so do its reports.
+        """
+        is_over = False
+
+        def report(text: str) -> None:
+            if not is_over:
+                self._set_phase("finding", text)
+
+        try:
+            return await self._find(settings, report)
+        finally:
+            is_over = True
 
     async def _restore(self, settings: Settings) -> None:
         """Return to the model from before, loading it again if it was unloaded."""

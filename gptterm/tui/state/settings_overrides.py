@@ -14,8 +14,8 @@ class SettingsOverrides:
         self.settings = base
         self._base = base
         self._changes: dict[str, object] = {}
-        self._before_model: dict[str, object] = {}
-        """The changes before the model was changed, to be restored if it cannot be loaded."""
+        self._loaded_model: dict[str, object] = {}
+        """The change of the model that was in effect at the last load, if there was one."""
 
     def change(self, **values: object) -> None:
         """Change settings.
@@ -31,14 +31,14 @@ class SettingsOverrides:
         self.settings = self._base.with_values(changes, "panel")
         self._changes = changes
 
-    def change_model(self, name: str) -> None:
-        """Set the model; `undo_change_model` reverts it."""
-        self._before_model = self._changes
-        self.change(model=name)
+    def keep_model(self) -> None:
+        """Note that the model was loaded, for `undo_change_model`."""
+        self._loaded_model = {n: v for n, v in self._changes.items() if n == "model"}
 
     def undo_change_model(self) -> None:
-        """Restore the settings from before the model was changed: it could not be loaded."""
-        self._changes = self._before_model
+        """Return to the model that was loaded last; other changes made since stay."""
+        others = {n: v for n, v in self._changes.items() if n != "model"}
+        self._changes = others | self._loaded_model
         self._apply()
 
     def set_model_defaults(self, values: dict[str, float | int]) -> None:

@@ -21,7 +21,6 @@ class Turn:
         position: Number among its siblings, from 1, and how many there are.
         footer: How the reply ended, where that is worth saying.
         markdown: The text is to be rendered as Markdown.
-        provisional: `markdown` is a guess: no model is loaded yet that would decide it.
         dropped: The turn no longer fits the context.
         is_streaming: The text is still being written.
     """
@@ -33,7 +32,6 @@ class Turn:
     position: tuple[int, int] = (1, 1)
     footer: str = ""
     markdown: bool = False
-    provisional: bool = False
     dropped: bool = False
     is_streaming: bool = False
 

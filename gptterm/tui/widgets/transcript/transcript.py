@@ -76,11 +76,8 @@ class Transcript(ScrollView, can_focus=True):
         """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
         key: str
 
-    @dataclass
     class SelectionChanged(Message):
         """Another turn was selected, or none."""
-
-        key: str | None
 
     @dataclass
     class SiblingRequested(Message):
@@ -258,8 +255,7 @@ class Transcript(ScrollView, can_focus=True):
     def watch_selected(self) -> None:
         """Draw the selection, and post it."""
         self.refresh()
-        turn = self.selected_turn
-        self.post_message(self.SelectionChanged(None if turn is None else turn.key))
+        self.post_message(self.SelectionChanged())
 
     async def on_key(self, event: events.Key) -> None:
         """Handle keys in the order they were pressed."""
