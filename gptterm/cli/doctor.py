@@ -75,7 +75,7 @@ def _versions() -> _Section:
 
 
 def _devices() -> _Section:
-    """Devices, as torch sees them. A broken torch is reported, not raised."""
+    """Devices that models can run on. A broken torch on a machine with a GPU is reported."""
 
     try:
         from gptterm.engine.runtime.device import describe_devices

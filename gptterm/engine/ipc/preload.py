@@ -1,7 +1,8 @@
-"""The local engine for a process of its own: torch is imported together with this module.
+"""The local engine for a process of its own: what a native decoder needs is imported with this
+module.
 
-So the process can be started while the model is still being looked for or downloaded, and has
-the seconds that this import takes behind it when the load begins.
+So the process can be started while the model is still being looked for or downloaded, and has that
+import behind it when the load begins. torch comes with a model that needs it.
 """
 
 from gptterm.engine.decoders import native

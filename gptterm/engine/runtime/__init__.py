@@ -1,1 +1,1 @@
-"""The machine an engine runs on: devices, memory, model files, torch's import."""
+"""The machine an engine runs on: devices, memory, model files."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from gptterm.cores import thread_count, usable_cores
 from gptterm.engine.api import Dtype
-from gptterm.engine.runtime.torch_import import import_torch
 from gptterm.errors import ModelError
 
 if TYPE_CHECKING:
@@ -90,8 +89,9 @@ def _has_mps() -> bool:
 
 
 def _torch() -> ModuleType:
-    import_torch()
-    return sys.modules["torch"]
+    import torch
+
+    return torch
 
 
 def select_dtype(device: str, stored: str, size: int) -> Dtype:

@@ -78,7 +78,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def read_ahead(files: Iterable[Path]) -> None:
-    """Let the kernel read weights ahead, while the caller imports torch."""
+    """Let the kernel read weights ahead, while the caller imports what loads them."""
     if not hasattr(os, "posix_fadvise"):
         return
     for file in files:

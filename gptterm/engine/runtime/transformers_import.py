@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from gptterm.engine.runtime.torch_import import complete_torch
-
 
 @contextlib.contextmanager
 def transformers() -> Iterator[Any]:
     """Import the module; discard what it writes to standard error, such as progress bars."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        complete_torch()
         import transformers as library
 
         _silence(library)
