@@ -5,19 +5,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from gptterm.store.imports.fields import (
-    Object,
-    as_id,
-    as_list,
-    as_object,
-    as_objects,
-    as_text,
-    attachment,
-    file_name,
-    kind,
-    when,
-    with_attachments,
-)
+from gptterm.json_values import Object, as_list, as_object, as_objects, as_text
+from gptterm.store.imports.fields import as_id, attachment, file_name, kind, when, with_attachments
 from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableChatError
 
 ORIGIN = "ChatGPT"

@@ -1,12 +1,9 @@
 """Claude's `conversations.json`: messages in order, each with its parent."""
 
 from gptterm.conversation.nodes import TurnRole
+from gptterm.json_values import Object, as_list, as_object, as_text
 from gptterm.store.imports.fields import (
-    Object,
     as_id,
-    as_list,
-    as_object,
-    as_text,
     content_text,
     file_lines,
     kind,

@@ -1,33 +1,11 @@
-"""Typed access to untrusted JSON: a value of the wrong type reads as an empty one."""
+"""Typed access to exported chats: a value of the wrong type reads as an empty one."""
 
 import datetime
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gptterm.conversation.nodes import parse_timestamp
-
-Object = dict[str, Any]
-
-
-def as_object(value: object) -> Object:
-    """Return an object; an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list[Any]:
-    """Return a list; an empty one for anything else."""
-    return value if isinstance(value, list) else []
-
-
-def as_objects(value: object) -> list[Object]:
-    """Return the objects in a list."""
-    return [item for item in as_list(value) if isinstance(item, dict)]
-
-
-def as_text(value: object) -> str:
-    """Return a string; an empty one for anything else."""
-    return value if isinstance(value, str) else ""
+from gptterm.json_values import Object, as_list, as_object, as_text
 
 
 def as_id(value: object) -> str:

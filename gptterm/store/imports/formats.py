@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gptterm.conversation.tree import Conversation
+from gptterm.json_values import Object, as_objects
 from gptterm.store.imports import (
     chatgpt,
     claude,
@@ -13,7 +14,6 @@ from gptterm.store.imports import (
     messages,
     openwebui,
 )
-from gptterm.store.imports.fields import Object, as_objects
 from gptterm.store.imports.parsed_chat import ParsedChat
 
 KNOWN = (

@@ -5,7 +5,8 @@ from typing import Any
 from gptterm.conversation.export import FORMAT, VERSION, from_builtins
 from gptterm.conversation.nodes import TurnRole
 from gptterm.conversation.tree import Conversation, clean_text
-from gptterm.store.imports.fields import Object, as_id, as_object, as_objects, as_text, kind, when
+from gptterm.json_values import Object, as_object, as_objects, as_text
+from gptterm.store.imports.fields import as_id, kind, when
 from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableChatError
 from gptterm.terminal import one_line
 

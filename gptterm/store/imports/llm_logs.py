@@ -3,16 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gptterm.store.imports.fields import (
-    Object,
-    as_id,
-    as_objects,
-    as_text,
-    attachment,
-    file_name,
-    when,
-    with_attachments,
-)
+from gptterm.json_values import Object, as_objects, as_text
+from gptterm.store.imports.fields import as_id, attachment, file_name, when, with_attachments
 from gptterm.store.imports.parsed_chat import Message, ParsedChat
 
 ORIGIN = "llm"

@@ -3,16 +3,8 @@
 from typing import Any
 
 from gptterm.conversation.nodes import TurnRole
-from gptterm.store.imports.fields import (
-    Object,
-    as_list,
-    as_object,
-    as_objects,
-    as_text,
-    content_text,
-    kind,
-    when,
-)
+from gptterm.json_values import Object, as_list, as_object, as_objects, as_text
+from gptterm.store.imports.fields import content_text, kind, when
 from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableChatError
 
 ORIGIN = "LM Studio"

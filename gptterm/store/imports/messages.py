@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gptterm.conversation.nodes import TurnRole
+from gptterm.json_values import Object, as_list, as_object, as_objects, as_text
 from gptterm.store.imports.fields import (
-    Object,
     as_id,
-    as_list,
-    as_object,
-    as_objects,
-    as_text,
     attachment,
     content_text,
     file_lines,

@@ -3,13 +3,9 @@
 import re
 
 from gptterm.conversation.nodes import TurnRole
+from gptterm.json_values import Object, as_list, as_object, as_objects, as_text
 from gptterm.store.imports.fields import (
-    Object,
     as_id,
-    as_list,
-    as_object,
-    as_objects,
-    as_text,
     attachment,
     content_text,
     file_name,

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from gptterm.conversation.tree import Conversation, normalise_title
 from gptterm.format import shorten
+from gptterm.json_values import Object, as_text
 from gptterm.store.imports import gptterm_json, llm_logs, messages
-from gptterm.store.imports.fields import Object, as_text
 from gptterm.store.imports.formats import format_of, wrapped
 from gptterm.store.imports.json_values import NO_CONTAINER, TOO_MANY, Value, values
 from gptterm.store.imports.parsed_chat import UnreadableChatError, conversation
