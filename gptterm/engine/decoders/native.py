@@ -47,6 +47,7 @@ def load(
     if config is None or (dtype == "int8" and device != "cpu"):
         return None
     weights = Weights(directory, prefix="transformer.")
+    config = weights.settled(config)
     architecture = _ARCHITECTURES[config_json["model_type"]]
     if device == "cpu" and _has_kernels(dtype):
         kernel_layers = KernelLayers(weights, dtype, int8_weights)

@@ -4,10 +4,12 @@ import errno
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from gptterm.engine.decoders.config import HEAD, DecoderConfig, check_weight_shapes
 from gptterm.engine.runtime.model_files import weight_files
 from gptterm.engine.runtime.safetensors_header import (
     SafetensorsHeader,
@@ -18,6 +20,7 @@ from gptterm.engine.runtime.safetensors_header import (
 from gptterm.engine.stored_tensor import ARRAY_DTYPES, StoredTensor
 from gptterm.errors import ModelError
 from gptterm.format import escaped
+from gptterm.regular_files import open_regular
 
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Suffixes of constants that old GPT-2 files hold beside the weights."""
@@ -59,7 +62,7 @@ def map_tensors(file: Path, header: SafetensorsHeader) -> dict[str, StoredTensor
         MemoryError: no room for the mapping.
     """
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             # The array of every tensor holds the mapping: it lasts as long as they do.
             mapping = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
@@ -135,6 +138,25 @@ class Weights:
             )
         self._used.add(name)
         return tensor
+
+    def settled(self, config: DecoderConfig) -> DecoderConfig:
+        """Hold config.json against the files, which say what is the LM head: as in transformers.
+
+        A head of its own is used even where config.json calls it tied, unless it is the same. A
+        file may also hold a tied matrix under the head's name alone.
+
+        Raises:
+            ModelError: the sizes differ from those of the weights.
+        """
+        check_weight_shapes(config, {name: tensor.shape for name, tensor in self._tensors.items()})
+        head, embedding = self._tensors.get(HEAD), self._tensors.get(config.token_embedding)
+        if not config.tie_word_embeddings or head is None:
+            return config
+        if embedding is None:
+            self._tensors[config.token_embedding] = head
+            return config
+        same = head.dtype == embedding.dtype and np.array_equal(head.array, embedding.array)
+        return config if same else replace(config, tie_word_embeddings=False)
 
     def __iter__(self) -> Iterator[StoredTensor]:
         return iter(self._tensors.values())
