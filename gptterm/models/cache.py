@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.errors import ModelError
+from gptterm.format import first_line
+from gptterm.json_values import as_text
 from gptterm.models.errors import IncompleteModelError
 from gptterm.models.names import alias_of
 from gptterm.models.validation import check_directory, read_config
+from gptterm.regular_files import read_regular
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_LONGEST_REF = 1024
 
 
 class Snapshot(NamedTuple):
@@ -128,7 +132,18 @@ def _scan() -> Iterator[CachedModel]:
     for folder in folders:
         repo_id = folder.name.removeprefix("models--").replace("--", "/")
         if (folder / "snapshots").is_dir():
-            yield _describe(folder, repo_id)
+            try:
+                yield _describe(folder, repo_id)
+            except Exception as error:  # one entry must not hide the others
+                yield CachedModel(
+                    alias_of(repo_id),
+                    repo_id,
+                    "",
+                    str(folder),
+                    0,
+                    "",
+                    f"cannot be used: {first_line(error)}",
+                )
 
 
 def _describe(folder: Path, repo_id: str) -> CachedModel:
@@ -157,7 +172,7 @@ def _describe(folder: Path, repo_id: str) -> CachedModel:
 
 def _architecture(directory: Path, name: str) -> str:
     try:
-        return str(read_config(directory, name).get("model_type", ""))
+        return as_text(read_config(directory, name).get("model_type"))
     except (ModelError, OSError):
         return ""
 
@@ -177,6 +192,6 @@ def _bytes_in(folder: Path) -> int:
 
 def _read_ref(folder: Path) -> str:
     try:
-        return (folder / "refs" / "main").read_text(encoding="utf-8").strip()
+        return read_regular(folder / "refs" / "main", _LONGEST_REF).decode().strip()
     except (OSError, UnicodeDecodeError):
         return ""

@@ -26,18 +26,16 @@ from gptterm.models.errors import (
     UnreachableError,
     causes,
 )
+from gptterm.models.folder_kinds import (
+    TOKENIZER_FILES,
+    check_has_config,
+    check_tokenizer,
+    check_weight_names,
+)
 from gptterm.models.names import suggestion
 from gptterm.models.progress import DownloadProgress, OnProgress
 from gptterm.models.reachability import unreachable_reason
-from gptterm.models.validation import (
-    TOKENIZER_FILES,
-    check_config,
-    check_directory,
-    check_tokenizer,
-    check_weight_names,
-    read_config,
-    shards,
-)
+from gptterm.models.validation import check_config, check_directory, read_config, shards
 
 _TIMEOUT_S = 10.0  # without a byte from a server that has answered before
 _SPARE_BYTES = 50_000_000  # left free on the disk
@@ -124,9 +122,7 @@ def download(repo_id: str, name: str, on_progress: OnProgress) -> cache.Snapshot
 
 def _check_listing(sizes: Mapping[str, int], name: str) -> None:
     try:
-        if CONFIG not in sizes:
-            check_weight_names(sizes, name)
-            raise IncompleteModelError(f"{escaped(name)} has no config.json: not a model to load")
+        check_has_config(sizes, name)
         check_weight_names(sizes, name)
         check_tokenizer(sizes, name)
     except IncompleteModelError as error:

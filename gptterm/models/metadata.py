@@ -12,6 +12,8 @@ from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.engine.text.chat_template_files import read_chat_template
 from gptterm.errors import ModelError
+from gptterm.json_values import as_count, as_text
+from gptterm.models.architectures import text_config
 from gptterm.models.validation import read_config, read_json, weight_files
 
 _CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
@@ -45,13 +47,11 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
         return _read_gguf(directory / source.gguf_file)
     config = read_config(directory, source.name)
     native = parse_config(config) is not None
-    text = config.get("text_config")
-    if isinstance(text, dict):  # a multimodal model
-        config = text | config
+    config = text_config(config)
     weights = weight_files(directory, source.name)
     headers = [read_header(path) for path in weights]
     return ModelMetadata(
-        architecture=str(config.get("model_type", "")),
+        architecture=as_text(config.get("model_type")),
         decoder="native" if native else "transformers",
         parameters=sum(header.parameters for header in headers),
         dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
@@ -81,12 +81,12 @@ def _read_gguf(path: Path) -> ModelMetadata:
 
 
 def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:
-    return next((config[key] for key in keys if type(config.get(key)) is int), 0)
+    return next(filter(None, (as_count(config.get(key)) for key in keys)), 0)
 
 
 def _has_chat_template(directory: Path, name: str) -> bool:
     path = directory / "tokenizer_config.json"
-    settings = read_json(path, name) if path.is_file() else {}
+    settings = read_json(path, name) if path.exists() else {}
     return read_chat_template(directory, settings) is not None
 
 
@@ -104,11 +104,11 @@ def generation_defaults(source: ModelSource) -> dict[str, float | int]:
     ignored: temperature 0 means greedy.
     """
     path = Path(source.directory) / "generation_config.json"
-    if source.gguf_file is not None or not path.is_file():
+    if source.gguf_file is not None or not path.exists():
         return {}
     try:
         config = read_json(path, source.name)
-    except (ModelError, OSError):
+    except ModelError:
         return {}
     found = {field: _valid(field, config.get(field)) for field in _FIELDS}
     return {field: value for field, value in found.items() if value is not None}

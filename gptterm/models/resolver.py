@@ -18,7 +18,8 @@ from gptterm.models.errors import (
 )
 from gptterm.models.names import BUNDLED
 from gptterm.models.progress import OnProgress, progress_bar
-from gptterm.models.validation import check_directory
+from gptterm.models.validation import check_directory, notices
+from gptterm.regular_files import open_regular
 
 # Time for the Hub to answer: 3 s less the start of the program. Less for the default model, since
 # the bundled one then has to load before its first token.
@@ -205,12 +206,12 @@ def _local(path: Path, name: str) -> ModelSource:
     if not is_directory:
         raise ModelError(f"{escaped(name)} is a file; a model is a directory or a .gguf file")
     check_directory(path, name)
-    return ModelSource(name=name, directory=str(path.absolute()))
+    return ModelSource(name=name, directory=str(path.absolute()), notices=notices(path))
 
 
 def _gguf(path: Path, name: str) -> ModelSource:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             magic = file.read(4)
     except OSError as error:
         raise ModelError(f"{escaped(name)} cannot be read: {error.strerror}") from error
@@ -227,7 +228,16 @@ def _cached(repo_ids: tuple[str, ...], name: str) -> ModelSource | None:
         raise DamagedModelError(f"{error}; {_remedy(name)} again") from error
     if snapshot is None:
         return None
-    return ModelSource(name=name, directory=str(snapshot.directory), revision=snapshot.revision)
+    return _source(snapshot, name)
+
+
+def _source(snapshot: cache.Snapshot, name: str) -> ModelSource:
+    return ModelSource(
+        name=name,
+        directory=str(snapshot.directory),
+        revision=snapshot.revision,
+        notices=notices(snapshot.directory),
+    )
 
 
 def _download(
@@ -246,7 +256,7 @@ def _download(
             snapshot = hub.download(repo_id, name, draw)
     else:
         snapshot = hub.download(repo_id, name, on_progress or _ignore_progress)
-    return ModelSource(name=name, directory=str(snapshot.directory), revision=snapshot.revision)
+    return _source(snapshot, name)
 
 
 def _remedy(name: str) -> str:

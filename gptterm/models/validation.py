@@ -1,46 +1,39 @@
 """Validate a model directory by file names, JSON and headers: no torch, no pickle.
 
-The same rules hold for a user's directory, a snapshot in the Hub cache and, by names only, the
-file list of a repository that is not downloaded yet.
+Every way to a model passes here, `models info` and loading alike, so that they agree. The same
+rules hold for a user's directory, a snapshot in the Hub cache and, by names only, the file list of
+a repository that is not downloaded yet.
 """
 
-import re
-from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS, indexed_files, parse_json
-from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
+from gptterm.engine.runtime.model_files import (
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    check_side_files,
+    indexed_files,
+    parse_json,
+    read_bytes,
+)
+from gptterm.engine.runtime.safetensors_header import (
+    SafetensorsHeader,
+    SafetensorsHeaderError,
+    read_header,
+)
 from gptterm.errors import ModelError
 from gptterm.format import escaped
+from gptterm.json_values import as_object, as_text
+from gptterm.models.architectures import check_architecture, quantization_methods
 from gptterm.models.errors import DamagedModelError, IncompleteModelError
-
-# A tokenizer can be built from any one of these, or from the two files of byte-level BPE.
-_VOCABULARIES = frozenset(
-    {
-        "tokenizer.json",
-        "tokenizer.model",
-        "spiece.model",
-        "sentencepiece.bpe.model",
-        "vocab.txt",
-        "tekken.json",
-    }
+from gptterm.models.folder_kinds import (
+    ADAPTER,
+    check_has_config,
+    check_tokenizer,
+    check_weight_names,
 )
-_BYTE_LEVEL_BPE = frozenset({"vocab.json", "merges.txt"})
-TOKENIZER_FILES = frozenset[str](_VOCABULARIES | _BYTE_LEVEL_BPE) | {
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-}
-"""All files that a tokenizer and its chat template may consist of."""
-
-# Model types that gptterm has native decoders for.
-_NATIVE = frozenset({"gpt2", "openai-gpt", "gpt_neo"})
-_PICKLED = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
-_OTHER_FRAMEWORKS = re.compile(r".*\.(h5|msgpack|onnx|ot|tflite|mlmodel|mlpackage)", re.IGNORECASE)
+from gptterm.models.sizes import check_sizes
 
 
 def check_directory(directory: Path, name: str) -> None:
@@ -57,15 +50,21 @@ def check_directory(directory: Path, name: str) -> None:
             be read.
     """
     try:
-        check_config(read_config(directory, name), name)
-        names = {entry.name for entry in directory.iterdir() if entry.is_file()}
-        for weights in _weight_files(directory, names, name):
-            _check_weights(weights, name)
-        check_tokenizer(names, name)
+        config = read_config(directory, name)
+        check_config(config, name)
+        check_side_files(directory)
+        files = {entry.name for entry in directory.iterdir() if entry.is_file()}
+        headers = [_read_header(file, name) for file in _weight_files(directory, files, name)]
+        check_tokenizer(files, name)
+        check_sizes(config, headers, name)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        where = escaped(str(error.filename or directory))
-        raise ModelError(f"{escaped(name)} cannot be read: {where}: {reason}") from error
+        raise _unreadable(name, error, directory) from error
+
+
+def _unreadable(name: str, error: OSError, place: Path) -> ModelError:
+    reason = error.strerror or type(error).__name__
+    where = escaped(str(error.filename or place))
+    return ModelError(f"{escaped(name)} cannot be read: {where}: {reason}")
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:
@@ -74,12 +73,10 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
     Raises:
         IncompleteModelError: there is none.
         DamagedModelError: it is not a JSON object.
+        ModelError: it cannot be read.
     """
-    if not (directory / CONFIG).is_file():
-        raise IncompleteModelError(
-            f"{escaped(name)} has no config.json; "
-            "a model is a directory with config.json, model.safetensors and a tokenizer"
-        )
+    if not (directory / CONFIG).exists():
+        check_has_config([entry.name for entry in directory.iterdir()], name, _base(directory))
     return read_json(directory / CONFIG, name)
 
 
@@ -88,84 +85,52 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 
     Raises:
         DamagedModelError: the file is not a JSON object.
+        ModelError: it cannot be read, is no regular file, or is too large.
     """
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_bytes(path))
     except ValueError as error:
         raise DamagedModelError(f"{escaped(name)} has a damaged {path.name}: {error}") from error
+    except OSError as error:
+        raise _unreadable(name, error, path) from error
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Refuse a model that needs the code in its own repository, or that is not a decoder.
-
-    `auto_map` alone is no reason: many repositories have kept it from before transformers had
-    their architecture, and transformers then uses its own code.
+    """Refuse a model of a kind or a format that cannot be run.
 
     Raises:
         ModelError: it is refused.
     """
-    model_type = config.get("model_type")
-    if model_type in _NATIVE:
-        return
-    known = _causal_model_types()
-    builtin = isinstance(model_type, str) and (known is None or model_type in known)
-    if "auto_map" in config and (known is None or not builtin):
+    check_architecture(config, name)
+    quantised = as_object(config.get("quantization_config"))
+    method = as_text(quantised.get("quant_method"))
+    if not method and (as_object(config.get("quantization")) or "group_size" in quantised):
         raise ModelError(
-            f"{escaped(name)} needs to run code from its own repository, which gptterm never does; "
-            "choose a model whose architecture is built into transformers"
+            f"{escaped(name)} is quantised for MLX, which only Apple's library reads; choose the "
+            "original model, or a .gguf file of it"
         )
-    if not isinstance(model_type, str):
-        raise ModelError(f"{escaped(name)} has a config.json without model_type")
-    if not builtin:
+    known = quantization_methods()
+    if method and known and not any(label.startswith(method) for label in known):
         raise ModelError(
-            f"{escaped(name)} is a {escaped(model_type)} model, not a text generator that the "
-            "installed transformers knows"
+            f"{escaped(name)} is quantised as {escaped(method)}, which the installed transformers "
+            "does not read; choose the original model, or a .gguf file of it"
         )
 
 
-def check_tokenizer(names: Collection[str], name: str) -> None:
-    """Check that a tokenizer is among these files.
-
-    Raises:
-        IncompleteModelError: there is none.
-    """
-    if not _VOCABULARIES.intersection(names) and not _BYTE_LEVEL_BPE.issubset(names):
-        raise IncompleteModelError(
-            f"{escaped(name)} has no tokenizer; it needs tokenizer.json, or vocab.json and "
-            "merges.txt"
-        )
+def notices(directory: Path) -> tuple[str, ...]:
+    """What a user should know about a model directory that can be used."""
+    if not (directory / ADAPTER).exists():
+        return ()
+    return ("the adapter in the model's folder is not used; merge it into the weights first",)
 
 
-def check_weight_names(names: Collection[str], name: str) -> None:
-    """Check that safetensors weights are among these files.
-
-    Raises:
-        IncompleteModelError: there are none; the message says what there is instead.
-    """
-    if WEIGHTS in names or INDEX in names:
-        return
-    subject = escaped(name)
-    safetensors = sorted(n for n in names if n.endswith(".safetensors"))
-    gguf = sorted(n for n in names if n.endswith(".gguf"))
-    pickled = sorted(n for n in names if _PICKLED.fullmatch(n) and n != "training_args.bin")
-    if "adapter_config.json" in names:
-        message = f"{subject} is an adapter, not a whole model; merge it into its base model first"
-    elif safetensors:
-        message = f"{subject} has no model.safetensors, only {escaped(safetensors[0])}"
-    elif gguf:
-        message = (
-            f"{subject} has only GGUF weights; give the path of one such as {escaped(gguf[0])}"
-        )
-    elif pickled:
-        message = (
-            f"{subject} has only pickled weights ({escaped(pickled[0])}), which can run code when "
-            "loaded; choose a model with safetensors, or convert it"
-        )
-    elif any(_OTHER_FRAMEWORKS.fullmatch(n) for n in names):
-        message = f"{subject} has only weights for other frameworks; choose one with safetensors"
-    else:
-        message = f"{subject} has no weights; it needs a model.safetensors"
-    raise IncompleteModelError(message)
+def _base(directory: Path) -> str:
+    """The model that an adapter's folder says it belongs to; empty if it is none."""
+    try:
+        config = read_json(directory / ADAPTER, "")
+    except ModelError:
+        return ""
+    return as_text(config.get("base_model_name_or_path"))
 
 
 def shards(index: Path, name: str) -> list[str]:
@@ -205,29 +170,8 @@ def _weight_files(directory: Path, names: set[str], name: str) -> list[Path]:
     return [directory / file for file in files]
 
 
-def _check_weights(path: Path, name: str) -> None:
+def _read_header(path: Path, name: str) -> SafetensorsHeader:
     try:
-        read_header(path)
+        return read_header(path)
     except SafetensorsHeaderError as error:
         raise DamagedModelError(f"{escaped(name)}: {escaped(path.name)} is {error}") from error
-
-
-@cache
-def _causal_model_types() -> frozenset[str] | None:
-    """The `model_type`s with a causal language model in the installed transformers.
-
-    Read from its source, since importing it takes seconds. None if that cannot be read.
-    """
-    import importlib.util
-
-    spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    source = Path(spec.submodule_search_locations[0]) / "models" / "auto" / "modeling_auto.py"
-    try:
-        text = source.read_text(encoding="utf-8")
-    except OSError:
-        return None
-    table = re.search(r"^MODEL_FOR_CAUSAL_LM_MAPPING_NAMES\b.*?^\)", text, re.DOTALL | re.MULTILINE)
-    types = re.findall(r'\(\s*"([^"]+)"\s*,', table[0]) if table else []
-    return frozenset(types) or None

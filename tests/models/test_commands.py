@@ -171,12 +171,28 @@ def test_a_directory_that_cannot_be_searched_is_a_model_that_cannot_be_read(
     assert "outer/closed cannot be read: outer/closed/config.json: Permission denied" in done.stderr
 
 
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
+NEO = {
+    **SIZES,
+    "model_type": "gpt_neo",
+    "architectures": ["GPTNeoForCausalLM"],
+    "max_position_embeddings": 16,
+    "attention_types": [[["global", "local"], 1]],
+}
+LLAMA = {
+    **SIZES,
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "intermediate_size": 16,
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "decoder"),
     [
         ({"activation_function": "relu"}, "transformers"),
-        ({"model_type": "gpt_neo", "num_layers": 24}, "native"),
-        ({"model_type": "llama"}, "transformers"),
+        (NEO, "native"),
+        (LLAMA, "transformers"),
     ],
 )
 def test_info_tells_what_will_compute_a_model(

@@ -123,8 +123,9 @@ def test_a_config_that_is_no_good(directory: Path, content: bytes, expected: str
 def test_old_remote_code_of_what_is_built_in_by_now_is_ignored(
     directory: Path, model_type: str
 ) -> None:
-    config = {"model_type": model_type, "auto_map": {"AutoModelForCausalLM": "m.Model"}}
-    (directory / "config.json").write_text(json.dumps(config))
+    file = directory / "config.json"
+    changes = {"model_type": model_type, "auto_map": {"AutoModelForCausalLM": "m.Model"}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     assert resolve(str(directory)).directory == str(directory)
 
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gptterm.engine.runtime.model_files import weight_files
+from gptterm.engine.runtime.model_files import CONFIG, read_bytes, weight_files
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.errors import ModelError
 from gptterm.own_files import make_folder, open_own
 from gptterm.paths import cache_directory
+from gptterm.regular_files import open_regular
 
 FIDELITY_BOUND = 0.01
 """Maximum mean KL divergence from float32, in nats a token, at which `auto` uses a conversion.
@@ -181,7 +182,7 @@ def _fingerprint(directory: Path) -> str:
     set back goes unnoticed only if it misses all samples.
     """
     digest = hashlib.sha256(_FORMAT.encode())
-    digest.update((directory / "config.json").read_bytes())
+    digest.update(read_bytes(directory / CONFIG))
     for file in weight_files(directory):
         status = file.stat()
         digest.update(f"\0{file.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
@@ -194,7 +195,7 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
     header = read_header(file).raw
     yield header
     start = 8 + len(header)
-    with file.open("rb", buffering=0) as opened:
+    with open_regular(file) as opened:
         for i in range(_SAMPLES):
             opened.seek(start + (size - start) * i // _SAMPLES)
             yield opened.read(_SAMPLE_BYTES)

@@ -1,4 +1,9 @@
-"""Names, JSON files and weight files of a model directory; imports no torch."""
+"""Names and contents of the files of a model directory; imports no torch.
+
+Every file of a model is read here, or by the readers of weights: a model comes from elsewhere, and
+its files may be anything. Regular files only, of at most a size that no honest file has; texts in
+UTF-8, with or without a byte order mark; JSON no deeper than any consumer can follow.
+"""
 
 import json
 import os
@@ -8,10 +13,48 @@ from pathlib import Path
 from typing import Any
 
 from gptterm.errors import ModelError
+from gptterm.format import escaped
+from gptterm.json_values import as_object
+from gptterm.regular_files import check_regular, open_regular, read_regular
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+_MIB = 1 << 20
+_LIMITS = {INDEX: 64 * _MIB, "chat_template.jinja": 4 * _MIB}
+_VOCABULARY_LIMIT = 128 * _MIB
+_LIMIT = 16 * _MIB
+_VOCABULARY = re.compile(r"(tokenizer|vocab|tekken|dict)\.json|.*\.(txt|model|spm|tiktoken|codes)")
+_SIDE_FILE = re.compile(r".*\.(json|jinja|txt|model|spm|tiktoken|codes)")
+_DEEPEST = 64
+
+
+def size_limit(name: str) -> int:
+    """The most bytes that a file of a model may have, weights aside."""
+    limit = _VOCABULARY_LIMIT if _VOCABULARY.fullmatch(name) else _LIMIT
+    return _LIMITS.get(name, limit)
+
+
+def read_bytes(file: Path) -> bytes:
+    """Read a file of a model, weights aside.
+
+    Raises:
+        OSError: there is none, it cannot be read, is no regular file, or is too large.
+    """
+    return read_regular(file, size_limit(file.name))
+
+
+def parse_text(data: bytes) -> str:
+    """Decode a text in UTF-8, without its byte order mark.
+
+    Raises:
+        ValueError: it is in another encoding.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8") from error
 
 
 def parse_json(data: bytes) -> dict[str, Any]:
@@ -20,13 +63,29 @@ def parse_json(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is something else; the message says what, as a clause.
     """
+    text = parse_text(data)
     try:
-        value = json.loads(data)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError("not JSON") from error
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    _check_depth(value)
     return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"JSON nested more than {_DEEPEST} deep")
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -36,11 +95,44 @@ def read_json(file: Path) -> dict[str, Any]:
         ModelError: the file cannot be read, or holds no JSON object.
     """
     try:
-        return parse_json(file.read_bytes())
+        return parse_json(read_bytes(file))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({error}); fetch the model again") from error
+        raise _unreadable(file, error) from error
+
+
+def read_text(file: Path) -> str | None:
+    """Read a text; None if there is no such file.
+
+    Raises:
+        ModelError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return parse_text(read_bytes(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
+def check_side_files(directory: Path) -> None:
+    """Check all files beside the weights, before a library opens any of them.
+
+    Raises:
+        ModelError: one is no regular file, or is too large.
+    """
+    for name in os.listdir(directory):
+        if _SIDE_FILE.fullmatch(name):
+            try:
+                check_regular(directory / name, size_limit(name))
+            except OSError as error:
+                raise _unreadable(directory / name, error) from error
+
+
+def _unreadable(file: Path, error: OSError | ValueError) -> ModelError:
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)
+    return ModelError(f"{escaped(str(file))} cannot be read ({reason}); fetch the model again")
 
 
 def indexed_files(index: Mapping[str, Any]) -> list[str]:
@@ -51,8 +143,7 @@ def indexed_files(index: Mapping[str, Any]) -> list[str]:
     Raises:
         ValueError: it lists none, or others.
     """
-    weight_map = index.get("weight_map")
-    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    files = list(as_object(index.get("weight_map")).values())
     if not files or not all(_is_weight_file(file) for file in files):
         raise ValueError("it lists no weight files")
     return sorted(set(files))
@@ -83,10 +174,7 @@ def read_ahead(files: Iterable[Path]) -> None:
         return
     for file in files:
         try:
-            descriptor = os.open(file, os.O_RDONLY)
+            with open_regular(file) as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
         except OSError:
             continue  # loading it reports the error
-        try:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(descriptor)

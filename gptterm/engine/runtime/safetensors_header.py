@@ -15,8 +15,10 @@ import msgspec
 
 from gptterm.errors import ModelError
 from gptterm.format import byte_size, escaped
+from gptterm.regular_files import open_regular
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_MOST_TENSORS = 1 << 17  # of one file; the largest models have 70,000 in 60 files
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -62,7 +64,7 @@ def read_header(path: Path) -> SafetensorsHeader:
         SafetensorsHeaderError: the file is cut short, too long, or not safetensors at all.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         total = file.seek(0, 2)
         file.seek(0)
         raw = _raw_header(file, total)
@@ -92,6 +94,8 @@ def _raw_header(file: BinaryIO, total: int) -> bytes:
 def _decode(raw: bytes) -> tuple[dict[str, str], dict[str, TensorInfo]]:
     try:
         entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        if len(entries) > _MOST_TENSORS:
+            raise SafetensorsHeaderError(f"damaged: it lists {len(entries):,} tensors")
         metadata = msgspec.json.decode(
             entries.pop("__metadata__", b"{}"), type=dict[str, str] | None
         )

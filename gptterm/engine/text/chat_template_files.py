@@ -6,8 +6,9 @@ The engine and the model's metadata both ask here, so that they agree.
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gptterm.engine.runtime.model_files import read_json
+from gptterm.engine.runtime.model_files import read_json, read_text
 from gptterm.errors import ModelError
+from gptterm.json_values import as_object, as_objects
 
 _DEFAULT = "default"
 _FOR_OTHER_TASKS = ("tool_use", "rag")
@@ -32,12 +33,9 @@ def read_chat_template(directory: Path, settings: dict[str, Any]) -> ChatTemplat
     Raises:
         ModelError: a file cannot be read, or holds something else.
     """
-    file = directory / "chat_template.jinja"
-    if file.exists():
-        try:
-            return ChatTemplate(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{file} cannot be read ({error}); fetch the model again") from error
+    source = read_text(directory / "chat_template.jinja")
+    if source is not None:
+        return ChatTemplate(source)
     for value in (settings, read_json(directory / "chat_template.json")):
         if value.get("chat_template"):
             return _chosen(value["chat_template"], directory)
@@ -59,9 +57,6 @@ def _chosen(value: Any, directory: Path) -> ChatTemplate | None:
 
 def _named(value: Any) -> dict[str, str]:
     """Return templates by name, from a list of objects or from an object."""
-    if isinstance(value, list):
-        entries = [entry for entry in value if isinstance(entry, dict)]
-        pairs = [(entry.get("name"), entry.get("template")) for entry in entries]
-    else:
-        pairs = list(value.items()) if isinstance(value, dict) else []
+    pairs = [(entry.get("name"), entry.get("template")) for entry in as_objects(value)]
+    pairs += as_object(value).items()
     return {k: v for k, v in pairs if isinstance(k, str) and isinstance(v, str)}

@@ -15,11 +15,13 @@ from tokenizers import Tokenizer as Backend
 from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.gguf.tokenizer import TURN_ENDS, build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
-from gptterm.engine.runtime.model_files import read_json
+from gptterm.engine.runtime.model_files import check_side_files, read_json, read_text
 from gptterm.engine.text.chat_template_files import ChatTemplate, read_chat_template
 from gptterm.engine.text.library_calls import LibraryCalls
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.engine.text.tokenizer_settings import TokenizerSettings
+from gptterm.errors import ModelError
+from gptterm.json_values import as_object
 
 _UNKNOWN = "<unk>"
 """GPT-1's token for a character outside its vocabulary."""
@@ -53,29 +55,43 @@ def _from_gguf(path: Path) -> Tokenizer:
 
 def _backend(directory: Path, settings: TokenizerSettings) -> Backend | None:
     """Load what the `tokenizers` library can read by itself; None for anything else."""
-    whole = directory / "tokenizer.json"
-    if whole.exists():
-        backend = Backend.from_file(str(whole))
+    whole = read_text(directory / "tokenizer.json")
+    if whole is not None:
+        backend = Backend.from_str(whole)
         settings.set_prefix_space(backend)
         return backend
-    vocabulary, merges = directory / "vocab.json", directory / "merges.txt"
-    if not (vocabulary.exists() and merges.exists()):
+    vocabulary = read_json(directory / "vocab.json")
+    merges = read_text(directory / "merges.txt")
+    if not vocabulary or merges is None:
         return None
     if settings.model_type == "openai-gpt":
-        return _gpt1_backend(vocabulary, merges)
-    if not settings.is_gpt2 or "</w>" in merges.read_text("utf-8")[:4096]:
+        return _gpt1_backend(vocabulary, _merges(merges))
+    if not settings.is_gpt2 or "</w>" in merges[:4096]:
         return None  # another pattern, or not byte-level
-    backend = cast("Backend", ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer)
+    pairs = _merges(merges)
+    backend = cast("Backend", ByteLevelBPETokenizer(vocabulary, pairs)._tokenizer)
     settings.default_names("<|endoftext|>", backend)
     settings.set_prefix_space(backend)
     return backend
 
 
-def _gpt1_backend(vocabulary: Path, merges: Path) -> Backend:
+def _merges(text: str) -> list[tuple[str, str]]:
+    """Parse merges.txt: a pair of tokens a line, the first to be merged first."""
+    pairs = []
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r")
+        if not line or line.startswith("#version"):
+            continue
+        left, _, right = line.partition(" ")
+        if not (left and right) or " " in right:
+            raise ModelError(f"line {number} of merges.txt is no pair of tokens; fetch it again")
+        pairs.append((left, right))
+    return pairs
+
+
+def _gpt1_backend(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Backend:
     """Load GPT-1's BPE: lower-cased words, each ending in `</w>`."""
-    model = models.BPE.from_file(
-        str(vocabulary), str(merges), unk_token=_UNKNOWN, end_of_word_suffix="</w>"
-    )
+    model = models.BPE(vocabulary, merges, unk_token=_UNKNOWN, end_of_word_suffix="</w>")
     backend = Backend(model)
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -101,7 +117,8 @@ def _with_template(tokenizer: Tokenizer, template: ChatTemplate | None) -> Token
 
 
 def _convert(directory: Path) -> Tokenizer:
-    """Load any other tokenizer with the transformers library."""
+    """Load any other tokenizer with the transformers library, which opens the files itself."""
+    check_side_files(directory)
     with transformers_import.transformers() as transformers:
         loaded = transformers.AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True
@@ -116,11 +133,9 @@ def _convert(directory: Path) -> Tokenizer:
 def _end_ids(backend: Backend, directory: Path, name: str | None) -> frozenset[int]:
     """Return the ids that end a text: all that the files name, and tokens known to end a turn."""
     config = read_json(directory / "config.json")
-    text = config.get("text_config")
-    places = [read_json(directory / "generation_config.json"), config]
-    places += [text] if isinstance(text, dict) else []  # a multimodal model
+    text = as_object(config.get("text_config"))  # a multimodal model's
     ids: set[int] = set()
-    for place in places:
+    for place in (read_json(directory / "generation_config.json"), config, text):
         value = place.get("eos_token_id")
         ids |= {i for i in (value if isinstance(value, list) else [value]) if type(i) is int}
     named = None if name is None else backend.token_to_id(name)

@@ -145,5 +145,5 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"directory|regular file"):
         read_header(tmp_path)
     os.mkfifo(tmp_path / "pipe.gguf")
-    with pytest.raises(ModelError, match="regular file"):
+    with pytest.raises(ModelError, match="it is a pipe, not a file"):
         read_header(tmp_path / "pipe.gguf")

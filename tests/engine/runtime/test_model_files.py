@@ -13,7 +13,7 @@ from gptterm.errors import ModelError
     [
         (b"{", "not JSON"),
         (b"", "not JSON"),
-        (b"\xff\xfe{}", "not JSON"),
+        (b"\xff\xfe{}", "not UTF-8"),
         (b"[" * 200_000, "not JSON"),
         (b"[1]", "not a JSON object"),
         (b"null", "not a JSON object"),
