@@ -1,4 +1,4 @@
-"""Read files that others made: regular files only, of bounded size.
+"""Read files that others made: regular files only, of bounded size. Links are followed.
 
 Opening a FIFO waits for a writer, a device may never end, and a sparse file of gigabytes takes no
 room on the disk that it comes from.
@@ -10,6 +10,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+# O_NONBLOCK: a pipe opens without a writer.
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file, or a link to one, for unbuffered reading.
@@ -17,8 +20,8 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is something else.
     """
-    # The file that is open is the one that is checked. O_NONBLOCK: a FIFO opens at once.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # The file that is open is the one that is checked.
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
         _check(os.fstat(descriptor), path, None)
     except OSError:

@@ -85,9 +85,10 @@ def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, .
     """
     held = 1 + max((int(i[1]) for i in map(_LAYER.match, shapes) if i), default=-1)
     if held != config.num_layers:
+        other = f"up to h.{held - 1}.*" if held > config.num_layers else f"but no h.{held}.*"
         raise ModelError(
-            f"config.json has {config.num_layers} layers, the weights hold {held}; the files do not"
-            " belong together: fetch the model again"
+            f"config.json has {config.num_layers} layers, the weights hold {held} ({other}); the"
+            " files do not belong together: fetch the model again"
         )
     vocabulary = (config.vocab_size, config.hidden_size)
     expected = {

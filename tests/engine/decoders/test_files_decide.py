@@ -58,14 +58,14 @@ def logits(directory: Path) -> torch.Tensor:
     config = read_json(directory / "config.json")
     decoder = native.load(directory, config, "cpu", "float32")
     assert decoder is not None
-    found = decoder.forward(IDS, decoder.new_cache(), last=IDS.shape[1])
+    found = decoder.forward(IDS.numpy(), decoder.new_cache(), last=IDS.shape[1])
     return torch.as_tensor(found)
 
 
 def assert_as_transformers(directory: Path) -> None:
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory).eval()
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(directory)
     with torch.inference_mode():
-        expected = model(IDS).logits[0]
+        expected = model.eval()(IDS).logits[0]
     torch.testing.assert_close(logits(directory), expected, rtol=0, atol=1e-4)
 
 

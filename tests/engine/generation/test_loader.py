@@ -105,11 +105,6 @@ def test_names_with_a_prefix(plain: Any, directory: Path) -> None:
     check(directory, plain, "native")
 
 
-def test_a_head_that_is_kept_though_it_is_tied(plain: Any, directory: Path) -> None:
-    rewrite(directory, lambda all_: all_ | {"lm_head.weight": torch.zeros(384, 32)})
-    check(directory, plain, "native")
-
-
 def test_the_constants_of_old_files(plain: Any, directory: Path) -> None:
     constants = {
         "transformer.h.0.attn.bias": torch.ones(1, 1, 128, 128, dtype=torch.bool),
