@@ -198,7 +198,7 @@ class DaemonEngine:
                 self._write(self._protocol.set_sampling(generation, sampling))
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
-        """See `Engine.next_token`. None, too, when another client has generated since.
+        """See `Engine.next_token`. None, too, once other clients' texts fill the prefix caches.
 
         Raises:
             GpttermError: the daemon ended, or the query failed.
