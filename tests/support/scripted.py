@@ -81,6 +81,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Each piece is the temperature in effect, so that a change is visible in the text."""
     rate: float | None = None
     """Tokens per second of each sample; None for as fast as possible."""
+    hold: tuple[int, str] | None = None
+    """A step, and a file that must exist before it."""
     load_s: float = 0.0
     prefill_s: float = 0.0
     """Seconds per chunk of the prompt."""
@@ -207,6 +209,9 @@ class ScriptedEngine:
                 return
             if self.script.rate is not None:
                 time.sleep(max(0.0, paced + step / self.script.rate - time.perf_counter()))
+            if self.script.hold is not None and self.script.hold[0] == step:
+                while not Path(self.script.hold[1]).exists():
+                    time.sleep(0.01)
             for sample in samples:
                 if not sample.done:
                     yield from sample.step(self._piece(reply, step))

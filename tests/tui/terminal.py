@@ -12,7 +12,7 @@ import psutil
 import pyte
 from ptyprocess import PtyProcess  # type: ignore[import-untyped]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LOOK_AGAIN_S = 0.05
 """Between two looks at a condition while nothing is written: it may be about a file."""
 LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")

@@ -110,7 +110,7 @@ def test_plain_goes_on_with_the_chat(start: Start, tmp_path: Path) -> None:
     assert not engine.is_running()
     tty.until(lambda: tty.written.endswith(b"> "))
     tty.send(f"/export {tmp_path}/chat.json\r".encode())
-    tty.until(lambda: b"Written to" in tty.written)
+    tty.until(lambda: b"Written to" in tty.written and tty.written.endswith(b"> "))
     # The signals are the plain chat's.
     tty.send(b"\x03")
     tty.until(lambda: b"Ctrl-C again" in tty.written)

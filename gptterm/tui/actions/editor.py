@@ -62,10 +62,21 @@ def _lend_terminal(view: ChatView, command: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Do not react to Ctrl+C, which the terminal sends to every program in it."""
-    # A handler, since the child would inherit SIG_IGN.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    """Ignore Ctrl+C, which the terminal sends to every program in it; hold other signals."""
+    held: list[int] = []
+    # Handlers, since the child would inherit SIG_IGN. The event loop would be told of each signal
+    # through the descriptor, whatever the handler.
+    descriptor = signal.set_wakeup_fd(-1)
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: held.append(number)),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, lambda number, _: held.append(number)),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        for late in held:
+            signal.raise_signal(late)

@@ -70,7 +70,7 @@ def doubtful(logits: Tensor, params: SamplingParams, known: Known) -> bool:
 def compare(seed: int, size: int) -> int:
     """How many rows of a random batch were compared."""
     rng = random.Random(seed)
-    logits = torch.tensor([random_logits(rng, size) for _ in range(ROWS)])
+    logits = torch.from_numpy(np.stack([random_logits(rng, size) for _ in range(ROWS)]))
     params = random_params(rng, size)
     known = [random_known(rng, size) for _ in range(ROWS)]
     device, numbers, before = (
