@@ -25,6 +25,7 @@ from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent
+from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import GROUPS
 
@@ -81,6 +82,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         *,
         conversation: str | None = None,
     ) -> None:
+        count_spacing_marks()
         # Terminals send Alt+Enter as ESC CR.
         add_key_sequence("\x1b\r", "alt+enter")
         super().__init__()

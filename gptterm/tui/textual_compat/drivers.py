@@ -16,6 +16,7 @@ from textual.message import Message
 
 from gptterm.errors import GpttermError
 from gptterm.tui.terminal_input import InputSplitter, Paste
+from gptterm.tui.terminal_output import hold_columns
 
 READ_BYTES = 65536
 POLL_S = 0.1
@@ -27,10 +28,14 @@ IGNORED_STOPS = 20
 """Stops without effect, `STOP_S` apart, after which there is no shell to continue the job."""
 
 
-class _InputDriver(Driver):
+class _TerminalDriver(Driver):
     """Reads the terminal in a thread, whatever comes, until the terminal is closed."""
 
     fileno: int
+
+    def write(self, data: str) -> None:
+        """Write to the terminal, so that no width it gives to a character moves the next ones."""
+        super().write(hold_columns(data))  # type: ignore[safe-super]
 
     def _run_input_thread(self) -> None:
         try:
@@ -120,7 +125,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-class FullScreenDriver(_InputDriver, LinuxDriver):
+class FullScreenDriver(_TerminalDriver, LinuxDriver):
     """Draws on the whole screen; a job of the shell, which may stop and continue it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -170,7 +175,7 @@ class FullScreenDriver(_InputDriver, LinuxDriver):
         self.resume_application_mode()
 
 
-class InlineDriver(_InputDriver, LinuxInlineDriver):
+class InlineDriver(_TerminalDriver, LinuxInlineDriver):
     """Draws below the shell's prompt."""
 
 

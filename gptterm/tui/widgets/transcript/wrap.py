@@ -5,6 +5,7 @@ and nothing is copied before it is drawn.
 """
 
 import re
+import unicodedata
 
 from rich.cells import cell_len, split_graphemes
 
@@ -92,19 +93,19 @@ def _wrap_narrow(text: str, width: int, start: int) -> list[Row]:
 def _wrap_wide(text: str, width: int, start: int) -> list[Row]:
     """`wrap` for text with wide or zero-width characters, by grapheme."""
     offset = start
-    spans, _ = split_graphemes(text[start:])
+    spans = _graphemes(text[start:])
     rows: list[Row] = []
     column = 0
     # The last break opportunity: end of the row, start of the next, and column there.
     opportunity: tuple[int, int, int] | None = None
     previous = 1
-    for begin, stop, cells in spans:
+    for begin, stop, cells, first in spans:
         at = offset + begin
         character = text[at]
         is_space = character == " " and stop - begin == 1
         if not is_space and at > start:
             after_space = text[at - 1] == " "
-            wide = (cells == 2 or previous == 2) and character not in _NO_LINE_START
+            wide = (first == 2 or previous == 2) and character not in _NO_LINE_START
             if (after_space and text[start:at].strip(" ")) or wide:
                 opportunity = (at, at, column)
         while column + cells > width and not is_space and at > start:
@@ -112,10 +113,25 @@ def _wrap_wide(text: str, width: int, start: int) -> list[Row]:
             rows.append((start, _trim_end(text, start, cut)))
             start, column, opportunity = following, column - used, None
         column += cells
-        previous = cells or previous
+        previous = first or previous
     end = offset + spans[-1][1] if spans else start
     if start < end or not rows:
         if cell_len(text[start:end]) > width:
             end = _trim_end(text, start, end)
         rows.append((start, end))
     return rows
+
+
+def _graphemes(text: str) -> list[tuple[int, int, int, int]]:
+    """Start, end, cells and cells of the first character of each grapheme.
+
+    A combining mark that takes a cell of its own belongs to the character before it.
+    """
+    graphemes: list[tuple[int, int, int, int]] = []
+    for start, end, cells in split_graphemes(text)[0]:
+        if graphemes and unicodedata.category(text[start]) == "Mc":
+            first, _, before, width = graphemes[-1]
+            graphemes[-1] = first, end, before + cells, width
+        else:
+            graphemes.append((start, end, cells, cells))
+    return graphemes
