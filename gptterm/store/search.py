@@ -21,8 +21,9 @@ _UNSPACED = (
     "\ua000-\ua4cf"  # Yi
     "\uac00-\ud7af"  # Hangul has spaces, but particles grow on its words
 )
-_CHARACTER = re.compile(f"([{_UNSPACED}])")
-_TOKEN = re.compile(f"(?=[^\\W_])[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+# Strings: `re` compiles them when they are first used, which takes 5 ms.
+_CHARACTER = f"([{_UNSPACED}])"
+_TOKEN = f"(?=[^\\W_])[{_UNSPACED}]|[^\\W_{_UNSPACED}]+"
 _SIGN = re.compile(r"[^\w\s]|_")
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _LIKE_SIGN = re.compile(r"[%_\\]")
@@ -44,7 +45,7 @@ def spaced(text: str) -> str | None:
     if text.isascii():
         return None
     folded = _folded_fully(text)
-    found = _CHARACTER.sub(r" \1 ", folded)
+    found = re.sub(_CHARACTER, r" \1 ", folded)
     return None if found == text else found
 
 
@@ -111,7 +112,7 @@ def parse(typed: str) -> Query:
         piece = quoted or word
         if not piece.strip():
             continue
-        tokens = _TOKEN.findall(piece)
+        tokens = re.findall(_TOKEN, piece)
         # Half of all words begin with any one letter.
         prefix = not quoted and len(tokens[-1:] and tokens[-1]) > 1
         if tokens:
@@ -154,9 +155,9 @@ def _word_pattern(tokens: list[str], *, prefix: bool) -> str:
     )
     # The index knows only that there is no word between the tokens of a phrase.
     pattern = r"[\W_]*".join(words)
-    if _CHARACTER.match(tokens[0]) is None:
+    if re.match(_CHARACTER, tokens[0]) is None:
         pattern = rf"(?<![^\W_]){pattern}"
-    if not prefix and _CHARACTER.match(tokens[-1]) is None:
+    if not prefix and re.match(_CHARACTER, tokens[-1]) is None:
         pattern = rf"{pattern}(?![^\W_])"
     return pattern
 

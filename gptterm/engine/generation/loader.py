@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
@@ -34,11 +36,13 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
 
+    reading = _read_tokenizer(directory, source.gguf_file)
+
+    from gptterm.engine.decoders import native  # noqa: F401 (imported beside the reading)
     from gptterm.engine.generation.engine import LocalEngine
     from gptterm.engine.runtime.memory import trim
-    from gptterm.engine.text.tokenizer_files import load_tokenizer
 
-    tokenizer = load_tokenizer(directory, source.gguf_file)
+    tokenizer = reading.result()
     trim()
     decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
     info = ModelInfo(
@@ -57,6 +61,22 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         notices=(*source.notices, *tokenizer.notices),
     )
     return LocalEngine(decoder, tokenizer, info)
+
+
+def _read_tokenizer(directory: Path, gguf_file: str | None) -> Future[Tokenizer]:
+    """Load the tokenizer in a thread: its library parses a large file without the GIL."""
+    from gptterm.engine.text.tokenizer_files import load_tokenizer
+
+    reading: Future[Tokenizer] = Future()
+
+    def read() -> None:
+        try:
+            reading.set_result(load_tokenizer(directory, gguf_file))
+        except BaseException as error:
+            reading.set_exception(error)
+
+    Thread(target=read, name="tokenizer", daemon=True).start()
+    return reading
 
 
 def _load_decoder(
