@@ -83,11 +83,17 @@ def test_looking_for_a_model_needs_no_torch(tmp_path: Path) -> None:
     assert not modules & {"torch", "transformers", "textual", "openai"}
 
 
-def test_a_prompt_that_is_not_kept_needs_no_database(tmp_path: Path) -> None:
+def test_a_prompt_that_is_not_kept_needs_no_database_and_none_needs_torch(tmp_path: Path) -> None:
     prompt = ["-m", "tiny", "-n", "2", "--no-stdin", "a king"]
-    assert "sqlite3" not in _run(["--no-save", *prompt], tmp_path)[1]
+    unsaved, saved = (
+        _run(arguments, tmp_path)[1] for arguments in (["--no-save", *prompt], prompt)
+    )
+    assert "sqlite3" not in unsaved
     # Else it is on the disk before its reply begins.
-    assert "sqlite3" in _run(prompt, tmp_path)[1]
+    assert "sqlite3" in saved
+    for modules in (unsaved, saved):
+        assert "tokenizers" in modules
+        assert not modules & {"torch", "transformers", "accelerate", "safetensors"}
 
 
 FIRST_FRAME = """

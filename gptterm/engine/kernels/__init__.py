@@ -22,5 +22,6 @@ for keys and values, five or seven rows in an int8 tile instead of six.
 
 `source/` is compiled when gptterm is installed, if there is a C compiler, for several instruction
 sets; the fastest that this CPU supports is used. Without it torch computes in float32 and bfloat16.
-ctypes opens it, and releases the GIL while it runs.
+ctypes opens it, and releases the GIL while it runs. Activations are NumPy arrays: allocating one
+and taking its address costs 0.9 µs, of a torch tensor 2.8.
 """
