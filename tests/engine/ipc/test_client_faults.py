@@ -44,6 +44,17 @@ async def goes_on(client: EngineClient, directory: Path) -> bool:
     return text_of(await collect(client, request())) == "fine again"
 
 
+async def stalled_load(client: EngineClient, directory: Path) -> "asyncio.Task[object]":
+    """A load that has begun and will not end."""
+    stages: list[str] = []
+    script = write_script(directory, breaking("load", "stall"))
+    loading: asyncio.Task[object] = asyncio.create_task(
+        client.load(script, lambda progress: stages.append(progress.stage))
+    )
+    await until(lambda: "loading" in stages)
+    return loading
+
+
 def stalled(directory: Path) -> bool:
     """Whether the engine whose log is in `directory` is stuck."""
     return STALLED in (directory / "engine.log").read_text()
@@ -103,14 +114,7 @@ async def test_a_python_that_cannot_be_started(
 
 async def test_a_load_that_is_given_up_is_killed(tmp_path: Path) -> None:
     async with new_client(tmp_path) as client:
-        seen: list[str] = []
-        loading = asyncio.create_task(
-            client.load(
-                write_script(tmp_path, breaking("load", "stall")),
-                lambda progress: seen.append(progress.stage),
-            )
-        )
-        await until(lambda: "loading" in seen)
+        loading = await stalled_load(client, tmp_path)
         with pytest.raises(GpttermError, match="another model"):
             await client.load(write_script(tmp_path, FINE))
         pid = client.pid
@@ -126,14 +130,7 @@ async def test_a_load_that_is_given_up_is_killed(tmp_path: Path) -> None:
 async def test_another_load_right_after_one_that_was_given_up(tmp_path: Path) -> None:
     """The killed process has not been waited for by then."""
     async with new_client(tmp_path) as client:
-        stages: list[str] = []
-        loading = asyncio.create_task(
-            client.load(
-                write_script(tmp_path, breaking("load", "stall")),
-                lambda progress: stages.append(progress.stage),
-            )
-        )
-        await until(lambda: "loading" in stages)
+        loading = await stalled_load(client, tmp_path)
         loading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await loading
@@ -189,14 +186,7 @@ async def test_a_generation_that_breaks(
 
 async def test_kill_9_in_each_moment(tmp_path: Path) -> None:
     async with new_client(tmp_path) as client:
-        stages: list[str] = []
-        loading = asyncio.create_task(
-            client.load(
-                write_script(tmp_path, breaking("load", "stall")),
-                lambda progress: stages.append(progress.stage),
-            )
-        )
-        await until(lambda: "loading" in stages)
+        loading = await stalled_load(client, tmp_path)
         _kill(client)
         with pytest.raises(ModelError, match=r"SIGKILL while it loaded scripted; its log is /"):
             await loading
@@ -342,14 +332,7 @@ async def test_no_orphan_when_the_parent_is_killed(tmp_path: Path, moment: str) 
 async def test_the_process_ends_with_its_socket_even_in_a_stuck_load(tmp_path: Path) -> None:
     """The kernel's parent-death signal does not come here: the parent lives on."""
     async with new_client(tmp_path) as client:
-        stages: list[str] = []
-        loading = asyncio.create_task(
-            client.load(
-                write_script(tmp_path, breaking("load", "stall")),
-                lambda progress: stages.append(progress.stage),
-            )
-        )
-        await until(lambda: "loading" in stages)
+        loading = await stalled_load(client, tmp_path)
         connection = client._connection
         assert connection is not None
         assert connection._transport is not None
