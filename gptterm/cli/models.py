@@ -90,6 +90,10 @@ def show_info(name: str, as_json: bool) -> None:
     source = find_local(name)
     path = str(Path(source.directory, source.gguf_file or ""))
     metadata = read_metadata(source)
+    if metadata.decoder == "transformers" and source.gguf_file is None:
+        from gptterm.engine.decoders.transformers_files import library_model
+
+        library_model(Path(source.directory))  # raises what loading would
     fits = _fits(metadata)
     conversion = conversion_cache.find(Path(source.directory))
     if as_json:

@@ -14,6 +14,7 @@ from gptterm.engine.decoders.transformers_cache import (
     RecomputingCache,
     TransformersCache,
 )
+from gptterm.engine.decoders.transformers_files import library_model
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
 from gptterm.errors import ModelError
@@ -57,10 +58,15 @@ class TransformersDecoder:
             ModelError: the library cannot load it.
         """
         configure_threads()
-        options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
+        options: dict[str, Any] = {"gguf_file": gguf_file}
+        found = None
+        if gguf_file is None:
+            found = library_model(directory)
+            options = {"config": found.config}
         try:
             with transformers_import.transformers() as transformers:
-                model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                auto_class = found.auto_class if found else transformers.AutoModelForCausalLM
+                model, report = auto_class.from_pretrained(
                     directory,
                     output_loading_info=True,
                     dtype=getattr(torch, dtype),

@@ -38,7 +38,7 @@ _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 @contextmanager
-def _refusing(file: Path) -> Iterator[None]:
+def refusing(file: Path) -> Iterator[None]:
     """Turn errors about a file into ModelError, with the remedy."""
     try:
         yield
@@ -106,7 +106,7 @@ class Weights:
         self._foreign: dict[str, str] = {}  # dtypes by name
         self._used: set[str] = set()
         for file in weight_files(directory):
-            with _refusing(file):
+            with refusing(file):
                 header = read_header(file)
                 tensors = map_tensors(file, header)
             for name, info in header.tensors.items():
@@ -178,7 +178,7 @@ def stored_weights(directory: Path, gguf_file: str | None) -> tuple[str, int]:
     if gguf_file is not None:
         return "float16", 2 * (directory / gguf_file).stat().st_size
     files = weight_files(directory)
-    with _refusing(files[0]):
+    with refusing(files[0]):
         tensors = sorted(read_header(files[0]).tensors.items())
     names = (_DTYPES.get(tensor.dtype) for _, tensor in tensors)
     dtype = next((name for name in names if name in _FLOATS), "float32")
