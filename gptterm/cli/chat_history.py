@@ -13,7 +13,7 @@ from gptterm.cli.streams import Streams
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.resume import last_model, resumed_model
-from gptterm.conversation.tree import Conversation
+from gptterm.conversation.tree import Conversation, clean_text
 from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prompt, Started, Token
 
 if TYPE_CHECKING:
@@ -162,8 +162,14 @@ class PromptTurns:
         self._error = ""
 
     def ask(self, text: str) -> None:
-        """Add the prompt; it is on the disk when this returns, if possible."""
-        self._question = self._chat.tree.add_user(text)
+        """Add the prompt, or another version of it; it is on the disk then, if possible."""
+        tree = self._chat.tree
+        if not self._question:
+            self._question = tree.add_user(text)
+        elif tree.node(self._question).text != clean_text(text):
+            self._question = tree.edit(self._question, text)
+        else:
+            return
         self._chat.commit()
 
     def begin(self, info: ModelInfo, settings: Settings, samples: int, *, chat: bool) -> None:

@@ -11,7 +11,13 @@ from gptterm.cli.options import RunOptions
 from gptterm.cli.output import JsonWriter, TextWriter, Writer, loaded_line, statistics_lines
 from gptterm.cli.prompt import Input
 from gptterm.cli.results import Results
-from gptterm.cli.run import failure_error, find_model, load_model, run_request
+from gptterm.cli.run import (
+    failure_error,
+    find_model,
+    has_chat_template,
+    load_model,
+    run_request,
+)
 from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
 from gptterm.config import Settings
@@ -58,8 +64,8 @@ class _OneShot:
         self._notices: list[str] = []
 
     def run(self, given: Input) -> int:
-        engine = self._load()
-        chat = self._is_chat(engine)
+        engine = self._load(given)
+        chat = self._is_chat(engine.info.has_chat_template)
         if self._settings.system and not chat:
             self._note(
                 f"the system text is not used: {engine.info.name} continues the prompt "
@@ -73,12 +79,14 @@ class _OneShot:
         pending = self._signals.pending
         return 0 if pending is None else EXIT_BASE + pending
 
-    def _load(self) -> Engine:
+    def _load(self, given: Input) -> Engine:
         self._settings = resume_with_its_model(self._history.first, self._settings, self._note)
         source, settings = find_model(self._settings, self._streams, self._signals)
         self._settings = settings
         # Before loading, which takes seconds: it may be another model than the user meant.
         self._note(*settings.notices, *source.notices)
+        # On the disk before loading, too: whatever ends the process, the prompt is not lost.
+        self._turns.ask(given.joined(self._is_chat(given.differs and has_chat_template(source))))
         engine = load_model(settings, source, self._streams, self._signals)
         # Before the next line on stderr: a script that sees that may already cancel.
         self._signals.cancel_mode()
@@ -93,12 +101,12 @@ class _OneShot:
                 self._notices.append(notice)
                 self._streams.note(notice)
 
-    def _is_chat(self, engine: Engine) -> bool:
+    def _is_chat(self, has_template: bool) -> bool:
         form = self._settings.form
         if form != "auto":
             return form == "chat"
         # A chat is continued as a chat, even by a model without a chat template.
-        return engine.info.has_chat_template or self._history.first.is_chat
+        return has_template or self._history.first.is_chat
 
     def _generate(self, engine: Engine, given: Input, chat: bool) -> Results:
         options, streams, turns = self._options, self._streams, self._turns
@@ -106,7 +114,7 @@ class _OneShot:
         if chat:
             tree, resumed = self._history.first.tree, self._history.resumed
             tree.system = system_text(tree, self._settings, resumed=resumed)
-        turns.ask(text)
+        turns.ask(text)  # again, if the engine takes the model for another kind than its files say
         turns.begin(engine.info, self._settings, options.samples, chat=chat)
         logprobs = options.logprobs
         if logprobs is not None:

@@ -13,6 +13,11 @@ class Input(NamedTuple):
     stdin: str
     words: str
 
+    @property
+    def differs(self) -> bool:
+        """Whether a chat and a continuation get different texts."""
+        return self.joined(True) != self.joined(False)
+
     def joined(self, chat: bool) -> str:
         """Join stdin and the words.
 

@@ -34,6 +34,16 @@ def find_model(
     return source, settings.with_model_defaults(generation_defaults(source))
 
 
+def has_chat_template(source: ModelSource) -> bool:
+    """Whether a model's files have a chat template; false where they cannot be read."""
+    from gptterm.models.metadata import read_metadata
+
+    try:
+        return read_metadata(source).has_chat_template
+    except GpttermError:
+        return False
+
+
 def load_model(
     settings: Settings, source: ModelSource, streams: Streams, signals: Signals
 ) -> Engine:

@@ -54,6 +54,8 @@ def read_config(path: Path) -> ConfigFile:
     try:
         text = source.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         return _Validator(path, text).validate(tomllib.loads(text))
+    except RecursionError:
+        raise UsageError(f"{one_line(str(path))}:1: its values are nested too deeply") from None
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{one_line(str(path))}:{line}: not valid UTF-8") from None

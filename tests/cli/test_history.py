@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -186,6 +187,21 @@ def test_killed_it_is_kept_as_far_as_it_came(models: Path, env: dict[str, str], 
     question, reply = texts(chat)
     assert question == "a king"
     assert reply.encode()[:20] == first[: len(reply.encode())]
+
+
+@pytest.mark.parametrize("stdin", [b"", b"of\n"])
+def test_the_prompt_is_kept_before_the_model_is_loaded(
+    models: Path, env: dict[str, str], path: Path, tmp_path: Path, stdin: bytes
+) -> None:
+    """In the form of a model with a chat template and of one without: neither can be loaded."""
+    expected = []
+    for name, text in (("random", "of\na king"), ("chat", "of\n\na king")):
+        folder = tmp_path / name
+        shutil.copytree(models / name, folder)
+        (folder / "tokenizer.json").write_text("{}")
+        assert run(["-m", folder, "a king"], env, stdin).code == 3
+        expected.append([text if stdin else "a king"])
+    assert [texts(chat) for chat in kept(path)] == expected[::-1]
 
 
 def test_where_nothing_can_be_written_the_text_comes_all_the_same(
