@@ -102,6 +102,11 @@ class Decoder(Protocol):
     @property
     def dtype(self) -> str: ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Lines for the user, about what it could not do as it should."""
+        ...
+
     def new_cache(self) -> Cache:
         """Make an empty cache for up to `context_length` tokens."""
         ...

@@ -43,6 +43,7 @@ class NativeDecoder(ABC):
     """Native decoder of any architecture, on one device."""
 
     prefill_chunk = 256
+    notices: tuple[str, ...] = ()
     supports_speculation: bool
 
     def __init__(

@@ -29,6 +29,7 @@ class TransformersDecoder:
     """Decoder on a model that `AutoModelForCausalLM` loads."""
 
     supports_speculation = False
+    notices: tuple[str, ...] = ()
 
     def __init__(self, model: Any, device: str, dtype: str) -> None:
         self._model = model

@@ -58,7 +58,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         has_chat_template=tokenizer.chat_template is not None,
         fidelity_kl=fidelity_kl,
         load_s=time.perf_counter() - started,
-        notices=(*source.notices, *tokenizer.notices),
+        notices=(*source.notices, *tokenizer.notices, *decoder.notices),
     )
     return LocalEngine(decoder, tokenizer, info)
 

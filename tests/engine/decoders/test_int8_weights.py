@@ -79,6 +79,9 @@ def test_without_kernels_the_others_are_torchs(
     without_kernels()
     torchs = decoder(directory, dtype)
     assert not torchs.supports_speculation
+    assert own.notices == ()
+    (notice,) = torchs.notices
+    assert "install a C compiler" in notice
     found = torch.from_numpy(torchs.all_logits(np.array(ids)))
     torch.testing.assert_close(found, expected, rtol=0, atol=bound)
     cache = torchs.new_cache()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +369,11 @@ def test_weights_that_cannot_be_mapped_are_out_of_memory(tmp_path: Path, dtype: 
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "model"), dtype]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.startswith("no room for the weights on cpu")
+
+
+def test_without_kernels_one_line_says_so(saved: Path, without_kernels: Callable[[], None]) -> None:
+    assert load(saved).info.notices == ()
+    without_kernels()
+    (notice,) = load(saved).info.notices
+    assert "install a C compiler" in notice
+    assert "\n" not in notice

@@ -8,6 +8,11 @@ from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
 from gptterm.engine.decoders.torch_backend.kv_cache import TorchBatchedKVCache, TorchKVCache
 from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 
+_WITHOUT_KERNELS = (
+    "gptterm's kernels were not built, so torch computes: starts and tokens take longer; install"
+    " a C compiler (Debian: gcc), then gptterm again"
+)
+
 
 class TorchDecoder(NativeDecoder):
     """Decoder on a GPU, or on a CPU without kernels."""
@@ -18,6 +23,8 @@ class TorchDecoder(NativeDecoder):
     def __init__(self, model: Model, device: str, dtype: str, parameters: int) -> None:
         self._cache_dtype: torch.dtype = getattr(torch, dtype)
         super().__init__(model, device, dtype, parameters, self._cache_dtype.itemsize)
+        if device == "cpu":
+            self.notices = (_WITHOUT_KERNELS,)
 
     def new_cache(self) -> TorchKVCache:
         keys = torch.empty(self._cache_shape, dtype=self._cache_dtype, device=self.device)
