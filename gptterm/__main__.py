@@ -11,7 +11,7 @@ from gptterm.cli.signals import Signals
 def main() -> NoReturn:
     """Run the command line and exit."""
     _use_utf8()
-    gc.set_threshold(20_000)  # at 700, the default, imports collect for 7 ms
+    gc.set_threshold(100_000)  # at 700, the default, imports collect garbage for 10 ms and more
     signals = Signals()
     signals.install()
     # Slower imports come after the handlers, so that Ctrl-C never shows a traceback.

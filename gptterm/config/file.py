@@ -1,8 +1,6 @@
 """Read and check config.toml. Errors name the file and the line."""
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -29,6 +27,8 @@ class ConfigFile(NamedTuple):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean NAME?)` for a near miss, else nothing."""
+    import difflib
+
     close = difflib.get_close_matches(name.replace("-", "_"), list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -53,19 +53,30 @@ def read_config(path: Path) -> ConfigFile:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
         text = source.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-        return _Validator(path, text).validate(tomllib.loads(text))
+        return _Validator(path, text).validate(_loads(text))
     except RecursionError:
         raise UsageError(f"{one_line(str(path))}:1: its values are nested too deeply") from None
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{one_line(str(path))}:{line}: not valid UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
         message, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)
         line = int(found.group(1)) if found else max(1, len(source.splitlines()))
         message = _repetition(text, line) or message
         raise UsageError(f"{one_line(str(path))}:{line}: {one_line(message)}") from None
+
+
+def _loads(text: str) -> Values:
+    """Parse TOML.
+
+    Raises:
+        ValueError: it is none; the message says where.
+    """
+    import tomllib  # 2 ms, which only a start with a file pays
+
+    return tomllib.loads(text)
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int:
@@ -79,8 +90,8 @@ def line_of(text: str, keys: tuple[str, ...]) -> int:
     begin = 0
     for number in range(1, len(lines) + 1):
         try:
-            data: object = tomllib.loads("".join(lines[:number]))
-        except tomllib.TOMLDecodeError:
+            data: object = _loads("".join(lines[:number]))
+        except ValueError:
             continue
         for key in keys:
             data = data.get(key) if isinstance(data, dict) else None
@@ -117,8 +128,8 @@ def _repetition(text: str, line: int) -> str:
 
 def _parsed(lines: list[str]) -> Values | None:
     try:
-        return tomllib.loads("".join(lines))
-    except tomllib.TOMLDecodeError:
+        return _loads("".join(lines))
+    except ValueError:
         return None
 
 

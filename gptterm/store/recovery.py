@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,6 +63,9 @@ def recover(damaged: Path, new: Path) -> Recovered:
     Raises:
         OSError, sqlite3.Error: the new one cannot be written.
     """
+    import shutil  # 3 ms, which only a damaged history costs
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=new.parent, prefix=".gptterm-") as folder:
         # SQLite changes even a file that it only reads, to check its log in.
         copy, rebuilt = Path(folder, "copy.db"), Path(folder, "rebuilt.db")

@@ -1,6 +1,7 @@
 """The application: themes, keymap, palette, and the life of the controller."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -163,6 +164,10 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             await super().on_event(event)
 
     async def _start(self) -> None:
+        # The start makes no garbage to speak of: what it made is counted as old, unseen.
+        gc.freeze()
+        gc.unfreeze()
+        gc.set_threshold(700, 10, 10)
         early, self._early_input = self._early_input or [], None
         for event in early:
             # Before raw mode the terminal turned Enter into a line feed.

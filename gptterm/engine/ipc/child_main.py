@@ -6,6 +6,7 @@ It has one client, at the other end of an inherited socket, and ends with it.
 import argparse
 import ctypes
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ def main() -> NoReturn:
     args = parser.parse_args()
     write_output_to_log()
     _die_with(args.parent)
+    gc.set_threshold(100_000)  # imports make no garbage, and tokens hardly any
     faulthandler.enable()
     os.set_inheritable(args.socket, False)
     channel = ClientChannel(socket.socket(fileno=args.socket), lost=_vanish)
