@@ -172,7 +172,8 @@ def _convert(source: "ModelSource") -> "Conversion":
     load_engine(LoadRequest(source=source, device="cpu", dtype="int8")).close()
     conversion = conversion_cache.find(Path(source.directory))
     if conversion is None:
-        raise ModelError(f"the conversion cannot be saved in {conversion_cache.folder()}")
+        folder = one_line(str(conversion_cache.folder()))
+        raise ModelError(f"the conversion cannot be saved in {folder}: full or not writable")
     return conversion
 
 
