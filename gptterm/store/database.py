@@ -309,13 +309,17 @@ class Database:
                 if not is_damaged(self.path):
                     return  # only the connection was, or the search index, which is rebuilt
                 aside = db_file.move_aside(self.path)
-                saved = recover(aside, self.path)
+                try:
+                    saved = recover(aside, self.path)
+                except BaseException:
+                    db_file.move(aside, self.path)  # until there is room on the disk
+                    raise
                 if (new := db_file.file_id(self.path)) is not None:
                     _RECOVERED.add(new)
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise HistoryError(
-                f"the history {self._shown_path} is damaged and cannot be moved aside: {reason}"
+                f"the history {self._shown_path} is damaged and cannot be recovered: {reason}"
             ) from error
         self._notify(
             f"the history was damaged: it is now {one_line(aside.name)}, and {saved} could be "

@@ -195,8 +195,17 @@ def move_aside(path: Path) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.stem}.damaged-{stamp}-{number}{path.suffix}")
-    os.rename(path, aside)
+    move(path, aside)
+    return aside
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename the file and its side files.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    os.rename(path, target)
     for side in SIDE_FILES:
         with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{path}{side}", f"{aside}{side}")
-    return aside
+            os.rename(f"{path}{side}", f"{target}{side}")

@@ -175,7 +175,7 @@ def test_damaged(path: Path, notices: list[str], damage: Any, least: float) -> N
 
     with History.open(path, notices.append) as history:
         saver = history.saver(talk("new", "chat"))
-        assert saver.commit()
+        assert saver.commit(60)
         # Damage deep in the file is only found where it is read.
         for name in kept:
             try:

@@ -79,6 +79,41 @@ def test_a_full_disk_is_read(tmp_path: Path, left: str) -> None:
     assert left != "closed" or "answers" in told["told"][1][1]
 
 
+def test_a_damaged_history_on_a_full_disk_stays(tmp_path: Path) -> None:
+    """Until there is room to recover it."""
+    folder = tmp_path / "disk"
+    program = """
+        from tests.store.chats import anything
+        from tests.store.test_faults import no_header
+        from gptterm.store import HistoryError
+        with History.open(path) as history:
+            for seed in range(4):
+                history.add(anything(seed, turns=12))
+        no_header(path)
+        before = path.read_bytes()
+        with open(path.parent / "ballast", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1000))
+            except OSError:
+                pass
+        try:
+            History.open(path, notify).conversations()
+        except HistoryError as error:
+            trouble = str(error)
+        same = path.read_bytes() == before
+        files = sorted(file.name for file in path.parent.iterdir())
+        (path.parent / "ballast").unlink()
+        with History.open(path, notify) as history:
+            report(trouble=trouble, same=same, files=files, chats=len(history.conversations()))
+        """
+    told = run(textwrap.dedent(program), folder / "history.db", *mounted(SMALL, folder))
+    assert "is damaged and cannot be recovered" in told["trouble"]
+    assert told["same"]
+    assert told["files"] == ["ballast", "history.db", "history.db.lock"]
+    assert told["chats"] == 4
+
+
 def test_files_are_private_under_any_umask(path: Path) -> None:
     before = os.umask(0)
     try:
