@@ -102,20 +102,34 @@ class TokenizerSettings:
                     self.names[role] = name
 
     def add_tokens(self, backend: Backend) -> None:
-        """Add the tokens that the backend lacks, in the order of their ids."""
+        """Add the tokens that the backend lacks, in the order of their ids.
+
+        All in one call: the library builds its search tree anew for each.
+
+        Raises:
+            ModelError: their ids leave out too many.
+        """
         special = self._special_names()
         known = {token.content: token for token in backend.get_added_tokens_decoder().values()}
+        missing: dict[str, AddedToken] = {}
+        size, gaps = backend.get_vocab_size(), 0
         for i, token in sorted(self.added.items(), key=lambda item: item[0]):
             token.special = token.special or token.content in special
             if repr(known.get(token.content)) == repr(token):
                 continue
-            size = backend.get_vocab_size()
-            if backend.token_to_id(token.content) is None and size < i <= size + _LONGEST_GAP:
+            if token.content not in missing and backend.token_to_id(token.content) is None:
                 # The library gives out ids one after another.
-                backend.add_special_tokens([f"<|reserved_token_{gap}|>" for gap in range(size, i)])
-            backend.add_tokens([token])
-            known[token.content] = token
-        backend.add_special_tokens([name for name in special if name and name not in known])
+                gaps += max(0, i - size)
+                if gaps > _LONGEST_GAP:
+                    raise ModelError(f"added token {i} follows token {size - 1}; fetch it again")
+                for name in (f"<|reserved_token_{gap}|>" for gap in range(size, i)):
+                    missing[name] = AddedToken(name, special=True, normalized=False)
+                size = max(size, i) + 1
+            missing[token.content] = token
+        for name in special:
+            if name and name not in known and name not in missing:
+                missing[name] = AddedToken(name, special=True, normalized=False)
+        backend.add_tokens(list(missing.values()))
 
     def set_prefix_space(self, backend: Backend) -> None:
         """Set whether a byte-level text begins with a space, where the settings say it."""

@@ -14,6 +14,7 @@ from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import ModelError
 from gptterm.models.metadata import read_metadata
+from tests.support.damaged_models import change, copy
 from tests.support.gpt2 import END_OF_TEXT, write_gpt2
 
 TEXTS = ["Hello world", " the king", "a <|eos|> b</s>c<|user|> d", "two  spaces\n"]
@@ -208,3 +209,23 @@ def test_a_value_of_any_type_loads_or_is_one_line(
     put(split, file, [wrong])
     with pytest.raises(ModelError, match="JSON object"):
         load_tokenizer(split)
+
+
+def test_very_many_added_tokens(tmp_path: Path) -> None:
+    """Added one by one, they take minutes."""
+    names = [f"<t{i}>" for i in range(20_000)]
+    model = copy(tmp_path / "m")
+    size = load_tokenizer(model).vocab_size
+    decoder = {str(size + i): {"content": name, "special": True} for i, name in enumerate(names)}
+    change(model, "tokenizer_config.json", added_tokens_decoder=decoder)
+    tokenizer = load_tokenizer(model)
+    assert tokenizer.vocab_size == size + len(names)
+    assert tokenizer.specials["<t19999>"].id == size + 19_999
+
+
+def test_ids_far_apart(tmp_path: Path) -> None:
+    model = copy(tmp_path / "m")
+    decoder = {str(10**6 * i): {"content": f"<t{i}>"} for i in range(1, 9)}
+    change(model, "tokenizer_config.json", added_tokens_decoder=decoder)
+    with pytest.raises(ModelError, match="added token 1000000 follows token 2559"):
+        load_tokenizer(model)
