@@ -12,13 +12,17 @@ from typing import Any
 from gptterm.errors import ModelError
 from gptterm.format import shorten
 
+SHORTEST_CONTEXT = 2
+"""Tokens: one of a prompt, one of a reply."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """Hyper-parameters of a native decoder, under one name for all architectures.
 
     Raises:
-        ModelError: hidden_size is not a multiple of num_heads, or windows do not fit the layers.
+        ModelError: hidden_size is not a multiple of num_heads, windows do not fit the layers, or
+            the context has no room for a reply.
     """
 
     vocab_size: int
@@ -38,6 +42,10 @@ class DecoderConfig:
     """Attention window of each layer, in tokens, None for all; GPT-Neo only."""
 
     def __post_init__(self) -> None:
+        if self.context_length < SHORTEST_CONTEXT:
+            raise ModelError(
+                f"config.json: a context of {self.context_length} token has no room for a reply"
+            )
         if self.hidden_size % self.num_heads:
             raise ModelError(
                 f"config.json: the width {self.hidden_size} is not a multiple of"

@@ -315,7 +315,7 @@ class Batch:
                 break
             except UnusableLogitsError as error:
                 group = rows[going[error.row]].group
-                failed[group] = Failed(kind="internal", message=str(error))
+                failed[group] = Failed(kind=error.kind, message=str(error))
         for i, token_id in zip(going, chosen, strict=True):
             row = rows[i]
             try:
@@ -335,7 +335,7 @@ class Batch:
             for event in solo.decoding.step():
                 yield solo.group.number, event
         except UnusableLogitsError as error:
-            failed = Failed(kind="internal", message=str(error))
+            failed = Failed(kind=error.kind, message=str(error))
         except Exception as error:
             failed = self._failure(error)
         if failed is not None and failed.kind == "out_of_memory" and self._prefixes.free_unused():

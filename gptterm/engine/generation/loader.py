@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
+from gptterm.engine.decoders.config import SHORTEST_CONTEXT
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
@@ -45,6 +46,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     tokenizer = reading.result()
     trim()
     decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
+    if decoder.context_length < SHORTEST_CONTEXT:
+        raise ModelError(f"{source.name} has a context of one token, without room for a reply")
     info = ModelInfo(
         name=source.name,
         revision=source.revision,

@@ -11,13 +11,14 @@ several milliseconds when another program holds one of the cores.
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.samplers import ORDERS, SAMPLERS, bind
+from gptterm.errors import FailureKind
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -37,7 +38,27 @@ class UnusableLogitsError(ValueError):
         row: its index in a batch.
     """
 
+    kind: ClassVar[FailureKind] = "internal"
     row = 0
+
+
+class AllBannedError(UnusableLogitsError):
+    """The biases of a request leave no token."""
+
+    def __init__(self) -> None:
+        super().__init__("every token is banned")
+
+
+class NotFiniteError(UnusableLogitsError):
+    """Logits are NaN or infinite: damaged weights, or a dtype that overflows."""
+
+    kind = "model"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's logits are not finite numbers: its weights are damaged, or overflow "
+            "(--dtype float32 does not)"
+        )
 
 
 class Candidates(NamedTuple):
@@ -323,12 +344,12 @@ def chain_stages(
         UnusableLogitsError: no token can be drawn.
     """
     if not math.isfinite(row.max()):
-        raise UnusableLogitsError("the model's logits are not finite numbers")
+        raise NotFiniteError
     if has_penalties(params, counts):
         row = row.copy()
         apply_penalties(row, params, counts)
         if row.max() == -np.inf:
-            raise UnusableLogitsError("every token is banned")
+            raise AllBannedError
     rows = Candidates(row)
     yield "ban", rows
     if params.temperature == 0:

@@ -134,3 +134,10 @@ def test_values_of_other_types(changes: dict[str, Any], expected: str, tmp_path:
     change(tmp_path, **changes)
     with pytest.raises(ModelError, match=expected):
         logits(tmp_path)
+
+
+def test_a_context_without_room_for_a_reply(tmp_path: Path) -> None:
+    config = transformers.GPT2Config(vocab_size=90, n_positions=1, n_embd=32, n_layer=2, n_head=4)
+    make(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="a context of 1 token has no room for a reply"):
+        logits(tmp_path)

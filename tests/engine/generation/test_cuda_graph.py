@@ -19,7 +19,7 @@ from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.sampling.chain import TokenCounts
+from gptterm.engine.sampling.chain import NotFiniteError, TokenCounts
 from tests.engine.checkpoints import (
     ARCHITECTURES,
     NATIVE,
@@ -281,7 +281,7 @@ def test_unusable_logits_end_the_generation(
 
     monkeypatch.setattr(decoder, "step", failing)
     found = run(engine, request(IDS[:20], sampling=SAMPLED))
-    assert found.failed.message == "the model's logits are not finite numbers"
+    assert found.failed.message == str(NotFiniteError())
     assert len(found.ids()) == 4
 
 

@@ -20,6 +20,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder, Ids, Logits
 from gptterm.engine.generation.engine import LocalEngine
+from gptterm.engine.sampling.chain import NotFiniteError
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import OutOfMemoryError
 from tests.engine.checkpoints import (
@@ -147,7 +148,7 @@ def test_a_model_that_gives_no_numbers(tmp_path: Path) -> None:
     with torch.no_grad():
         broken.transformer.ln_f.weight[3] = math.nan
     found = failure(load(save(broken, tmp_path)), request(IDS[:10]))
-    assert (found.kind, found.message) == ("internal", "the model's logits are not finite numbers")
+    assert (found.kind, found.message) == ("model", str(NotFiniteError()))
 
 
 def test_closing_frees_the_model(engine: LocalEngine) -> None:

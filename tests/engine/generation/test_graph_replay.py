@@ -18,6 +18,7 @@ from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 from gptterm.engine.generation.cuda_graph.graph import CHECKED_REPLAYS, Graph
 from gptterm.engine.generation.cuda_graph.step import DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
+from gptterm.engine.sampling.chain import NotFiniteError
 from tests.engine.checkpoints import ARCHITECTURES, NATIVE, POSITIONS, draw_ids, load, make, save
 from tests.engine.runs import GREEDY, request, run
 from tests.support.recorded_graph import RecordedGraph
@@ -284,5 +285,5 @@ def test_logits_of_no_use_are_none_to_compare(
 
     monkeypatch.setattr(decoder, "step", failing_later)
     found = run(fixed, request(IDS[:20], sampling=SAMPLED, max_tokens=20))
-    assert found.failed.message == "the model's logits are not finite numbers"
+    assert found.failed.message == str(NotFiniteError())
     assert not caplog.records

@@ -16,7 +16,7 @@ from gptterm.engine.generation.cuda_graph.graph import Capture
 from gptterm.engine.generation.cuda_graph.step import UNIFORMS, DecodeStep
 from gptterm.engine.generation.prefix_cache import PrefixCache
 from gptterm.engine.generation.sequence import Sequence, draw
-from gptterm.engine.sampling.chain import UnusableLogitsError
+from gptterm.engine.sampling.chain import AllBannedError, NotFiniteError
 from gptterm.engine.sampling.device_chain import ALL_BANNED, UNUSABLE
 
 AHEAD = 2
@@ -25,9 +25,9 @@ _WIDTH = 128
 """Columns of a KV cache for several rows are allocated in multiples of it."""
 _SHARE = 0.8
 """Share of the device's free memory that a KV cache for several rows may take."""
-_ERRORS = {
-    UNUSABLE: "the model's logits are not finite numbers",
-    ALL_BANNED: "every token is banned",
+_ERRORS: dict[int, type[AllBannedError] | type[NotFiniteError]] = {
+    UNUSABLE: NotFiniteError,
+    ALL_BANNED: AllBannedError,
 }
 
 
@@ -204,7 +204,7 @@ class StaticRun:
             for sequence, token_id in zip(sequences, chosen, strict=True):
                 if sequence.finish_reason is None:
                     if token_id in _ERRORS:
-                        raise UnusableLogitsError(_ERRORS[token_id])
+                        raise _ERRORS[token_id]()
                     yield from sequence.advance(token_id, None)
             if self.prefix is self._decoding.prefix:
                 # Whether the last id is fed already does not matter: it may be fed again.
