@@ -69,9 +69,7 @@ def llama_cpp(directory: Path, precision: Precision) -> Contender:
     """llama.cpp, one sample."""
     from llama_cpp import Llama
 
-    file = directory.with_name(f"{directory.name}.{precision}.gguf")
-    if not file.exists():
-        write_gguf(directory, file, precision)
+    file = gguf_file(directory, precision)
     threads = torch.get_num_threads()
     model: Any = Llama(
         str(file), n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False
@@ -113,6 +111,14 @@ def _gguf_name(name: str) -> str:
         _, layer, part = module.split(".", 2)
         return f"blk.{layer}.{_GGUF_NAMES[part]}.{kind}"
     return f"{_GGUF_NAMES[module]}.{kind}"
+
+
+def gguf_file(directory: Path, precision: Precision) -> Path:
+    """The GGUF file of a GPT-2 directory, beside it; made if it does not exist."""
+    file = directory.with_name(f"{directory.name}.{precision}.gguf")
+    if not file.exists():
+        write_gguf(directory, file, precision)
+    return file
 
 
 def write_gguf(directory: Path, file: Path, precision: Precision) -> None:

@@ -61,14 +61,14 @@ def warm_rows(directory: Path, rounds: int) -> list[Row]:
             unit="s",
             runs={name: [one.wall_s for one in all_] for name, all_ in runs.items()},
             lower_is_better=True,
-            reach="≤ 0.25 s",
+            reach="≤ 0.12 s",
         ),
         Row(
             what=f"{what}: first text",
             unit="s",
             runs=first,
             lower_is_better=True,
-            reach="≤ 0.25 s",
+            reach="≤ 0.1 s",
         ),
         Row(what=f"{what}: peak memory", unit="MiB", runs=peaks, lower_is_better=True),
     ]
