@@ -204,20 +204,25 @@ class History:
         """
         if dry_run:
             return [self._plan(chat).outcome for chat in chats]
-        return self.start_adding(chats)()
+        return self.prepare(chats)()()
 
-    def start_adding(self, chats: Sequence[Conversation]) -> Callable[[], list[Merged]]:
-        """Start saving complete conversations; return a function that waits for the outcome.
+    def prepare(self, chats: Sequence[Conversation]) -> Callable[[], Callable[[], list[Merged]]]:
+        """Prepare complete conversations to be saved, to relieve the writer thread.
 
-        The function returns and raises what `add_all` does.
+        Returns:
+            A function that starts saving them, and returns one that waits for the outcome. They
+            return and raise what `add_all` does.
 
         Raises:
-            HistoryError: The history is closed or cannot be read.
+            HistoryError: The history cannot be read.
         """
-        # In this thread, to relieve the writer thread.
         terms = self._reader.read(lambda c: index_terms(c, chats), None) or index_terms(None, chats)
-        job = self._writer.submit(lambda connection: merge(connection, chats, terms))
-        return lambda: self._writer.result(job, ADD_S)
+
+        def start() -> Callable[[], list[Merged]]:
+            job = self._writer.submit(lambda connection: merge(connection, chats, terms))
+            return lambda: self._writer.result(job, ADD_S)
+
+        return start
 
     def _plan(self, chat: Conversation) -> Merge:
         found = self._reader.read(lambda connection: plan(connection, chat), None)

@@ -2,10 +2,11 @@
 
 import array
 import functools
+import itertools
 import math
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,9 @@ import msgspec
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node
 from gptterm.conversation.tree import clean_text
 from gptterm.store.search import signs, spaced
+
+_MOST_ROWS = 5000
+"""Rows per statement."""
 
 
 def pack_ids(ids: Iterable[int]) -> bytes | None:
@@ -159,13 +163,33 @@ def run_rows(turn: int, runs: Iterable[Generation]) -> list[RunRow]:
     ]
 
 
-def insert_runs(connection: sqlite3.Connection, rows: Iterable[RunRow]) -> None:
+def insert_runs(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
     """Insert or replace rows of runs."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO runs (turn, number, model, revision, seed, reason, data)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
+    columns = ("turn", "number", "model", "revision", "seed", "reason", "data")
+    insert_rows(connection, "INSERT OR REPLACE INTO runs", columns, rows)
+
+
+def insert_rows(
+    connection: sqlite3.Connection,
+    verb: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Insert rows, thousands per statement.
+
+    A statement gives up Python's lock for each row of `executemany`, and may get it back only
+    5 ms later from a thread that computes. And FTS5 flushes its memory before each statement that
+    needs a savepoint, as those with triggers do.
+    """
+    limit = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    most = min(limit // len(columns), _MOST_ROWS)
+    marks = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(rows), most):
+        chosen = rows[start : start + most]
+        connection.execute(
+            f"{verb} ({', '.join(columns)}) VALUES {', '.join([marks] * len(chosen))}",
+            tuple(itertools.chain.from_iterable(chosen)),
+        )
 
 
 def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[Node, str | None]]:

@@ -8,7 +8,7 @@ import pytest
 
 from gptterm.conversation.nodes import Generation, Node, TurnRole
 from gptterm.conversation.tree import Conversation
-from gptterm.store import History, HistoryError, merge
+from gptterm.store import History, HistoryError, merge, serialization
 from tests.store.chats import (
     answer,
     check_integrity,
@@ -284,7 +284,7 @@ def test_many_turns_in_several_statements(
     history: History, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge, "BULK_TURNS", 10)
-    monkeypatch.setattr(merge, "_MOST_ROWS", 7)
+    monkeypatch.setattr(serialization, "_MOST_ROWS", 7)
     chats = [talk(*(f"turn {number} of {chat}" for number in range(6))) for chat in range(9)]
     history.add_all(chats)
     for chat in chats:

@@ -114,14 +114,16 @@ class _Import:
 
     def _write(self) -> None:
         """Start writing the batch, once the previous one is written."""
-        self._finish()
         batch, self._batch = self._batch, []
         self._turns = self._characters = 0
         chats = [chat.conversation for chat in batch]
         if self._report.dry_run:
             self._note(batch, self._history.add_all(chats, dry_run=True))
         elif chats:
-            self._written, self._wait = batch, self._history.start_adding(chats)
+            # While the previous batch is being written.
+            add = self._history.prepare(chats)
+            self._finish()
+            self._written, self._wait = batch, add()
 
     def _finish(self) -> None:
         """Wait for the batch being written."""
