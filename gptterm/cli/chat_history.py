@@ -198,7 +198,8 @@ class PromptTurns:
         match event:
             case Started():
                 for number, reply in enumerate(self._replies):
-                    started = msgspec.structs.replace(event, seed=event.seed + number)
+                    seed = None if event.seed is None else event.seed + number
+                    started = msgspec.structs.replace(event, seed=seed)
                     self._chat.apply_event(reply, started)
             case Token() | Finished(reason="stop" | "eos" | "length" | "cancelled"):
                 self._chat.apply_event(self._replies[event.sample], _as_first_sample(event))

@@ -6,6 +6,7 @@ import msgspec
 
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.engine.api import (
+    NO_ID,
     Event,
     Failed,
     Finished,
@@ -53,6 +54,7 @@ class ReplyBuilder:
         if text:
             self._text.append(text)
         if token_id is not None:
+            self._has_ids = self._has_ids and token_id != NO_ID
             self._ids.append(token_id)
             self._pieces.append(piece)
 

@@ -24,6 +24,7 @@ Overflow = Literal["error", "truncate"]
 FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
 Role = Literal["system", "user", "assistant"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+Api = Literal["auto", "chat", "completions"]
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -217,8 +218,8 @@ class Started(Data, frozen=True, kw_only=True):
     reused_tokens: int
     dropped_tokens: int
     context_length: int
-    seed: int
-    """Seed in effect for sample 0."""
+    seed: int | None
+    """Seed in effect for sample 0; None if a server chose it."""
     dropped_messages: int = 0
     """Oldest messages of a chat, not counting the system's, that did not fit."""
     prompt_ids: tuple[int, ...] = ()
@@ -234,8 +235,19 @@ class Prefilled(Data, frozen=True, kw_only=True):
     """Tokens to prefill, excluding reused ones."""
 
 
+class Reasoning(Data, frozen=True, kw_only=True):
+    """Text that a remote model wrote before its answer, of which it is not a part."""
+
+    sample: int
+    text: str
+
+
+NO_ID = -1
+"""Id of a token whose id the server does not tell."""
+
+
 class Token(Data, frozen=True, kw_only=True):
-    """One token was sampled."""
+    """One token was sampled; of a server without logprobs, one piece of its stream."""
 
     sample: int
     id: int
@@ -270,23 +282,43 @@ class Failed(Data, frozen=True, kw_only=True):
     """One line: the problem, and what to do about it."""
 
 
-Event = Started | Prefilled | Token | Finished | Failed
+Event = Started | Prefilled | Reasoning | Token | Finished | Failed
 
 
 # ------------------------------------------------------------------------------------ engine
 
 
+class RemoteModel(Data, frozen=True, kw_only=True):
+    """A model on an OpenAI-compatible server. Never its key."""
+
+    server: str
+    """Name of the server in the settings, or its URL."""
+    url: str
+    """Base address, such as `http://localhost:8000/v1`."""
+    model: str
+    """The server's name for the model; empty for its only one."""
+    api: Api = "auto"
+    """`completions`: it can only continue a text; `chat`: it can only answer."""
+    dialect: str = ""
+    """Key of `gptterm.engine.remote.dialects`; empty if unknown."""
+    context_length: int = 0
+    """Tokens; 0 if the server does not tell."""
+
+
 class ModelSource(Data, frozen=True, kw_only=True):
-    """Location of a model's files, as resolved by `gptterm.models`."""
+    """Location of a model: files, as resolved by `gptterm.models`, or a server."""
 
     name: str
     """Name that the user gave."""
     directory: str
-    """Folder with config.json, the weights (safetensors) and the tokenizer's files."""
+    """Folder with config.json, the weights (safetensors) and the tokenizer's files; empty for a
+    remote model."""
     revision: str = ""
     """Commit of a Hub snapshot; empty if unknown."""
     gguf_file: str | None = None
     """Name of the .gguf file in `directory`, for a GGUF model."""
+    remote: RemoteModel | None = None
+    """The model on a server; None for files."""
     notices: tuple[str, ...] = ()
     """Substitutions made while resolving, one line each."""
 
@@ -313,6 +345,7 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     dtype: str
     parameters: int
     context_length: int
+    """Tokens; 0 if a server does not tell, which holds for the other numbers too."""
     vocab_size: int
     has_chat_template: bool
     fidelity_kl: float | None = None
