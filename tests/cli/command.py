@@ -116,6 +116,6 @@ def handles_signals(pid: int) -> bool:
     return False
 
 
-def is_importing_torch(pid: int) -> bool:
-    """Whether torch's libraries are being mapped (Linux)."""
-    return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+def is_loading(pid: int) -> bool:
+    """Whether the kernels are mapped, as they are before the weights are read (Linux)."""
+    return "/_kernels." in Path(f"/proc/{pid}/maps").read_text()

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.command import (
     finish,
     handles_signals,
-    is_importing_torch,
+    is_loading,
     spawn,
     start,
     wait_until,
@@ -36,10 +36,11 @@ def test_a_signal_while_reading_stdin(
 
 
 def test_ctrl_c_while_loading(models: Path, env: dict[str, str]) -> None:
-    terminal = spawn(["-m", models / "slow", "a", "king"], env)
+    # The conversion takes a second.
+    terminal = spawn(["-m", models / "slow", "--dtype", "int8", "a", "king"], env)
     pid = terminal.pid
     assert pid is not None
-    wait_until(lambda: is_importing_torch(pid))
+    wait_until(lambda: is_loading(pid))
     terminal.sendintr()
     shown = terminal.read()
     terminal.close()

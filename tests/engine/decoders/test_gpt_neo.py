@@ -145,7 +145,7 @@ def test_kinds_that_make_no_sense(changes: dict[str, Any], directory: Path) -> N
 
 def test_without_a_word_on_them_there_are_24_layers(directory: Path) -> None:
     assert load_with(directory, attention_layers=None, attention_types=None) is None
-    with pytest.raises(ModelError, match=r"lacks the weight h\.4"):
+    with pytest.raises(ModelError, match=r"24 layers, the weights hold 4 \(but no h\.4"):
         load_with(directory, num_layers=24)
 
 
