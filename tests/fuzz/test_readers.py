@@ -6,10 +6,7 @@ fault is kept in corpus/. Damaged exports are in `tests.store.imports.test_fuzz`
 """
 
 import contextlib
-import os
-import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,19 +20,12 @@ from gptterm.store.search import match_ranges, parse, snippet
 from gptterm.terminal import one_line, printable
 from gptterm.tui.widgets.transcript.markdown import code_blocks, layout_markdown, parse_markdown
 from gptterm.tui.widgets.transcript.wrap import display_text
+from tests.fuzz.harness import SECONDS, SEED, Target, check, dice_of, kept
 from tests.store.chats import anything, check_integrity, state
 from tests.store.imports.exports import reader
 from tests.support.attacks import ATTACKS
 from tests.support.mutation import mutant
 from tests.test_security import obeyed
-
-CORPUS = Path(__file__).with_name("corpus")
-CPU_S = 5.0
-"""Seconds of one input, a hundred times what any takes: more is no longer linear."""
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
-SEED = os.environ.get("FUZZ_SEED", "1")
-
-Target = Callable[[bytes, Path], None]
 
 
 def config(data: bytes, folder: Path) -> None:
@@ -99,8 +89,7 @@ def round_trip(data: bytes, folder: Path) -> None:
 
 
 def corpus(name: str) -> list[bytes]:
-    folder = CORPUS / name
-    found = [file.read_bytes() for file in sorted(folder.iterdir())] if folder.is_dir() else []
+    found = kept(name)
     if name in ("terminal", "round_trip", "markdown"):
         found += [text.encode("utf-8", "surrogatepass") for text in ATTACKS[::5]]
     if name == "chat_file":
@@ -119,32 +108,22 @@ TARGETS: dict[str, tuple[Target, int]] = {
 """The targets, and the numbers of mutants in the quick runs: a second or two."""
 
 
-def check(name: str, data: bytes, folder: Path) -> None:
-    begun = time.thread_time()
-    try:
-        TARGETS[name][0](data, folder)
-    except Exception as error:
-        error.add_note(f"keep it in corpus/{name}: {data!r}")
-        raise
-    assert time.thread_time() - begun < CPU_S, data
-
-
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_few_mutants(name: str, tmp_path: Path) -> None:
-    known, dice = corpus(name), random.Random(f"7 {name}")
+    known, dice = corpus(name), dice_of(name, "7")
     for data in known if name != "round_trip" else known[::9]:
-        check(name, data, tmp_path)
+        check(name, TARGETS[name][0], data, tmp_path)
     for _ in range(TARGETS[name][1]):
-        check(name, mutant(known, dice), tmp_path)
+        check(name, TARGETS[name][0], mutant(known, dice), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_many_mutants(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    known, dice = corpus(name), random.Random(f"{SEED} {name}")
+    known, dice = corpus(name), dice_of(name)
     count, end = 0, time.monotonic() + SECONDS
     while time.monotonic() < end:
-        check(name, mutant(known, dice), tmp_path)
+        check(name, TARGETS[name][0], mutant(known, dice), tmp_path)
         count += 1
         if count % 100 == 0:
             (tmp_path / "history.db").unlink(missing_ok=True)
