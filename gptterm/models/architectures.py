@@ -81,7 +81,8 @@ def _check_type(config: dict[str, Any], model_type: str, classes: list[str], nam
         )
     if not model_type:
         raise ModelError(f"{escaped(name)} has a config.json without model_type; {_REMEDY}")
-    if not builtin or (is_multimodal(model_type) and not config.get("text_config")):
+    textless = is_multimodal(model_type) and not config.get("text_config")
+    if not builtin or (textless and not any(map(_CAUSAL_HEAD.fullmatch, classes))):
         what = _kind_of_class(classes[0], config) if classes else "not a text generator"
         raise ModelError(
             f"{escaped(name)} is a {escaped(model_type)} model, {what} as far as the installed "

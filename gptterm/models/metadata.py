@@ -65,8 +65,10 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
 def _read_gguf(path: Path) -> ModelMetadata:
     # Imported here: every warm start reads generation_config.json, hardly any a GGUF file.
     from gptterm.engine.gguf.reader import read_header as read_gguf_header
+    from gptterm.engine.gguf.sizes import check_sizes
 
     file = read_gguf_header(path)
+    check_sizes(file)
     architecture = file.text("general.architecture") or ""
     return ModelMetadata(
         architecture=architecture,

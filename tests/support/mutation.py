@@ -1,6 +1,7 @@
 """Mutants of good inputs, for fuzzing readers of foreign data."""
 
 import contextlib
+import copy
 import json
 import random
 from collections.abc import Sequence
@@ -65,6 +66,6 @@ def json_mutant(corpus: Sequence[bytes], dice: random.Random) -> bytes:
             elif dice.random() < 0.1 and isinstance(place, dict):
                 place[dice.choice(["", "a", "\ud800", "9" * 30])] = place.pop(key)
             else:
-                place[key] = dice.choice([*_VALUES, inner, place[dice.choice(keys)]])
+                place[key] = copy.deepcopy(dice.choice([*_VALUES, place[dice.choice(keys)]]))
             break
     return json.dumps(document).encode()

@@ -14,7 +14,7 @@ from gptterm.engine.decoders.transformers_cache import (
     RecomputingCache,
     TransformersCache,
 )
-from gptterm.engine.decoders.transformers_files import library_model
+from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
 from gptterm.errors import ModelError
@@ -64,6 +64,8 @@ class TransformersDecoder:
         if gguf_file is None:
             found = library_model(directory)
             options = {"config": found.config}
+        else:
+            check_gguf(directory / gguf_file)
         try:
             with transformers_import.transformers() as transformers:
                 auto_class = found.auto_class if found else transformers.AutoModelForCausalLM

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from gptterm.engine.decoders.weights import refusing
+from gptterm.engine.gguf import reader as gguf_reader
+from gptterm.engine.gguf.sizes import check_sizes
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import (
     CONFIG,
@@ -59,6 +61,17 @@ def library_model(directory: Path) -> LibraryModel:
         raise ModelError(f"transformers cannot load {directory}: {first_line(error)}") from error
     _check_sizes(model, directory, quantised=bool(settings.get("quantization_config")))
     return LibraryModel(auto_class, config)
+
+
+def check_gguf(file: Path) -> None:
+    """Check a GGUF file, and those that the library opens beside it.
+
+    Raises:
+        ModelError: its tensors cannot be those of the model that it describes; or a file is none
+            that the library should open.
+    """
+    check_side_files(file.parent)
+    check_sizes(gguf_reader.read_header(file))
 
 
 def _auto_class(transformers: Any, config: Any) -> Any:

@@ -122,12 +122,13 @@ def check_side_files(directory: Path) -> None:
     Raises:
         ModelError: one is no regular file, or is too large.
     """
-    for name in os.listdir(directory):
-        if _SIDE_FILE.fullmatch(name):
+    templates = directory / "additional_chat_templates"
+    for folder in (directory, templates) if templates.is_dir() else (directory,):
+        for name in filter(_SIDE_FILE.fullmatch, os.listdir(folder)):
             try:
-                check_regular(directory / name, size_limit(name))
+                check_regular(folder / name, size_limit(name))
             except OSError as error:
-                raise _unreadable(directory / name, error) from error
+                raise _unreadable(folder / name, error) from error
 
 
 def _unreadable(file: Path, error: OSError | ValueError) -> ModelError:
