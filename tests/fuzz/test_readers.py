@@ -99,11 +99,11 @@ def corpus(name: str) -> list[bytes]:
 
 
 TARGETS: dict[str, tuple[Target, int]] = {
-    "config": (config, 300),
-    "markdown": (markdown, 500),
-    "terminal": (terminal, 1000),
+    "config": (config, 150),
+    "markdown": (markdown, 300),
+    "terminal": (terminal, 400),
     "chat_file": (chat_file, 500),
-    "round_trip": (round_trip, 12),
+    "round_trip": (round_trip, 8),
 }
 """The targets, and the numbers of mutants in the quick runs: a second or two."""
 
