@@ -76,6 +76,19 @@ LAYOUT = (
 )
 """Layout that `kernels_layout` in source/dispatch.c must report."""
 
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+_FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
+    "kernels_name": (ctypes.c_char_p, (_INT,)),
+    "kernels_select": (None, (_INT,)),
+    "linear_forward": (_INT, (_POINTER, _POINTER, _INT, _POINTER, _POINTER)),
+    "linear_pack": (None, (_POINTER, _POINTER, _POINTER, _LONG, _LONG)),
+    "linear_convert": (None, (_POINTER, _POINTER, _POINTER, _POINTER, _LONG, _LONG)),
+    "attention_forward": (_INT, (_POINTER,)),
+    "layer_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
+    "gelu_forward": (None, (_POINTER, _LONG, _INT)),
+}
+"""The library's functions: type of the result, and of the arguments."""
+
 
 @cache
 def library() -> ctypes.CDLL | None:
@@ -100,24 +113,16 @@ def open_library(file: str) -> ctypes.CDLL | None:
         lib = ctypes.CDLL(file)
     except OSError:  # built for another machine
         return None
-    if not _has_layout(lib):
+    if not _is_of_these_sources(lib):
         _log.warning(
             "%s was built from another version of its sources and is not used;"
             " install gptterm again to build it",
             file,
         )
         return None
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
-    lib.kernels_name.argtypes, lib.kernels_name.restype = (integer,), ctypes.c_char_p
-    lib.kernels_select.argtypes, lib.kernels_select.restype = (integer,), None
-    lib.linear_forward.argtypes = (pointer, pointer, integer, pointer, pointer)
-    lib.linear_pack.argtypes = (pointer, pointer, pointer, ctypes.c_int64, ctypes.c_int64)
-    lib.linear_convert.argtypes = (*[pointer] * 4, ctypes.c_int64, ctypes.c_int64)
-    lib.attention_forward.argtypes = (pointer,)
-    lib.layer_norm_forward.argtypes = (pointer, pointer, integer, pointer)
-    lib.gelu_forward.argtypes = (pointer, ctypes.c_int64, integer)
-    for function in (lib.linear_pack, lib.linear_convert, lib.layer_norm_forward, lib.gelu_forward):
-        function.restype = None
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
     rank = 0
     while lib.kernels_name(rank) is None:
         rank += 1
@@ -125,11 +130,13 @@ def open_library(file: str) -> ctypes.CDLL | None:
     return lib
 
 
-def _has_layout(lib: ctypes.CDLL) -> bool:
+def _is_of_these_sources(lib: ctypes.CDLL) -> bool:
+    """Whether it has this layout, and every function."""
     try:
-        return tuple((ctypes.c_int32 * len(LAYOUT)).in_dll(lib, "kernels_layout")) == LAYOUT
+        found = tuple((ctypes.c_int32 * len(LAYOUT)).in_dll(lib, "kernels_layout"))
     except ValueError:  # no such symbol: older than the check
         return False
+    return found == LAYOUT and all(hasattr(lib, name) for name in _FUNCTIONS)
 
 
 def check(array: NDArray[Any], name: str, dtype: np.dtype[Any], *shape: int) -> NDArray[Any]:

@@ -2,6 +2,9 @@
 
 import _ctypes
 import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,18 @@ def test_a_library_of_another_layout_is_not_used(
 
 def test_a_library_from_before_the_check_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
     assert open_library(_ctypes.__file__) is None
+    assert "another version of its sources" in caplog.text
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="the library is compiled here")
+def test_a_library_that_lacks_a_function_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "old.c"
+    source.write_text(f"const int kernels_layout[] = {{{', '.join(map(str, LAYOUT))}}};")
+    old = source.with_suffix(".so")
+    subprocess.run(["gcc", "-shared", "-fPIC", str(source), "-o", str(old)], check=True)
+    assert open_library(str(old)) is None
     assert "another version of its sources" in caplog.text
 
 
