@@ -85,9 +85,20 @@ def day_name(when: float, now: float) -> str:
 def group_by_day(
     summaries: Iterable[ConversationSummary], now: float
 ) -> list[tuple[str, list[ConversationSummary]]]:
-    """Group an ordered list: the pinned ones first, then by day."""
+    """Group an ordered list: the pinned ones first, then by day.
+
+    A chat whose clock was wrong is under the day of the one written before it: each day has one
+    heading.
+    """
+    ordered = list(summaries)
+    days: dict[str, float] = {}
+    latest = 0.0
+    for summary in reversed(ordered):
+        if not summary.pinned:
+            latest = max(latest, summary.updated) if summary.updated <= now else latest
+            days[summary.id] = latest or summary.updated
 
     def heading(summary: ConversationSummary) -> str:
-        return "pinned" if summary.pinned else day_name(summary.updated, now)
+        return "pinned" if summary.pinned else day_name(days[summary.id], now)
 
-    return [(name, list(group)) for name, group in groupby(summaries, heading)]
+    return [(name, list(group)) for name, group in groupby(ordered, heading)]

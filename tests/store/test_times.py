@@ -109,6 +109,21 @@ def test_the_last_chat_is_the_one_written_last(path: Path, monkeypatch: pytest.M
         assert set(titles()) == {"old", "future", "now", "imported", "ahead"}
 
 
+def test_each_day_has_one_heading(history: History, path: Path) -> None:
+    """Though some of the chats were written by a clock that was wrong."""
+    now, day = time.time(), 86400
+    times = [now - 3 * day, 5.0, now - 2 * day, now + 999 * day, now - day, now + day, 1e9, now]
+    for number, at in enumerate(times):
+        chat = talk(f"{number}", "x")
+        history.saver(chat).commit()
+        keep_at(path, chat.id, at)
+    groups = group_by_day(history.conversations(), now)
+    shown = [(name, [each.title for each in group]) for name, group in groups]
+    assert shown == [
+        ("today", ["7"]), ("yesterday", ["6", "5", "4"]), ("last 7 days", ["3", "2", "1", "0"])
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("at", [4e9, math.inf, "soon"], ids=str)
 def test_an_older_history_whose_clock_was_wrong(path: Path, version: int, at: object) -> None:
