@@ -45,6 +45,13 @@ def test_what_is_no_file_of_ones_own_is_refused(tmp_path: Path) -> None:
             open_own(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.close(open_log(tmp_path / name))
     assert (victim.read_text(), mode(victim)) == ("precious", 0o644)
+    (tmp_path / "hard").hardlink_to(victim)
+    victim.write_bytes(bytes(LOG_LIMIT + 1))
+    log = open_log(tmp_path / "hard")
+    os.write(log, b"text")
+    os.close(log)
+    assert victim.read_bytes() == bytes(LOG_LIMIT + 1)
+    assert mode(victim) == 0o600  # of one's own, all the same
     assert not (tmp_path / "nothing").exists()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -42,8 +43,7 @@ def show() -> None:
         click.echo(printable(f"{value:{width}}  # {origin}" if origin else value))
     click.echo(f"\n# presets: {one_line(', '.join(sorted(settings.presets)))}")
     click.echo(f"# config.toml: {one_line(str(config_file()))}")
-    for notice in (*settings.notices, *_key_problems(settings)):
-        click.echo(f"gptterm: note: {notice}", err=True)
+    _note([*settings.notices, *_key_problems(settings)])
 
 
 @config.command()
@@ -78,6 +78,7 @@ def edit() -> None:
     if code != 0:
         raise GpttermError(f"the editor {one_line(command)} failed with exit code {code}")
     read_config(file)
+    _note(_key_problems(load_settings()))
 
 
 def _with_model(settings: Settings) -> Settings:
@@ -89,6 +90,11 @@ def _with_model(settings: Settings) -> Settings:
         source = resolve(settings.model, offline=True)
         settings = settings.with_model_defaults(generation_defaults(source))
     return settings
+
+
+def _note(notices: Sequence[str]) -> None:
+    for notice in notices:
+        click.echo(f"gptterm: note: {notice}", err=True)
 
 
 def _key_problems(settings: Settings) -> list[str]:

@@ -22,13 +22,16 @@ _KEPT = 1 << 17
 def open_log(path: Path) -> int:
     """Open the log for appending, readable by this user only; return its descriptor.
 
-    If that is not possible, or the file is a link, a device or another user's, the null device is
-    opened instead.
+    If that is not possible, or the file is a link (also a hard one), a device or another user's,
+    the null device is opened instead.
     """
     try:
         make_folder(path.parent)
         log = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+    if os.fstat(log).st_nlink > 1:
+        os.close(log)
         return os.open(os.devnull, os.O_WRONLY)
     bound_log(log)
     return log
