@@ -64,14 +64,7 @@ def upsert(
         (fields.first_line, fields.system, root, model and clean_text(model), seq),
     )
     if turns.latest or changes.deltas:
-        now = time.time()
-        latest = now if changes.deltas or changes.streaming else turns.latest
-        # A time in the future is that of a clock that was wrong.
-        connection.execute(
-            "UPDATE conversations SET updated = iif(updated > ?1, ?2, max(updated, ?2)), written ="
-            " max(?1, (SELECT max(written) FROM conversations) + 0.001) WHERE seq = ?3",
-            (now, latest, seq),
-        )
+        _set_times(connection, seq, None if changes.deltas or changes.streaming else turns.latest)
     if turns.added:
         # A chat that is continued is wanted, even if it was deleted meanwhile.
         connection.execute("UPDATE conversations SET deleted = NULL WHERE seq = ?", (seq,))
@@ -86,6 +79,21 @@ def _insert(connection: sqlite3.Connection, changes: ChangeSet) -> int:
     )
     assert found.lastrowid is not None
     return found.lastrowid
+
+
+def _set_times(connection: sqlite3.Connection, seq: int, latest: float | None) -> None:
+    """Make a conversation the one written last.
+
+    Args:
+        latest: time of its latest turn; None for now.
+    """
+    now = time.time()
+    # A time in the future is that of a clock that was wrong.
+    connection.execute(
+        "UPDATE conversations SET updated = iif(updated > ?1, ?2, max(updated, ?2)), written ="
+        " max(?1, (SELECT max(written) FROM conversations) + 0.001) WHERE seq = ?3",
+        (now, now if latest is None else latest, seq),
+    )
 
 
 def _delete_pieces(connection: sqlite3.Connection, seq: int, replies: list[str]) -> None:
