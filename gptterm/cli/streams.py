@@ -99,16 +99,16 @@ class Streams:
 
     @contextlib.contextmanager
     def silenced(self) -> Iterator[None]:
-        """Discard everything that libraries print, log or warn of during the block."""
+        """Discard everything that libraries print, log or warn of during the block.
+
+        Their logs go to stderr, too.
+        """
         if debugging():
             yield
             return
-        import logging  # not needed for `--help`
-
         saved = _duplicate(1), _duplicate(2)
         python_streams = sys.stdout, sys.stderr
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        logging.disable(logging.CRITICAL)
         try:
             _flush(python_streams)
             os.dup2(nowhere, 1)
@@ -123,7 +123,6 @@ class Streams:
                 os.dup2(original, descriptor)
                 os.close(original)
             os.close(nowhere)
-            logging.disable(logging.NOTSET)
 
 
 def draws_styles() -> bool:

@@ -9,8 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptterm.store.database import Database, Notify
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
@@ -18,6 +17,9 @@ from gptterm.store.maintenance import is_due, run_maintenance
 from gptterm.store.pending_changes import ChangeSet, PendingChanges
 from gptterm.store.upsert import UpsertResult, upsert
 from gptterm.terminal import one_line
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 BATCH_S = 0.15
 """Delay from the first delta of a streaming reply to its transaction: later ones join it."""
@@ -108,6 +110,8 @@ class WriterThread:
         Raises:
             HistoryError: the history is closed.
         """
+        from concurrent.futures import Future  # 3 ms, which a prompt does not need
+
         future: Future[Any] = Future()
         with self._condition:
             if self._closing:

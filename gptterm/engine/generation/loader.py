@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,7 +37,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
 
-    reading = _read_tokenizer(directory, source.gguf_file)
+    reading = _TokenizerReading(directory, source.gguf_file)
 
     from gptterm.engine.decoders import native  # noqa: F401 (imported beside the reading)
     from gptterm.engine.generation.engine import LocalEngine
@@ -66,20 +66,31 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     return LocalEngine(decoder, tokenizer, info)
 
 
-def _read_tokenizer(directory: Path, gguf_file: str | None) -> Future[Tokenizer]:
-    """Load the tokenizer in a thread: its library parses a large file without the GIL."""
-    from gptterm.engine.text.tokenizer_files import load_tokenizer
+class _TokenizerReading(Thread):
+    """Loads a tokenizer in a thread: its library parses a large file without the GIL."""
 
-    reading: Future[Tokenizer] = Future()
+    def __init__(self, directory: Path, gguf_file: str | None) -> None:
+        from gptterm.engine.text.tokenizer_files import load_tokenizer
 
-    def read() -> None:
+        super().__init__(name="tokenizer", daemon=True)
+        self._load = partial(load_tokenizer, directory, gguf_file)
+        self._tokenizer: Tokenizer | None = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
         try:
-            reading.set_result(load_tokenizer(directory, gguf_file))
+            self._tokenizer = self._load()
         except BaseException as error:
-            reading.set_exception(error)
+            self._error = error
 
-    Thread(target=read, name="tokenizer", daemon=True).start()
-    return reading
+    def result(self) -> Tokenizer:
+        """Wait for the tokenizer; raises what loading it raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        assert self._tokenizer is not None
+        return self._tokenizer
 
 
 def _load_decoder(
