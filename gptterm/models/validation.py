@@ -5,6 +5,7 @@ rules hold for a user's directory, a snapshot in the Hub cache and, by names onl
 a repository that is not downloaded yet.
 """
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def check_directory(directory: Path, name: str) -> None:
 def _unreadable(name: str, error: OSError, place: Path) -> ModelError:
     reason = error.strerror or type(error).__name__
     where = escaped(str(error.filename or place))
-    return ModelError(f"{escaped(name)} cannot be read: {where}: {reason}")
+    remedy = "; fetch the model again" if error.errno in (errno.EINVAL, errno.EFBIG) else ""
+    return ModelError(f"{escaped(name)} cannot be read: {where}: {reason}{remedy}")
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ INDEX = "model.safetensors.index.json"
 
 _MIB = 1 << 20
 _LIMITS = {INDEX: 64 * _MIB, "chat_template.jinja": 4 * _MIB}
-_VOCABULARY_LIMIT = 128 * _MIB
-_LIMIT = 16 * _MIB
+_VOCABULARY_LIMIT = 48 * _MIB  # the largest has 32, and takes 15 times its size to read
+_LIMIT = 8 * _MIB
 _VOCABULARY = re.compile(r"(tokenizer|vocab|tekken|dict)\.json|.*\.(txt|model|spm|tiktoken|codes)")
 _SIDE_FILE = re.compile(r".*\.(json|jinja|txt|model|spm|tiktoken|codes)")
 _DEEPEST = 64

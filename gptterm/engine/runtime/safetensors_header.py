@@ -19,6 +19,7 @@ from gptterm.regular_files import open_regular
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 _MOST_TENSORS = 1 << 17  # of one file; the largest models have 70,000 in 60 files
+_COLONS = 8  # of an entry, at most on average: four of its JSON, the rest in names
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -92,10 +93,13 @@ def _raw_header(file: BinaryIO, total: int) -> bytes:
 
 
 def _decode(raw: bytes) -> tuple[dict[str, str], dict[str, TensorInfo]]:
+    too_many = f"damaged: it lists more than {_MOST_TENSORS:,} tensors"
+    if raw.count(b":") > _COLONS * _MOST_TENSORS:  # told before each becomes an object
+        raise SafetensorsHeaderError(too_many)
     try:
         entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         if len(entries) > _MOST_TENSORS:
-            raise SafetensorsHeaderError(f"damaged: it lists {len(entries):,} tensors")
+            raise SafetensorsHeaderError(too_many)
         metadata = msgspec.json.decode(
             entries.pop("__metadata__", b"{}"), type=dict[str, str] | None
         )
