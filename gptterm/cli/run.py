@@ -10,7 +10,7 @@ from gptterm.cli.streams import ReaderGoneError, Streams, debugging
 from gptterm.config import Settings
 from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, error_of
-from gptterm.format import plural
+from gptterm.format import escaped, plural
 
 
 def find_model(
@@ -58,7 +58,11 @@ def load_model(
         return engine
     with streams.silenced():
         from gptterm.engine.generation.loader import load_engine
+        from gptterm.engine.kernels.bus_errors import report_bus_errors
 
+        cut = f"the files of {escaped(source.name)} were cut short while they were read"
+        line = f"gptterm: error: {cut}; fetch the model again"
+        report_bus_errors(streams.err, line, ModelError.exit_code)
         return load_engine(settings.load_request(source))
 
 
