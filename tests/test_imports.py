@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.llm_server import LlmServer, stream
+
 PROBE = """
 import json, os, sys
 from gptterm import __main__
@@ -81,6 +83,14 @@ def test_looking_for_a_model_needs_no_torch(tmp_path: Path) -> None:
     exit_code, modules = _run(["-m", "someone/nosuch", "x"], tmp_path)
     assert exit_code == 3
     assert not modules & {"torch", "transformers", "textual", "openai"}
+
+
+def test_a_model_on_a_server_needs_none_here(tmp_path: Path) -> None:
+    with LlmServer(stream("Hi"), models=[{"id": "m"}]) as server:
+        exit_code, modules = _run(["--server", server.url, "--no-stdin", "x"], tmp_path)
+    assert exit_code == 0
+    assert "openai" in modules
+    assert not modules & (HEAVY - {"openai"})
 
 
 def test_a_prompt_that_is_not_kept_needs_no_database_and_none_needs_torch(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.resume import last_model, resumed_model
 from gptterm.conversation.tree import Conversation, clean_text
-from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prompt, Started, Token
+from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prompt, Reasoning, Started, Token
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver, History
@@ -201,7 +201,7 @@ class PromptTurns:
                     seed = None if event.seed is None else event.seed + number
                     started = msgspec.structs.replace(event, seed=seed)
                     self._chat.apply_event(reply, started)
-            case Token() | Finished(reason="stop" | "eos" | "length" | "cancelled"):
+            case Token() | Reasoning() | Finished(reason="stop" | "eos" | "length" | "cancelled"):
                 self._chat.apply_event(self._replies[event.sample], _as_first_sample(event))
             case Failed():
                 self._error = event.message
@@ -246,6 +246,6 @@ class SavingWriter:
         self._writer.close()
 
 
-def _as_first_sample(event: Token | Finished) -> Event:
+def _as_first_sample(event: Token | Reasoning | Finished) -> Event:
     """The event as that of a reply with one sample."""
     return msgspec.structs.replace(event, sample=0) if event.sample else event

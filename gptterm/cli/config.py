@@ -160,6 +160,10 @@ def _create(file: Path) -> None:
         "# temperature = 1.0",
         "# top_p = 0.9",
         "",
+        "# [servers.lab]         # gptterm -m lab/NAME",
+        '# url = "https://lab.example/v1"',
+        '# key_env = "LAB_KEY"   # or key_file, with mode 0600',
+        "",
         "# [transcript]          # a chat with a model that has no chat template",
         '# user = "User"',
         '# assistant = "Assistant"',
@@ -181,4 +185,9 @@ def _create(file: Path) -> None:
         ) from None
 
 
-_EXAMPLES = {"system": "You are terse.", "preset": "focused", "seed": 7}
+_EXAMPLES = {
+    "server": "http://localhost:8000/v1",
+    "system": "You are terse.",
+    "preset": "focused",
+    "seed": 7,
+}

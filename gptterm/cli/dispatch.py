@@ -27,7 +27,7 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     streams = Streams(quiet=options.quiet)
     signals.stderr = streams.err
     configure_libraries()
-    settings = load_settings(values)
+    settings = load_settings(values, api_key=options.api_key)
     _check(settings, options)
     if options.interactive or options.plain:
         return _interactive(settings, options, streams, signals)

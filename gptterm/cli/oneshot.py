@@ -117,7 +117,7 @@ class _OneShot:
         turns.ask(text)  # again, if the engine takes the model for another kind than its files say
         turns.begin(engine.info, self._settings, options.samples, chat=chat)
         logprobs = options.logprobs
-        if logprobs is not None:
+        if logprobs is not None and engine.info.vocab_size:
             logprobs = min(logprobs, engine.info.vocab_size)
         prompt = turns.prompt(engine.info, self._settings, chat)
         request = self._settings.request(prompt, samples=options.samples, logprobs=logprobs)

@@ -29,6 +29,7 @@ class RunOptions(NamedTuple):
     mouse: bool
     continue_last: bool
     conversation: str | None
+    api_key: str
     quiet: bool
     verbose: bool
 
@@ -95,6 +96,12 @@ def _options() -> list[click.Parameter]:
     """All options, in the order of the help."""
     return [
         _setting(MODEL, "model", "-m", "--model"),
+        _setting(MODEL, "server", "--server", shown="none"),
+        SectionedOption(
+            ["--api-key", "api_key"], MODEL, metavar="KEY", default="",
+            help="the server's key; other users can see it here, unlike in OPENAI_API_KEY or in "
+            "key_env of [servers.NAME]  [OPENAI_API_KEY]",
+        ),
         _setting(MODEL, "system", "-s", "--system", shown="none"),
         _flag(
             MODEL, "--raw/--chat", "raw", default=None,

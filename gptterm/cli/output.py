@@ -5,7 +5,7 @@ from typing import Protocol
 from gptterm.cli.console import json_line
 from gptterm.cli.results import Results, result_object
 from gptterm.cli.streams import Streams
-from gptterm.engine.api import Event, Finished, ModelInfo, Token
+from gptterm.engine.api import Event, Finished, ModelInfo, Reasoning, Token
 from gptterm.format import parameter_count, token_rate
 
 
@@ -35,9 +35,17 @@ class TextWriter:
         self._printed = 0
         """Characters of the current sample's text that are on stdout."""
         self._current = 0
+        self._is_thinking = False
+        """The end of stderr is reasoning."""
 
     def event(self, event: Event) -> None:
+        if isinstance(event, Reasoning) and event.sample == 0 and self._stream:
+            self._is_thinking = True
+            self._streams.think(event.text)
         if isinstance(event, Token | Finished):
+            if self._is_thinking:
+                self._is_thinking = False
+                self._streams.think("\n\n")
             self._advance()
 
     def close(self) -> None:
@@ -74,8 +82,8 @@ class TextWriter:
         streams = self._streams
         if streams.out_is_terminal and streams.err_is_terminal and not streams.quiet:
             number, total = self._current + 1, len(self._results.samples)
-            seed = self._results.seed(self._current)
-            streams.say(streams.dim(f"--- sample {number} of {total}, seed {seed} ---"))
+            seed = _seed(self._results.seed(self._current))
+            streams.say(streams.dim(f"--- sample {number} of {total}, {seed} ---"))
 
 
 class JsonWriter:
@@ -106,25 +114,33 @@ def statistics_lines(results: Results, info: ModelInfo) -> list[str]:
     if not ends or results.started is None:
         return []
     usage = ends[0].usage
+    limit = f" of {info.context_length}" if info.context_length else ""
     lines = [
         f"prompt {usage.prompt_tokens} tokens ({usage.reused_tokens} reused, "
-        f"{usage.dropped_tokens} dropped) of {info.context_length}"
+        f"{usage.dropped_tokens} dropped){limit}"
     ]
     for end in ends:
         timings = end.timings
         name = f"sample {end.sample + 1}: " if len(results.samples) > 1 else ""
         stop = f" ({end.stop!r})" if end.stop is not None else ""
+        seed = results.seed(end.sample)
         lines.append(
             f"{name}{end.usage.completion_tokens} tokens, first after "
             f"{timings.first_token_s:.2f} s, {token_rate(timings.tokens_per_s)}, "
             f"{timings.total_s:.2f} s in all, ended by {end.reason}{stop}, "
-            f"seed {results.seed(end.sample)}"
+            f"{_seed(seed)}"
         )
     return lines
 
 
+def _seed(seed: int | None) -> str:
+    return "the server's own seed" if seed is None else f"seed {seed}"
+
+
 def loaded_line(info: ModelInfo) -> str:
     """Format the line that `-v` prints once the model is loaded."""
+    if info.decoder == "remote":
+        return f"{info.name}: " + ", ".join(filter(None, ("remote", info.device, info.dtype)))
     how = "loaded in"
     if info.warm_pid is not None:
         how = f"warm engine (process {info.warm_pid}) ready after"

@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 
 from gptterm.engine.api import (
+    NO_ID,
     Event,
     Failed,
     Finished,
     GenerateRequest,
     ModelInfo,
     Prefilled,
+    Reasoning,
     Started,
     Token,
 )
@@ -24,6 +26,7 @@ class SampleResult:
     """One continuation of the prompt."""
 
     text: str = ""
+    reasoning: str = ""
     tokens: list[Token] = field(default_factory=list)
     """Collected only if logprobs are asked for."""
     end: Finished | None = None
@@ -67,6 +70,8 @@ class Results:
                 sample.text += event.text
                 if self.request.logprobs is not None:
                     sample.tokens.append(event)
+            case Reasoning():
+                self.samples[event.sample].reasoning += event.text
             case Finished():
                 self._finish(event)
             case Prefilled():
@@ -117,6 +122,8 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
         "usage": msgspec.structs.asdict(end.usage),
         "timings": {"load_s": info.load_s, **msgspec.structs.asdict(end.timings)},
     }
+    if sample.reasoning:
+        line["reasoning"] = sample.reasoning
     if info.fidelity_kl is not None:
         line["fidelity_kl"] = info.fidelity_kl
     if results.request.logprobs is not None:
@@ -129,14 +136,19 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
 
 def _logprobs(token: Token) -> dict[str, Any]:
     return {
-        "id": token.id,
+        **_id(token.id),
         **_piece(token.piece),
         "logprob": token.logprob,
         "alternatives": [
-            {"id": other.id, **_piece(other.piece), "logprob": other.logprob}
+            {**_id(other.id), **_piece(other.piece), "logprob": other.logprob}
             for other in token.alternatives
         ],
     }
+
+
+def _id(token_id: int) -> dict[str, Any]:
+    """A token's id, which servers do not tell."""
+    return {} if token_id == NO_ID else {"id": token_id}
 
 
 def _piece(piece: bytes) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Generator
 
+from msgspec.structs import replace
+
 from gptterm.cli.output import Writer
 from gptterm.cli.results import Results
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, debugging
 from gptterm.config import Settings
-from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource
+from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource, RemoteModel
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, error_of
 from gptterm.format import escaped, plural
 
@@ -20,7 +22,11 @@ def find_model(
 
     Raises:
         ModelError: it is not available.
+        UsageError: its name has an address that is not valid.
     """
+    remote = settings.remote
+    if remote is not None:
+        return _find_remote(settings, remote)
     from gptterm.models import generation_defaults, resolve
 
     # A progress bar hides the cursor; a signal that ends the process must show it again.
@@ -44,15 +50,39 @@ def has_chat_template(source: ModelSource) -> bool:
         return False
 
 
+def _find_remote(settings: Settings, remote: RemoteModel) -> tuple[ModelSource, Settings]:
+    """Ask the server about the model; samplers that it may not take are neutral by default."""
+    from gptterm.engine.remote.dialects import defaults
+    from gptterm.engine.remote.engine import find_remote
+
+    access = settings.servers.access(remote)
+    source = find_remote(remote, access, offline=settings.offline)
+    found = source.remote or remote
+    unused = [name for name in _LOCAL_ONLY if settings.origins[name] == "option"]
+    if unused:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
+        notice = f"{names}: not used, since the model is on a server"
+        source = replace(source, notices=(*source.notices, notice))
+    return source, settings.with_model_defaults(defaults(found.dialect))
+
+
+_LOCAL_ONLY = ("device", "dtype", "keep_alive")
+
+
 def load_model(
     settings: Settings, source: ModelSource, streams: Streams, signals: Signals
 ) -> Engine:
-    """Attach to the model's warm engine, or load the model in this process.
+    """Connect to the model's server or its warm engine, or load the model in this process.
 
     Raises:
         ModelError: the files are not a model.
         OutOfMemoryError: the model does not fit in memory.
     """
+    if source.remote is not None:
+        from gptterm.engine.remote.engine import RemoteEngine
+
+        access = settings.servers.access(source.remote)
+        return RemoteEngine(source, access, lambda: signals.pending is not None)
     engine = attach_warm_engine(settings, source, streams, signals)
     if engine is not None:
         return engine

@@ -83,6 +83,12 @@ class Streams:
         if self.err_is_terminal and not self.quiet:
             self.say(text)
 
+    def think(self, text: str) -> None:
+        """Write a part of a model's reasoning to stderr, dim, if that is a terminal."""
+        if self.err_is_terminal and not self.quiet:
+            with contextlib.suppress(OSError):
+                _write_all(self.err, self.dim(printable(text)).encode("utf-8", "replace"))
+
     def stats(self, lines: Iterable[str]) -> None:
         """Write the lines of `-v` to stderr."""
         for line in lines:

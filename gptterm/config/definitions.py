@@ -35,8 +35,13 @@ class Setting(NamedTuple):
 SETTINGS: dict[str, Setting] = {
     "model": Setting(
         Text("the name of a model", empty=False), "gpt2",
-        "a Hub id, an alias, a model directory, or tiny (the bundled model, also used where the "
-        "default model is not available)",
+        "a Hub id, an alias, a model directory, openai/NAME, or tiny (the bundled model, also used "
+        "where the default model is not available)",
+    ),
+    "server": Setting(
+        Text("the address or the name of a server", empty=False), None,
+        "an OpenAI-compatible server instead of this machine: its URL, or a name of [servers] in "
+        "config.toml; -m names its model, which may be left out where it has only one",
     ),
     "system": Setting(Text(), None, "system text of a chat"),
     "preset": Setting(
@@ -96,6 +101,23 @@ TRANSCRIPT: dict[str, Setting] = {
     "assistant": Setting(Text("a name", empty=False), None, "the model's name in the transcript"),
 }
 """Transcript form of a chat, for a model without a chat template; defaults are the engine's."""
+
+SERVER: dict[str, Setting] = {
+    "url": Setting(
+        Text("an address", empty=False), None, "base address, such as http://gpu:8000/v1"
+    ),
+    "key_env": Setting(Text("the name of a variable"), "", "environment variable that has the key"),
+    "key_file": Setting(Text("the path of a file"), "", "file that has the key, with mode 0600"),
+    "api": Setting(
+        Word.of("auto", "chat", "completions"),
+        "auto",
+        "completions: its models continue texts; chat: they answer",
+    ),
+    "timeout": Setting(
+        Number(Range(0, open_low=True)), 300.0, "seconds to wait for the next part of a reply"
+    ),
+}
+"""A server of config.toml, `[servers.NAME]`; `headers` is a table of its own."""
 
 TUI: dict[str, Setting] = {
     "theme": Setting(Text("the name of a theme", empty=False), "auto", "colours of the TUI"),

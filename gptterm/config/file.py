@@ -5,7 +5,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, TRANSCRIPT, TUI, Setting
+import msgspec
+
+from gptterm.config.definitions import (
+    BUILT_IN_PRESETS,
+    SERVER,
+    SETTINGS,
+    TRANSCRIPT,
+    TUI,
+    Setting,
+)
+from gptterm.engine.remote.servers import OPENAI, Server, normalise_url
 from gptterm.errors import UsageError
 from gptterm.own_files import read_regular
 from gptterm.terminal import one_line
@@ -23,6 +33,7 @@ class ConfigFile(NamedTuple):
     keys: dict[str, str]
     """Action of the TUI to key."""
     presets: dict[str, Values]
+    servers: dict[str, Server]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -48,7 +59,7 @@ def read_config(path: Path) -> ConfigFile:
     try:
         source = read_regular(path, _MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return ConfigFile({}, {}, {}, {}, {})
+        return ConfigFile({}, {}, {}, {}, {}, {})
     except OSError as error:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
@@ -174,17 +185,42 @@ class _Validator:
             tui=self._values(tui, TUI, ("tui",), ("keys",)),
             keys=keys,
             presets=presets,
+            servers={
+                name: self._server(name, value)
+                for name, value in self._table(data, "servers").items()
+            },
         )
         preset = config.values.get("preset")
         if isinstance(preset, str) and preset not in {**BUILT_IN_PRESETS, **presets}:
             self._fail(("preset",), unknown_preset(preset, {**BUILT_IN_PRESETS, **presets}))
         return config
 
-    def _table(self, data: Mapping[str, object], name: str) -> Mapping[str, object]:
+    def _table(
+        self, data: Mapping[str, object], name: str, keys: tuple[str, ...] = ()
+    ) -> Mapping[str, object]:
         table = data.get(name, {})
         if not isinstance(table, dict):
-            self._fail((name,), f"{name} must be a table: [{name}]")
+            keys = keys or (name,)
+            self._fail(keys, f"{'.'.join(keys)} must be a table: [{'.'.join(keys)}]")
         return table
+
+    def _server(self, name: str, data: object) -> Server:
+        keys = ("servers", name)
+        if not _SERVER_NAME.fullmatch(name) or name == OPENAI:
+            self._fail(keys, f'"{name}" cannot be the name of a server: letters, digits, - and _')
+        table = dict(self._table({"": data}, "", keys))
+        headers = self._texts(table.pop("headers", {}), (*keys, "headers"))
+        values = self._values(table, SERVER, keys, ("headers",))
+        if "url" not in values:
+            self._fail(keys, f"[servers.{name}] needs a url")
+        try:
+            normalise_url(str(values["url"]))
+        except UsageError as error:
+            self._fail((*keys, "url"), str(error))
+        for header, text in headers.items():
+            if not (_HEADER.fullmatch(header) and text.isascii() and text.isprintable()):
+                self._fail((*keys, "headers", header), f"the header {header} cannot be sent")
+        return msgspec.convert({**values, "headers": headers}, Server)
 
     def _texts(self, data: object, keys: tuple[str, ...]) -> dict[str, str]:
         if not isinstance(data, dict):
@@ -225,5 +261,7 @@ class _Validator:
         raise UsageError(f"{self._path}:{line_of(self._text, keys)}: {one_line(message)}")
 
 
-_TABLES = ("presets", "transcript", "tui")
+_TABLES = ("presets", "servers", "transcript", "tui")
+_SERVER_NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]{1,100}", re.ASCII)
 _PRESET_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.sampling}

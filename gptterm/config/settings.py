@@ -16,9 +16,11 @@ from gptterm.engine.api import (
     ModelSource,
     Overflow,
     Prompt,
+    RemoteModel,
     SamplingParams,
     Transcript,
 )
+from gptterm.engine.remote.servers import Servers
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
 from gptterm.paths import config_file
@@ -50,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings in effect. Immutable: changes return a new object."""
 
     model: str
+    server: str | None
+    """Address or name of the server that `model` was completed with when the settings were read."""
     system: str | None
     preset: str | None
     sampling: SamplingParams
@@ -71,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tui: TuiSettings
     presets: dict[str, Values]
     """Built-in ones and the user's: name to values."""
+    servers: Servers
+    """The servers that names of models can refer to."""
     origins: dict[str, str]
     """Setting to the origin of its value."""
     notices: tuple[str, ...]
@@ -93,6 +99,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 return math.inf
             case minutes:
                 return 60 * minutes
+
+    @property
+    def remote(self) -> RemoteModel | None:
+        """The model on a server that `model` names; None for a local one.
+
+        Raises:
+            UsageError: the name has an address that is not valid.
+        """
+        return self.servers.find(self.model)
 
     def value(self, name: str) -> object:
         """Return the value of a setting by the name of its definition."""
@@ -131,7 +146,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self._merged([*self.layers, *added], self.notices)
 
     def _merged(self, layers: Iterable[Layer], notices: Iterable[str]) -> "Settings":
-        return _merge(layers, self.presets, self.transcript, self.tui, notices)
+        return _merge(layers, self.presets, self.servers, self.transcript, self.tui, notices)
+
+    def with_server(self, api_key: str = "") -> "Settings":
+        """Complete the model's name with the server that the settings name.
+
+        From then on the name alone tells where a model is: another one may be local.
+
+        Args:
+            api_key: the key for that server.
+
+        Raises:
+            UsageError: the server has no valid address, or there is none for the key.
+        """
+        settings = self
+        if self.server is not None:
+            servers = msgspec.structs.replace(self.servers, chosen=self.server)
+            origin = self.origins["server"]
+            try:
+                name = servers.model_name("" if self.model_is_default else self.model)
+            except UsageError as error:
+                where = "--server" if origin == "option" else origin
+                raise UsageError(f"{where}: {error}") from None
+            settings = self.with_values({"model": name}, origin)
+        remote = settings.remote
+        if remote is None:
+            if api_key:
+                raise UsageError("--api-key is for a server: give --server too")
+            return settings
+        servers = msgspec.structs.replace(self.servers, chosen=remote.server, api_key=api_key)
+        return msgspec.structs.replace(settings, servers=servers)
 
     def load_request(self, source: ModelSource) -> LoadRequest:
         """Return the request that starts an engine with these settings."""
@@ -157,7 +201,10 @@ _MODEL = "the model's generation_config.json"
 
 
 def load_settings(
-    options: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    api_key: str = "",
 ) -> Settings:
     """Merge built-in values, config.toml, environment and options.
 
@@ -167,6 +214,7 @@ def load_settings(
     Args:
         options: values of command-line options, by setting.
         environ: replaces the process's environment.
+        api_key: the key for the server that the settings name.
 
     Raises:
         UsageError: a bad value, with the file and line or the variable; an unknown preset.
@@ -181,7 +229,8 @@ def load_settings(
     ]
     transcript = Transcript(**cast(dict[str, str], config.transcript))
     tui = msgspec.convert({**config.tui, "keys": config.keys}, TuiSettings)
-    return _merge(layers, presets, transcript, tui, notices)
+    servers = Servers(named=config.servers)
+    return _merge(layers, presets, servers, transcript, tui, notices).with_server(api_key)
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
@@ -240,6 +289,7 @@ _DIRECT = tuple(name for name in Settings.__struct_fields__ if name in SETTINGS)
 def _merge(
     layers: Iterable[Layer],
     presets: dict[str, Values],
+    servers: Servers,
     transcript: Transcript,
     tui: TuiSettings,
     notices: Iterable[str],
@@ -261,6 +311,7 @@ def _merge(
             "transcript": transcript,
             "tui": tui,
             "presets": presets,
+            "servers": servers,
             "origins": origins,
             "notices": tuple(notices),
             "layers": layers,

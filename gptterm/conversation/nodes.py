@@ -62,6 +62,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stop: str | None = None
     """The stop text that ended it."""
     error: str = ""
+    reasoning: str = ""
+    """Text that a remote model wrote before its answer; no part of the prompt of later turns."""
     usage: Usage | None = None
     timings: Timings | None = None
 

@@ -11,6 +11,7 @@ from gptterm.engine.api import (
     Failed,
     Finished,
     FinishReason,
+    Reasoning,
     SamplingParams,
     Started,
     Timings,
@@ -26,6 +27,7 @@ class ReplyBuilder:
         self._node = node
         self._run = msgspec.structs.replace(run, start=len(node.text))
         self._text: list[str] = []
+        self._reasoning: list[str] = []
         self._ids: list[int] = []
         self._pieces: list[bytes] = []
         # Ids of part of the text are of no use.
@@ -43,6 +45,8 @@ class ReplyBuilder:
                 )
             case Token(sample=0):
                 self.append(event.text, event.id, event.piece)
+            case Reasoning(sample=0):
+                self._reasoning.append(event.text)
             case Finished(sample=0):
                 self.append(event.text)
                 self.finish(event.reason, stop=event.stop, usage=event.usage, timings=event.timings)
@@ -92,7 +96,9 @@ class ReplyBuilder:
     def node(self) -> Node:
         """Return the node as it is now. It has token ids once the run has ended."""
         new_text = self.new_text
-        run = msgspec.structs.replace(self._run, tokens=len(self._ids))
+        run = msgspec.structs.replace(
+            self._run, tokens=len(self._ids), reasoning="".join(self._reasoning)
+        )
         spelling = self._ids_spelling(new_text) if self.finished and self._has_ids else None
         return msgspec.structs.replace(
             self._node,

@@ -189,7 +189,7 @@ def normalise_url(url: str) -> str:
 
 def _problem(parts: SplitResult) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "is not an http(s) address"
+        return "is neither an http(s) address nor a name of [servers] in config.toml"
     if parts.username is not None or parts.password is not None:
         return "has a user or a password, which would be saved with the chat (--api-key has a key)"
     if parts.query or parts.fragment:
