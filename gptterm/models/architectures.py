@@ -66,7 +66,7 @@ def text_config(config: dict[str, Any]) -> dict[str, Any]:
     return as_object(config.get("text_config")) | config
 
 
-def is_multimodal(model_type: str) -> bool:
+def _is_multimodal(model_type: str) -> bool:
     """Whether the library has a class for images and text of this family, but none for text."""
     return model_type not in _table("CAUSAL_LM") and model_type in _table("IMAGE_TEXT_TO_TEXT")
 
@@ -81,7 +81,7 @@ def _check_type(config: dict[str, Any], model_type: str, classes: list[str], nam
         )
     if not model_type:
         raise ModelError(f"{escaped(name)} has a config.json without model_type; {_REMEDY}")
-    textless = is_multimodal(model_type) and not config.get("text_config")
+    textless = _is_multimodal(model_type) and not _has_text_decoder(config)
     if not builtin or (textless and not any(map(_CAUSAL_HEAD.fullmatch, classes))):
         what = _kind_of_class(classes[0], config) if classes else "not a text generator"
         raise ModelError(
@@ -97,10 +97,11 @@ def _is_causal(label: str, config: dict[str, Any]) -> bool:
 
 
 def _has_text_decoder(config: dict[str, Any]) -> bool:
-    """Whether a multimodal model's text half is a causal language model."""
-    text = as_object(config.get("text_config"))
+    """Whether a multimodal model's text half, in older files at the top, is a causal one."""
+    text = text_config(config)
     encodes = (place.get("is_encoder_decoder") is True for place in (config, text))
-    return bool(text) and not any(encodes)
+    has_text = "text_config" in config or "num_hidden_layers" in config
+    return has_text and not any(encodes)
 
 
 def _check_direction(

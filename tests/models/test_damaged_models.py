@@ -70,6 +70,17 @@ class TestFilesThatAreNoFiles:
         with pytest.raises(ModelError, match=name):
             load_tokenizer(model)
 
+    @pytest.mark.parametrize("place", ["/dev/zero", "additional_chat_templates/a.jinja"])
+    def test_files_that_the_library_would_open_elsewhere(self, place: str, model: Path) -> None:
+        (model / "tokenizer.json").rename(model / "vocab.txt")
+        if place.startswith("/"):
+            change(model, "tokenizer_config.json", tokenizer_class="X", vocab_file=place)
+        else:
+            (model / place).parent.mkdir()
+            os.mkfifo(model / place)
+        with pytest.raises(ModelError, match=rf"{place} cannot be read \(it is a"):
+            load_tokenizer(model)
+
     def test_a_gguf_file(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.gguf")
         assert "it is a pipe, not a file" in refusal(tmp_path / "a.gguf")

@@ -125,10 +125,19 @@ def check_side_files(directory: Path) -> None:
     templates = directory / "additional_chat_templates"
     for folder in (directory, templates) if templates.is_dir() else (directory,):
         for name in filter(_SIDE_FILE.fullmatch, os.listdir(folder)):
-            try:
-                check_regular(folder / name, size_limit(name))
-            except OSError as error:
-                raise _unreadable(folder / name, error) from error
+            check_side_file(folder / name)
+
+
+def check_side_file(file: Path) -> None:
+    """Check a file, if there is one, before a library opens it.
+
+    Raises:
+        ModelError: it is no regular file, or is too large.
+    """
+    try:
+        check_regular(file, size_limit(file.name))
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
 
 
 def _unreadable(file: Path, error: OSError | ValueError) -> ModelError:

@@ -15,7 +15,12 @@ from tokenizers import Tokenizer as Backend
 from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.gguf.tokenizer import TURN_ENDS, build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
-from gptterm.engine.runtime.model_files import check_side_files, read_json, read_text
+from gptterm.engine.runtime.model_files import (
+    check_side_file,
+    check_side_files,
+    read_json,
+    read_text,
+)
 from gptterm.engine.text.chat_template_files import ChatTemplate, read_chat_template
 from gptterm.engine.text.library_calls import LibraryCalls
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -119,6 +124,10 @@ def _with_template(tokenizer: Tokenizer, template: ChatTemplate | None) -> Token
 def _convert(directory: Path) -> Tokenizer:
     """Load any other tokenizer with the transformers library, which opens the files itself."""
     check_side_files(directory)
+    settings = read_json(directory / "tokenizer_config.json")
+    for key, value in settings.items():
+        if key.endswith("_file") and isinstance(value, str):
+            check_side_file(Path(value))  # which the library may open, too
     with transformers_import.transformers() as transformers:
         loaded = transformers.AutoTokenizer.from_pretrained(
             directory, trust_remote_code=False, local_files_only=True
@@ -126,7 +135,6 @@ def _convert(directory: Path) -> Tokenizer:
     backend = loaded.backend_tokenizer
     ends = _end_ids(backend, directory, loaded.eos_token)
     tokenizer = Tokenizer(backend, ends, None, loaded.special_tokens_map)
-    settings = read_json(directory / "tokenizer_config.json")
     return _with_template(tokenizer, read_chat_template(directory, settings))
 
 

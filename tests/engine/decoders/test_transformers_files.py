@@ -1,5 +1,6 @@
 """Models of the transformers library: built only where the weights can be theirs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,22 @@ def test_the_text_half_of_a_multimodal_model_runs(name: str, tmp_path: Path) -> 
     ids = [*range(40, 60)]  # no image's token
     expected = torch.log_softmax(reference(model, ids), 0)
     torch.testing.assert_close(log_probabilities(engine, ids), expected, rtol=0, atol=1e-4)
+
+
+def test_a_multimodal_model_whose_text_settings_are_at_the_top(tmp_path: Path) -> None:
+    """As in the published files of Qwen2-VL."""
+    torch.manual_seed(0)
+    auto_class: Any = transformers.AutoModelForImageTextToText
+    model = auto_class.from_config(MULTIMODAL["qwen2_vl"]()).eval()
+    directory = save(model, tmp_path)
+    file = directory / "config.json"
+    config = json.loads(file.read_text())
+    text = {k: v for k, v in config.pop("text_config").items() if k != "model_type"}
+    file.write_text(json.dumps(text | config))
+    resolve(str(directory))
+    ids = [*range(40, 60)]
+    expected = torch.log_softmax(reference(model, ids), 0)
+    torch.testing.assert_close(log_probabilities(load(directory), ids), expected, rtol=0, atol=1e-4)
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
