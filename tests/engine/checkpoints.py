@@ -31,6 +31,8 @@ VOCABULARY = 384
 POSITIONS = 128
 WINDOW = 16
 """Of the models with a sliding window."""
+LONG = WINDOW + 2
+"""Tokens beyond which the model with LongRoPE has other frequencies."""
 
 library: Any = transformers  # its functions have no types
 library.logging.set_verbosity_error()
@@ -119,9 +121,33 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         num_hidden_layers=2,
         context_length=POSITIONS,
     ),
-}
+    "bamba": lambda: transformers.BambaConfig(
+        **_common(num_key_value_heads=2), attn_layer_indices=[1],
+        mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8, pad_token_id=None,
+    ),
+    "recurrent-gemma": lambda: transformers.RecurrentGemmaConfig(
+        **_common(num_key_value_heads=1, head_dim=8), lru_width=32,
+        block_types=["recurrent", "attention"],
+    ),
+    "roberta": lambda: transformers.RobertaConfig(
+        # Its position 0 is in the row after the padding id's, which no test feeds.
+        **_common(max_position_embeddings=VOCABULARY + POSITIONS),
+        is_decoder=True, pad_token_id=VOCABULARY - 1,
+    ),
+    "phi3-longrope": lambda: transformers.Phi3Config(
+        **_common(num_key_value_heads=2), pad_token_id=None,
+        original_max_position_embeddings=LONG,
+        rope_parameters={
+            "rope_type": "longrope", "rope_theta": 10000.0,
+            "original_max_position_embeddings": LONG,
+            "short_factor": [1.0] * 4, "long_factor": [1.5, 2.0, 4.0, 8.0],
+        },
+    ),
+}  # fmt: skip
 NATIVE = ("gpt2", "gpt1", "gpt-neo")
-CANNOT_GO_BACK = ("mamba", "lfm2", "mistral", "gemma3")
+CANNOT_GO_BACK = (
+    *("mamba", "lfm2", "mistral", "gemma3"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
+)  # fmt: skip
 """Whose cache, once it is longer than the window, cannot be shortened."""
 
 

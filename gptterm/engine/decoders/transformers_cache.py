@@ -8,84 +8,92 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gptterm.engine.decoders.transformers_state import Feeding
+
 
 class TransformersCache:
-    """Adapter of the library's own cache object, of the kind that the model needs.
+    """State of sequences of one length, and their ids.
 
     Args:
-        make_past: makes an empty one.
+        feeding: how the model is fed, which says what the state is.
     """
 
-    def __init__(self, make_past: Callable[[], Any]) -> None:
-        self._make_past = make_past
-        self.past = make_past()
-        self.length = 0
-
-    @torch.inference_mode()
-    def crop(self, length: int) -> int:
-        if 0 < length < self.length:
-            try:
-                self.past.crop(length - self.length)
-                self.length = length
-            except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-                length = 0  # a recurrent state or a full sliding window cannot be truncated
-        if length == 0:
-            self.past, self.length = self._make_past(), 0
-        return self.length
-
-    @torch.inference_mode()
-    def copy_from(self, other: "TransformersCache", length: int) -> int:
-        self.past, self.length = copy.deepcopy(other.past), other.length
-        return self.crop(length)
-
-    @torch.inference_mode()
-    def fork(self, rows: list[int]) -> "TransformersCache":
-        """Copy these rows, in this order, to a new cache."""
-        forked = copy.copy(self)
-        forked.past = copy.deepcopy(self.past)
-        forked.select(rows)
-        return forked
-
-    @torch.inference_mode()
-    def select(self, rows: list[int]) -> None:
-        """Reduce the cache to these rows, in this order."""
-        self.past.reorder_cache(torch.tensor(rows))
-
-
-class RecomputingCache:
-    """Stand-in for models without a cache (GPT-1): all ids, which every step feeds again."""
-
-    def __init__(self) -> None:
+    def __init__(self, feeding: Feeding) -> None:
+        self.feeding = feeding
+        self.past = feeding.new_past()
         self.ids = torch.empty(1, 0, dtype=torch.int64)
 
     @property
     def length(self) -> int:
         return self.ids.shape[1]
 
+    @torch.inference_mode()
     def crop(self, length: int) -> int:
+        if 0 < length < self.length and not self._crop_past(length):
+            length = 0
+        if length == 0:
+            self.past = self.feeding.new_past()
+            self.ids = self.ids[:1]
         self.ids = self.ids[:, :length]
         return self.length
 
-    def copy_from(self, other: "RecomputingCache", length: int) -> int:
-        self.ids = other.ids[:, :length]
-        return self.length
+    def _crop_past(self, length: int) -> bool:
+        feeding = self.feeding
+        if feeding.state == "none":
+            return True
+        if not feeding.can_crop or feeding.crosses(length, self.length):
+            return False
+        return self.past.crop(self.length - length)
 
-    def fork(self, rows: list[int]) -> "RecomputingCache":
-        """As `TransformersCache.fork`."""
-        forked = RecomputingCache()
-        forked.ids = self.ids[rows]
+    @torch.inference_mode()
+    def copy_from(self, other: "TransformersCache", length: int) -> int:
+        self.past, self.ids = other.past.copy(), other.ids
+        return self.crop(length)
+
+    @torch.inference_mode()
+    def feed(self, ids: Tensor, last: int) -> Tensor | None:
+        """Feed (rows, n) ids.
+
+        Returns:
+            (rows, `last`, vocabulary) logits after the last ids; None if `last` is 0.
+        """
+        feeding, start = self.feeding, self.length
+        whole = torch.cat([self.ids, ids.cpu()], dim=1)
+        if feeding.state == "none" or feeding.crosses(start, whole.shape[1]):
+            if last == 0 and feeding.state == "none":  # the next pass feeds these ids again
+                self.ids = whole
+                return None
+            self.past = feeding.new_past()
+            start, ids = 0, whole
+        steps = 1 if feeding.one_by_one and start > 0 else ids.shape[1]
+        logits: list[Tensor] = []
+        for part in torch.split(ids, steps, dim=1):
+            logits.append(feeding.run(part, self.past, start, last))
+            start += part.shape[1]
+        self.ids = whole
+        return torch.cat(logits, dim=1)[:, -last:] if last else None
+
+    @torch.inference_mode()
+    def fork(self, rows: list[int]) -> "TransformersCache":
+        """Copy these rows, in this order, to a new cache."""
+        forked = copy.copy(self)
+        forked.past = self.past.copy()
+        forked.select(rows)
         return forked
 
+    @torch.inference_mode()
     def select(self, rows: list[int]) -> None:
-        """As `TransformersCache.select`."""
-        self.ids = self.ids[rows]
+        """Reduce the cache to these rows, in this order."""
+        index = torch.tensor(rows)
+        self.past.select(index)
+        self.ids = self.ids[index]
 
 
 @dataclass(eq=False)
 class _Group:
     """Sequences of the same length, in one cache."""
 
-    cache: TransformersCache | RecomputingCache
+    cache: TransformersCache
     size: int
 
 
@@ -113,12 +121,14 @@ class BatchedTransformersCache:
 
     def add(
         self,
-        cache: TransformersCache | RecomputingCache,
+        cache: TransformersCache,
         copies: int,
         capacity: int,  # noqa: ARG002 (the library's caches grow)
     ) -> None:
-        group = _Group(cache.fork([0] * copies), copies)
-        self._rows += [_Row(group, index) for index in range(copies)]
+        size = copies if cache.feeding.batched else 1
+        for _ in range(copies // size):
+            group = _Group(cache.fork([0] * size), size)
+            self._rows += [_Row(group, index) for index in range(size)]
 
     def remove(self, row: int) -> None:
         removed = self._rows[row]
@@ -133,7 +143,7 @@ class BatchedTransformersCache:
             if other.group is group and other.index == last:
                 other.index = removed.index
 
-    def copy_row(self, row: int, cache: TransformersCache | RecomputingCache) -> None:
+    def copy_row(self, row: int, cache: TransformersCache) -> None:
         """Make `cache` a copy of a row."""
         index, group = self._rows[row].index, self._rows[row].group
         vars(cache).update(vars(group.cache.fork([index])))

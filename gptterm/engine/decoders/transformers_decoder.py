@@ -1,7 +1,5 @@
 """Decoder for any causal LM of the transformers library."""
 
-import inspect
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,9 @@ from torch import Tensor
 from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
 from gptterm.engine.decoders.transformers_cache import (
     BatchedTransformersCache,
-    RecomputingCache,
     TransformersCache,
 )
+from gptterm.engine.decoders.transformers_check import check
 from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
@@ -21,39 +19,44 @@ from gptterm.errors import ModelError
 from gptterm.format import first_line
 
 _PREFILL_CHUNK = 256
-_STATE_IN_MODULES = ("recurrent_gemma",)
-"""Models that hold their state in modules, not in a cache that could be copied."""
 
 
 class TransformersDecoder:
-    """Decoder on a model that `AutoModelForCausalLM` loads."""
+    """Decoder on a model that `AutoModelForCausalLM` loads.
+
+    Attributes:
+        notices: what a user should know about how the model runs.
+
+    Raises:
+        ModelError: it is no causal language model, or fails over a few tokens.
+    """
 
     supports_speculation = False
-    notices: tuple[str, ...] = ()
 
     def __init__(self, model: Any, device: str, dtype: str) -> None:
-        self._model = model
-        self._parameters = inspect.signature(model.forward).parameters
-        self._cache_name = _cache_name(model, self._parameters)
-        self._recurrent = self._cache_name is not None and _is_recurrent(model, self._past())
         config = model.config.get_text_config()
+        self._model = model
+        length = _context_length(config)
+        checked = check(model, length)
+        self._feeding, self.notices = checked.feeding, checked.notices
         self.device = device
         self.dtype = dtype
         self.architecture = type(model).__name__
         self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
-        self.context_length = _context_length(config)
-        # Several of the library's models lose a recurrent state if more than one token follows it.
-        self.prefill_chunk = self.context_length if self._recurrent else _PREFILL_CHUNK
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self.cache_bytes_per_token = (
-            _cache_numbers_per_token(config) * getattr(torch, dtype).itemsize
-        )
+        self.context_length = min(length, checked.positions or length)
+        # A prompt in one pass, where more than one token after others would lose the state.
+        self.prefill_chunk = length if self._feeding.one_by_one else _PREFILL_CHUNK
+        self.parameters = int(model.num_parameters())
+        self.cache_bytes_per_token = checked.cache_bytes_per_token
 
     @classmethod
     def load(
         cls, directory: Path, device: str, dtype: str, gguf_file: str | None = None
     ) -> "TransformersDecoder":
         """Load a model directory: safetensors or GGUF only, never code of the repository.
+
+        Args:
+            dtype: `auto` is the one that config.json names, for quantised models.
 
         Raises:
             ModelError: the library cannot load it.
@@ -72,7 +75,7 @@ class TransformersDecoder:
                 model, report = auto_class.from_pretrained(
                     directory,
                     output_loading_info=True,
-                    dtype=getattr(torch, dtype),
+                    dtype=dtype if dtype == "auto" else getattr(torch, dtype),
                     use_safetensors=None if gguf_file else True,
                     trust_remote_code=False,
                     local_files_only=True,
@@ -92,19 +95,16 @@ class TransformersDecoder:
                 f"{directory} lacks the weight {min(wanting)}, or has it in another shape;"
                 " fetch the model again"
             )
-        return cls(model.eval(), device, dtype)
+        quantised = _quantization(model)
+        if not quantised and dtype != "auto":
+            model.to(getattr(torch, dtype))  # dequantised weights come in one of their own
+        return cls(model.eval(), device, quantised or str(model.dtype).removeprefix("torch."))
 
-    def new_cache(self) -> TransformersCache | RecomputingCache:
-        if self._cache_name is None:
-            return RecomputingCache()
-        return TransformersCache(self._past)
+    def new_cache(self) -> TransformersCache:
+        return TransformersCache(self._feeding)
 
     def new_batched_cache(self) -> BatchedTransformersCache:
         return BatchedTransformersCache()
-
-    def _past(self) -> Any:
-        with transformers_import.transformers() as transformers:
-            return transformers.DynamicCache(config=self._model.config)
 
     @torch.inference_mode()
     def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
@@ -112,53 +112,31 @@ class TransformersDecoder:
         if isinstance(cache, BatchedTransformersCache):
             logits: Tensor | None = cache.forward(given, self._feed)
         else:
-            assert isinstance(cache, TransformersCache | RecomputingCache)
+            assert isinstance(cache, TransformersCache)
             logits = self._feed(given, cache, last=last)
         return None if logits is None else logits.cpu().numpy()
 
-    def _feed(
-        self, ids: Tensor, cache: TransformersCache | RecomputingCache, *, last: int = 1
-    ) -> Tensor | None:
-        n = ids.shape[1]
-        if cache.length + n > self.context_length:
-            raise ValueError(
-                f"{cache.length + n} tokens exceed the model's {self.context_length} positions"
-            )
-        if self._recurrent and cache.length > 0 and n > 1:
-            for i in range(n - 1):
-                self._feed(ids[:, i : i + 1], cache, last=0)
-            return self._feed(ids[:, -1:], cache, last=min(last, 1))
-        arguments: dict[str, Any] = {}
-        if isinstance(cache, RecomputingCache):
-            cache.ids = ids = torch.cat([cache.ids, ids.to(cache.ids.device)], dim=1)
-            if last == 0:  # the next pass feeds these ids again
-                return None
-        elif self._cache_name is not None:
-            arguments = {self._cache_name: cache.past, "use_cache": True}
-        if "logits_to_keep" in self._parameters:
-            arguments["logits_to_keep"] = max(last, 1)
-        device = self._model.get_input_embeddings().weight.device
-        output = self._model(ids.to(device), **arguments)
-        if isinstance(cache, TransformersCache):
-            cache.length += n
-        return output.logits[:, -last:].flatten(0, 1).float() if last else None
+    def _feed(self, ids: Tensor, cache: TransformersCache, *, last: int = 1) -> Tensor | None:
+        length = cache.length + ids.shape[1]
+        if length > self.context_length:
+            raise ValueError(f"{length} tokens exceed the model's {self.context_length} positions")
+        logits = cache.feed(ids, last)
+        return None if logits is None else logits.flatten(0, 1).float()
 
 
-def _cache_name(model: Any, parameters: Iterable[str]) -> str | None:
-    """The argument of a model's forward pass that takes its cache; None if there is none."""
-    if not getattr(model, "_supports_default_dynamic_cache", lambda: True)():
-        return None
-    if model.config.model_type in _STATE_IN_MODULES:
-        return None
-    names = ("past_key_values", "cache_params")
-    return next((name for name in names if name in parameters), None)
-
-
-def _is_recurrent(model: Any, past: Any) -> bool:
-    """Whether layers of the cache hold a recurrent state."""
-    # LFM2's convolution layers look like it, but hold only the inputs that a convolution reaches.
-    types = getattr(model.config.get_text_config(), "layer_types", None) or ()
-    return "conv" not in types and any(hasattr(x, "recurrent_states") for x in past.layers)
+def _quantization(model: Any) -> str:
+    """Form of a quantised model's weights, such as `bitsandbytes 8-bit`; empty for others."""
+    settings = getattr(model.config, "quantization_config", None)
+    if settings is None or not getattr(model, "is_quantized", True):
+        return ""
+    values = settings if isinstance(settings, dict) else settings.to_dict()
+    if values.get("dequantize"):
+        return ""
+    method = getattr(values.get("quant_method"), "value", values.get("quant_method"))
+    bits = values.get("bits")
+    if values.get("load_in_4bit") or values.get("load_in_8bit"):
+        bits = 4 if values.get("load_in_4bit") else 8
+    return f"{method} {bits}-bit" if bits else str(method or "quantised")
 
 
 def _context_length(config: Any) -> int:
@@ -166,6 +144,7 @@ def _context_length(config: Any) -> int:
         "max_position_embeddings",
         "n_positions",
         "n_ctx",
+        "max_target_positions",
         "max_seq_len",
         "seq_length",
         "context_length",
@@ -175,14 +154,6 @@ def _context_length(config: Any) -> int:
             return value
     # Recurrent models have no limit; this one bounds memory.
     return 8192
-
-
-def _cache_numbers_per_token(config: Any) -> int:
-    """Size of full attention in every layer; an upper bound for models with less."""
-    heads = getattr(config, "num_attention_heads", None) or 1
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    return int(2 * config.num_hidden_layers * kv_heads * head_dim)
 
 
 def _placement(directory: Path, device: str) -> dict[str, Any]:

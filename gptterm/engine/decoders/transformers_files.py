@@ -51,7 +51,9 @@ def library_model(directory: Path) -> LibraryModel:
     settings = read_json(directory / CONFIG)
     try:
         with transformers_import.transformers() as transformers:
-            config = transformers.CONFIG_MAPPING[settings.get("model_type")].from_dict(settings)
+            config_class = transformers.CONFIG_MAPPING[settings.get("model_type")]
+            # JSON has no infinity: the library writes it as an object.
+            config = config_class.from_dict(config_class._decode_special_floats(settings))
             auto_class = _auto_class(transformers, config)
             with torch.device("meta"):
                 model = auto_class.from_config(config)

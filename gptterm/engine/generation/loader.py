@@ -107,7 +107,11 @@ def _load_decoder(
     device = select_device(request.device)
     gguf_file = request.source.gguf_file
     try:
-        dtype = request.dtype if request.dtype != "auto" else _auto(device, directory, gguf_file)
+        dtype = request.dtype
+        # A quantised model is computed in the dtype that its config.json names.
+        quantised_by_library = bool(config.get("quantization_config"))
+        if dtype == "auto" and not quantised_by_library:
+            dtype = _auto(device, directory, gguf_file)
         if dtype == "int8":
             quantised = None
             if device == "cpu" and gguf_file is None:
@@ -117,9 +121,10 @@ def _load_decoder(
                     "int8 is for GPT-1, GPT-2 and GPT-Neo on the CPU; try --dtype bfloat16"
                 )
             return quantised[0], "native", quantised[1]
-        decoder = native.load(directory, config, device, dtype) if gguf_file is None else None
-        if decoder is not None:
-            return decoder, "native", None
+        if gguf_file is None and not quantised_by_library:
+            decoder = native.load(directory, config, device, dtype)
+            if decoder is not None:
+                return decoder, "native", None
         from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
         library = TransformersDecoder.load(directory, device, dtype, gguf_file)
