@@ -1,5 +1,6 @@
 """Nodes of a conversation: turns, and the engine runs that wrote them. Immutable."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,6 +26,18 @@ def parse_timestamp(value: object) -> float | None:
     if seconds > LATEST:
         seconds /= 1000  # milliseconds, as in JavaScript
     return seconds if EARLIEST <= seconds <= LATEST else None  # NaN fails both
+
+
+_MAX_SHARED = 1 << 18
+"""Ids that are shared, about as many as the largest vocabularies have."""
+_shared: dict[int, int] = {}
+
+
+def shared_ids(ids: Sequence[int]) -> tuple[int, ...]:
+    """Return token ids as a tuple in which equal ids are one object: a history repeats few ids."""
+    if len(_shared) > _MAX_SHARED:
+        _shared.clear()
+    return tuple(map(_shared.setdefault, ids, ids))
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ import itertools
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.nodes import Generation, Node, shared_ids
 from gptterm.engine.api import (
     NO_ID,
     Event,
@@ -121,5 +121,5 @@ class ReplyBuilder:
         ends = itertools.accumulate((len(piece) for piece in self._pieces), initial=0)
         for count, end in enumerate(ends):
             if end == begin + len(raw):
-                return tuple(self._ids[:count])
+                return shared_ids(self._ids[:count])
         return None

@@ -225,6 +225,7 @@ class Database:
                 connection.execute(pragma)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{db_file.CACHE_KIB}")
             schema.version_of(connection)
         except BaseException:
             connection.close()

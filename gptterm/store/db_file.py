@@ -16,6 +16,8 @@ from gptterm.own_files import check_own, make_folder, open_own, own_id
 MAGIC = b"SQLite format 3\0"
 LOG = "-wal"
 SIDE_FILES = (LOG, "-shm")
+CACHE_KIB = 512
+"""Pages that a connection keeps; the system caches the file, too."""
 
 
 class FileId(NamedTuple):

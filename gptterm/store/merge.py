@@ -13,14 +13,14 @@ import msgspec
 
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation, clean_text
-from gptterm.store import schema, search, serialization
+from gptterm.store import db_file, schema, search, serialization
 
 Status = Literal["new", "restored", "updated", "unchanged"]
 
 BULK_TURNS = 1000
 """Number of new turns from which the index gets more memory than SQLite's default."""
 _INDEX_MEMORY, _DEFAULT_INDEX_MEMORY = 64 << 20, 1 << 20
-_CACHE_KIB, _DEFAULT_CACHE_KIB = 64 << 10, 2000
+_CACHE_KIB = 64 << 10
 _CONVERSATION = (
     "seq", "id", "created", "updated", "written", "title", "imported_title", "first_line",
     "system", "model", "open_root",
@@ -288,7 +288,7 @@ def _write(connection: sqlite3.Connection, merges: Sequence[Merge], terms: Index
         if each.row is not None:
             _update(connection, row, each)
     if is_bulk:
-        _give_memory(connection, _DEFAULT_INDEX_MEMORY, _DEFAULT_CACHE_KIB)
+        _give_memory(connection, _DEFAULT_INDEX_MEMORY, db_file.CACHE_KIB)
 
 
 def _give_memory(connection: sqlite3.Connection, index: int, cache_kib: int) -> None:

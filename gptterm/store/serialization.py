@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node
+from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node, shared_ids
 from gptterm.conversation.tree import clean_text
 from gptterm.store.search import signs, spaced
 
@@ -41,7 +41,7 @@ def unpack_ids(blob: bytes | None) -> tuple[int, ...]:
     packed = array.array("H" if blob[0] == 2 else "I", blob[1:])
     if sys.byteorder == "big":
         packed.byteswap()
-    return tuple(packed)
+    return shared_ids(packed)
 
 
 def encode_run(run: Generation) -> str:

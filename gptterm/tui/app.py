@@ -29,6 +29,7 @@ from gptterm.tui.state.events import ControllerEvent
 from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import GROUPS
+from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -174,7 +175,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             is_enter = isinstance(event, events.Key) and event.key == "ctrl+j"
             await self.on_event(events.Key("enter", "\r") if is_enter else event)
         # A slow disk must not block the keys.
-        self.run_worker(self._open_history())
+        start_worker(self, self._open_history)
 
     async def _open_history(self) -> None:
         wanted = self._conversation
@@ -202,7 +203,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         # One at a time: a disk may be slow.
         is_polling = self._polling is not None and not self._polling.is_finished
         if not self.chat_screen.turn_editor and not is_polling:
-            self._polling = self.run_worker(self.controller.poll_history())
+            self._polling = start_worker(self, self.controller.poll_history)
 
     def _show_event(self, event: ControllerEvent) -> None:
         if self.chat_screen.is_mounted:

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import weakref
 
+from gptterm.tui.screens.stream_painter import COLLECT_EVERY
 from tests.support.scripted import Fault, Script
 from tests.tui.conftest import Open
 
@@ -59,8 +61,25 @@ async def test_garbage_passes_leave_the_old_alone_while_a_reply_streams(open_tui
         await desk.press("enter")
         await desk.until(lambda: "word" in desk.text)
         assert gc.get_freeze_count() > 0
-        await desk.press("escape")
-        await desk.until(lambda: desk.idle)
+
+
+async def test_garbage_of_old_is_collected_after_a_few_replies(open_tui: Open) -> None:
+    class Cycle:
+        """What Textual's strips are: a cycle."""
+
+        def __init__(self) -> None:
+            self.own = self
+
+    async with open_tui() as desk:
+        await desk.ready()
+        old = Cycle()
+        await desk.say("it is frozen")
+        left = weakref.ref(old)
+        del old
+        for number in range(1, COLLECT_EVERY):
+            assert left() is not None
+            await desk.say(f"more {number}")
+        assert left() is None
         assert gc.get_freeze_count() == 0
 
 

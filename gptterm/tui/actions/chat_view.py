@@ -1,6 +1,6 @@
 """Interface of the chat screen to the actions."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from textual.app import App
@@ -31,9 +31,13 @@ class ChatView(Protocol):
         """The application, for dialogs and the end."""
 
     def run_worker(
-        self, work: Coroutine[Any, Any, Any], *, group: str = ..., exclusive: bool = ...
+        self,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        *,
+        group: str = ...,
+        exclusive: bool = ...,
     ) -> object:
-        """Run a coroutine beside the screen."""
+        """Run a coroutine function beside the screen."""
 
     def get_selected_text(self) -> str | None:
         """Return the text selected with the mouse."""

@@ -1,5 +1,7 @@
 """Actions on chats: new, rename, pin, archive, duplicate, delete, import, search."""
 
+from functools import partial
+
 from gptterm.errors import UsageError
 from gptterm.paths import dropped_paths
 from gptterm.tui.actions.busy import say_busy
@@ -19,9 +21,9 @@ def act(view: ChatView, action: str, key: str) -> None:
     chat_list = view.controller.chat_list
     match action:
         case "undo":
-            view.run_worker(chat_list.undelete())
+            view.run_worker(chat_list.undelete)
         case "archived":
-            view.run_worker(chat_list.toggle_archived())
+            view.run_worker(chat_list.toggle_archived)
         case "import":
             _import(view)
     entry = next((entry for entry in chat_list.entries() if entry.key == key), None)
@@ -31,11 +33,11 @@ def act(view: ChatView, action: str, key: str) -> None:
         case "rename":
             _rename(view, key, entry.title)
         case "pin":
-            view.run_worker(chat_list.toggle_pin(entry))
+            view.run_worker(partial(chat_list.toggle_pin, entry))
         case "archive":
-            view.run_worker(chat_list.toggle_archive(entry))
+            view.run_worker(partial(chat_list.toggle_archive, entry))
         case "duplicate":
-            view.run_worker(chat_list.duplicate(key))
+            view.run_worker(partial(chat_list.duplicate, key))
         case "delete":
             _delete(view, key)
 
@@ -47,7 +49,7 @@ def _delete(view: ChatView, key: str) -> None:
         return
     entry = next(entry for entry in controller.chat_list.entries() if entry.key == key)
     undo = view.keymap.first(ChatsPane.BINDINGS, "chats.undo")
-    view.run_worker(controller.chat_list.delete(entry, undo))
+    view.run_worker(partial(controller.chat_list.delete, entry, undo))
 
 
 def _rename(view: ChatView, key: str, title: str) -> None:
@@ -88,6 +90,6 @@ def search(view: ChatView) -> None:
     def done(chosen: Chosen | None) -> None:
         view.transcript.highlight(None)
         if chosen is not None:
-            view.run_worker(show(chosen))
+            view.run_worker(partial(show, chosen))
 
     view.app.push_screen(SearchDialog(view.controller.chat_list.search), done)

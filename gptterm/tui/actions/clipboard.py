@@ -84,7 +84,7 @@ def copy(view: ChatView, text: str, what: str) -> None:
         tool = await in_daemon_thread(lambda: local_copy(text, os.environ))
         view.show_notice("info" if tool is None else "good", outcome(what, text, tool))
 
-    view.run_worker(by_tool(), group="copy")
+    view.run_worker(by_tool, group="copy")
 
 
 def copy_next_code(view: ChatView, key: str, text: str) -> None:

@@ -62,7 +62,7 @@ def choose_model(view: ChatView) -> None:
         dialog = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
         view.app.push_screen(dialog, chosen)
 
-    view.run_worker(ask(), exclusive=True, group="picker")
+    view.run_worker(ask, exclusive=True, group="picker")
 
 
 def load_chat_model(view: ChatView) -> None:

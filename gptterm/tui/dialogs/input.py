@@ -1,6 +1,7 @@
 """Input dialog: one line of text, with an error under it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.widgets import Input, Static
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line, printable
+from gptterm.tui.workers import start_worker
 
 
 class InputRequest(NamedTuple):
@@ -53,7 +55,7 @@ class InputDialog(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Submit the line, or show the error."""
-        self.run_worker(self._try(event.value.strip()), exclusive=True)
+        start_worker(self, partial(self._try, event.value.strip()), exclusive=True)
 
     async def _try(self, value: str) -> None:
         hint = self.query_one(Static)

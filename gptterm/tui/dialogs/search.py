@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -20,6 +21,7 @@ from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
 from gptterm.tui.widgets.row_widget import fit
 from gptterm.tui.widgets.transcript.wrap import display_text
+from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
     from gptterm.store import SearchHit
@@ -67,7 +69,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search for the text, cancelling the search before."""
-        self.run_worker(self._show(event.value), exclusive=True)
+        start_worker(self, partial(self._show, event.value), exclusive=True)
 
     async def _show(self, query: str) -> None:
         try:
@@ -98,7 +100,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Open the highlighted hit, after a search for the text if there was none yet."""
-        self.run_worker(self._submit(event.value), exclusive=True)
+        start_worker(self, partial(self._submit, event.value), exclusive=True)
 
     async def _submit(self, query: str) -> None:
         if query != self._searched:

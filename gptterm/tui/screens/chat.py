@@ -1,5 +1,6 @@
 """The chat screen: its widgets, its keys, and what the controller's events change on it."""
 
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -49,6 +50,7 @@ from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.status import StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
 from gptterm.tui.widgets.transcript.wrap import display_text
+from gptterm.tui.workers import start_worker
 
 DRAFT_DELAY_S = 0.5
 """Delay between typing and saving the draft."""
@@ -153,7 +155,7 @@ class ChatScreen(Screen[None]):
     def _show_reply_boundary(self) -> None:
         """Show what changes when a reply begins or ends."""
         self.show_keys()
-        self.run_worker(self.controller.chat_list.refresh())
+        start_worker(self, self.controller.chat_list.refresh)
 
     def show_chat(self, *, keep_scroll: bool = False) -> None:
         """Show the turns of the open chat, and the list of chats."""
@@ -342,7 +344,7 @@ class ChatScreen(Screen[None]):
 
     @on(ChatsPane.Opened)
     def _chat_opened(self, event: ChatsPane.Opened) -> None:
-        self.run_worker(self.controller.chat_list.show(event.key))
+        start_worker(self, partial(self.controller.chat_list.show, event.key))
         self.focus_prompt()
 
     @on(ChatsPane.ActionRequested)

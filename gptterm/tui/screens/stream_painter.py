@@ -12,9 +12,13 @@ from gptterm.tui.state.reply import Reply
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.status import Status, StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
+from gptterm.tui.workers import start_worker
 
 FRAMES_PER_S = 20
 """20 fps: each repaint steals about 2 ms from a CPU-bound engine, and nobody reads faster."""
+COLLECT_EVERY = 4
+"""Replies between two full garbage collections. What Textual draws is cyclic garbage afterwards,
+and what is frozen when it becomes garbage is not collected by others."""
 NUMBERS_EVERY = 6
 """Frames between two updates of the numbers: flickering digits cannot be read."""
 
@@ -43,6 +47,7 @@ class StreamPainter:
         distribution.on_capacity_changed = self.refresh_distribution
         self._timer: Timer | None = None
         self._frame = 0
+        self._replies = 0
         self._requesting = False
         self._stale = False
         self.unread_warnings = 0
@@ -64,7 +69,10 @@ class StreamPainter:
 
     def stop(self) -> None:
         """Draw the rest and stop painting."""
-        gc.unfreeze()
+        self._replies += 1
+        if self._replies % COLLECT_EVERY == 0:
+            gc.unfreeze()
+            gc.collect()
         if self._timer is not None:
             self._timer.pause()
         self.draw()
@@ -143,7 +151,7 @@ class StreamPainter:
             self._stale = True
             return
         self._requesting = True
-        self._distribution.run_worker(self._request(), exit_on_error=False)
+        start_worker(self._distribution, self._request, exit_on_error=False)
 
     async def _request(self) -> None:
         try:

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from gptterm.tui.state.turns import QUEUED, Turn
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
+MAX_CHATS = 4
+"""Chats whose views are kept, the last ones shown."""
+
 
 class TurnViews:
-    """Views of the turns of every chat that was shown."""
+    """Views of the turns of the chats that were shown last."""
 
     def __init__(self) -> None:
         self._cache: dict[str, dict[str, tuple[Turn, TurnView]]] = {}
+        """By chat, the latest last."""
 
     def update(self, chat: str, turns: Sequence[Turn]) -> list[TurnView]:
         """Return a view of each turn of a chat, made anew where the turn's text changed.
@@ -18,7 +22,8 @@ class TurnViews:
         A reply's view has to be made when its stream begins: from then on the text is appended
         to it.
         """
-        cache = self._cache.setdefault(chat, {})
+        cache = self._cache[chat] = self._cache.pop(chat, {})
+        self._forget_early_chats()
         views: list[TurnView] = []
         for turn in turns:
             before, view = cache.get(turn.key, (None, None))
@@ -28,6 +33,12 @@ class TurnViews:
             cache[turn.key] = turn, view
             views.append(view)
         return views
+
+    def _forget_early_chats(self) -> None:
+        """Drop the views of all but the latest chats; those of a stream are still appended to."""
+        for chat in list(self._cache)[:-MAX_CHATS]:
+            if not any(turn.is_streaming for turn, _ in self._cache[chat].values()):
+                del self._cache[chat]
 
 
 def _is_outdated(before: Turn, turn: Turn) -> bool:

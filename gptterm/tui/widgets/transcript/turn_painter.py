@@ -18,7 +18,7 @@ from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
 """Cells left of the text, where the bar of the selection is."""
-STRIP_CACHE_SIZE = 512
+STRIP_CACHE_SIZE = 256
 STREAM_CURSOR = "▌"
 """Drawn at the end of a text that is being streamed."""
 

@@ -10,6 +10,7 @@ from textual.widget import Widget
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.widgets.transcript.markdown import Document, import_parser, parse_markdown
 from gptterm.tui.widgets.transcript.turn_view import TurnView
+from gptterm.tui.workers import start_worker
 
 BATCH_CHARACTERS = 32_000
 """About 20 ms of parsing."""
@@ -48,7 +49,7 @@ class TurnParser:
             left -= len(turn.markdown_source)
             if left < 0:
                 self._is_running = True
-                self._widget.run_worker(self._parse_rest(), group="markdown")
+                start_worker(self._widget, self._parse_rest, group="markdown")
                 break
             turn.set_document(parse_markdown(turn.markdown_source))
 

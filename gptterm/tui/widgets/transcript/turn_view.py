@@ -1,6 +1,7 @@
 """One turn as rows: a header, the wrapped text, a footer. Wrapping is cached and extended."""
 
 import itertools
+from array import array
 
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import Line, Span, plain_lines
@@ -12,6 +13,32 @@ _VERSIONS = itertools.count()
 
 BodyRow = tuple[int, int, int]
 """Index of the line, start and end of the slice of its text."""
+
+
+class BodyRows:
+    """Rows of a body in one array: as tuples, those of a long chat take ten times the memory."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = array("I")
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 3
+
+    def __getitem__(self, row: int) -> BodyRow:
+        line, start, end = self._numbers[3 * row : 3 * row + 3]
+        return line, start, end
+
+    def append(self, row: BodyRow) -> None:
+        """Add a row at the end."""
+        self._numbers.extend(row)
+
+    def pop(self) -> BodyRow:
+        """Remove the last row."""
+        line, start, end = self._numbers[-3:]
+        del self._numbers[-3:]
+        return line, start, end
 
 
 class TurnView:
@@ -58,7 +85,7 @@ class TurnView:
         """The parsed text, if it has tables, which are laid out for each width."""
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
-        self.rows: list[BodyRow] = []
+        self.rows = BodyRows()
 
     @property
     def height(self) -> int:
@@ -149,7 +176,7 @@ class TurnView:
         if self._document is not None:
             self.lines = layout_markdown(self._document, width)
             self._highlights = None
-        self.rows = []
+        self.rows = BodyRows()
         for index in range(len(self.lines)):
             self._wrap_line(index)
         self.invalidate()
@@ -183,7 +210,8 @@ class TurnView:
 
     def row_at(self, line: int, start: int) -> int:
         """Index of the body row that shows character `start` of a line."""
-        for row, (index, begin, end) in enumerate(self.rows):
+        for row in range(len(self.rows)):
+            index, begin, end = self.rows[row]
             if (index == line and begin <= start <= end) or index > line:
                 return row
         return max(0, len(self.rows) - 1)
