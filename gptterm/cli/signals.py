@@ -17,6 +17,8 @@ from typing import NoReturn
 EXIT_BASE = 128
 """The exit code after a signal is this plus the signal's number."""
 
+REPEAT_S = 0.05
+
 
 class Mode(enum.Enum):
     """The effect of a signal."""
@@ -44,6 +46,8 @@ class Signals:
         self._wakeup = -1
         """Descriptor to which Python writes the numbers of signals; -1 for none."""
         self._installed: list[signal.Signals] = []
+        self._handled = threading.Event()
+        """Whether the main thread has handled a signal at the present prompt."""
 
     def install(self) -> None:
         """Handle the signals, except those that the parent ignores (nohup, `&` in a script)."""
@@ -86,13 +90,18 @@ class Signals:
         The watcher gets no signals then: it might read one only after the block, and take it for a
         second one.
         """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        self._handled = threading.Event()
         self.mode = Mode.RAISE
-        signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._repeat, args=(reader,), name="repeat", daemon=True).start()
         try:
             yield
         finally:
             signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
             self.mode = Mode.EXIT
+            os.close(writer)
 
     @contextlib.contextmanager
     def cleaning_up(self, cleanup: Callable[[], None]) -> Iterator[None]:
@@ -118,8 +127,24 @@ class Signals:
                 if number in self._installed:
                     self._act(number)
 
+    def _repeat(self, reader: int) -> None:
+        """Send signals to the main thread again until it has handled one.
+
+        A signal that comes just before the main thread waits for input does not end its wait.
+        """
+        handled = self._handled
+        main = threading.main_thread().ident
+        assert main is not None
+        while numbers := os.read(reader, 1):
+            while numbers[0] in self._installed and not handled.wait(REPEAT_S):
+                if self.mode is not Mode.RAISE:
+                    break
+                signal.pthread_kill(main, numbers[0])
+        os.close(reader)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.mode is Mode.RAISE and number == signal.SIGINT:
+            self._handled.set()
             raise KeyboardInterrupt
         if self.mode is Mode.RAISE or not self._watched:
             self._act(number)

@@ -141,3 +141,38 @@ def test_ctrl_c_at_a_prompt_does_not_cancel_the_next_reply() -> None:
         [sys.executable, "-c", _RAISED], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+_UNSEEN = """
+import os, signal, sys, threading, time
+from gptterm.cli.signals import Signals
+signals = Signals()
+signals.install()
+signals.watch()
+
+def unseen():
+    # As if it came just before the wait: the main thread's read is not interrupted.
+    print("waiting", flush=True)
+    stat = f"/proc/self/task/{os.getpid()}/stat"
+    while open(stat).read().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+for _ in range(2):
+    try:
+        with signals.raising():
+            threading.Thread(target=unseen).start()
+            sys.stdin.readline()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_just_before_a_prompt_waits_is_not_lost() -> None:
+    done = subprocess.Popen(
+        [sys.executable, "-c", _UNSEEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with done:
+        assert done.wait(timeout=60) == 0  # its stdin stays open
+        assert done.stdout is not None
+        assert done.stdout.read().split() == ["waiting", "interrupted"] * 2

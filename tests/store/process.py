@@ -57,7 +57,7 @@ async def _chat(history: History, client: EngineClient, number: int) -> None:
     while client.alive:
         text = f"user {chat.id} {len(chat)}"
         user = chat.add_user(text)
-        assert saver.commit()
+        assert saver.commit(60)
         say(text)
         reply = chat.begin_reply(user, planned())
         async for event in client.generate(request()):
@@ -65,7 +65,7 @@ async def _chat(history: History, client: EngineClient, number: int) -> None:
             if isinstance(event, Token):
                 say(f"token {time.monotonic()}")
         chat.finish(reply, "error")
-        assert saver.commit()
+        assert saver.commit(60)
         say(f"end {time.monotonic()}")
 
 

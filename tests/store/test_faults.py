@@ -60,7 +60,7 @@ def test_deleted_while_open(history: History, path: Path, notices: list[str], re
 
     assert history.conversations() == []
     answer(saver, "after", "it was deleted too")
-    assert saver.commit()
+    assert saver.commit(60)
 
     assert state(history.load(saver.chat.id)) == state(saver.chat)
     assert len(history.conversations()) == 1
@@ -92,7 +92,7 @@ def test_replaced_while_open(history: History, path: Path, tmp_path: Path) -> No
     with History.open(tmp_path / "other.db") as other:
         other.add(talk("theirs", "chat"))
     saver = history.saver(talk("ours", "chat"))
-    assert saver.commit()
+    assert saver.commit(60)
     remove_all(path)
     (tmp_path / "other.db").rename(path)
 
@@ -106,7 +106,7 @@ def test_replaced_while_open(history: History, path: Path, tmp_path: Path) -> No
 
 def test_a_job_after_it_was_deleted(history: History, path: Path) -> None:
     saver = history.saver(talk("a", "b"))
-    assert saver.commit()
+    assert saver.commit(60)
     remove_all(path)
     history.rename(saver.chat.id, "still there")
     assert [each.title for each in history.conversations()] == ["still there"]
@@ -115,7 +115,7 @@ def test_a_job_after_it_was_deleted(history: History, path: Path) -> None:
 def test_purged_by_another_program_while_open(history: History, path: Path) -> None:
     """It was told to forget the chat, then its user went on with it here."""
     saver = history.saver(talk("a", "b"))
-    assert saver.commit()
+    assert saver.commit(60)
     with History.open(path) as other:
         other.purge(saver.chat.id)
     answer(saver, "c", "d")
@@ -201,7 +201,7 @@ def test_damaged(path: Path, notices: list[str], damage: Any, least: float) -> N
 
 def test_damaged_while_open(history: History, path: Path, notices: list[str]) -> None:
     saver = history.saver(anything(1))
-    assert saver.commit()
+    assert saver.commit(60)
     for file in path.parent.iterdir():
         if file.suffix != ".db-shm":
             file.write_bytes(random.Random(1).randbytes(100_000))
@@ -263,7 +263,7 @@ def run(program: str, path: Path, *prefix: str) -> dict[str, Any]:
 FULL = """
 with History.open(path, notify) as history:
     saver = history.saver(talk("first", "chat"))
-    assert saver.commit()
+    assert saver.commit(60)
     fill()
     answer(saver, "question", "an answer of some words " * 4000)
     written = saver.commit()
@@ -425,7 +425,7 @@ async def test_a_change_that_cannot_be_written_is_an_error(
     history: History, path: Path, notices: list[str]
 ) -> None:
     saver = history.saver(talk("a", "b"))
-    assert saver.commit()
+    assert saver.commit(60)
     history._writer._database.close()
     remove_folder(path)
     path.parent.write_text("a file in the folder's place")

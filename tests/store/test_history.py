@@ -249,7 +249,7 @@ def test_days() -> None:
 def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -> None:
     """A terminal's input and the names of files can have them; no database takes them."""
     saver = history.saver(talk("a\ud800", "b", system="\udcff", model="/models/\udcff"))
-    assert saver.commit()
+    assert saver.commit(60)
     chat = saver.chat
     history.rename(chat.id, "title \ud800")
     history.set_draft("draft \udfff")
@@ -265,7 +265,7 @@ def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -
 def test_what_another_program_has_added_is_noticed(history: History, path: Path) -> None:
     chat = anything(3)
     saver = history.saver(chat)
-    assert saver.commit()
+    assert saver.commit(60)
     before = history.version()
     assert not history.changed_elsewhere(saver)
     with History.open(path) as other:
@@ -273,21 +273,21 @@ def test_what_another_program_has_added_is_noticed(history: History, path: Path)
         assert not other.changed_elsewhere(theirs)
         # The same turns, in another branch: there is nothing more to read.
         theirs.chat.select(theirs.chat.nodes()[0].id)
-        assert theirs.commit()
+        assert theirs.commit(60)
         assert history.version() != before
         assert not history.changed_elsewhere(saver)
         reply = theirs.chat.begin_reply(theirs.chat.add_user("Größe\0"), planned())
-        assert theirs.commit()
+        assert theirs.commit(60)
         assert history.changed_elsewhere(saver)
         saver = history.saver(history.load(chat.id))
         assert not history.changed_elsewhere(saver)
         theirs.chat.append(reply, " grows")
-        assert theirs.commit()
+        assert theirs.commit(60)
         assert history.changed_elsewhere(saver)
         saver = history.saver(history.load(chat.id))
         assert not history.changed_elsewhere(saver)
         theirs.chat.finish(reply, "eos")
-        assert theirs.commit()
+        assert theirs.commit(60)
         assert history.changed_elsewhere(saver)
         other.delete(chat.id)
         assert not history.changed_elsewhere(saver)

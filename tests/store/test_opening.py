@@ -76,7 +76,7 @@ def test_what_is_there_is_read_then(path: Path, told: Told) -> None:
         reply = saver.chat.begin_reply(saver.chat.add_user("c"), planned())
         for event in events("a reply cut off")[:-1]:
             saver.apply_event(reply, event)
-        assert saver.commit()
+        assert saver.commit(60)
     with locked(path):
         history = History.open(path, told, retry=True)
         assert "in use by another program" in history.write_error

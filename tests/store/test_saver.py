@@ -30,7 +30,7 @@ def column(path: Path, query: str) -> list[object]:
 def test_the_message_is_on_the_disk_before_the_reply(history: History, path: Path) -> None:
     saver = history.saver(talk())
     saver.chat.add_user("question")
-    assert saver.commit()
+    assert saver.commit(60)
     assert column(path, "SELECT text FROM turns") == ["question"]
 
 
@@ -156,7 +156,7 @@ def test_other_samples_are_not_this_reply(history: History) -> None:
 def test_an_event_never_waits_for_the_disk(history: History, path: Path) -> None:
     """Another program holds the lock: all goes on, and is written when it lets go."""
     saver = history.saver(talk("a", "b"))
-    assert saver.commit()
+    assert saver.commit(60)
     with opened(path) as other:
         other.execute("BEGIN IMMEDIATE")
         user = saver.chat.add_user("question")
@@ -182,7 +182,7 @@ def test_a_lock_that_is_held_on_is_told_once(path: Path, monkeypatch: pytest.Mon
 
     with History.open(path, notify) as history:
         saver = history.saver(talk("a", "b"))
-        assert saver.commit()
+        assert saver.commit(60)
         with opened(path) as other:
             other.execute("BEGIN IMMEDIATE")
             saver.chat.add_user("question")
@@ -208,7 +208,7 @@ def test_two_programs_in_one_chat_lose_nothing(path: Path) -> None:
             answer(one, f"one {number}", f"to one {number}")
             answer(other, f"other {number}", f"to other {number}")
         one.chat.edit(one.chat.path()[0], "edited")
-        assert one.commit()
+        assert one.commit(60)
         assert second.flush()
         merged = first.load(chat.id)
         assert said(merged) == said(one.chat) | said(other.chat)
@@ -233,7 +233,7 @@ def test_two_programs_continue_one_reply(path: Path) -> None:
             saver.chat.continue_reply(reply, planned())
             for event in events(text):
                 saver.apply_event(reply, event)
-            assert saver.commit()
+            assert saver.commit(60)
         assert {t for role, t in said(first.load(chat.id)) if role == "assistant"} == {
             "b and one",
             "b and other",
@@ -241,7 +241,7 @@ def test_two_programs_continue_one_reply(path: Path) -> None:
         # Who has seen less does not take away what came after.
         third = second.saver(talk())
         third.chat.add_user("x")
-        assert third.commit()
+        assert third.commit(60)
         first.add(chat)
         assert "b and one" in {text for _, text in said(first.load(chat.id))}
     check_integrity(path)

@@ -188,7 +188,7 @@ def test_a_newer_program_takes_it_over_while_it_is_open(path: Path) -> None:
     notices: list[str] = []
     with History.open(path, notices.append) as history:
         saver = history.saver(talk("a", "b"))
-        assert saver.commit()
+        assert saver.commit(60)
         with opened(path) as connection:
             connection.execute("PRAGMA user_version = 99")
         saver.chat.add_user("new")

@@ -13,6 +13,7 @@ from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import ModelError
+from gptterm.tui.actions import stop
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.result import ContinuePlain
 from tests.support.scripted import FACTORY, Script, write_script
@@ -93,6 +94,12 @@ class Desk:
         """Role and text of the open path."""
         tree = self.controller.chat.tree
         return [(tree.node(key).role, tree.node(key).text) for key in tree.path()]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, two presses of Ctrl+C may be seconds apart."""
+    monkeypatch.setattr(stop, "QUIT_WITHIN_S", 60.0)
 
 
 @pytest.fixture

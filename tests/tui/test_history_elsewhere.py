@@ -64,7 +64,7 @@ async def test_a_reply_that_grows_elsewhere_is_followed(open_tui: Open, path: Pa
                 saver.save()
                 await desk.until(partial(ends_with, desk, f"word{n}"))
             chat.finish(reply, "eos")
-            assert saver.commit()
+            assert saver.commit(60)
             await desk.until(lambda: "cut off" not in desk.text)
         assert [n.text for n in desk.screen.notice_line.history].count(SAID) >= 1
 

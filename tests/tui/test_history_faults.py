@@ -211,13 +211,13 @@ def test_a_disk_that_fills_up_and_is_emptied(terminal: Start, tmp_path: Path) ->
     disk = Disk(tmp_path / "disk", SMALL)
     long: list[str | bytes] = [f"word-{n} {'text ' * 20}" for n in range(200)]
     end = tmp_path / "end"
-    tty = terminal(Script.saying(long, "Second.", rate=200, hold=(150, str(end))), disk)
+    tty = terminal(Script.saying(long, "Second.", rate=60, hold=(25, str(end))), disk)
     pid = tty.process.pid
     tty.send(b"one\r")
     tty.until(lambda: tty.highest(r"word-(\d+) ") >= 20)
     disk.fill(pid)
-    tty.until(lambda: tty.shows(WAITING) and tty.shows("disk is full") and tty.shows("not saved"))
     end.touch()
+    tty.until(lambda: tty.shows(WAITING) and tty.shows("disk is full") and tty.shows("not saved"))
     tty.until(lambda: tty.shows("word-199") and not tty.shows("esc stop"))
     tty.send(b"two\r")
     tty.until(lambda: tty.shows("Second."))

@@ -250,7 +250,7 @@ def test_all_there_is_to_a_chat_is_saved(history: History, name: str) -> None:
         loaded = history.load(chat.id)
         assert state(loaded) == state(chat)
         saver = history.saver(loaded)
-        assert saver.commit()
+        assert saver.commit(60)
         assert not history.changed_elsewhere(saver)
 
 
