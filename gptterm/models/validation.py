@@ -111,8 +111,8 @@ def check_config(config: dict[str, Any], name: str) -> None:
             f"{escaped(name)} is quantised for MLX, which only Apple's library reads; choose the "
             "original model, or a .gguf file of it"
         )
-    known = quantization_methods()
-    if method and known and not any(label.startswith(method) for label in known):
+    known = quantization_methods() if method else frozenset[str]()
+    if known and not any(label.startswith(method) for label in known):
         raise ModelError(
             f"{escaped(name)} is quantised as {escaped(method)}, which the installed transformers "
             "does not read; choose the original model, or a .gguf file of it"

@@ -68,5 +68,5 @@ def as_requested(info: ModelInfo, request: LoadRequest, pid: int, waited_s: floa
         revision=source.revision or info.revision,
         load_s=waited_s,
         warm_pid=pid,
-        notices=(*source.notices, *info.notices),
+        notices=tuple(dict.fromkeys((*source.notices, *info.notices))),
     )

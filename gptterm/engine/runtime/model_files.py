@@ -22,18 +22,22 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _MIB = 1 << 20
-_LIMITS = {INDEX: 64 * _MIB, "chat_template.jinja": 4 * _MIB}
-_VOCABULARY_LIMIT = 48 * _MIB  # the largest has 32, and takes 15 times its size to read
-_LIMIT = 8 * _MIB
-_VOCABULARY = re.compile(r"(tokenizer|vocab|tekken|dict)\.json|.*\.(txt|model|spm|tiktoken|codes)")
+# Each is at least one and a half times the largest that is known. Reading takes 15 to 100 times the
+# size in memory.
+_LIMITS = (
+    (re.compile(re.escape(INDEX)), 64 * _MIB),
+    (re.compile(r"(tokenizer|tekken)\.json|.*\.(model|spm|tiktoken)"), 48 * _MIB),
+    (re.compile(r"(vocab|dict)\.json|.*\.(txt|codes)"), 16 * _MIB),
+    (re.compile(r"tokenizer_config\.json"), 8 * _MIB),
+)
+_LIMIT = 4 * _MIB
 _SIDE_FILE = re.compile(r".*\.(json|jinja|txt|model|spm|tiktoken|codes)")
 _DEEPEST = 64
 
 
 def size_limit(name: str) -> int:
     """The most bytes that a file of a model may have, weights aside."""
-    limit = _VOCABULARY_LIMIT if _VOCABULARY.fullmatch(name) else _LIMIT
-    return _LIMITS.get(name, limit)
+    return next((limit for pattern, limit in _LIMITS if pattern.fullmatch(name)), _LIMIT)
 
 
 def read_bytes(file: Path) -> bytes:
