@@ -71,7 +71,12 @@ def first_line(error: BaseException) -> str:
 
 
 def short_name(model: str) -> str:
-    """Return the last part of a model's path or Hub id: `Qwen/Qwen3-0.6B` is `Qwen3-0.6B`."""
+    """Return the last part of a model's path or Hub id: `Qwen/Qwen3-0.6B` is `Qwen3-0.6B`.
+
+    Of a model on a server, without the server's address.
+    """
+    name, at, _ = model.rpartition("@http")
+    model = name if at else model
     return one_line(model.rstrip("/").rpartition("/")[2] or model)
 
 

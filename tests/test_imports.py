@@ -23,7 +23,7 @@ __main__.main()
 """
 HEAVY = {
     "torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "textual",
-    "huggingface_hub", "openai", "rich", "httpx",
+    "huggingface_hub", "openai", "rich", "httpx", "httpx2",
 }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_a_model_on_a_server_needs_none_here(tmp_path: Path) -> None:
         exit_code, modules = _run(["--server", server.url, "--no-stdin", "x"], tmp_path)
     assert exit_code == 0
     assert "openai" in modules
-    assert not modules & (HEAVY - {"openai"})
+    assert not modules & (HEAVY - {"openai", "httpx2"})
 
 
 def test_a_prompt_that_is_not_kept_needs_no_database_and_none_needs_torch(tmp_path: Path) -> None:

@@ -215,7 +215,8 @@ class PlainChat:
 
     def _announce(self) -> None:
         info = self._engine.info
-        self._streams.inform(f"{one_line(info.name)} on {info.device}, {info.dtype}.")
+        place = ", ".join(filter(None, (info.device, info.dtype)))
+        self._streams.inform(f"{one_line(info.name)} on {place}.")
 
     # -------------------------------------------------------------------------- replies
 

@@ -52,18 +52,17 @@ def has_chat_template(source: ModelSource) -> bool:
 
 def _find_remote(settings: Settings, remote: RemoteModel) -> tuple[ModelSource, Settings]:
     """Ask the server about the model; samplers that it may not take are neutral by default."""
-    from gptterm.engine.remote.dialects import defaults
     from gptterm.engine.remote.engine import find_remote
+    from gptterm.models import generation_defaults
 
     access = settings.servers.access(remote)
     source = find_remote(remote, access, offline=settings.offline)
-    found = source.remote or remote
     unused = [name for name in _LOCAL_ONLY if settings.origins[name] == "option"]
     if unused:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
         notice = f"{names}: not used, since the model is on a server"
         source = replace(source, notices=(*source.notices, notice))
-    return source, settings.with_model_defaults(defaults(found.dialect))
+    return source, settings.with_model_defaults(generation_defaults(source))
 
 
 _LOCAL_ONLY = ("device", "dtype", "keep_alive")

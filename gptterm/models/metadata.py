@@ -102,9 +102,14 @@ _FIELDS: dict[str, type[int] | type[float]] = {
 def generation_defaults(source: ModelSource) -> dict[str, float | int]:
     """Read the sampling defaults in generation_config.json, by field of `SamplingParams`.
 
+    For a model on a server, neutral values for the samplers that it may not take.
     Values that are missing, null, of a wrong type or out of range are left out. `do_sample` is
     ignored: temperature 0 means greedy.
     """
+    if source.remote is not None:
+        from gptterm.engine.remote.dialects import defaults
+
+        return defaults(source.remote.dialect)
     path = Path(source.directory) / "generation_config.json"
     if source.gguf_file is not None or not path.exists():
         return {}

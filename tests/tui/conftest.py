@@ -16,6 +16,7 @@ from gptterm.errors import ModelError
 from gptterm.tui.actions import stop
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.result import ContinuePlain
+from gptterm.tui.state.engine_manager import find_model
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
@@ -145,6 +146,8 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
             report("looking for the model")
             if found is not None:
                 await found.wait()
+            if settings.remote is not None:
+                return await find_model(settings, report)
             if settings.model == "missing":
                 raise ModelError("there is no model called missing")
             return msgspec.structs.replace(request.source, name=settings.model)

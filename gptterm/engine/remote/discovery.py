@@ -1,5 +1,6 @@
 """Discovery: ask a server for its models, and tell its dialect and a model's facts."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -7,13 +8,14 @@ import msgspec
 from gptterm.engine.api import ModelInfo, ModelSource, RemoteModel
 from gptterm.engine.remote import dialects
 from gptterm.engine.remote.requests import answers
-from gptterm.engine.remote.servers import Access, full_name, host, is_loopback, is_plain
+from gptterm.engine.remote.servers import Access, Servers, full_name, host, is_loopback, is_plain
 from gptterm.engine.remote.session import ModelList, Session
-from gptterm.errors import ModelError
+from gptterm.errors import GpttermError, ModelError
 from gptterm.format import escaped
 
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 _MOST_LISTED = 8
+_MOST_OFFERED = 200
 _MOST_CONTEXT = 1 << 40
 
 
@@ -41,6 +43,33 @@ async def find(remote: RemoteModel, access: Access, *, offline: bool = False) ->
     if is_plain(remote) and access.key:
         notices = (f"the key is sent to {host(remote)} unencrypted: use https:// if you can",)
     return ModelSource(name=full_name(described), directory="", remote=described, notices=notices)
+
+
+async def list_all(
+    servers: Servers, timeout_s: float, *, offline: bool = False
+) -> list[RemoteModel]:
+    """Ask all known servers for their models, side by side.
+
+    A server that does not answer within the time, or refuses, is left out.
+    """
+
+    async def ask(server: str) -> list[RemoteModel]:
+        try:
+            remote = servers.only_model(server)
+            if offline and not is_loopback(remote):
+                return []
+            session = Session(remote, servers.access(remote)._replace(timeout_s=timeout_s))
+            try:
+                found = await session.models()
+            finally:
+                await session.close()
+        except GpttermError:
+            return []
+        names = [str(item["id"]) for item in found.models] if found is not None else []
+        return [msgspec.structs.replace(remote, model=name) for name in names[:_MOST_OFFERED]]
+
+    lists = await asyncio.gather(*map(ask, servers.known))
+    return [model for models in lists for model in models]
 
 
 def describe_model(remote: RemoteModel, found: ModelList | None) -> RemoteModel:

@@ -215,12 +215,13 @@ def _logprobs(wanted: int, path: str, dialect: Dialect, learned: Learned) -> dic
     return {"logprobs": min(wanted, most)}
 
 
-def logprobs_refusal(remote: RemoteModel, learned: Learned) -> str:
-    """Return why a server sends no log probabilities."""
+def no_logprobs(remote: RemoteModel, learned: Learned) -> str:
+    """Return why a server sends no log probabilities; empty as long as it may."""
     for name in ("logprobs", "top_logprobs"):
         if name in learned.fields:
             return learned.fields[name]
-    return f"{DIALECTS[remote.dialect].label} sends none"
+    dialect = DIALECTS[remote.dialect]
+    return f"{dialect.label} sends none" if learned.no_logprobs or dialect.chat_logprobs < 0 else ""
 
 
 # -------------------------------------------------------------------------------- refusals

@@ -107,6 +107,27 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
             return RemoteModel(server=server, url=normalise_url(url), model=model)
         return RemoteModel(server=server, url=normalise_url(found.url), model=model, api=found.api)
 
+    @property
+    def known(self) -> list[str]:
+        """Names of the servers that a user can be shown models of: each has what it needs."""
+        names = [*self.named]
+        if os.environ.get("OPENAI_API_KEY", "").strip():
+            names.append(OPENAI)
+        if self.chosen and self.chosen not in names:
+            names.append(self.chosen)
+        return names
+
+    def only_model(self, server: str) -> RemoteModel:
+        """Return the model of a server that has only one, or any of them.
+
+        Raises:
+            UsageError: the server has no valid address.
+        """
+        named = msgspec.structs.replace(self, chosen=server)
+        found = self.find(named.model_name(""))
+        assert found is not None
+        return found
+
     def access(self, remote: RemoteModel) -> Access:
         """Return what opens a model's server.
 

@@ -19,6 +19,7 @@ from gptterm.engine.api import (
     Started,
     Token,
 )
+from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.remote import requests
 from gptterm.engine.remote.chunks import parse
 from gptterm.engine.remote.errors import Describer, Problem, is_too_long, parse_body
@@ -70,6 +71,18 @@ class Session:
         """The last one of the first sample, in a generation with logprobs."""
         self.access = access
         self._transport: Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        """The running generation."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a generation runs."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def no_logprobs(self) -> str:
+        """Why the server sends no log probabilities; empty as long as it may."""
+        return requests.no_logprobs(self.remote, self.learned)
 
     async def open(self) -> "Transport":
         """Prepare the client, which connects by itself.
@@ -164,15 +177,27 @@ class Session:
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         run = _Run(self, request, watch, queue.put_nowait)
-        task = asyncio.create_task(run.run())
+        tally = EventTally(request)
+        task = self._task = asyncio.create_task(run.run())
         task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
+                tally.add(event)
                 yield event
-            await task
+            if task.cancelled():
+                for end in tally.cancel():
+                    yield end
+            else:
+                task.result()  # raises what it raised
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def cancel(self) -> None:
+        """Cancel the running generation, if any: its iterator still yields its last events."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
 
 class _Run:
@@ -272,8 +297,7 @@ class _Run:
         if lacks and call.wants_logprobs:
             session.learned.no_logprobs = True
         if self._request.logprobs is not None and (lacks or not call.wants_logprobs):
-            reason = requests.logprobs_refusal(session.remote, session.learned)
-            notices.append(f"no log probabilities: {reason}")
+            notices.append(f"no log probabilities: {session.no_logprobs}")
         if session.learned.no_chat and call.path == requests.TEXT:
             notices.append("the model has no chat: it continues a transcript")
         if self._dropped:

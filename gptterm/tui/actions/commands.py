@@ -165,6 +165,6 @@ def stats(view: ChatView) -> str:
     if reply is not None and reply.started is not None:
         parts.append(f"{reply.started.reused_tokens} of {reply.started.prompt_tokens} reused")
     info = controller.engine.info
-    if info is not None:
+    if info is not None and info.parameters:
         parts.append(parameter_count(info.parameters))
     return " · ".join(parts)

@@ -1,9 +1,16 @@
 """Choose a model or a preset."""
 
+import asyncio
+
+from gptterm.engine.remote import discovery
+from gptterm.engine.remote.servers import full_name, host
 from gptterm.format import byte_size, setting_value
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.choice import Choice, ChoiceDialog
+
+_SERVERS_TIMEOUT_S = 3.0
+"""Limit on the wait for the servers' lists of models."""
 
 
 def choose_preset(view: ChatView) -> None:
@@ -46,7 +53,7 @@ def model_choices() -> list[Choice]:
 
 
 def choose_model(view: ChatView) -> None:
-    """Choose a model; the cache is read in another thread."""
+    """Choose a model; the cache is read in another thread, and the servers are asked."""
 
     def chosen(name: str | None) -> None:
         if name is not None:
@@ -55,7 +62,12 @@ def choose_model(view: ChatView) -> None:
     async def ask() -> None:
         engine = view.controller.engine
         loaded = engine.info if engine.ready else None
-        choices = await in_daemon_thread(model_choices)
+        settings = view.controller.settings
+        local, remote = await asyncio.gather(
+            in_daemon_thread(model_choices),
+            discovery.list_all(settings.servers, _SERVERS_TIMEOUT_S, offline=settings.offline),
+        )
+        choices = local + [Choice(full_name(model), f"on {host(model)}") for model in remote]
         if loaded is not None:
             others = [choice for choice in choices if choice.key != loaded.name]
             choices = [Choice(loaded.name, "the loaded model"), *others]

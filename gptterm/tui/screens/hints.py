@@ -50,7 +50,9 @@ def greeting(
     elif info is None:
         yield f"{name} is loading; you can already type a message", "faint"
     elif info.has_chat_template:
-        yield f"{name} is ready to chat, on this machine only", "text"
+        is_remote = info.decoder == "remote"
+        place = f"on {info.device}" if is_remote else "on this machine only"
+        yield f"{name} is ready to chat, {place}", "text"
     else:
         yield f"{name} is a base model: it continues text", "text"
         yield "your chat is passed to it as a transcript", "faint"

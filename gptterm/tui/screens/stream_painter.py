@@ -116,7 +116,7 @@ class StreamPainter:
         device = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
-            device = " · ".join((info.device, info.dtype, *warm))
+            device = " · ".join(filter(None, (info.device, info.dtype, *warm)))
         self._status.status = Status(
             model=short_name(
                 info.name if info is not None and engine.ready else controller.settings.model
@@ -159,7 +159,7 @@ class StreamPainter:
             while self._stale:
                 self._stale = False
                 found = await self._controller.next_token(self._distribution.capacity)
-                self._distribution.show(found)
+                self._distribution.show(found, self._controller.engine.no_distribution)
         finally:
             self._requesting = False
 
@@ -186,7 +186,8 @@ def _numbers(controller: Controller) -> _Numbers:
     if run is None:
         return _Numbers(seed=given)
     context = None
-    if info is not None and run.usage is not None and run.model == info.name:
+    is_own = info is not None and run.model == info.name
+    if is_own and info is not None and info.context_length and run.usage is not None:
         context = run.usage.prompt_tokens + run.tokens, info.context_length
     timings = run.timings
     return _Numbers(

@@ -95,7 +95,7 @@ class Controller:
             GpttermError, ValueError: No such setting, preset or value. Nothing changes then.
         """
         self._overrides.change(**values)
-        if self.replying is not None:
+        if self.replying is not None and not self.engine.is_remote:
             assert self.reply is not None
             sampling = self.settings.sampling
             self.replying.tree.change_sampling(self.reply.key, sampling)
@@ -110,7 +110,8 @@ class Controller:
 
     def acts_next_reply(self, setting: str) -> bool:
         """Whether a change of a setting has no effect on the running reply."""
-        return self.replying is not None and setting in ("max_tokens", "stop", "seed")
+        later = self.engine.is_remote or setting in ("max_tokens", "stop", "seed")
+        return self.replying is not None and later
 
     # ------------------------------------------------------------------------------- engine
 
@@ -199,7 +200,7 @@ class Controller:
         tasks = [task for task in (self._loading, self._generation) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, self.engine.client.close(), return_exceptions=True)
+        await asyncio.gather(*tasks, self.engine.close(), return_exceptions=True)
         return await self.chat_list.close()
 
     # -------------------------------------------------------------------------------- chats

@@ -9,11 +9,15 @@ from gptterm.config import Settings
 from gptterm.engine.api import ModelInfo, ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.ipc.protocol import LoadProgress
+from gptterm.engine.remote import discovery
+from gptterm.engine.remote.client import RemoteClient
+from gptterm.engine.remote.servers import host
 from gptterm.errors import GpttermError
 from gptterm.format import byte_size
 from gptterm.threads import in_daemon_thread
 
 Phase = Literal["idle", "finding", "loading", "ready", "failed"]
+Client = EngineClient | RemoteClient
 Finder = Callable[[Settings, Callable[[str], None]], Awaitable[ModelSource]]
 """Finds the model that the settings name; its callback gets the current activity."""
 
@@ -34,11 +38,17 @@ def new_client(settings: Settings) -> EngineClient:
 
 
 async def find_model(settings: Settings, report: Callable[[str], None]) -> ModelSource:
-    """Find the model in another thread, since it may have to be downloaded.
+    """Ask its server for the model, or find it in another thread: it may have to be downloaded.
 
     Raises:
         ModelError: There is no such model, or it cannot be downloaded.
+        UsageError: Its name has an address that is not valid.
     """
+    remote = settings.remote
+    if remote is not None:
+        report(f"asking {host(remote)}")
+        access = settings.servers.access(remote)
+        return await discovery.find(remote, access, offline=settings.offline)
     report("looking for the model")
     loop = asyncio.get_running_loop()
 
@@ -60,16 +70,18 @@ async def find_model(settings: Settings, report: Callable[[str], None]) -> Model
 
 
 class EngineManager:
-    """Loads models into the engine process and tracks its phase.
+    """Loads models into the engine process, or connects to servers, and tracks the phase.
 
     Args:
-        client: Client of the process.
+        client: Client of the process, for local models.
         find: Finds models.
         on_change: Called when `phase`, `activity` or `info` changes.
     """
 
     def __init__(self, client: EngineClient, find: Finder, on_change: Callable[[], None]) -> None:
-        self.client = client
+        self._local = client
+        self._remote: RemoteClient | None = None
+        """Client of the server whose model is in use; None while that is a local one."""
         self.phase: Phase = "idle"
         self.activity = ""
         """Current activity in a few words; empty when idle."""
@@ -79,6 +91,21 @@ class EngineManager:
         self.info: ModelInfo | None = None
         self._find = find
         self._on_change = on_change
+
+    @property
+    def client(self) -> Client:
+        """Client of the model that is in use."""
+        return self._local if self._remote is None else self._remote
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the model is on a server, which takes the samplers with the request."""
+        return self._remote is not None
+
+    @property
+    def no_distribution(self) -> str:
+        """Why the model shows no next-token distribution; empty as long as it may."""
+        return "" if self._remote is None else self._remote.no_distribution
 
     @property
     def ready(self) -> bool:
@@ -97,8 +124,10 @@ class EngineManager:
         """
         self.announce_load()
         try:
+            if settings.remote is not None:
+                return await self._load(settings, await self._find_source(settings))
             # The process imports its code while the model is looked up.
-            starting = asyncio.create_task(self.client.start())
+            starting = asyncio.create_task(self._local.start())
             try:
                 source = await self._find_source(settings)
             finally:
@@ -127,6 +156,8 @@ class EngineManager:
 
     async def _restore(self, settings: Settings) -> None:
         """Return to the model from before, loading it again if it was unloaded."""
+        if self._remote is not None:
+            await self._local.close()
         if self.source is None:
             self._fail("")
         elif self.client.alive and self.client.info is not None:
@@ -145,11 +176,28 @@ class EngineManager:
 
     async def _load(self, settings: Settings, source: ModelSource) -> bool:
         self._set_phase("loading", "loading")
-        self.info = await self.client.load(settings.load_request(source), self._progress)
+        request, before = settings.load_request(source), self._remote
+        if source.remote is None:
+            self.info = await self._local.load(request, self._progress)
+            self._remote = None
+        else:
+            remote = RemoteClient(settings.servers)
+            self.info = await remote.load(request)
+            self._remote = remote
+            await self._local.close()  # its memory is of no use now
+        if before is not None:
+            await before.close()
         self.source = source
         self.error = ""
         self._set_phase("ready", "")
         return True
+
+    async def close(self) -> None:
+        """End the process, and close all connections."""
+        remote = self._remote
+        await self._local.close()
+        if remote is not None:
+            await remote.close()
 
     def _progress(self, progress: LoadProgress) -> None:
         self._set_phase("loading", STAGES[progress.stage])

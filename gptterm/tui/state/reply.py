@@ -5,8 +5,21 @@ from dataclasses import dataclass
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
-from gptterm.engine.api import Event, Failed, Finished, ModelInfo, Prefilled, Started, Token
+from gptterm.engine.api import (
+    Event,
+    Failed,
+    Finished,
+    ModelInfo,
+    Prefilled,
+    Reasoning,
+    Started,
+    Token,
+)
+from gptterm.terminal import one_line
 from gptterm.tui.state.chat import Chat
+
+_SHOWN_REASONING = 60
+"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class Reply:
         """Generations of other clients of a warm engine that run first."""
         self.tokens = 0
         """Tokens received."""
+        self._reasoning = ""
+        """The end of what a remote model wrote before its answer."""
         self._undrawn: list[str] = []
         self._first_at: float | None = None
         self._last_at = self.requested_at
@@ -78,6 +93,8 @@ class Reply:
                 self._undrawn.append(event.text)
             case Started():
                 self.started = event
+            case Reasoning():
+                self._reasoning = (self._reasoning + event.text)[-_SHOWN_REASONING:]
             case Prefilled():
                 self.prefilled = event
             case Finished():
@@ -111,9 +128,12 @@ class Reply:
     @property
     def context(self) -> tuple[int, int] | None:
         """Tokens of prompt and reply, and the limit."""
-        if self.started is None:
+        if self.started is None or not self.started.context_length:
             return None
-        return self.started.prompt_tokens + self.tokens, self.started.context_length
+        prompt = self.started.prompt_tokens
+        if self.finished is not None:
+            prompt = prompt or self.finished.usage.prompt_tokens  # a server tells it at the end
+        return prompt + self.tokens, self.started.context_length
 
     @property
     def activity(self) -> str:
@@ -122,6 +142,8 @@ class Reply:
             return ""
         if self.prefilled is not None and self.prefilled.done < self.prefilled.total:
             return f"reading the prompt {self.prefilled.done}/{self.prefilled.total}"
+        if self._reasoning:
+            return f"thinking: {one_line(self._reasoning)}"
         if self.started is not None:
             return "reading the prompt"
         if self.ahead:

@@ -8,6 +8,7 @@ from textual import events
 
 from gptterm.engine.api import NextToken
 from gptterm.engine.samplers import SAMPLERS
+from gptterm.terminal import one_line
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text
 
@@ -29,6 +30,8 @@ class Distribution(RowWidget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
         self._next: NextToken | None = None
+        self._reason = ""
+        """Why there is no distribution."""
         self.border_title = "next token"
         self.on_capacity_changed: Callable[[], None] | None = None
         """Called when the number of candidates that can be shown may have changed."""
@@ -48,22 +51,26 @@ class Distribution(RowWidget):
         """Number of candidates that can be shown."""
         return self.row_count
 
-    def show(self, distribution: NextToken | None) -> None:
-        """Show a distribution; None if there is none yet."""
+    def show(self, distribution: NextToken | None, reason: str = "") -> None:
+        """Show a distribution; None if there is none yet, or none at all for this reason."""
         self._next = distribution
+        self._reason = reason
         if distribution is None:
             self.border_title = "next token"
             self.border_subtitle = ""
         else:
             self.border_title = f"next token H {distribution.used_entropy_bits:.1f} bit"
             kept = f"{distribution.kept:,} of {distribution.vocab_size:,}"
+            if not distribution.vocab_size:
+                kept = f"{distribution.kept:,} told by the server"
             self.border_subtitle = f"{kept} · {distribution.kept_mass:.0%}"
         self.refresh()
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:
         """Return a token, its raw probability, and a bar of the used one or what removed it."""
         if self._next is None:
-            return ((("after the next reply" if y == 0 else ""), "cut"),)
+            reason = fit(one_line(self._reason), width) if self._reason else ""
+            return (((reason or "after the next reply") if y == 0 else "", "cut"),)
         if y >= len(self._next.candidates):
             return ()
         candidate = self._next.candidates[y]
