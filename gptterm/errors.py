@@ -41,6 +41,16 @@ class PromptTooLongError(GpttermError):
     kind = "prompt_too_long"
 
 
+def pass_exits(error: BaseException) -> None:
+    """Raise `error` again if it is to end the process, a thread or a generator.
+
+    All other exceptions are failures of one request, those of native libraries too, which may
+    derive from BaseException: Rust's panics do.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+
+
 def error_of(kind: FailureKind, message: str) -> GpttermError:
     """Create the error of a kind."""
     classes = (UsageError, ModelError, OutOfMemoryError, PromptTooLongError)

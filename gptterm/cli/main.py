@@ -9,7 +9,7 @@ import click
 
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, debugging
-from gptterm.errors import GpttermError, OutOfMemoryError
+from gptterm.errors import GpttermError, OutOfMemoryError, pass_exits
 from gptterm.terminal import one_line
 
 READER_GONE = 141
@@ -41,7 +41,8 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
         return READER_GONE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:
+    except BaseException as error:
+        pass_exits(error)
         return _report(error)
 
 
@@ -81,7 +82,7 @@ def _main_command(signals: Signals) -> click.Command:
     return main_command(start, {name: sub.help for name, sub in SUBCOMMANDS.items()})
 
 
-def _report(error: Exception) -> int:
+def _report(error: BaseException) -> int:
     """Write the error to stderr in one line; return its exit code."""
     if debugging():
         import traceback
@@ -92,7 +93,7 @@ def _report(error: Exception) -> int:
     return code
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def _explain(error: BaseException) -> tuple[str, int]:
     match error:
         case GpttermError():
             return str(error), error.exit_code

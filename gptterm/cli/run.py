@@ -11,8 +11,8 @@ from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, debugging
 from gptterm.config import Settings
 from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource, RemoteModel
-from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, error_of
-from gptterm.format import escaped, plural
+from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, error_of, pass_exits
+from gptterm.format import escaped, first_line, plural
 
 
 def find_model(
@@ -136,10 +136,12 @@ def _events(engine: Engine, request: GenerateRequest) -> Generator[Event, None, 
     """
     try:
         yield from engine.generate(request)
-    except Exception as error:
+    except BaseException as error:
+        pass_exits(error)
         if debugging():
             raise
-        message = f"internal error, {type(error).__name__}: {error} (GPTTERM_DEBUG=1 shows where)"
+        what = f"{type(error).__name__}: {first_line(error)}"
+        message = f"internal error, {what} (GPTTERM_DEBUG=1 shows where)"
         yield Failed(kind="internal", message=message)
 
 

@@ -79,7 +79,7 @@ class LiveBatch(Protocol):
 class BatchingEngine(Engine, Protocol):
     """An engine that runs several generations at once."""
 
-    def new_batch(self, rows: int, on_error: Callable[[Exception], Failed]) -> LiveBatch:
+    def new_batch(self, rows: int, on_error: Callable[[BaseException], Failed]) -> LiveBatch:
         """Return a batch of up to `rows` sequences, or of fewer if memory is short.
 
         Args:

@@ -61,9 +61,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A failure on purpose."""
 
     at: Literal["load", "prefill", "decode"]
-    how: Literal["raise", "die", "segfault", "stall", "out_of_memory", "cuda"]
-    """`raise`: an unexpected exception. `die`: SIGKILL. `stall`: never returns and cannot be
-    cancelled. `cuda`: the exception after which a CUDA context is unusable."""
+    how: Literal["raise", "panic", "die", "segfault", "stall", "out_of_memory", "cuda"]
+    """`raise`: an unexpected exception. `panic`: one that is no Exception, as Rust's panics are.
+    `die`: SIGKILL. `stall`: never returns and cannot be cancelled. `cuda`: the exception after
+    which a CUDA context is unusable."""
     token: int = 0
     """For `decode`: the token of the reply before which it happens."""
     generation: int | None = None
@@ -337,11 +338,17 @@ class AcceleratorError(RuntimeError):
     """Stands for torch's exception of the same name, raised for CUDA faults."""
 
 
+class PanicException(BaseException):
+    """Stands for that of pyo3, with a message that no encoding takes."""
+
+
 def _break(fault: Fault) -> None:
     """Fail as the fault says, except for out-of-memory in a generation, which is an event."""
     match fault.how:
         case "raise":
             raise RuntimeError("the script says so")
+        case "panic":
+            raise PanicException("called `Result::unwrap()` on \ud800")
         case "cuda":
             raise AcceleratorError("CUDA error: device-side assert triggered")
         case "die":

@@ -34,14 +34,14 @@ from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.distribution import next_token_distribution
 from gptterm.engine.text.tokenizer import Tokenizer
-from gptterm.errors import GpttermError, OutOfMemoryError
+from gptterm.errors import GpttermError, OutOfMemoryError, pass_exits
 
 if TYPE_CHECKING:  # imports torch
     from gptterm.engine.generation.cuda_graph.decoding import StaticDecoding
 
 Numbered = tuple[int, Event]
 """An event, and the number of the request it belongs to."""
-OnError = Callable[[Exception], Failed]
+OnError = Callable[[BaseException], Failed]
 
 _ADMISSION_CHUNK = 64
 """Prompt tokens prefilled between two steps of other sequences, by decoders whose results do not
@@ -226,7 +226,7 @@ class Batch:
             self._sequences.pending.append(PendingSequences(group, group.sequences))
         except GpttermError as error:
             failed = Failed(kind=error.kind, message=str(error))
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error)
         if failed is not None:
             yield from self._fail({group: failed})
@@ -240,7 +240,7 @@ class Batch:
             prefix = group.acquire_prefix(self._prefixes, ids)
             start = prefix.rewind(ids)
             end = prefix.feed_chunk(ids, limit)
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error)
         # The tensors in the exception's traceback are released only now.
         if failed is None:
@@ -270,7 +270,7 @@ class Batch:
         failed: Failed | None = None
         try:
             rows = self._sequences.rows.add(group, added)
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error)
         if failed is not None:
             yield from self._shrink(len(added), failed)
@@ -292,7 +292,7 @@ class Batch:
         failed: Failed | None = None
         try:
             logits = self._sequences.rows.feed()
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error)
         if failed is not None:
             yield from self._shrink(0, failed)
@@ -321,7 +321,7 @@ class Batch:
             try:
                 for event in row.sequence.advance(token_id, logits[i]):
                     yield row.group.number, event
-            except Exception as error:
+            except BaseException as error:
                 failed[row.group] = self._failure(error)
         yield from self._fail(failed)
         self._sequences.remove_rows(lambda row: row.sequence.finish_reason is not None)
@@ -336,7 +336,7 @@ class Batch:
                 yield solo.group.number, event
         except UnusableLogitsError as error:
             failed = Failed(kind=error.kind, message=str(error))
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error)
         if failed is not None and failed.kind == "out_of_memory" and self._prefixes.free_unused():
             self._sequences.requeue_solo(solo)
@@ -410,8 +410,9 @@ class Batch:
             self._limit = self._max_rows  # the others were not the cause
             yield from self._fail({self._sequences.pending[0].group: failed})
 
-    def _failure(self, error: Exception) -> Failed:
+    def _failure(self, error: BaseException) -> Failed:
         """Convert an exception to the failure of the request it belongs to."""
+        pass_exits(error)
         if is_out_of_memory(error):
             return Failed(kind="out_of_memory", message=out_of_memory(self._decoder.device))
         if self._on_error is None:

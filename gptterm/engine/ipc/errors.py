@@ -6,7 +6,7 @@ from gptterm.errors import FailureKind, GpttermError, ModelError, error_of
 from gptterm.format import first_line
 
 
-def describe(error: Exception) -> tuple[FailureKind, str]:
+def describe(error: BaseException) -> tuple[FailureKind, str]:
     """Return an exception's failure kind and a one-line message for the user."""
     if isinstance(error, GpttermError):
         return error.kind, str(error)

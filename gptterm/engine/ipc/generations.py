@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -53,7 +52,7 @@ class Generations:
     """
 
     def __init__(
-        self, scheduler: Scheduler, rows: int, on_error: Callable[[Exception], Failed]
+        self, scheduler: Scheduler, rows: int, on_error: Callable[[BaseException], Failed]
     ) -> None:
         self.count = 0
         """Number of generations that have begun."""
@@ -145,7 +144,7 @@ class Generations:
                 generation = self._running[number]
                 generation.tally.add(event)
                 self._post(generation.channel, generation.id, event)
-        except Exception as error:  # of the batch itself: a request's own become `Failed`
+        except BaseException as error:  # of the batch itself: a request's own become `Failed`
             failed = self._on_error(error)
             for generation in list(self._running.values()):
                 self._end(generation, failed)
@@ -184,8 +183,8 @@ class Generations:
         try:
             if self._batch is not None:
                 self._batch.close()
-        except Exception:
-            traceback.print_exc()
+        except BaseException as error:
+            self._on_error(error)
 
     @staticmethod
     def _is_cancelled(generation: _Generation) -> bool:
@@ -222,8 +221,8 @@ class Generations:
             return
         try:
             self._batch.cancel(generation.number)
-        except Exception:
-            traceback.print_exc()
+        except BaseException as error:
+            self._on_error(error)
 
     def _end(self, generation: _Generation, failed: Failed | None = None) -> None:
         if failed is not None and not generation.tally.done:

@@ -6,7 +6,7 @@ a `Command` to the engine or a `Report` from it.
 
 import struct
 from collections.abc import Iterator
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -176,6 +176,30 @@ def encode(frame: Command | Report) -> bytes:
     if len(body) > MAX_FRAME:
         raise ValueError(f"a message of {len(body)} bytes is too long")
     return _length.pack(len(body)) + body
+
+
+def encode_report(report: Report) -> bytes:
+    """Encode a report; half of a surrogate pair in a text becomes a question mark.
+
+    Raises:
+        ValueError, OverflowError: as `encode`.
+    """
+    try:
+        return encode(report)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(report, builtin_types=(bytes, bytearray))
+        return encode(msgspec.convert(_without_surrogates(plain), type(report)))
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case list() | tuple():
+            return [_without_surrogates(item) for item in value]
+        case dict():
+            return {key: _without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 class FrameReader(Generic[T]):

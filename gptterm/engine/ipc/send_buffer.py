@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gptterm.engine.ipc.protocol import Report, encode
+from gptterm.engine.ipc.protocol import Report, encode_report
 
 FLUSH_S = 0.008
 """Reports within this time are sent together. It is the longest delay of a token, and the shortest
@@ -54,7 +54,7 @@ class SendBuffer:
 
     def post(self, report: Report, *, at_once: bool = False) -> None:
         """Send a report, within `FLUSH_S` if the client reads, or `at_once`."""
-        data = encode(report)
+        data = encode_report(report)
         with self._changed:
             if self._closed:
                 return

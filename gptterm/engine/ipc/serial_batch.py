@@ -20,7 +20,7 @@ class _Generation:
 class SerialBatch:
     """Runs requests one after the other, with the methods of `LiveBatch`."""
 
-    def __init__(self, engine: Engine, on_error: Callable[[Exception], Failed]) -> None:
+    def __init__(self, engine: Engine, on_error: Callable[[BaseException], Failed]) -> None:
         self._engine = engine
         self._on_error = on_error
         self._count = 0
@@ -63,7 +63,7 @@ class SerialBatch:
             event = next(running.events, None)
             if event is None:
                 raise RuntimeError("the engine stopped without finishing")
-        except Exception as error:
+        except BaseException as error:
             event = self._on_error(error)
         if self._begun != running.number:
             self._begin_sampling(running.number)
@@ -116,5 +116,5 @@ class SerialBatch:
         if generation.events is not None:
             try:
                 generation.events.close()
-            except Exception as error:
+            except BaseException as error:
                 self._on_error(error)  # logs it; the generation has ended already

@@ -44,7 +44,7 @@ from gptterm.engine.ipc.protocol import (
     TokensResult,
 )
 from gptterm.engine.ipc.scheduler import Scheduler
-from gptterm.errors import GpttermError, ModelError
+from gptterm.errors import GpttermError, ModelError, pass_exits
 from gptterm.format import first_line
 
 Factory = Callable[[LoadRequest], Engine]
@@ -203,7 +203,7 @@ class Worker:
             self._engine = self._factory(request)
             self.generations.use(self._engine)
             return Loaded(info=self._engine.info)
-        except Exception as error:
+        except BaseException as error:
             failed = self._failure(error, always_log=True)
             return LoadFailed(kind=failed.kind, message=failed.message)
 
@@ -218,7 +218,7 @@ class Worker:
         try:
             for _ in engine.generate(GenerateRequest(prompt=prompt, max_tokens=2)):
                 pass
-        except Exception as error:  # a client's prompt may still succeed
+        except BaseException as error:  # a client's prompt may still succeed
             self._failure(error, always_log=True)
 
     def _close_engine(self) -> None:
@@ -228,18 +228,19 @@ class Worker:
             return
         try:
             engine.close()
-        except Exception:
-            traceback.print_exc()
+        except BaseException as error:
+            self._failure(error, always_log=True)
 
-    def _failure(self, error: Exception, *, always_log: bool = False) -> Failed:
+    def _failure(self, error: BaseException, *, always_log: bool = False) -> Failed:
         """Message to a client about the exception being handled."""
+        pass_exits(error)
         if always_log or not isinstance(error, GpttermError):
             traceback.print_exc()
         self._leave_if_fatal(error)
         kind, message = describe(error)
         return Failed(kind=kind, message=message)
 
-    def _leave_if_fatal(self, error: Exception) -> None:
+    def _leave_if_fatal(self, error: BaseException) -> None:
         """Exit after a permanent device failure: only a new process gets a new CUDA context.
 
         torch's exception for it is known by its name: torch may not be imported.
@@ -252,7 +253,8 @@ class Worker:
     def _answer(self, channel: ClientChannel, query: Query) -> None:
         try:
             report = self._result(channel, query)
-        except Exception as error:
+        except BaseException as error:
+            pass_exits(error)
             traceback.print_exc()
             report = QueryFailed(call=query.call, message=describe(error)[1])
         channel.send_buffer.post(report, at_once=True)
@@ -271,7 +273,8 @@ def import_factory(name: str) -> Factory:
     module, _, function = name.partition(":")
     try:
         factory: Factory = getattr(importlib.import_module(module), function)
-    except Exception as error:
+    except BaseException as error:
+        pass_exits(error)
         traceback.print_exc()
         message = f"the engine {name} cannot be started: {first_line(error)}"
 

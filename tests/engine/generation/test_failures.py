@@ -132,6 +132,29 @@ def test_out_of_memory_while_looking_at_the_next_token(either: Path) -> None:
     assert run(engine, request(IDS[:10])).ids() == run(load(either), request(IDS[:10])).ids()
 
 
+class Panic(BaseException):
+    """As pyo3's PanicException, no Exception."""
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_panic_of_a_native_library_ends_no_batch(either: Path, at: int) -> None:
+    engine = fragile(either, at, Panic("called unwrap"))
+    caught: list[BaseException] = []
+
+    def on_error(error: BaseException) -> Failed:
+        caught.append(error)
+        return Failed(kind="internal", message=str(error))
+
+    batch = engine.new_batch(4, on_error)
+    for start in (0, 20):
+        batch.submit(request(IDS[start : start + 20], max_tokens=4))
+    events = list(iter(lambda: None if batch.idle else list(batch.step()), None))
+    ends = [event for step in events for _, event in step if isinstance(event, Finished | Failed)]
+    assert [type(error) for error in caught] == [Panic]
+    assert len(ends) == 2
+    assert any(isinstance(end, Finished) for end in ends)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt()])
 @pytest.mark.parametrize("at", [1, 4])
 def test_any_other_error_is_not_hidden_and_does_no_harm(

@@ -40,7 +40,7 @@ IDS = draw_ids(60)
 POSITIONS = 1024
 
 
-def raised(error: Exception) -> Failed:
+def raised(error: BaseException) -> Failed:
     return Failed(kind="internal", message=str(error))
 
 

@@ -67,6 +67,7 @@ def stalled(directory: Path) -> bool:
     ("how", "error", "says"),
     [
         ("raise", ModelError, "RuntimeError: the script says so"),
+        ("panic", ModelError, "PanicException: called"),
         ("out_of_memory", OutOfMemoryError, "no memory"),
         ("die", ModelError, "SIGKILL while it loaded scripted"),
         ("segfault", ModelError, "SIGSEGV while it loaded scripted"),
@@ -82,7 +83,7 @@ async def test_a_load_that_breaks(
         assert "\n" not in str(raised.value)
         if how != "out_of_memory":
             assert str(tmp_path / "engine.log") in str(raised.value)
-        assert client.alive == (how in ("raise", "out_of_memory"))
+        assert client.alive == (how in ("raise", "panic", "out_of_memory"))
         assert await goes_on(client, tmp_path)
 
 
@@ -155,6 +156,7 @@ async def test_close_during_a_load_does_not_wait_for_it(tmp_path: Path) -> None:
     ("how", "kind", "says", "lives"),
     [
         ("raise", "internal", "RuntimeError: the script says so", True),
+        ("panic", "internal", "PanicException: called", True),
         ("out_of_memory", "out_of_memory", "smaller model", True),
         ("die", "internal", "SIGKILL", False),
         ("segfault", "internal", "SIGSEGV", False),

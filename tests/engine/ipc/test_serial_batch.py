@@ -20,7 +20,7 @@ from tests.support.scripted import Fault, Script, ScriptedEngine
 HOT = SamplingParams(temperature=1.5)
 
 
-def failed(error: Exception) -> Failed:
+def failed(error: BaseException) -> Failed:
     return Failed(kind="internal", message=str(error))
 
 
