@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS
+from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS, size_limit
 from gptterm.engine.runtime.safetensors_header import SafetensorsHeaderError, read_header
 from gptterm.errors import ModelError
 from gptterm.format import byte_size, escaped, first_line
@@ -38,6 +38,7 @@ from gptterm.models.reachability import unreachable_reason
 from gptterm.models.validation import check_config, check_directory, read_config, shards
 
 _TIMEOUT_S = 10.0  # without a byte from a server that has answered before
+_SMALL = TOKENIZER_FILES | {CONFIG, INDEX, "generation_config.json"}
 _SPARE_BYTES = 50_000_000  # left free on the disk
 
 
@@ -128,11 +129,17 @@ def _check_listing(sizes: Mapping[str, int], name: str) -> None:
     except IncompleteModelError as error:
         # This is what the Hub has: asking again would not help.
         raise ModelError(str(error)) from error
+    for file in _SMALL & sizes.keys():
+        if sizes[file] > size_limit(file):
+            raise ModelError(
+                f"{escaped(name)} has a {file} of {byte_size(sizes[file])}, more than such a file "
+                "can have; choose another model"
+            )
 
 
 def _files_to_have(sizes: Mapping[str, int], name: str, index: Callable[[], Path]) -> list[str]:
     """The files to download, small ones first: no pickles, code or weights of other frameworks."""
-    small = [f for f in sizes if f in TOKENIZER_FILES or f == "generation_config.json"]
+    small = [f for f in sizes if f in _SMALL - {CONFIG, INDEX}]
     if WEIGHTS in sizes:
         return [*small, WEIGHTS]
     files = shards(index(), name)

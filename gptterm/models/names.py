@@ -118,7 +118,7 @@ def _looks_like_path(name: str) -> bool:
 def _is_model_directory(path: Path) -> bool:
     """Whether it holds a config.json, or may not be read."""
     try:
-        return (path / "config.json").is_file()
+        return (path / "config.json").exists()
     except OSError as error:
         return error.errno == errno.EACCES  # not a name too long for the file system, say
 

@@ -81,6 +81,15 @@ class TestFilesThatAreNoFiles:
         with pytest.raises(ModelError, match=rf"{place} cannot be read \(it is a"):
             load_tokenizer(model)
 
+    def test_by_its_name_in_the_working_directory(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not taken for a name on the Hub."""
+        odd_file(model, "fifo", "config.json")
+        monkeypatch.chdir(model.parent)
+        with pytest.raises(ModelError, match=r"config\.json: it is a pipe"):
+            resolve("m", offline=True)
+
     def test_a_gguf_file(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.gguf")
         assert "it is a pipe, not a file" in refusal(tmp_path / "a.gguf")

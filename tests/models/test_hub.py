@@ -67,6 +67,17 @@ def test_weights_in_several_files(machine: Machine, hub: Hub, files: dict[str, b
     assert {f.name for f in machine.snapshot("org/sharded").iterdir()} == set(files)
 
 
+def test_a_side_file_that_is_too_large_is_not_downloaded(machine: Machine, hub: Hub) -> None:
+    hub.repositories[GPT2].claimed_sizes["tokenizer.json"] = 10**9
+
+    answer = machine.ask("models.resolve('gpt2')")
+
+    assert "gpt2 has a tokenizer.json of 1.0 GB, more than such a file can have" in str(
+        answer.error
+    )
+    assert not any("/resolve/" in request for request in hub.requests)
+
+
 def test_an_interrupted_download_goes_on_where_the_connection_was_cut(
     machine: Machine, hub: Hub, files: dict[str, bytes]
 ) -> None:
