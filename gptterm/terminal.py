@@ -8,9 +8,8 @@ replaced by visible symbols. Text for a pipe is not changed.
 import os
 import re
 
-_REPLACED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+# A string: `re` compiles it when it is first used.
+_REPLACED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -31,7 +30,7 @@ def printable(text: str) -> str:
     surrogates. Each is replaced on its own, since a stream may be cut between any two characters.
     Joiners stay: emoji and Indic scripts need them.
     """
-    return _REPLACED.sub(_visible, text)
+    return re.sub(_REPLACED, _visible, text)
 
 
 def one_line(text: str) -> str:

@@ -29,7 +29,7 @@ def print_path(path: str) -> None:
 
 # DEL, C1 controls, bidirectional controls and line separators are legal inside a JSON string, but
 # not safe for a terminal, or for tools that split lines as Unicode does.
-_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ESCAPED = "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 
 
 def json_line(value: object) -> bytes:
@@ -37,7 +37,8 @@ def json_line(value: object) -> bytes:
     import msgspec
 
     text = msgspec.json.encode(value).decode()
-    return (_ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", text) + "\n").encode()
+    text = re.sub(_ESCAPED, lambda match: f"\\u{ord(match.group()):04x}", text)
+    return (text + "\n").encode()
 
 
 def print_json(objects: Iterable[object]) -> None:

@@ -6,8 +6,9 @@ Imports no torch: the check of a model needs no engine.
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from gptterm.errors import ModelError
 from gptterm.format import shorten
@@ -16,8 +17,7 @@ SHORTEST_CONTEXT = 2
 """Tokens: one of a prompt, one of a reply."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecoderConfig:
+class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Hyper-parameters of a native decoder, under one name for all architectures.
 
     Raises:

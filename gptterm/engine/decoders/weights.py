@@ -4,10 +4,10 @@ import errno
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from gptterm.engine.decoders.config import HEAD, DecoderConfig, check_weight_shapes
 from gptterm.engine.runtime.model_files import weight_files

@@ -6,7 +6,8 @@ for each sample: with the text the engine still held back, and the counts up to 
 
 import codecs
 import time
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gptterm.engine.api import (
     Event,
@@ -20,8 +21,7 @@ from gptterm.engine.api import (
 )
 
 
-@dataclass
-class _Sample:
+class _Sample(msgspec.Struct):
     count: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
@@ -29,7 +29,7 @@ class _Sample:
     """Text of the pieces that was not shown yet; None if pieces and text differ, as with tokenizers
     that write spaces which their pieces lack."""
     shown: bool = False
-    decoder: codecs.IncrementalDecoder = field(
+    decoder: codecs.IncrementalDecoder = msgspec.field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
 
