@@ -21,6 +21,7 @@ NEEDS = {
     "make": "sets up an environment of its own; CI runs it",
     "gptterm models pull": "needs the Hub",
     "gptterm --server": "needs a server",
+    "gptterm doctor --server": "needs a server",
     "gptterm -m openai/": "needs a key",
 }
 

@@ -1,5 +1,6 @@
 """`gptterm doctor`: report versions, devices, files and models, for users and bug reports."""
 
+import functools
 import os
 import platform
 import sys
@@ -33,11 +34,25 @@ _Section = dict[str, str]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--offline", is_flag=True, help="Do not check whether the Hub answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def doctor(offline: bool, as_json: bool) -> None:
+@click.option("--server", metavar="URL", help="Show what a server can do, instead.")
+@click.option("-m", "--model", metavar="NAME", help="With --server: the model to try.")
+@click.option("--api-key", metavar="KEY", default="", help="With --server: its key.")
+def doctor(
+    offline: bool, as_json: bool, server: str | None, model: str | None, api_key: str
+) -> None:
     """Show versions, devices, files, models and the default model.
 
-    Nothing is downloaded. Without --offline, the Hub is asked for an answer.
+    Nothing is downloaded. Without --offline, the Hub is asked for an answer. With --server, the
+    server is asked for its models, and for a few tokens in each form.
     """
+    if server is not None:
+        from gptterm.cli.doctor_server import server_sections
+
+        found = server_sections(server, model, api_key, offline=offline)
+        _print({title: functools.partial(dict, rows) for title, rows in found.items()}, as_json)
+        return
+    if model is not None or api_key:
+        raise click.UsageError("--model and --api-key need --server")
     sections: dict[str, Callable[[], _Section]] = {
         "versions": _versions,
         "devices": _devices,
@@ -46,6 +61,10 @@ def doctor(offline: bool, as_json: bool) -> None:
         "models": _models,
         "default model": lambda: _default_model(offline),
     }
+    _print(sections, as_json)
+
+
+def _print(sections: dict[str, Callable[[], _Section]], as_json: bool) -> None:
     if as_json:
         from gptterm.cli.console import print_json
 

@@ -177,3 +177,21 @@ def test_ctrl_c_leaves_a_server_that_says_nothing(env: dict[str, str]) -> None:
         result = finish(process)
         assert server.disconnected.wait(10)
     assert result.code == 130
+
+
+def test_doctor_reports_on_a_server(env: dict[str, str]) -> None:
+    with LlmServer(stream("Hi"), models=MODELS) as server:
+        shown = run(["doctor", "--server", server.url], env)
+    assert shown.code == 0, shown.stderr
+    rows = dict(line.strip().split("  ", 1) for line in shown.text.splitlines() if "  " in line[2:])
+    values = {name: value.strip() for name, value in rows.items()}
+    assert values["address"] == server.url
+    assert values["key"] == "of OPENAI_API_KEY"
+    assert values["models"] == "1: qwen"
+    assert values["context"] == "4,096 tokens"
+    assert values["chat"].startswith("yes, first token after")
+    assert values["log probabilities"] == "none: vLLM sends none"
+    assert KEY not in shown.text + shown.stderr
+    refused = run(["doctor", "--server", server.url], env)
+    assert refused.code == 3
+    assert "nothing listens" in refused.stderr

@@ -1,5 +1,6 @@
 """A scripted OpenAI-compatible server on a real socket, which speaks any dialect badly or well."""
 
+import contextlib
 import json
 import socket
 import ssl
@@ -116,6 +117,9 @@ class LlmServer:
 
     def __exit__(self, *_: object) -> None:
         self._closing = True
+        with contextlib.suppress(OSError):
+            # Else the thread that accepts would serve one more client.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self) -> None:

@@ -25,6 +25,7 @@ from gptterm.engine.api import (
 from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.remote.discovery import find, model_info
 from gptterm.engine.remote.distribution import distribution
+from gptterm.engine.remote.probe import ServerReport, probe
 from gptterm.engine.remote.servers import Access
 from gptterm.engine.remote.session import Session
 from gptterm.errors import GpttermError, UsageError
@@ -94,6 +95,19 @@ def find_remote(
     thread = LoopThread()
     try:
         return thread.result(find(remote, access, offline=offline), interrupted)
+    finally:
+        thread.close()
+
+
+def probe_server(remote: RemoteModel, access: Access) -> ServerReport:
+    """Find out what a server can do; see `probe.probe`.
+
+    Raises:
+        ModelError: it cannot be reached, or refuses.
+    """
+    thread = LoopThread()
+    try:
+        return thread.result(probe(remote, access))
     finally:
         thread.close()
 
