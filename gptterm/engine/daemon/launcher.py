@@ -5,9 +5,11 @@ Imports nothing heavy: attaching to a running daemon takes milliseconds.
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -129,7 +131,7 @@ def _connect(directory: Path, name: str) -> socket.socket | None:
     connection.settimeout(_HANDSHAKE_TIMEOUT_S)
     path = registry.socket_path(directory, name)
     try:
-        connection.connect(str(path))
+        _await_room(lambda: connection.connect(str(path)))
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
         _remove_stale_socket(directory, name)
@@ -144,6 +146,22 @@ def _connect(directory: Path, name: str) -> socket.socket | None:
         connection.close()
         raise registry.UnsafeDirectoryError(f"{path} is not this user's")
     return connection
+
+
+def _await_room(connect: Callable[[], None]) -> None:
+    """Connect, as soon as the queue of a daemon's socket has room.
+
+    Raises:
+        OSError: the connection fails; BlockingIOError if the queue stays full.
+    """
+    deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
+    while True:
+        try:
+            return connect()
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_S)
 
 
 def _remove_stale_socket(directory: Path, name: str) -> None:
@@ -233,19 +251,46 @@ def _wait_for_socket(directory: Path, name: str) -> None:
 
 
 def terminate(pid: int, directory: Path, name: str, grace_s: float = _TERMINATE_TIMEOUT_S) -> None:
-    """Stop a daemon and wait until its name is free: SIGTERM first, then SIGKILL."""
+    """Stop a daemon and wait until it has ended: SIGTERM first, then SIGKILL."""
     if pid <= 1:  # of another pid namespace: to kill(), a process group or every process
         return
     deadline = time.monotonic() + grace_s
     number = signal.SIGTERM if grace_s else signal.SIGKILL
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError), _watched(pid) as ended:
         os.kill(pid, number)
-        while (holder := registry.lock_holder(directory, name)) is not None and holder.pid == pid:
+        while not ended():
             if time.monotonic() >= deadline and number != signal.SIGKILL:
                 number = signal.SIGKILL
                 os.kill(pid, number)
             time.sleep(_POLL_S)
     _remove_stale_socket(directory, name)
+
+
+@contextlib.contextmanager
+def _watched(pid: int) -> Iterator[Callable[[], bool]]:
+    """Watch a process that is no child of ours; yields a function that tells whether it has ended.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    if not hasattr(os, "pidfd_open"):
+        yield lambda: not _is_running(pid)
+        return
+    descriptor = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        yield lambda: bool(poll.poll(0))
+    finally:
+        os.close(descriptor)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # ---------------------------------------------------------------------------------- all daemons

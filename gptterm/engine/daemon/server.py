@@ -40,6 +40,10 @@ _CLIENTS = 256
 """Maximum number of connections; further ones are refused."""
 _GREETING_S = 10.0
 """Seconds that a connection may be silent before its handshake."""
+_GREETINGS = 32
+"""Maximum number of connections before their handshake; the oldest one makes room for another."""
+_BYTES_PER_S = 20_000_000
+"""Speed of a slow disk, at which weights are loaded and read for the first time at the latest."""
 _LAST_WORDS_S = 1.0
 _LOOK_S = 30.0
 """Maximum interval at which the process checks that its socket still exists."""
@@ -60,6 +64,10 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The process exits if a generation has not ended so long after its cancel."""
     stall_limit_s: float = 300.0
     """The process exits if no generation has progressed for so long."""
+    load_limit_s: float = 90.0
+    """The same for a load, with time for the size of the weights added."""
+    warm_up_limit_s: float = 60.0
+    """The same for the first tokens."""
 
 
 class Server:
@@ -79,8 +87,10 @@ class Server:
         self._begun = time.monotonic()
         self._keep_alive_s = spec.keep_alive_s
         self._clients_lock = threading.Lock()
-        self._greeting = 0
-        """Connections whose handshake is not complete."""
+        self._greeting: dict[socket.socket, None] = {}
+        """Connections whose handshake is not complete, the oldest first."""
+        self._slack_s = 0.0
+        """Time for the size of the weights."""
         self._clients = 0
         self._idle_since = self._begun
         self._visited = threading.Event()
@@ -97,13 +107,13 @@ class Server:
             listener.bind(str(self._path))
         finally:
             os.umask(mask)
-        listener.listen(128)
+        listener.listen(_CLIENTS)
         return listener
 
     def run(self) -> NoReturn:
         """Serve until the end of the process."""
         # Again, in the daemon: the kernel reports the process that called it last as the peer.
-        self._socket.listen(128)
+        self._socket.listen(_CLIENTS)
         self._socket.setblocking(False)
         wakeup = self._hear_signals()
         model = msgspec.structs.replace(
@@ -111,6 +121,7 @@ class Server:
             # The first client's notices on how the model was found do not concern others.
             source=msgspec.structs.replace(self._spec.request.source, notices=()),
         )
+        self._slack_s = _size(self._spec.request) / _BYTES_PER_S
         self._worker = Worker(self._spec.factory, self._leave, self._spec.rows)
         threading.Thread(target=self._listen, args=(wakeup,), daemon=True).start()
         self._say("started")
@@ -177,6 +188,11 @@ class Server:
 
     def _check(self) -> None:
         """End the process if it hangs, was idle for long enough or cannot be found any more."""
+        # For native code that holds the interpreter lock: no thread of Python's runs then.
+        faulthandler.dump_traceback_later(
+            self._spec.stall_limit_s + self._slack_s + _LOOK_S, exit=True
+        )
+        self._limit_preparation()
         bound_log(sys.stderr.fileno())  # native code writes to it without the stream
         if self._worker.generations.stuck(self._spec.cancel_limit_s, self._spec.stall_limit_s):
             faulthandler.dump_traceback()
@@ -187,12 +203,33 @@ class Server:
         with self._clients_lock:
             if self._clients:
                 return
-            greeting_somebody = self._greeting > 0
+            greeting_somebody = bool(self._greeting)
             idle = time.monotonic() - self._idle_since >= self._keep_alive_s
+        if self._worker.loaded is None and self._visited.is_set() and not greeting_somebody:
+            self._stop("was left while it loaded its model")
         if self._lock is not None and self._worker.loaded is not None and idle:
             self._retire(f"was without a client for {self._keep_alive_s:g} s")
         elif self._lock is None and not greeting_somebody:
             self._stop("has served its last client")
+
+    def _limit_preparation(self) -> None:
+        """End the process if its model takes too long to be loaded or warmed up."""
+        preparation = self._worker.preparation
+        if preparation is None:
+            return
+        stage, seconds = preparation
+        spec = self._spec
+        limit = self._slack_s + (spec.load_limit_s if stage == "load" else spec.warm_up_limit_s)
+        if seconds < limit:
+            return
+        faulthandler.dump_traceback()
+        done = "was not loaded" if stage == "load" else "wrote no token"
+        message = (
+            f"{one_line(spec.request.source.name)} {done} within {limit:.0f} s and was given up"
+        )
+        self._retire(message)
+        self._worker.refuse_load(f"{message}; the log is {engine_log()}")
+        self._leave(1)
 
     def _can_be_found(self) -> bool:
         try:
@@ -211,12 +248,19 @@ class Server:
                 time.sleep(0.1)  # out of file descriptors, until others are closed
                 return
             with self._clients_lock:
-                crowded = self._clients + self._greeting >= _CLIENTS
-                if not (crowded or not handshake.is_same_user(connection)):
-                    self._greeting += 1
+                if self._clients < _CLIENTS and handshake.is_same_user(connection):
+                    if len(self._greeting) >= _GREETINGS:
+                        self._drop_oldest_greeting()
+                    self._greeting[connection] = None
                     threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
                     continue
             connection.close()
+
+    def _drop_oldest_greeting(self) -> None:
+        oldest = next(iter(self._greeting))
+        del self._greeting[oldest]
+        with contextlib.suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)  # its thread closes it
 
     def _retire(self, why: str) -> None:
         """Accept no more clients, release the name, and end with the last client."""
@@ -261,7 +305,7 @@ class Server:
             pass  # not a client
         finally:
             with self._clients_lock:
-                self._greeting -= 1
+                self._greeting.pop(connection, None)
                 self._clients += stays
         if not stays:
             connection.close()
@@ -327,6 +371,18 @@ class Server:
         when = time.strftime("%Y-%m-%d %H:%M:%S")
         name = one_line(self._spec.request.source.name)
         print(f"{when} engine {os.getpid()} of {name}: {what}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _size(request: LoadRequest) -> int:
+    """Bytes of the weights' files; 0 where unknown."""
+    source = request.source
+    directory = Path(source.directory)
+    try:
+        if source.gguf_file is not None:
+            return (directory / source.gguf_file).stat().st_size
+        return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    except OSError:
+        return 0
 
 
 def main() -> NoReturn:

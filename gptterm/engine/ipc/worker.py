@@ -6,8 +6,10 @@ so that a cancel or new samplers are received while the engine is in native code
 
 import importlib
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from typing import Literal
 
 from gptterm.engine.api import (
     ChatPrompt,
@@ -48,6 +50,7 @@ from gptterm.errors import GpttermError, ModelError, pass_exits
 from gptterm.format import first_line
 
 Factory = Callable[[LoadRequest], Engine]
+Preparation = Literal["load", "warm-up"]
 
 _PAUSE_S = 0.05
 """Seconds that the engine sleeps, unless woken, while clients do not read their events."""
@@ -78,6 +81,13 @@ class Worker:
         """Load stage sent to new clients; None once the load is over."""
         self._stage_lock = threading.Lock()
         self._stopping: str | None = None
+        self._preparation: tuple[Preparation, float] | None = None
+
+    @property
+    def preparation(self) -> tuple[Preparation, float] | None:
+        """Whether a model is loaded or warmed up now, and for how many seconds. Thread-safe."""
+        running = self._preparation
+        return None if running is None else (running[0], time.monotonic() - running[1])
 
     # ---------------------------------------------------------------------- clients' threads
 
@@ -136,9 +146,18 @@ class Worker:
 
     def load_fixed(self, model: LoadRequest) -> None:
         """Load a model that clients cannot replace. Must precede `run`."""
+        self._preparation = "load", time.monotonic()
         loaded = self._load(model)
+        self._preparation = "warm-up", time.monotonic()
         self._warm_up()
+        self._preparation = None
         self.loaded, self._stage, self._is_fixed = loaded, None, True
+
+    def refuse_load(self, message: str) -> None:
+        """Tell all clients that the model cannot be loaded. Thread-safe."""
+        failed = LoadFailed(kind="model", message=message)
+        for channel in self.scheduler.channels:
+            channel.send_buffer.post(failed, at_once=True)
 
     def run(self) -> None:
         """Execute commands and run generations until `Close` or `stop`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.engine.api import Token
+from gptterm.engine.api import LoadRequest, Token
 from gptterm.engine.daemon import fingerprint, launcher, registry
 from gptterm.engine.daemon.server import DaemonSpec
 from gptterm.engine.daemon.sync_client import open_engine
@@ -181,6 +181,76 @@ def test_an_engine_that_does_not_answer_is_killed_and_replaced(
     assert text_of(list(engine.generate(request()))) == "fine again"
 
 
+def spec_of(asked: LoadRequest, **limits: float) -> DaemonSpec:
+    """A daemon's, with limits of its own."""
+    return DaemonSpec(
+        name=fingerprint.daemon_name(asked, FACTORY),
+        fingerprint=fingerprint.fingerprint_of(asked),
+        factory=FACTORY,
+        request=asked,
+        keep_alive_s=FOREVER,
+        **limits,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault(at="load", how="stall"), "scripted was not loaded within 0 s"),
+        (Fault(at="prefill", how="stall", generation=0), "scripted wrote no token within 0 s"),
+    ],
+    ids=["load", "warm-up"],
+)
+def test_a_load_that_hangs_is_given_up(
+    folder: Path, tmp_path: Path, fault: Fault, says: str
+) -> None:
+    asked = write_script(tmp_path, Script.saying("x", faults=(fault,)))
+    # So long that the client is connected by then.
+    assert launcher.launch(spec_of(asked, load_limit_s=0.4, warm_up_limit_s=0.4))
+    pid = the_pid()
+    with pytest.raises(ModelError, match=f"{says} and was given up; the log is /") as caught:
+        opened(asked, None)
+    assert "\n" not in str(caught.value)
+    wait_until(lambda: gone(pid))
+    assert not list(folder.glob("*.sock"))
+
+
+def test_an_engine_whose_only_client_leaves_while_it_loads_ends(
+    folder: Path, tmp_path: Path
+) -> None:
+    del folder
+    fault = Fault(at="load", how="stall")
+    asked = write_script(tmp_path, Script.saying("x", faults=(fault,)))
+    daemon = launcher.attach(asked, FOREVER, factory=FACTORY)
+    assert daemon is not None
+    daemon.socket.close()
+    wait_until(lambda: gone(daemon.pid))
+
+
+def test_silent_connections_leave_room_for_clients(folder: Path, tmp_path: Path) -> None:
+    asked = write_script(tmp_path, FINE)
+    opened(asked).close()
+    path = registry.socket_path(folder, fingerprint.daemon_name(asked, FACTORY))
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(400)]
+    try:
+        for connection in silent:
+            connection.connect(str(path))
+        assert text_of(list(opened(asked).generate(request()))) == "fine again"
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_stop_returns_when_the_process_has_ended(folder: Path, tmp_path: Path) -> None:
+    del folder
+    client = Client(write_script(tmp_path, ENDLESS))
+    client.begin(request(max_tokens=10**6))
+    wait_until(lambda: client.is_at(Token))
+    (found,) = launcher.list_daemons()
+    launcher.stop(found)
+    assert gone(client.engine.connection.pid)
+
+
 @pytest.mark.parametrize("limit", ["cancel", "stall"])
 def test_an_engine_that_is_stuck_in_a_generation_ends_itself(
     folder: Path, tmp_path: Path, limit: str
@@ -189,12 +259,8 @@ def test_an_engine_that_is_stuck_in_a_generation_ends_itself(
     fault = Fault(at="decode", how="stall", token=1, generation=1)
     asked = write_script(tmp_path, Script.saying("one two", faults=(fault,)))
     assert launcher.launch(
-        DaemonSpec(
-            name=fingerprint.daemon_name(asked, FACTORY),
-            fingerprint=fingerprint.fingerprint_of(asked),
-            factory=FACTORY,
-            request=asked,
-            keep_alive_s=FOREVER,
+        spec_of(
+            asked,
             cancel_limit_s=0.1 if limit == "cancel" else 100.0,
             stall_limit_s=0.1 if limit == "stall" else 100.0,
         )

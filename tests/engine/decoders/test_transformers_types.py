@@ -5,6 +5,8 @@ Each is exact alone, across chunks, after a crop and in a batch of four, or refu
 
 import dataclasses
 import random
+import resource
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -80,6 +82,15 @@ OWN: dict[str, dict[str, Any]] = {
     "xlstm": {"hidden_size": 64},
     "zaya": {"num_experts_per_tok": 1},
 }
+
+
+@pytest.fixture(autouse=True)
+def little_memory() -> Iterator[None]:
+    """Types whose default sizes are large fail to be made, before they fill the machine."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (12 << 30, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def checkpoint(model_type: str, seed: int) -> Any:
