@@ -148,7 +148,9 @@ class Weights:
         Raises:
             ModelError: the sizes differ from those of the weights.
         """
-        check_weight_shapes(config, {name: tensor.shape for name, tensor in self._tensors.items()})
+        shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
+        if not self._foreign:  # `get` refuses those
+            check_weight_shapes(config, shapes)
         head, embedding = self._tensors.get(HEAD), self._tensors.get(config.token_embedding)
         if not config.tie_word_embeddings or head is None:
             return config

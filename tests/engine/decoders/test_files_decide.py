@@ -141,3 +141,25 @@ def test_a_context_without_room_for_a_reply(tmp_path: Path) -> None:
     make(config).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="a context of 1 token has no room for a reply"):
         logits(tmp_path)
+
+
+def test_weights_of_a_dtype_that_is_not_computed_with(tmp_path: Path) -> None:
+    make(CONFIGS["gpt2"]).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    rewrite(tmp_path, {name: x.to(torch.float8_e4m3fn) for name, x in weights.items()})
+    with pytest.raises(ModelError, match="in F8_E4M3, which gptterm does not compute with"):
+        logits(tmp_path)
+
+
+def test_int8_of_a_head_of_its_own(tmp_path: Path) -> None:
+    make(CONFIGS["gpt2"]).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["lm_head.weight"] = torch.randn(90, 32, generator=torch.Generator().manual_seed(1))
+    rewrite(tmp_path, weights)
+    exact = logits(tmp_path).log_softmax(1)
+    decoder = native.load(tmp_path, read_json(tmp_path / "config.json"), "cpu", "int8")
+    assert decoder is not None
+    found = torch.as_tensor(decoder.forward(IDS.numpy(), decoder.new_cache(), last=7)).log_softmax(
+        1
+    )
+    assert (exact.exp() * (exact - found)).sum(1).mean() < 0.05
