@@ -4,6 +4,8 @@ import asyncio
 import gc
 import weakref
 
+from textual.strip import Strip
+
 from gptterm.tui.screens.stream_painter import COLLECT_EVERY
 from tests.support.scripted import Fault, Script
 from tests.tui.conftest import Open
@@ -81,6 +83,22 @@ async def test_garbage_of_old_is_collected_after_a_few_replies(open_tui: Open) -
             await desk.say(f"more {number}")
         assert left() is None
         assert gc.get_freeze_count() == 0
+
+
+async def test_what_was_drawn_of_a_dialog_is_dropped(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+
+        async def strips_after(times: int) -> int:
+            for _ in range(times):
+                await desk.press("f1")
+                await desk.until(lambda: len(desk.app.screen_stack) == 2)
+                await desk.press("escape")
+            gc.collect()
+            return sum(isinstance(each, Strip) for each in gc.get_objects())
+
+        before = await strips_after(2)
+        assert await strips_after(3) < before + 60
 
 
 async def test_continue_goes_on_with_the_same_turn(open_tui: Open) -> None:

@@ -1,6 +1,7 @@
 """Saved chats: the TUI over a real history."""
 
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ async def test_a_reply_that_comes_back_is_markdown_where_it_was(
     async with open_tui(script) as desk:
         await desk.ready()
         await desk.until(lambda: shown in desk.text)
+
+
+async def test_the_chat_written_last_is_shown_whatever_the_clock_said(
+    open_tui: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History.open(path) as history:
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time", lambda: 4e9)
+            history.saver(talk("from the future", "x")).commit()
+        history.saver(talk("written last", "y")).commit()
+    async with open_tui() as desk:
+        await desk.ready()
+        assert desk.turns[0] == ("user", "written last")
+        first, second = desk.controller.chat_list.entries()[:2]
+        assert (first.title, second.title) == ("written last", "from the future")
 
 
 async def test_the_message_is_on_the_disk_before_the_reply_begins(

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
@@ -91,6 +92,7 @@ def test_the_private_parts_are_there() -> None:
     assert {"fileno", "exit_event"} <= set(LinuxInlineDriver.__init__.__code__.co_names)
     for driver in (LinuxDriver, LinuxInlineDriver):
         assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
+    assert callable(StylesCache.get_inner_outer.cache_clear)
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []
     assert parser._timeout_time

@@ -9,7 +9,9 @@ from typing import Any, TypeVar, cast
 
 from textual import constants
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._styles_cache import StylesCache
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.worker import WorkerFailed
 
@@ -48,6 +50,15 @@ class TerminalApp(App[Result]):
         if self.failure is None and isinstance(cause, Exception):
             self.failure = cause
         super()._handle_exception(error)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Close a dialog, and drop what was drawn of it.
+
+        A cache of two colours, which is a method's, holds on to the strips of a thousand widgets.
+        """
+        popped = super().pop_screen()
+        StylesCache.get_inner_outer.cache_clear()
+        return popped
 
     def _build_driver(
         self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None

@@ -12,6 +12,7 @@ from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
 from gptterm.tui.widgets.transcript.wrap import display_text, wrap
 
 MAX_ROWS = 3
+MAX_HISTORY = 500
 SIGNS: dict[NoticeKind, str] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
 
 
@@ -37,7 +38,7 @@ class NoticeLine(RowWidget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
         self.history: list[Notice] = []
-        """All notices, oldest first."""
+        """The last notices, oldest first."""
 
     def watch_notice(self) -> None:
         """Mark the line as empty, so that a low screen can leave it out."""
@@ -49,6 +50,7 @@ class NoticeLine(RowWidget):
         """Show a notice and add it to the history."""
         notice = Notice(kind, one_line(text))
         self.history.append(notice)
+        del self.history[:-MAX_HISTORY]
         self.hint = ""
         self.notice = notice
 
