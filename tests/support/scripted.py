@@ -140,7 +140,8 @@ class ScriptedEngine:
 
     def __init__(self, script: Script | None = None, name: str = "scripted") -> None:
         self.script = script or Script()
-        self.requests: list[GenerateRequest] = []
+        self.generations = 0
+        """Number of requests so far."""
         self.samplings: list[SamplingParams] = []
         """Arguments of all calls of `set_sampling`."""
         self.closed = False
@@ -177,7 +178,7 @@ class ScriptedEngine:
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
         """A distribution with temperature and top-k only."""
-        return None if not self.requests else _distribution(sampling, limit)
+        return None if not self.generations else _distribution(sampling, limit)
 
     def close(self) -> None:
         """Set `closed`."""
@@ -185,8 +186,8 @@ class ScriptedEngine:
 
     def generate(self, request: GenerateRequest) -> Generator[Event, None, None]:
         """Play the next reply, the same for every sample."""
-        number = len(self.requests)
-        self.requests.append(request)
+        number = self.generations
+        self.generations += 1
         self._sampling = request.sampling
         faults = [f for f in self.script.faults if f.generation in (None, number)]
         begun = time.perf_counter()

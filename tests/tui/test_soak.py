@@ -17,7 +17,7 @@ MIB = 1 << 20
 MOST_MIB = 60.0
 TEXT = (
     "It is **bold**, `code` and a list:\n\n- one thing\n- another\n\n"
-    "```python\nprint('hello')\n```\n\n" + "And a sentence that goes on for a while. " * 6
+    "```python\nprint('hello')\n```\n\n" + "And a sentence that goes on for a while. " * 3
 )
 
 

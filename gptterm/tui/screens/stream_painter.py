@@ -58,8 +58,9 @@ class StreamPainter:
         """Start painting.
 
         A full garbage collection over everything alive delays a key by tens of milliseconds, and
-        a stream triggers one every second. So the objects alive now are frozen until the end.
+        a stream triggers one every second. So the objects alive now are frozen.
         """
+        gc.collect()
         gc.freeze()
         self._frame = 0
         if self._timer is None:
@@ -72,7 +73,8 @@ class StreamPainter:
         self._replies += 1
         if self._replies % COLLECT_EVERY == 0:
             gc.unfreeze()
-            gc.collect()
+        # A few milliseconds while what was there before the reply is frozen.
+        gc.collect()
         if self._timer is not None:
             self._timer.pause()
         self.draw()
