@@ -7,10 +7,12 @@ Without torch, it starts in a tenth of a second.
 
 import codecs
 import itertools
+import mmap
 import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -61,7 +63,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A failure on purpose."""
 
     at: Literal["load", "prefill", "decode"]
-    how: Literal["raise", "panic", "die", "segfault", "stall", "out_of_memory", "cuda"]
+    how: Literal["raise", "panic", "die", "segfault", "bus_error", "stall", "out_of_memory", "cuda"]
     """`raise`: an unexpected exception. `panic`: one that is no Exception, as Rust's panics are.
     `die`: SIGKILL. `stall`: never returns and cannot be cancelled. `cuda`: the exception after
     which a CUDA context is unusable."""
@@ -339,6 +341,15 @@ class AcceleratorError(RuntimeError):
     """Stands for torch's exception of the same name, raised for CUDA faults."""
 
 
+def _read_past_the_end() -> None:
+    """Read a page of a mapping whose file has become shorter."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(1 << 16)
+        with mmap.mmap(file.fileno(), 1 << 16) as mapping:
+            file.truncate(0)
+            mapping[1 << 15]
+
+
 class PanicException(BaseException):
     """Stands for that of pyo3, with a message that no encoding takes."""
 
@@ -356,6 +367,8 @@ def _break(fault: Fault) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "bus_error":
+            _read_past_the_end()
         case "stall":
             sys.stderr.write(f"{STALLED}\n")
             sys.stderr.flush()

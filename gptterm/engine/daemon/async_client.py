@@ -16,6 +16,7 @@ from gptterm.engine.daemon.launcher import DaemonConnection, attach
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client import EngineClient, ProgressCallback
 from gptterm.engine.ipc.connection import Connection
+from gptterm.engine.ipc.exits import ExitWitness
 from gptterm.errors import FailureKind, GpttermError
 from gptterm.threads import in_daemon_thread
 
@@ -111,7 +112,7 @@ class DaemonProcess:
     def __init__(self, daemon: DaemonConnection, log: Path) -> None:
         self.pid = daemon.pid
         self._connection = daemon.socket
-        self._log = log
+        self._witness = ExitWitness(log)
         self._gone = asyncio.Event()
 
     @property
@@ -136,6 +137,4 @@ class DaemonProcess:
     def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
         """Describe the lost connection in one line."""
         del code
-        return "internal", (
-            f"the warm engine (process {self.pid}) ended {activity}; its log is {self._log}"
-        )
+        return self._witness.describe_daemon(self.pid, activity)

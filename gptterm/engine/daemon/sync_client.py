@@ -29,6 +29,7 @@ from gptterm.engine.ipc.client_protocol import (
     ProtocolError,
 )
 from gptterm.engine.ipc.errors import describe
+from gptterm.engine.ipc.exits import ExitWitness
 from gptterm.engine.ipc.protocol import Waiting
 from gptterm.errors import GpttermError
 from gptterm.paths import engine_log
@@ -94,6 +95,7 @@ class DaemonEngine:
         self._interrupted = interrupted
         self._connection: DaemonConnection | None = None
         self._protocol = ClientProtocol(engine_log())
+        self._witness = ExitWitness(engine_log())
         self._generation: Generation | None = None
         self._send_lock = threading.Lock()
         self._info: ModelInfo | None = None
@@ -118,6 +120,7 @@ class DaemonEngine:
         if daemon is None:
             return False
         self._connection = daemon
+        self._witness = ExitWitness(engine_log())
         self._protocol = ClientProtocol(engine_log())
         info = self._result(*self._protocol.load(self._request))
         self._info = as_requested(info, self._request, daemon.pid, time.perf_counter() - since)
@@ -258,7 +261,5 @@ class DaemonEngine:
         return True
 
     def _connection_lost(self) -> None:
-        message = (
-            f"the warm engine (process {self.connection.pid}) ended; its log is {engine_log()}"
-        )
-        self._protocol.connection_lost("internal", message)
+        kind, message = self._witness.describe_daemon(self.connection.pid)
+        self._protocol.connection_lost(kind, message)

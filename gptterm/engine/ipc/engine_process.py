@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+from gptterm.engine.ipc.exits import ExitWitness
 from gptterm.engine.runtime.log import open_log
 from gptterm.engine.runtime.python_child import python_command, python_environment
 from gptterm.errors import FailureKind
@@ -54,8 +55,7 @@ class EngineProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
-        self._log = log
-        self._oom_kills = oom_kill_count()
+        self._witness = ExitWitness(log)
 
     @property
     def pid(self) -> int:
@@ -81,36 +81,4 @@ class EngineProcess:
 
     def describe_exit(self, code: int, activity: str) -> tuple[FailureKind, str]:
         """Describe its exit in one line."""
-        before, now = self._oom_kills, oom_kill_count()
-        ran_out = before is not None and now is not None and now > before
-        return describe_exit(code, activity, self._log, memory_ran_out=ran_out)
-
-
-def oom_kill_count() -> int | None:
-    """Return the number of processes that Linux's OOM killer has killed since boot."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return None
-    counts = (line.split() for line in lines if line.startswith("oom_kill "))
-    return next((int(count) for _, count in counts), None)
-
-
-def describe_exit(
-    code: int, activity: str, log: Path, *, memory_ran_out: bool
-) -> tuple[FailureKind, str]:
-    """Describe in one line a process that exited with `code` (negative: minus the signal)."""
-    if code == -signal.SIGKILL and memory_ran_out:
-        return "out_of_memory", (
-            f"the system ran out of memory and killed the engine (SIGKILL) {activity}: "
-            "try a smaller model or a smaller --dtype"
-        )
-    how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    return "internal", f"the engine {how} {activity}; its log is {log}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        return self._witness.describe_child(code, activity)

@@ -89,7 +89,7 @@ def test_an_engine_that_was_killed_while_idle_is_replaced(folder: Path, tmp_path
         guest.tokenize("a")
 
 
-@pytest.mark.parametrize("how", ["die", "segfault", "cuda"])
+@pytest.mark.parametrize("how", ["die", "segfault", "bus_error", "cuda"])
 def test_an_engine_that_dies_in_the_middle(folder: Path, tmp_path: Path, how: str) -> None:
     del folder
     fault = Fault(at="decode", how=how, token=2, generation=1)  # type: ignore[arg-type]
@@ -100,6 +100,9 @@ def test_an_engine_that_dies_in_the_middle(folder: Path, tmp_path: Path, how: st
     message = failure_of(a.ended()).message
     assert ("device-side assert" if how == "cuda" else f"(process {first}) ended") in message
     assert str(tmp_path / "home/engine.log") in message
+    assert "\n" not in message
+    assert ("by SIGBUS: the model's files were cut short" in message) == (how == "bus_error")
+    assert ("by SIGSEGV: native code failed" in message) == (how == "segfault")
     assert len([event for event in a.events if isinstance(event, Token)]) <= 2
     wait_until(lambda: gone(first))
     # The other one goes on, with another engine.

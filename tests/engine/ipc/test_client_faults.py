@@ -14,7 +14,8 @@ import pytest
 
 from gptterm.engine.api import Event, Prefilled, Token
 from gptterm.engine.ipc.client import EngineClient
-from gptterm.engine.ipc.engine_process import describe_exit, spawn
+from gptterm.engine.ipc.engine_process import spawn
+from gptterm.engine.ipc.exits import describe_exit
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError
 from gptterm.paths import engine_log
 from tests.support.ipc_engines import (
@@ -384,6 +385,9 @@ def test_the_memory_killer_is_named_when_it_was_there() -> None:
     kind, message = describe_exit(-9, "while it wrote", Path("/x.log"), memory_ran_out=False)
     assert kind == "internal"
     assert message == "the engine was killed by SIGKILL while it wrote; its log is /x.log"
+    kind, message = describe_exit(-7, "while it wrote", Path("/x.log"), memory_ran_out=False)
+    assert kind == "model"
+    assert "by SIGBUS while it wrote: the model's files were cut short" in message
     assert "exit code 3" in describe_exit(3, "", Path("/x"), memory_ran_out=True)[1]
     assert "signal 99" in describe_exit(-99, "", Path("/x"), memory_ran_out=True)[1]
 
