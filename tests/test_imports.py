@@ -32,7 +32,7 @@ def _run(arguments: list[str], home: Path) -> tuple[int, set[str]]:
     environment = {"PATH": "", "GPTTERM_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
-        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
         check=True,
     )  # fmt: skip
     code, modules = json.loads(done.stdout.splitlines()[-1])
@@ -125,7 +125,7 @@ def test_the_first_frame_needs_no_database_and_no_model(tmp_path: Path) -> None:
     report = tmp_path / "modules.json"
     subprocess.run(
         [sys.executable, "-c", FIRST_FRAME, str(report)],
-        env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True,
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=True,
     )  # fmt: skip
     modules = set(json.loads(report.read_text()))
     assert "textual" in modules

@@ -120,7 +120,7 @@ for text in ATTACKS:
 @pytest.mark.parametrize("how", ["whole", "split"])
 def test_generated_text_and_notices_on_a_terminal(how: str, env: dict[str, str]) -> None:
     process: pexpect.spawn[str] = pexpect.spawn(
-        COMMAND[0], ["-c", PRINT, how], env=env, encoding="utf-8", timeout=60
+        COMMAND[0], ["-c", PRINT, how], env=env, encoding="utf-8", timeout=180
     )
     shown = on_a_terminal(process)
     assert not obeyed(shown)

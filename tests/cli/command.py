@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pexpect
 
 COMMAND = [sys.executable, "-m", "gptterm"]
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Time-out of a test, ten times what anything is expected to take."""
 
 

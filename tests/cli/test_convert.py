@@ -81,7 +81,7 @@ def on_disk(mount: str, folder: Path, *arguments: str) -> Result:
         env=environment(folder),
         input=b"Once",
         capture_output=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr.decode())

@@ -27,7 +27,7 @@ def shell(command: str, arguments: list[str], env: dict[str, str]) -> tuple[int,
     """Run gptterm in a shell that does something with its streams: exit code and stderr."""
     done = subprocess.run(
         ["sh", "-c", command, "sh", *COMMAND, *arguments],
-        env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr
 

@@ -92,7 +92,7 @@ def test_a_while_loop_with_no_stdin_sees_every_line(models: Path, env: dict[str,
         f'{" ".join(COMMAND)} --no-stdin -m {models}/greeting -t 0 -n 2 --echo "$line"; done'
     )
     result = subprocess.run(
-        ["bash", "-c", script], env=env, capture_output=True, timeout=60, check=True
+        ["bash", "-c", script], env=env, capture_output=True, timeout=180, check=True
     )
     assert [line[:3] for line in result.stdout.decode().splitlines()] == ["one", "two"]
 
@@ -123,7 +123,7 @@ def test_a_reader_that_leaves_ends_it_silently(models: Path, env: dict[str, str]
         assert process.stderr is not None
         assert process.stdout.read(20)
         process.stdout.close()
-        assert process.wait(timeout=60) == 141
+        assert process.wait(timeout=180) == 141
         assert process.stderr.read() == b""
 
 
@@ -132,7 +132,7 @@ def test_a_full_disk_is_one_line(models: Path, env: dict[str, str]) -> None:
         process = subprocess.run(
             [*COMMAND, "-m", str(models / "greeting"), "-n", "3", "x"],
             env=env, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
-            timeout=60, check=False,
+            timeout=180, check=False,
         )  # fmt: skip
     assert process.returncode == 1
     assert process.stderr == b"gptterm: error: cannot write to stdout: No space left on device\n"

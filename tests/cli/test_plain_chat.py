@@ -79,7 +79,7 @@ def test_bad_utf8_in_a_pipe_of_lines(models: Path, env: dict[str, str]) -> None:
 
 def test_a_piped_message_then_the_terminal(models: Path, env: dict[str, str]) -> None:
     command = f"echo hello | {' '.join(COMMAND)} -i --plain -m {models}/greeting -t 0 -n 9 in short"
-    terminal = pexpect.spawn("bash", ["-c", command], env=dict(env), encoding="utf-8", timeout=60)
+    terminal = pexpect.spawn("bash", ["-c", command], env=dict(env), encoding="utf-8", timeout=180)
     terminal.expect("Ctrl-D quits")
     terminal.expect("\n> ")
     terminal.sendline("/stats")

@@ -106,7 +106,7 @@ def test_a_terminal_in_and_a_pipe_out_is_no_hidden_prompt(env: dict[str, str]) -
     master, slave = pty.openpty()
     try:
         result = subprocess.run(
-            COMMAND, env=env, stdin=slave, capture_output=True, timeout=60, check=False
+            COMMAND, env=env, stdin=slave, capture_output=True, timeout=180, check=False
         )
     finally:
         os.close(master)
@@ -140,7 +140,7 @@ def test_a_working_directory_that_is_gone(env: dict[str, str], tmp_path: Path) -
     arguments = ["sh", "-c", script, "sh", str(tmp_path / "home"), *COMMAND, "-m", "tiny", "x"]
     done = subprocess.run(
         arguments, env={**env, "PYTHONPATH": os.getcwd()}, stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=180, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"gptterm: error: the working directory was deleted; cd to another\n"

@@ -75,7 +75,7 @@ class Machine:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

@@ -20,7 +20,7 @@ from tests.support.hub import Hub
 
 GPT2 = "openai-community/gpt2"
 COMMAND = ("-m", "gptterm")
-PATIENCE = 60
+PATIENCE = 180
 
 
 def terminal(machine: Machine, *arguments: str) -> "pexpect.spawn[str]":

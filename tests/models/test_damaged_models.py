@@ -295,7 +295,7 @@ def test_the_command_says_one_line_and_exits_with_3(model: Path) -> None:
     ):
         done = subprocess.run(
             [sys.executable, "-m", "gptterm", *command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert done.returncode == 3, done.stderr
         assert done.stdout == ""

@@ -254,7 +254,7 @@ def run(program: str, path: Path, *prefix: str) -> dict[str, Any]:
     """Run a program that uses a history at `path`, and return what it reports."""
     done = subprocess.run(
         [*prefix, sys.executable, "-c", PROGRAM + textwrap.dedent(program), str(path)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

@@ -175,7 +175,7 @@ def test_eight_processes_begin_one_history_at_once(path: Path) -> None:
         )
         for _ in range(8)
     ]
-    said = [process.communicate(timeout=60)[0] for process in begun]
+    said = [process.communicate(timeout=180)[0] for process in begun]
     assert said == [b""] * 8
     assert [process.returncode for process in begun] == [0] * 8
     with History.open(path) as history:
