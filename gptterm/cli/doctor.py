@@ -171,6 +171,9 @@ def _default_model(offline: bool) -> _Section:
     rows: _Section = {}
     try:
         settings = load_settings()
+        remote = settings.remote
+        if remote is not None:
+            return {settings.model: f"on a server, {remote.url} (--server shows what it can do)"}
         names: Iterator[str] = iter(dict.fromkeys((settings.model, "gpt2")))
         offline = offline or settings.offline
     except GpttermError as error:

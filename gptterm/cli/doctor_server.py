@@ -1,7 +1,6 @@
 """`gptterm doctor --server`: what a server can do."""
 
 from gptterm.engine.api import RemoteModel
-from gptterm.engine.remote.dialects import DIALECTS
 from gptterm.engine.remote.engine import probe_server
 from gptterm.engine.remote.probe import FormResult, ServerReport
 from gptterm.engine.remote.servers import Access, host, is_loopback
@@ -63,7 +62,7 @@ def _model(report: ServerReport) -> _Section:
     remote = report.remote
     rows = {
         "name": remote.model,
-        "server is": DIALECTS[remote.dialect].label if remote.dialect else "of no known kind",
+        "server is": report.kind or "of no known kind",
         "context": _context(remote),
         **{name: _form(form) for name, form in report.forms.items()},
         "log probabilities": _logprobs(report),

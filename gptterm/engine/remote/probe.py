@@ -15,8 +15,8 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.remote.dialects import DIALECTS
 from gptterm.engine.remote.discovery import describe_model
+from gptterm.engine.remote.requests import dialect_of
 from gptterm.engine.remote.servers import Access
 from gptterm.engine.remote.session import Session
 from gptterm.engine.samplers import SAMPLERS
@@ -50,6 +50,8 @@ class ServerReport(NamedTuple):
 
     remote: RemoteModel
     """The model that was tried; without a name if several are there and none was named."""
+    kind: str
+    """The kind of server; empty if it is not known."""
     models: tuple[str, ...] | None
     """None: the server has no list."""
     forms: dict[str, FormResult]
@@ -75,7 +77,7 @@ async def probe(remote: RemoteModel, access: Access) -> ServerReport:
         await session.close()
     names = None if found is None else tuple(str(item["id"]) for item in found.models)
     if not remote.model and (names is None or len(names) != 1):
-        return ServerReport(remote, names, {}, (), {}, "")
+        return ServerReport(remote, "", names, {}, (), {}, "")
     remote = describe_model(remote, found)
     session = Session(remote, access)
     try:
@@ -85,7 +87,9 @@ async def probe(remote: RemoteModel, access: Access) -> ServerReport:
     sent, left_out = _samplers(session)
     told = any(form.alternatives is not None for form in forms.values())
     reason = "" if told else session.no_logprobs or "no request succeeded"
-    return ServerReport(remote, names, forms, sent, left_out, reason)
+    dialect = dialect_of(remote, session.learned)
+    kind = dialect.label if remote.dialect or session.learned.dialect else ""
+    return ServerReport(remote, kind, names, forms, sent, left_out, reason)
 
 
 async def _try(session: Session, prompt: Prompt) -> FormResult:
@@ -114,7 +118,7 @@ async def _try(session: Session, prompt: Prompt) -> FormResult:
 
 def _samplers(session: Session) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the labels of the samplers that go with a request, and why the others do not."""
-    dialect = DIALECTS[session.remote.dialect]
+    dialect = dialect_of(session.remote, session.learned)
     sent, left_out = [], {}
     for sampler in SAMPLERS.values():
         field = dialect.samplers.get(sampler.name)

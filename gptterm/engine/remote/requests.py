@@ -34,6 +34,8 @@ class Learned:
     """Refused field to the server's reason."""
     max_tokens: str = ""
     """Field of the limit that it asked for; empty for the dialect's."""
+    dialect: str = ""
+    """Key of the dialect that a refusal gave away; empty if none did."""
     no_chat: bool = False
     """The model has no chat: transcripts are continued instead."""
     no_logprobs: bool = False
@@ -64,13 +66,18 @@ def answers(remote: RemoteModel) -> bool:
     return remote.dialect != "openai" or not _TEXT_ONLY.search(remote.model)
 
 
+def dialect_of(remote: RemoteModel, learned: Learned) -> Dialect:
+    """Return the dialect of a model's server, as far as it is known by now."""
+    return DIALECTS[remote.dialect or learned.dialect]
+
+
 def build(request: GenerateRequest, remote: RemoteModel, learned: Learned, sample: int = 0) -> Call:
     """Build the call for one sample of a request.
 
     Raises:
         UsageError: the prompt cannot be sent to such a server.
     """
-    dialect = DIALECTS[remote.dialect]
+    dialect = dialect_of(remote, learned)
     notices: list[str] = []
     stop = request.stop
     body: dict[str, Any] = {"model": remote.model, "stream": True}
@@ -220,7 +227,7 @@ def no_logprobs(remote: RemoteModel, learned: Learned) -> str:
     for name in ("logprobs", "top_logprobs"):
         if name in learned.fields:
             return learned.fields[name]
-    dialect = DIALECTS[remote.dialect]
+    dialect = dialect_of(remote, learned)
     return f"{dialect.label} sends none" if learned.no_logprobs or dialect.chat_logprobs < 0 else ""
 
 
@@ -230,6 +237,7 @@ _DROPPABLE = frozenset(
     {"stop", "seed", "logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
     | {wire.name for dialect in DIALECTS.values() for wire in dialect.samplers.values()}
 )
+_TRANSFORMERS = re.compile(r"Unexpected fields in the request: ")
 _NO_CHAT = re.compile(r"not a chat model|chat[ _]template|does not support chat", re.IGNORECASE)
 
 
@@ -245,6 +253,9 @@ def learn_refusal(status: int, message: str, parameter: str, call: Call, learned
         return True
     if status not in (400, 422):
         return False
+    if status == 422 and _TRANSFORMERS.match(message) and not learned.dialect:
+        learned.dialect = "transformers"
+        return True
     if call.path == CHAT and _NO_CHAT.search(message) and not learned.no_chat:
         learned.no_chat = True
         return True

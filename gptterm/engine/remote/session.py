@@ -129,8 +129,9 @@ class Session:
             async with asyncio.timeout(self.access.timeout_s):
                 response = await transport.models()
         except openai.APIStatusError as error:
-            if error.status_code in (404, 405, 501):
-                # Some servers have no list, but an address that is no API has none either.
+            if error.status_code in (404, 405, 500, 501):
+                # Some servers have no list, and transformers' fails without a Hub cache. An address
+                # that is no API has none either.
                 if parse_body(error.response.content).is_page:
                     raise ModelError(self.status_problem(error).message) from None
                 return None

@@ -210,7 +210,6 @@ def call_with(*fields: str, path: str = CHAT) -> Call:
         (400, "Unrecognized request argument supplied: top_k", "", {"top_k"}),
         (400, "Unsupported value: 'temperature' does not support 0.8", "temperature",
          {"temperature"}),
-        (422, "Unexpected fields in the request: {'min_p', 'top_k'}", "", {"top_k", "min_p"}),
         (422, "top_k: Extra inputs are not permitted", "", {"top_k"}),
         (400, "logprobs is not supported by this model", "", {"logprobs"}),
     ],
@@ -243,6 +242,18 @@ def test_a_refusal_of_something_else_is_none(status: int, message: str) -> None:
     learned = Learned()
     assert not learn_refusal(status, message, "", call_with("top_k", "messages"), learned)
     assert learned == Learned()
+
+
+def test_a_refusal_gives_transformers_away() -> None:
+    learned = Learned()
+    message = "Unexpected fields in the request: {'min_p', 'top_k'}"
+    assert learn_refusal(422, message, "", call_with("top_k", "min_p"), learned)
+    call = build(GenerateRequest(prompt=HELLO, sampling=ALL), model(), learned)
+    sent = {name: value for name, value in call.body.items() if name in FIELDS}
+    assert sent == SENT["transformers"]
+    assert "top-k 7 is not used: transformers serve does not take it" in call.notices
+    # Once: it would say the same of fields of another kind.
+    assert not learn_refusal(422, message, "", call_with("model"), learned)
 
 
 def test_the_limits_other_name_is_used_where_it_is_asked_for() -> None:

@@ -461,8 +461,9 @@ async def test_of_several_models_one_must_be_named() -> None:
             await found_at(server)
 
 
-async def test_a_server_without_a_list_is_taken_at_its_word() -> None:
-    with LlmServer() as server:
+@pytest.mark.parametrize("models", [None, refusal(500, {"error": "no cache"})])
+async def test_a_server_without_a_list_is_taken_at_its_word(models: Answer | None) -> None:
+    with LlmServer(models=models) as server:
         assert (await found_at(server, "m")).model == "m"
         with pytest.raises(ModelError, match="name one with -m"):
             await found_at(server)
