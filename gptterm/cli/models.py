@@ -104,7 +104,8 @@ def show_info(name: str, as_json: bool) -> None:
             "fidelity_kl": conversion.fidelity_kl,
             "auto": conversion.used_by_auto,
         }
-        print_json([about | metadata._asdict() | {"fits": fits, "int8": int8}])
+        more = {"fits": fits, "int8": int8, "notices": source.notices}
+        print_json([about | metadata._asdict() | more])
         return
 
     lines = {
@@ -119,6 +120,7 @@ def show_info(name: str, as_json: bool) -> None:
         "vocabulary": f"{metadata.vocab_size:,} tokens" if metadata.vocab_size else "",
         "chat template": "yes" if metadata.has_chat_template else "no",
         "int8": _describe(conversion) if conversion else "",
+        "note": "; ".join(source.notices),
         **{f"fits {device}": ", ".join(dtypes) or "no" for device, dtypes in fits.items()},
     }
     print_table(None, [(label, text) for label, text in lines.items() if text])

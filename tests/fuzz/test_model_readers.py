@@ -170,14 +170,14 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "generation_config": (generation_config, 60),
     "index": (index, 150),
     "weights": (weights, 300),
-    "gguf": (gguf, 100),
-    "tokenizer": (tokenizer_of("tokenizer.json"), 150),
+    "gguf": (gguf, 60),
+    "tokenizer": (tokenizer_of("tokenizer.json"), 80),
     "tokenizer_config": (tokenizer_of("tokenizer_config.json"), 100),
-    "special_tokens_map": (tokenizer_of("special_tokens_map.json", *OLD), 100),
+    "special_tokens_map": (tokenizer_of("special_tokens_map.json", *OLD), 60),
     "added_tokens": (tokenizer_of("added_tokens.json", *OLD), 100),
     "vocabulary": (tokenizer_of("vocab.json", *OLD), 100),
     "merges": (tokenizer_of("merges.txt", *OLD), 100),
-    "template": (tokenizer_of("chat_template.jinja"), 100),
+    "template": (tokenizer_of("chat_template.jinja"), 25),
 }
 """The targets, and the numbers of mutants in the quick runs: a second or two."""
 BYTES = ("weights", "gguf", "merges", "template")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gptterm.cli.models import models
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from gptterm.errors import ModelError
 from gptterm.models import cached_models, resolve
@@ -216,6 +218,8 @@ def test_an_adapter_beside_a_model_is_told(model: Path) -> None:
     assert resolve(str(model)).notices == ()
     write(model, "adapter_config.json", "{}")
     assert "adapter in the model's folder is not used" in resolve(str(model)).notices[0]
+    said = CliRunner().invoke(models, ["info", str(model)])
+    assert "note           the adapter in the model's folder is not used" in said.stdout
 
 
 SIZES: dict[str, tuple[dict[str, Any], str]] = {
