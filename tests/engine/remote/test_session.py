@@ -425,13 +425,18 @@ async def test_a_server_without_tls_is_told_apart() -> None:
         assert "does not speak TLS" in failure(await events(secure))
 
 
-async def test_a_certificate_of_ones_own_is_named() -> None:
+async def test_a_certificate_of_ones_own_is_named_and_can_be_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    certificate = Path(__file__).with_name("self_signed.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
+    context.load_cert_chain(certificate)
     with LlmServer(stream("Hi"), tls=context) as server:
         message = failure(await events(server.url))
-    assert "is not trusted" in message
-    assert "SSL_CERT_FILE" in message
+        assert "is not trusted" in message
+        assert "SSL_CERT_FILE" in message
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert text(await events(server.url)) == "Hi"
 
 
 # -------------------------------------------------------------------------------- discovery
