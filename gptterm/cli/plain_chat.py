@@ -258,11 +258,13 @@ class PlainChat:
 
     def _reply(self, reply: str) -> None:
         """Generate a reply; the message it answers is on the disk first, if possible."""
+        self._signals.cancel_mode()
         self._chat.commit()
         self._history.show_notices()
         try:
             self._generate(reply)
         finally:
+            self._signals.mode = Mode.EXIT
             self._chat.tree.finish(reply, "error")
             self._chat.save()
 
@@ -271,11 +273,7 @@ class PlainChat:
         results = Results(self._settings.request(self._prompt(reply)), (), self._streams.note)
         writer = _ReplyWriter(self._streams, results, self._chat, reply)
         self._last = results
-        self._signals.cancel_mode()
-        try:
-            run_request(self._engine, results, writer, self._streams, self._signals)
-        finally:
-            self._signals.mode = Mode.EXIT
+        run_request(self._engine, results, writer, self._streams, self._signals)
         if results.failure is not None:
             raise failure_error(results.failure)
         if self._signals.pending is not None:

@@ -1,13 +1,13 @@
 """Find a model, load it, run a request: the steps that one prompt and the plain chat share."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from msgspec.structs import replace
 
 from gptterm.cli.output import Writer
 from gptterm.cli.results import Results
-from gptterm.cli.signals import Signals
+from gptterm.cli.signals import Interrupted, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, debugging
 from gptterm.config import Settings
 from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource, RemoteModel
@@ -109,7 +109,7 @@ def run_request(
     events = _events(engine, results.request)
     with streams.silenced():
         try:
-            for event in events:
+            for event in _after_interruptible_start(events, signals):
                 results.add(event)
                 writer.event(event)
                 if signals.pending is not None:
@@ -122,6 +122,21 @@ def run_request(
     for end in results.end_unfinished():
         writer.event(end)
     writer.close()
+
+
+def _after_interruptible_start(
+    events: Generator[Event, None, None], signals: Signals
+) -> Iterator[Event]:
+    """The events. A signal before the first one ends them: a template or a tokenizer may take
+    seconds over the prompt."""
+    try:
+        with signals.interrupting():
+            first = next(events, None)
+    except Interrupted:
+        return
+    if first is not None:
+        yield first
+        yield from events
 
 
 def failure_error(failure: Failed) -> GpttermError:

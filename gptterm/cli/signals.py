@@ -10,6 +10,7 @@ import enum
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +32,10 @@ class Mode(enum.Enum):
     """At a prompt: Ctrl-C raises KeyboardInterrupt in the main thread, others end the process."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal has cancelled what runs within `Signals.interrupting`."""
+
+
 class Signals:
     """The process's signal handling; a singleton."""
 
@@ -42,6 +47,10 @@ class Signals:
         """Descriptor of the user's stderr, while libraries have another one."""
         self.cleanup: Callable[[], None] = _nothing
         """Restores the terminal before the process ends."""
+        self._interrupting = False
+        """Whether a signal that cancels raises `Interrupted`."""
+        self._cancelled = False
+        """Whether one has come that was to cancel."""
         self._watched = False
         self._wakeup = -1
         """Descriptor to which Python writes the numbers of signals; -1 for none."""
@@ -81,6 +90,7 @@ class Signals:
     def cancel_mode(self) -> None:
         """From here on, the first signal only cancels."""
         self.pending = None
+        self._cancelled = False
         self.mode = Mode.CANCEL
 
     @contextlib.contextmanager
@@ -102,6 +112,24 @@ class Signals:
             signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
             self.mode = Mode.EXIT
             os.close(writer)
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """During the block, a signal that cancels raises `Interrupted` in the main thread.
+
+        For work that does not look at `pending`, which is set when the exception leaves the block.
+        """
+        self._interrupting = True
+        try:
+            if self._cancelled:
+                raise Interrupted
+            yield
+        except Interrupted:
+            while self.pending is None:  # the watcher has the signal, too
+                time.sleep(0.001)
+            raise
+        finally:
+            self._interrupting = False
 
     @contextlib.contextmanager
     def cleaning_up(self, cleanup: Callable[[], None]) -> Iterator[None]:
@@ -146,6 +174,11 @@ class Signals:
         if self.mode is Mode.RAISE and number == signal.SIGINT:
             self._handled.set()
             raise KeyboardInterrupt
+        if self.mode is Mode.CANCEL:
+            self._cancelled = True
+            if self._interrupting:
+                self._interrupting = False
+                raise Interrupted
         if self.mode is Mode.RAISE or not self._watched:
             self._act(number)
 

@@ -1,11 +1,13 @@
 """Ctrl-C, SIGTERM and SIGHUP in every phase, and what a terminal shows."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.cli.command import (
@@ -176,3 +178,34 @@ def test_ctrl_c_just_before_a_prompt_waits_is_not_lost() -> None:
         assert done.wait(timeout=180) == 0  # its stdin stays open
         assert done.stdout is not None
         assert done.stdout.read().split() == ["waiting", "interrupted"] * 2
+
+
+def test_ctrl_c_while_a_template_is_rendered_and_while_a_text_is_encoded(
+    models: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    """The first one acts: in one prompt, and in a chat, which goes on."""
+    slow = tmp_path / "slow"
+    shutil.copytree(models / "chat", slow)
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    (slow / "chat_template.jinja").write_text(endless)
+    with start(["-m", slow, "--json", "-v", "-n", "8", "hello"], env) as process:
+        assert process.stderr is not None
+        assert b"loaded in" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        result = finish(process)
+    assert result.code == 130
+    assert json.loads(result.stdout)["finish_reason"] == "cancelled"
+    assert "template" not in result.stderr
+    terminal = spawn(["--plain", "-m", slow, "-n", "3"], env)
+    terminal.expect("quits")
+    terminal.expect(">")
+    terminal.sendline("a message")
+    home = Path(env["GPTTERM_HOME"])
+    # It is saved before its reply begins.
+    wait_until(lambda: any(b"a message" in file.read_bytes() for file in home.glob("history.db*")))
+    terminal.sendintr()
+    terminal.expect(r"\(stopped\)")
+    terminal.sendline("/quit")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0

@@ -42,6 +42,8 @@ _GREETING_S = 10.0
 """Seconds that a connection may be silent before its handshake."""
 _GREETINGS = 32
 """Maximum number of connections before their handshake; the oldest one makes room for another."""
+_UNVISITED_S = 60.0
+"""Seconds within which the client that has started the process connects."""
 _BYTES_PER_S = 20_000_000
 """Speed of a slow disk, at which weights are loaded and read for the first time at the latest."""
 _LAST_WORDS_S = 1.0
@@ -207,6 +209,8 @@ class Server:
             idle = time.monotonic() - self._idle_since >= self._keep_alive_s
         if self._worker.loaded is None and self._visited.is_set() and not greeting_somebody:
             self._stop("was left while it loaded its model")
+        if not self._visited.is_set() and time.monotonic() - self._begun > _UNVISITED_S:
+            self._stop("was left by the command that started it")
         if self._lock is not None and self._worker.loaded is not None and idle:
             self._retire(f"was without a client for {self._keep_alive_s:g} s")
         elif self._lock is None and not greeting_somebody:

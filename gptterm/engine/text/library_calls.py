@@ -97,8 +97,8 @@ class EncodingGuard:
                 done.set()
 
         Thread(target=call, name="encode", daemon=True).start()
+        self._late = done  # unless it ends in time, and the wait is not interrupted
         if not done.wait(seconds):
-            self._late = done
             raise ModelError(
                 f"the model's tokenizer takes longer than {seconds:.0f} s over this text; a"
                 " pattern in its tokenizer.json may be at fault"
