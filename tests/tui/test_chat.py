@@ -95,7 +95,7 @@ async def test_what_was_drawn_of_a_dialog_is_dropped(open_tui: Open) -> None:
                 await desk.until(lambda: len(desk.app.screen_stack) == 2)
                 await desk.press("escape")
             gc.collect()
-            return sum(isinstance(each, Strip) for each in gc.get_objects())
+            return sum(type(each) is Strip for each in gc.get_objects())
 
         before = await strips_after(2)
         assert await strips_after(3) < before + 60
