@@ -35,7 +35,6 @@ class Dialect(NamedTuple):
     """Most alternatives a token in a chat; -1: no logprobs at all."""
     text_logprobs: int = 20
     """The same for completions."""
-    takes_seed: bool = True
     takes_usage: bool = True
     """Takes `stream_options`."""
 

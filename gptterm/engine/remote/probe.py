@@ -124,8 +124,10 @@ def _samplers(session: Session) -> tuple[tuple[str, ...], dict[str, str]]:
         field = dialect.samplers.get(sampler.name)
         if field is None:
             left_out[sampler.label] = f"{dialect.label} does not take it"
-        elif field.name in session.learned.fields:
-            left_out[sampler.label] = session.learned.fields[field.name]
+        elif reason := session.learned.refusal(
+            field.name, field.convert(getattr(_SAMPLING, sampler.name))
+        ):
+            left_out[sampler.label] = reason
         else:
             sent.append(sampler.label)
     return tuple(sent), left_out

@@ -32,6 +32,8 @@ class Learned:
 
     fields: dict[str, str] = field(default_factory=dict)
     """Refused field to the server's reason."""
+    values: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Field to the value that was refused last, and the reason: another value may be taken."""
     max_tokens: str = ""
     """Field of the limit that it asked for; empty for the dialect's."""
     dialect: str = ""
@@ -40,6 +42,11 @@ class Learned:
     """The model has no chat: transcripts are continued instead."""
     no_logprobs: bool = False
     """It accepts the fields, and sends none."""
+
+    def refusal(self, name: str, value: Any) -> str:
+        """Return why a field with this value is refused; empty if it is not."""
+        refused, reason = self.values.get(name, (None, ""))
+        return self.fields.get(name) or (reason if refused == value else "")
 
 
 class Call(NamedTuple):
@@ -155,13 +162,12 @@ def _sampling(
                 notices.append(
                     f"{sampler.label} {value:g} is not used: {dialect.label} does not take it"
                 )
-        elif wire.name in learned.fields:
-            if not is_neutral:
-                reason = learned.fields[wire.name]
-                notices.append(f"{sampler.label} {value:g} is not used: {reason}")
-        elif dialect.neutral or not is_neutral:
+        else:
             sent = wire.convert(value)
-            if sent is not None:
+            reason = learned.refusal(wire.name, sent)
+            if reason and not is_neutral:
+                notices.append(f"{sampler.label} {value:g} is not used: {reason}")
+            elif sent is not None and not reason and (dialect.neutral or not is_neutral):
                 body[wire.name] = sent
     if sampling.order != type(sampling)().order:
         notices.append(f"the sampler order {sampling.order} is not used: a server has its own")
@@ -184,7 +190,7 @@ def _limits(
     body: dict[str, Any] = {limit: request.max_tokens}
     # The stream is watched for all of them; the server's own stop saves tokens.
     sent = list(stop[: dialect.most_stops])
-    if sent and "stop" not in learned.fields:
+    if sent and not learned.refusal("stop", sent):
         body["stop"] = sent
     if request.ignore_eos and dialect in (DIALECTS["vllm"], DIALECTS["llamacpp"]):
         body["ignore_eos"] = True
@@ -201,10 +207,11 @@ def _extras(
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if request.seed is not None:
-        if dialect.takes_seed and "seed" not in learned.fields:
-            body["seed"] = request.seed + sample
+        seed = request.seed + sample
+        reason = learned.refusal("seed", seed)
+        if not reason:
+            body["seed"] = seed
         else:
-            reason = learned.fields.get("seed", f"{dialect.label} does not take it")
             notices.append(f"seed {request.seed} is not used: {reason}")
     if dialect.takes_usage and "stream_options" not in learned.fields:
         body["stream_options"] = {"include_usage": True}
@@ -236,6 +243,13 @@ def no_logprobs(remote: RemoteModel, learned: Learned) -> str:
 _DROPPABLE = frozenset(
     {"stop", "seed", "logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
     | {wire.name for dialect in DIALECTS.values() for wire in dialect.samplers.values()}
+)
+_BY_VALUE = _DROPPABLE - {"logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
+"""Fields that may be taken with another value."""
+_NO_SUCH_FIELD = re.compile(
+    r"unrecogni[sz]ed|unsupported|not supported|not support|unexpected|unknown|not permitted"
+    r"|not allowed|no such",
+    re.IGNORECASE,
 )
 _TRANSFORMERS = re.compile(r"Unexpected fields in the request: ")
 _NO_CHAT = re.compile(r"not a chat model|chat[ _]template|does not support chat", re.IGNORECASE)
@@ -273,7 +287,11 @@ def learn_refusal(status: int, message: str, parameter: str, call: Call, learned
     refused = [name for name in candidates if name == parameter]
     refused = refused or [name for name in candidates if _names(message, name)]
     reason = f"the server refuses it ({shorten(message, 120)})" if message else "it is refused"
-    learned.fields.update(dict.fromkeys(refused, reason))
+    for name in refused:
+        if name in _BY_VALUE and message and not _NO_SUCH_FIELD.search(message):
+            learned.values[name] = (call.body[name], reason)
+        else:
+            learned.fields[name] = reason
     return bool(refused)
 
 

@@ -244,6 +244,28 @@ def test_a_refusal_of_something_else_is_none(status: int, message: str) -> None:
     assert learned == Learned()
 
 
+@pytest.mark.parametrize(
+    ("message", "taken_later"),
+    [
+        ("Invalid 'temperature': decimal above maximum value. Expected <= 2, but got 3", True),
+        ("`temperature` must be strictly positive", True),
+        ("Unsupported value: 'temperature' does not support 3 with this model", False),
+    ],
+)
+def test_a_value_that_is_refused_leaves_the_field_for_others(
+    message: str, taken_later: bool
+) -> None:
+    learned = Learned()
+    hot = GenerateRequest(prompt=HELLO, sampling=SamplingParams(temperature=3))
+    call = build(hot, model("openai"), learned)
+    assert learn_refusal(400, message, "temperature", call, learned)
+    again = build(hot, model("openai"), learned)
+    assert "temperature" not in again.body
+    assert any("temperature 3 is not used: the server refuses it" in n for n in again.notices)
+    warm = GenerateRequest(prompt=HELLO, sampling=SamplingParams(temperature=1.5))
+    assert ("temperature" in body("openai", warm, learned)) == taken_later
+
+
 def test_a_refusal_gives_transformers_away() -> None:
     learned = Learned()
     message = "Unexpected fields in the request: {'min_p', 'top_k'}"
