@@ -64,6 +64,8 @@ def start(name: str | None, **given: object) -> None:
         raise UsageError("name the model once: as NAME or with --model")
     given["model"] = given["model"] if name is None else name
     settings = load_settings({name: value for name, value in given.items() if value is not None})
+    if settings.remote is not None:
+        raise UsageError(f"{one_line(settings.model)} is on a server: it needs no engine here")
     source = resolve(
         settings.model,
         offline=settings.offline,

@@ -206,7 +206,9 @@ class _Validator:
 
     def _server(self, name: str, data: object) -> Server:
         keys = ("servers", name)
-        if not _SERVER_NAME.fullmatch(name) or name == OPENAI:
+        if name == OPENAI:
+            self._fail(keys, "openai is OpenAI's own server: OPENAI_BASE_URL moves it")
+        if not _SERVER_NAME.fullmatch(name):
             self._fail(keys, f'"{name}" cannot be the name of a server: letters, digits, - and _')
         table = dict(self._table({"": data}, "", keys))
         headers = self._texts(table.pop("headers", {}), (*keys, "headers"))

@@ -35,6 +35,7 @@ ALIASES: dict[str, str] = {alias: ids[0] for alias, ids in _REPOSITORIES.items()
 """Short names and their Hub ids."""
 
 _HUB_ADDRESS = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)")
+_ON_SERVER = re.compile(r"@(https?://.*)", re.DOTALL)
 _HUB_PART = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -74,6 +75,11 @@ def parse(name: str) -> Target:
         raise ModelError(f"'{escaped(name)}' is not the name of a model: {_valid_names()}")
     if name == BUNDLED:
         return BundledModel()
+    if on_server := _ON_SERVER.search(name):
+        raise ModelError(
+            f"{escaped(name)} is on a server: `gptterm doctor --server {escaped(on_server[1])}` "
+            "shows what it can do"
+        )
     if name in _REPOSITORIES:
         return HubModel(_REPOSITORIES[name])
     path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no home

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from gptterm.config.file import read_config
 from gptterm.conversation.tree import Conversation
+from gptterm.errors import UsageError
 from gptterm.store import History
 from tests.cli.command import finish, run, start
 from tests.support.llm_server import Answer, LlmServer, chat, refusal, sse, stream
@@ -195,3 +197,36 @@ def test_doctor_reports_on_a_server(env: dict[str, str]) -> None:
     refused = run(["doctor", "--server", server.url], env)
     assert refused.code == 3
     assert "nothing listens" in refused.stderr
+
+
+def test_commands_for_local_models_say_that_a_model_is_on_a_server(env: dict[str, str]) -> None:
+    started = run(["engine", "start", "-m", "openai/gpt-4.1"], env)
+    assert (started.code, started.stderr.count("\n")) == (2, 1)
+    assert "is on a server: it needs no engine here" in started.stderr
+    shown = run(["models", "info", "m@http://gpu:8000/v1"], env)
+    assert shown.code == 3
+    assert "`gptterm doctor --server http://gpu:8000/v1`" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ('[servers.lab]\nurll = "x"\n', 2, "did you mean url?"),
+        ('[servers.lab]\nurl = "x"\n', 2, "is neither an http(s) address"),
+        ('[servers.lab]\nkey_env = "X"\n', 1, "[servers.lab] needs a url"),
+        ("[servers]\nlab = 3\n", 2, "servers.lab must be a table"),
+        ('[servers.openai]\nurl = "http://h"\n', 1, "OpenAI's own"),
+        ('[servers."a/b"]\nurl = "http://h"\n', 1, "cannot be the name of a server"),
+        ('[servers.lab]\nurl = "http://h"\ntimeout = 0\n', 3, "timeout must be"),
+        ('[servers.lab]\nurl = "http://h"\nheaders = { A = "\\n" }\n', 3, "cannot be sent"),
+    ],
+)
+def test_a_bad_server_in_the_configuration_is_told_with_its_line(
+    text: str, line: int, part: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_config(file)
+    assert str(caught.value).startswith(f"{file}:{line}: ")
+    assert part in str(caught.value)
