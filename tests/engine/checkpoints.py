@@ -86,6 +86,14 @@ def _common(**changes: Any) -> dict[str, Any]:
     return sizes | changes
 
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": POSITIONS // 4,
+}
 ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     "gpt2": gpt2,
     "gpt2-relu": lambda: gpt2(activation_function="relu"),
@@ -101,6 +109,18 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4
     ),
     "llama": lambda: transformers.LlamaConfig(**_common(num_key_value_heads=2)),
+    "llama-odd": lambda: transformers.LlamaConfig(
+        **_common(num_key_value_heads=1, head_dim=20, intermediate_size=60),
+        tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=LLAMA3,
+    ),
+    "qwen2": lambda: transformers.Qwen2Config(
+        **_common(num_key_value_heads=4, sliding_window=WINDOW),
+        use_sliding_window=True, max_window_layers=1,
+    ),
+    "qwen3": lambda: transformers.Qwen3Config(**_common(num_key_value_heads=2, head_dim=16)),
+    "granite": lambda: transformers.GraniteConfig(
+        **_common(num_key_value_heads=2), attention_multiplier=0.3, residual_multiplier=0.9
+    ),
     "mistral": lambda: transformers.MistralConfig(
         **_common(num_key_value_heads=2, sliding_window=WINDOW)
     ),
@@ -144,9 +164,9 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         },
     ),
 }  # fmt: skip
-NATIVE = ("gpt2", "gpt1", "gpt-neo")
+NATIVE = ("gpt2", "gpt1", "gpt-neo", "llama", "llama-odd", "mistral", "qwen2", "qwen3")
 CANNOT_GO_BACK = (
-    *("mamba", "lfm2", "mistral", "gemma3"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
+    *("mamba", "lfm2", "gemma3"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
 )  # fmt: skip
 """Whose cache, once it is longer than the window, cannot be shortened."""
 

@@ -179,10 +179,10 @@ NEO = {
     "max_position_embeddings": 16,
     "attention_types": [[["global", "local"], 1]],
 }
-LLAMA = {
+GRANITE = {
     **SIZES,
-    "model_type": "llama",
-    "architectures": ["LlamaForCausalLM"],
+    "model_type": "granite",
+    "architectures": ["GraniteForCausalLM"],
     "intermediate_size": 16,
 }
 
@@ -192,7 +192,7 @@ LLAMA = {
     [
         ({"activation_function": "relu"}, "transformers"),
         (NEO, "native"),
-        (LLAMA, "transformers"),
+        (GRANITE, "transformers"),
     ],
 )
 def test_info_tells_what_will_compute_a_model(

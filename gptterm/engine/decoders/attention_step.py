@@ -68,10 +68,12 @@ class AttentionStep(ABC):
         scale: float | None = None,
         window: int | None = None,
     ) -> Array:
-        """Append a layer's new keys and values to the cache; (rows, width) of the attention.
+        """Append a layer's new keys and values to the cache, and attend; as `query`'s shape.
 
         Args:
-            query, key, value: (rows, width) each.
+            query: (rows, heads · head_dim).
+            key, value: (rows, kv_heads · head_dim); heads / kv_heads consecutive query heads share
+                one of these (grouped-query attention, Ainslie et al., 2023).
             scale: of the scores; None is 1/√head_dim.
             window: a token attends to itself and the `window - 1` before it; None is all before it.
         """

@@ -17,7 +17,7 @@ class BatchedKVCache(ABC):
     moved for it.
 
     Attributes:
-        keys, values: by layer, (rows, heads, capacity, head_dim); the first `len` rows are in use.
+        keys, values: by layer, (rows, kv_heads, capacity, head_dim); `len` rows are in use.
         lengths: tokens of each sequence.
     """
 

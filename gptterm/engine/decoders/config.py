@@ -3,15 +3,16 @@
 Imports no torch: the check of a model needs no engine.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr, replace
 
+from gptterm.engine.decoders.config_values import count, epsilon, flag, shown
+from gptterm.engine.decoders.rotary import Rotary, parse_rotary
 from gptterm.errors import ModelError
-from gptterm.format import shorten
 
 SHORTEST_CONTEXT = 2
 """Tokens: one of a prompt, one of a reply."""
@@ -32,35 +33,56 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of a block's MLP."""
     num_layers: int
     num_heads: int
-    layer_norm_epsilon: float
+    norm_epsilon: float
     tie_word_embeddings: bool
     """Whether the LM head shares the token embedding's weights."""
     token_embedding: str = "wte.weight"
-    """Name of these weights, without the prefix `transformer.`; likewise the next one."""
-    position_embedding: str = "wpe.weight"
+    """Name of these weights, without the prefix; likewise the next one."""
+    position_embedding: str | None = "wpe.weight"
+    """None if there are none: rotary embedding."""
+    prefix: str = "transformer."
+    """Of the weights' names in files with an LM head."""
+    blocks: str = "h"
+    """Of the blocks' names, before their numbers."""
     windows: tuple[int | None, ...] = ()
-    """Attention window of each layer, in tokens, None for all; GPT-Neo only."""
+    """Attention window of each layer, in tokens, None for all; empty if none has one."""
+    num_kv_heads: int = 0
+    """Heads of keys and values, each for as many query heads; 0 stands for `num_heads`."""
+    head_dim: int = 0
+    """0 stands for hidden_size / num_heads."""
+    rotary: Rotary | None = None
+    query_bias: bool = False
+    """Whether queries, keys and values have biases; likewise the next ones."""
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    query_norm: bool = False
+    """Whether each head's queries and keys are normalised."""
 
     def __post_init__(self) -> None:
         if self.context_length < SHORTEST_CONTEXT:
             raise ModelError(
                 f"config.json: a context of {self.context_length} token has no room for a reply"
             )
-        if self.hidden_size % self.num_heads:
+        if not self.num_kv_heads:
+            force_setattr(self, "num_kv_heads", self.num_heads)
+        if self.num_heads % self.num_kv_heads:
+            raise ModelError(
+                f"config.json: {self.num_heads} heads cannot share the keys and values of"
+                f" {self.num_kv_heads}"
+            )
+        if not self.head_dim and self.hidden_size % self.num_heads:
             raise ModelError(
                 f"config.json: the width {self.hidden_size} is not a multiple of"
                 f" the {self.num_heads} heads"
             )
+        if not self.head_dim:
+            force_setattr(self, "head_dim", self.hidden_size // self.num_heads)
         sizes = [window for window in self.windows if window is not None]
         if self.windows and (len(self.windows) != self.num_layers or min(sizes, default=1) < 1):
-            windows = _shown(self.windows)
+            windows = shown(self.windows)
             raise ModelError(
                 f"config.json: attention windows {windows} for {self.num_layers} layers"
             )
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_heads
 
 
 HEAD = "lm_head.weight"
@@ -68,7 +90,6 @@ HEAD = "lm_head.weight"
 
 # gelu_new is GELU's tanh approximation (Hendrycks and Gimpel, 2016).
 _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
-_LAYER = re.compile(r"(?:transformer\.)?h\.(\d{1,9})\.")
 
 
 def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
@@ -81,31 +102,33 @@ def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
     parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
     if parse is None or "quantization_config" in config:
         return None
-    names = _NEO_NAMES if parse is _gpt_neo else _GPT_NAMES
+    names = _NAMES.get(str(model_type), {})
     return parse(config | {ours: config[name] for name, ours in names.items() if name in config})
 
 
 def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Hold sizes against the weights' shapes, by name, with the prefix `transformer.` or without.
+    """Hold sizes against the weights' shapes, by name, with the config's prefix or without.
 
     Raises:
         ModelError: they are not those of one model.
     """
-    held = 1 + max((int(i[1]) for i in map(_LAYER.match, shapes) if i), default=-1)
+    block = re.compile(rf"(?:{re.escape(config.prefix)})?{config.blocks}\.(\d{{1,9}})\.")
+    held = 1 + max((int(i[1]) for i in map(block.match, shapes) if i), default=-1)
     if held != config.num_layers:
-        other = f"up to h.{held - 1}.*" if held > config.num_layers else f"but no h.{held}.*"
+        is_more = held > config.num_layers
+        other = (
+            f"up to {config.blocks}.{held - 1}.*" if is_more else f"but no {config.blocks}.{held}.*"
+        )
         raise ModelError(
             f"config.json has {config.num_layers} layers, the weights hold {held} ({other}); the"
             " files do not belong together: fetch the model again"
         )
     vocabulary = (config.vocab_size, config.hidden_size)
-    expected = {
-        config.token_embedding: vocabulary,
-        config.position_embedding: (config.context_length, config.hidden_size),
-        HEAD: vocabulary,
-    }
+    expected = {config.token_embedding: vocabulary, HEAD: vocabulary}
+    if config.position_embedding is not None:
+        expected[config.position_embedding] = (config.context_length, config.hidden_size)
     for name, shape in expected.items():
-        found = shapes.get(name, shapes.get(f"transformer.{name}", shape))
+        found = shapes.get(name, shapes.get(config.prefix + name, shape))
         if found != shape:
             raise ModelError(
                 f"config.json has {name} of shape {shape}, the weights hold {found}; the files do"
@@ -113,62 +136,19 @@ def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, .
             )
 
 
-def _count(config: dict[str, Any], name: str, default: int) -> int:
-    """A positive integer of 31 bits.
-
-    Raises:
-        ModelError: it is something else.
-    """
-    value = config.get(name, default)
-    if type(value) is not int or not 0 < value < 2**31:
-        raise ModelError(f"config.json: {name} must be a positive integer, not {_shown(value)}")
-    return value
-
-
-def _epsilon(config: dict[str, Any]) -> float:
-    """The layer norms' epsilon.
-
-    Raises:
-        ModelError: it is no number.
-    """
-    value = config.get("layer_norm_epsilon", 1e-5)
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise ModelError(
-            f"config.json: layer_norm_epsilon must be a number from 0, not {_shown(value)}"
-        )
-    return float(value)
-
-
-def _flag(config: dict[str, Any], name: str, default: bool) -> bool:
-    """A boolean.
-
-    Raises:
-        ModelError: it is something else.
-    """
-    value = config.get(name, default)
-    if not isinstance(value, bool):
-        raise ModelError(f"config.json: {name} must be true or false, not {_shown(value)}")
-    return value
-
-
-def _shown(value: object) -> str:
-    """A value of config.json, for messages."""
-    return shorten(repr(value), 40)
-
-
 def _gpt1(config: dict[str, Any]) -> DecoderConfig | None:
     if config.get("afn", "gelu") != "gelu":  # by which it means gelu_new
         return None
-    width = _count(config, "n_embd", 768)
+    width = count(config, "n_embd", 768)
     return DecoderConfig(
-        vocab_size=_count(config, "vocab_size", 40478),
-        context_length=_count(config, "n_positions", 512),
+        vocab_size=count(config, "vocab_size", 40478),
+        context_length=count(config, "n_positions", 512),
         hidden_size=width,
         intermediate_size=4 * width,
-        num_layers=_count(config, "n_layer", 12),
-        num_heads=_count(config, "n_head", 12),
-        layer_norm_epsilon=_epsilon(config),
-        tie_word_embeddings=_flag(config, "tie_word_embeddings", True),
+        num_layers=count(config, "n_layer", 12),
+        num_heads=count(config, "n_head", 12),
+        norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
+        tie_word_embeddings=flag(config, "tie_word_embeddings", True),
         token_embedding="tokens_embed.weight",
         position_embedding="positions_embed.weight",
     )
@@ -177,43 +157,43 @@ def _gpt1(config: dict[str, Any]) -> DecoderConfig | None:
 def _gpt2(config: dict[str, Any]) -> DecoderConfig | None:
     variant = (
         config.get("activation_function", "gelu_new") not in _ACTIVATIONS
-        or not _flag(config, "scale_attn_weights", True)
-        or _flag(config, "scale_attn_by_inverse_layer_idx", False)
-        or _flag(config, "reorder_and_upcast_attn", False)
-        or _flag(config, "add_cross_attention", False)
+        or not flag(config, "scale_attn_weights", True)
+        or flag(config, "scale_attn_by_inverse_layer_idx", False)
+        or flag(config, "reorder_and_upcast_attn", False)
+        or flag(config, "add_cross_attention", False)
     )
     if variant:
         return None
-    width, inner = _count(config, "n_embd", 768), config.get("n_inner")
+    width, inner = count(config, "n_embd", 768), config.get("n_inner")
     return DecoderConfig(
-        vocab_size=_count(config, "vocab_size", 50257),
-        context_length=_count(config, "n_positions", 1024),
+        vocab_size=count(config, "vocab_size", 50257),
+        context_length=count(config, "n_positions", 1024),
         hidden_size=width,
-        intermediate_size=4 * width if inner is None else _count(config, "n_inner", 0),
-        num_layers=_count(config, "n_layer", 12),
-        num_heads=_count(config, "n_head", 12),
-        layer_norm_epsilon=_epsilon(config),
-        tie_word_embeddings=_flag(config, "tie_word_embeddings", True),
+        intermediate_size=4 * width if inner is None else count(config, "n_inner", 0),
+        num_layers=count(config, "n_layer", 12),
+        num_heads=count(config, "n_head", 12),
+        norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
+        tie_word_embeddings=flag(config, "tie_word_embeddings", True),
     )
 
 
 def _gpt_neo(config: dict[str, Any]) -> DecoderConfig | None:
-    layers = _count(config, "num_layers", 24)
+    layers = count(config, "num_layers", 24)
     kinds = _attention_kinds(config, layers)
     if kinds is None or config.get("activation_function", "gelu_new") not in _ACTIVATIONS:
         return None
-    context = _count(config, "max_position_embeddings", 2048)
-    width, window = _count(config, "hidden_size", 2048), _count(config, "window_size", 256)
+    context = count(config, "max_position_embeddings", 2048)
+    width, window = count(config, "hidden_size", 2048), count(config, "window_size", 256)
     inner = config.get("intermediate_size")
     return DecoderConfig(
-        vocab_size=_count(config, "vocab_size", 50257),
+        vocab_size=count(config, "vocab_size", 50257),
         context_length=context,
         hidden_size=width,
-        intermediate_size=4 * width if inner is None else _count(config, "intermediate_size", 0),
+        intermediate_size=4 * width if inner is None else count(config, "intermediate_size", 0),
         num_layers=layers,
-        num_heads=_count(config, "num_heads", 16),
-        layer_norm_epsilon=_epsilon(config),
-        tie_word_embeddings=_flag(config, "tie_word_embeddings", True),
+        num_heads=count(config, "num_heads", 16),
+        norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
+        tie_word_embeddings=flag(config, "tie_word_embeddings", True),
         # No wider than the context: the kernels count in 32 bits.
         windows=tuple(min(window, context) if kind == "local" else None for kind in kinds),
     )
@@ -238,6 +218,103 @@ def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
     return kinds if known and len(kinds) == layers else None
 
 
+_MOST_LAYERS = 10_000
+
+
+def _llama(
+    config: dict[str, Any],
+    *,
+    context: int,
+    kv_heads: int | None,
+    vocab: int = 32000,
+    inner: int = 11008,
+    head_dim: int | None = None,
+) -> DecoderConfig | None:
+    """Llama's hyper-parameters; the arguments are a relative's defaults."""
+    width, heads = count(config, "hidden_size", 4096), count(config, "num_attention_heads", 32)
+    context = count(config, "max_position_embeddings", context)
+    if head_dim is None:  # null counts as missing
+        head_dim = (
+            width // heads if config.get("head_dim") is None else count(config, "head_dim", 0)
+        )
+    elif config.get("head_dim", head_dim) is None:
+        return None
+    else:
+        head_dim = count(config, "head_dim", head_dim)
+    if config.get("num_key_value_heads", kv_heads) is None:
+        kv_heads = heads
+    else:
+        kv_heads = count(config, "num_key_value_heads", kv_heads or heads)
+    rotary = parse_rotary(config, context)
+    if rotary is None or head_dim % 2 or config.get("hidden_act", "silu") != "silu":
+        return None
+    bias = flag(config, "attention_bias", False)
+    return DecoderConfig(
+        vocab_size=count(config, "vocab_size", vocab),
+        context_length=context,
+        hidden_size=width,
+        intermediate_size=count(config, "intermediate_size", inner),
+        num_layers=count(config, "num_hidden_layers", 32, most=_MOST_LAYERS),
+        num_heads=heads,
+        num_kv_heads=kv_heads,
+        head_dim=head_dim,
+        norm_epsilon=epsilon(config, "rms_norm_eps", 1e-6),
+        tie_word_embeddings=flag(config, "tie_word_embeddings", False),
+        token_embedding="embed_tokens.weight",
+        position_embedding=None,
+        prefix="model.",
+        blocks="layers",
+        rotary=rotary,
+        query_bias=bias,
+        attention_bias=bias,
+        mlp_bias=flag(config, "mlp_bias", False),
+    )
+
+
+def _mistral(config: dict[str, Any]) -> DecoderConfig | None:
+    parsed = _llama(config, context=131072, kv_heads=8, inner=14336)
+    if parsed is None or config.get("layer_types") is not None:
+        return None
+    plain = replace(parsed, query_bias=False, attention_bias=False, mlp_bias=False)
+    if config.get("sliding_window", 0) is None:
+        return plain
+    window = min(count(config, "sliding_window", 4096), parsed.context_length)
+    return replace(plain, windows=(window,) * parsed.num_layers)
+
+
+def _qwen(config: dict[str, Any], *, head_dim: int | None) -> DecoderConfig | None:
+    """Qwen 3 if it has a default for `head_dim`, Qwen 2 otherwise."""
+    parsed = _llama(
+        config, context=32768, kv_heads=32, vocab=151936, inner=22016, head_dim=head_dim
+    )
+    if parsed is None:
+        return None
+    is_qwen3, layers, window = head_dim is not None, parsed.num_layers, None
+    if flag(config, "use_sliding_window", False) and config.get("sliding_window", 0) is not None:
+        window = min(count(config, "sliding_window", 4096), parsed.context_length)
+    first = config.get("max_window_layers", 28)
+    if type(first) is not int:
+        return None
+    kinds = config.get("layer_types")
+    if kinds is None:
+        kinds = ["full_attention" if i < first else "sliding_attention" for i in range(layers)]
+    windows = {"full_attention": None, "sliding_attention": window}
+    if (
+        not isinstance(kinds, list)
+        or len(kinds) != layers
+        or not all(isinstance(kind, str) and kind in windows for kind in kinds)
+    ):
+        return None
+    return replace(
+        parsed,
+        windows=tuple(windows[kind] for kind in kinds),
+        query_bias=parsed.query_bias if is_qwen3 else True,
+        attention_bias=parsed.attention_bias if is_qwen3 else False,
+        mlp_bias=False,
+        query_norm=is_qwen3,
+    )
+
+
 _GPT_NAMES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
@@ -246,10 +323,18 @@ _GPT_NAMES = {
 }
 """Other names for the same, which win over their own where both are given: transformers'
 `attribute_map`."""
-_NEO_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"}
+_NAMES = {
+    "openai-gpt": _GPT_NAMES,
+    "gpt2": _GPT_NAMES,
+    "gpt_neo": {"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
+}
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig | None]] = {
     "openai-gpt": _gpt1,
     "gpt2": _gpt2,
     "gpt_neo": _gpt_neo,
+    "llama": lambda config: _llama(config, context=2048, kv_heads=None),
+    "mistral": _mistral,
+    "qwen2": lambda config: _qwen(config, head_dim=None),
+    "qwen3": lambda config: _qwen(config, head_dim=128),
 }

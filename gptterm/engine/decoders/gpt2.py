@@ -31,7 +31,7 @@ class Block:
 
 def blocks(config: DecoderConfig, layers: LayerMaker) -> list[Block]:
     """Load all blocks, in order."""
-    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
+    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.norm_epsilon
     return [
         Block(
             norm_1=layers.norm(f"h.{i}.ln_1", width, epsilon),
@@ -59,7 +59,7 @@ class GPT2:
         self._position_embedding = layers.embedding("wpe.weight", context, width)
         self._blocks = blocks(config, layers)
         self._gelu = layers.gelu()
-        self._final_norm = layers.norm("ln_f", width, config.layer_norm_epsilon)
+        self._final_norm = layers.norm("ln_f", width, config.norm_epsilon)
         lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._lm_head = layers.lm_head(lm_head, width, vocab)
 

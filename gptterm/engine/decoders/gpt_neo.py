@@ -39,7 +39,7 @@ class GPTNeo:
         self._position_embedding = layers.embedding("wpe.weight", context, width)
         self._blocks = [_block(f"h.{i}", config, layers, w) for i, w in enumerate(config.windows)]
         self._gelu = layers.gelu()
-        self._final_norm = layers.norm("ln_f", width, config.layer_norm_epsilon)
+        self._final_norm = layers.norm("ln_f", width, config.norm_epsilon)
         lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._lm_head = layers.lm_head(lm_head, width, vocab)
 
@@ -60,7 +60,7 @@ class GPTNeo:
 
 
 def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | None) -> Block:
-    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.layer_norm_epsilon
+    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.norm_epsilon
     attention = f"{name}.attn.attention"
     return Block(
         window=window,

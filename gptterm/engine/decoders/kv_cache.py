@@ -8,7 +8,7 @@ from gptterm.engine.decoders.layers import Array
 
 
 class KVCache(ABC):
-    """Keys and values of one sequence, (layers, 1, heads, capacity, head_dim) each.
+    """Keys and values of one sequence, (layers, 1, kv_heads, capacity, head_dim) each.
 
     Allocated whole, once: memory that no token has reached yet costs nothing on a CPU, and a step
     writes one column instead of copying the past.

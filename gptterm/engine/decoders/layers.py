@@ -5,7 +5,7 @@ are, and what computes, is up to the backend: `kernel_backend` (the C kernels, o
 `torch_backend` (GPUs, and CPUs without kernels).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 Array = Any
@@ -33,6 +33,25 @@ class Activation(Protocol):
 
     def __call__(self, x: Array) -> Array:
         """(m, width) → the same shape; may overwrite its input."""
+        ...
+
+
+class Gate(Protocol):
+    """Activation of one half of a gated MLP times the other (Shazeer, 2020)."""
+
+    def __call__(self, gate: Array, up: Array) -> Array:
+        """(m, width) each → the same shape; may overwrite `gate`."""
+        ...
+
+
+class Rotary(Protocol):
+    """Rotary embedding (Su et al., 2021): where a token is, in its queries and keys."""
+
+    def __call__(self, positions: Array) -> Callable[[Array], Array]:
+        """(m,) positions, or (1,) of all rows → function of (m, heads · head_dim) queries or keys.
+
+        It returns the same shape, and may overwrite its input.
+        """
         ...
 
 
@@ -75,6 +94,22 @@ class LayerMaker(Protocol):
 
     def norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
         """Layer normalisation with `name.weight` and `name.bias`."""
+        ...
+
+    def rms_norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
+        """Root mean square normalisation with `name.weight`, of each `width` numbers of a row."""
+        ...
+
+    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
+        """Rotary embedding of pairs i and i + half of a head's first 2 · half numbers.
+
+        Args:
+            frequencies: (half,) radians a position.
+        """
+        ...
+
+    def silu_gate(self) -> Gate:
+        """SiLU(gate) · up."""
         ...
 
     def gelu(self) -> Activation:

@@ -1,4 +1,4 @@
-"""Native decoders of the GPT family, loaded from config.json and safetensors files.
+"""Native decoders of the GPT and Llama families, loaded from config.json and safetensors files.
 
 They never import transformers, and on a CPU with kernels no torch: either import takes longer than
 loading a model.
@@ -14,16 +14,21 @@ from gptterm.engine.decoders.gpt_neo import GPTNeo
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
 from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
+from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels.library import library
 from gptterm.errors import ModelError
 
 # By config.json's model_type.
-_ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo]] = {
+_ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama]] = {
     "openai-gpt": GPT1,
     "gpt2": GPT2,
     "gpt_neo": GPTNeo,
+    "llama": Llama,
+    "mistral": Mistral,
+    "qwen2": Qwen2,
+    "qwen3": Qwen3,
 }
 
 
@@ -46,7 +51,7 @@ def load(
     config = parse_config(config_json)
     if config is None or (dtype == "int8" and device != "cpu"):
         return None
-    weights = Weights(directory, prefix="transformer.")
+    weights = Weights(directory, prefix=config.prefix)
     config = weights.settled(config)
     architecture = _ARCHITECTURES[config_json["model_type"]]
     if device == "cpu" and _has_kernels(dtype):

@@ -58,9 +58,9 @@ class NativeDecoder(ABC):
         self.dtype = dtype
         self.parameters = parameters
         self._cache_shape = (
-            *(config.num_layers, 1, config.num_heads, config.context_length, config.head_dim),
+            *(config.num_layers, 1, config.num_kv_heads, config.context_length, config.head_dim),
         )
-        numbers = 2 * config.num_layers * config.num_heads * config.head_dim
+        numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim
         self.cache_bytes_per_token = numbers * cache_itemsize
 
     @abstractmethod

@@ -96,7 +96,7 @@ class _TokenizerReading(Thread):
 def _load_decoder(
     request: LoadRequest, directory: Path, config: dict[str, Any], tokenizer: Tokenizer
 ) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
-    """Load a native decoder for the GPT family, and one of the transformers library otherwise.
+    """Load a native decoder where there is one, and one of the transformers library otherwise.
 
     With it comes what int8 weights cost in fidelity; None for other dtypes.
     """
@@ -118,7 +118,8 @@ def _load_decoder(
                 quantised = load_int8(directory, config, tokenizer)
             if quantised is None:
                 raise ModelError(
-                    "int8 is for GPT-1, GPT-2 and GPT-Neo on the CPU; try --dtype bfloat16"
+                    "int8 is for GPT-1, GPT-2, GPT-Neo, Llama, Mistral and Qwen 2 and 3 on the CPU;"
+                    " try --dtype bfloat16"
                 )
             return quantised[0], "native", quantised[1]
         if gguf_file is None and not quantised_by_library:

@@ -24,7 +24,7 @@ class KVLayout:
     """A KV cache as the kernel sees it, checked once: addresses, strides and capacity.
 
     Args:
-        keys, values: by layer, (sequences, heads, capacity, head_dim), contiguous, float32 or
+        keys, values: by layer, (sequences, kv_heads, capacity, head_dim), contiguous, float32 or
             float16.
 
     Raises:
@@ -33,7 +33,7 @@ class KVLayout:
 
     def __init__(self, keys: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]]) -> None:
         first = keys[0]
-        self.sequences, self.heads, self.capacity, self.head_dim = first.shape
+        self.sequences, self.kv_heads, self.capacity, self.head_dim = first.shape
         self.half = first.dtype == _FLOAT16
         if first.dtype not in (FLOAT32, _FLOAT16) or len(keys) != len(values):
             raise ValueError(
@@ -53,34 +53,46 @@ class Attention:
     Args:
         layout: of the cache that is appended to.
         positions: (rows,) int64, of the new tokens.
+        heads: of the queries; a multiple of the cache's, whose keys and values consecutive ones
+            share (grouped-query attention, Ainslie et al., 2023).
         same_sequence: whether the rows are consecutive tokens of the cache's one sequence, instead
             of one token each of its first sequences.
 
     Raises:
-        ValueError: the positions are not such an array, or more than the cache has sequences.
+        ValueError: the positions are not such an array, or more than the cache has sequences; or
+            the heads are not such a multiple.
     """
 
     def __init__(
-        self, layout: KVLayout, positions: NDArray[np.int64], *, same_sequence: bool
+        self,
+        layout: KVLayout,
+        positions: NDArray[np.int64],
+        *,
+        heads: int,
+        same_sequence: bool,
     ) -> None:
         rows = len(positions)
+        if heads < 1 or heads % layout.kv_heads:
+            raise ValueError(f"{heads} heads do not share {layout.kv_heads} of keys and values")
         check(positions, "positions", _INT64, rows)
         if (layout.sequences != 1) if same_sequence else (rows > layout.sequences):
             raise ValueError(f"{rows} rows do not fit a cache of {layout.sequences} sequences")
         self._forward = loaded_library().attention_forward
         self._layout = layout
         self._positions = positions  # only its address is in the struct
-        self._shape = (rows, layout.heads * layout.head_dim)
+        self._shape = (rows, heads * layout.head_dim)
+        self._kv_shape = (rows, layout.kv_heads * layout.head_dim)
         self._default_scale = layout.head_dim**-0.5
         head_stride = layout.capacity * layout.head_dim
         self._struct = AttentionStruct(
             rows=rows,
-            heads=layout.heads,
+            heads=heads,
+            kv_heads=layout.kv_heads,
             head_dim=layout.head_dim,
             threads=thread_count(),
             capacity=layout.capacity,
             half=layout.half,
-            sequence_stride=0 if same_sequence else layout.heads * head_stride,
+            sequence_stride=0 if same_sequence else layout.kv_heads * head_stride,
             head_stride=head_stride,
             positions=address(positions),
         )
@@ -101,7 +113,8 @@ class Attention:
         the greatest finite number in place of a greater one.
 
         Args:
-            query, key, value: (rows, width) float32.
+            query: (rows, heads · head_dim) float32.
+            key, value: (rows, kv_heads · head_dim) float32.
             scale: of the scores; None is 1/√head_dim.
             window: a token attends to itself and the `window - 1` before it; None is all before it.
 
@@ -109,22 +122,24 @@ class Attention:
             ValueError: query, key or value has another dtype or shape.
             IndexError: a position is beyond the cache's capacity; nothing was written.
         """
-        for x in (query, key, value):
-            if x.shape != self._shape or x.dtype != FLOAT32:
+        kv_shape = self._kv_shape
+        for x, shape in ((query, self._shape), (key, kv_shape), (value, kv_shape)):
+            if x.shape != shape or x.dtype != FLOAT32:
                 raise ValueError(
-                    f"query, key and value must be float32 of shape {self._shape},"
-                    f" not {x.dtype} of {x.shape}"
+                    f"query, key and value must be float32 of shape {self._shape} and"
+                    f" {kv_shape}, not {x.dtype} of {x.shape}"
                 )
-        stride, element = query.strides
-        if not query.strides == key.strides == value.strides or element != 4 or stride % 4:
-            query, key, value = map(np.ascontiguousarray, (query, key, value))
-            stride, element = query.strides
+        if query.strides[1] != 4 or query.strides[0] % 4:
+            query = np.ascontiguousarray(query)
+        stride, element = key.strides
+        if key.strides != value.strides or element != 4 or stride % 4:
+            key, value = map(np.ascontiguousarray, (key, value))
         y = np.empty(self._shape, FLOAT32)
         struct = self._struct
         struct.window = window or 0
         struct.scale = self._default_scale if scale is None else scale
         struct.query, struct.key, struct.value = address(query), address(key), address(value)
-        struct.row_stride = stride // 4
+        struct.query_stride, struct.kv_stride = query.strides[0] // 4, key.strides[0] // 4
         struct.keys, struct.values = self._layout.addresses[layer]
         struct.y = address(y)
         if not self._forward(self._address):

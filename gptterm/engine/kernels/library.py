@@ -50,6 +50,7 @@ class AttentionStruct(ctypes.Structure):
     _fields_ = (
         ("rows", ctypes.c_int32),
         ("heads", ctypes.c_int32),
+        ("kv_heads", ctypes.c_int32),
         ("head_dim", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("capacity", ctypes.c_int32),
@@ -59,7 +60,8 @@ class AttentionStruct(ctypes.Structure):
         ("query", ctypes.c_void_p),
         ("key", ctypes.c_void_p),
         ("value", ctypes.c_void_p),
-        ("row_stride", ctypes.c_int64),
+        ("query_stride", ctypes.c_int64),
+        ("kv_stride", ctypes.c_int64),
         ("keys", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
         ("sequence_stride", ctypes.c_int64),
@@ -69,8 +71,22 @@ class AttentionStruct(ctypes.Structure):
     )
 
 
+class RotaryStruct(ctypes.Structure):
+    """`rotary_job` in source/elementwise.h."""
+
+    _fields_ = (
+        ("rows", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("head_dim", ctypes.c_int32),
+        ("half", ctypes.c_int32),
+        ("x", ctypes.c_void_p),
+        ("cosine", ctypes.c_void_p),
+        ("sine", ctypes.c_void_p),
+    )
+
+
 LAYOUT = (
-    *map(ctypes.sizeof, (LinearStruct, LayerNormStruct, AttentionStruct)),
+    *map(ctypes.sizeof, (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct)),
     PANEL,
     QUANT_BLOCK,
 )
@@ -85,6 +101,9 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "linear_convert": (None, (_POINTER, _POINTER, _POINTER, _POINTER, _LONG, _LONG)),
     "attention_forward": (_INT, (_POINTER,)),
     "layer_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
+    "rms_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
+    "rotary_forward": (None, (_POINTER, _INT)),
+    "silu_gate_forward": (None, (_POINTER, _POINTER, _LONG, _INT)),
     "gelu_forward": (None, (_POINTER, _LONG, _INT)),
 }
 """The library's functions: type of the result, and of the arguments."""

@@ -236,7 +236,7 @@ def test_windows_that_are_none(windows: Any) -> None:
             intermediate_size=8,
             num_layers=2,
             num_heads=2,
-            layer_norm_epsilon=1e-5,
+            norm_epsilon=1e-5,
             tie_word_embeddings=True,
             windows=windows,
         )

@@ -27,8 +27,20 @@ CONFIGS: dict[str, Any] = {
         num_heads=4,
         attention_types=[[["global", "local"], 1]],
     ),
+    "llama": transformers.LlamaConfig(
+        vocab_size=90,
+        max_position_embeddings=24,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        tie_word_embeddings=True,
+    ),
 }
-EMBEDDINGS = {"openai-gpt": "transformer.tokens_embed.weight"}
+EMBEDDINGS = {
+    "openai-gpt": "transformer.tokens_embed.weight",
+    "llama": "model.embed_tokens.weight",
+}
 IDS = torch.tensor([[5, 17, 3, 88, 60, 2, 41]])
 
 

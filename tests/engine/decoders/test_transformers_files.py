@@ -117,7 +117,7 @@ def test_what_the_weights_do_not_hold_is_not_built(
 
 def test_another_model_type_over_the_same_weights(tmp_path: Path) -> None:
     model = damaged_models.copy(tmp_path / "m")
-    damaged_models.change(model, model_type="llama", architectures=["LlamaForCausalLM"])
+    damaged_models.change(model, model_type="granite", architectures=["GraniteForCausalLM"])
     with pytest.raises(
         ModelError, match=r"a model of 6,486\.8 M parameters, the weights hold 2\.5"
     ):
@@ -125,7 +125,7 @@ def test_another_model_type_over_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_a_config_with_a_byte_order_mark(tmp_path: Path) -> None:
-    model = make(ARCHITECTURES["llama"]())
+    model = make(ARCHITECTURES["granite"]())
     directory = save(model, tmp_path)
     file = directory / "config.json"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())

@@ -264,12 +264,13 @@ static void compare_head(const attention_case *t, int row, int head)
     const attention *a = &t->a;
     int64_t last = a->positions[row],
             first = a->window && last >= a->window ? last + 1 - a->window : 0;
-    int64_t count = last + 1 - first, query = row * a->row_stride + head * a->head_dim;
+    int64_t count = last + 1 - first, query = row * a->query_stride + head * a->head_dim;
+    int kv_head = head / (a->heads / a->kv_heads);
     double *scores = allocate((size_t)count, sizeof *scores), most = -INFINITY, total = 0;
     for (int64_t j = 0; j < count; j++) {
         scores[j] = 0;
         for (int d = 0; d < a->head_dim; d++)
-            scores[j] += (double)a->query[query + d] * cached(t, a->keys, row, head, first + j, d);
+            scores[j] += (double)a->query[query + d] * cached(t, a->keys, row, kv_head, first + j, d);
         scores[j] *= (double)a->scale;
         most = fmax(most, scores[j]);
     }
@@ -278,7 +279,7 @@ static void compare_head(const attention_case *t, int row, int head)
     for (int d = 0; d < a->head_dim; d++) {
         double exact = 0;
         for (int64_t j = 0; j < count; j++)
-            exact += scores[j] / total * cached(t, a->values, row, head, first + j, d);
+            exact += scores[j] / total * cached(t, a->values, row, kv_head, first + j, d);
         float found = a->y[((int64_t)row * a->heads + head) * a->head_dim + d];
         expect(is_close((double)found, exact, 3e-5), "attention", row, head, d);
     }
@@ -289,7 +290,7 @@ static void compare_appended(const attention_case *t, int row, int head)
 {
     const attention *a = &t->a;
     for (int d = 0; d < a->head_dim; d++) {
-        int64_t from = row * a->row_stride + head * a->head_dim + d;
+        int64_t from = row * a->kv_stride + head * a->head_dim + d;
         double key = (double)a->key[from], value = (double)a->value[from],
                bound = a->half ? 5e-4 : 0;
         int holds = is_close(cached(t, a->keys, row, head, a->positions[row], d), key, bound) &&
@@ -298,11 +299,12 @@ static void compare_appended(const attention_case *t, int row, int head)
     }
 }
 
-static void check_attention(caller *c, int rows, int heads, int head_dim, int half, int window,
-                            int same_sequence)
+static void check_attention(caller *c, int rows, int heads, int kv_heads, int head_dim, int half,
+                            int window, int same_sequence)
 {
-    int capacity = 75, sequences = same_sequence ? 1 : rows, stride = 3 * heads * head_dim;
-    size_t numbers = product(sequences * heads, capacity * head_dim);
+    int capacity = 75, sequences = same_sequence ? 1 : rows;
+    int stride = (heads + 2 * kv_heads) * head_dim;
+    size_t numbers = product(sequences * kv_heads, capacity * head_dim);
     float *new = random_numbers(c, product(rows, stride));
     int64_t *positions = allocate((size_t)rows, sizeof *positions);
     int start = (int)(random_bits(c) % (uint32_t)(capacity - (same_sequence ? rows : 1) + 1));
@@ -312,6 +314,7 @@ static void check_attention(caller *c, int rows, int heads, int head_dim, int ha
         .a = {
             .rows = rows,
             .heads = heads,
+            .kv_heads = kv_heads,
             .head_dim = head_dim,
             .threads = c->threads,
             .capacity = capacity,
@@ -320,11 +323,12 @@ static void check_attention(caller *c, int rows, int heads, int head_dim, int ha
             .scale = 0.3f,
             .query = new,
             .key = new + heads * head_dim,
-            .value = new + 2 * heads * head_dim,
-            .row_stride = stride,
+            .value = new + (heads + kv_heads) * head_dim,
+            .query_stride = stride,
+            .kv_stride = stride,
             .keys = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
             .values = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
-            .sequence_stride = same_sequence ? 0 : (int64_t)heads * capacity * head_dim,
+            .sequence_stride = same_sequence ? 0 : (int64_t)kv_heads * capacity * head_dim,
             .head_stride = (int64_t)capacity * head_dim,
             .positions = positions,
             .y = allocate(product(rows, heads * head_dim), sizeof(float)),
@@ -332,7 +336,8 @@ static void check_attention(caller *c, int rows, int heads, int head_dim, int ha
     expect(attention_forward(&t.a), "return of attention_forward", rows, heads, head_dim);
     for (int row = 0; row < rows; row++)
         for (int head = 0; head < heads; head++) {
-            compare_appended(&t, row, head);
+            if (head < kv_heads)
+                compare_appended(&t, row, head);
             compare_head(&t, row, head);
         }
     positions[rows - 1] = capacity;
@@ -352,9 +357,9 @@ static void check_attentions(caller *c)
         for (size_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++)
             for (int half = 0; half < 2; half++) {
                 int window = windows[(r + d) % 3];
-                check_attention(c, row_counts[r], 2, head_dims[d], half, window, 1);
+                check_attention(c, row_counts[r], 2, 1 + half, head_dims[d], half, window, 1);
                 if (row_counts[r] < 70)
-                    check_attention(c, row_counts[r], 3, head_dims[d], half, window, 0);
+                    check_attention(c, row_counts[r], 6, 3 - half, head_dims[d], half, window, 0);
             }
 }
 
@@ -398,6 +403,68 @@ static void check_gelu(caller *c, int count)
     free(x), free(y);
 }
 
+static void check_rms_norm(caller *c, int width, int rows)
+{
+    float *weight = random_numbers(c, (size_t)width), *x = random_numbers(c, product(rows, width)),
+          *y = allocate(product(rows, width), sizeof *y);
+    layer_norm n = {width, c->threads, 1e-5f, weight, 0};
+    rms_norm_forward(&n, x, rows, y);
+    for (int row = 0; row < rows; row++) {
+        const float *from = x + product(row, width);
+        double square = 0;
+        for (int i = 0; i < width; i++)
+            square += (double)from[i] * (double)from[i] / width;
+        for (int i = 0; i < width; i++) {
+            double exact = (double)from[i] / sqrt(square + 1e-5) * (double)weight[i];
+            expect(is_close((double)y[product(row, width) + (size_t)i], exact, 1e-5), "RMS norm",
+                   width, row, i);
+        }
+    }
+    free(weight), free(x), free(y);
+}
+
+/* Of heads with `half` pairs, and `rest` numbers that stay. */
+static void check_rotary(caller *c, int rows, int half, int rest)
+{
+    int heads = 3, head_dim = 2 * half + rest;
+    size_t count = product(rows, heads * head_dim), angles = product(rows, half);
+    float *x = random_numbers(c, count), *y = allocate(count, sizeof *y),
+          *cosine = random_numbers(c, angles), *sine = random_numbers(c, angles);
+    memcpy(y, x, count * sizeof *y);
+    rotary_job job = {rows, heads, head_dim, half, y, cosine, sine};
+    rotary_forward(&job, c->threads);
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < heads * head_dim; i++) {
+            size_t head = product(row, heads * head_dim) + product(i / head_dim, head_dim);
+            int at = i % head_dim, pair = at % half;
+            double exact = (double)x[head + (size_t)at];
+            if (at < 2 * half) {
+                double first = (double)x[head + (size_t)pair],
+                       second = (double)x[head + (size_t)(pair + half)],
+                       cos_ = (double)cosine[product(row, half) + (size_t)pair],
+                       sin_ = (double)sine[product(row, half) + (size_t)pair];
+                exact = at < half ? first * cos_ - second * sin_ : second * cos_ + first * sin_;
+            }
+            expect(is_close((double)y[head + (size_t)at], exact, 1e-6), "rotary embedding", row,
+                   half, i);
+        }
+    free(x), free(y), free(cosine), free(sine);
+}
+
+static void check_silu_gate(caller *c, int count)
+{
+    float *x = random_numbers(c, (size_t)count), *up = random_numbers(c, (size_t)count),
+          *y = allocate((size_t)count, sizeof *y);
+    for (int i = 0; i < count; i++)
+        y[i] = x[i] *= 12;
+    silu_gate_forward(y, up, count, c->threads);
+    for (int i = 0; i < count; i++) {
+        double v = (double)x[i], exact = v / (1 + exp(-v)) * (double)up[i];
+        expect(is_close((double)y[i], exact, 1e-5), "gate", count, i, 0);
+    }
+    free(x), free(up), free(y);
+}
+
 static void check_elementwise(caller *c)
 {
     static const int widths[] = {1, 15, 64, 77}, row_counts[] = {0, 1, 9, 40},
@@ -405,8 +472,15 @@ static void check_elementwise(caller *c)
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
             check_layer_norm(c, widths[w], row_counts[r]);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++) {
+            check_rms_norm(c, widths[w], row_counts[r]);
+            check_rotary(c, row_counts[r], widths[w], (int)w % 3);
+        }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         check_gelu(c, counts[i]);
+        check_silu_gate(c, counts[i]);
+    }
 }
 
 /* ---------------------------------------------------------------------------------- main */

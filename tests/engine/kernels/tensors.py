@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.kernels.attention import Attention, KVLayout
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm
+from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
 from gptterm.engine.kernels.linear import Linear
 from gptterm.engine.stored_tensor import StoredTensor
 
@@ -39,6 +39,21 @@ def norm(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
     return torch.from_numpy(LayerNorm(array(weight), array(bias), 1e-5)(array(x)))
 
 
+def rms_norm(weight: Tensor, x: Tensor) -> Tensor:
+    """`RMSNorm` with an epsilon of 1e-5."""
+    return torch.from_numpy(RMSNorm(array(weight), 1e-5)(array(x)))
+
+
+def rotated(x: Tensor, angles: Tensor, head_dim: int) -> Tensor:
+    """`Rotation` by (m, half) angles, in place."""
+    return torch.from_numpy(Rotation(array(angles.cos()), array(angles.sin()), head_dim)(array(x)))
+
+
+def silu_gate(gate: Tensor, up: Tensor) -> Tensor:
+    """`SiluGate`, in the place of `gate`."""
+    return torch.from_numpy(SiluGate()(array(gate), array(up)))
+
+
 def gelu(x: Tensor) -> Tensor:
     """`Gelu`, in place."""
     return torch.from_numpy(Gelu()(array(x)))
@@ -51,8 +66,12 @@ def layout(keys: list[Tensor], values: list[Tensor]) -> KVLayout:
 class TensorAttention:
     """`Attention` on tensors."""
 
-    def __init__(self, kv: KVLayout, positions: Tensor, *, same_sequence: bool) -> None:
-        self._attention = Attention(kv, array(positions), same_sequence=same_sequence)
+    def __init__(
+        self, kv: KVLayout, positions: Tensor, *, same_sequence: bool, groups: int = 1
+    ) -> None:
+        self._attention = Attention(
+            kv, array(positions), heads=groups * kv.kv_heads, same_sequence=same_sequence
+        )
 
     def __call__(
         self,

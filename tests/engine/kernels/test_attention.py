@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from gptterm.engine.kernels.attention import Attention
 from tests.engine.kernels.tensors import TensorAttention, layout
 
 CAPACITY = 200
@@ -24,6 +26,8 @@ class Layer:
     head_dim: int
     same_sequence: bool
     kept: torch.dtype = torch.float32
+    groups: int = 1
+    """Query heads for each of the heads."""
 
     def __post_init__(self) -> None:
         sequences = 1 if self.same_sequence else 3
@@ -31,12 +35,20 @@ class Layer:
         self.keys = random(*shape, seed=1).to(self.kept)
         self.values = random(*shape, seed=2).to(self.kept)
         # As a product gives them: query, key and value of a row side by side.
-        rows = 4 * random(3, 3 * self.heads * self.head_dim, seed=3)
-        self.query, self.key, self.value = rows.chunk(3, dim=1)
+        width = self.heads * self.head_dim
+        rows = 4 * random(3, (self.groups + 2) * width, seed=3)
+        self.query, self.key, self.value = rows.tensor_split(
+            [self.groups * width, (self.groups + 1) * width], dim=1
+        )
 
     def attend(self, positions: list[int], scale: float | None, window: int | None) -> Tensor:
         kv = layout([self.keys], [self.values])
-        attention = TensorAttention(kv, torch.tensor(positions), same_sequence=self.same_sequence)
+        attention = TensorAttention(
+            kv,
+            torch.tensor(positions),
+            same_sequence=self.same_sequence,
+            groups=self.groups,
+        )
         of = slice(len(positions))
         query, key, value = self.query[of], self.key[of], self.value[of]
         return attention(0, query, key, value, scale, window)
@@ -48,7 +60,7 @@ class Layer:
         keys, values = (
             x[sequence, :, first : position + 1].double() for x in (self.keys, self.values)
         )
-        query = self.query[row].double().view(self.heads, 1, self.head_dim)
+        query = self.query[row].double().view(self.heads, self.groups, self.head_dim)
         scores = query @ keys.mT * (self.head_dim**-0.5 if scale is None else scale)
         return (scores.softmax(2) @ values).flatten()
 
@@ -79,6 +91,39 @@ def test_what_a_token_attends_to(
         assert torch.equal(stored, layer.value[row].to(kept))
         exact = layer.expected(row, position, scale, window)
         torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+@pytest.mark.parametrize(("heads", "head_dim"), [(3, 64), (1, 25), (2, 20)])
+@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("same_sequence", [True, False])
+@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+def test_query_heads_that_share_keys_and_values(
+    groups: int,
+    heads: int,
+    head_dim: int,
+    window: int | None,
+    same_sequence: bool,
+    kept: torch.dtype,
+) -> None:
+    layer = Layer(heads, head_dim, same_sequence, kept, groups)
+    positions = [90, 91, 92] if same_sequence else [90, 7, 130]
+    found = layer.attend(positions, None, window)
+    for row, position in enumerate(positions):
+        sequence = 0 if same_sequence else row
+        for cache, new in ((layer.keys, layer.key), (layer.values, layer.value)):
+            assert torch.equal(cache[sequence, :, position].flatten(), new[row].to(kept))
+        exact = layer.expected(row, position, None, window)
+        torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
+    alone = layer.attend(positions[:1], None, window)
+    assert torch.equal(alone[0], found[0])
+
+
+def test_heads_that_cannot_share_keys_and_values() -> None:
+    kv = layout([torch.zeros(1, 2, 6, 4)], [torch.zeros(1, 2, 6, 4)])
+    for heads in (0, 1, 3):
+        with pytest.raises(ValueError, match=f"{heads} heads do not share 2"):
+            Attention(kv, np.arange(1), heads=heads, same_sequence=True)
 
 
 @pytest.mark.parametrize("same_sequence", [True, False])

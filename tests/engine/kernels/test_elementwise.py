@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm
-from tests.engine.kernels.tensors import array, gelu, norm
+from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
+from tests.engine.kernels.tensors import array, gelu, norm, rms_norm, rotated, silu_gate
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -54,6 +54,71 @@ def test_gelu_of_extremes() -> None:
     assert found[5].isnan()
 
 
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize(("width", "parts"), [(1, 1), (15, 1), (64, 3), (20, 9), (777, 1)])
+def test_an_rms_norm_is_that_of_its_definition(count: int, width: int, parts: int) -> None:
+    weight = random(width, seed=1)
+    x = random(count, parts * width) * 7 + 3
+    found = rms_norm(weight, x)
+    exact = x.double().view(count, parts, width)
+    exact = exact / (exact.square().mean(-1, keepdim=True) + 1e-5).sqrt() * weight.double()
+    torch.testing.assert_close(found.double(), exact.view(x.shape), rtol=1e-5, atol=1e-5)
+    assert torch.equal(rms_norm(weight, x[-1:])[0], found[-1])
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize(("half", "rest"), [(1, 0), (10, 0), (32, 0), (37, 3), (8, 48)])
+def test_a_rotation_turns_pairs_of_numbers(count: int, half: int, rest: int) -> None:
+    heads, head_dim = 3, 2 * half + rest
+    x = random(count, heads * head_dim)
+    angles = 50 * random(count, half, seed=1)
+    exact = x.double().view(count, heads, head_dim).clone()
+    turn = torch.polar(torch.ones(count, 1, half).double(), angles.double()[:, None])
+    pairs = torch.complex(exact[..., :half], exact[..., half : 2 * half]) * turn
+    exact[..., :half], exact[..., half : 2 * half] = pairs.real, pairs.imag
+    alone = rotated(x[-1:].clone(), angles[-1:], head_dim)
+    found = rotated(x, angles, head_dim)
+    torch.testing.assert_close(found.double(), exact.view(x.shape), rtol=1e-5, atol=1e-5)
+    assert torch.equal(alone[0], found[-1])
+
+
+@pytest.mark.parametrize("count", [1, 16, 999, 20_000])
+def test_a_gate_is_silu_times_what_it_lets_through(count: int) -> None:
+    gate, up = torch.linspace(-100, 100, count), random(count)
+    exact = torch.nn.functional.silu(gate.double()) * up.double()
+    found = silu_gate(gate.clone(), up).double()
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gate_of_extremes() -> None:
+    gate = torch.tensor([0.0, 1e30, -1e30, torch.inf, torch.nan])
+    found = silu_gate(gate.clone(), torch.ones(5))
+    assert found[:4].tolist() == [0, gate[1].item(), 0, torch.inf]
+    assert found[4].isnan()
+
+
+def test_what_is_no_row_of_heads_is_refused() -> None:
+    weight = array(torch.ones(8))
+    for x in (torch.ones(2, 7), torch.ones(2, 8).double(), torch.ones(8), torch.ones(2, 2, 8)):
+        with pytest.raises(ValueError, match="x must be"):
+            RMSNorm(weight, 1e-5)(array(x))
+    angles = array(torch.ones(2, 4))
+    for x in (torch.ones(3, 8), torch.ones(2, 12), torch.ones(2, 8).double(), torch.ones(8, 2).t()):
+        with pytest.raises(ValueError, match="x must be"):
+            Rotation(angles, angles, 8)(array(x))
+    with pytest.raises(ValueError, match="4 pairs of numbers in a head of 6"):
+        Rotation(angles, angles, 6)
+    with pytest.raises(ValueError, match="sine must be"):
+        Rotation(angles, array(torch.ones(2, 3)), 8)
+    for gate, up in (
+        (torch.ones(2, 8), torch.ones(2, 7)),
+        (torch.ones(8, 2).t(), torch.ones(2, 8)),
+        (torch.ones(2, 8).double(), torch.ones(2, 8)),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            SiluGate()(array(gate), array(up))
+
+
 def test_tensors_of_another_kind_are_refused() -> None:
     ones = torch.ones(8)
     for x in (torch.ones(2, 7), torch.ones(2, 8).double(), torch.ones(2, 2, 8)):
@@ -74,6 +139,9 @@ def test_tensors_of_another_kind_are_refused() -> None:
 def test_no_row_is_no_work() -> None:
     assert norm(torch.ones(8), torch.ones(8), torch.ones(0, 8)).shape == (0, 8)
     assert gelu(torch.ones(0)).shape == (0,)
+    assert rms_norm(torch.ones(8), torch.ones(0, 16)).shape == (0, 16)
+    assert rotated(torch.ones(0, 16), torch.ones(0, 4), 8).shape == (0, 16)
+    assert silu_gate(torch.ones(0), torch.ones(0)).shape == (0,)
 
 
 def test_threads_that_share_a_norm_do_not_disturb_each_other() -> None:

@@ -90,8 +90,9 @@ class KernelStep(AttentionStep):
     ) -> None:
         super().__init__(cache, sequences, n)
         self._positions = positions
-        same_sequence = isinstance(cache, KVCache)
-        self._attention = Attention(layout, positions, same_sequence=same_sequence)
+        self._layout = layout
+        self._same_sequence = isinstance(cache, KVCache)
+        self._attention: Attention | None = None
 
     @property
     def positions(self) -> NDArray[np.int64]:
@@ -107,4 +108,11 @@ class KernelStep(AttentionStep):
         scale: float | None = None,
         window: int | None = None,
     ) -> Floats:
+        if self._attention is None:
+            self._attention = Attention(
+                self._layout,
+                self._positions,
+                heads=query.shape[1] // self._layout.head_dim,
+                same_sequence=self._same_sequence,
+            )
         return self._attention(layer, query, key, value, scale, window)

@@ -4,6 +4,7 @@ Weights stay views into the mapped files where the dtype allows it: nothing is c
 at start-up. The kernels compute in float32, whatever the weights' dtype.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.weights import Weights
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm
+from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
 from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, float32, half, int8
 from gptterm.engine.runtime.memory import FilePages
@@ -35,6 +36,22 @@ class Embedding:
         if residual is not None:
             rows += residual
         return rows
+
+
+class Rotary:
+    """Rotary embedding, whose angles are computed for the positions of each step.
+
+    In float32, as in transformers: an angle's rounding grows with the position.
+    """
+
+    def __init__(self, frequencies: Sequence[float], head_dim: int) -> None:
+        self._frequencies = np.array(frequencies, np.float32)
+        self._head_dim = head_dim
+
+    def __call__(self, positions: NDArray[np.int64]) -> Rotation:
+        """(m,) positions → the rotation of their queries and keys."""
+        angles = positions.astype(np.float32)[:, None] * self._frequencies
+        return Rotation(np.cos(angles), np.sin(angles), self._head_dim)
 
 
 class KernelLayers:
@@ -64,6 +81,15 @@ class KernelLayers:
     def norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
         weight, bias = (self._vector(f"{name}.{kind}", width) for kind in ("weight", "bias"))
         return LayerNorm(weight, bias, epsilon)
+
+    def rms_norm(self, name: str, width: int, epsilon: float) -> RMSNorm:
+        return RMSNorm(self._vector(f"{name}.weight", width), epsilon)
+
+    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
+        return Rotary(frequencies, head_dim)
+
+    def silu_gate(self) -> SiluGate:
+        return SiluGate()
 
     def gelu(self) -> Gelu:
         return Gelu()

@@ -17,7 +17,7 @@ class TorchStep(AttentionStep):
     """A forward pass whose attention is torch's.
 
     Args:
-        keys, values: the cache by layer, (sequences, heads, capacity, head_dim) each.
+        keys, values: the cache by layer, (sequences, kv_heads, capacity, head_dim) each.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class TorchStep(AttentionStep):
         super().__init__(cache, sequences, n)
         self._keys, self._values = keys, values
         self._sequences = sequences
-        self._heads = keys[0].shape[1]
+        _, self._kv_heads, _, self._head_dim = keys[0].shape
         self._views: dict[int | None, tuple[slice, Tensor | None]] = {}
 
     @abstractmethod
@@ -68,12 +68,13 @@ class TorchStep(AttentionStep):
             attn_mask=mask,
             is_causal=mask is None and self._n > 1,
             scale=scale,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
         return out.transpose(1, 2).reshape(len(query), -1)
 
     def _split_heads(self, x: Tensor) -> Tensor:
-        """(rows, width) → (sequences, heads, n, head_dim)."""
-        return x.view(self._sequences, self._n, self._heads, -1).transpose(1, 2)
+        """(rows, heads · head_dim) → (sequences, heads, n, head_dim)."""
+        return x.view(self._sequences, self._n, -1, self._head_dim).transpose(1, 2)
 
 
 class TorchKVCache(KVCache):

@@ -5,7 +5,7 @@ converted at start-up.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +31,30 @@ class Embedding:
         return rows if residual is None else residual + rows
 
 
+class Rotary:
+    """Rotary embedding, whose angles are computed in float32 for the positions of each step."""
+
+    def __init__(self, frequencies: Sequence[float], head_dim: int, device: torch.device) -> None:
+        self._frequencies = torch.tensor(frequencies, dtype=torch.float32, device=device)
+        self._head_dim = head_dim
+
+    def __call__(self, positions: Tensor) -> Callable[[Tensor], Tensor]:
+        """(m,) positions, or (1,) of all rows → the rotation of their queries and keys."""
+        angles = (positions.float()[:, None] * self._frequencies)[:, None]  # of every head
+        cosine, sine = angles.cos(), angles.sin()
+        half = len(self._frequencies)
+
+        def rotate(x: Tensor) -> Tensor:
+            """(m, heads · head_dim) → the same shape."""
+            heads = x.view(len(x), -1, self._head_dim)
+            first, second = heads[..., :half].float(), heads[..., half : 2 * half].float()
+            turned = (first * cosine - second * sine, second * cosine + first * sine)
+            rest = heads[..., 2 * half :]
+            return torch.cat((*(part.to(x.dtype) for part in turned), rest), -1).view_as(x)
+
+        return rotate
+
+
 class TorchLayers:
     """Implements `LayerMaker`.
 
@@ -52,6 +76,16 @@ class TorchLayers:
         weight = self._tensor(f"{name}.weight", width)
         bias = self._tensor(f"{name}.bias", width)
         return lambda x: torch.layer_norm(x, (width,), weight, bias, epsilon)
+
+    def rms_norm(self, name: str, width: int, epsilon: float) -> Callable[[Tensor], Tensor]:
+        weight = self._tensor(f"{name}.weight", width)
+        return lambda x: F.rms_norm(x.view(-1, width), (width,), weight, epsilon).view_as(x)
+
+    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
+        return Rotary(frequencies, head_dim, self._device)
+
+    def silu_gate(self) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda gate, up: F.silu(gate) * up
 
     def gelu(self) -> Callable[[Tensor], Tensor]:
         return lambda x: F.gelu(x, approximate="tanh")

@@ -6,16 +6,18 @@
 #include <stdint.h>
 
 /* A row is one new token. The rows are consecutive tokens of one sequence (sequence_stride is 0),
-   or one token each of several. */
+   or one token each of several. Grouped-query attention (Ainslie et al., 2023): heads / kv_heads
+   consecutive query heads share the keys and values of a head of the cache. */
 typedef struct {
-    int32_t rows, heads, head_dim, threads;
+    int32_t rows, heads, kv_heads, head_dim, threads;
     int32_t capacity; /* positions of the cache */
     int32_t window;   /* a token attends to itself and the window - 1 before it; 0: to all */
     int32_t half;     /* the cache is float16, not float32 */
     float scale;      /* of the scores */
-    const float *query, *key, *value; /* (rows, heads, head_dim) of the new tokens */
-    int64_t row_stride;               /* of query, key and value, in elements */
-    void *keys, *values;              /* the cache: (sequences, heads, capacity, head_dim) */
+    const float *query;        /* (rows, heads, head_dim) of the new tokens */
+    const float *key, *value;  /* (rows, kv_heads, head_dim) */
+    int64_t query_stride, kv_stride; /* from row to row, in elements */
+    void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, head_dim) */
     int64_t sequence_stride, head_stride;
     const int64_t *positions; /* (rows), of the new tokens */
     float *y;                 /* (rows, heads, head_dim) */

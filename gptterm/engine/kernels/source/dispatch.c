@@ -13,10 +13,11 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
-const int32_t kernels_layout[5] = {
+const int32_t kernels_layout[6] = {
     (int32_t)sizeof(linear),
     (int32_t)sizeof(layer_norm),
     (int32_t)sizeof(attention),
+    (int32_t)sizeof(rotary_job),
     PANEL,
     QUANT_BLOCK,
 };
@@ -68,9 +69,27 @@ void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y)
     pool_run(selected->layer_norm_rows, &job, rows, n->threads, rows < 8 ? 1 : n->threads);
 }
 
+void rms_norm_forward(const layer_norm *n, const float *x, int rows, float *y)
+{
+    layer_norm_job job = {n, x, y};
+    pool_run(selected->rms_norm_rows, &job, rows, n->threads, rows < 16 ? 1 : n->threads);
+}
+
+void rotary_forward(const rotary_job *r, int threads)
+{
+    pool_run(selected->rotary_rows, r, r->rows, threads, r->rows < 16 ? 1 : threads);
+}
+
 void gelu_forward(float *x, int64_t count, int threads)
 {
     gelu_job g = {count, x};
     int items = (int)((count + GELU_CHUNK - 1) / GELU_CHUNK);
     pool_run(selected->gelu_chunks, &g, items, threads, items < 16 ? 1 : threads);
+}
+
+void silu_gate_forward(float *x, const float *up, int64_t count, int threads)
+{
+    silu_gate_job g = {count, x, up};
+    int items = (int)((count + GELU_CHUNK - 1) / GELU_CHUNK);
+    pool_run(selected->silu_gate_chunks, &g, items, threads, items < 16 ? 1 : threads);
 }

@@ -1,4 +1,4 @@
-/* Layer norm and GELU: each row, or each number, on its own. */
+/* Norms, activations and rotary embedding: each row, or each number, on its own. */
 #ifndef GPTTERM_ELEMENTWISE_H
 #define GPTTERM_ELEMENTWISE_H
 
@@ -18,6 +18,18 @@ typedef struct {
     float *y;       /* (rows, width) */
 } layer_norm_job;
 
+/* x / √(mean of x² + epsilon) · weight (Zhang and Sennrich, 2019): a `layer_norm` without a bias. */
+void rms_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
+
+/* Rotary embedding (Su et al., 2021), in place: the numbers i and i + half of a head, for i < half,
+   are turned by an angle as the components of a vector in a plane; the numbers from 2 · half on
+   stay. */
+typedef struct {
+    int32_t rows, heads, head_dim, half;
+    float *x;                   /* (rows, heads, head_dim) */
+    const float *cosine, *sine; /* (rows, half), of the angles */
+} rotary_job;
+
 /* GELU's tanh approximation (Hendrycks and Gimpel, 2016), in place, GELU_CHUNK numbers an item. */
 enum { GELU_CHUNK = 512 };
 typedef struct {
@@ -25,8 +37,19 @@ typedef struct {
     float *x;
 } gelu_job;
 
+/* SiLU(x) · up (Shazeer, 2020), x in place, GELU_CHUNK numbers an item. */
+typedef struct {
+    int64_t count;
+    float *x;
+    const float *up;
+} silu_gate_job;
+
 void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
 
+void rotary_forward(const rotary_job *r, int threads);
+
 void gelu_forward(float *x, int64_t count, int threads);
+
+void silu_gate_forward(float *x, const float *up, int64_t count, int threads);
 
 #endif

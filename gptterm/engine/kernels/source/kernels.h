@@ -12,7 +12,10 @@ typedef struct {
     work_function append_kv; /* an item is a row's keys and values of an `attention` */
     work_function attend;    /* an item is a head of a group of rows of an `attention` */
     work_function layer_norm_rows; /* an item is a row of a `layer_norm_job` */
+    work_function rms_norm_rows;   /* an item is a row of a `layer_norm_job` */
+    work_function rotary_rows;     /* an item is a row of a `rotary_job` */
     work_function gelu_chunks;     /* an item is GELU_CHUNK numbers of a `gelu_job` */
+    work_function silu_gate_chunks; /* an item is GELU_CHUNK numbers of a `silu_gate_job` */
 } kernels;
 
 extern const kernels portable_kernels;
@@ -23,7 +26,7 @@ extern const kernels avx2_kernels, avx512_kernels;
 enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
 /* Sizes and constants that the declarations in Python must agree with. */
-extern const int32_t kernels_layout[5];
+extern const int32_t kernels_layout[6];
 
 /* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0;
    the last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */

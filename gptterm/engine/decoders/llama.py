@@ -1,0 +1,116 @@
+"""Llama and its relatives: the forward pass, to read beside the papers.
+
+Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023; grouped-query
+attention since Llama 2 (Touvron et al., 2023). SmolLM2 and TinyLlama are Llamas by their files.
+
+Mistral (Jiang et al., 2023) adds a sliding window, Qwen2 (Yang et al., 2024) biases of queries,
+keys and values, Qwen3 (Yang et al., 2025) a norm of each head's queries and keys in their place.
+"""
+
+from dataclasses import dataclass
+
+from gptterm.engine.decoders.attention_step import AttentionStep
+from gptterm.engine.decoders.config import HEAD, DecoderConfig
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers of one transformer block."""
+
+    window: int | None
+    norm_1: LayerNorm
+    query: LinearLayer
+    key: LinearLayer
+    value: LinearLayer
+    query_norm: LayerNorm | None
+    key_norm: LayerNorm | None
+    attention_out: LinearLayer
+    norm_2: LayerNorm
+    gate: LinearLayer
+    up: LinearLayer
+    down: LinearLayer
+
+
+class Llama:
+    """Llama of any version and size."""
+
+    architecture = "LlamaForCausalLM"
+
+    def __init__(self, config: DecoderConfig, layers: LayerMaker) -> None:
+        assert config.rotary is not None
+        self.config = config
+        vocab, width, head_dim = config.vocab_size, config.hidden_size, config.head_dim
+        self._token_embedding = layers.embedding(config.token_embedding, vocab, width)
+        windows = config.windows or (None,) * config.num_layers
+        self._blocks = [_block(f"layers.{i}", config, layers, w) for i, w in enumerate(windows)]
+        self._rotary = layers.rotary(config.rotary.frequencies(head_dim), head_dim)
+        self._silu_gate = layers.silu_gate()
+        self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon)
+        lm_head = config.token_embedding if config.tie_word_embeddings else HEAD
+        self._lm_head = layers.lm_head(lm_head, width, vocab)
+
+    def hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """(m,) ids → (m, hidden_size)."""
+        x = self._token_embedding(ids)
+        rotate = self._rotary(step.positions)
+        for i, block in enumerate(self._blocks):
+            y = block.norm_1(x)
+            query, key, value = block.query(y), block.key(y), block.value(y)
+            if block.query_norm and block.key_norm:
+                query, key = block.query_norm(query), block.key_norm(key)
+            attended = step.attend(i, rotate(query), rotate(key), value, window=block.window)
+            x = block.attention_out(attended, residual=x)
+            y = block.norm_2(x)
+            x = block.down(self._silu_gate(block.gate(y), block.up(y)), residual=x)
+        return x
+
+    def logits(self, hidden: Array) -> Array:
+        """(m, hidden_size) → (m, vocab_size)."""
+        return self._lm_head(self._final_norm(hidden))
+
+
+class Mistral(Llama):
+    """Mistral of any size: every layer has a sliding window, or none."""
+
+    architecture = "MistralForCausalLM"
+
+
+class Qwen2(Llama):
+    """Qwen 2 and 2.5 of any size."""
+
+    architecture = "Qwen2ForCausalLM"
+
+
+class Qwen3(Llama):
+    """Qwen 3 of any size, without mixtures of experts."""
+
+    architecture = "Qwen3ForCausalLM"
+
+
+def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | None) -> Block:
+    width, inner, epsilon = config.hidden_size, config.intermediate_size, config.norm_epsilon
+    head_dim, bias = config.head_dim, config.query_bias
+    of_queries, of_keys = config.num_heads * head_dim, config.num_kv_heads * head_dim
+    attention, mlp = f"{name}.self_attn", f"{name}.mlp"
+
+    def head_norm(of: str) -> LayerNorm | None:
+        full_name = f"{attention}.{of}"
+        return layers.rms_norm(full_name, head_dim, epsilon) if config.query_norm else None
+
+    return Block(
+        window=window,
+        norm_1=layers.rms_norm(f"{name}.input_layernorm", width, epsilon),
+        query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
+        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        query_norm=head_norm("q_norm"),
+        key_norm=head_norm("k_norm"),
+        attention_out=layers.linear(
+            f"{attention}.o_proj", of_queries, width, bias=config.attention_bias
+        ),
+        norm_2=layers.rms_norm(f"{name}.post_attention_layernorm", width, epsilon),
+        gate=layers.linear(f"{mlp}.gate_proj", width, inner, bias=config.mlp_bias),
+        up=layers.linear(f"{mlp}.up_proj", width, inner, bias=config.mlp_bias),
+        down=layers.linear(f"{mlp}.down_proj", inner, width, bias=config.mlp_bias),
+    )

@@ -1,0 +1,299 @@
+"""Llama and its relatives: odd settings, what their files may look like, dtypes, the engine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from gptterm.engine.api import Dtype, ModelSource
+from gptterm.engine.decoders.config import parse_config
+from gptterm.errors import ModelError
+from gptterm.models.metadata import read_metadata
+from tests.engine.checkpoints import (
+    ARCHITECTURES,
+    LLAMA3,
+    POSITIONS,
+    VOCABULARY,
+    WINDOW,
+    draw_ids,
+    edit_config,
+    library,
+    load,
+    log_probabilities,
+    make,
+    reference,
+    save,
+)
+from tests.engine.runs import GREEDY, request, run
+
+FILE = "model.safetensors"
+IDS = draw_ids(60)
+NAMES = ("llama", "llama-odd", "mistral", "qwen2", "qwen3")
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 60,
+    "max_position_embeddings": POSITIONS,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def model(request: pytest.FixtureRequest) -> Any:
+    return make(ARCHITECTURES[request.param]())
+
+
+@pytest.fixture
+def directory(model: Any, tmp_path: Path) -> Path:
+    return save(model, tmp_path / "model")
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    return save(make(ARCHITECTURES["llama"]()), tmp_path / "model")
+
+
+def check(directory: Path, model: Any, decoder: str = "native") -> None:
+    engine = load(directory)
+    assert engine.info.decoder == decoder
+    assert engine.info.architecture == type(model).__name__
+    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
+    for size in (1, 60):
+        expected = torch.log_softmax(reference(model, IDS[:size]), 0)
+        found = log_probabilities(engine, IDS[:size])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def parsed(**changes: Any) -> Any:
+    return parse_config({"model_type": "llama", **SIZES} | changes)
+
+
+# ----------------------------------------------------------------------------------- settings
+
+LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 3.0}
+VARIANTS: dict[str, tuple[Any, str]] = {
+    "all-heads": (
+        transformers.LlamaConfig(**SIZES | {"num_key_value_heads": 4}, rope_parameters=LLAMA3),
+        "native",
+    ),
+    "linear": (transformers.LlamaConfig(**SIZES, rope_parameters=LINEAR), "native"),
+    "tied": (transformers.LlamaConfig(**SIZES, tie_word_embeddings=True), "native"),
+    "wide-heads": (
+        transformers.LlamaConfig(**SIZES | {"num_key_value_heads": 1}, head_dim=34),
+        "native",
+    ),
+    "narrow-heads": (transformers.Qwen3Config(**SIZES, head_dim=6), "native"),
+    "no-window": (transformers.MistralConfig(**SIZES, sliding_window=None), "native"),
+    "window-of-1": (transformers.MistralConfig(**SIZES, sliding_window=1), "native"),
+    "epsilon": (transformers.LlamaConfig(**SIZES, rms_norm_eps=0.1), "native"),
+    "qwen3-bias": (
+        transformers.Qwen3Config(
+            **SIZES, attention_bias=True, use_sliding_window=True,
+            sliding_window=WINDOW, layer_types=["sliding_attention", "full_attention"],
+        ),
+        "native",
+    ),
+    "gelu": (transformers.LlamaConfig(**SIZES, hidden_act="gelu"), "transformers"),
+    "dynamic": (
+        transformers.LlamaConfig(
+            **SIZES, rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+        ),
+        "transformers",
+    ),
+    "yarn": (
+        transformers.Qwen3Config(
+            **SIZES, head_dim=8,
+            rope_parameters={
+                "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0,
+                "original_max_position_embeddings": 32,
+            },
+        ),
+        "transformers",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants(name: str, tmp_path: Path) -> None:
+    config, decoder = VARIANTS[name]
+    model = make(config)
+    check(save(model, tmp_path), model, decoder)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_rotary_settings_of_older_files(beside: bool, tmp_path: Path) -> None:
+    model = make(transformers.LlamaConfig(**SIZES, rope_parameters=LLAMA3 | {"rope_theta": 500.0}))
+    directory = save(model, tmp_path)
+    config = json.loads((directory / "config.json").read_text())
+    scaling = {k: v for k, v in config.pop("rope_parameters").items() if k != "rope_theta"}
+    name = scaling.pop("rope_type")
+    config["rope_scaling"] = scaling | {"rope_type" if beside else "type": name}
+    config["rope_theta"] = 500
+    (directory / "config.json").write_text(json.dumps(config))
+    check(directory, model)
+
+
+def test_a_config_that_says_only_what_it_must(model: Any, directory: Path) -> None:
+    """What is left out has the value that transformers gives it."""
+    config = json.loads((directory / "config.json").read_text())
+    bare = type(model.config)()
+    needed = {k: v for k, v in config.items() if getattr(bare, k, None) != v or k == "model_type"}
+    (directory / "config.json").write_text(json.dumps(needed))
+    check(directory, model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_parameters": {"rope_type": "new"}},
+        {"rope_parameters": {"full_attention": {"rope_type": "default"}}},
+        {"rope_parameters": [1, 2]},
+        {"rope_scaling": {"type": "llama3", "factor": 2.0}},
+        {"partial_rotary_factor": 0.5},
+        {"head_dim": 9},
+        {"hidden_act": ["silu"]},
+        {"model_type": "mistral", "layer_types": ["full_attention"] * 2},
+        {"model_type": "qwen2", "layer_types": ["full_attention"]},
+        {"model_type": "qwen2", "layer_types": ["full_attention", ["new"]]},
+        {"model_type": "qwen2", "max_window_layers": "all"},
+        {"model_type": "qwen3", "head_dim": None},
+    ],
+)
+def test_what_is_not_computed_here_goes_to_transformers(changes: dict[str, Any]) -> None:
+    assert parsed(**changes) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"num_key_value_heads": 3}, "4 heads cannot share the keys and values of 3"),
+        ({"num_key_value_heads": "2"}, "num_key_value_heads must be a positive integer"),
+        ({"head_dim": -8}, "head_dim must be a positive integer, not -8"),
+        ({"rms_norm_eps": None}, "rms_norm_eps must be a number from 0, not None"),
+        ({"rope_theta": 0.5}, "rope_theta must be a number above 1, not 0.5"),
+        ({"rope_scaling": {"type": "linear", "factor": 0}}, "factor must be a number above 0"),
+        ({"attention_bias": 1}, "attention_bias must be true or false"),
+        ({"num_hidden_layers": 2**30}, "num_hidden_layers must be at most 10,000"),
+        ({"model_type": "mistral", "sliding_window": 0}, "sliding_window must be a positive"),
+        ({"model_type": "qwen2", "use_sliding_window": "no"}, "use_sliding_window must be true"),
+    ],
+)
+def test_values_of_another_type_or_range(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ModelError, match=expected):
+        parsed(**changes)
+
+
+def test_what_is_told_of_a_model_before_it_is_loaded(model: Any, directory: Path) -> None:
+    found = read_metadata(ModelSource(name="m", directory=str(directory)))
+    assert (found.decoder, found.context_length) == ("native", POSITIONS)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+def test_weights_in_several_files(model: Any, tmp_path: Path) -> None:
+    directory = save(model, tmp_path, max_shard_size="50KB")
+    assert len(list(directory.glob("*.safetensors"))) > 1
+    check(directory, model)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
+def test_weights_kept_in_16_bits(stored: torch.dtype, tmp_path: Path) -> None:
+    directory = save(make(ARCHITECTURES["qwen3"]()).to(stored), tmp_path)
+    # Read again: `to` has also rounded the frequencies.
+    model = library.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    check(directory, model.eval())
+
+
+def test_names_without_a_prefix_and_old_constants(tmp_path: Path) -> None:
+    model = make(ARCHITECTURES["llama"]())
+    directory = save(model, tmp_path)
+    weights = {name.removeprefix("model."): w for name, w in load_file(directory / FILE).items()}
+    weights["layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(weights, directory / FILE, metadata={"format": "pt"})
+    check(directory, model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"num_hidden_layers": 3}, "3 layers, the weights hold 2 (but no layers.2.*)"),
+        ({"num_hidden_layers": 1}, "1 layers, the weights hold 2 (up to layers.1.*)"),
+        ({"vocab_size": 10**6}, "embed_tokens.weight of shape (1000000, 32)"),
+        ({"head_dim": 2**30}, "layers.0.self_attn.q_proj.weight of shape"),
+        ({"intermediate_size": 10**9}, "layers.0.mlp.gate_proj.weight of shape (1000000000, 32)"),
+    ],
+)
+def test_weights_of_another_model(changes: dict[str, int], expected: str, llama: Path) -> None:
+    edit_config(llama, **changes)
+    with pytest.raises(ModelError) as caught:
+        load(llama)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------- dtypes
+
+LIMITS: dict[Dtype, float] = {"float16": 2e-5, "bfloat16": 2e-3, "int8": 1.5e-2}
+"""Mean KL divergence from float32, in nats, on a model whose every weight is random: GPT-1's."""
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_how_far_a_dtype_is_from_float32(dtype: Dtype, model: Any, directory: Path) -> None:
+    engine = load(directory, dtype)
+    assert (engine.info.dtype, engine.info.decoder) == (dtype, "native")
+    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
+    divergences = []
+    for size in range(1, 60):
+        exact = torch.log_softmax(reference(model, IDS[:size]), 0)
+        found = log_probabilities(engine, IDS[:size])
+        divergences.append(float((exact.exp() * (exact - found)).sum()))
+    assert sum(divergences) / len(divergences) < LIMITS[dtype]
+
+
+# ----------------------------------------------------------------------------- the whole engine
+
+
+@pytest.mark.usefixtures("backend")
+def test_greedy_text_is_what_transformers_generates(model: Any, directory: Path) -> None:
+    engine = load(directory)
+    for size in (1, 20, 60):
+        found = run(engine, request(IDS[:size], sampling=GREEDY, max_tokens=40)).ids()
+        ids = torch.tensor([IDS[:size]])
+        expected = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            min_new_tokens=40,
+            max_new_tokens=40,
+            pad_token_id=0,
+        )
+        assert found == expected[0, size:].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_known_beginning_is_not_fed_again(dtype: Dtype, directory: Path) -> None:
+    engine = load(directory, dtype)
+    first = run(engine, request(IDS[:40], max_tokens=10))
+    asked = request([*IDS[:30], *IDS[50:]], max_tokens=10)
+    again = run(engine, asked)
+    assert again.started.reused_tokens == 30
+    assert again.ids() == run(load(directory, dtype), asked).ids()
+    back = run(engine, request(IDS[:40], max_tokens=10, samples=3))
+    assert back.started.reused_tokens == 30
+    for sample in range(3):
+        assert back.ids(sample) == first.ids()
+
+
+def test_the_last_position(model: Any, directory: Path) -> None:
+    ids = draw_ids(POSITIONS - 1, seed=4)
+    found = run(load(directory), request(ids, max_tokens=1)).ids()
+    assert found == [int(reference(model, ids).argmax())]
