@@ -189,7 +189,7 @@ def _read(reader: Any) -> Request | None:
         return None
     method, path, _ = line
     headers = {}
-    while (line := reader.readline().decode().strip()) != "":
+    while (line := reader.readline().decode("utf-8", "replace").strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     size = int(headers.get("content-length", 0))

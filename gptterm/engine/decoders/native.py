@@ -7,7 +7,7 @@ loading a model.
 from pathlib import Path
 from typing import Any
 
-from gptterm.engine.decoders.config import parse_config
+from gptterm.engine.decoders.config import DecoderConfig, parse_config
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
@@ -31,6 +31,10 @@ _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama]] 
     "qwen3": Qwen3,
 }
 
+_LARGEST_GPU_CACHE = 1 << 30
+"""Bytes. torch's KV cache takes the memory of the whole context at once, where transformers' grows:
+longer contexts are left to that."""
+
 
 def load(
     directory: Path,
@@ -49,7 +53,9 @@ def load(
             or the CPU has no kernels for the dtype.
     """
     config = parse_config(config_json)
-    if config is None or (dtype == "int8" and device != "cpu"):
+    if config is None:
+        return None
+    if device != "cpu" and (dtype == "int8" or _cache_bytes(config, dtype) > _LARGEST_GPU_CACHE):
         return None
     weights = Weights(directory, prefix=config.prefix)
     config = weights.settled(config)
@@ -65,6 +71,12 @@ def load(
 
     torch_layers = TorchLayers(weights, device, dtype)
     return TorchDecoder(architecture(config, torch_layers), device, dtype, weights.parameters)
+
+
+def _cache_bytes(config: DecoderConfig, dtype: str) -> int:
+    """Size of the KV cache of a whole context, where torch computes."""
+    numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim
+    return numbers * config.context_length * (4 if dtype == "float32" else 2)
 
 
 def _has_kernels(dtype: str) -> bool:

@@ -10,6 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from gptterm.engine.api import Dtype, ModelSource
+from gptterm.engine.decoders import native
 from gptterm.engine.decoders.config import parse_config
 from gptterm.errors import ModelError
 from gptterm.models.metadata import read_metadata
@@ -297,3 +298,11 @@ def test_the_last_position(model: Any, directory: Path) -> None:
     ids = draw_ids(POSITIONS - 1, seed=4)
     found = run(load(directory), request(ids, max_tokens=1)).ids()
     assert found == [int(reference(model, ids).argmax())]
+
+
+def test_a_context_that_would_fill_a_gpu_is_left_to_transformers(tmp_path: Path) -> None:
+    """Decided by config.json alone: no GPU is asked."""
+    long = SIZES | {"model_type": "llama", "max_position_embeddings": 1 << 24}
+    assert native.load(tmp_path, long, "cuda:0", "bfloat16") is None
+    with pytest.raises(ModelError):  # it looks for the weights
+        native.load(tmp_path, SIZES | {"model_type": "llama"}, "cuda:0", "bfloat16")
