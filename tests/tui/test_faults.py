@@ -25,7 +25,8 @@ async def test_a_killed_engine_is_started_again(open_tui: Open, at: str) -> None
         await desk.say("go")
         await desk.until(lambda: desk.controller.engine.client.pid not in (None, pid))
         assert "✗ failed: " in desk.text
-        assert desk.turns[1][1] == ("" if at == "prefill" else "One two three")
+        # A process that is killed takes with it the tokens of its last milliseconds.
+        assert ("" if at == "prefill" else "One two three").startswith(desk.turns[1][1])
         await desk.until(lambda: "the engine was restarted" in desk.notice)
 
 

@@ -107,7 +107,10 @@ async def do(opened: Controller, step: Step) -> None:
             opened.stop()
         case "kill", _:
             if (pid := opened.engine.client.pid) is not None:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                # A reply that is asked for before the end is seen fails.
+                await until(lambda: opened.engine.client.pid != pid, "the end of the engine")
 
 
 async def play(steps: Sequence[Step]) -> None:
@@ -122,7 +125,7 @@ async def play(steps: Sequence[Step]) -> None:
                 await do(opened, step)
             model, text = await answer(opened)
             await asyncio.sleep(2 * LATE_S)
-            assert opened.engine.ready
+            await until(lambda: opened.engine.ready, "a model")
             assert opened.engine.info is not None
             assert model == opened.engine.info.name == opened.settings.model
             assert text == f"I am {model}"
