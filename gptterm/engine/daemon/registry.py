@@ -9,7 +9,6 @@ belongs to the user, and lies where no other user can replace it.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 from pathlib import Path
@@ -19,6 +18,12 @@ from gptterm.errors import GpttermError
 from gptterm.own_files import open_own
 from gptterm.paths import home
 from gptterm.terminal import one_line
+
+try:
+    # hashlib's own code: hashlib would load OpenSSL, 4 ms of a warm engine's first text.
+    from _blake2 import blake2b
+except ImportError:  # another implementation of Python
+    from hashlib import blake2b
 
 _SUFFIX = ".sock"
 Stage = Literal["starting", "ready"]
@@ -37,7 +42,7 @@ class LockHolder(NamedTuple):
 
 def digest(*parts: str) -> str:
     """Return a collision-resistant name of 16 hex digits for the parts."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 @overload
