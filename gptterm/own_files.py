@@ -11,10 +11,9 @@ import os
 import stat
 from pathlib import Path
 
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # A named pipe would block until somebody writes to it.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-_CAREFUL = _FLAGS | _NO_WAIT | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK", "O_NOFOLLOW")
+_CAREFUL = sum(getattr(os, name, 0) for name in _FLAGS)
 
 
 def open_own(path: Path, flags: int) -> int:
@@ -50,35 +49,15 @@ def check_own(status: os.stat_result, user: int) -> None:
     Raises:
         OSError: it is not.
     """
-    _check_regular(status.st_mode)
-    if status.st_uid != user:
-        raise PermissionError(errno.EPERM, "it belongs to another user")
-
-
-def _check_regular(mode: int) -> None:
+    mode = status.st_mode
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed")
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
-
-
-def read_regular(path: Path, most: int) -> bytes:
-    """Read a regular file, following links: a user may keep settings elsewhere.
-
-    Args:
-        most: bytes; a longer file is refused.
-
-    Raises:
-        OSError: it cannot be read, is a device or a pipe, or is too long.
-    """
-    with open(os.open(path, os.O_RDONLY | _FLAGS | _NO_WAIT), "rb") as file:
-        _check_regular(os.fstat(file.fileno()).st_mode)
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it is longer than {most >> 10} KiB")
-    return data
+    if status.st_uid != user:
+        raise PermissionError(errno.EPERM, "it belongs to another user")
 
 
 def make_folder(path: Path) -> None:

@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from gptterm.format import byte_size
+
 # O_NONBLOCK: a pipe opens without a writer.
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -67,7 +69,7 @@ def _check(status: os.stat_result, path: Path, limit: int | None) -> None:
 
 
 def _too_large(path: Path, limit: int) -> OSError:
-    return OSError(errno.EFBIG, f"it is larger than {limit >> 20} MiB", str(path))
+    return OSError(errno.EFBIG, f"it is larger than {byte_size(limit)}", str(path))
 
 
 def _kind(mode: int) -> str:

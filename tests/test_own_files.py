@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.engine.runtime.log import LOG_LIMIT, LogStream, bound_log, open_log
-from gptterm.own_files import make_folder, open_own, read_regular, write_own
+from gptterm.own_files import make_folder, open_own, write_own
 
 
 @pytest.fixture(params=[0o000, 0o777])
@@ -69,18 +69,6 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     write_own(path, b"new", overwrite=True)
     assert (path.read_bytes(), victim.read_bytes()) == (b"new", b"precious")
     assert {file.name for file in tmp_path.iterdir()} == {"file", "victim"}
-
-
-def test_only_regular_files_of_some_size_are_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "huge").touch()
-    os.truncate(tmp_path / "huge", 1 << 40)
-    (tmp_path / "link").symlink_to("file")
-    (tmp_path / "file").write_bytes(b"text")
-    for path in (tmp_path / "pipe", tmp_path / "huge", tmp_path, Path("/dev/zero")):
-        with pytest.raises(OSError, match=r"regular|longer|directory"):
-            read_regular(path, 1 << 20)
-    assert read_regular(tmp_path / "link", 4) == b"text"
 
 
 def test_a_log_is_bounded_while_it_is_open(tmp_path: Path) -> None:

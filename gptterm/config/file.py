@@ -17,7 +17,7 @@ from gptterm.config.definitions import (
 )
 from gptterm.engine.remote.servers import OPENAI, Server, normalise_url
 from gptterm.errors import UsageError
-from gptterm.own_files import read_regular
+from gptterm.regular_files import read_regular
 from gptterm.terminal import one_line
 
 Values = dict[str, object]
