@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, TokenPrompt, Transcript
+from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, TokenPrompt
 from gptterm.engine.prompt.builder import PromptBuilder
+from gptterm.engine.prompt.transcript import transcript_parts, transcript_stops
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
 
@@ -73,28 +74,15 @@ def _is_blank(message: Message) -> bool:
 
 
 def _render_transcript(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:
-    form = prompt.transcript
-    messages = prompt.messages
-    preamble = form.preamble
-    if messages[0].role == "system":
-        preamble, messages = messages[0].text, messages[1:]
     builder = PromptBuilder(tokenizer)
-    builder.add_text(f"{preamble}\n\n" if preamble else "")
-    for position, message in enumerate(messages):
-        builder.add_text(f"{_speaker(message, form)}:")
-        if message.ids:
-            builder.add_ids(message.ids)
-        elif message.text:
-            builder.add_text(f" {message.text}")
-        if not (prompt.continue_last and position == len(messages) - 1):
-            builder.add_text("\n")
-    if not prompt.continue_last:
-        builder.add_text(f"{form.assistant}:")
-    stop = (f"\n{form.user}:", f"\n{form.assistant}:")
+    for part in transcript_parts(prompt):
+        if isinstance(part, str):
+            builder.add_text(part)
+        elif part.ids:
+            builder.add_ids(part.ids)
+        elif part.text:
+            builder.add_text(f" {part.text}")
+    stop = transcript_stops(prompt.transcript)
     return RenderedPrompt(
         [*tokenizer.start_ids, *builder.build()], stop, strip=not prompt.continue_last
     )
-
-
-def _speaker(message: Message, form: Transcript) -> str:
-    return form.assistant if message.role == "assistant" else form.user

@@ -12,8 +12,8 @@ from gptterm.engine.api import (
     RemoteModel,
     TextPrompt,
     TokenPrompt,
-    Transcript,
 )
+from gptterm.engine.prompt.transcript import transcript_parts, transcript_stops
 from gptterm.engine.remote.dialects import DIALECTS, Dialect
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
@@ -28,7 +28,7 @@ _TEXT_ONLY = re.compile(r"(davinci|babbage|curie|ada)(-|$)|-instruct(-\d+)?$")
 
 @dataclass
 class Learned:
-    """What a server has refused in this session, or does not do."""
+    """Fields and features that a server has refused in this session."""
 
     fields: dict[str, str] = field(default_factory=dict)
     """Refused field to the server's reason."""
@@ -125,27 +125,14 @@ def _text(prompt: TextPrompt | TokenPrompt | ChatPrompt) -> tuple[Any, tuple[str
         case TokenPrompt(ids=ids):
             return list(ids), (), False
         case ChatPrompt():
-            form = prompt.transcript
-            text = transcript(prompt)
-            stop = (f"\n{form.user}:", f"\n{form.assistant}:")
-            return text, stop, not prompt.continue_last
+            stop = transcript_stops(prompt.transcript)
+            return transcript(prompt), stop, not prompt.continue_last
 
 
 def transcript(prompt: ChatPrompt) -> str:
-    """Write a chat as a transcript, as `gptterm.engine.prompt.rendering` does for local models."""
-    form, messages = prompt.transcript, prompt.messages
-    preamble = form.preamble
-    if messages and messages[0].role == "system":
-        preamble, messages = messages[0].text, messages[1:]
-    lines = [preamble, ""] if preamble else []
-    lines += [f"{_speaker(message.role, form)}: {message.text}".rstrip() for message in messages]
-    if not prompt.continue_last:
-        lines.append(f"{form.assistant}:")
-    return "\n".join(lines)
-
-
-def _speaker(role: str, form: Transcript) -> str:
-    return form.assistant if role == "assistant" else form.user
+    """Write a chat as a transcript; white space at a message's end is not sent."""
+    parts = transcript_parts(prompt)
+    return "".join(part if isinstance(part, str) else f" {part.text}".rstrip() for part in parts)
 
 
 def _sampling(
