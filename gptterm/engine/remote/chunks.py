@@ -7,11 +7,11 @@ as absent.
 import math
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gptterm.engine.api import NO_ID, Alternative
+from gptterm.json_values import Object, as_list, as_object, as_objects, as_text
 
-Json = dict[str, Any]
 _MIN_LOGPROB = -9999.0
 """vLLM's bound, which stands for minus infinity."""
 _MOST_COUNT = 1 << 40
@@ -57,23 +57,23 @@ def parse(chunk: object) -> Delta:
     error = error_text(chunk)
     if error:
         return Delta(error=error)
-    choice = next((c for c in _dicts(chunk.get("choices")) if not c.get("index")), {})
-    body = _dict(choice.get("delta")) or _dict(choice.get("message"))
-    text = _str(body.get("content")) or _str(choice.get("text"))
-    refusal = _str(body.get("refusal"))
+    choice = next((c for c in as_objects(chunk.get("choices")) if not c.get("index")), {})
+    body = as_object(choice.get("delta")) or as_object(choice.get("message"))
+    text = as_text(body.get("content")) or as_text(choice.get("text"))
+    refusal = as_text(body.get("refusal"))
     tokens = _logprobs(choice.get("logprobs"), text) or _probabilities(chunk, text)
     reason = choice.get("stop_reason")
     return Delta(
         text=text or refusal,
-        reasoning=_str(body.get("reasoning")) or _str(body.get("reasoning_content")),
+        reasoning=as_text(body.get("reasoning")) or as_text(body.get("reasoning_content")),
         tokens=_with_ids(tokens, choice.get("token_ids")),
-        finish=_str(choice.get("finish_reason")),
+        finish=as_text(choice.get("finish_reason")),
         stop=reason if isinstance(reason, str) else None,
         counts=_counts(chunk.get("usage")),
     )
 
 
-def error_text(chunk: Json) -> str:
+def error_text(chunk: Object) -> str:
     """Return the reason in an error object of any dialect; empty if it is none.
 
     `{"error": {"message": …}}`, `{"error": "…"}`, `{"object": "error", "message": …}`,
@@ -83,15 +83,15 @@ def error_text(chunk: Json) -> str:
     if isinstance(error, str) and error:
         return error
     if isinstance(error, dict):
-        return _str(error.get("message")) or _str(error.get("type")) or "no reason given"
+        return as_text(error.get("message")) or as_text(error.get("type")) or "no reason given"
     if chunk.get("object") == "error" or ("message" in chunk and "choices" not in chunk):
-        return _str(chunk.get("message")) or "no reason given"
+        return as_text(chunk.get("message")) or "no reason given"
     detail = chunk.get("detail")
     if isinstance(detail, str):
         return detail
     found = [
-        f"{'.'.join(str(part) for part in _list(item.get('loc'))[1:])}: {_str(item.get('msg'))}"
-        for item in _dicts(detail)
+        f"{'.'.join(map(str, as_list(item.get('loc'))[1:]))}: {as_text(item.get('msg'))}"
+        for item in as_objects(detail)
     ]
     return "; ".join(found)
 
@@ -105,31 +105,31 @@ def _logprobs(value: object, text: str) -> tuple[TokenInfo, ...]:
         if len(numbers) == 1:
             return (TokenInfo(text.encode("utf-8", "replace"), numbers[0], ()),)
         return ()
-    found = _dict(value)
+    found = as_object(value)
     if isinstance(found.get("content"), list):  # chat; ollama's completions too
-        return tuple(_chat_token(item) for item in _dicts(found["content"]))
+        return tuple(_chat_token(item) for item in as_objects(found["content"]))
     return tuple(_text_tokens(found))
 
 
-def _chat_token(item: Json) -> TokenInfo:
+def _chat_token(item: Object) -> TokenInfo:
     alternatives = tuple(
         Alternative(id=_id(other), piece=_piece(other), logprob=logprob)
-        for other in _dicts(item.get("top_logprobs"))
+        for other in as_objects(item.get("top_logprobs"))
         if (logprob := _number(other.get("logprob"))) is not None
     )
     return TokenInfo(_piece(item), _number(item.get("logprob")), alternatives, _id(item))
 
 
-def _text_tokens(found: Json) -> Iterable[TokenInfo]:
+def _text_tokens(found: Object) -> Iterable[TokenInfo]:
     """The legacy shape: parallel lists."""
-    logprobs, tops = _list(found.get("token_logprobs")), _list(found.get("top_logprobs"))
-    for number, token in enumerate(_list(found.get("tokens"))):
+    logprobs, tops = as_list(found.get("token_logprobs")), as_list(found.get("top_logprobs"))
+    for number, token in enumerate(as_list(found.get("tokens"))):
         if not isinstance(token, str):
             continue
         top = tops[number] if number < len(tops) else None
         alternatives = tuple(
             Alternative(id=NO_ID, piece=_token_bytes(other), logprob=logprob)
-            for other, value in _dict(top).items()
+            for other, value in as_object(top).items()
             if (logprob := _number(value)) is not None
         )
         logprob = _number(logprobs[number]) if number < len(logprobs) else None
@@ -137,22 +137,22 @@ def _text_tokens(found: Json) -> Iterable[TokenInfo]:
         yield TokenInfo(_token_bytes(token), logprob, best)
 
 
-def _probabilities(chunk: Json, text: str) -> tuple[TokenInfo, ...]:
+def _probabilities(chunk: Object, text: str) -> tuple[TokenInfo, ...]:
     """llama.cpp's own shape, which older versions use for completions too."""
     found = []
-    for item in _dicts(chunk.get("completion_probabilities")):
+    for item in as_objects(chunk.get("completion_probabilities")):
         if "probs" not in item:
             found.append(_chat_token(item))
             continue
         alternatives = tuple(
             Alternative(
-                id=NO_ID, piece=_str(other.get("tok_str")).encode("utf-8", "replace"),
+                id=NO_ID, piece=as_text(other.get("tok_str")).encode("utf-8", "replace"),
                 logprob=math.log(probability) if probability else _MIN_LOGPROB,
             )
-            for other in _dicts(item["probs"])
+            for other in as_objects(item["probs"])
             if (probability := _number(other.get("prob"))) is not None and 0 <= probability <= 1
         )  # fmt: skip
-        piece = (_str(item.get("content")) or text).encode("utf-8", "replace")
+        piece = (as_text(item.get("content")) or text).encode("utf-8", "replace")
         own = next((other.logprob for other in alternatives if other.piece == piece), None)
         found.append(TokenInfo(piece, own, alternatives))
     return tuple(found)
@@ -160,7 +160,7 @@ def _probabilities(chunk: Json, text: str) -> tuple[TokenInfo, ...]:
 
 def _with_ids(tokens: tuple[TokenInfo, ...], ids: object) -> tuple[TokenInfo, ...]:
     """Add vLLM's `token_ids`, if there is one for each token."""
-    numbers = _list(ids)
+    numbers = as_list(ids)
     if len(numbers) != len(tokens):
         return tokens
     return tuple(
@@ -169,7 +169,7 @@ def _with_ids(tokens: tuple[TokenInfo, ...], ids: object) -> tuple[TokenInfo, ..
     )
 
 
-def _piece(item: Json) -> bytes:
+def _piece(item: Object) -> bytes:
     numbers = item.get("bytes")
     if (
         isinstance(numbers, list)
@@ -177,7 +177,7 @@ def _piece(item: Json) -> bytes:
         and all(type(number) is int and 0 <= number < 256 for number in numbers)
     ):
         return bytes(numbers)
-    return _token_bytes(_str(item.get("token")))
+    return _token_bytes(as_text(item.get("token")))
 
 
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
@@ -191,7 +191,7 @@ def _token_bytes(token: str) -> bytes:
     return raw
 
 
-def _id(item: Json) -> int:
+def _id(item: Object) -> int:
     return _checked_id(item.get("id"))
 
 
@@ -204,11 +204,11 @@ def _checked_id(value: object) -> int:
 
 def _counts(value: object) -> Counts | None:
     """Read `usage`; zeroes, which some servers send with each chunk, count as absent."""
-    usage = _dict(value)
+    usage = as_object(value)
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     if not prompt and not completion:
         return None
-    details = _dict(usage.get("prompt_tokens_details"))
+    details = as_object(usage.get("prompt_tokens_details"))
     return Counts(prompt, completion, min(_count(details.get("cached_tokens")), prompt))
 
 
@@ -226,19 +226,3 @@ def _number(value: object) -> float | None:
     if math.isnan(number) or number == math.inf:
         return None
     return max(number, _MIN_LOGPROB)
-
-
-def _str(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _dict(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _dicts(value: object) -> list[Json]:
-    return [item for item in _list(value) if isinstance(item, dict)]

@@ -12,6 +12,7 @@ from gptterm.engine.remote.servers import Access, Servers, full_name, host, is_l
 from gptterm.engine.remote.session import ModelList, Session
 from gptterm.errors import GpttermError, ModelError
 from gptterm.format import escaped
+from gptterm.json_values import as_count, as_object
 
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 _MOST_LISTED = 8
@@ -100,14 +101,9 @@ def describe_model(remote: RemoteModel, found: ModelList | None) -> RemoteModel:
 
 
 def _context_length(item: dict[str, Any]) -> int:
-    meta = item.get("meta")
-    places = [item, meta if isinstance(meta, dict) else {}]
-    for place in places:
-        for key in _CONTEXT_KEYS:
-            value = place.get(key)
-            if type(value) is int and 0 < value < _MOST_CONTEXT:
-                return value
-    return 0
+    places = (item, as_object(item.get("meta")))
+    lengths = (as_count(place.get(key)) for place in places for key in _CONTEXT_KEYS)
+    return next((length for length in lengths if 0 < length < _MOST_CONTEXT), 0)
 
 
 def model_info(source: ModelSource, load_s: float = 0.0) -> ModelInfo:

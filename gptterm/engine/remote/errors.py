@@ -24,7 +24,7 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 class Problem(NamedTuple):
-    """What went wrong."""
+    """Kind and message of a failure."""
 
     kind: FailureKind
     message: str
@@ -235,13 +235,17 @@ class Describer:
             "server's log may say why",
         )
 
-    def not_a_stream(self, content_type: str, body: bytes) -> Problem:
-        """Describe an answer that is no stream of events."""
+    def unexpected(self, content_type: str, body: bytes, instead: str = "") -> Problem:
+        """Describe an answer of another kind than was asked for.
+
+        Args:
+            instead: the expected kind, as a clause.
+        """
         refusal = parse_body(body)
         what = "a web page" if refusal.is_page else shorten(content_type, 60) or "nothing"
         return self._problem(
             "model",
-            f"{self._remote.url} answered with {what}, not with a stream of a reply: a proxy, or "
+            f"{self._remote.url} answered with {what}{instead}: a proxy, or "
             "not the address of an OpenAI-compatible API (it usually ends in /v1)",
         )
 

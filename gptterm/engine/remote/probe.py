@@ -1,4 +1,4 @@
-"""Probe: what a server can do, by a few tokens in each form."""
+"""Probe of a server's capabilities, by a few tokens in each form."""
 
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class FormResult(NamedTuple):
 
 
 class ServerReport(NamedTuple):
-    """What a server can do."""
+    """Capabilities of a server."""
 
     remote: RemoteModel
     """The model that was tried; without a name if several are there and none was named."""

@@ -7,7 +7,6 @@ of a name, an address or a request to load.
 
 import os
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -17,6 +16,7 @@ import msgspec
 from gptterm.engine.api import Api, RemoteModel
 from gptterm.errors import ModelError, UsageError
 from gptterm.format import shorten
+from gptterm.regular_files import open_regular
 from gptterm.terminal import one_line
 
 OPENAI = "openai"
@@ -46,7 +46,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(NamedTuple):
-    """What opens a server: never stored, logged or shown."""
+    """Key, headers and time limit of a server: never stored, logged or shown."""
 
     key: str = ""
     key_source: str = ""
@@ -240,11 +240,8 @@ def _checked(key: str, source: str) -> str:
 def _read_key(path: Path) -> str:
     name = one_line(str(path))
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelError(f"the key file {name} is not a file")
-            if os.name == "posix" and status.st_mode & 0o077:
+        with open_regular(path) as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise ModelError(f"other users can read the key file {name}: chmod 600 {name}")
             data = file.read(_MOST_KEY_BYTES)
     except OSError as error:

@@ -27,6 +27,7 @@ from gptterm.engine.remote.reply import ReplyStream, ServerFailedError
 from gptterm.engine.remote.servers import Access
 from gptterm.errors import GpttermError, ModelError, UsageError
 from gptterm.format import plural
+from gptterm.json_values import as_objects
 from gptterm.threads import in_daemon_thread
 
 if TYPE_CHECKING:
@@ -149,14 +150,9 @@ class Session:
         try:
             data = json.loads(body)
         except (ValueError, RecursionError):
-            problem = self.describe.not_a_stream(headers.get("content-type", ""), body)
-            raise ModelError(
-                problem.message.replace(", not with a stream of a reply", "")
-            ) from None
-        found = data.get("data") if isinstance(data, dict) else data
-        models = (
-            [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-        )
+            problem = self.describe.unexpected(headers.get("content-type", ""), body)
+            raise ModelError(problem.message) from None
+        models = as_objects(data.get("data") if isinstance(data, dict) else data)
         return ModelList(headers, [item for item in models if isinstance(item.get("id"), str)])
 
     def status_problem(self, error: Any) -> Problem:
@@ -401,7 +397,10 @@ class _Attempt:
         except (ValueError, RecursionError):
             data = None
         if kind != "application/json" or not isinstance(data, dict):
-            raise _FailureError(self._session.describe.not_a_stream(kind, body))
+            problem = self._session.describe.unexpected(
+                kind, body, ", not with a stream of a reply"
+            )
+            raise _FailureError(problem)
         self._push(data)
 
     def _push(self, chunk: object) -> None:
