@@ -10,12 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.decoders.config import NATIVE_TYPES
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.json_values import as_object, as_text, as_texts
 
-# Model types that gptterm has native decoders for, and their classes.
-_NATIVE_TYPES = frozenset({"gpt2", "openai-gpt", "gpt_neo"})
 _CAUSAL_HEAD = re.compile(r".*(ForCausalLM|LMHeadModel|ModelWithLMHead|DoubleHeadsModel)")
 _NOT_CAUSAL = {
     "xlnet": "a permutation language model, whose next token depends on how many follow",
@@ -50,9 +49,9 @@ def check_architecture(config: dict[str, Any], name: str) -> None:
     """
     model_type = as_text(config.get("model_type"))
     classes = as_texts(config.get("architectures"))
-    if model_type in _NATIVE_TYPES and any(map(_CAUSAL_HEAD.fullmatch, classes)):
+    if model_type in NATIVE_TYPES and any(map(_CAUSAL_HEAD.fullmatch, classes)):
         return
-    if model_type not in _NATIVE_TYPES:
+    if model_type not in NATIVE_TYPES:
         _check_type(config, model_type, classes, name)
     if model_type in _NOT_CAUSAL:
         raise _refusal(name, model_type, _NOT_CAUSAL[model_type])

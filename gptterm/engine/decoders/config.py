@@ -338,3 +338,6 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig | None]] = {
     "qwen2": lambda config: _qwen(config, head_dim=None),
     "qwen3": lambda config: _qwen(config, head_dim=128),
 }
+
+NATIVE_TYPES = frozenset(_PARSERS)
+"""Values of model_type for which there are native decoders, for most variants."""
