@@ -8,6 +8,7 @@ import copy
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -122,6 +123,11 @@ class Feeding:
     batched: bool = True
     switches: tuple[int, ...] = ()
 
+    @cached_property
+    def parameters(self) -> frozenset[str]:
+        """Names of the arguments of the model's forward pass."""
+        return forward_parameters(self.model)
+
     def new_past(self) -> Past:
         """The state before any token."""
         if self.state in ("returned", "none"):
@@ -144,16 +150,15 @@ class Feeding:
         """
         model = self.model
         ids = ids.to(model.get_input_embeddings().weight.device)
-        parameters = forward_parameters(model)
         arguments: dict[str, Any] = {}
-        if "use_cache" in parameters:
+        if "use_cache" in self.parameters:
             arguments["use_cache"] = self.state != "none"
         if past.value is not None:
             arguments[self.argument] = past.value
         if self.positions:
             numbers = torch.arange(start, start + ids.shape[1], device=ids.device)
             arguments["position_ids"] = numbers.expand(ids.shape)
-        if "logits_to_keep" in parameters:
+        if "logits_to_keep" in self.parameters:
             arguments["logits_to_keep"] = max(last, 1)
         for (name, attribute), state in past.modules.items():
             setattr(model.get_submodule(name), attribute, state)
@@ -168,9 +173,9 @@ class Feeding:
         return logits
 
 
-def forward_parameters(model: Any) -> list[str]:
+def forward_parameters(model: Any) -> frozenset[str]:
     """Names of the arguments of a model's forward pass."""
-    return list(inspect.signature(model.forward).parameters)
+    return frozenset(inspect.signature(model.forward).parameters)
 
 
 def feedings(model: Any) -> Iterator[Feeding]:
