@@ -27,6 +27,7 @@ from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import Loaded, LoadFailed
 from gptterm.engine.ipc.worker import Worker
 from gptterm.engine.runtime.log import bound_log, open_log, write_output_to_log
+from gptterm.engine.runtime.model_files import weights_size
 from gptterm.paths import engine_log
 from gptterm.terminal import one_line
 
@@ -123,7 +124,9 @@ class Server:
             # The first client's notices on how the model was found do not concern others.
             source=msgspec.structs.replace(self._spec.request.source, notices=()),
         )
-        self._slack_s = _size(self._spec.request) / _BYTES_PER_S
+        source = self._spec.request.source
+        size = weights_size(Path(source.directory), source.gguf_file)
+        self._slack_s = size / _BYTES_PER_S
         self._worker = Worker(self._spec.factory, self._leave, self._spec.rows)
         threading.Thread(target=self._listen, args=(wakeup,), daemon=True).start()
         self._say("started")
@@ -375,18 +378,6 @@ class Server:
         when = time.strftime("%Y-%m-%d %H:%M:%S")
         name = one_line(self._spec.request.source.name)
         print(f"{when} engine {os.getpid()} of {name}: {what}", file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _size(request: LoadRequest) -> int:
-    """Bytes of the weights' files; 0 where unknown."""
-    source = request.source
-    directory = Path(source.directory)
-    try:
-        if source.gguf_file is not None:
-            return (directory / source.gguf_file).stat().st_size
-        return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    except OSError:
-        return 0
 
 
 def main() -> NoReturn:

@@ -15,6 +15,7 @@ from gptterm.engine.decoders.transformers_check import check
 from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
+from gptterm.engine.runtime.model_files import weights_size
 from gptterm.errors import ModelError
 from gptterm.format import first_line
 
@@ -159,8 +160,7 @@ def _context_length(config: Any) -> int:
 def _placement(directory: Path, device: str) -> dict[str, Any]:
     """`device_map` for from_pretrained: one device if the weights fit, otherwise several."""
     if device.startswith("cuda"):
-        size = sum(f.stat().st_size for f in directory.glob("*.safetensors"))
         free, _ = torch.cuda.mem_get_info(device)
-        if size > 0.9 * free:
+        if weights_size(directory, None) > 0.9 * free:
             return {"device_map": "auto"}
     return {"device_map": {"": device}}

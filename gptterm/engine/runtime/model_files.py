@@ -182,6 +182,15 @@ def weight_files(directory: Path) -> list[Path]:
         raise ModelError(f"{index} is damaged ({error}); fetch the model again") from error
 
 
+def weights_size(directory: Path, gguf_file: str | None) -> int:
+    """Bytes of the weights' files; 0 if they cannot be read."""
+    files = directory.glob("*.safetensors") if gguf_file is None else [directory / gguf_file]
+    try:
+        return sum(file.stat().st_size for file in files)
+    except OSError:
+        return 0
+
+
 def read_ahead(files: Iterable[Path]) -> None:
     """Let the kernel read weights ahead, while the caller imports what loads them."""
     if not hasattr(os, "posix_fadvise"):
