@@ -1,4 +1,4 @@
-"""What an engine's process ended with, in one line that says what to do."""
+"""Exit of an engine's process: its cause and remedy, in one line."""
 
 import re
 import signal

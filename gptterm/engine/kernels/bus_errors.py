@@ -1,4 +1,4 @@
-"""What is said when mapped weights are cut short while they are read.
+"""SIGBUS: the error line for mapped weights that are cut short while they are read.
 
 The kernel sends SIGBUS, which ends a process without a word, and cannot be handled in Python.
 """
