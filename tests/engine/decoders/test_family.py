@@ -1,4 +1,4 @@
-"""GPT-1 and GPT-Neo, decoded natively: what their files may look like, dtypes, the whole engine."""
+"""GPT-1 and GPT-Neo, decoded natively: what their files may look like."""
 
 import json
 import subprocess
@@ -12,24 +12,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gptterm.engine.api import Dtype
 from gptterm.errors import ModelError
 from tests.engine.checkpoints import (
-    POSITIONS,
-    draw_ids,
     edit_config,
     gpt1,
     gpt_neo,
     load,
-    log_probabilities,
     make,
-    reference,
     save,
 )
-from tests.engine.runs import GREEDY, request, run
+from tests.engine.decoders.native_checks import check
 
 FILE = "model.safetensors"
-IDS = draw_ids(60)
 MAKERS = {"gpt1": gpt1, "gpt-neo": gpt_neo}
 
 Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
@@ -56,17 +50,6 @@ def directory(model: Any, tmp_path: Path) -> Path:
     return save(model, tmp_path / "model")
 
 
-def check(directory: Path, model: Any, decoder: str = "native") -> None:
-    engine = load(directory)
-    assert engine.info.decoder == decoder
-    assert engine.info.architecture == type(model).__name__
-    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
-    for size in (1, 60):
-        expected = torch.log_softmax(reference(model, IDS[:size]), 0)
-        found = log_probabilities(engine, IDS[:size])
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
-
-
 def rewrite(directory: Path, change: Change) -> None:
     file = directory / FILE
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
@@ -88,12 +71,6 @@ def test_names_with_and_without_a_prefix(model: Any, directory: Path) -> None:
     assert all(name.startswith("transformer.") for name in load_file(directory / FILE))
     check(directory, model)
     rewrite(directory, lambda all_: {n.removeprefix("transformer."): t for n, t in all_.items()})
-    check(directory, model)
-
-
-def test_weights_in_several_files(model: Any, tmp_path: Path) -> None:
-    directory = save(model, tmp_path, max_shard_size="50KB")
-    assert len(list(directory.glob("*.safetensors"))) > 1
     check(directory, model)
 
 
@@ -169,64 +146,6 @@ def test_a_config_that_says_only_what_it_must(name: str, model: Any, directory: 
     check(directory, model)
 
 
-# ------------------------------------------------------------------------------------- dtypes
-
-LIMITS: dict[str, dict[Dtype, float]] = {
-    "gpt1": {"float16": 2e-5, "bfloat16": 2e-3, "int8": 1.5e-2},
-    # Scores are not scaled, so that an error in a key or a query counts for more.
-    "gpt-neo": {"float16": 2e-5, "bfloat16": 4e-3, "int8": 3e-2},
-}
-"""Mean KL divergence from float32, in nats, on a model whose every weight is random."""
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
-def test_how_far_a_dtype_is_from_float32(
-    name: str, dtype: Dtype, model: Any, directory: Path
-) -> None:
-    engine = load(directory, dtype)
-    assert (engine.info.dtype, engine.info.decoder) == (dtype, "native")
-    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
-    divergences = []
-    for size in range(1, 60):
-        exact = torch.log_softmax(reference(model, IDS[:size]), 0)
-        found = log_probabilities(engine, IDS[:size])
-        divergences.append(float((exact.exp() * (exact - found)).sum()))
-    assert sum(divergences) / len(divergences) < LIMITS[name][dtype]
-
-
-# ----------------------------------------------------------------------------- the whole engine
-
-
-@pytest.mark.usefixtures("backend")
-def test_greedy_text_is_what_transformers_generates(model: Any, directory: Path) -> None:
-    engine = load(directory)
-    for size in (1, 20, 60):
-        found = run(engine, request(IDS[:size], sampling=GREEDY, max_tokens=40)).ids()
-        ids = torch.tensor([IDS[:size]])
-        expected = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            min_new_tokens=40,
-            max_new_tokens=40,
-            pad_token_id=0,
-        )
-        assert found == expected[0, size:].tolist()
-
-
-@pytest.mark.usefixtures("backend")
-def test_a_known_beginning_is_not_fed_again(directory: Path) -> None:
-    engine = load(directory)
-    first = run(engine, request(IDS[:40], max_tokens=10))
-    again = run(engine, request([*IDS[:30], *IDS[50:]], max_tokens=10))
-    assert again.started.reused_tokens == 30
-    assert again.ids() == run(load(directory), request([*IDS[:30], *IDS[50:]], max_tokens=10)).ids()
-    back = run(engine, request(IDS[:40], max_tokens=10, samples=3))
-    assert back.started.reused_tokens == 30
-    for sample in range(3):
-        assert back.ids(sample) == first.ids()
-
-
 def test_transformers_is_never_imported(directory: Path) -> None:
     code = f"""
 import sys
@@ -239,9 +158,3 @@ assert engine.info.decoder == "native"
 assert "transformers" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_last_position(model: Any, directory: Path) -> None:
-    ids = draw_ids(POSITIONS - 1, seed=4)
-    found = run(load(directory), request(ids, max_tokens=1)).ids()
-    assert found == [int(reference(model, ids).argmax())]

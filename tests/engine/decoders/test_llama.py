@@ -1,4 +1,4 @@
-"""Llama and its relatives: odd settings, what their files may look like, dtypes, the engine."""
+"""Llama and its relatives: odd settings, and what their files may look like."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from gptterm.engine.api import Dtype, ModelSource
+from gptterm.engine.api import ModelSource
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.config import parse_config
 from gptterm.errors import ModelError
@@ -20,19 +20,15 @@ from tests.engine.checkpoints import (
     POSITIONS,
     VOCABULARY,
     WINDOW,
-    draw_ids,
     edit_config,
     library,
     load,
-    log_probabilities,
     make,
-    reference,
     save,
 )
-from tests.engine.runs import GREEDY, request, run
+from tests.engine.decoders.native_checks import check
 
 FILE = "model.safetensors"
-IDS = draw_ids(60)
 NAMES = ("llama", "llama-odd", "mistral", "qwen2", "qwen3")
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -58,17 +54,6 @@ def directory(model: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def llama(tmp_path: Path) -> Path:
     return save(make(ARCHITECTURES["llama"]()), tmp_path / "model")
-
-
-def check(directory: Path, model: Any, decoder: str = "native") -> None:
-    engine = load(directory)
-    assert engine.info.decoder == decoder
-    assert engine.info.architecture == type(model).__name__
-    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
-    for size in (1, 60):
-        expected = torch.log_softmax(reference(model, IDS[:size]), 0)
-        found = log_probabilities(engine, IDS[:size])
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def parsed(**changes: Any) -> Any:
@@ -199,12 +184,6 @@ def test_what_is_told_of_a_model_before_it_is_loaded(model: Any, directory: Path
 # -------------------------------------------------------------------------------------- files
 
 
-def test_weights_in_several_files(model: Any, tmp_path: Path) -> None:
-    directory = save(model, tmp_path, max_shard_size="50KB")
-    assert len(list(directory.glob("*.safetensors"))) > 1
-    check(directory, model)
-
-
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
 def test_weights_kept_in_16_bits(stored: torch.dtype, tmp_path: Path) -> None:
@@ -239,65 +218,6 @@ def test_weights_of_another_model(changes: dict[str, int], expected: str, llama:
         load(llama)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-# ------------------------------------------------------------------------------------- dtypes
-
-LIMITS: dict[Dtype, float] = {"float16": 2e-5, "bfloat16": 2e-3, "int8": 1.5e-2}
-"""Mean KL divergence from float32, in nats, on a model whose every weight is random: GPT-1's."""
-
-
-@pytest.mark.parametrize("dtype", LIMITS)
-def test_how_far_a_dtype_is_from_float32(dtype: Dtype, model: Any, directory: Path) -> None:
-    engine = load(directory, dtype)
-    assert (engine.info.dtype, engine.info.decoder) == (dtype, "native")
-    assert engine.info.parameters == sum(p.numel() for p in model.parameters())
-    divergences = []
-    for size in range(1, 60):
-        exact = torch.log_softmax(reference(model, IDS[:size]), 0)
-        found = log_probabilities(engine, IDS[:size])
-        divergences.append(float((exact.exp() * (exact - found)).sum()))
-    assert sum(divergences) / len(divergences) < LIMITS[dtype]
-
-
-# ----------------------------------------------------------------------------- the whole engine
-
-
-@pytest.mark.usefixtures("backend")
-def test_greedy_text_is_what_transformers_generates(model: Any, directory: Path) -> None:
-    engine = load(directory)
-    for size in (1, 20, 60):
-        found = run(engine, request(IDS[:size], sampling=GREEDY, max_tokens=40)).ids()
-        ids = torch.tensor([IDS[:size]])
-        expected = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            min_new_tokens=40,
-            max_new_tokens=40,
-            pad_token_id=0,
-        )
-        assert found == expected[0, size:].tolist()
-
-
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_a_known_beginning_is_not_fed_again(dtype: Dtype, directory: Path) -> None:
-    engine = load(directory, dtype)
-    first = run(engine, request(IDS[:40], max_tokens=10))
-    asked = request([*IDS[:30], *IDS[50:]], max_tokens=10)
-    again = run(engine, asked)
-    assert again.started.reused_tokens == 30
-    assert again.ids() == run(load(directory, dtype), asked).ids()
-    back = run(engine, request(IDS[:40], max_tokens=10, samples=3))
-    assert back.started.reused_tokens == 30
-    for sample in range(3):
-        assert back.ids(sample) == first.ids()
-
-
-def test_the_last_position(model: Any, directory: Path) -> None:
-    ids = draw_ids(POSITIONS - 1, seed=4)
-    found = run(load(directory), request(ids, max_tokens=1)).ids()
-    assert found == [int(reference(model, ids).argmax())]
 
 
 def test_a_context_that_would_fill_a_gpu_is_left_to_transformers(tmp_path: Path) -> None:
