@@ -293,15 +293,11 @@ def test_a_full_disk(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     small = mounted('mount -t tmpfs -o size=512k none "$0"', folder)
     program = """
+    from tests.support import full_disk
     def fill():
-        with open(path.parent / "ballast", "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1000))
-            except OSError:
-                pass
+        full_disk.fill(path.parent)
     def free():
-        (path.parent / "ballast").unlink()
+        full_disk.free(path.parent)
     """
     check_full(run(textwrap.dedent(program) + FULL, folder / "history.db", *small), "disk is full")
 

@@ -36,18 +36,14 @@ def test_a_full_disk_is_read(tmp_path: Path, left: str) -> None:
     program = f"""
         import os, subprocess
         from gptterm.conversation.export import from_json
+        from tests.support.full_disk import fill
         left = {left!r}
         leave = [sys.executable, "-c", {LEAVE!r}, str(path), left]
         subprocess.run(leave, check=True)
         if "without" in left:
             os.unlink(f"{{path}}-shm")
         assert os.path.exists(f"{{path}}-wal") == (left != "closed")
-        with open(path.parent / "ballast", "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1000))
-            except OSError:
-                pass
+        fill(path.parent)
         with History.open(path, notify) as history:
             (summary,) = history.conversations()
             chat = history.load(summary.id)
@@ -85,25 +81,21 @@ def test_a_damaged_history_on_a_full_disk_stays(tmp_path: Path) -> None:
     program = """
         from tests.store.chats import anything
         from tests.store.test_faults import no_header
+        from tests.support.full_disk import fill, free
         from gptterm.store import HistoryError
         with History.open(path) as history:
             for seed in range(4):
                 history.add(anything(seed, turns=12))
         no_header(path)
         before = path.read_bytes()
-        with open(path.parent / "ballast", "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1000))
-            except OSError:
-                pass
+        fill(path.parent)
         try:
             History.open(path, notify).conversations()
         except HistoryError as error:
             trouble = str(error)
         same = path.read_bytes() == before
         files = sorted(file.name for file in path.parent.iterdir())
-        (path.parent / "ballast").unlink()
+        free(path.parent)
         with History.open(path, notify) as history:
             report(trouble=trouble, same=same, files=files, chats=len(history.conversations()))
         """

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.models.test_cache_trouble import READ_ONLY, mounted
+from tests.support.full_disk import fill, free
 
 SMALL = 'mount -t tmpfs -o size=1m none "$0"'
 
@@ -29,16 +30,11 @@ class Disk:
 
     def fill(self, pid: int) -> None:
         """Fill a small disk to the last byte."""
-        with (self.inside(pid) / "ballast").open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1000))
-            except OSError:
-                pass
+        fill(self.inside(pid))
 
     def free(self, pid: int) -> None:
         """Undo `fill`."""
-        (self.inside(pid) / "ballast").unlink()
+        free(self.inside(pid))
 
     def make_writable(self, pid: int) -> None:
         """Make a read-only disk writable."""
