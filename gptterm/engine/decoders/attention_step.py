@@ -1,9 +1,12 @@
 """Attention of one forward pass: positions, KV cache update and scaled dot products."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gptterm.engine.decoders.layers import Array
+
+Point = Literal["input", "attention"]
+"""Points of a block: before anything is computed; after its attention is added."""
 
 
 class StepCache(Protocol):
@@ -76,6 +79,12 @@ class AttentionStep(ABC):
                 one of these (grouped-query attention, Ainslie et al., 2023).
             scale: of the scores; None is 1/√head_dim.
             window: a token attends to itself and the `window - 1` before it; None is all before it.
+        """
+
+    def tap(self, layer: int, point: Point, x: Array) -> None:  # noqa: B027 (usually nothing)
+        """Show a block's (rows, hidden_size) residual stream to whoever inspects the model.
+
+        Every page calls it at both points of each block; see `gptterm.engine.decoders.tap`.
         """
 
     def commit(self) -> None:

@@ -29,8 +29,10 @@ class GPT1:
         """(m,) ids → (m, hidden_size)."""
         x = self._position_embedding(step.positions, residual=self._token_embedding(ids))
         for i, block in enumerate(self._blocks):
+            step.tap(i, "input", x)
             query, key, value = block.attention_in(x)
             x = block.norm_1(block.attention_out(step.attend(i, query, key, value), residual=x))
+            step.tap(i, "attention", x)
             # The config's `gelu` is the tanh approximation, as in GPT-2.
             x = block.norm_2(block.mlp_out(self._gelu(block.mlp_in(x)), residual=x))
         return x

@@ -67,8 +67,10 @@ class GPT2:
         """(m,) ids → (m, hidden_size)."""
         x = self._position_embedding(step.positions, residual=self._token_embedding(ids))
         for i, block in enumerate(self._blocks):
+            step.tap(i, "input", x)
             query, key, value = block.attention_in(block.norm_1(x))
             x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            step.tap(i, "attention", x)
             x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), residual=x)
         return x
 

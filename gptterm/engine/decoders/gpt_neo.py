@@ -47,10 +47,12 @@ class GPTNeo:
         """(m,) ids → (m, hidden_size)."""
         x = self._position_embedding(step.positions, residual=self._token_embedding(ids))
         for i, block in enumerate(self._blocks):
+            step.tap(i, "input", x)
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
             attended = step.attend(i, query, key, value, scale=1.0, window=block.window)
             x = block.attention_out(attended, residual=x)
+            step.tap(i, "attention", x)
             x = block.mlp_out(self._gelu(block.mlp_in(block.norm_2(x))), residual=x)
         return x
 

@@ -1,7 +1,12 @@
 """KV cache of one sequence: what both backends' caches share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.layers import Array
@@ -39,6 +44,22 @@ class KVCache(ABC):
     def advance(self, n: int) -> None:
         """Count `n` more tokens."""
         self.length += n
+
+    @contextmanager
+    def rewound(self, length: int) -> Iterator[None]:
+        """Hold the first `length` tokens only, and all again afterwards.
+
+        Meanwhile the same ids may be fed again, to look at them.
+        """
+        whole, self.length = self.length, min(self.length, length)
+        try:
+            yield
+        finally:
+            self.length = whole
+
+    @abstractmethod
+    def keys_of(self, layer: int, end: int) -> NDArray[np.float32]:
+        """A layer's keys in columns up to `end`: (kv_heads, end, head_dim) on the host."""
 
     @abstractmethod
     def begin_step(self, n: int) -> AttentionStep:

@@ -55,12 +55,14 @@ class Llama:
         x = self._token_embedding(ids)
         rotate = self._rotary(step.positions)
         for i, block in enumerate(self._blocks):
+            step.tap(i, "input", x)
             y = block.norm_1(x)
             query, key, value = block.query(y), block.key(y), block.value(y)
             if block.query_norm and block.key_norm:
                 query, key = block.query_norm(query), block.key_norm(key)
             attended = step.attend(i, rotate(query), rotate(key), value, window=block.window)
             x = block.attention_out(attended, residual=x)
+            step.tap(i, "attention", x)
             y = block.norm_2(x)
             x = block.down(self._silu_gate(block.gate(y), block.up(y)), residual=x)
         return x

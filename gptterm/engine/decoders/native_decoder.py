@@ -1,7 +1,10 @@
 """Native decoder: what both backends' decoders share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
+
+import numpy as np
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
@@ -9,6 +12,7 @@ from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
+from gptterm.engine.decoders.tap import Floats, Tap, TappedStep
 
 
 class Model(Protocol):
@@ -54,6 +58,7 @@ class NativeDecoder(ABC):
         self.architecture = model.architecture
         self.vocab_size = config.vocab_size
         self.context_length = config.context_length
+        self.num_layers, self.num_heads = config.num_layers, config.num_heads
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
@@ -83,21 +88,50 @@ class NativeDecoder(ABC):
         step = self.new_cache().begin_step(len(ids))
         return self._host(self._model.logits(self._model.hidden(self._array(ids), step)))
 
-    def _feed(self, ids: Array, n: int, cache: StepMaker) -> Array:
-        """(sequences · n,) ids → (sequences · n, hidden_size), appended to the cache."""
+    def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:
+        """See `Observable.observe`."""
+        assert isinstance(cache, KVCache)
+        end = cache.length + ids.shape[1]
+
+        def tapped(step: AttentionStep) -> TappedStep:
+            return TappedStep(step, tap, lambda layer: cache.keys_of(layer, end), self._host)
+
+        hidden = self._feed(self._array(ids), ids.shape[1], cache, tapped)
+        tap.residual(self.num_layers, "input", np.array(self._host(hidden)))
+
+    def unembed(self, residual: Floats) -> Logits:
+        """See `Observable.unembed`."""
+        return self._host(self._model.logits(self._residual(residual)))
+
+    def _feed(
+        self,
+        ids: Array,
+        n: int,
+        cache: StepMaker,
+        tapped: Callable[[AttentionStep], AttentionStep] | None = None,
+    ) -> Array:
+        """(sequences · n,) ids → (sequences · n, hidden_size), appended to the cache.
+
+        Args:
+            tapped: wraps the step, for a pass that is observed.
+        """
         end = cache.length + n
         if end > self.context_length:
             raise ValueError(f"{end} tokens exceed the model's {self.context_length} positions")
         step = cache.begin_step(n)
         if len(ids) != step.rows:
             raise ValueError(f"{len(ids)} ids for a step of {step.rows}")
-        hidden = self._model.hidden(ids, step)
+        hidden = self._model.hidden(ids, step if tapped is None else tapped(step))
         step.commit()
         return hidden
 
     @abstractmethod
     def _array(self, ids: Ids) -> Array:
         """Ids of any shape → (m,), on the device."""
+
+    @abstractmethod
+    def _residual(self, x: Floats) -> Array:
+        """Residuals on the host → on the device, in the dtype of activations."""
 
     @abstractmethod
     def _host(self, logits: Array) -> Logits:

@@ -11,6 +11,7 @@ from gptterm.engine.decoders.kernel_backend.kv_cache import (
 )
 from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
+from gptterm.engine.kernels.library import Floats
 
 
 class KernelDecoder(NativeDecoder):
@@ -32,6 +33,9 @@ class KernelDecoder(NativeDecoder):
 
     def _array(self, ids: Ids) -> NDArray[np.int64]:
         return ids.reshape(-1)
+
+    def _residual(self, x: Floats) -> Floats:
+        return np.ascontiguousarray(x, np.float32)
 
     def _host(self, logits: Logits) -> Logits:
         return logits

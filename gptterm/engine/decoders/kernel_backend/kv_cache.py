@@ -48,6 +48,9 @@ class KernelKVCache(KVCache):
         super().__init__(keys, values, length)
         self._layout = KVLayout(tuple(keys), tuple(values))
 
+    def keys_of(self, layer: int, end: int) -> Floats:
+        return np.asarray(self.keys[layer, 0, :, :end], np.float32)
+
     def begin_step(self, n: int) -> "KernelStep":
         positions = np.arange(self.length, self.length + n)
         return KernelStep(self, 1, n, positions, self._layout)

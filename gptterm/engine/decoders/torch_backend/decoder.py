@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
+from gptterm.engine.decoders.tap import Floats, Tap
 from gptterm.engine.decoders.torch_backend.kv_cache import TorchBatchedKVCache, TorchKVCache
 from gptterm.engine.decoders.torch_backend.static_kv_cache import StaticKVCache
 
@@ -42,6 +43,14 @@ class TorchDecoder(NativeDecoder):
         return super().all_logits(ids)
 
     @torch.inference_mode()
+    def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:
+        super().observe(ids, cache, tap)
+
+    @torch.inference_mode()
+    def unembed(self, residual: Floats) -> Logits:
+        return super().unembed(residual)
+
+    @torch.inference_mode()
     def step(self, ids: Tensor, cache: StaticKVCache) -> Tensor:
         """One token of each row, without waiting for it: what a CUDA graph captures.
 
@@ -56,6 +65,9 @@ class TorchDecoder(NativeDecoder):
 
     def _array(self, ids: Ids) -> Tensor:
         return torch.from_numpy(ids.reshape(-1)).to(self.device)
+
+    def _residual(self, x: Floats) -> Tensor:
+        return torch.from_numpy(x).to(self.device, self._cache_dtype)
 
     def _host(self, logits: Tensor) -> Logits:
         array: Logits = logits.float().cpu().numpy()

@@ -3,8 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gptterm.engine.decoders.attention_step import AttentionStep, StepCache
@@ -79,6 +81,10 @@ class TorchStep(AttentionStep):
 
 class TorchKVCache(KVCache):
     """KV cache of one sequence."""
+
+    def keys_of(self, layer: int, end: int) -> NDArray[np.float32]:
+        keys: NDArray[np.float32] = self.keys[layer, 0, :, :end].float().cpu().numpy()
+        return keys
 
     def begin_step(self, n: int) -> "SequenceStep":
         return SequenceStep(self, n)

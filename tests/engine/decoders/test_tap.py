@@ -1,0 +1,166 @@
+"""The tap: residuals and attention weights, held against those of transformers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gptterm.engine.decoders.attention_step import Point
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.decoders.native_decoder import NativeDecoder
+from gptterm.engine.decoders.tap import AttentionWeights, Floats, attention_weights
+from tests.engine.checkpoints import ARCHITECTURES, NATIVE, draw_ids, load, make, save
+
+IDS = draw_ids(40)
+
+
+class Recorder:
+    """A tap that keeps everything."""
+
+    def __init__(self) -> None:
+        self.residuals: dict[tuple[int, Point], Floats] = {}
+        self.weights: dict[int, Floats] = {}
+
+    def residual(self, layer: int, point: Point, x: Floats) -> None:
+        self.residuals[layer, point] = x
+
+    def attention(self, layer: int, weights: AttentionWeights) -> None:
+        self.weights[layer] = weights()
+
+
+@pytest.fixture(scope="module", params=NATIVE)
+def model(request: pytest.FixtureRequest) -> Any:
+    return make(ARCHITECTURES[request.param]())
+
+
+@pytest.fixture
+def decoder(model: Any, tmp_path: Path, backend: object) -> NativeDecoder:
+    del backend
+    decoder = load(save(model, tmp_path)).decoder
+    assert isinstance(decoder, NativeDecoder)
+    return decoder
+
+
+def observe(decoder: NativeDecoder, cache: KVCache, ids: list[int]) -> Recorder:
+    recorder = Recorder()
+    decoder.observe(np.array([ids]), cache, recorder)
+    return recorder
+
+
+@torch.inference_mode()
+def reference(model: Any, ids: list[int]) -> Any:
+    model.set_attn_implementation("eager")
+    output = model(torch.tensor([ids]), output_attentions=True, output_hidden_states=True)
+    assert len(output.attentions) == model.config.num_hidden_layers
+    return output
+
+
+def test_residuals_and_attention_are_those_of_transformers(
+    model: Any, decoder: NativeDecoder
+) -> None:
+    middle = residuals_after_attention(model)
+    expected = reference(model, IDS)
+    cache = decoder.new_cache()
+    decoder.forward(np.array([IDS[:30]]), cache)
+    found = observe(decoder, cache, IDS[30:])
+    layers = decoder.num_layers
+    assert set(found.residuals) == {
+        *((layer, point) for layer in range(layers) for point in ("input", "attention")),
+        (layers, "input"),
+    }
+    for layer in range(layers):
+        close(found.weights[layer], expected.attentions[layer][0, :, 30:], 1e-5)
+        assert found.weights[layer].shape[0] == decoder.num_heads
+        close(found.residuals[layer, "input"], expected.hidden_states[layer][0, 30:], 1e-4)
+        close(found.residuals[layer, "attention"], middle[layer][0, 30:], 1e-4)
+
+
+def residuals_after_attention(model: Any) -> list[torch.Tensor]:
+    """Filled by the model's next pass."""
+    found: list[torch.Tensor] = []
+    gpt1 = model.config.model_type == "openai-gpt"
+    for name, module in model.named_modules():
+        if gpt1 and name.endswith("ln_1"):
+            module.register_forward_hook(lambda _m, _i, output: found.append(output))
+        elif name.endswith((".ln_2", ".post_attention_layernorm")) and not gpt1:
+            module.register_forward_pre_hook(lambda _m, inputs: found.append(inputs[0]))
+    return found
+
+
+def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
+    """Hidden states through the final norm and the head; the last gives the model's own logits."""
+    expected = reference(model, IDS)
+    found = observe(decoder, decoder.new_cache(), IDS)
+    head = model.get_output_embeddings()
+    norm = getattr(model.base_model, "ln_f", getattr(model.base_model, "norm", torch.nn.Identity()))
+    with torch.inference_mode():
+        for layer, hidden in enumerate(expected.hidden_states[:-1]):
+            logits = decoder.unembed(found.residuals[layer, "input"])
+            close(logits, head(norm(hidden))[0], 1e-4)
+    logits = decoder.unembed(found.residuals[decoder.num_layers, "input"])
+    close(logits, expected.logits[0], 1e-4)
+
+
+def test_a_position_can_be_looked_at_again(decoder: NativeDecoder) -> None:
+    """It is fed again, and the tokens behind it stay in the cache."""
+    cache = decoder.new_cache()
+    decoder.forward(np.array([IDS[:-1]]), cache)
+    first = observe(decoder, cache, IDS[-1:])
+    with cache.rewound(20):
+        assert cache.length == 20
+        again = observe(decoder, cache, IDS[20:21])
+    assert cache.length == len(IDS)
+    short = decoder.new_cache()
+    decoder.forward(np.array([IDS[:20]]), short)
+    same(again, observe(decoder, short, IDS[20:21]))
+    with cache.rewound(len(IDS) - 1):
+        same(observe(decoder, cache, IDS[-1:]), first)
+
+
+def test_an_observed_pass_gives_the_same_logits(decoder: NativeDecoder) -> None:
+    observed, plain = decoder.new_cache(), decoder.new_cache()
+    observe(decoder, observed, IDS[:20])
+    decoder.forward(np.array([IDS[:20]]), plain, last=0)
+    a, b = (decoder.forward(np.array([IDS[20:]]), cache) for cache in (observed, plain))
+    assert a is not None
+    assert b is not None
+    np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def same(found: Recorder, expected: Recorder) -> None:
+    for key, residual in expected.residuals.items():
+        np.testing.assert_allclose(found.residuals[key], residual, atol=1e-5)
+    for layer, weights in expected.weights.items():
+        np.testing.assert_allclose(found.weights[layer], weights, atol=1e-6)
+
+
+def close(found: NDArray[Any], expected: torch.Tensor, atol: float) -> None:
+    assert found.dtype == np.float32
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=atol)
+
+
+@pytest.fixture
+def draw() -> Callable[..., Floats]:
+    generator = np.random.default_rng(0)
+    return lambda *shape: generator.standard_normal(shape).astype(np.float32)
+
+
+def test_soft_caps_and_biases(draw: Callable[..., Floats]) -> None:
+    """Against the definition, a pair of tokens at a time."""
+    query, keys, bias = draw(3, 4 * 8), draw(2, 7, 8), draw(4, 20)
+    how: dict[str, Any] = {"scale": 0.7, "window": 4, "soft_cap": 1.5}
+    found = attention_weights(query, keys, bias=bias, **how)
+    assert found.shape == (4, 3, 7)
+    for head in range(4):
+        for row, own in enumerate((4, 5, 6)):
+            scores = np.full(7, -np.inf)
+            for key in range(max(0, own - 3), own + 1):
+                q, k = query[row, 8 * head : 8 * head + 8], keys[head // 2, key]
+                score = 0.7 * float(q.astype(np.float64) @ k.astype(np.float64))
+                scores[key] = 1.5 * np.tanh(score / 1.5) + bias[head, key] - bias[head, own]
+            expected = np.exp(scores - scores.max())
+            np.testing.assert_allclose(found[head, row], expected / expected.sum(), atol=1e-6)
