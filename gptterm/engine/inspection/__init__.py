@@ -1,0 +1,1 @@
+"""Inspection: what a model thinks of a text, and why."""
