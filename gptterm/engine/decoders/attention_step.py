@@ -70,6 +70,8 @@ class AttentionStep(ABC):
         *,
         scale: float | None = None,
         window: int | None = None,
+        soft_cap: float | None = None,
+        bias: Array | None = None,
     ) -> Array:
         """Append a layer's new keys and values to the cache, and attend; as `query`'s shape.
 
@@ -79,6 +81,9 @@ class AttentionStep(ABC):
                 one of these (grouped-query attention, Ainslie et al., 2023).
             scale: of the scores; None is 1/√head_dim.
             window: a token attends to itself and the `window - 1` before it; None is all before it.
+            soft_cap: scores s become soft_cap · tanh(s / soft_cap); None leaves them.
+            bias: (heads, positions) float32, by position: a token's score of a key is raised by the
+                key's bias minus its own, which is ALiBi's distance (Press et al., 2022); None is 0.
         """
 
     def tap(self, layer: int, point: Point, x: Array) -> None:  # noqa: B027 (usually nothing)

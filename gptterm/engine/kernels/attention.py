@@ -106,6 +106,8 @@ class Attention:
         value: Floats,
         scale: float | None,
         window: int | None,
+        soft_cap: float | None = None,
+        bias: Floats | None = None,
     ) -> Floats:
         """Append the new keys and values to a layer's cache; (rows, width) of the attention.
 
@@ -117,10 +119,14 @@ class Attention:
             key, value: (rows, kv_heads · head_dim) float32.
             scale: of the scores; None is 1/√head_dim.
             window: a token attends to itself and the `window - 1` before it; None is all before it.
+            soft_cap: scores s become soft_cap · tanh(s / soft_cap); None leaves them.
+            bias: (heads, positions) float32 by head of the queries and position: a token's score of
+                a key is raised by the key's bias minus its own. None is 0.
 
         Raises:
-            ValueError: query, key or value has another dtype or shape.
-            IndexError: a position is beyond the cache's capacity; nothing was written.
+            ValueError: query, key, value or bias has another dtype or shape.
+            IndexError: a position is beyond the cache's capacity, or the biases; nothing was
+                written.
         """
         kv_shape = self._kv_shape
         for x, shape in ((query, self._shape), (key, kv_shape), (value, kv_shape)):
@@ -138,6 +144,8 @@ class Attention:
         struct = self._struct
         struct.window = window or 0
         struct.scale = self._default_scale if scale is None else scale
+        struct.soft_cap = soft_cap or 0
+        struct.bias, struct.bias_stride = self._bias(bias)
         struct.query, struct.key, struct.value = address(query), address(key), address(value)
         struct.query_stride, struct.kv_stride = query.strides[0] // 4, key.strides[0] // 4
         struct.keys, struct.values = self._layout.addresses[layer]
@@ -145,5 +153,13 @@ class Attention:
         if not self._forward(self._address):
             raise IndexError(
                 f"a position is beyond the cache's capacity of {self._layout.capacity}"
+                + ("" if bias is None else f" or the {bias.shape[1]} biases")
             )
         return y
+
+    def _bias(self, bias: Floats | None) -> tuple[int | None, int]:
+        """Address and stride of biases."""
+        if bias is None:
+            return None, 0
+        check(bias, "bias", FLOAT32, self._struct.heads, bias.shape[-1])
+        return address(bias), bias.shape[1]

@@ -57,6 +57,7 @@ class AttentionStruct(ctypes.Structure):
         ("window", ctypes.c_int32),
         ("half", ctypes.c_int32),
         ("scale", ctypes.c_float),
+        ("soft_cap", ctypes.c_float),
         ("query", ctypes.c_void_p),
         ("key", ctypes.c_void_p),
         ("value", ctypes.c_void_p),
@@ -67,6 +68,8 @@ class AttentionStruct(ctypes.Structure):
         ("sequence_stride", ctypes.c_int64),
         ("head_stride", ctypes.c_int64),
         ("positions", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("bias_stride", ctypes.c_int64),
         ("y", ctypes.c_void_p),
     )
 

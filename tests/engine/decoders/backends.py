@@ -37,10 +37,18 @@ class Backend:
         *,
         scale: float | None = None,
         window: int | None = None,
+        soft_cap: float | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """`AttentionStep.attend` to (3, rows, width) queries, keys and values."""
         query, key, value = map(self.array, rows)
-        found = step.attend(layer, query, key, value, scale=scale, window=window)
+        found = step.attend(
+            *(layer, query, key, value),
+            scale=scale,
+            window=window,
+            soft_cap=soft_cap,
+            bias=None if bias is None else self.array(bias),
+        )
         return self.tensor(found).clone()
 
 

@@ -1,6 +1,7 @@
 """The attention that all native decoders share, against the same written out."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,13 @@ def new_cache(backend: Backend, layers: int = 1) -> KVCache:
 
 
 def written_out(
-    query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    window: int | None,
+    soft_cap: float | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """(length, width) each, of one row; one head and one token after the other."""
     out = torch.empty_like(query)
@@ -30,6 +37,10 @@ def written_out(
         for i in range(len(query)):
             first = 0 if window is None else max(0, i - window + 1)
             scores = scale * (key[first : i + 1, part] @ query[i, part])
+            if soft_cap is not None:
+                scores = soft_cap * torch.tanh(scores / soft_cap)
+            if bias is not None:
+                scores = scores + bias[head, first : i + 1]
             out[i, part] = torch.softmax(scores, 0) @ value[first : i + 1, part]
     return out
 
@@ -39,22 +50,33 @@ def written_out(
     chunks=st.lists(st.integers(1, 8), min_size=1, max_size=5),
     window=st.none() | st.integers(1, 12),
     scale=st.none() | st.just(1.0),
+    soft_cap=st.none() | st.just(1.5),
+    biased=st.booleans(),
     seed=st.integers(0, 9),
 )
 def test_a_text_in_chunks(
-    backend: Backend, chunks: list[int], window: int | None, scale: float | None, seed: int
+    backend: Backend,
+    chunks: list[int],
+    window: int | None,
+    scale: float | None,
+    soft_cap: float | None,
+    biased: bool,
+    seed: int,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
+    bias = torch.randn(HEADS, CAPACITY, generator=generator) if biased else None
+    changes: dict[str, Any] = {"window": window, "soft_cap": soft_cap, "bias": bias}
     rows = torch.randn(3, sum(chunks), HEADS * HEAD_DIM, generator=generator)
     cache, found, at = new_cache(backend), [], 0
     for n in chunks:
         step, new = cache.begin_step(n), slice(at, at + n)
         assert step.positions.tolist() == list(range(at, at + n))
-        found.append(backend.attend(step, 0, rows[:, new], scale=scale, window=window))
+        found.append(backend.attend(step, 0, rows[:, new], scale=scale, **changes))
         step.commit()
         at += n
         assert cache.length == at
-    expected = written_out(rows[0], rows[1], rows[2], scale or 1 / math.sqrt(HEAD_DIM), window)
+    scale = scale or 1 / math.sqrt(HEAD_DIM)
+    expected = written_out(rows[0], rows[1], rows[2], scale, **changes)
     torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=1e-5)
 
 

@@ -272,6 +272,10 @@ static void compare_head(const attention_case *t, int row, int head)
         for (int d = 0; d < a->head_dim; d++)
             scores[j] += (double)a->query[query + d] * cached(t, a->keys, row, kv_head, first + j, d);
         scores[j] *= (double)a->scale;
+        if (a->soft_cap > 0)
+            scores[j] = (double)a->soft_cap * tanh(scores[j] / (double)a->soft_cap);
+        if (a->bias)
+            scores[j] += (double)a->bias[head * a->bias_stride + first + j];
         most = fmax(most, scores[j]);
     }
     for (int64_t j = 0; j < count; j++)
@@ -321,6 +325,9 @@ static void check_attention(caller *c, int rows, int heads, int kv_heads, int he
             .window = window,
             .half = half,
             .scale = 0.3f,
+            .soft_cap = window ? 2.0f : 0,
+            .bias = half ? random_numbers(c, product(heads, capacity)) : 0,
+            .bias_stride = capacity,
             .query = new,
             .key = new + heads * head_dim,
             .value = new + (heads + kv_heads) * head_dim,
@@ -347,6 +354,7 @@ static void check_attention(caller *c, int rows, int heads, int kv_heads, int he
     t.a.rows = 0;
     expect(attention_forward(&t.a), "call without rows", rows, heads, head_dim);
     free(new), free(positions), free(t.a.keys), free(t.a.values), free(t.a.y);
+    free((void *)(uintptr_t)t.a.bias);
 }
 
 static void check_attentions(caller *c)

@@ -81,6 +81,9 @@ class TensorAttention:
         value: Tensor,
         scale: float | None,
         window: int | None,
+        soft_cap: float | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        attended = self._attention(layer, array(query), array(key), array(value), scale, window)
+        rows = array(query), array(key), array(value)
+        attended = self._attention(layer, *rows, scale, window, soft_cap, array(bias))
         return torch.from_numpy(attended)

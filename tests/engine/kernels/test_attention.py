@@ -140,8 +140,9 @@ def test_a_row_has_the_same_bits_alone_and_among_others(same_sequence: bool) -> 
 @pytest.mark.parametrize("head_dim", [64, 25, 300])
 @pytest.mark.parametrize("window", [None, 50])
 @pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+@pytest.mark.parametrize("adjusted", [False, True])
 def test_many_rows_of_a_sequence_are_each_as_alone(
-    count: int, head_dim: int, window: int | None, kept: torch.dtype
+    count: int, head_dim: int, window: int | None, kept: torch.dtype, adjusted: bool
 ) -> None:
     heads = 3
     shape = (1, heads, CAPACITY, head_dim)
@@ -149,12 +150,55 @@ def test_many_rows_of_a_sequence_are_each_as_alone(
     keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
     positions = torch.arange(90, 90 + count)
     kv = layout([keys], [values])
-    found = TensorAttention(kv, positions, same_sequence=True)(0, query, key, value, None, window)
+    options = (None, window, *((2.0, random(heads, CAPACITY, seed=4)) if adjusted else ()))
+    found = TensorAttention(kv, positions, same_sequence=True)(0, query, key, value, *options)
     for i in range(count):
         of = slice(i, i + 1)
         alone = TensorAttention(kv, positions[of], same_sequence=True)
-        row = alone(0, query[of], key[of], value[of], None, window)
+        row = alone(0, query[of], key[of], value[of], *options)
         assert torch.equal(row[0], found[i])
+
+
+@pytest.mark.parametrize("soft_cap", [None, 0.7, 50.0])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("head_dim", [32, 25])
+def test_scores_that_are_capped_or_raised(
+    soft_cap: float | None, biased: bool, window: int | None, head_dim: int
+) -> None:
+    layer = Layer(2, head_dim, same_sequence=True)
+    bias = random(2, CAPACITY, seed=4) if biased else None
+    positions = torch.tensor([90, 91, 92])
+    attention = TensorAttention(layout([layer.keys], [layer.values]), positions, same_sequence=True)
+    found = attention(0, layer.query, layer.key, layer.value, 1.0, window, soft_cap, bias)
+    for row in range(3):
+        seen = slice(0 if window is None else 91 + row - window, 91 + row)
+        keys, values = (x[0, :, seen].double() for x in (layer.keys, layer.values))
+        scores = (layer.query[row].double().view(2, 1, head_dim) @ keys.mT)[:, 0]
+        if soft_cap is not None:
+            scores = soft_cap * torch.tanh(scores / soft_cap)
+        if bias is not None:
+            scores = scores + bias[:, seen].double()
+        exact = (scores.softmax(1)[:, None] @ values).flatten()
+        torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=2e-5)
+
+
+def test_biases_that_are_none() -> None:
+    layer = Layer(2, 8, same_sequence=True)
+    kv = layout([layer.keys], [layer.values])
+    attention = TensorAttention(kv, torch.tensor([90, 91, 92]), same_sequence=True)
+    rows = (0, layer.query, layer.key, layer.value, None, None, None)
+    for bias in (
+        torch.zeros(3, CAPACITY),
+        torch.zeros(2, CAPACITY).double(),
+        torch.zeros(CAPACITY),
+    ):
+        with pytest.raises(ValueError, match="bias must be"):
+            attention(*rows, bias)
+    before = layer.keys.clone()
+    with pytest.raises(IndexError, match="capacity of 200 or the 92 biases"):
+        attention(*rows, torch.zeros(2, 92))
+    assert torch.equal(layer.keys, before)
 
 
 def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:

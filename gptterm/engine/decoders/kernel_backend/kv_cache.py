@@ -110,6 +110,8 @@ class KernelStep(AttentionStep):
         *,
         scale: float | None = None,
         window: int | None = None,
+        soft_cap: float | None = None,
+        bias: Floats | None = None,
     ) -> Floats:
         if self._attention is None:
             self._attention = Attention(
@@ -118,4 +120,4 @@ class KernelStep(AttentionStep):
                 heads=query.shape[1] // self._layout.head_dim,
                 same_sequence=self._same_sequence,
             )
-        return self._attention(layer, query, key, value, scale, window)
+        return self._attention(layer, query, key, value, scale, window, soft_cap, bias)

@@ -34,7 +34,7 @@ class TorchStep(AttentionStep):
         self._keys, self._values = keys, values
         self._sequences = sequences
         _, self._kv_heads, _, self._head_dim = keys[0].shape
-        self._views: dict[int | None, tuple[slice, Tensor | None]] = {}
+        self._views: dict[tuple[int | None, bool], tuple[slice, Tensor | None]] = {}
 
     @abstractmethod
     def _append(self, cache: Tensor, new: Tensor) -> None:
@@ -56,23 +56,71 @@ class TorchStep(AttentionStep):
         *,
         scale: float | None = None,
         window: int | None = None,
+        soft_cap: float | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         keys, values = self._keys[layer], self._values[layer]
         self._append(keys, self._split_heads(key))
         self._append(values, self._split_heads(value))
-        if window not in self._views:
-            self._views[window] = self._view(window)
-        columns, mask = self._views[window]
-        out = F.scaled_dot_product_attention(
-            self._split_heads(query),
-            keys[: self._sequences, :, columns],
-            values[: self._sequences, :, columns],
-            attn_mask=mask,
-            is_causal=mask is None and self._n > 1,
-            scale=scale,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        view = (window, bias is not None)
+        if view not in self._views:
+            columns, mask = self._view(window)
+            self._views[view] = columns, mask if bias is None else self._biased(bias, columns, mask)
+        columns, mask = self._views[view]
+        heads = self._split_heads(query)
+        keys, values = keys[: self._sequences, :, columns], values[: self._sequences, :, columns]
+        if soft_cap is not None:
+            out = self._attend_capped(heads, keys, values, mask, scale, soft_cap)
+        else:
+            out = F.scaled_dot_product_attention(
+                heads,
+                keys,
+                values,
+                attn_mask=mask,
+                is_causal=mask is None and self._n > 1,
+                scale=scale,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
         return out.transpose(1, 2).reshape(len(query), -1)
+
+    def _causal(self, mask: Tensor | None, columns: int) -> Tensor:
+        """Numbers to add to (sequences, heads, n, columns) float32 scores, of a `_view`'s mask."""
+        device = self._keys[0].device
+        if mask is None:  # the last column is the last new token's own
+            mask = torch.ones((self._n, columns), dtype=torch.bool, device=device)
+            mask = mask.tril(columns - self._n)
+        if mask.dtype is not torch.bool:
+            return mask.float()
+        return torch.zeros(mask.shape, device=device).masked_fill_(~mask, -torch.inf)
+
+    def _biased(self, bias: Tensor, columns: slice, mask: Tensor | None) -> Tensor:
+        """The mask with biases, (sequences, heads, n, columns).
+
+        The same ones in every layer, which a step takes from the first.
+        """
+        keys = bias[:, columns]
+        own = bias[:, self.positions].view(len(bias), -1, self._n).transpose(0, 1)
+        added = keys[None, :, None] - own[..., None]
+        return (added + self._causal(mask, keys.shape[1])).to(self._keys[0].dtype)
+
+    def _attend_capped(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        scale: float | None,
+        soft_cap: float,
+    ) -> Tensor:
+        """Attention whose scores are capped, of (sequences, heads, n, head_dim) queries."""
+        shape = query.shape
+        sequences, _, n, _ = shape
+        query = query.reshape(sequences, self._kv_heads, -1, n, self._head_dim)
+        scores = query.float() @ keys.float().unsqueeze(2).mT
+        scores = scores.flatten(1, 2) * (self._head_dim**-0.5 if scale is None else scale)
+        scores = soft_cap * torch.tanh(scores / soft_cap) + self._causal(mask, keys.shape[2])
+        weights = scores.softmax(-1).to(values.dtype).view(*query.shape[:4], -1)
+        return (weights @ values.unsqueeze(2)).view(shape)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(rows, heads · head_dim) → (sequences, heads, n, head_dim)."""

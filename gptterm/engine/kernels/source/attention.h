@@ -14,12 +14,16 @@ typedef struct {
     int32_t window;   /* a token attends to itself and the window - 1 before it; 0: to all */
     int32_t half;     /* the cache is float16, not float32 */
     float scale;      /* of the scores */
+    float soft_cap;   /* scores s become soft_cap · tanh(s / soft_cap); 0: they stay */
     const float *query;        /* (rows, heads, head_dim) of the new tokens */
     const float *key, *value;  /* (rows, kv_heads, head_dim) */
     int64_t query_stride, kv_stride; /* from row to row, in elements */
     void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, head_dim) */
     int64_t sequence_stride, head_stride;
     const int64_t *positions; /* (rows), of the new tokens */
+    const float *bias; /* (heads, bias_stride) by position, or null: a token's score of a key is raised
+                          by the key's bias minus its own */
+    int64_t bias_stride;
     float *y;                 /* (rows, heads, head_dim) */
 } attention;
 
@@ -34,7 +38,7 @@ static inline int attention_group_size(const attention *a)
 }
 
 /* Appends the new tokens' keys and values to the cache, and attends. Returns 0, with nothing
-   written, if a position is beyond the cache's capacity. */
+   written, if a position is beyond the cache's capacity or the biases. */
 int attention_forward(const attention *a);
 
 #endif

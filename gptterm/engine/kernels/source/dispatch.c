@@ -50,7 +50,8 @@ const kernels *kernels_selected(void) { return selected; }
 int attention_forward(const attention *a)
 {
     for (int row = 0; row < a->rows; row++)
-        if (a->positions[row] < 0 || a->positions[row] >= a->capacity)
+        if (a->positions[row] < 0 || a->positions[row] >= a->capacity ||
+            (a->bias && a->positions[row] >= a->bias_stride))
             return 0;
     if (a->rows < 1)
         return 1;
