@@ -94,7 +94,7 @@ def show_info(name: str, as_json: bool) -> None:
         from gptterm.engine.decoders.transformers_files import library_model
 
         library_model(Path(source.directory))  # raises what loading would
-    fits = _fits(metadata)
+    fits, why = _fits(metadata, is_gguf=source.gguf_file is not None), metadata.decoder_reason
     conversion = conversion_cache.find(Path(source.directory))
     if as_json:
         about = {"name": name, "revision": source.revision, "path": path}
@@ -113,7 +113,7 @@ def show_info(name: str, as_json: bool) -> None:
         "revision": source.revision,
         "path": path,
         "architecture": metadata.architecture,
-        "decoder": metadata.decoder,
+        "decoder": f"{metadata.decoder} ({why})" if why else metadata.decoder,
         "parameters": f"{metadata.parameters:,}" if metadata.parameters else "",
         "weights": f"{byte_size(metadata.size)} {metadata.dtypes}",
         "context": f"{metadata.context_length:,} tokens" if metadata.context_length else "",
@@ -250,8 +250,10 @@ def _rows() -> list[dict[str, Any]]:
     ]
 
 
-def _fits(metadata: "ModelMetadata") -> dict[str, list[str]]:
+def _fits(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, list[str]]:
     """For each device, the dtypes in which the weights and a fifth more fit its free memory.
+
+    A GGUF file's own types, which `auto` keeps on a CPU, count as `auto`.
 
     Empty if the number of weights is unmetadata.
     """
@@ -259,13 +261,15 @@ def _fits(metadata: "ModelMetadata") -> dict[str, list[str]]:
 
     if not metadata.parameters:
         return {}
-    bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+    special = "auto" if is_gguf else "int8"
+    own = metadata.size / metadata.parameters if is_gguf else 1
+    bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2, special: own}
     return {
         device.name: [
             dtype
             for dtype, each in bytes_each.items()
             if metadata.parameters * each * 1.2 <= device.free_bytes
-            and (dtype != "int8" or (metadata.decoder == "native" and device.name == "cpu"))
+            and (dtype != special or (metadata.decoder == "native" and device.name == "cpu"))
         ]
         for device in describe_devices()
         if device.free_bytes

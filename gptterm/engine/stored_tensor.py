@@ -1,7 +1,8 @@
 """Tensors as a file stores them: NumPy arrays, with bfloat16 by its bits."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,11 +52,23 @@ class StoredTensor:
         return StoredTensor(self.array.T, self.dtype)
 
     def __len__(self) -> int:
-        return len(self.array)
+        return self.shape[0]
 
     def __getitem__(self, rows: slice) -> "StoredTensor":
         """View of some rows."""
         return StoredTensor(self.array[rows], self.dtype)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Copies of some rows, in float32.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        return StoredTensor(self.array.take(rows, 0), self.dtype).converted("float32")
+
+    def plain(self) -> "StoredTensor":
+        """The same numbers, one by one in the array."""
+        return self
 
     def converted(self, dtype: str) -> NDArray[Any]:
         """The numbers in `float32`, `float16`, or the bits of `bfloat16` as uint16.
@@ -70,6 +83,58 @@ class StoredTensor:
         array = _from_bfloat16(self.array) if self.dtype == "bfloat16" else self.array
         with np.errstate(over="ignore", invalid="ignore"):  # to infinity; signalling NaN
             return array.astype(dtype, copy=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockTensor(StoredTensor):
+    """A matrix whose rows a GGUF file holds in blocks: small integers with scales of their own.
+
+    The array is (rows, bytes of a row); the dtype is ggml's name of the type, such as `Q4_K`.
+    """
+
+    width: int
+    """Numbers of a row."""
+    unpack: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    """(m, bytes) rows → (m, width)."""
+    order: NDArray[np.int32] | None = None
+    """(rows,): where each row stands in the array; None for its own place."""
+    is_transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape = len(self.array), self.width
+        return shape[::-1] if self.is_transposed else shape
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    @property
+    def size(self) -> int:
+        return len(self.array) * self.width
+
+    @property
+    def T(self) -> "BlockTensor":  # noqa: N802 (NumPy's name)
+        return replace(self, is_transposed=not self.is_transposed)
+
+    def __getitem__(self, rows: slice) -> StoredTensor:
+        if self.is_transposed:
+            return self.plain()[rows]
+        if self.order is None:
+            return replace(self, array=self.array[rows])
+        return replace(self, array=self.array[self.order[rows]], order=None)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self.is_transposed:
+            return self.plain().take(rows)
+        return self.unpack(self.array.take(rows if self.order is None else self.order[rows], 0))
+
+    def plain(self) -> StoredTensor:
+        rows = self.unpack(self.array if self.order is None else self.array[self.order])
+        return StoredTensor(rows.T if self.is_transposed else rows, "float32")
+
+    def converted(self, dtype: str) -> NDArray[Any]:
+        return self.plain().converted(dtype)
 
 
 def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -26,6 +26,8 @@ class ModelMetadata(NamedTuple):
     """`model_type` of config.json, or the architecture of a GGUF file."""
     decoder: Literal["native", "transformers"]
     """The decoder that will run it."""
+    decoder_reason: str
+    """Why it is no native one; empty where it is, or where the files do not tell."""
     parameters: int
     dtypes: str
     """Dtypes of the stored weights, such as `F32`."""
@@ -53,6 +55,7 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
     return ModelMetadata(
         architecture=as_text(config.get("model_type")),
         decoder="native" if native else "transformers",
+        decoder_reason="",
         parameters=sum(header.parameters for header in headers),
         dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
         size=sum(path.stat().st_size for path in weights),
@@ -64,15 +67,18 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
 
 def _read_gguf(path: Path) -> ModelMetadata:
     # Imported here: every warm start reads generation_config.json, hardly any a GGUF file.
+    from gptterm.engine.decoders.gguf_model import why_not_native
     from gptterm.engine.gguf.reader import read_header as read_gguf_header
     from gptterm.engine.gguf.sizes import check_sizes
 
     file = read_gguf_header(path)
     check_sizes(file)
+    reason = why_not_native(file)
     architecture = file.text("general.architecture") or ""
     return ModelMetadata(
         architecture=architecture,
-        decoder="transformers",
+        decoder="transformers" if reason else "native",
+        decoder_reason=reason,
         parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
         dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
         size=path.stat().st_size,

@@ -21,6 +21,7 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.runtime.python_child import python_environment
 from gptterm.models.resolver import bundled
 from tests.engine.checkpoints import ARCHITECTURES, NATIVE, make, save
+from tests.engine.gguf.test_loading import small_llama
 from tests.support.daemon import private_runtime_directory
 from tests.support.ipc_engines import collect
 
@@ -68,6 +69,12 @@ def loads(models: list[Path], dtypes: tuple[Dtype, ...] = ("auto",)) -> list[Loa
     ]
 
 
+def gguf(folder: Path) -> LoadRequest:
+    file = small_llama(folder / "m.gguf")
+    source = ModelSource(name="m", directory=str(folder), gguf_file=file.name)
+    return LoadRequest(source=source)
+
+
 def check(events: list[Event]) -> None:
     assert not any(isinstance(event, Failed) for event in events)
     assert len(events) == 10
@@ -87,8 +94,9 @@ for request in msgspec.json.decode(sys.argv[2], type=list[LoadRequest]):
 """
 
 
-def test_every_architecture_and_dtype(models: list[Path], report: Path) -> None:
+def test_every_architecture_and_dtype(models: list[Path], report: Path, tmp_path: Path) -> None:
     every = loads(models, ("auto", "float32", "bfloat16", "float16", "int8", "int8"))
+    every.append(gguf(tmp_path))
     arguments = (msgspec.json.encode(REQUEST).decode(), msgspec.json.encode(every).decode())
     subprocess.run(
         [sys.executable, "-c", LOAD_EACH, *arguments],

@@ -133,6 +133,10 @@ def test_info_of_a_gguf(machine: Machine) -> None:
     text = machine.run(*COMMAND, "models", "info", str(file)).stdout
     about = json.loads(machine.run(*COMMAND, "models", "info", str(file), "--json").stdout)
     assert (about["architecture"], about["decoder"]) == ("gpt2", "transformers")
+    assert about["decoder_reason"] == "its metadata lacks gpt2.block_count"
+    assert re.search(
+        r"^decoder +transformers \(its metadata lacks gpt2.block_count\)$", text, re.MULTILINE
+    )
     assert (about["parameters"], about["dtypes"]) == (24, "F16")
     assert (about["context_length"], about["vocab_size"]) == (16, 3)
     assert (about["size"], about["path"]) == (file.stat().st_size, str(file))

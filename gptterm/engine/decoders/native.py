@@ -1,4 +1,4 @@
-"""Native decoders of the GPT and Llama families, loaded from config.json and safetensors files.
+"""Native decoders of the GPT and Llama families, loaded from safetensors or GGUF files.
 
 They never import transformers, and on a CPU with kernels no torch: either import takes longer than
 loading a model.
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gptterm.engine.decoders.config import DecoderConfig, parse_config
+from gptterm.engine.decoders.gguf_model import read_gguf
+from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
@@ -17,6 +19,7 @@ from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
 from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.kernels.library import library
 from gptterm.errors import ModelError
 
@@ -60,11 +63,45 @@ def load(
     weights = Weights(directory, prefix=config.prefix)
     config = weights.settled(config)
     architecture = _ARCHITECTURES[config_json["model_type"]]
+    return _decoder(architecture, config, weights, device, dtype, int8_weights)
+
+
+def load_gguf(file: GgufFile, device: str, dtype: str) -> NativeDecoder | None:
+    """Load a GGUF file; None if there is no native decoder for what it holds.
+
+    Args:
+        dtype: `auto` keeps each weight as the file holds it, on a CPU with kernels.
+
+    Raises:
+        ModelError: the file's tensors are not those of the model that it describes; or the CPU has
+            no kernels for the dtype.
+    """
+    found = read_gguf(file)
+    if isinstance(found, str):
+        return None
+    config, weights = found.config, found.weights
+    if device != "cpu" and _cache_bytes(config, dtype) > _LARGEST_GPU_CACHE:
+        return None
+    if dtype == "auto":
+        dtype = "stored" if device == "cpu" and _has_kernels("float32") else "float32"
+    decoder = _decoder(_ARCHITECTURES[found.model_type], config, weights, device, dtype)
+    # A weight that no layer asked for belongs to a variant that the page does not compute.
+    return None if weights.unused else decoder
+
+
+def _decoder(
+    architecture: type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama],
+    config: DecoderConfig,
+    weights: Weights | GgufWeights,
+    device: str,
+    dtype: str,
+    int8_weights: Int8Weights | None = None,
+) -> NativeDecoder:
     if device == "cpu" and _has_kernels(dtype):
         kernel_layers = KernelLayers(weights, dtype, int8_weights)
         model = architecture(config, kernel_layers)
         kernel_layers.release_pages()
-        return KernelDecoder(model, kernel_layers, dtype, weights.parameters)
+        return KernelDecoder(model, kernel_layers, weights.parameters)
 
     from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
     from gptterm.engine.decoders.torch_backend.layers import TorchLayers

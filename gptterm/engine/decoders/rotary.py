@@ -32,6 +32,20 @@ class Rotary(msgspec.Struct, frozen=True, kw_only=True):
         return plain if self.scaling is None else [*map(self.scaling, plain)]
 
 
+class FactoredRotary(Rotary, frozen=True, kw_only=True):
+    """Rotary embedding whose frequencies are divided by numbers of their own.
+
+    Attributes:
+        factors: (head_dim / 2,).
+    """
+
+    factors: tuple[float, ...]
+
+    def frequencies(self, head_dim: int) -> list[float]:
+        plain = super().frequencies(head_dim)
+        return [x / factor for x, factor in zip(plain, self.factors, strict=True)]
+
+
 class LinearScaling(msgspec.Struct, frozen=True):
     """Position interpolation (Chen et al., 2023)."""
 

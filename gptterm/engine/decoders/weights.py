@@ -2,7 +2,7 @@
 
 import errno
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -168,17 +168,31 @@ class Weights:
         """Elements of all tensors that `get` returned; tied ones count once."""
         return sum(self._tensors[name].size for name in self._used)
 
+    @property
+    def main_type(self) -> str:
+        """The dtype that holds the most numbers."""
+        return main_type(self)
 
-def stored_weights(directory: Path, gguf_file: str | None) -> tuple[str, int]:
+
+def main_type(tensors: Iterable[StoredTensor]) -> str:
+    """The dtype, or ggml's type, that holds the most numbers."""
+    sizes: dict[str, int] = {}
+    for tensor in tensors:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.size
+    return max(sizes, key=sizes.__getitem__, default="float32")
+
+
+def stored_gguf(file: Path) -> tuple[str, int]:
+    """As `stored_weights`, of a GGUF file that is unpacked: to float16."""
+    return "float16", 2 * file.stat().st_size
+
+
+def stored_weights(directory: Path) -> tuple[str, int]:
     """The stored dtype of a model's weights, such as `bfloat16`, and their size in bytes.
-
-    A GGUF file counts as float16, to which it is unpacked.
 
     Raises:
         ModelError: a file is missing or damaged.
     """
-    if gguf_file is not None:
-        return "float16", 2 * (directory / gguf_file).stat().st_size
     files = weight_files(directory)
     with refusing(files[0]):
         tensors = sorted(read_header(files[0]).tensors.items())

@@ -36,6 +36,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         config = read_json(directory / "config.json")
         conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
+    else:
+        read_ahead([directory / source.gguf_file])
 
     reading = _TokenizerReading(directory, source.gguf_file)
 
@@ -108,13 +110,15 @@ def _load_decoder(
     gguf_file = request.source.gguf_file
     try:
         dtype = request.dtype
+        if gguf_file is not None:
+            return _load_gguf(directory, gguf_file, device, dtype)
         # A quantised model is computed in the dtype that its config.json names.
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
-            dtype = _auto(device, directory, gguf_file)
+            dtype = _auto(device, directory)
         if dtype == "int8":
             quantised = None
-            if device == "cpu" and gguf_file is None:
+            if device == "cpu":
                 quantised = load_int8(directory, config, tokenizer)
             if quantised is None:
                 raise ModelError(
@@ -122,14 +126,13 @@ def _load_decoder(
                     " try --dtype bfloat16"
                 )
             return quantised[0], "native", quantised[1]
-        if gguf_file is None and not quantised_by_library:
+        if not quantised_by_library:
             decoder = native.load(directory, config, device, dtype)
             if decoder is not None:
                 return decoder, "native", None
         from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
-        library = TransformersDecoder.load(directory, device, dtype, gguf_file)
-        return library, "transformers", None
+        return TransformersDecoder.load(directory, device, dtype), "transformers", None
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(
@@ -138,12 +141,39 @@ def _load_decoder(
         raise
 
 
-def _auto(device: str, directory: Path, gguf_file: str | None) -> Dtype:
+def _load_gguf(
+    directory: Path, gguf_file: str, device: str, dtype: Dtype
+) -> tuple[Decoder, Literal["native", "transformers"], None]:
+    """Load a GGUF file: natively where its family has a decoder, else by transformers."""
+    from gptterm.engine.decoders import native
+    from gptterm.engine.decoders.weights import stored_gguf
+    from gptterm.engine.gguf.reader import read_header
+    from gptterm.engine.runtime.device import select_dtype
+
+    if dtype == "int8":
+        raise ModelError(
+            "int8 converts the weights of a Hugging Face folder; a GGUF file runs in the types that"
+            " it holds: leave --dtype at auto"
+        )
+    path = directory / gguf_file
+    if dtype == "auto" and device != "cpu":
+        dtype = select_dtype(device, *stored_gguf(path))
+    decoder = native.load_gguf(read_header(path), device, dtype)
+    if decoder is not None:
+        return decoder, "native", None
+    from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
+
+    if dtype == "auto":
+        dtype = select_dtype(device, *stored_gguf(path))
+    return TransformersDecoder.load(directory, device, dtype, gguf_file), "transformers", None
+
+
+def _auto(device: str, directory: Path) -> Dtype:
     """Resolve `auto`: int8 if the user has converted the model for it."""
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.runtime.device import select_dtype
 
-    if device == "cpu" and gguf_file is None and conversion_cache.find_for(directory, "auto"):
+    if device == "cpu" and conversion_cache.find_for(directory, "auto"):
         return "int8"
-    stored, size = stored_weights(directory, gguf_file)
+    stored, size = stored_weights(directory)
     return select_dtype(device, stored, size)

@@ -34,6 +34,14 @@ class WeightFormat(IntEnum):
     BFLOAT16 = 2
     FLOAT16 = 3
     INT8 = 4
+    Q8_0 = 5
+    Q4_0 = 6
+    Q4_1 = 7
+    Q5_0 = 8
+    Q5_1 = 9
+    Q4_K = 10
+    Q5_K = 11
+    Q6_K = 12
 
 
 class Linear:
@@ -79,6 +87,11 @@ class Linear:
         )
         self._address = ctypes.addressof(self._struct)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the weights."""
+        return self._arrays[0].nbytes
+
     def __call__(self, x: Floats, residual: Floats | None = None) -> Floats:
         """(m, inputs) float32 → (m, outputs) float32, with `residual` of that shape added.
 
@@ -117,6 +130,9 @@ def _dtype_and_shape(
             return ARRAY_DTYPES["float16"], (-(-outputs // PANEL), inputs, PANEL)
         case WeightFormat.INT8:
             return ARRAY_DTYPES["uint8"], packed_int8_shape(outputs, inputs)
+    layer = LinearStruct(weight_format, inputs, outputs)
+    size = loaded_library().blocks_packed_size(ctypes.addressof(layer))
+    return ARRAY_DTYPES["uint8"], (size,)
 
 
 def float32(weight: Floats, bias: Floats | None = None) -> Linear:

@@ -104,6 +104,6 @@ def test_missing_names_and_other_shapes(tmp_path: Path) -> None:
 def test_the_stored_dtype(tmp_path: Path, dtype: torch.dtype) -> None:
     tensors = {"a": torch.zeros(3, dtype=torch.int64), "b": torch.zeros(5, dtype=dtype)}
     save_file(tensors, tmp_path / "model.safetensors")
-    name, size = stored_weights(tmp_path, None)
+    name, size = stored_weights(tmp_path)
     assert f"torch.{name}" == str(dtype)
     assert size == (tmp_path / "model.safetensors").stat().st_size

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gguf import GGUFWriter
+from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
 
@@ -13,8 +13,13 @@ def write_gguf(
     metadata: Mapping[str, Any] | None = None,
     tensors: Mapping[str, NDArray[Any]] | None = None,
     architecture: str = "llama",
+    kinds: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a file; integers become uint32, a list's type is its first item's."""
+    """Write a file; integers become uint32, a list's type is its first item's.
+
+    Args:
+        kinds: types of the tensors that are given as rows of blocks, by name.
+    """
     writer = GGUFWriter(path, architecture)
     for key, value in (metadata or {}).items():
         if isinstance(value, bool):
@@ -28,7 +33,9 @@ def write_gguf(
         else:
             writer.add_array(key, list(value))
     for name, tensor in (tensors or {}).items():
-        writer.add_tensor(name, tensor)
+        kind = (kinds or {}).get(name)
+        raw = None if kind is None else GGMLQuantizationType[kind]
+        writer.add_tensor(name, tensor, raw_dtype=raw)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

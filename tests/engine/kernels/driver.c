@@ -4,6 +4,7 @@
    exits 1 if there was one. */
 
 #include "attention.h"
+#include "blocks.h"
 #include "elementwise.h"
 #include "kernels.h"
 #include "linear.h"
@@ -182,6 +183,33 @@ static void make_int8(caller *c, weights *w, int transposed)
     w->layer.scales = scales;
 }
 
+/* Random blocks whose scales are below 2; packed in their own order, or backwards. */
+static void make_blocks(caller *c, weights *w, int backwards)
+{
+    int format = w->layer.format, inputs = w->layer.inputs, outputs = w->layer.outputs;
+    int size = blocks_size(format), count = inputs / QUANT_BLOCK / span_blocks(format);
+    uint8_t *source = allocate(product(outputs, count * size), 1);
+    for (size_t i = 0; i < product(outputs, count * size); i++)
+        source[i] = (uint8_t)random_bits(c);
+    for (size_t i = 0; i < product(outputs, count); i++) {
+        uint8_t *block = source + i * (size_t)size;
+        block[format == Q6_K ? 209 : 1] &= 0xbf;
+        block[3] &= has_minimum(format) ? 0xbf : 0xff;
+    }
+    float *numbers = allocate(product(outputs, inputs), sizeof *numbers);
+    int32_t *order = allocate((size_t)outputs, sizeof *order);
+    blocks_unpack(&w->layer, source, outputs, numbers);
+    for (int o = 0; o < outputs; o++) {
+        order[o] = backwards ? outputs - 1 - o : o;
+        for (int k = 0; k < inputs; k++)
+            w->numbers[product(o, inputs) + (size_t)k] =
+                (double)numbers[product(order[o], inputs) + (size_t)k];
+    }
+    w->memory = allocate((size_t)blocks_packed_size(&w->layer), 1);
+    blocks_pack(&w->layer, w->memory, source, backwards ? order : 0);
+    free(source), free(numbers), free(order);
+}
+
 static void compare_product(const weights *w, const float *x, const float *residual, const float *y,
                             int row)
 {
@@ -199,7 +227,7 @@ static void compare_product(const weights *w, const float *x, const float *resid
         size_t at = product(row, outputs) + (size_t)o;
         if (residual)
             exact += (double)residual[at];
-        double bound = 3e-6 * (size + 1) + (w->layer.format == INT8 ? rounding * most / 250 : 0);
+        double bound = 3e-6 * (size + 1) + (w->layer.format >= INT8 ? rounding * most / 250 : 0);
         expect(is_close((double)y[at], exact, bound), "product", (int)w->layer.format, row, o);
     }
 }
@@ -214,6 +242,8 @@ static void check_linear(caller *c, int format, int inputs, int outputs, int tra
         make_16(c, &w, transposed);
     else if (format == INT8)
         make_int8(c, &w, transposed);
+    else if (format > INT8)
+        make_blocks(c, &w, transposed);
     else
         make_float32(c, &w);
     w.layer.weights = w.memory;
@@ -239,6 +269,12 @@ static void check_linears(caller *c)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int format = FLOAT32_IN_OUT; format <= INT8; format++)
             check_linear(c, format, shapes[i][0], shapes[i][1], (int)i % 2);
+    for (int format = Q8_0; format < WEIGHT_FORMATS; format++) {
+        int inputs = QUANT_BLOCK * span_blocks(format);
+        check_linear(c, format, inputs, 1, 0);
+        check_linear(c, format, 2 * inputs, 67, 1);
+        check_linear(c, format, 3 * inputs, 32, 0);
+    }
 }
 
 /* ----------------------------------------------------------------------------- attention */

@@ -20,9 +20,10 @@ class KernelDecoder(NativeDecoder):
     # A row has the same bits alone and in a batch.
     supports_speculation = True
 
-    def __init__(self, model: Model, layers: KernelLayers, dtype: str, parameters: int) -> None:
-        super().__init__(model, "cpu", dtype, parameters, layers.cache_dtype.itemsize)
+    def __init__(self, model: Model, layers: KernelLayers, parameters: int) -> None:
+        super().__init__(model, "cpu", layers.dtype, parameters, layers.cache_dtype.itemsize)
         self._cache_dtype = layers.cache_dtype
+        self.notices = layers.notices
 
     def new_cache(self) -> KernelKVCache:
         keys, values = (reserve(self._cache_shape, self._cache_dtype) for _ in range(2))

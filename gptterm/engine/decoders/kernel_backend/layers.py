@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
 from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
 from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, float32, half, int8
 from gptterm.engine.runtime.memory import FilePages
-from gptterm.engine.stored_tensor import StoredTensor
+from gptterm.engine.stored_tensor import BlockTensor, StoredTensor
 
 
 class Embedding:
@@ -31,8 +33,7 @@ class Embedding:
         Raises:
             IndexError: the table has no such row.
         """
-        table = self._table
-        rows: Floats = StoredTensor(table.array.take(index, 0), table.dtype).converted("float32")
+        rows: Floats = self._table.take(index)
         if residual is not None:
             rows += residual
         return rows
@@ -58,22 +59,39 @@ class KernelLayers:
     """Implements `LayerMaker`.
 
     Args:
-        dtype: of the weights in memory: float32, bfloat16, float16 or int8.
+        dtype: of the weights in memory: float32, bfloat16, float16 or int8; `stored` is that of
+            each weight in its file.
         int8_weights: supplies the weights of int8 layers.
 
     Attributes:
         cache_dtype: of keys and values.
     """
 
-    def __init__(self, weights: Weights, dtype: str, int8_weights: Int8Weights | None) -> None:
+    def __init__(
+        self, weights: Weights | GgufWeights, dtype: str, int8_weights: Int8Weights | None
+    ) -> None:
         self._weights = weights
         self._int8_weights = int8_weights or Int8Weights()
         self._dtype = dtype
         self._pages = FilePages()
-        self._converts = dtype != "float32"
+        self._widened: set[str] = set()
+        self._converts = self.dtype != "float32"
         # float16 halves what a step reads of a long context; more precise than bfloat16, and than
         # int8 needs.
         self.cache_dtype: np.dtype[Any] = np.dtype(np.float16 if self._converts else np.float32)
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights in memory: where they are of several, what most numbers are in."""
+        return self._weights.main_type if self._dtype == "stored" else self._dtype
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Lines for the user, about weights in another form than their file's."""
+        if not self._widened:
+            return ()
+        kinds = ", ".join(sorted(self._widened))
+        return (f"{kinds}: widened to 8 bits, as this version computes with no smaller form of it",)
 
     def embedding(self, name: str, rows: int, width: int) -> Embedding:
         return Embedding(self._weights.get(name, rows, width))
@@ -118,10 +136,24 @@ class KernelLayers:
 
     def _linear(self, name: str, weight: StoredTensor, bias: Floats | None) -> Linear:
         """A layer of (out, in) weights."""
-        if self._dtype == "float32":
+        dtype = self._dtype
+        if dtype == "stored":
+            if isinstance(weight, BlockTensor):
+                return self._blocks(weight, bias)
+            dtype = weight.dtype if weight.dtype in ("float16", "bfloat16") else "float32"
+        if dtype == "float32":
             return float32(weight.converted("float32"), bias)
-        if self._dtype == "int8":
+        if dtype == "int8":
             packed, scales = self._int8_weights.get(name, weight)
             self._pages.release(weight.array)
             return int8(packed, scales, weight.shape[1], bias)
-        return half(weight, self._dtype, bias, self._pages.release)
+        return half(weight, dtype, bias, self._pages.release)
+
+    def _blocks(self, weight: BlockTensor, bias: Floats | None) -> Linear:
+        """A layer of weights in blocks; of types without a kernel, in 8 bits."""
+        kind, rows, order = weight.dtype, weight.array, weight.order
+        if kind not in FORMATS:
+            self._widened.add(kind)
+            rows = widened(weight.unpack, rows)
+            kind = WIDE
+        return blocks(kind, weight.width, rows, bias, order, self._pages.release)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.layers import LinearLayer
 from gptterm.engine.decoders.torch_backend.linear import lm_head, multiply_in_out
 from gptterm.engine.decoders.weights import Weights
@@ -62,7 +63,7 @@ class TorchLayers:
         dtype: of weights and activations.
     """
 
-    def __init__(self, weights: Weights, device: str, dtype: str) -> None:
+    def __init__(self, weights: Weights | GgufWeights, device: str, dtype: str) -> None:
         configure_threads()
         self._weights = weights
         self._device = torch.device(device)
@@ -104,7 +105,7 @@ class TorchLayers:
     def _tensor(self, name: str, *shape: int) -> Tensor:
         """Weights as a tensor, the same one for every call."""
         if name not in self._tensors:
-            weight = as_torch(self._weights.get(name, *shape))
+            weight = as_torch(self._weights.get(name, *shape).plain())
             self._tensors[name] = weight.to(self._device, self._dtype)
         return self._tensors[name]
 

@@ -7,7 +7,7 @@
 
 typedef struct {
     const char *name;
-    work_function multiply[INT8 + 1]; /* by format; an item is PANEL outputs of a `linear_job` */
+    work_function multiply[WEIGHT_FORMATS]; /* by format; an item is PANEL outputs of a `linear_job` */
     work_function stream;    /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
     work_function append_kv; /* an item is a row's keys and values of an `attention` */
     work_function attend;    /* an item is a head of a group of rows of an `attention` */

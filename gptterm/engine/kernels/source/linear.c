@@ -15,11 +15,13 @@ typedef struct {
     int8_t *x_int8;
     float *scales;
     int32_t *compensation;
+    int32_t *half_sums;
 } quantise_job;
 
 /* Quantises QUANT_BLOCK activations with a scale of their own: a row has a few outliers thirty
    times the size of the rest, and only those in an outlier's block lose precision by it. */
-static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t *compensation)
+static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t *compensation,
+                           int32_t half_sums[2])
 {
     float max = 1e-30f;
     int finite = 1;
@@ -29,7 +31,7 @@ static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t
         finite &= size <= FLT_MAX;
     }
     float inverse_scale = 127 / max;
-    int32_t sum = 0;
+    half_sums[0] = half_sums[1] = 0;
     for (int i = 0; i < QUANT_BLOCK; i++) {
         /* Adding 1.5 · 2²³ rounds to the nearest integer, and leaves it in the low bits. */
         union {
@@ -37,10 +39,10 @@ static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t
             int32_t bits;
         } rounded = {.number = x[i] * inverse_scale + 12582912.0f};
         x_int8[i] = (int8_t)(rounded.bits - 0x4b400000);
-        sum += x_int8[i];
+        half_sums[i / (QUANT_BLOCK / 2)] += x_int8[i];
     }
     *scale = finite ? max / 127 : NAN; /* so that infinities and NaN reach the result */
-    *compensation = -128 * sum;
+    *compensation = -128 * (half_sums[0] + half_sums[1]);
 }
 
 static void quantise_rows(const void *job, int first, int last)
@@ -56,7 +58,7 @@ static void quantise_rows(const void *job, int first, int last)
                 x = memcpy(padded, x, (size_t)rest * sizeof *x);
             int64_t block = (int64_t)row * blocks + b;
             quantise_block(x, q->x_int8 + block * QUANT_BLOCK, q->scales + block,
-                           q->compensation + block);
+                           q->compensation + block, q->half_sums + 2 * block);
         }
 }
 
@@ -65,13 +67,16 @@ static void *quantise_activations(linear_job *p)
 {
     const linear *l = p->layer;
     size_t blocks = (size_t)p->rows * (size_t)((l->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK);
-    float *scales = malloc(blocks * (sizeof(float) + sizeof(int32_t) + QUANT_BLOCK));
+    float *scales = malloc(blocks * (sizeof(float) + 3 * sizeof(int32_t) + QUANT_BLOCK));
     if (!scales)
         return 0;
-    int32_t *compensation = (int32_t *)(scales + blocks);
-    quantise_job job = {p->x, l->inputs, (int8_t *)(compensation + blocks), scales, compensation};
+    int32_t *compensation = (int32_t *)(scales + blocks), *half_sums = compensation + blocks;
+    quantise_job job = {
+        p->x, l->inputs, (int8_t *)(half_sums + 2 * blocks), scales, compensation, half_sums,
+    };
     pool_run(quantise_rows, &job, p->rows, l->threads, p->rows < 8 ? 1 : l->threads);
     p->x_scales = scales, p->compensation = compensation, p->x_int8 = job.x_int8;
+    p->half_sums = half_sums;
     return scales;
 }
 
@@ -119,7 +124,7 @@ int linear_forward(const linear *l, const float *x, int rows, const float *resid
     void *memory = 0;
     if (l->format == FLOAT32_IN_OUT && rows < STREAM_ROWS)
         return stream_weights(&p);
-    if (l->format == INT8 && !(memory = quantise_activations(&p)))
+    if (l->format >= INT8 && !(memory = quantise_activations(&p)))
         return 0;
     pool_run(kernels_selected()->multiply[l->format], &p, num_panels(l),
              CHUNKS_PER_THREAD * l->threads, l->threads);

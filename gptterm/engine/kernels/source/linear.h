@@ -23,8 +23,17 @@ enum weight_format {
     FLOAT32_OUT_IN, /* (out, in) */
     BFLOAT16,       /* panels of (in, 16, 2): outputs i and i + 16 interleaved */
     FLOAT16,        /* panels of (in, 32) */
-    INT8            /* panels of (in / 4, 32, 4) unsigned bytes with zero point 128; `in` is padded
+    INT8,           /* panels of (in / 4, 32, 4) unsigned bytes with zero point 128; `in` is padded
                        with zeros to a multiple of QUANT_BLOCK */
+    Q8_0,           /* this one and the next: ggml's, packed as in blocks.h */
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+    WEIGHT_FORMATS /* their number */
 };
 
 typedef struct {
@@ -45,10 +54,11 @@ typedef struct {
     const float *residual; /* (rows, outputs) to be added, or null */
     float *y;              /* (rows, outputs) */
     float *partial;        /* (splits, rows, outputs) sums of FLOAT32_IN_OUT, for few rows */
-    /* INT8: activations in blocks of QUANT_BLOCK, each with its own scale. */
+    /* INT8 and what follows it: activations in blocks of QUANT_BLOCK, each with its own scale. */
     const int8_t *x_int8;        /* (rows, blocks, QUANT_BLOCK) */
     const float *x_scales;       /* (rows, blocks) */
     const int32_t *compensation; /* (rows, blocks): -128 times a block's sum, for the zero point */
+    const int32_t *half_sums;    /* Q6_K: (rows, blocks, 2), of a block's halves */
 } linear_job;
 
 static inline int num_splits(int inputs)

@@ -1,0 +1,87 @@
+"""From a GGUF file's header to a native decoder's hyper-parameters and weights."""
+
+import math
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from gptterm.engine.decoders.config import DecoderConfig, parse_config
+from gptterm.engine.decoders.gguf_weights import GgufWeights
+from gptterm.engine.decoders.rotary import FactoredRotary
+from gptterm.engine.gguf.families import (
+    ROPE_FACTORS,
+    config_of,
+    family_of,
+    missing_key,
+    weight_name,
+)
+from gptterm.engine.gguf.reader import GgufFile
+from gptterm.engine.gguf.sizes import check_sizes
+from gptterm.errors import ModelError
+from gptterm.format import escaped
+
+
+class GgufModel(NamedTuple):
+    """A model that a native decoder runs."""
+
+    model_type: str
+    """As in config.json."""
+    config: DecoderConfig
+    weights: GgufWeights
+
+
+def read_gguf(file: GgufFile) -> GgufModel | str:
+    """Parse a file's metadata and map its tensors; or why no native decoder runs it.
+
+    Raises:
+        ModelError: the tensors cannot be those of the model that the metadata describes.
+    """
+    check_sizes(file)
+    reason = why_not_native(file)
+    if reason:
+        return reason
+    family, settings = family_of(file), config_of(file)
+    assert family is not None
+    assert settings is not None
+    config = _parsed(file)
+    assert config is not None
+    weights = GgufWeights(file, family)
+    weights.check(config)
+    if weights.rope_factors and config.rotary is not None:
+        usable = all(0 < factor < math.inf for factor in weights.rope_factors)
+        if 2 * len(weights.rope_factors) != config.head_dim or not usable:
+            raise ModelError(
+                f"{file.path}: {ROPE_FACTORS} is damaged, or not for heads of {config.head_dim};"
+                " fetch the model again"
+            )
+        rotary = FactoredRotary(theta=config.rotary.theta, factors=weights.rope_factors)
+        config = replace(config, rotary=rotary)
+    return GgufModel(settings["model_type"], config, weights)
+
+
+def why_not_native(file: GgufFile) -> str:
+    """Why the transformers library runs a file; empty where a native decoder does.
+
+    Raises:
+        ModelError: a hyper-parameter is out of range or of another type.
+    """
+    architecture = escaped(file.text("general.architecture") or "none")
+    family = family_of(file)
+    if family is None:
+        return f"architecture {architecture} has no native decoder"
+    missing = missing_key(file)
+    if missing:
+        return f"its metadata lacks {missing}"
+    unknown = [x for x in file.tensors if weight_name(family, x) is None and x != ROPE_FACTORS]
+    if unknown:
+        return f"the tensor {escaped(min(unknown))} is not of the usual {architecture}"
+    return "" if _parsed(file) else f"a variant of {architecture} without a native decoder"
+
+
+def _parsed(file: GgufFile) -> DecoderConfig | None:
+    settings = config_of(file)
+    try:
+        return None if settings is None else parse_config(settings)
+    except ModelError as error:  # in the words of config.json, whose names the settings have
+        reason = str(error).removeprefix("config.json").lstrip(": ")
+        raise ModelError(f"{file.path}: its metadata is damaged: {reason}") from error

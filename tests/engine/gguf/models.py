@@ -1,0 +1,119 @@
+"""Models of the transformers library as GGUF files, as llama.cpp's converter writes them.
+
+Names are those of the `gguf` package's own tables.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
+from numpy.typing import NDArray
+
+from tests.engine.gguf.files import vocabulary, write_gguf
+
+Array = NDArray[Any]
+TRANSPOSED = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+
+
+def metadata_of(config: Any, architecture: str) -> dict[str, Any]:
+    """Hyper-parameters, as the converter names them, and a tokenizer of no merges."""
+    values: dict[str, Any] = {
+        "block_count": config.num_hidden_layers,
+        "context_length": config.max_position_embeddings,
+        "embedding_length": config.hidden_size,
+        "attention.head_count": config.num_attention_heads,
+    }
+    if architecture == "gpt2":
+        values |= {
+            "feed_forward_length": config.n_inner or 4 * config.n_embd,
+            "attention.layer_norm_epsilon": config.layer_norm_epsilon,
+        }
+    else:
+        rope: Mapping[str, Any] = config.rope_parameters
+        values |= {
+            "feed_forward_length": config.intermediate_size,
+            "attention.head_count_kv": config.num_key_value_heads,
+            "attention.layer_norm_rms_epsilon": config.rms_norm_eps,
+            "rope.freq_base": float(rope["rope_theta"]),
+        }
+        head_dim = getattr(config, "head_dim", None)
+        if head_dim:
+            values |= {"attention.key_length": head_dim, "attention.value_length": head_dim}
+            values |= {"rope.dimension_count": head_dim}
+        if rope["rope_type"] == "linear":
+            values |= {"rope.scaling.type": "linear", "rope.scaling.factor": rope["factor"]}
+    tokens = [f"<{i}>" for i in range(config.vocab_size)]
+    return {f"{architecture}.{key}": value for key, value in values.items()} | vocabulary(
+        tokens, pre="gpt-2", types=[1] * len(tokens)
+    )
+
+
+def tensors_of(model: Any, architecture: str) -> dict[str, Array]:
+    """Weights under the file's names: `llama`'s queries and keys permuted, (in, out) transposed."""
+    config = model.config
+    arch = next(key for key, name in MODEL_ARCH_NAMES.items() if name == architecture)
+    names = get_tensor_name_map(MODEL_ARCH(arch), config.num_hidden_layers)
+    tensors: dict[str, Array] = {}
+    for name, weight in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        array: Array = weight.float().numpy()
+        stem, _, kind = name.rpartition(".")
+        if stem.endswith(TRANSPOSED) and array.ndim == 2:
+            array = array.T
+        if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
+            keys = stem.endswith("k_proj")
+            heads = config.num_key_value_heads if keys else config.num_attention_heads
+            array = permuted(array, heads)
+        found = names.get_name(stem)
+        assert found is not None, stem
+        tensors[f"{found}.{kind}"] = np.ascontiguousarray(array)
+    return tensors
+
+
+def permuted(array: Array, heads: int) -> Array:
+    """A head's first half on its even rows, its second on the odd ones."""
+    halves = array.reshape(heads, 2, len(array) // heads // 2, *array.shape[1:])
+    return halves.swapaxes(1, 2).reshape(array.shape)
+
+
+def save_gguf(
+    model: transformers.PreTrainedModel,
+    path: Path,
+    architecture: str,
+    pack: Callable[[str, Array], tuple[Array, str] | None] = lambda *_: None,
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model as a GGUF file.
+
+    Args:
+        pack: (name, weight) → its rows of blocks and ggml's name of their type, or None: float32.
+        changes: of the metadata, by key; None removes it.
+    """
+    metadata = metadata_of(model.config, architecture)
+    metadata |= {f"{architecture}.{key}": x for key, x in (changes or {}).items()}
+    metadata = {key: value for key, value in metadata.items() if value is not None}
+    tensors = tensors_of(model, architecture)
+    if architecture == "llama" and model.config.rope_parameters["rope_type"] == "llama3":
+        tensors["rope_freqs.weight"] = rope_factors(model.config)
+    kinds: dict[str, str] = {}
+    for name, array in tensors.items():
+        packed = pack(name, array)
+        if packed is not None:
+            tensors[name], kinds[name] = packed
+    return write_gguf(path, metadata, tensors, architecture, kinds)
+
+
+def rope_factors(config: Any) -> NDArray[np.float32]:
+    """What llama3's scaling divides each frequency by, as the converter works it out."""
+    rope, head_dim = config.rope_parameters, config.head_dim
+    context, factors = rope["original_max_position_embeddings"], []
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    for i in range(0, head_dim, 2):
+        length = 2 * np.pi * rope["rope_theta"] ** (i / head_dim)
+        smooth = np.clip((context / length - low) / (high - low), 0, 1)
+        factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+    return np.array(factors, np.float32)
