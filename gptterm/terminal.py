@@ -11,6 +11,19 @@ import re
 # A string: `re` compiles it when it is first used.
 _REPLACED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
+TAB = " " * 4
+
+# Characters whose width terminals disagree about, or that change the width of their neighbour.
+# They are removed: a family emoji shows as its members, and borders stay where they are.
+_UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
+    (
+        *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
+        *range(0x1F3FB, 0x1F400),
+        *range(0xE0000, 0xE0080),
+    )
+)
+_UNSTABLE_WIDTH.update({0x2028: "\n", 0x2029: "\n"})
+
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
@@ -31,6 +44,14 @@ def printable(text: str) -> str:
     Joiners stay: emoji and Indic scripts need them.
     """
     return re.sub(_REPLACED, _visible, text)
+
+
+def display_text(text: str) -> str:
+    """Sanitise text for drawing: visible controls, tabs as spaces, no unstable widths."""
+    text = printable(text)
+    if not text.isascii():
+        text = text.translate(_UNSTABLE_WIDTH)
+    return text.replace("\t", TAB) if "\t" in text else text
 
 
 def one_line(text: str) -> str:

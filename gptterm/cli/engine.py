@@ -2,13 +2,12 @@
 
 import math
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from gptterm.cli.console import print_json, print_table
-from gptterm.cli.options import ValueParamType
+from gptterm.cli.options import setting_option
 from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import byte_size, duration
@@ -17,16 +16,7 @@ from gptterm.terminal import one_line
 if TYPE_CHECKING:
     from gptterm.engine.daemon.handshake import EngineStatus
 
-F = TypeVar("F", bound=Callable[..., object])
 _HELP = {"help_option_names": ["-h", "--help"]}
-
-
-def _setting(name: str, *names: str) -> Callable[[F], F]:
-    setting = SETTINGS[name]
-    value_type = setting.type
-    return click.option(
-        *names, name, type=ValueParamType(value_type), metavar=value_type.metavar, help=setting.help
-    )
 
 
 @click.group(context_settings=_HELP)
@@ -43,10 +33,10 @@ def engine() -> None:
 
 @engine.command(context_settings=_HELP)
 @click.argument("name", required=False)
-@_setting("model", "-m", "--model")
-@_setting("device", "--device")
-@_setting("dtype", "--dtype")
-@_setting("keep_alive", "--keep-alive")
+@setting_option("model", "-m", "--model")
+@setting_option("device", "--device")
+@setting_option("dtype", "--dtype")
+@setting_option("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
 def start(name: str | None, **given: object) -> None:
     """Start the engine of the model NAME.

@@ -26,6 +26,7 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "models": Subcommand("gptterm.cli.models", "models and downloads: list, info, path, pull, ..."),
+    "tokenize": Subcommand("gptterm.cli.tokenize", "a text's tokens: ids and pieces"),
     "engine": Subcommand("gptterm.cli.engine", "engines that stay loaded: start, stop, status"),
     "history": Subcommand("gptterm.cli.history", "saved chats: list, search, show, export, ..."),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
@@ -49,20 +50,20 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
 def _dispatch(arguments: list[str], signals: Signals) -> int:
     subcommand = SUBCOMMANDS.get(arguments[0]) if arguments else None
     if subcommand is None:
-        return _call(_main_command(signals), arguments, "gptterm")
+        return _call(_main_command(signals), arguments, "gptterm", signals)
     name = arguments.pop(0)
     command = getattr(import_module(subcommand.module), name)
     signals.watch()
     # A progress bar hides the cursor.
     with signals.cleaning_up(Streams().show_cursor):
-        return _call(command, arguments, f"gptterm {name}")
+        return _call(command, arguments, f"gptterm {name}", signals)
 
 
-def _call(command: click.Command, arguments: list[str], name: str) -> int:
+def _call(command: click.Command, arguments: list[str], name: str, signals: Signals) -> int:
     stdout = sys.stdout
     try:
         # Not standalone: exceptions reach `run`, and `--help` returns its exit code.
-        code = command.main(arguments, prog_name=name, standalone_mode=False)
+        code = command.main(arguments, prog_name=name, standalone_mode=False, obj=signals)
     except SystemExit:
         # On a broken pipe click replaces stdout and exits with 1.
         if sys.stdout is not stdout:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
@@ -33,6 +33,8 @@ class RunOptions(NamedTuple):
     quiet: bool
     verbose: bool
 
+
+F = TypeVar("F", bound=Callable[..., object])
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[object]
@@ -82,6 +84,15 @@ def _setting(section: str, name: str, *names: str, shown: str | None = None) -> 
 
 def _flag(section: str, *names: str, text: str, **attributes: object) -> SectionedOption:
     return SectionedOption(names, section, is_flag=True, help=text, **attributes)
+
+
+def setting_option(name: str, *names: str) -> Callable[[F], F]:
+    """Decorate a subcommand with an option for a setting; None is the setting's own value."""
+    setting = SETTINGS[name]
+    value_type = setting.type
+    return click.option(
+        *names, name, type=ValueParamType(value_type), metavar=value_type.metavar, help=setting.help
+    )
 
 
 SAMPLES = Integer(Range(1, 1024, integer=True))

@@ -26,7 +26,7 @@ class Input(NamedTuple):
         """
         if not self.stdin.strip():
             return self.words
-        stdin = _without_newline(self.stdin)
+        stdin = without_newline(self.stdin)
         if not self.words.strip():
             return stdin
         return f"{stdin}\n\n{self.words}" if chat else f"{stdin}\n{self.words}"
@@ -85,6 +85,6 @@ def open_terminal_as_stdin() -> None:
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open as long as the process
 
 
-def _without_newline(text: str) -> str:
+def without_newline(text: str) -> str:
     """Remove the one newline (LF or CR LF) that shells and editors put at the end."""
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text

@@ -137,10 +137,10 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
 def _logprobs(token: Token) -> dict[str, Any]:
     return {
         **_id(token.id),
-        **_piece(token.piece),
+        **piece_object(token.piece),
         "logprob": token.logprob,
         "alternatives": [
-            {**_id(other.id), **_piece(other.piece), "logprob": other.logprob}
+            {**_id(other.id), **piece_object(other.piece), "logprob": other.logprob}
             for other in token.alternatives
         ],
     }
@@ -151,7 +151,7 @@ def _id(token_id: int) -> dict[str, Any]:
     return {} if token_id == NO_ID else {"id": token_id}
 
 
-def _piece(piece: bytes) -> dict[str, Any]:
+def piece_object(piece: bytes) -> dict[str, Any]:
     """A token's text, and its bytes if it is only part of a character."""
     try:
         return {"text": piece.decode()}

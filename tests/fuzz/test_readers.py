@@ -17,9 +17,8 @@ from gptterm.conversation.tree import Conversation, clean_text
 from gptterm.errors import UsageError
 from gptterm.store import History
 from gptterm.store.search import match_ranges, parse, snippet
-from gptterm.terminal import one_line, printable
+from gptterm.terminal import display_text, one_line, printable
 from gptterm.tui.widgets.transcript.markdown import code_blocks, layout_markdown, parse_markdown
-from gptterm.tui.widgets.transcript.wrap import display_text
 from tests.fuzz.harness import SECONDS, SEED, Target, check, dice_of, kept
 from tests.store.chats import anything, check_integrity, state
 from tests.store.imports.exports import reader

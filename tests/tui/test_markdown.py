@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript import markdown_parser
 from gptterm.tui.widgets.transcript.lines import Line, Span
 from gptterm.tui.widgets.transcript.markdown import code_blocks, layout_markdown, parse_markdown
@@ -16,7 +17,6 @@ from gptterm.tui.widgets.transcript.markdown_parser import MAX_TABLE_CELLS
 from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.transcript import Transcript
 from gptterm.tui.widgets.transcript.turn_view import TurnView
-from gptterm.tui.widgets.transcript.wrap import display_text
 
 
 def lines_of(source: str, width: int = 0) -> list[Line]:

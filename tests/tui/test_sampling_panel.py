@@ -4,7 +4,6 @@ import pytest
 from rich.cells import cell_len
 
 from gptterm.engine.api import Candidate, NextToken
-from gptterm.tui.widgets.distribution import probability
 from gptterm.tui.widgets.sampling import SIGN
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -207,14 +206,3 @@ async def test_tokens_use_the_room_there_is(open_tui: Open) -> None:
         desk.screen.distribution.show(LONG_TOKEN)
         await desk.pilot.pause()
         assert "·internationally   .50 cut typical-p │" in desk.text
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (0.9951, "1.0"), (0.9949, ".99"), (0.0104, ".01"), (0.0099, ".01"), (0.0096, ".01"),
-        (0.0094, ".009"), (0.0012, ".001"), (0.0009, "<.001"),
-    ],
-)  # fmt: skip
-def test_probabilities_of_a_size_are_written_alike(value: float, written: str) -> None:
-    assert probability(value) == written

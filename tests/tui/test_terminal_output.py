@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich import cells
 
+from gptterm.terminal import display_text
 from gptterm.tui.terminal_output import count_spacing_marks, hold_columns
-from gptterm.tui.widgets.transcript.wrap import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import wrap
 
 COLUMNS = 60
 INDIC = "বাংলায় একটা গল্প কাহিনী கதை சொல்லு မြန်မာ ပုံပြင် తెలుగు కథ చెప్పు हिन्दी में कहानी"

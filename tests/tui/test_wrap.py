@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.turn_view import TurnView
-from gptterm.tui.widgets.transcript.wrap import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import wrap
 
 TEXTS = st.text(alphabet="ab  .。漢字é\u0301\U0001f469x\u200d\U0001f1eb\t-", max_size=80)
 

@@ -14,11 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from gptterm.conversation.completion import command_help
+from gptterm.terminal import display_text
 from gptterm.tui.keys import Keymap
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.key_groups import GROUPS
 from gptterm.tui.widgets.notice import SIGNS, Notice
-from gptterm.tui.widgets.transcript.wrap import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import wrap
 
 KEY_WIDTH = 24
 """Most cells of the left column; fewer in a narrow view."""

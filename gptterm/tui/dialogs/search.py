@@ -14,13 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from gptterm.charts.cells import fit
 from gptterm.errors import GpttermError
-from gptterm.terminal import one_line
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.history_access import SEARCH_LIMIT
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
-from gptterm.tui.widgets.row_widget import fit
-from gptterm.tui.widgets.transcript.wrap import display_text
 from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:

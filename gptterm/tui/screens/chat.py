@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from gptterm.errors import GpttermError
 from gptterm.format import short_name
-from gptterm.terminal import one_line
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.actions import turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.stop import Interrupt
@@ -49,7 +49,6 @@ from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.status import StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
-from gptterm.tui.widgets.transcript.wrap import display_text
 from gptterm.tui.workers import start_worker
 
 DRAFT_DELAY_S = 0.5

@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from gptterm.terminal import one_line
+from gptterm.charts.cells import fit
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.chat_list import Entry
 from gptterm.tui.widgets.key_dispatch import run_own_binding
-from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
-from gptterm.tui.widgets.transcript.wrap import display_text
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 
 def _act(keys: str, action: str, label: str, does: str) -> Binding:

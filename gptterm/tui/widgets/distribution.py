@@ -3,16 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len
 from textual import events
 
+from gptterm.charts.cells import bar, fit, piece_text, probability
 from gptterm.engine.api import NextToken
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.terminal import one_line
-from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
-from gptterm.tui.widgets.transcript.wrap import display_text
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
-EIGHTHS = " ▏▎▍▌▋▊▉█"
 PIECE_WIDTH = 8
 """Least cells of a token; it gets what the other columns leave."""
 NUMBER_WIDTH = 5
@@ -84,43 +82,3 @@ class Distribution(RowWidget):
             (number, "number"),
             (bar(candidate.used, width - piece_width - NUMBER_WIDTH - 2), "bar"),
         )
-
-
-def bar(fraction: float, width: int) -> str:
-    """Draw a bar in eighths of a cell; anything above zero is visible."""
-    if width <= 0 or fraction <= 0:
-        return ""
-    eighths = max(1, round(fraction * width * 8))
-    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
-
-
-def probability(value: float) -> str:
-    """Format a probability in at most two significant digits: 1.0, .91, .004, <.001."""
-    if value >= 0.995:
-        return "1.0"
-    if value >= 0.0095:
-        return f"{value:.2f}".removeprefix("0")
-    return f"{value:.3f}".removeprefix("0") if value >= 0.001 else "<.001"
-
-
-_SIGNS = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"})
-
-
-def piece_text(piece: bytes) -> str:
-    """Make a token's bytes visible; incomplete characters are shown in hexadecimal."""
-    try:
-        text = piece.decode()
-    except UnicodeDecodeError:
-        whole = piece.decode(errors="ignore")
-        if whole and piece.startswith(whole.encode()):
-            rest = piece[len(whole.encode()) :]
-            return piece_text(whole.encode()) + _hex(rest)
-        return _hex(piece)
-    shown = display_text(text.translate(_SIGNS))
-    if shown and not cell_len(shown):
-        return _hex(piece)
-    return shown or '""'
-
-
-def _hex(piece: bytes) -> str:
-    return "<" + piece.hex(" ").upper() + ">"

@@ -6,10 +6,11 @@ from typing import ClassVar, NamedTuple
 from textual.geometry import Size
 from textual.reactive import reactive
 
-from gptterm.terminal import one_line
+from gptterm.charts.cells import fit
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.events import NoticeKind
-from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
-from gptterm.tui.widgets.transcript.wrap import display_text, wrap
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText
+from gptterm.tui.widgets.transcript.wrap import wrap
 
 MAX_ROWS = 3
 MAX_HISTORY = 500

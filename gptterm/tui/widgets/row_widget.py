@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Size
@@ -62,13 +61,3 @@ class RowWidget(Widget):
             return Strip.blank(width, self.rich_style)
         cells = [Segment(text, self.part_style(name)) for text, name in self.row(y, width)]
         return Strip(cells).adjust_cell_length(width, self.part_style(""))
-
-
-def fit(text: str, width: int) -> str:
-    """Pad or cut a text to exactly `width` cells; a cut is marked by …"""
-    if width <= 0:
-        return ""
-    if cell_len(text) > width:
-        text = set_cell_size(text, width - 1).rstrip() + "…"
-    # A cut text too: half a wide character, or a space, may have left cells free.
-    return set_cell_size(text, width)

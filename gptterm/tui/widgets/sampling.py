@@ -10,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from gptterm.charts.cells import fit
 from gptterm.config import Settings
+from gptterm.terminal import display_text
 from gptterm.tui.fields import FIELDS, Field
 from gptterm.tui.widgets.key_dispatch import run_own_binding
-from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
-from gptterm.tui.widgets.transcript.wrap import display_text
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 SIGN = "▸"
 """Marks the selected field."""

@@ -7,8 +7,9 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.reactive import reactive
 
+from gptterm.charts.cells import fit
 from gptterm.format import latency, plural, token_rate
-from gptterm.tui.widgets.row_widget import RowWidget, StyledText, fit
+from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 METER = "▁▂▃▄▅▆▇█"
 

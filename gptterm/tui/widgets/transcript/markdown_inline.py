@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from markdown_it.token import Token
 
+from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.lines import Span, spans_by_line
-from gptterm.tui.widgets.transcript.wrap import display_text
 
 STYLES = {"strong_open": "strong", "em_open": "emphasis", "s_open": "strike"}
 NO_ALT_TEXT = "image"

@@ -3,11 +3,12 @@
 import itertools
 from array import array
 
+from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import Line, Span, plain_lines
 from gptterm.tui.widgets.transcript.markdown import Document, layout_markdown
 from gptterm.tui.widgets.transcript.markdown_table import Table
-from gptterm.tui.widgets.transcript.wrap import display_text, wrap
+from gptterm.tui.widgets.transcript.wrap import wrap
 
 _VERSIONS = itertools.count()
 

@@ -9,21 +9,6 @@ import unicodedata
 
 from rich.cells import cell_len, split_graphemes
 
-from gptterm.terminal import printable
-
-TAB = " " * 4
-
-# Characters whose width terminals disagree about, or that change the width of their neighbour.
-# They are removed: a family emoji shows as its members, and borders stay where they are.
-_UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
-    (
-        *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
-        *range(0x1F3FB, 0x1F400),
-        *range(0xE0000, 0xE0080),
-    )
-)
-_UNSTABLE_WIDTH.update({0x2028: "\n", 0x2029: "\n"})
-
 # Kinsoku, the common part: no row of Chinese or Japanese begins with one of these.
 _NO_LINE_START = frozenset("、。，．！？：；）］｝」』】〉》〕’”々ー…")
 
@@ -33,14 +18,6 @@ _NOT_NARROW = re.compile(
 )
 
 Row = tuple[int, int]
-
-
-def display_text(text: str) -> str:
-    """Sanitise text for drawing: visible controls, tabs as spaces, no unstable widths."""
-    text = printable(text)
-    if not text.isascii():
-        text = text.translate(_UNSTABLE_WIDTH)
-    return text.replace("\t", TAB) if "\t" in text else text
 
 
 def wrap(text: str, width: int, start: int = 0) -> list[Row]:

@@ -1,0 +1,65 @@
+"""Texts of tokens, numbers and bars, in terminal cells."""
+
+from rich.cells import cell_len, set_cell_size
+
+from gptterm.terminal import display_text
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def fit(text: str, width: int) -> str:
+    """Pad or cut a text to exactly `width` cells; a cut is marked by …"""
+    if width <= 0:
+        return ""
+    if cell_len(text) > width:
+        text = set_cell_size(text, width - 1).rstrip() + "…"
+    # A cut text too: half a wide character, or a space, may have left cells free.
+    return set_cell_size(text, width)
+
+
+def bar(fraction: float, width: int) -> str:
+    """Draw a bar in eighths of a cell; anything above zero is visible."""
+    if width <= 0 or fraction <= 0:
+        return ""
+    eighths = max(1, round(fraction * width * 8))
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def probability(value: float) -> str:
+    """Format a probability in at most two significant digits: 1.0, .91, .004, <.001."""
+    if value >= 0.995:
+        return "1.0"
+    if value >= 0.0095:
+        return f"{value:.2f}".removeprefix("0")
+    return f"{value:.3f}".removeprefix("0") if value >= 0.001 else "<.001"
+
+
+_LINE_SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍", "\u2028": "↵", "\u2029": "↵"}
+_IN_TEXT = str.maketrans(_LINE_SIGNS)
+_ALONE = str.maketrans({" ": "·", **_LINE_SIGNS})
+
+
+def piece_text(piece: bytes) -> str:
+    """Make a token's bytes visible; incomplete characters are shown in hexadecimal."""
+    return _visible(piece, _ALONE) or '""'
+
+
+def text_in_line(piece: bytes) -> str:
+    """As `piece_text`, for a token inside a text: spaces stay, no bytes are no text."""
+    return _visible(piece, _IN_TEXT)
+
+
+def _visible(piece: bytes, signs: dict[int, str]) -> str:
+    try:
+        text = piece.decode()
+    except UnicodeDecodeError:
+        whole = piece.decode(errors="ignore").encode()
+        if whole and piece.startswith(whole):
+            return _visible(whole, signs) + _hex(piece[len(whole) :])
+        return _hex(piece)
+    shown = display_text(text.translate(signs))
+    return _hex(piece) if piece and not cell_len(shown) else shown
+
+
+def _hex(piece: bytes) -> str:
+    return "<" + piece.hex(" ").upper() + ">"

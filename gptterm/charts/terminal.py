@@ -1,0 +1,100 @@
+"""Figures on a terminal, drawn by rich: lines of at most the terminal's width."""
+
+import os
+from collections.abc import Iterable, Iterator
+from io import StringIO
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from gptterm.charts.figure import Block, Figure, TokenText
+from gptterm.charts.flow import Flow
+from gptterm.charts.runs import Line, Run, legend, wrapped
+from gptterm.charts.scales import DARK, LIGHT, Scale
+from gptterm.charts.tables import table_lines
+
+LEAST_WIDTH = 20
+_TONES = {
+    "plain": Style.null(),
+    "dim": Style(dim=True),
+    "strong": Style(bold=True),
+    "marked": Style(bold=True, underline=True),
+}
+
+
+class TerminalPainter:
+    """Turns blocks and lines into text with escape sequences.
+
+    Without at least 256 colours, or with NO_COLOR, steps are signs instead of tints.
+
+    Attributes:
+        width: cells of a line.
+        ramp: whether steps are signs.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = max(width, LEAST_WIDTH)
+        self._buffer = StringIO()
+        self._console = Console(
+            file=self._buffer, force_terminal=True, width=self.width, legacy_windows=False,
+            highlight=False, markup=False, emoji=False,
+        )  # fmt: skip
+        colours = self._console.color_system in ("256", "truecolor")
+        self.ramp = self._console.no_color or not colours
+        tints = LIGHT if _is_light() else DARK
+        self._backgrounds = [Style(color=t.text, bgcolor=t.background) for t in tints]
+
+    def figure(self, figure: Figure) -> Iterator[str]:
+        """Yield a figure's lines, each with its newline."""
+        yield from self.lines(wrapped([Run(figure.title, tone="strong")], self.width))
+        for note in figure.notes:
+            yield from self.lines(wrapped([Run(note, tone="dim")], self.width))
+        for section in figure.sections:
+            yield "\n"
+            if section.title:
+                yield from self.lines(wrapped([Run(section.title, tone="strong")], self.width))
+            if section.block is not None:
+                yield from self.lines(block_lines(section.block, self.width, ramp=self.ramp))
+            for note in section.notes:
+                yield from self.lines(wrapped([Run(note, tone="dim")], self.width))
+
+    def lines(self, lines: Iterable[Line]) -> Iterator[str]:
+        """Yield each line as text with escape sequences and a newline."""
+        for line in lines:
+            text = Text(no_wrap=True, overflow="crop", end="")
+            for run in line:
+                text.append(run.text, self._style(run))
+            self._console.print(text)
+            yield self._buffer.getvalue()
+            self._buffer.seek(0)
+            self._buffer.truncate()
+
+    def _style(self, run: Run) -> Style:
+        style = _TONES[run.tone]
+        if run.step:
+            style += self._backgrounds[run.step]
+        return style
+
+
+def block_lines(block: Block, width: int, *, ramp: bool) -> Iterator[Line]:
+    """Lay a block out, with the legend of its scale."""
+    if isinstance(block, TokenText):
+        flow = Flow(width, block.scale, ramp=ramp)
+        for token in block.tokens:
+            yield from flow.push(token)
+        yield from flow.finish()
+    else:
+        yield from table_lines(block, width, ramp=ramp)
+    if block.scale is not None:
+        yield from legend_lines(block.scale, width, ramp=ramp)
+
+
+def legend_lines(scale: Scale, width: int, *, ramp: bool) -> list[Line]:
+    """Lay a scale's legend out."""
+    return wrapped(legend(scale, ramp=ramp), width)
+
+
+def _is_light() -> bool:
+    """Whether the terminal says by COLORFGBG that its background is light."""
+    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")

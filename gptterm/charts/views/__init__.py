@@ -1,0 +1,1 @@
+"""Views: figures of what an engine's inspection has found."""

@@ -1,0 +1,39 @@
+"""Tab-separated text: exact, and one line a row whatever the model wrote."""
+
+import random
+import re
+
+from gptterm.charts.figure import Cell, Column, Figure, Section, Table
+from gptterm.charts.plain import escaped_piece, figure_text, value_text
+
+
+def unescaped(text: str) -> bytes:
+    """Undo `escaped_piece`."""
+    known = {"\\\\": b"\\", "\\n": b"\n", "\\t": b"\t", "\\r": b"\r"}
+    return b"".join(
+        known.get(part) or bytes.fromhex(part[2:]) if part.startswith("\\") else part.encode()
+        for part in re.findall(r"\\x..|\\.|[^\\]", text)
+    )
+
+
+def test_a_piece_can_be_told_from_its_text() -> None:
+    dice = random.Random(7)
+    for _ in range(2_000):
+        piece = dice.randbytes(dice.randrange(6)) + dice.choice([b"", " 人\u202e\\n".encode()])
+        text = escaped_piece(piece)
+        assert unescaped(text) == piece
+        assert " " in text or text.isprintable()
+
+
+def test_values_are_written_in_six_digits() -> None:
+    assert [value_text(v) for v in (None, 3, 1 / 3, b"\n", "a\tb")] == [
+        "", "3", "0.333333", "\\n", "a\\tb",
+    ]  # fmt: skip
+
+
+def test_several_tables_have_their_titles() -> None:
+    table = Table((Column("a"), Column("b")), [[Cell("1"), Cell(".5", 0.5)]])
+    one = Figure("x", (Section("first", table),))
+    two = Figure("x", (Section("first", table), Section("second", table)))
+    assert "".join(figure_text(one)) == "a\tb\n1\t0.5\n"
+    assert "".join(figure_text(two)) == "# first\na\tb\n1\t0.5\n\n# second\na\tb\n1\t0.5\n"
