@@ -22,6 +22,7 @@ NEEDS = {
     "gptterm models pull": "needs the Hub",
     "gptterm --server": "needs a server",
     "gptterm doctor --server": "needs a server",
+    "gptterm batch --server": "needs a server",
     "gptterm -m openai/": "needs a key",
 }
 

@@ -23,7 +23,7 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
         GpttermError: with its exit code.
     """
     signals.watch()
-    _require_directory()
+    require_directory()
     streams = Streams(quiet=options.quiet)
     signals.stderr = streams.err
     configure_libraries()
@@ -43,7 +43,7 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
     return _interactive(settings, options, streams, signals)
 
 
-def _require_directory() -> None:
+def require_directory() -> None:
     """Refuse to start in a deleted working directory, where torch would abort the process."""
     try:
         os.getcwd()

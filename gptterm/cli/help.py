@@ -49,6 +49,23 @@ NOTES = [
 class SectionedCommand(click.Command):
     """A command whose help groups the options by `section`."""
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list for each section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                # Only click's own `--help` has no section.
+                section = getattr(parameter, "section", "Other")
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
+
+
+class MainCommand(SectionedCommand):
+    """The command `gptterm`, with examples, subcommands and notes in its help."""
+
     def __init__(self, name: str, *, commands: dict[str, str], **attributes: Any) -> None:
         self._commands = commands
         super().__init__(name, **attributes)
@@ -69,17 +86,8 @@ class SectionedCommand(click.Command):
             formatter.write_dl(EXAMPLES)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one list for each section, then the subcommands."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if isinstance(parameter, click.Option) and record is not None:
-                # Only click's own `--help` has no section.
-                section = getattr(parameter, "section", "Other")
-                sections.setdefault(section, []).append(record)
-        for section, records in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(records)
+        """Write the options, then the subcommands."""
+        super().format_options(ctx, formatter)
         with formatter.section("Commands"):
             formatter.write_dl(list(self._commands.items()))
 

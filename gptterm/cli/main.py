@@ -25,6 +25,7 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "batch": Subcommand("gptterm.cli.batch.command", "many prompts at once: JSON lines in and out"),
     "models": Subcommand("gptterm.cli.models", "models and downloads: list, info, path, pull, ..."),
     "tokenize": Subcommand("gptterm.cli.tokenize", "a text's tokens: ids and pieces"),
     "engine": Subcommand("gptterm.cli.engine", "engines that stay loaded: start, stop, status"),

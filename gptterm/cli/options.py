@@ -2,15 +2,23 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from gptterm.cli.help import SectionedCommand
+from gptterm.cli.help import MainCommand
 from gptterm.config.definitions import SETTINGS
 from gptterm.config.value_types import Integer, Text, ValueType
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.ranges import Range
+
+CONTEXT: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    # --top_k, as in GPT-2 scripts.
+    "token_normalize_func": lambda name: name.replace("_", "-"),
+    "max_content_width": 100,
+}
+"""click's settings of a command that takes these options."""
 
 
 class RunOptions(NamedTuple):
@@ -69,7 +77,7 @@ class SectionedOption(click.Option):
 
 
 def _setting(section: str, name: str, *names: str, shown: str | None = None) -> SectionedOption:
-    """An option for a setting; `shown` replaces its default in the help."""
+    """Make the option of a setting; `shown` replaces its default in the help."""
     setting = SETTINGS[name]
     default = setting.default if shown is None else shown
     return SectionedOption(
@@ -82,7 +90,8 @@ def _setting(section: str, name: str, *names: str, shown: str | None = None) -> 
     )
 
 
-def _flag(section: str, *names: str, text: str, **attributes: object) -> SectionedOption:
+def flag_option(section: str, *names: str, text: str, **attributes: object) -> SectionedOption:
+    """Make an option without a value."""
     return SectionedOption(names, section, is_flag=True, help=text, **attributes)
 
 
@@ -103,8 +112,8 @@ MODEL, SAMPLING, LENGTH, INPUT, HISTORY, OUTPUT, MACHINE, OTHER = (
 )  # fmt: skip
 
 
-def _options() -> list[click.Parameter]:
-    """All options, in the order of the help."""
+def model_options() -> list[click.Parameter]:
+    """Return the options that choose the model and the form of its prompts."""
     return [
         _setting(MODEL, "model", "-m", "--model"),
         _setting(MODEL, "server", "--server", shown="none"),
@@ -114,29 +123,64 @@ def _options() -> list[click.Parameter]:
             "key_env of [servers.NAME]  [OPENAI_API_KEY]",
         ),
         _setting(MODEL, "system", "-s", "--system", shown="none"),
-        _flag(
+        flag_option(
             MODEL, "--raw/--chat", "raw", default=None,
             text="raw: the model continues the prompt; chat: it answers, with its chat template "
             "or a transcript  [chat if the model has a chat template]",
         ),
-        *(_setting(SAMPLING, sampler.name, *sampler.options) for sampler in SAMPLERS.values()),
+    ]  # fmt: skip
+
+
+def sampling_options() -> list[click.Parameter]:
+    """Return the options of the samplers, the seed and the end of a text."""
+    return [
+        *(_setting(SAMPLING, each.name, *each.options) for each in SAMPLERS.values()),
         _setting(SAMPLING, "sampler_order", "--sampler-order"),
         _setting(SAMPLING, "preset", "--preset", shown="none"),
         _setting(SAMPLING, "seed", "--seed", shown="random, reported by -v and --json"),
         _setting(LENGTH, "max_tokens", "-n", "--max-tokens", "--max-new-tokens", "--predict"),
         _setting(LENGTH, "stop", "--stop", shown="none"),
+        _setting(LENGTH, "overflow", "--overflow"),
+    ]
+
+
+def engine_options() -> list[click.Parameter]:
+    """Return the options of the machine that the model runs on."""
+    return [
+        _setting(MACHINE, "device", "--device"),
+        _setting(MACHINE, "dtype", "--dtype"),
+        _setting(MACHINE, "keep_alive", "--keep-alive"),
+        flag_option(MACHINE, "--offline", default=None, text=SETTINGS["offline"].help),
+    ]
+
+
+def logprobs_option(text: str) -> SectionedOption:
+    """Make the option of the log probabilities."""
+    return SectionedOption(
+        ["--logprobs", "logprobs"], OUTPUT, type=ValueParamType(LOGPROBS), metavar="K", help=text
+    )
+
+
+def _options() -> list[click.Parameter]:
+    """All options, in the order of the help."""
+    return [
+        *model_options(),
+        *sampling_options(),
         SectionedOption(
             ["-N", "--samples", "samples"], LENGTH, type=ValueParamType(SAMPLES), default=1,
             metavar="N",
             help="N continuations of one prompt, 1 to 1024, decoded together  [1]",
         ),
-        _setting(LENGTH, "overflow", "--overflow"),
-        _flag(INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"),
-        _flag(INPUT, "-i", "--interactive", text="continue at the terminal after the prompt"),
-        _flag(INPUT, "--plain", text="chat line by line, without drawing"),
-        _flag(INPUT, "--inline", text="draw the chat below the shell's prompt, not full-screen"),
-        _flag(INPUT, "--no-mouse", "no_mouse", text="leave the mouse to the terminal"),
-        _flag(
+        flag_option(
+            INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"
+        ),
+        flag_option(INPUT, "-i", "--interactive", text="continue at the terminal after the prompt"),
+        flag_option(INPUT, "--plain", text="chat line by line, without drawing"),
+        flag_option(
+            INPUT, "--inline", text="draw the chat below the shell's prompt, not full-screen"
+        ),
+        flag_option(INPUT, "--no-mouse", "no_mouse", text="leave the mouse to the terminal"),
+        flag_option(
             HISTORY, "-c", "--continue", "continue_last",
             text="continue the last chat, with its model if none is named",
         ),
@@ -144,24 +188,20 @@ def _options() -> list[click.Parameter]:
             ["--conversation", "conversation"], HISTORY, metavar="ID",
             help="continue this chat: the beginning of an id of `gptterm history list`",
         ),
-        _flag(
+        flag_option(
             HISTORY, "--save/--no-save", "save", default=None,
             text="whether to save prompt and text in the history  [--save]",
         ),
-        _flag(OUTPUT, "--echo", text="print the prompt before the text"),
-        _flag(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
-        _flag(OUTPUT, "--json", text="one JSON object a line, one line a result"),
-        SectionedOption(
-            ["--logprobs", "logprobs"], OUTPUT, type=ValueParamType(LOGPROBS), metavar="K",
-            help="with --json: each token's log probability and the K best alternatives, 0 to "
-            "1000  [off]",
+        flag_option(OUTPUT, "--echo", text="print the prompt before the text"),
+        flag_option(OUTPUT, "--no-stream", "no_stream", text="print nothing before the end"),
+        flag_option(OUTPUT, "--json", text="one JSON object a line, one line a result"),
+        logprobs_option(
+            "with --json: each token's log probability and the K best alternatives, 0 to 1000  "
+            "[off]"
         ),
-        _flag(OUTPUT, "-q", "--quiet", text="no notices"),
-        _flag(OUTPUT, "-v", "--verbose", text="statistics and the seed, on stderr"),
-        _setting(MACHINE, "device", "--device"),
-        _setting(MACHINE, "dtype", "--dtype"),
-        _setting(MACHINE, "keep_alive", "--keep-alive"),
-        _flag(MACHINE, "--offline", default=None, text=SETTINGS["offline"].help),
+        flag_option(OUTPUT, "-q", "--quiet", text="no notices"),
+        flag_option(OUTPUT, "-v", "--verbose", text="statistics and the seed, on stderr"),
+        *engine_options(),
         SectionedOption(
             ["--version"], OTHER, is_flag=True, is_eager=True, expose_value=False,
             callback=_print_version, help="the version of gptterm",
@@ -192,22 +232,26 @@ def main_command(
         settings, options = _split(values)
         return run(settings, options)
 
-    return SectionedCommand(
+    return MainCommand(
         "gptterm",
         commands=commands,
         params=_options(),
         callback=callback,
-        context_settings={
-            "help_option_names": ["-h", "--help"],
-            # --top_k, as in GPT-2 scripts.
-            "token_normalize_func": lambda name: name.replace("_", "-"),
-            "max_content_width": 100,
-        },
+        context_settings=CONTEXT,
     )
 
 
 def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
     """Split option values into settings and the rest."""
+    settings = given_settings(values)
+    values["stream"] = not values.pop("no_stream")
+    values["mouse"] = not values.pop("no_mouse")
+    values["use_stdin"] = not values.pop("no_stdin")
+    return settings, RunOptions(**values)  # type: ignore[arg-type]
+
+
+def given_settings(values: dict[str, object]) -> dict[str, object]:
+    """Remove the settings from a command's values; return those that options have set."""
     raw = values.pop("raw")
     source = click.get_current_context().get_parameter_source
     settings = {}
@@ -223,7 +267,4 @@ def _split(values: dict[str, object]) -> tuple[dict[str, object], RunOptions]:
     if isinstance(stops, tuple):
         # `TextList` parses each into a list, as it does a variable.
         settings["stop"] = tuple(itertools.chain.from_iterable(stops))
-    values["stream"] = not values.pop("no_stream")
-    values["mouse"] = not values.pop("no_mouse")
-    values["use_stdin"] = not values.pop("no_stdin")
-    return settings, RunOptions(**values)  # type: ignore[arg-type]
+    return settings

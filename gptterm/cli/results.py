@@ -127,14 +127,15 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
     if info.fidelity_kl is not None:
         line["fidelity_kl"] = info.fidelity_kl
     if results.request.logprobs is not None:
-        line["logprobs"] = [_logprobs(token) for token in sample.tokens]
+        line["logprobs"] = [token_logprobs(token) for token in sample.tokens]
     line["notices"] = results.notices
     if results.failure is not None and end.reason == "error":
         line["error"] = {"kind": results.failure.kind, "message": results.failure.message}
     return line
 
 
-def _logprobs(token: Token) -> dict[str, Any]:
+def token_logprobs(token: Token) -> dict[str, Any]:
+    """Build the object of a token: its log probability and its alternatives."""
     return {
         **_id(token.id),
         **piece_object(token.piece),

@@ -1,5 +1,6 @@
 """Fixtures: models and an environment for tests of the command."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import environment
+from tests.support.daemon import private_runtime_directory
 from tests.support.gpt2 import write_gpt2
 
 GREETING = " Hello world, 人工智能科学家 and שלום, e\u0301 👩‍🔬."
@@ -40,3 +42,12 @@ def env(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     return environment(home)
+
+
+@pytest.fixture
+def warm(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """An environment with engines of its own, which are gone afterwards."""
+    with private_runtime_directory(monkeypatch, tmp_path / "home"):
+        yield env | {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}

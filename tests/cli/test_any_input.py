@@ -26,6 +26,7 @@ SUBCOMMANDS = (
     ["models", "list"], ["models", "info"], ["models", "path"], ["models", "rm"],
     ["models", "pull"], ["models", "convert"], ["config", "show"], ["config", "path"], ["config"],
     ["engine", "status"], ["engine", "stop"], ["doctor"], ["nosuch"],
+    ["batch", "-m", "tiny", "-n", "1"], ["batch", "-m", "tiny", "-n", "1", "--lines"],
 )  # fmt: skip
 
 

@@ -3,24 +3,15 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.command import finish, run, start, wait_until
-from tests.support.daemon import private_runtime_directory
 from tests.support.waiting import gone
 
 Env = dict[str, str]
-
-
-@pytest.fixture
-def warm(env: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
-    """An environment with engines of its own, which are gone afterwards."""
-    with private_runtime_directory(monkeypatch, tmp_path / "home"):
-        yield env | {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
 
 
 def engines(env: Env) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -83,12 +83,20 @@ class LlmServer:
     """Answers POSTs with the next of `answers`, the last one for ever, and GETs with `models`.
 
     A context manager.
+
+    Args:
+        respond: answers a POST by what it asks for, instead of `answers`.
     """
 
     def __init__(
-        self, *answers: Answer, models: Any = None, tls: ssl.SSLContext | None = None
+        self,
+        *answers: Answer,
+        models: Any = None,
+        tls: ssl.SSLContext | None = None,
+        respond: Callable[[Request], Answer] | None = None,
     ) -> None:
         self.answers = list(answers)
+        self._respond = respond
         self.models: Answer | None = None
         if models is not None:
             self.models = models if isinstance(models, Answer) else model_list(models)
@@ -151,6 +159,8 @@ class LlmServer:
         if request.method == "GET":
             return self.models or refusal(404, {"error": {"message": "no such path"}})
         self.arrived.set()
+        if self._respond is not None:
+            return self._respond(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def _answer(self, connection: socket.socket, answer: Answer) -> None:

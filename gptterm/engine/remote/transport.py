@@ -40,6 +40,8 @@ class HttpClient(httpx2.AsyncClient):
         super().__init__(
             timeout=httpx2.Timeout(access.timeout_s + _SLACK_S, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
+            # As many as are asked for at once: a batch sets its own number.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
         )
         self._has_key = bool(access.key)
         self._own = {name.lower() for name, _ in access.headers}

@@ -1,0 +1,253 @@
+"""Jobs: what a line of the input asks for, in our form or as plain text."""
+
+from collections.abc import Callable, Container, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gptterm.cli.batch.reader import MOST_LINE_BYTES, Line
+from gptterm.config import Settings
+from gptterm.config.definitions import SETTINGS
+from gptterm.config.file import did_you_mean
+from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, Prompt, Role, TextPrompt
+from gptterm.errors import UsageError
+from gptterm.format import byte_size, shorten
+from gptterm.json_values import as_text
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+_LINE_SETTINGS = (
+    *(name for name, setting in SETTINGS.items() if setting.sampling),
+    "preset", "seed", "stop", "form", "overflow", "system",
+)  # fmt: skip
+"""Settings that a line may have for itself."""
+_ASKED: tuple[str, ...] = ("prompt", "messages")
+_KEYS = ("id", *_ASKED, "logprobs", *_LINE_SETTINGS)
+_OF_THE_RUN = ("model", "server", "device", "dtype", "keep_alive", "offline")
+_MOST_LOGPROBS = 1000
+_SEEDS = 2**63
+
+
+class Job(NamedTuple):
+    """One line that can be run."""
+
+    line: int
+    """Number of the line, from 1."""
+    request: GenerateRequest
+    asked: Mapping[str, Any]
+    """`prompt` or `messages`, as the line has it."""
+    id: str | int | None = None
+    """The line's own name for itself."""
+    url: str = ""
+    """The call that a line of OpenAI's names; empty for one of ours."""
+
+
+class BadLineError(ValueError):
+    """A line that cannot be run; the message says why."""
+
+    def __init__(self, message: str, id_: str | int | None = None, *, is_openai: bool = False):
+        super().__init__(shorten(message, 300))
+        self.id = id_
+        self.is_openai = is_openai
+
+
+class JobParser:
+    """Parses lines into jobs.
+
+    Args:
+        settings: what holds for a line that says nothing else.
+        answers: whether the model has a chat, for lines that leave it open.
+        logprobs: alternatives a token for all lines; None: no log probabilities.
+        plain: lines are prompts, not JSON.
+        models: the model's names, for lines that name one.
+        note: called with what the user should know, more than once perhaps.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        answers: bool,
+        logprobs: int | None = None,
+        plain: bool = False,
+        models: Container[str] = (),
+        note: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._answers = answers
+        self._logprobs = logprobs
+        self._plain = plain
+        self._models = models
+        self._note = note
+
+    def parse(self, line: Line) -> Job | None:
+        """Return the job of a line; None for a blank one.
+
+        Raises:
+            BadLineError: it cannot be run.
+        """
+        if line.data is None:
+            raise BadLineError(f"the line is longer than {byte_size(MOST_LINE_BYTES)}")
+        if not line.data.strip():
+            return None
+        if self._plain:
+            return self.job(line.number, self._settings, {"prompt": _text(line.data)})
+        return self._parse_object(line.number, _decoded(line.data))
+
+    def _parse_object(self, number: int, fields: dict[str, Any]) -> Job:
+        if "custom_id" in fields or "body" in fields:
+            from gptterm.cli.batch.openai_lines import parse
+
+            return parse(number, fields, self)
+        id_ = _id(fields.pop("id", None))
+        try:
+            logprobs = line_logprobs(fields.pop("logprobs", self._logprobs))
+            asked = {key: fields.pop(key) for key in _ASKED if key in fields}
+            return self.job(number, self.with_fields(fields), asked, logprobs=logprobs, id_=id_)
+        except ValueError as error:
+            raise BadLineError(str(error), id_) from None
+
+    def note_model(self, name: object) -> None:
+        """Tell the user if a line names another model than the one that runs."""
+        if name not in self._models:
+            self._note("the models that lines name are not used: all lines are for one, -m's")
+
+    def with_fields(self, fields: Mapping[str, Any]) -> Settings:
+        """Return the settings with those of a line.
+
+        Raises:
+            ValueError: one is unknown, or has a bad value.
+        """
+        if not fields:
+            return self._settings
+        values: dict[str, object] = {}
+        for name, value in fields.items():
+            if name in _OF_THE_RUN:
+                raise ValueError(f"{name} is the same for all lines: give it as an option")
+            if name not in _LINE_SETTINGS:
+                raise ValueError(f"there is no setting {shorten(name, 40)}{_hint(name)}")
+            is_text = name == "stop" and isinstance(value, str)
+            try:
+                values[name] = SETTINGS[name].type.validate([value] if is_text else value)
+            except ValueError as error:
+                raise ValueError(f"{name} {error}") from None
+        try:
+            return self._settings.with_values(values, "line")
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    def job(
+        self,
+        number: int,
+        settings: Settings,
+        asked: Mapping[str, Any],
+        *,
+        logprobs: int | None = None,
+        id_: str | int | None = None,
+        url: str = "",
+    ) -> Job:
+        """Make the job of a line.
+
+        Raises:
+            ValueError: its prompt is not one.
+        """
+        prompt = self._prompt(settings, asked)
+        logprobs = self._logprobs if logprobs is None else logprobs
+        request = settings.request(prompt, logprobs=logprobs)
+        if request.seed is not None and settings.origins["seed"] != "line":
+            # Equal prompts get different texts, and a line's text depends on no other line.
+            seed = (request.seed + number - 1) % _SEEDS
+            request = msgspec.structs.replace(request, seed=seed)
+        return Job(number, request, asked, id_, url)
+
+    def _prompt(self, settings: Settings, asked: Mapping[str, Any]) -> Prompt:
+        if len(asked) != 1:
+            raise ValueError('a line needs "prompt" or "messages", one of them')
+        form = settings.form
+        if "messages" in asked:
+            if form == "raw":
+                raise ValueError("messages are a chat, which form raw (--raw) turns off")
+            return _chat(settings, _messages(asked["messages"]))
+        text = asked["prompt"]
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError("prompt must be a text, and not blank")
+        if form == "chat" or (form == "auto" and self._answers):
+            return _chat(settings, (Message(role="user", text=text),))
+        return TextPrompt(text=text)
+
+
+def _chat(settings: Settings, messages: tuple[Message, ...]) -> ChatPrompt:
+    if settings.system and messages[0].role != "system":
+        messages = (Message(role="system", text=settings.system), *messages)
+    return ChatPrompt(
+        messages=messages,
+        continue_last=messages[-1].role == "assistant",
+        transcript=settings.transcript,
+    )
+
+
+def _messages(value: object) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("messages must be a list of messages, and not empty")
+    return tuple(_message(item) for item in value)
+
+
+def _message(item: object) -> Message:
+    if not isinstance(item, dict):
+        raise ValueError('a message must be an object with "role" and "content"')
+    role = _ROLES.get(as_text(item.get("role")))
+    if role is None:
+        raise ValueError("the role of a message must be system, user or assistant")
+    content = item.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else None for part in content]
+        if not all(isinstance(part, str) for part in parts):
+            raise ValueError("the content of a message has parts that are no text")
+        content = "".join(map(str, parts))
+    if not isinstance(content, str):
+        raise ValueError("the content of a message must be a text")
+    return Message(role=role, text=content)
+
+
+def line_logprobs(value: object) -> int | None:
+    """Check a line's number of alternatives.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if value is None or (type(value) is int and 0 <= value <= _MOST_LOGPROBS):
+        return value
+    raise ValueError(f"logprobs must be a whole number from 0 to {_MOST_LOGPROBS}")
+
+
+def _id(value: object) -> str | int | None:
+    if value is None or isinstance(value, str) or type(value) is int:
+        return value
+    raise BadLineError("id must be a text or a whole number")
+
+
+def _hint(name: str) -> str:
+    return did_you_mean(name, _KEYS) or "; see gptterm batch --help"
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadLineError(f"not valid UTF-8 (at byte {error.start})") from None
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadLineError(f"not valid JSON: {error} (--lines takes plain text)") from None
+    except RecursionError:
+        raise BadLineError("not valid JSON: it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise BadLineError("the line is no JSON object (--lines takes plain text)")
+    return value

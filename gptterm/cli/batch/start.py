@@ -1,0 +1,218 @@
+"""Begin a batch: open the input, find the model, choose the engine, run."""
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+
+from gptterm.cli.batch.command import BatchOptions
+from gptterm.cli.batch.jobs import JobParser
+from gptterm.cli.batch.local import ROWS, run_local
+from gptterm.cli.batch.progress import Display, progress
+from gptterm.cli.batch.reader import LineReader
+from gptterm.cli.batch.run import BatchRun, Tally
+from gptterm.cli.batch.sink import Sink
+from gptterm.cli.batch.workers import Generate, run_workers
+from gptterm.cli.dispatch import require_directory
+from gptterm.cli.run import find_model, load_model
+from gptterm.cli.signals import EXIT_BASE, Signals
+from gptterm.cli.streams import ReaderGoneError, Streams, configure_libraries
+from gptterm.config import Settings, load_settings
+from gptterm.engine.api import Event, GenerateRequest, LoadRequest, ModelInfo, ModelSource
+from gptterm.engine.batching import BatchingEngine
+from gptterm.errors import GpttermError, UsageError
+from gptterm.format import duration, escaped, latency, plural, token_rate
+from gptterm.regular_files import open_regular
+
+_ELSEWHERE = 16
+"""Lines at work at once on a server, or on a warm engine, which decodes as many rows."""
+_WINDOW = 1024
+"""Lines begun beyond the first that has not ended, or 16 times those at work: a bound for the
+results that wait for an earlier one."""
+_MOST_NOTICES = 20
+
+
+def start(values: dict[str, object], options: BatchOptions, signals: Signals) -> int:
+    """Run the command; return the exit code.
+
+    Args:
+        values: the settings that options set.
+
+    Raises:
+        GpttermError: it cannot begin, or cannot go on.
+        ReaderGoneError: the reader of stdout has closed it.
+    """
+    require_directory()
+    streams = Streams(quiet=options.quiet)
+    signals.stderr = streams.err
+    configure_libraries()
+    if streams.reader_gone():
+        raise ReaderGoneError
+    settings = load_settings(values, api_key=options.api_key)
+    with _input(options.file) as descriptor:
+        return _Batch(settings, options, streams, signals).run(LineReader(descriptor))
+
+
+@contextlib.contextmanager
+def _input(file: str | None) -> Iterator[int]:
+    """Open the input; yield its descriptor."""
+    if file is None or file == "-":
+        if os.isatty(0):
+            raise UsageError("no input: give a FILE, or lines on stdin; see gptterm batch --help")
+        yield 0
+        return
+    try:
+        with open_regular(Path(file)) as stream:
+            yield stream.fileno()
+    except OSError as error:
+        raise UsageError(f"cannot read {escaped(file)}: {error.strerror}") from None
+
+
+class _Batch:
+    """The steps of one run of the command."""
+
+    def __init__(
+        self, settings: Settings, options: BatchOptions, streams: Streams, signals: Signals
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._streams = streams
+        self._signals = signals
+        self._notices: list[str] = []
+        self._show_note: Callable[[str], None] = streams.note
+
+    def run(self, reader: LineReader) -> int:
+        source, settings = find_model(self._settings, self._streams, self._signals)
+        self._settings = settings
+        self._note(*settings.notices, *source.notices)
+        engine = None
+        if source.remote is None:
+            engine = load_model(settings, source, self._streams, self._signals)
+            info = engine.info
+            self._note(*info.notices)
+        else:
+            from gptterm.engine.remote.discovery import model_info
+
+            info = model_info(source)
+        self._signals.cancel_mode()
+        total = _count_lines(reader.descriptor)
+        with progress(self._streams, total) as display, self._streams.silenced():
+            self._show_note = display.note
+            run = self._new_run(reader, source, info, display)
+            if isinstance(engine, BatchingEngine):
+                run_local(engine, run, self._options.concurrency or ROWS, self._interrupted)
+            else:
+                asyncio.run(self._run_elsewhere(source, run))
+        return self._end(run.tally)
+
+    def _new_run(
+        self, reader: LineReader, source: ModelSource, info: ModelInfo, display: Display
+    ) -> BatchRun:
+        names = {self._settings.model, source.name}
+        if source.remote is not None:
+            names.add(source.remote.model)
+        options = self._options
+        logprobs = options.logprobs
+        if logprobs is not None and info.vocab_size:
+            logprobs = min(logprobs, info.vocab_size)
+        parser = JobParser(
+            self._settings, answers=info.has_chat_template, logprobs=logprobs,
+            plain=options.plain, models=names, note=self._note,
+        )  # fmt: skip
+        sink = Sink(
+            self._streams.write_bytes, ordered=not options.unordered,
+            window=max(_WINDOW, 16 * (options.concurrency or 0)),
+        )  # fmt: skip
+        return BatchRun(reader, parser, sink, info, on_change=display.update, note=self._note)
+
+    def _interrupted(self) -> bool:
+        # Else a closed stdout is noticed only at the next write.
+        if self._streams.reader_gone():
+            raise ReaderGoneError
+        return self._signals.pending is not None
+
+    async def _run_elsewhere(self, source: ModelSource, run: BatchRun) -> None:
+        """Run on a server, or on a warm engine by as many clients as it decodes rows."""
+        wanted = self._options.concurrency or _ELSEWHERE
+        if source.remote is not None:
+            from gptterm.engine.remote.session import Session
+
+            session = Session(source.remote, self._settings.servers.access(source.remote))
+            try:
+                await session.open()
+                await run_workers([session.generate] * wanted, run, self._interrupted)
+            finally:
+                await session.close()
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            request = self._settings.load_request(source)
+            workers = [
+                await _warm_client(request, self._settings.keep_alive_s, stack)
+                for _ in range(min(wanted, _ELSEWHERE))
+            ]
+            await run_workers(workers, run, self._interrupted)
+
+    def _note(self, *notices: str) -> None:
+        for notice in notices:
+            if notice not in self._notices and len(self._notices) < _MOST_NOTICES:
+                self._notices.append(notice)
+                self._show_note(notice)
+
+    def _end(self, tally: Tally) -> int:
+        """Tell what was done; return the exit code."""
+        ended = tally.done + tally.failed
+        line = (
+            f"{plural(ended, 'line')} in {_took(tally.elapsed_s)}, {tally.failed:,} failed; "
+            f"{plural(tally.tokens, 'token')}, {token_rate(tally.tokens_per_s)}"
+        )
+        if self._options.verbose:
+            self._streams.stats([line])
+        else:
+            self._streams.inform(f"gptterm: {line}")
+        if self._signals.pending is not None:
+            return EXIT_BASE + self._signals.pending
+        if tally.failed:
+            raise GpttermError(
+                f'{tally.failed:,} of {plural(ended, "line")} failed: the "error" of each says why'
+            )
+        return 0
+
+
+async def _warm_client(
+    request: LoadRequest, keep_alive_s: float | None, stack: contextlib.AsyncExitStack
+) -> Generate:
+    """Connect to the warm engine; return its `generate`."""
+    from gptterm.engine.daemon.async_client import DaemonClient
+
+    client = await stack.enter_async_context(DaemonClient(keep_alive_s))
+    info = await client.load(request)
+    gone = f"the warm engine of {escaped(info.name)} has ended: start again"
+    if info.warm_pid is None:  # it would load the model once more for each client
+        raise GpttermError(gone)
+
+    async def generate(request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        async with contextlib.aclosing(client.generate(request)) as events:
+            async for event in events:
+                yield event
+        if not client.alive:
+            raise GpttermError(gone)
+
+    return generate
+
+
+def _took(seconds: float) -> str:
+    return latency(seconds) if seconds < 10 else duration(seconds)
+
+
+def _count_lines(descriptor: int) -> int | None:
+    """Count the lines of a file; None for a pipe."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    start = os.lseek(descriptor, 0, os.SEEK_CUR)
+    count, last = 0, b"\n"
+    while part := os.read(descriptor, 1 << 20):
+        count, last = count + part.count(b"\n"), part[-1:]
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return count + (last != b"\n")
