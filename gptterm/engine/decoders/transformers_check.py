@@ -1,9 +1,10 @@
 """Check on load: how a model of the transformers library is fed so that its logits are right.
 
 A model is run over a few tokens at once, without a cache. Fed in parts, in the way that gptterm
-decodes, it must give the same logits. The ways are tried in their order; where none is right, each
-step computes the whole text anew. A model that does not predict the next token is refused: one that
-looks at later tokens, or that `generate` gives inputs of another kind.
+decodes, it must give the same logits, also when its sliding windows are made shorter than the text.
+The ways are tried in their order; where none is right, each step computes the whole text anew. A
+model that does not predict the next token is refused: one that looks at later tokens, or that
+`generate` gives inputs of another kind.
 """
 
 import math
@@ -22,6 +23,7 @@ from gptterm.engine.decoders.transformers_state import (
     Past,
     feedings,
 )
+from gptterm.engine.decoders.transformers_windows import kept_tokens, short_windows
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import is_out_of_memory
 from gptterm.errors import ModelError
@@ -29,6 +31,8 @@ from gptterm.format import first_line
 
 _SIZES = (5, 1, 2)
 """Tokens of the prompt, of a step, and of a later chunk."""
+_SHORT_WINDOW = 3
+"""Tokens of a window over which these go."""
 _LIMITS = {torch.float32: (2e-5, 1e-4), torch.float16: (0.02, 0.1)}
 _LIMIT_OF_OTHERS = (0.05, 0.3)
 """Largest difference of a logit from the reference, as a share of the logits' range: one that is
@@ -155,11 +159,24 @@ def _attempt(feeding: Feeding, ids: Tensor, expected: Tensor, limit: float) -> _
         error = max(errors)
         if error <= limit and not _is_plain(cache):
             feeding, error = _check_rows_and_crop(feeding, cache, ids, expected, limit)
+        if error <= limit:
+            error = max(error, _check_windows(feeding, ids))
         return _Attempt(feeding, error, growth)
     except Exception as error:
         if is_out_of_memory(error):
             raise
         return _Attempt(feeding, math.inf, 0)
+
+
+def _check_windows(feeding: Feeding, ids: Tensor) -> float:
+    """Largest difference of the logits once the text is longer than what the state keeps of it."""
+    kept = kept_tokens(feeding)
+    if kept is None or kept <= _SHORT_WINDOW:
+        return 0.0
+    with short_windows(feeding.model, _SHORT_WINDOW):
+        expected = replace(feeding, state="none").run(ids, Past(None), 0, ids.shape[1])
+        cache = TransformersCache(feeding)
+        return max(_feed(cache, size, ids, expected) for size in _SIZES)
 
 
 def _is_recurrent(cache: TransformersCache) -> bool:

@@ -15,6 +15,7 @@ from tests.engine.checkpoints import (
     LONG,
     POSITIONS,
     VOCABULARY,
+    WINDOW,
     draw_ids,
     edit_config,
     gpt1,
@@ -103,6 +104,43 @@ def test_positions_of_a_table_that_begins_with_others() -> None:
     assert logits is not None
     expected = reference(found._model, ids)
     torch.testing.assert_close(torch.from_numpy(logits)[0], expected, rtol=0, atol=1e-4)
+
+
+def moshi(window: int) -> Any:
+    config = library.MoshiConfig(
+        **SIZES, sliding_window=window, max_position_embeddings=POSITIONS, ffn_dim=64,
+        audio_vocab_size=16, num_codebooks=2, head_dim=8, num_key_value_heads=4,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    return library.MoshiForCausalLM(config).eval()
+
+
+@pytest.mark.parametrize("window", [4, WINDOW, 64])
+def test_a_window_that_the_cache_has_and_the_attention_has_not(window: int) -> None:
+    """The library's cache for Moshi drops tokens that its attention sees."""
+    found = TransformersDecoder(moshi(window), "cpu", "float32")
+    assert found._feeding.state == "growing"
+    assert found._model.config.sliding_window == window
+    check_steps(found, draw_ids(window + 20))
+
+
+@pytest.mark.parametrize("name", ["gemma3", "mistral", "qwen2"])
+def test_windows_of_both_cache_and_attention(name: str) -> None:
+    found = decoder(name)
+    assert found._feeding.state == "library"
+    assert found._model.config.sliding_window == WINDOW
+    check_steps(found, draw_ids(WINDOW + 20))
+
+
+def check_steps(found: TransformersDecoder, ids: list[int]) -> None:
+    """Logits of one token after another, and of a chunk, are those of one pass over all."""
+    cache = found.new_cache()
+    for start, end in ((0, 10), *((i, i + 1) for i in range(10, len(ids) - 5)), (-5, len(ids))):
+        logits = found.forward(torch.tensor([ids[start:end]]).numpy(), cache)
+        assert logits is not None
+        expected = reference(found._model, ids[:end])
+        torch.testing.assert_close(torch.from_numpy(logits)[0], expected, rtol=0, atol=1e-4)
 
 
 def test_a_longrope_text_on_both_sides_of_the_switch() -> None:
