@@ -42,6 +42,7 @@ def show() -> None:
     for value, origin in rows:
         click.echo(printable(f"{value:{width}}  # {origin}" if origin else value))
     click.echo(f"\n# presets: {one_line(', '.join(sorted(settings.presets)))}")
+    click.echo(f"# tasks: {one_line(', '.join(sorted(settings.tasks)))}")
     click.echo(f"# config.toml: {one_line(str(config_file()))}")
     _note([*settings.notices, *_key_problems(settings)])
 
@@ -159,6 +160,12 @@ def _create(file: Path) -> None:
         "# [presets.mine]        # gptterm --preset mine",
         "# temperature = 1.0",
         "# top_p = 0.9",
+        "",
+        "# [tasks.tags]          # gptterm --task tags",
+        '# prompt = "{examples}Text: {input}\\nTags:"',
+        '# example = "Text: {input}\\nTags: {output}\\n\\n"',
+        '# examples = [["The fox found a lamp.", "fox, lamp"]]',
+        '# stop = ["\\n"]',
         "",
         "# [servers.lab]         # gptterm -m lab/NAME",
         '# url = "https://lab.example/v1"',

@@ -36,8 +36,9 @@ def start(values: dict[str, object], options: RunOptions, signals: Signals) -> i
         raise UsageError("--inline is for a chat: add -i, or leave the prompt out")
     if given is not None:
         from gptterm.cli.oneshot import generate
+        from gptterm.cli.task import task_input
 
-        return generate(given, settings, options, streams, signals)
+        return generate(task_input(given, settings, options), settings, options, streams, signals)
     if not (os.isatty(0) and streams.out_is_terminal):
         raise UsageError("no prompt: give a PROMPT or text on stdin; see gptterm --help")
     return _interactive(settings, options, streams, signals)
@@ -57,6 +58,10 @@ def _check(settings: Settings, options: RunOptions) -> None:
         raise UsageError("--logprobs needs --json; see gptterm --help")
     if options.json and options.echo:
         raise UsageError("--echo is for text: with --json the object has the prompt anyway")
+    if options.task is not None:
+        settings.task(options.task)
+    elif options.examples:
+        raise UsageError("--example is for a task: add --task NAME")
     if settings.form == "raw" and settings.origins["system"] == "option":
         raise UsageError("--system is for a chat, which --raw turns off")
     if settings.seed is not None and settings.seed + options.samples > 2**63:
@@ -77,6 +82,8 @@ def _refuse_one_shot(options: RunOptions, problem: str) -> None:
         "--echo": options.echo,
         "--no-stream": not options.stream,
         "--samples": options.samples != 1,
+        "--task": options.task is not None,
+        "--show-prompt": options.show_prompt,
     }
     for name, is_given in given.items():
         if is_given:

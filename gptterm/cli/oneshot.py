@@ -20,13 +20,18 @@ from gptterm.cli.run import (
 )
 from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
+from gptterm.cli.task import TaskInput
 from gptterm.config import Settings
 from gptterm.conversation.resume import system_text
-from gptterm.engine.api import Engine
+from gptterm.engine.api import Engine, ModelSource
 
 
 def generate(
-    given: Input, settings: Settings, options: RunOptions, streams: Streams, signals: Signals
+    given: Input | TaskInput,
+    settings: Settings,
+    options: RunOptions,
+    streams: Streams,
+    signals: Signals,
 ) -> int:
     """Generate and print; return the exit code.
 
@@ -63,8 +68,12 @@ class _OneShot:
         self._turns = turns
         self._notices: list[str] = []
 
-    def run(self, given: Input) -> int:
-        engine = self._load(given)
+    def run(self, given: Input | TaskInput) -> int:
+        source = self._find()
+        if self._options.show_prompt:
+            self._show(given.joined(self._is_chat(given.differs and has_chat_template(source))))
+            return 0
+        engine = self._load(given, source)
         chat = self._is_chat(engine.info.has_chat_template)
         if self._settings.system and not chat:
             self._note(
@@ -79,15 +88,21 @@ class _OneShot:
         pending = self._signals.pending
         return 0 if pending is None else EXIT_BASE + pending
 
-    def _load(self, given: Input) -> Engine:
+    def _show(self, prompt: str) -> None:
+        self._streams.write(prompt if prompt.endswith("\n") else f"{prompt}\n")
+
+    def _find(self) -> ModelSource:
         self._settings = resume_with_its_model(self._history.first, self._settings, self._note)
         source, settings = find_model(self._settings, self._streams, self._signals)
         self._settings = settings
         # Before loading, which takes seconds: it may be another model than the user meant.
         self._note(*settings.notices, *source.notices)
-        # On the disk before loading, too: whatever ends the process, the prompt is not lost.
+        return source
+
+    def _load(self, given: Input | TaskInput, source: ModelSource) -> Engine:
+        # On the disk before loading: whatever ends the process, the prompt is not lost.
         self._turns.ask(given.joined(self._is_chat(given.differs and has_chat_template(source))))
-        engine = load_model(settings, source, self._streams, self._signals)
+        engine = load_model(self._settings, source, self._streams, self._signals)
         # Before the next line on stderr: a script that sees that may already cancel.
         self._signals.cancel_mode()
         if self._options.verbose:
@@ -108,8 +123,10 @@ class _OneShot:
         # A chat is continued as a chat, even by a model without a chat template.
         return has_template or self._history.first.is_chat
 
-    def _generate(self, engine: Engine, given: Input, chat: bool) -> Results:
+    def _generate(self, engine: Engine, given: Input | TaskInput, chat: bool) -> Results:
         options, streams, turns = self._options, self._streams, self._turns
+        if options.task is not None:
+            self._settings = self._settings.with_task(options.task, chat=chat)
         text = given.joined(chat)
         if chat:
             tree, resumed = self._history.first.tree, self._history.resumed
@@ -127,6 +144,7 @@ class _OneShot:
             writer = JsonWriter(streams, results, engine.info, text)
         else:
             echo = (f"{text}\n\n" if chat else text) if options.echo else ""
-            writer = TextWriter(streams, results, echo=echo, stream=options.stream)
+            strip = isinstance(given, TaskInput) and given.task.gives_space and not echo
+            writer = TextWriter(streams, results, echo=echo, stream=options.stream, strip=strip)
         run_request(engine, results, SavingWriter(writer, turns), streams, self._signals)
         return results

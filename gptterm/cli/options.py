@@ -8,6 +8,7 @@ import click
 
 from gptterm.cli.help import MainCommand
 from gptterm.config.definitions import SETTINGS
+from gptterm.config.tasks import BUILT_IN_TASKS, Arrow, Example
 from gptterm.config.value_types import Integer, Text, ValueType
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.ranges import Range
@@ -37,6 +38,9 @@ class RunOptions(NamedTuple):
     mouse: bool
     continue_last: bool
     conversation: str | None
+    task: str | None
+    examples: tuple[Example, ...]
+    show_prompt: bool
     api_key: str
     quiet: bool
     verbose: bool
@@ -171,6 +175,17 @@ def _options() -> list[click.Parameter]:
             metavar="N",
             help="N continuations of one prompt, 1 to 1024, decoded together  [1]",
         ),
+        SectionedOption(
+            ["--task", "task"], INPUT, metavar="NAME",
+            help=f"make the prompt by a task: {', '.join(BUILT_IN_TASKS)}, or one of [tasks.NAME] "
+            "in config.toml",
+        ),
+        SectionedOption(
+            ["--example", "examples"], INPUT, type=ValueParamType(Arrow()), multiple=True,
+            metavar="'IN => OUT'",
+            help="an example for the task, instead of its own; repeatable",
+        ),
+        flag_option(INPUT, "--show-prompt", "show_prompt", text="print the prompt, and no text"),
         flag_option(
             INPUT, "--no-stdin", "no_stdin", text="do not read stdin (for `while read` loops)"
         ),

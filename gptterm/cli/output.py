@@ -24,14 +24,24 @@ class Writer(Protocol):
 class TextWriter:
     """Prints text only: the first sample as it streams, the others when they are complete.
 
-    Each sample ends with a newline, its own or an added one.
+    Each sample ends with a newline, its own or an added one. `strip` drops white space at the
+    beginning of a sample.
     """
 
-    def __init__(self, streams: Streams, results: Results, *, echo: str = "", stream: bool) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        results: Results,
+        *,
+        echo: str = "",
+        stream: bool,
+        strip: bool = False,
+    ) -> None:
         self._streams = streams
         self._results = results
         self._echo = echo
         self._stream = stream
+        self._strip = strip
         self._printed = 0
         """Characters of the current sample's text that are on stdout."""
         self._current = 0
@@ -68,6 +78,7 @@ class TextWriter:
             self._printed = 0
 
     def _print(self, text: str, *, last: bool = False) -> None:
+        text = text.lstrip() if self._strip else text
         new = text[self._printed :]
         if self._printed == 0 and (new or last):
             new = self._echo + new

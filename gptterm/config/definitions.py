@@ -14,6 +14,7 @@ from gptterm.config.value_types import (
     Seed,
     Text,
     TextList,
+    TextPairs,
     ValueType,
     Word,
 )
@@ -118,6 +119,23 @@ SERVER: dict[str, Setting] = {
     ),
 }
 """A server of config.toml, `[servers.NAME]`; `headers` is a table of its own."""
+
+TASK: dict[str, Setting] = {
+    "prompt": Setting(
+        Text("a template with {input}", empty=False), "", "what a base model continues"
+    ),
+    "about": Setting(Text(), "", "one line for lists"),
+    "example": Setting(Text(), "", "one example in the prompt, with {input} and {output}"),
+    "examples": Setting(TextPairs(), (), "pairs of an input and its output"),
+    "chat": Setting(Text(), "", "what a chat model is asked"),
+    "labels": Setting(TextList(), (), "the possible outputs"),
+    "source": Setting(Text(), "", "where the prompt comes from"),
+}
+"""A task of config.toml, `[tasks.NAME]`, which may also set `TASK_SETTINGS`."""
+
+TASK_SETTINGS = {
+    name: setting for name, setting in SETTINGS.items() if setting.sampling or name == "stop"
+}
 
 TUI: dict[str, Setting] = {
     "theme": Setting(Text("the name of a theme", empty=False), "auto", "colours of the TUI"),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, cast
 
 import msgspec
 
@@ -11,10 +11,13 @@ from gptterm.config.definitions import (
     BUILT_IN_PRESETS,
     SERVER,
     SETTINGS,
+    TASK,
+    TASK_SETTINGS,
     TRANSCRIPT,
     TUI,
     Setting,
 )
+from gptterm.config.tasks import BUILT_IN_TASKS, Example, Task, check_task
 from gptterm.engine.remote.servers import OPENAI, Server, normalise_url
 from gptterm.errors import UsageError
 from gptterm.regular_files import read_regular
@@ -34,6 +37,8 @@ class ConfigFile(NamedTuple):
     """Action of the TUI to key."""
     presets: dict[str, Values]
     servers: dict[str, Server]
+    tasks: dict[str, Task]
+    """With the built-in ones; a table with such a name changes some of its values."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -59,7 +64,7 @@ def read_config(path: Path) -> ConfigFile:
     try:
         source = read_regular(path, _MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return ConfigFile({}, {}, {}, {}, {}, {})
+        return ConfigFile({}, {}, {}, {}, {}, {}, BUILT_IN_TASKS)
     except OSError as error:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
@@ -189,6 +194,8 @@ class _Validator:
                 name: self._server(name, value)
                 for name, value in self._table(data, "servers").items()
             },
+            tasks=BUILT_IN_TASKS
+            | {name: self._task(name, value) for name, value in self._table(data, "tasks").items()},
         )
         preset = config.values.get("preset")
         if isinstance(preset, str) and preset not in {**BUILT_IN_PRESETS, **presets}:
@@ -223,6 +230,25 @@ class _Validator:
             if not (_HEADER.fullmatch(header) and text.isascii() and text.isprintable()):
                 self._fail((*keys, "headers", header), f"the header {header} cannot be sent")
         return msgspec.convert({**values, "headers": headers}, Server)
+
+    def _task(self, name: str, data: object) -> Task:
+        keys = ("tasks", name)
+        values = self._values(data, {**TASK, **TASK_SETTINGS}, keys)
+        built_in = BUILT_IN_TASKS.get(name)
+        if built_in is None and "prompt" not in values:
+            self._fail(keys, f"[tasks.{name}] needs a prompt")
+        task = built_in or Task(prompt="")
+        fields = {key: value for key, value in values.items() if key in TASK}
+        if "examples" in fields:
+            pairs = cast(Iterable[tuple[str, str]], fields["examples"])
+            fields["examples"] = tuple(Example(*pair) for pair in pairs)
+        settings = {key: value for key, value in values.items() if key in TASK_SETTINGS}
+        task = task._replace(**fields, settings=task.settings | settings)  # type: ignore[arg-type]
+        try:
+            check_task(task)
+        except ValueError as error:
+            self._fail(keys, f"[tasks.{name}]: {error}")
+        return task
 
     def _texts(self, data: object, keys: tuple[str, ...]) -> dict[str, str]:
         if not isinstance(data, dict):
@@ -263,7 +289,7 @@ class _Validator:
         raise UsageError(f"{self._path}:{line_of(self._text, keys)}: {one_line(message)}")
 
 
-_TABLES = ("presets", "servers", "transcript", "tui")
+_TABLES = ("presets", "servers", "tasks", "transcript", "tui")
 _SERVER_NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
 _HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]{1,100}", re.ASCII)
 _PRESET_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.sampling}

@@ -9,6 +9,7 @@ import msgspec
 
 from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, env_variable
 from gptterm.config.file import Values, did_you_mean, read_config, unknown_preset
+from gptterm.config.tasks import Task
 from gptterm.engine.api import (
     Dtype,
     GenerateRequest,
@@ -75,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tui: TuiSettings
     presets: dict[str, Values]
     """Built-in ones and the user's: name to values."""
+    tasks: dict[str, Task]
+    """Built-in ones and the user's."""
     servers: Servers
     """The servers that names of models can refer to."""
     origins: dict[str, str]
@@ -146,7 +149,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self._merged([*self.layers, *added], self.notices)
 
     def _merged(self, layers: Iterable[Layer], notices: Iterable[str]) -> "Settings":
-        return _merge(layers, self.presets, self.servers, self.transcript, self.tui, notices)
+        return _merge(
+            layers, self.presets, self.tasks, self.servers, self.transcript, self.tui, notices
+        )
 
     def with_server(self, api_key: str = "") -> "Settings":
         """Complete the model's name with the server that the settings name.
@@ -176,6 +181,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return settings
         servers = msgspec.structs.replace(self.servers, chosen=remote.server, api_key=api_key)
         return msgspec.structs.replace(settings, servers=servers)
+
+    def task(self, name: str) -> Task:
+        """Return the task of a name.
+
+        Raises:
+            UsageError: there is none; the message has the names of those that there are.
+        """
+        task = self.tasks.get(name)
+        if task is None:
+            names = ", ".join(sorted(self.tasks))
+            raise UsageError(
+                one_line(
+                    f'there is no task "{name}"{did_you_mean(name, self.tasks)}; there are {names}'
+                )
+            )
+        return task
+
+    def with_task(self, name: str, *, chat: bool) -> "Settings":
+        """Add a task's values, which win over all but those that options have set.
+
+        Args:
+            chat: the model answers, and ends by itself: the task's stop texts are left out.
+        """
+        by_option = ("option", f"preset {self.preset} (--preset)")
+        values = {
+            key: value
+            for key, value in self.task(name).settings.items()
+            if self.origins[key] not in by_option and not (chat and key == "stop")
+        }
+        return self.with_values(values, f"task {name}")
 
     def load_request(self, source: ModelSource) -> LoadRequest:
         """Return the request that starts an engine with these settings."""
@@ -230,7 +265,9 @@ def load_settings(
     transcript = Transcript(**cast(dict[str, str], config.transcript))
     tui = msgspec.convert({**config.tui, "keys": config.keys}, TuiSettings)
     servers = Servers(named=config.servers)
-    return _merge(layers, presets, servers, transcript, tui, notices).with_server(api_key)
+    return _merge(layers, presets, config.tasks, servers, transcript, tui, notices).with_server(
+        api_key
+    )
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
@@ -289,6 +326,7 @@ _DIRECT = tuple(name for name in Settings.__struct_fields__ if name in SETTINGS)
 def _merge(
     layers: Iterable[Layer],
     presets: dict[str, Values],
+    tasks: dict[str, Task],
     servers: Servers,
     transcript: Transcript,
     tui: TuiSettings,
@@ -311,6 +349,7 @@ def _merge(
             "transcript": transcript,
             "tui": tui,
             "presets": presets,
+            "tasks": tasks,
             "servers": servers,
             "origins": origins,
             "notices": tuple(notices),

@@ -209,6 +209,25 @@ class TextList(ValueType):
         return self.validate([text])
 
 
+class TextPairs(ValueType):
+    """A list of pairs of texts. Not parsed from text."""
+
+    metavar = "PAIRS"
+    expected = 'a list of pairs of texts, such as [["cheese", "fromage"]]'
+
+    def validate(self, value: object) -> tuple[tuple[str, str], ...]:
+        if not isinstance(value, list | tuple):
+            self._refuse(value)
+        for pair in value:
+            if not (isinstance(pair, list | tuple) and len(pair) == 2):
+                self._refuse(pair)
+            for text in pair:
+                if not isinstance(text, str):
+                    self._refuse(text)
+                _require_unicode(text)
+        return tuple((first, second) for first, second in value)
+
+
 class KeepAlive(ValueType):
     """Minutes above 0, `off` (or 0) or `forever`."""
 
