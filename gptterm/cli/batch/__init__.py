@@ -1,5 +1,5 @@
 """`gptterm batch`: a prompt a line in, a record a line out.
 
 `reader` and `jobs` turn lines into jobs, `local` and `workers` run them on an engine of this
-process or on others, `records` and `sink` write what comes of them.
+process or on others, `run` and `sink` write what comes of them, to stdout or an `output_file`.
 """

@@ -42,6 +42,9 @@ class BatchOptions(NamedTuple):
     plain: bool
     concurrency: int | None
     unordered: bool
+    output: str | None
+    resume: bool
+    retry_errors: bool
     logprobs: int | None
     api_key: str
     quiet: bool
@@ -53,6 +56,18 @@ def _parameters() -> list[click.Parameter]:
         *model_options(),
         *sampling_options(),
         flag_option(INPUT, "--lines", "plain", text="every line is a prompt: plain text, not JSON"),
+        SectionedOption(
+            ["-o", "--output", "output"], OUTPUT, metavar="FILE",
+            help="write here, with a FILE.manifest that says what of  [stdout]",
+        ),
+        flag_option(
+            OUTPUT, "--resume", text="go on with --output: skip the lines that are done; refused "
+            "if model, settings or input have changed",
+        ),
+        flag_option(
+            OUTPUT, "--retry-errors", text="with --resume: run lines that failed again; their "
+            "results come at the end",
+        ),
         flag_option(OUTPUT, "--unordered", text="write each result when it is there"),
         logprobs_option(
             "each token's log probability and the K best alternatives, 0 to 1000  [off]"

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import os
-import stat
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 from gptterm.cli.batch.command import BatchOptions
 from gptterm.cli.batch.jobs import JobParser
 from gptterm.cli.batch.local import ROWS, run_local
+from gptterm.cli.batch.manifest import Content, new_manifest, survey
+from gptterm.cli.batch.output_file import OutputFile
 from gptterm.cli.batch.progress import Display, progress
 from gptterm.cli.batch.reader import LineReader
 from gptterm.cli.batch.run import BatchRun, Tally
@@ -44,15 +45,31 @@ def start(values: dict[str, object], options: BatchOptions, signals: Signals) ->
         GpttermError: it cannot begin, or cannot go on.
         ReaderGoneError: the reader of stdout has closed it.
     """
+    _check(options)
     require_directory()
     streams = Streams(quiet=options.quiet)
     signals.stderr = streams.err
     configure_libraries()
-    if streams.reader_gone():
+    if options.output is None and streams.reader_gone():
         raise ReaderGoneError
     settings = load_settings(values, api_key=options.api_key)
-    with _input(options.file) as descriptor:
-        return _Batch(settings, options, streams, signals).run(LineReader(descriptor))
+    with contextlib.ExitStack() as stack:
+        descriptor = stack.enter_context(_input(options.file))
+        content = survey(descriptor)
+        output = None
+        if options.output is not None:
+            if options.resume and content is None:
+                raise UsageError("--resume needs a FILE to read again: stdin is gone")
+            output = stack.enter_context(OutputFile(Path(options.output), resume=options.resume))
+        run = _Batch(settings, options, streams, signals, output)
+        return run.run(LineReader(descriptor), content)
+
+
+def _check(options: BatchOptions) -> None:
+    if options.resume and options.output is None:
+        raise UsageError("--resume needs --output: it goes on with that file")
+    if options.retry_errors and not options.resume:
+        raise UsageError("--retry-errors needs --resume")
 
 
 @contextlib.contextmanager
@@ -74,8 +91,14 @@ class _Batch:
     """The steps of one run of the command."""
 
     def __init__(
-        self, settings: Settings, options: BatchOptions, streams: Streams, signals: Signals
+        self,
+        settings: Settings,
+        options: BatchOptions,
+        streams: Streams,
+        signals: Signals,
+        output: OutputFile | None,
     ) -> None:
+        self._output = output
         self._settings = settings
         self._options = options
         self._streams = streams
@@ -83,7 +106,8 @@ class _Batch:
         self._notices: list[str] = []
         self._show_note: Callable[[str], None] = streams.note
 
-    def run(self, reader: LineReader) -> int:
+    def run(self, reader: LineReader, content: Content | None) -> int:
+        """Run the lines; return the exit code. Raises as `start` does."""
         source, settings = find_model(self._settings, self._streams, self._signals)
         self._settings = settings
         self._note(*settings.notices, *source.notices)
@@ -96,8 +120,11 @@ class _Batch:
             from gptterm.engine.remote.discovery import model_info
 
             info = model_info(source)
+        if self._output is not None:
+            manifest = new_manifest(info, self._settings, self._options, content)
+            self._output.begin(manifest, retry_errors=self._options.retry_errors)
         self._signals.cancel_mode()
-        total = _count_lines(reader.descriptor)
+        total = None if content is None else content.lines
         with progress(self._streams, total) as display, self._streams.silenced():
             self._show_note = display.note
             run = self._new_run(reader, source, info, display)
@@ -121,15 +148,18 @@ class _Batch:
             self._settings, answers=info.has_chat_template, logprobs=logprobs,
             plain=options.plain, models=names, note=self._note,
         )  # fmt: skip
-        sink = Sink(
-            self._streams.write_bytes, ordered=not options.unordered,
-            window=max(_WINDOW, 16 * (options.concurrency or 0)),
+        output = self._output
+        write = self._streams.write_bytes if output is None else output.write
+        window = max(_WINDOW, 16 * (options.concurrency or 0))
+        sink = Sink(write, ordered=not options.unordered, window=window)
+        return BatchRun(
+            reader, parser, sink, info, done=() if output is None else output.done,
+            on_change=display.update, note=self._note,
         )  # fmt: skip
-        return BatchRun(reader, parser, sink, info, on_change=display.update, note=self._note)
 
     def _interrupted(self) -> bool:
         # Else a closed stdout is noticed only at the next write.
-        if self._streams.reader_gone():
+        if self._output is None and self._streams.reader_gone():
             raise ReaderGoneError
         return self._signals.pending is not None
 
@@ -177,6 +207,11 @@ class _Batch:
             raise GpttermError(
                 f'{tally.failed:,} of {plural(ended, "line")} failed: the "error" of each says why'
             )
+        if self._output is not None and self._output.failed:
+            raise GpttermError(
+                f"{plural(self._output.failed, 'line')} failed before: --retry-errors runs what "
+                "failed again"
+            )
         return 0
 
 
@@ -204,15 +239,3 @@ async def _warm_client(
 
 def _took(seconds: float) -> str:
     return latency(seconds) if seconds < 10 else duration(seconds)
-
-
-def _count_lines(descriptor: int) -> int | None:
-    """Count the lines of a file; None for a pipe."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return None
-    start = os.lseek(descriptor, 0, os.SEEK_CUR)
-    count, last = 0, b"\n"
-    while part := os.read(descriptor, 1 << 20):
-        count, last = count + part.count(b"\n"), part[-1:]
-    os.lseek(descriptor, start, os.SEEK_SET)
-    return count + (last != b"\n")
