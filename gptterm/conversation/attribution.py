@@ -45,16 +45,11 @@ def generation_summary(runs: Sequence[Generation]) -> str:
             changes[0] = f"then {changes[0]}"
         parts += changes
         previous = labels
-    tokens, last = sum(map(_count, runs)), runs[-1]
+    tokens, last = sum(run.written_tokens for run in runs), runs[-1]
     parts.append(plural(tokens, "token"))
     if last.timings is not None and last.timings.tokens_per_s > 0:
         parts.append(token_rate(last.timings.tokens_per_s))
     return " · ".join(part for part in (*parts, _ENDS[last.reason]) if part)
-
-
-def _count(run: Generation) -> int:
-    """Tokens of a run; a server may send several in one piece, and count them at the end."""
-    return max(run.tokens, run.usage.completion_tokens if run.usage is not None else 0)
 
 
 _GREEDY = "temperature 0"

@@ -80,6 +80,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     usage: Usage | None = None
     timings: Timings | None = None
 
+    @property
+    def written_tokens(self) -> int:
+        """Tokens written; a server may send several in one piece, and count them at the end."""
+        return max(self.tokens, self.usage.completion_tokens if self.usage is not None else 0)
+
     @classmethod
     def for_model(
         cls,

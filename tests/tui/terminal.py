@@ -19,8 +19,8 @@ LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")
 """Variables that would change what the program draws, or how large."""
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 """The alternate screen."""
-ENDS = ("… cut after", "■ stopped", "✗ failed")
-"""What stands under a reply that did not end by itself."""
+ENDS = re.compile("… cut after|■(?! stopped| cut)|✗ failed")
+"""What stands at the end of a reply that did not end by itself."""
 
 
 class Terminal:
@@ -103,7 +103,7 @@ class Terminal:
 
     def ends(self) -> int:
         """How many replies in view have ended before their end, as at a limit of tokens."""
-        return sum(any(end in row for end in ENDS) for row in self.display)
+        return sum(ENDS.search(row) is not None for row in self.display)
 
     def say(self, text: str) -> None:
         """Send a message that gets a cut reply, and wait for that one's end.

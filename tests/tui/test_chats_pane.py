@@ -24,7 +24,7 @@ async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
         await desk.press("end", "a")
         await desk.until(lambda: "two" not in desk.text)
         await desk.press("v")
-        await desk.until(lambda: "│ archived" in desk.text and "  two" in desk.text)
+        await desk.until(lambda: "archived" in desk.text and "  two" in desk.text)
         await desk.press("home", "c")
         await desk.until(lambda: "one more (copy)" in desk.text)
         await desk.until(lambda: desk.turns[0] == ("user", "one"))

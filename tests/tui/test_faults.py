@@ -158,5 +158,5 @@ async def test_a_long_reason_is_wrapped_under_the_reply(open_tui: Open) -> None:
         assert node.generation is not None
         reason = node.generation.error or ""
         assert len(reason) > 44
-        shown = " ".join(row.strip("│▎ ") for row in desk.rows)
+        shown = " ".join(row.strip("▌▎ ") for row in desk.rows)
         assert f"✗ failed: {reason}" in " ".join(shown.split())

@@ -1,5 +1,6 @@
 """What can be read where there is little room, and in the terminal's own colours."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
         await desk.press("f5", "up", "up")
         panel = desk.screen.sampling
         row = next(y for y, text in enumerate(desk.rows) if "seed" in text)
-        await desk.pilot.click(panel, offset=(panel.size.width + 1, row - panel.region.y))
+        await desk.pilot.click(panel, offset=(panel.size.width - 1, row - panel.region.y))
         assert desk.controller.settings.seed == 0
 
 
@@ -171,9 +172,9 @@ async def test_what_is_marked_with_the_mouse_can_be_seen(open_tui: Open, theme: 
     async with open_tui(tui=TuiSettings(theme=theme)) as desk:
         await desk.say("hi\nsome words to mark")
         transcript = desk.screen.transcript
-        await desk.pilot.mouse_down(transcript, offset=(3, 3))
-        await desk.pilot.hover(transcript, offset=(12, 3))
-        await desk.pilot.mouse_up(transcript, offset=(12, 3))
+        await desk.pilot.mouse_down(transcript, offset=(2, 2))
+        await desk.pilot.hover(transcript, offset=(11, 2))
+        await desk.pilot.mouse_up(transcript, offset=(11, 2))
         await desk.pilot.pause()
         assert desk.screen.get_selected_text() == "some words"
         marked, rest = segment(desk, "some words").style, segment(desk, " to mark").style
@@ -194,3 +195,70 @@ async def test_a_click_on_an_arrow_walks_the_versions(open_tui: Open) -> None:
         await desk.until(lambda: "1/2 ◂▸" in desk.text)
         await desk.pilot.click(offset=(x + 1, y))
         await desk.until(lambda: "2/2 ◂▸" in desk.text)
+
+
+FRAME = re.compile("[\u2500-\u257f▌▎▔▁▏▕━]")
+
+
+@pytest.mark.parametrize("key", ["", "f5", "ctrl+b", "ctrl+l"])
+async def test_frames_take_little_of_the_screen(open_tui: Open, key: str) -> None:
+    async with open_tui(size=(80, 24)) as desk:
+        await desk.say("one")
+        await desk.say("two")
+        if key:
+            await desk.press(key)
+        assert 0 < len(FRAME.findall(desk.text)) < 0.06 * 80 * 24
+
+
+async def test_text_is_in_the_middle_of_a_wide_screen(open_tui: Open) -> None:
+    async with open_tui(Script.saying("word " * 60), size=(200, 30)) as desk:
+        await desk.say("hi")
+        transcript = desk.screen.transcript.region
+        rows = [row for row in desk.rows if row.count("word") > 9]
+        start, end = rows[0].index("word"), rows[0].rindex("word") + len("word")
+        assert 90 < end - start <= 96
+        left, right = start - transcript.x, transcript.right - (start + 96)
+        assert abs(left - right) <= 2
+
+
+async def test_a_speakers_line_is_true_of_the_version_in_view(open_tui: Open) -> None:
+    async with open_tui(Script.saying("One two.", "One two three four."), seed=7) as desk:
+        await desk.say("hi")
+        await desk.press("ctrl+r")
+        await desk.until(lambda: desk.idle and "2/2 ◂▸" in desk.text)
+        tree = desk.controller.chat.tree
+        versions = [tree.node(key).generation for key in tree.siblings(tree.path()[1])]
+        await desk.press("ctrl+l")
+        for number, key in ((2, "left"), (1, "right")):
+            run = versions[number - 1]
+            assert run is not None
+            line = next(row for row in desk.rows if "◂▸" in row)
+            assert re.search(
+                rf"gpt2 +{run.tokens} tokens · .* tok/s · seed {run.seed}   {number}/2 ◂▸", line
+            )
+            await desk.press(key)
+
+
+async def test_a_dimmed_turn_has_no_colours_in_its_parts(open_tui: Open) -> None:
+    script = Script.saying("# Head\n\n`code` and more.", "Two.", dropped_messages=2)
+    async with open_tui(script) as desk:
+        await desk.say("one")
+        code = segment(desk, "code").style
+        await desk.say("two")
+        await desk.until(lambda: "out of context" in desk.text)
+        dimmed, text = segment(desk, "code").style, segment(desk, " and more.").style
+        assert code is not None
+        assert dimmed is not None
+        assert text is not None
+        assert dimmed.color == text.color != code.color
+
+
+async def test_a_click_on_more_below_goes_to_the_end(open_tui: Open) -> None:
+    async with open_tui(Script.saying("line\n" * 60)) as desk:
+        await desk.say("hi")
+        await desk.press("pageup")
+        await desk.until(lambda: "more below" in desk.text)
+        y, row = next((y, row) for y, row in enumerate(desk.rows) if "more below" in row)
+        await desk.pilot.click(offset=(row.index("more below"), y))
+        await desk.until(lambda: "more below" not in desk.text)
+        assert desk.screen.transcript.follow

@@ -15,14 +15,14 @@ async def test_a_long_notice_is_wrapped_and_the_end_stays_in_view(open_tui: Open
         await desk.ready()
         for number in range(6):
             await desk.say(f"message {number}")
-        assert "Hello, world." in desk.rows[-8]
+        assert "Hello, world." in desk.rows[-7]
         desk.screen.show_notice("error", LONG)
         await desk.until(lambda: f"✗ {LONG}" in shown(desk))
         assert desk.screen.transcript.follow
         assert "more below" not in desk.text
         desk.screen.show_notice("info", "short")
         await desk.until(lambda: "· short" in desk.text)
-        assert "Hello, world." in desk.rows[-8]
+        assert "Hello, world." in desk.rows[-7]
 
 
 async def test_more_than_three_rows_are_cut_and_whole_among_all_notices(open_tui: Open) -> None:

@@ -69,7 +69,7 @@ def test_a_stopped_reply_is_kept_and_sampling_is_changed(start: Start, endless: 
     tty.send(b"Tell me a story\r")
     tty.until(lambda: tty.shows("tok/s") and tty.replying)
     tty.send(b"\x1b")
-    tty.until(lambda: tty.shows("■ stopped") and not tty.replying)
+    tty.until(lambda: tty.ends() == 1 and not tty.replying)
     tty.send(b"/max-tokens 5\r")
     tty.until(lambda: tty.shows("max-tokens 5"))
     tty.send(b"Shorter\r")
@@ -212,9 +212,12 @@ main()
 
 def fills(tty: Terminal) -> bool:
     """Whether what is drawn reaches the right edge and nothing of it is beyond."""
-    width = tty.screen.columns
-    framed = [row for row in tty.display if row.rstrip().endswith("│")]
-    return len(framed) > 5 and all(len(row.rstrip()) == width for row in framed)
+    # The band of the prompt, of which the first cell is an edge.
+    band = next((y for y, row in enumerate(tty.display) if row.startswith("▌")), None)
+    if band is None:
+        return False
+    shades = {tty.screen.buffer[band][x].bg for x in range(1, tty.screen.columns)}
+    return len(shades) == 1 and "default" not in shades
 
 
 def test_inline_and_no_mouse(start: Start) -> None:

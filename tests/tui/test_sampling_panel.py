@@ -1,5 +1,7 @@
 """The sampling panel, the presets, and the distribution under them."""
 
+import re
+
 import pytest
 from rich.cells import cell_len
 
@@ -181,7 +183,7 @@ async def test_the_chosen_sampler_has_a_sign(open_tui: Open) -> None:
         before = row(desk, "top-k")
         await desk.press("f5", "down")
         assert row(desk, "top-k") == before.replace(" top-k", f"{SIGN}top-k")
-        assert [f"│{SIGN}" in text for text in desk.rows].count(True) == 1
+        assert len(re.findall(rf"{SIGN}\w", desk.text)) == 1
 
 
 async def test_numbers_of_the_next_token_are_the_models_and_bars_what_is_drawn(
@@ -193,8 +195,8 @@ async def test_numbers_of_the_next_token_are_the_models_and_bars_what_is_drawn(
         await desk.press("f5", "down", "2", "enter")
         await desk.until(lambda: "cut top-k" in desk.text)
         first, second, third = (row(desk, word) for word in ("·the ", "·a ", "·of "))
-        assert ".50 ██████████▍ " in first  # .8 of 13 cells
-        assert ".25 ██▋ " in second
+        assert first.endswith(".50 ██████████▍")  # .8 of 13 cells
+        assert second.endswith(".25 ██▋")
         assert ".12 cut top-k" in third
 
 
@@ -205,4 +207,4 @@ async def test_tokens_use_the_room_there_is(open_tui: Open) -> None:
         await desk.until(lambda: "·the" in desk.text)
         desk.screen.distribution.show(LONG_TOKEN)
         await desk.pilot.pause()
-        assert "·internationally   .50 cut typical-p │" in desk.text
+        assert row(desk, "·internationally").endswith("  .50 cut typical-p")

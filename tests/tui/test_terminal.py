@@ -66,7 +66,7 @@ def test_what_is_typed_before_the_first_frame_is_sent(terminal: Start) -> None:
 def test_a_new_line_is_typed(terminal: Start, newline: bytes) -> None:
     tty = terminal(Script.saying("Hello."))
     tty.send(b"first" + newline + b"second")
-    tty.until(lambda: tty.shows("│ first ") and tty.shows("│ second "))
+    tty.until(lambda: tty.shows("▌ first ") and tty.shows("▌ second "))
     tty.send(b"\r")
     tty.until(lambda: tty.shows("Hello."))
 

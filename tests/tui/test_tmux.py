@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gptterm.tui.fields import FIELDS
 from tests.store.chats import talk
 from tests.support.scripted import Script, write_script
 from tests.support.waiting import wait_until
@@ -66,12 +67,11 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 def test_borders_and_pastes(tmux: Tmux) -> None:
     wait_until(lambda: tmux.shows("Message gpt2, or") and tmux.shows("plain  "), "the chat")
     rows = tmux.rows
-    bottom = next(y for y, row in enumerate(rows) if row.startswith("╰"))
-    framed = [row.split("│") for row in rows[2:bottom]]
-    assert len(framed) > 10
-    # The borders of the transcript.
-    ends = tmux.columns_after(["│".join(row[:edge]) for edge in (3, 4) for row in framed])
-    assert len(set(ends)) == 2
+    # What stands right of the transcript: the labels of the samplers.
+    labels = [f" {field.label} " for field in FIELDS if field.name != "seed"]
+    beside = [row[: row.rindex(label)] for row in rows[1:15] for label in labels if label in row]
+    assert len(beside) > 10
+    assert len(set(tmux.columns_after(beside))) == 1
 
     buffer = tmux.folder / "buffer"
     buffer.write_bytes(b"log \x1b[31mRED\x1b[0m end\r\nsecond \x0e\x07 \xff")

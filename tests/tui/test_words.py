@@ -245,6 +245,6 @@ async def test_a_pane_that_is_left_lies_over_nothing(open_tui: Open) -> None:
     async with open_tui(size=(60, 20)) as desk:
         await desk.ready()
         await desk.press("ctrl+b")
-        await desk.until(lambda: "╭─ chats" in desk.text)
+        await desk.until(lambda: "━chats━" in desk.text)
         await desk.press("tab")
-        await desk.until(lambda: not desk.screen.panes.has_focus and "╭─ chats" not in desk.text)
+        await desk.until(lambda: not desk.screen.panes.has_focus and "━chats━" not in desk.text)

@@ -41,6 +41,7 @@ class TurnEditor:
         leaves = self._keymap.first(CHAT_KEYS, "stop")
         becomes = "sets the system text" if key == SYSTEM else "makes a branch"
         self._prompt.border_title = f"edit: {sends} {becomes}, {leaves} cancels"
+        self._prompt.add_class("-editing")
         self._prompt.focus()
 
     def send(self, text: str) -> None:
@@ -62,4 +63,5 @@ class TurnEditor:
 
     def _restore(self) -> None:
         self._prompt.border_title = ""
+        self._prompt.remove_class("-editing")
         self._prompt.put(self._draft)

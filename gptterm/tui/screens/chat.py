@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.markup import escape
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -172,8 +171,9 @@ class ChatScreen(Screen[None]):
         busy = {chat.key for chat in controller.chat_list.chats if controller.is_busy(chat)}
         self.chats.show(entries, current.key, busy)
         title = next((entry.title for entry in entries if entry.key == current.key), current.title)
-        shown = "" if current.empty else display_text(one_line(title))[:60]
-        self.transcript.border_title = escape(shown)
+        shown = "" if current.empty else display_text(one_line(title))
+        self.painter.title = shown
+        self.painter.show_status()
 
     def show_placeholder(self) -> None:
         """Show what the empty prompt and the empty transcript say."""

@@ -50,6 +50,8 @@ class StreamPainter:
         self._replies = 0
         self._requesting = False
         self._stale = False
+        self.title = ""
+        """Of the open chat."""
         self.unread_warnings = 0
         self.on_numbers: Callable[[], None] | None = None
         """Called with each update of the numbers."""
@@ -124,6 +126,7 @@ class StreamPainter:
                 info.name if info is not None and engine.ready else controller.settings.model
             ),
             device=device,
+            title=self.title,
             activity=self._activity(controller.reply),
             tokens_per_s=numbers.tokens_per_s,
             first_token_s=numbers.first_token_s,

@@ -62,7 +62,12 @@ def _set_state(view: TurnView, turn: Turn) -> None:
         # Its footer is the activity of the engine, which the stream painter sets.
         view.position = turn.position
         return
-    drawn = (view.position, view.footer, view.dropped)
-    view.position, view.footer, view.dropped = turn.position, turn.footer, turn.dropped
-    if drawn != (view.position, view.footer, view.dropped):
+    drawn = _state(view)
+    view.position, view.dropped = turn.position, turn.dropped
+    view.footer, view.details, view.is_stopped = turn.footer, turn.details, turn.is_stopped
+    if drawn != _state(view):
         view.invalidate()
+
+
+def _state(view: TurnView) -> tuple[object, ...]:
+    return view.position, view.footer, view.dropped, view.details, view.is_stopped

@@ -8,7 +8,15 @@ from gptterm.conversation.nodes import Node
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
-from gptterm.tui.state.turns import QUEUED, SYSTEM, Turn, ending, speaker_label
+from gptterm.tui.state.turns import (
+    QUEUED,
+    SYSTEM,
+    Turn,
+    ending,
+    is_stopped,
+    reply_details,
+    speaker_label,
+)
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver
@@ -121,9 +129,11 @@ class Chat:
             speaker_label(node),
             node.text,
             position=self.tree.sibling_position(node.id),
+            details=() if streaming else reply_details(node),
             footer="" if streaming else ending(node),
             markdown=not streaming and self._is_markdown(node, info),
             dropped=dropped,
+            is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,
         )
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from gptterm.conversation.nodes import Node
-from gptterm.format import latency, plural, short_name
+from gptterm.format import latency, plural, short_name, token_rate
+from gptterm.terminal import one_line
 
 SYSTEM = "system"
 """Key of the system text, which is shown like a turn but is not one."""
@@ -19,9 +20,11 @@ class Turn:
         key: Node of the conversation, `SYSTEM` or `QUEUED`.
         label: Name of the speaker.
         position: Number among its siblings, from 1, and how many there are.
-        footer: How the reply ended, where that is worth saying.
+        details: What the reply was made with, the most important first.
+        footer: Why the reply ended, where that is worth saying.
         markdown: The text is to be rendered as Markdown.
         dropped: The turn no longer fits the context.
+        is_stopped: The reply was ended before its time.
         is_streaming: The text is still being written.
     """
 
@@ -30,9 +33,11 @@ class Turn:
     label: str
     text: str
     position: tuple[int, int] = (1, 1)
+    details: tuple[str, ...] = ()
     footer: str = ""
     markdown: bool = False
     dropped: bool = False
+    is_stopped: bool = False
     is_streaming: bool = False
 
 
@@ -41,20 +46,41 @@ def speaker_label(node: Node) -> str:
     return "you" if node.role == "user" else short_name(node.model) or "reply"
 
 
+def reply_details(node: Node) -> tuple[str, ...]:
+    """Describe what a reply was made with: how it was stopped, tokens, their rate, the seed."""
+    run = node.generation
+    if run is None:
+        return ()
+    if run.origin:
+        return (f"from {one_line(run.origin)}",)
+    parts = [plural(sum(run.written_tokens for run in node.generations), "token")]
+    if run.timings is not None and run.timings.tokens_per_s > 0:
+        parts.append(token_rate(run.timings.tokens_per_s))
+    if run.seed is not None and run.sampling.temperature > 0:
+        parts.append(f"seed {run.seed}")
+    return (*((_STOPPED[run.reason],) if is_stopped(node) else ()), *parts)
+
+
+_STOPPED = {"cancelled": "■ stopped", None: "■ cut off"}
+
+
+def is_stopped(node: Node) -> bool:
+    """Whether a reply was ended before its time: by the user, or with the program."""
+    run = node.generation
+    return run is not None and not run.origin and run.reason in _STOPPED
+
+
 def ending(node: Node) -> str:
-    """Describe how a reply ended, unless it simply came to its end."""
+    """Describe why a reply ended, unless it simply came to its end or was stopped."""
     run = node.generation
     if run is None:
         return ""
     match run.reason:
-        case "cancelled":
-            return "■ stopped"
         case "error":
             return f"✗ failed: {run.error or 'the engine died'}"
         case "length":
-            return f"… cut after {plural(sum(run.tokens for run in node.generations), 'token')}"
-        case None:
-            return "■ cut off"
+            tokens = sum(run.written_tokens for run in node.generations)
+            return f"… cut after {plural(tokens, 'token')}"
         case _:
             return "" if node.text else "(an empty reply)"
 

@@ -12,6 +12,10 @@ from gptterm.format import latency, plural, token_rate
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 METER = "▁▂▃▄▅▆▇█"
+TITLE_GAP = 3
+"""Least cells on each side of the title."""
+LEAST_TITLE = 12
+"""Cells; with fewer the title is left out."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Status:
     model: str = ""
     device: str = ""
     """Device and dtype."""
+    title: str = ""
+    """Of the open chat."""
     activity: str = ""
     """Shown instead of a rate: loading, reading the prompt."""
     tokens_per_s: float | None = None
@@ -65,7 +71,21 @@ class StatusLine(RowWidget):
         if len(left) == 1 and _width(left) + _width(right) > width:
             left = [(fit(status.model, width), "model")]
         gap = max(1, width - _width(left) - _width(right))
-        return [*left, (" " * gap, ""), *right]
+        return [*left, *_title(status.title, gap), *right]
+
+
+def _title(title: str, width: int) -> list[StyledText]:
+    """Return the title in the middle of the cells that the rest leaves, if it has room there."""
+    room = width - 2 * TITLE_GAP
+    if not title or room < LEAST_TITLE:
+        return [(" " * width, "")]
+    shown = fit(title, room) if cell_len(title) > room else title
+    before = (width - cell_len(shown)) // 2
+    return [
+        (" " * before, ""),
+        (shown, "faint"),
+        (" " * (width - before - cell_len(shown)), ""),
+    ]
 
 
 def _numbers(status: Status) -> dict[str, StyledText]:

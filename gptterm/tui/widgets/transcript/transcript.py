@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
@@ -19,12 +20,12 @@ from textual.strip import Strip
 from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.highlights import Finder
-from gptterm.tui.widgets.transcript.turn_painter import GUTTER, TurnPainter
+from gptterm.tui.widgets.transcript.turn_painter import GUTTER, MARGIN, Column, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
-MAX_TEXT_WIDTH = 110
-"""Cells; longer rows are hard to read."""
+MORE_BELOW = " ↓ more below · End "
+"""Drawn over the last row while the view does not follow the end."""
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -96,7 +97,7 @@ class Transcript(ScrollView, can_focus=True):
         self._placeholder: tuple[tuple[str, str], ...] = ()
         self._laid_out = 0
         self._width = 0
-        """Cells between the borders; to ask Textual for it costs more than to draw a row."""
+        """Cells of the view; to ask Textual for it costs more than to draw a row."""
         self._base: Style | None = None
         self._is_resizing = False
         self._is_rendering = False
@@ -170,7 +171,7 @@ class Transcript(ScrollView, can_focus=True):
     def _layout_turns(self) -> None:
         """Wrap the turns that are not wrapped for this width, and compute where each ends."""
         self._width = self.scrollable_content_region.width
-        width = self._text_width
+        width = Column.of(self._width).text_width
         if width <= 0:
             return
         self._laid_out = width
@@ -178,10 +179,6 @@ class Transcript(ScrollView, can_focus=True):
             turn.layout(width)
         self._ends = list(accumulate(turn.height for turn in self._turns))
         self._update_virtual_size()
-
-    @property
-    def _text_width(self) -> int:
-        return min(self._width - GUTTER - 1, MAX_TEXT_WIDTH)
 
     def _update_virtual_size(self) -> None:
         self._is_resizing = True
@@ -207,9 +204,9 @@ class Transcript(ScrollView, can_focus=True):
         if not self._is_resizing:
             self.follow = new_value >= self.max_scroll_y
 
-    def watch_follow(self, follow: bool) -> None:
-        """Show in the border that there is more below."""
-        self.border_subtitle = "" if follow else "↓ more below · End"
+    def watch_follow(self) -> None:
+        """Show over the last row that there is more below, or no longer."""
+        self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         """Wrap for the new width."""
@@ -329,14 +326,23 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select the turn under the mouse; on its arrows, request another version."""
-        y = event.y - self.gutter.top + self.scroll_offset.y
-        index, row = self._locate(y)
+        if not self.follow and event.y == self.size.height - 1 and event.x in self._more_below:
+            self.follow_end()
+            return
+        index, row = self._locate(event.y + self.scroll_offset.y)
         if index >= len(self._turns):
             return
         self.selected = index
-        right = self.scrollable_content_region.width - (event.x - self.gutter.left)
-        if row == 0 and self._turns[index].position[1] > 1 and right <= 4:
-            self.action_sibling(-1 if right >= 3 else 1)
+        left, cells = Column.of(self._width)
+        right = left + cells - MARGIN - event.x
+        if row == 0 and self._turns[index].position[1] > 1 and 0 < right <= 2:
+            self.action_sibling(-1 if right == 2 else 1)
+
+    @property
+    def _more_below(self) -> range:
+        """Cells of the last row where it says that there is more below."""
+        room = max(0, self._width - len(MORE_BELOW)) // 2
+        return range(room, room + len(MORE_BELOW))
 
     # ------------------------------------------------------------------------------ drawing
 
@@ -357,10 +363,11 @@ class Transcript(ScrollView, can_focus=True):
         first = selection.start.y if selection.start else 0
         last = selection.end.y if selection.end else self._ends[-1] - 1
         picked: list[str] = []
+        margin = Column.of(self._width).left + GUTTER
         for y in range(max(0, first), min(last, self._ends[-1] - 1) + 1):
             text = self._row_strip(y).text
             start, end = selection.get_span(y) or (0, -1)
-            picked.append(text[start : None if end < 0 else end].removeprefix(" " * GUTTER))
+            picked.append(text[max(start, margin) : None if end < 0 else end])
         return "\n".join(line.rstrip() for line in picked), "\n"
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -378,6 +385,7 @@ class Transcript(ScrollView, can_focus=True):
         """
         if self._base is None:
             self._base = self.rich_style
+        is_last = y == self.size.height - 1
         y += self.scroll_offset.y
         if not self._ends:
             size = Size(self._width, self.size.height)
@@ -388,7 +396,14 @@ class Transcript(ScrollView, can_focus=True):
         if (selection := self.text_selection) and (span := selection.get_span(y)):
             style = component_style(self.screen, "screen--selection")
             strip = self._painter.style_span(strip, span, style)
-        return strip if self._is_rendering else strip.apply_offsets(0, y)
+        if not self._is_rendering:
+            return strip.apply_offsets(0, y)
+        return self._with_more_below(strip) if is_last and not self.follow else strip
+
+    def _with_more_below(self, strip: Strip) -> Strip:
+        span, base = self._more_below, self._base or self.rich_style
+        said = Strip([Segment(MORE_BELOW, base + self._painter.style("more"))])
+        return Strip.join([strip.crop(0, span.start), said, strip.crop(span.stop)])
 
     def _row_strip(self, y: int) -> Strip:
         index, row = self._locate(y)

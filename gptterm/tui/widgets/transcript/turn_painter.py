@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -17,10 +17,37 @@ from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
-"""Cells left of the text, where the bar of the selection is."""
+"""Cells left of the text, where the edge of the turn is."""
+MARGIN = 2
+"""Cells right of the text."""
+MAX_TEXT_WIDTH = 96
+"""Cells; longer rows are hard to read."""
+GAP = 2
+"""Least cells between the speaker and the details."""
 STRIP_CACHE_SIZE = 256
 STREAM_CURSOR = "▌"
 """Drawn at the end of a text that is being streamed."""
+STOPPED = " ■"
+"""Drawn at the end of a text that was stopped."""
+EDGE, SELECTED_EDGE = "▎ ", "▌ "
+
+
+class Column(NamedTuple):
+    """Cells of a view that turns are drawn in: all of a narrow one, the middle of a wide one."""
+
+    left: int
+    width: int
+
+    @classmethod
+    def of(cls, width: int) -> "Column":
+        """The column of a view `width` cells wide."""
+        cells = min(width, GUTTER + MAX_TEXT_WIDTH + MARGIN)
+        return cls((width - cells) // 2, cells)
+
+    @property
+    def text_width(self) -> int:
+        """Cells of the text."""
+        return self.width - GUTTER - MARGIN
 
 
 class TurnPainter:
@@ -34,7 +61,9 @@ class TurnPainter:
         "dropped",
         "faint",
         "footer",
+        "band",
         "selected",
+        "edge",
         "bar",
         "strong",
         "emphasis",
@@ -46,6 +75,7 @@ class TurnPainter:
         "quote",
         "link",
         "highlight",
+        "more",
     )
 
     def __init__(self, widget: Widget) -> None:
@@ -87,26 +117,45 @@ class TurnPainter:
     def _render_row(
         self, turn: TurnView, row: int, width: int, selected: bool, base: Style
     ) -> Strip:
+        plain, column = base, Column.of(width)
+        if row == turn.height - 1:
+            return Strip.blank(width, plain)
         base += self.style("dropped" if turn.dropped else "text")
-        plain = gutter = base
+        is_user, edge = turn.role == "user", "  "
+        if is_user:
+            base += self.style("band")
         if selected:
             base += self.style("selected")
-            gutter = base + self.style("bar")
+        gutter = base
+        if selected or is_user:
+            edge = SELECTED_EDGE if selected else EDGE
+            gutter += self._on(turn, "bar" if selected else "edge")
+        cells, base = self._cells(turn, row, column, base)
+        inner = Strip([Segment(edge, gutter), *cells]).adjust_cell_length(column.width, base)
+        left = [Segment(" " * column.left, plain)] if column.left else []
+        return Strip([*left, *inner]).adjust_cell_length(width, plain)
+
+    def _on(self, turn: TurnView, name: str) -> Style:
+        """The style of a part of a turn; a dimmed turn has no colours in its parts."""
+        style = self.style(name)
+        return style.without_color if turn.dropped else style
+
+    def _cells(
+        self, turn: TurnView, row: int, column: Column, base: Style
+    ) -> tuple[list[Segment], Style]:
+        """A row of the header, the body or the footer, and the style of its end."""
         body = len(turn.rows)
         if row == 0:
-            cells = self._header(turn, width, base)
-        elif row <= body:
-            cells, base = self._body(turn, row - 1, base)
-            if turn.is_streaming and row == body:
-                cells.append(Segment(STREAM_CURSOR, base + self.style(turn.role)))
-        elif row - body - 1 < len(footer := turn.footer_rows):
-            cells = [Segment(footer[row - body - 1], base + self.style("footer"))]
-        else:
-            cells = []
-        if not cells:
-            return Strip.blank(width, plain)
-        bar = Segment("▎ " if selected else "  ", gutter)
-        return Strip([bar, *cells]).adjust_cell_length(width, base)
+            return self._header(turn, column.text_width, base), base
+        if row > body:
+            footer = turn.footer_rows[row - body - 1]
+            return [Segment(footer, base + self._on(turn, "footer"))], base
+        cells, base = self._body(turn, row - 1, base)
+        if row == body and turn.is_streaming:
+            cells.append(Segment(STREAM_CURSOR, base + self.style(turn.role)))
+        elif row == body and turn.is_stopped:
+            cells.append(Segment(STOPPED, base + self._on(turn, "footer")))
+        return cells, base
 
     def render_centred(
         self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style
@@ -125,12 +174,20 @@ class TurnPainter:
         return Strip(cells).adjust_cell_length(width, base)
 
     def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
+        """The speaker, and on the right as many of the details as there is room for."""
         number, of = turn.position
-        right = f"{number}/{of} ◂▸ " if of > 1 else ""
+        details = list(turn.details)
         if turn.dropped:
-            right = f"out of context  {right}" if right else "out of context "
-        room = width - GUTTER - cell_len(right)
-        label = set_cell_size(turn.label, max(0, room))
+            details.insert(0, "out of context")
+        versions = f"{number}/{of} ◂▸" if of > 1 else ""
+        while details:
+            right = "   ".join(filter(None, (" · ".join(details), versions)))
+            if cell_len(turn.label) + GAP + cell_len(right) <= width:
+                break
+            details.pop()
+        else:
+            right = versions
+        label = set_cell_size(turn.label, max(0, width - cell_len(right)))
         colour = "faint" if turn.dropped else turn.role
         return [
             Segment(label, base + self.style(colour)),
@@ -140,7 +197,7 @@ class TurnPainter:
     def _body(self, turn: TurnView, row: int, base: Style) -> tuple[list[Segment], Style]:
         line, start, end, indent = turn.body_row(row)
         if line.style:
-            base += self.style(line.style)
+            base += self._on(turn, line.style)
         cells = [Segment(indent, base + self.style("faint"))] if indent else []
         spans = (*line.spans, *turn.highlights.get(turn.rows[row][0], ()))
         if not spans:
@@ -149,7 +206,7 @@ class TurnPainter:
         for begin, stop, names in split_spans(spans, start, end):
             style = base
             for name in names:
-                style += self.style(name)
+                style += self._on(turn, name)
             cells.append(Segment(line.text[begin:stop], style))
         return cells, base
 

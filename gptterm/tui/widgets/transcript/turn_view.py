@@ -51,7 +51,9 @@ class TurnView:
         "_footer",
         "_highlights",
         "_width",
+        "details",
         "dropped",
+        "is_stopped",
         "is_streaming",
         "key",
         "label",
@@ -70,12 +72,16 @@ class TurnView:
         self.label = display_text(label)
         self.position = (1, 1)
         """Number among its siblings, from 1, and how many there are."""
+        self.details: tuple[str, ...] = ()
+        """What it was made with, the most important first; drawn right of the label."""
         self._footer = ""
         self._finder: Finder | None = None
         self._highlights: dict[int, list[Span]] | None = None
         """Matches of the search; None: not searched yet."""
         self.dropped = False
         """The turn no longer fits the context."""
+        self.is_stopped = False
+        """It was ended before its time, which a sign at its end shows."""
         self.is_streaming = False
         """More text is to come, which a cursor at its end shows."""
         self.version = next(_VERSIONS)
