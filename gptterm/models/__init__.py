@@ -6,6 +6,7 @@ Nothing here imports torch or transformers, or runs a model's code.
 from gptterm.models.cache import CachedModel, cache_folder, cached_models
 from gptterm.models.metadata import ModelMetadata, generation_defaults, read_metadata
 from gptterm.models.names import ALIASES, BUNDLED
+from gptterm.models.offers import Offer, offers
 from gptterm.models.resolver import (
     ResolvePreview,
     bundled,
@@ -22,6 +23,7 @@ __all__ = [
     "BUNDLED",
     "CachedModel",
     "ModelMetadata",
+    "Offer",
     "ResolvePreview",
     "bundled",
     "cache_folder",
@@ -29,6 +31,7 @@ __all__ = [
     "cached_repositories",
     "find_local",
     "generation_defaults",
+    "offers",
     "preview_resolve",
     "pull",
     "read_metadata",

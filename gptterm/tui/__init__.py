@@ -23,7 +23,7 @@ def run(
         settings: The settings in effect.
         prompt: A first message.
         inline: Draw below the shell's prompt instead of on the whole screen.
-        conversation: The chat to open: the beginning of its id, or `last`.
+        conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         note: Prints a line for the user once the terminal is free again.
 
     Returns:

@@ -58,7 +58,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         prompt: A first message, sent once the model is ready.
         client: Client of the engine process; None for the default one.
         find: Finds models.
-        conversation: The chat to open: the beginning of its id, or `last`.
+        conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -90,7 +90,6 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation
-        self._save = settings.save
         self.refusal: GpttermError | None = None
         """Why the wanted chat could not be opened."""
         self.unsaved = ""
@@ -179,12 +178,11 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     async def _open_history(self) -> None:
         wanted = self._conversation
-        reopen = self._save and self._first_prompt is None
         if wanted is None:
             self._load_and_send()
         self.set_interval(POLL_INTERVAL_S, self._poll)
         try:
-            await self.controller.open_history(wanted, reopen=reopen)
+            await self.controller.open_history(wanted)
         except GpttermError as error:
             self.refusal = error
             self.exit(error.exit_code)

@@ -49,6 +49,13 @@ class Desk:
             lambda: self.controller.engine.ready and self.controller.chat_list.is_settled
         )
 
+    async def open_last(self) -> None:
+        """Open the chat that was written last."""
+        await self.until(lambda: self.controller.chat_list.is_settled)
+        chat_list = self.controller.chat_list
+        empty = chat_list.current.key
+        await chat_list.show(next(e.key for e in chat_list.entries() if e.key != empty))
+
     async def press(self, *keys: str) -> None:
         """Press keys, and let the screen catch up."""
         await self.pilot.press(*keys)
@@ -126,6 +133,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
 
     Args:
         found: The model is not found before this is set.
+        last: Open the chat that was written last.
     """
 
     @asynccontextmanager
@@ -138,6 +146,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         conversation: str | None = None,
         client: EngineClient | None = None,
         found: asyncio.Event | None = None,
+        last: bool = False,
         **options: object,
     ) -> AsyncIterator[Desk]:
         request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
@@ -161,6 +170,9 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         client = client or EngineClient(factory=FACTORY, log=home / "engine.log")
         app = GpttermApp(settings, prompt, client, find, conversation=conversation)
         async with app.run_test(size=size) as pilot:
-            yield Desk(app, pilot)
+            desk = Desk(app, pilot)
+            if last:
+                await desk.open_last()
+            yield desk
 
     return opened

@@ -2,7 +2,7 @@
 
     python -m tests.tui.played DIRECTORY [name=value …]
 
-`DIRECTORY` holds the script; `name=value` are settings.
+`DIRECTORY` holds the script; `name=value` are settings; `conversation=last` opens the last chat.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ def main() -> int:
         given[name] = int(value) if value.isdecimal() else value
     mouse = given.pop("mouse", "on") == "on"
     inline = given.pop("inline", "off") == "on"
+    conversation = given.pop("conversation", None)
     settings = load_settings(given)
     settings = msgspec.structs.replace(settings, tui=TuiSettings(mouse=mouse))
 
@@ -38,7 +39,9 @@ def main() -> int:
 
     log = Path(directory, "engine.log")
     with stderr_to(Path(directory, "tui.log")):
-        app = GpttermApp(settings, None, EngineClient(factory=FACTORY, log=log), find)
+        client = EngineClient(factory=FACTORY, log=log)
+        chat = None if conversation is None else str(conversation)
+        app = GpttermApp(settings, None, client, find, conversation=chat)
         left = app.run(mouse=mouse, inline=inline)
     return left if isinstance(left, int) else 0
 

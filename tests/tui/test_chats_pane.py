@@ -9,7 +9,7 @@ from tests.tui.saved import fill, load_all
 
 async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         pane = desk.screen.chats
         await desk.press("ctrl+b", "ctrl+b")
@@ -43,7 +43,7 @@ async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(
     open_tui: Open, path: Path
 ) -> None:
     fill(path, talk("one", "1"), talk("two", "2"), talk("three", "3"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         pane = desk.screen.chats
         await desk.press("ctrl+b", "ctrl+b", "down", "c")
@@ -56,7 +56,7 @@ async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(
 
 async def test_the_open_chat_is_deleted(open_tui: Open, path: Path) -> None:
     fill(path, talk("only one", "1"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         await desk.press("ctrl+b", "ctrl+b", "d")
         await desk.until(lambda: "deleted only one" in desk.notice)

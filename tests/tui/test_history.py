@@ -26,7 +26,7 @@ async def test_a_chat_is_kept_and_comes_back(open_tui: Open, path: Path) -> None
     (chat,) = load_all(path)
     assert texts(chat) == ["Tell me.", "First."]
     assert len(chat) == 3
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         assert desk.turns == [("user", "Tell me."), ("assistant", "First.")]
         assert "1/2 ◂▸" in desk.text
@@ -47,12 +47,12 @@ async def test_a_reply_that_comes_back_is_markdown_where_it_was(
         await desk.ready()
         await desk.say("Tell me.")
         assert shown in desk.text
-    async with open_tui(script) as desk:
+    async with open_tui(script, last=True) as desk:
         await desk.ready()
         await desk.until(lambda: shown in desk.text)
 
 
-async def test_the_chat_written_last_is_shown_whatever_the_clock_said(
+async def test_the_chat_written_last_is_listed_first_whatever_the_clock_said(
     open_tui: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with History.open(path) as history:
@@ -62,8 +62,8 @@ async def test_the_chat_written_last_is_shown_whatever_the_clock_said(
         history.saver(talk("written last", "y")).commit()
     async with open_tui() as desk:
         await desk.ready()
-        assert desk.turns[0] == ("user", "written last")
-        first, second = desk.controller.chat_list.entries()[:2]
+        assert desk.turns == []
+        _, first, second = desk.controller.chat_list.entries()
         assert (first.title, second.title) == ("written last", "from the future")
 
 
@@ -147,7 +147,7 @@ async def test_a_system_text_given_with_a_chat_is_for_it(open_tui: Open, path: P
 
 async def test_drafts_come_back(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1"), talk("two", "2"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         await desk.type("to two")
         await desk.press("ctrl+b", "ctrl+b", "down", "enter")
@@ -162,33 +162,42 @@ async def test_drafts_come_back(open_tui: Open, path: Path) -> None:
         assert desk.screen.prompt.text == "to one"
     async with open_tui() as desk:
         await desk.ready()
-        assert desk.screen.prompt.text == "to two"
-        await desk.press("ctrl+n")
         assert desk.screen.prompt.text == "to a new one"
+        await desk.open_last()
+        await desk.until(lambda: desk.screen.prompt.text == "to two")
 
 
 async def test_what_was_typed_before_the_history_was_open_stays(open_tui: Open, path: Path) -> None:
-    fill(path, talk("one", "1"))
-    async with open_tui(Script.saying("x", load_s=1)) as desk:
+    chat = talk("one", "1")
+    fill(path, chat)
+    async with open_tui(Script.saying("x", load_s=1), conversation=chat.id) as desk:
         desk.screen.prompt.put("typed early")
         await desk.until(lambda: desk.turns)
         assert desk.screen.prompt.text == "typed early"
 
 
-async def test_a_new_chat_that_was_asked_for_early_is_not_replaced(
-    open_tui: Open, path: Path
-) -> None:
-    fill(path, talk("one", "1"))
+async def test_the_start_is_a_new_chat(open_tui: Open, path: Path) -> None:
+    fill(path, talk("one", "1", model="elsewhere"))
     async with open_tui() as desk:
-        desk.screen.action_run("new_chat")
         await desk.ready()
+        await desk.until(lambda: "last chats" in desk.text)
         await desk.say("two")
     assert sorted(texts(chat)[0] for chat in load_all(path)) == ["one", "two"]
 
 
+async def test_the_last_chat_is_gone_on_with_by_the_model_that_wrote_it(
+    open_tui: Open, path: Path
+) -> None:
+    fill(path, talk("one", "1", model="elsewhere"))
+    async with open_tui(conversation="last") as desk:
+        await desk.ready()
+        assert desk.turns[0] == ("user", "one")
+        assert desk.controller.settings.model == "elsewhere"
+
+
 async def test_another_model_is_offered(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1", model="elsewhere"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         await desk.until(lambda: "written by elsewhere: F6 loads that model" in desk.text)
         await desk.press("f6")
@@ -232,7 +241,7 @@ async def test_a_history_deleted_while_open(open_tui: Open, path: Path) -> None:
 
 async def test_a_locked_history_holds_nothing_up(open_tui: Open, path: Path) -> None:
     fill(path, talk("one", "1"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.store import History, writer_thread
+from gptterm.tui.screens.welcome import STARTERS
 from tests.store.chats import check_integrity, opened, talk, texts
 from tests.support.disks import READ_ONLY, SMALL, Disk
 from tests.support.scripted import Script, write_script
@@ -236,6 +237,10 @@ def test_a_disk_that_is_read_only_for_a_while(terminal: Start, tmp_path: Path) -
     with History.open(path) as history:
         assert history.add(talk("old question", "old answer"))
     tty = terminal(Script.saying("Written down.", "Again."), disk)
+    tty.until(lambda: tty.shows("last chats"))
+    tty.send(b"\x1b[B" * len(STARTERS))
+    tty.until(lambda: tty.shows("▸ old question"))
+    tty.send(b"\r")
     tty.until(lambda: tty.shows("old answer"))
     tty.send(b"one\r")
     tty.until(lambda: tty.shows("Written down.") and tty.shows(WAITING) and tty.shows("not saved"))

@@ -27,7 +27,7 @@ async def test_an_export_replaces_nothing_and_goes_nowhere_else(
     victim.write_text("precious")
     (folder / "link.md").symlink_to(victim)
     fill(path, talk("../../etc/passwd\0 \u202e~", "one"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         await desk.press("ctrl+s")
         await desk.until(lambda: "etc-passwd.md" in desk.text)

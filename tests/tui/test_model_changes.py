@@ -64,7 +64,7 @@ async def controller(
     """A controller that loads a model."""
     chosen = load_settings({"model": model, "max_tokens": 4, "save": False, "temperature": 0})
     opened = Controller(chosen, said.append, client, find, history=folder / "history.db")
-    await opened.open_history(None, reopen=False)
+    await opened.open_history(None)
     opened.load()
     try:
         yield opened

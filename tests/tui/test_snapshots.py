@@ -273,6 +273,17 @@ def week(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("week")
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+@pytest.mark.parametrize("chat_model", [True, False])
+def test_first_screen(snap: Snap, size: tuple[int, int], chat_model: bool) -> None:
+    async def choose(desk: Desk) -> None:
+        await desk.until(lambda: "last chats" in desk.text)
+        await desk.press("down")
+
+    assert snap(choose, Script.saying("x", has_chat_template=chat_model), size=size)
+
+
+@pytest.mark.usefixtures("week")
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 20)])
 def test_the_pane_of_chats(snap: Snap, size: tuple[int, int]) -> None:
     async def call(desk: Desk) -> None:

@@ -27,7 +27,15 @@ class Tmux:
         variables = (f"GPTTERM_HOME={folder}", "LC_ALL=C.UTF-8", "TERM=tmux-256color")
         self.run(
             *("-f", "/dev/null", "-u", "new-session", "-d", "-s", "tui", "-x", "110", "-y", "30"),
-            *("env", *variables, sys.executable, "-m", "tests.tui.played", str(folder)),
+            *(
+                "env",
+                *variables,
+                sys.executable,
+                "-m",
+                "tests.tui.played",
+                str(folder),
+                "conversation=last",
+            ),
         )
 
     def run(self, *arguments: str) -> str:

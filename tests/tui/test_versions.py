@@ -79,7 +79,7 @@ async def test_markdown_goes_by_the_model_that_wrote(
     # Loaded now is one of the other kind; before that, none.
     found = asyncio.Event()
     other = Script.saying(SAYS, has_chat_template=not written_by_chat_model)
-    async with open_tui(other, found=found, model="other") as desk:
+    async with open_tui(other, found=found, model="other", last=True) as desk:
         await desk.until(lambda: shown in desk.text)
         found.set()
         await desk.ready()
@@ -115,7 +115,9 @@ async def test_an_imported_chat_is_markdown_from_the_start(
     with History.open(path) as history:
         assert len(import_json(history, tmp_path, {**export, "default_model_slug": model})) == 1
     found = asyncio.Event()
-    async with open_tui(Script.saying(SAYS, has_chat_template=False), found=found) as desk:
+    async with open_tui(
+        Script.saying(SAYS, has_chat_template=False), found=found, last=True
+    ) as desk:
         await desk.until(lambda: "It is bold." in desk.text)
         found.set()
         await desk.ready()
@@ -129,7 +131,9 @@ async def test_the_reply_of_an_older_version_goes_by_its_model(open_tui: Open, p
         chat.apply_event(reply, event)
     fill(path, chat)
     found = asyncio.Event()
-    async with open_tui(Script.saying(SAYS, has_chat_template=False), found=found) as desk:
+    async with open_tui(
+        Script.saying(SAYS, has_chat_template=False), found=found, last=True
+    ) as desk:
         await desk.until(lambda: "It is bold." in desk.text)
         found.set()
         await desk.until(lambda: SAYS in desk.text)

@@ -123,7 +123,7 @@ async def test_another_version_has_no_next_token(open_tui: Open) -> None:
 
 async def test_a_model_that_was_chosen_is_not_offered_against(open_tui: Open, path: Path) -> None:
     fill(path, talk("hi", "one"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         said = len(desk.screen.notice_line.history)
         desk.screen.prompt.put("/model third")
@@ -211,7 +211,7 @@ async def test_an_edited_text_is_no_command(open_tui: Open) -> None:
 
 async def test_earlier_messages_of_a_chat_that_comes_back(open_tui: Open, path: Path) -> None:
     fill(path, talk("first question", "one"))
-    async with open_tui() as desk:
+    async with open_tui(last=True) as desk:
         await desk.ready()
         await desk.press("up")
         assert desk.screen.prompt.text == "first question"

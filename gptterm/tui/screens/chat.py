@@ -20,16 +20,18 @@ from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.stop import Interrupt
 from gptterm.tui.actions.turn_editor import TurnEditor
 from gptterm.tui.keys import CHAT_KEYS, Keymap
-from gptterm.tui.screens.hints import greeting, key_pairs, prompt_placeholder
+from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
 from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.turn_views import TurnViews
+from gptterm.tui.screens.welcome import Welcome
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import (
     ChatChanged,
     ChatOpened,
     ControllerEvent,
+    DownloadChanged,
     EngineChanged,
     ListChanged,
     ModelMismatch,
@@ -74,7 +76,8 @@ class ChatScreen(Screen[None]):
         self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
         self.notice_line = NoticeLine()
-        self.prompt = Prompt(self.submit)
+        self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
+        self.prompt = Prompt(self.submit, self._choose)
         self.keyline = KeyLine()
         self.panes = Panes(self, self.chats, self.sampling, self.prompt)
         self._areas: dict[str, Widget] = {
@@ -144,6 +147,9 @@ class ChatScreen(Screen[None]):
                 self._show_opened(left, turn)
             case ListChanged():
                 self.show_list()
+                self.show_placeholder()
+            case DownloadChanged():
+                self.show_placeholder()
             case ModelMismatch(name=name):
                 key = self.keymap.first(CHAT_KEYS, "chat.model")
                 self.show_notice("info", f"this chat was written by {name}: {key} loads that model")
@@ -180,7 +186,8 @@ class ChatScreen(Screen[None]):
         engine = self.controller.engine
         info = engine.info if engine.ready else None
         name = short_name(info.name if info is not None else self.controller.settings.model)
-        self.transcript.set_placeholder(*greeting(name, info, self.keymap, engine.phase))
+        if self.controller.chat.empty:
+            self.transcript.set_placeholder(self.welcome.sections())
         self.prompt.placeholder = Content(prompt_placeholder(name, engine.phase))
 
     def show_keys(self) -> None:
@@ -216,6 +223,18 @@ class ChatScreen(Screen[None]):
             commands.handle(self, text)
         elif not refuse_if_busy(self):
             self.turn_editor.send(text)
+
+    def _choose(self, by: int) -> bool:
+        """Choose or take something on the first screen, from the empty prompt."""
+        if self.turn_editor:
+            return False
+        done = self.welcome.move(by) if by else self.welcome.take()
+        self.show_placeholder()
+        return done
+
+    @on(Transcript.ItemTaken)
+    def _item_taken(self, event: Transcript.ItemTaken) -> None:
+        self.welcome.take(event.index)
 
     def send(self, text: str) -> None:
         """Send a message."""
@@ -343,7 +362,11 @@ class ChatScreen(Screen[None]):
 
     @on(ChatsPane.Opened)
     def _chat_opened(self, event: ChatsPane.Opened) -> None:
-        start_worker(self, partial(self.controller.chat_list.show, event.key))
+        self.open_chat(event.key)
+
+    def open_chat(self, key: str) -> None:
+        """Open a chat, and go to the prompt."""
+        start_worker(self, partial(self.controller.chat_list.show, key))
         self.focus_prompt()
 
     @on(ChatsPane.ActionRequested)

@@ -1,10 +1,9 @@
-"""Texts of the chat screen: placeholders, the greeting of an empty chat, and the key line."""
+"""Texts of the chat screen: the placeholder of the prompt, and the key line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from textual.binding import BindingType
 
-from gptterm.engine.api import ModelInfo
 from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Keymap, Pairs
 from gptterm.tui.state.engine_manager import Phase
 from gptterm.tui.widgets.chats import ChatsPane
@@ -29,36 +28,6 @@ def prompt_placeholder(name: str, phase: Phase) -> str:
     if phase == "ready":
         return f"Message {name}, or / for commands"
     return f"Message {name} (still loading: messages wait)"
-
-
-def greeting(
-    name: str, info: ModelInfo | None, keymap: Keymap, phase: Phase
-) -> Iterator[tuple[str, str]]:
-    """Yield the lines of an empty chat, with their styles: the model, and where help is.
-
-    Args:
-        name: The model's name.
-        info: The model; None before it is loaded.
-        keymap: The user's keys.
-        phase: The engine's phase.
-    """
-    yield "gptterm", "assistant"
-    yield "", "text"
-    if phase == "failed":
-        yield f"{name} could not be loaded", "text"
-        yield f"{keymap.first(CHAT_KEYS, 'models')} chooses another model", "faint"
-    elif info is None:
-        yield f"{name} is loading; you can already type a message", "faint"
-    elif info.has_chat_template:
-        is_remote = info.decoder == "remote"
-        place = f"on {info.device}" if is_remote else "on this machine only"
-        yield f"{name} is ready to chat, {place}", "text"
-    else:
-        yield f"{name} is a base model: it continues text", "text"
-        yield "your chat is passed to it as a transcript", "faint"
-    yield "", "text"
-    names = [keymap.first(CHAT_KEYS, "help"), keymap.first(CHAT_KEYS, "sampling")]
-    yield f"{names[0]} keys   {names[1]} samplers   / commands", "faint"
 
 
 _LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {

@@ -39,6 +39,9 @@ class Entry(NamedTuple):
     """Heading that it is listed under."""
     pinned: bool = False
     archived: bool = False
+    model: str = ""
+    """The model of the latest reply; empty for none."""
+    turns: int = 0
 
 
 class Deleted(NamedTuple):
@@ -87,31 +90,29 @@ class ChatList:
 
     # -------------------------------------------------------------- opening and closing
 
-    def open(self, wanted: str | None, *, reopen: bool) -> "asyncio.Task[None]":
+    def open(self, wanted: str | None) -> "asyncio.Task[None]":
         """Open the history.
 
         Args:
-            wanted: Chat to show: the beginning of its id, or `last`. It must exist.
-            reopen: Without a wanted chat, show the last one, if there is one.
+            wanted: Chat to show: the beginning of its id, or `last`. It must exist. None: a new
+                chat.
         """
-        self._opening = asyncio.create_task(self._open(wanted, reopen))
+        self._opening = asyncio.create_task(self._open(wanted))
         return self._opening
 
-    async def _open(self, wanted: str | None, reopen: bool) -> None:
+    async def _open(self, wanted: str | None) -> None:
         try:
-            opened = await self._history.open(wanted, reopen=reopen, archived=self.archived)
+            opened = await self._history.open(wanted, archived=self.archived)
         except GpttermError as error:
             if wanted is not None:
                 raise
             self._emit(Notified("warning", str(error)))
             return
         self._groups = opened.groups
-        # Someone who asked for a new chat before the last one was loaded has it.
-        untouched = self.current.empty and len(self.chats) == 1 and not self._requests
         self.chats[-1].draft = (opened.draft or "") if self._save else ""
         for chat in self.chats:
             self._history.attach_saver(chat)
-        if opened.chat is not None and (untouched or wanted is not None):
+        if opened.chat is not None:
             self._set_current(opened.chat)
         elif self.current.empty:
             self._emit(ChatOpened(self.current))
@@ -163,7 +164,7 @@ class ChatList:
             if chat is self.current or not chat.empty
         ]
         entries = [
-            Entry(each.id, each.title, heading, each.pinned, each.archived)
+            Entry(each.id, each.title, heading, each.pinned, each.archived, each.model, each.turns)
             for heading, group in self._groups
             for each in group
         ]

@@ -15,6 +15,7 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.chat_list import ChatList
+from gptterm.tui.state.downloads import Downloads
 from gptterm.tui.state.engine_manager import EngineManager, Finder, find_model
 from gptterm.tui.state.events import (
     ChatChanged,
@@ -58,6 +59,7 @@ class Controller:
         self.chat_list = ChatList(
             history, settings.save, lambda: Chat(self.settings.system), self._forward
         )
+        self.downloads = Downloads(emit)
         self.reply: Reply | None = None
         """The running generation, else the last one."""
         self.replying: Chat | None = None
@@ -146,13 +148,27 @@ class Controller:
         assert info is not None
         for notice in (*source.notices, *info.notices):
             self._notify("warning", notice)
-        from gptterm.models import generation_defaults
+        from gptterm.models import BUNDLED, generation_defaults
 
         self._overrides.set_model_defaults(generation_defaults(source))
         self._emit(EngineChanged())
         if not chosen:
             self._check_model()
         self._start_next()
+        if source.name == BUNDLED:
+            await self.downloads.find_offers(offline=self.settings.offline)
+
+    def fetch(self, name: str) -> None:
+        """Download a model, and load it then if the open chat is still empty."""
+        self._spawn(self._fetch(name))
+
+    async def _fetch(self, name: str) -> None:
+        if not await self.downloads.fetch(name):
+            return
+        if self.chat.empty and self.replying is None:
+            self.load(name)
+        else:
+            self._notify("good", f"{name} is on this machine now: /model {name} loads it")
 
     def _restart_if_dead(self) -> None:
         """Start the engine again after it died, unless a model is being loaded anyway."""
@@ -205,13 +221,13 @@ class Controller:
 
     # -------------------------------------------------------------------------------- chats
 
-    async def open_history(self, wanted: str | None, *, reopen: bool) -> None:
-        """Open the history and the first chat; see `ChatList.open`.
+    async def open_history(self, wanted: str | None) -> None:
+        """Open the history, and the wanted chat; see `ChatList.open`.
 
         Raises:
             GpttermError: The wanted chat does not exist.
         """
-        await self.chat_list.open(wanted, reopen=reopen)
+        await self.chat_list.open(wanted)
         if wanted is None:
             return
         tree = self.chat.tree

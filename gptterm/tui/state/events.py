@@ -55,6 +55,11 @@ class ListChanged:
 
 
 @dataclass(frozen=True)
+class DownloadChanged:
+    """The models on offer, or the progress of their downloads, changed."""
+
+
+@dataclass(frozen=True)
 class ModelMismatch:
     """The open chat was written by another model than the one that is loaded."""
 
@@ -71,5 +76,5 @@ class Notified:
 
 ControllerEvent = (
     EngineChanged | ReplyStarted | ReplyEnded | ChatChanged | ChatOpened | ListChanged
-    | ModelMismatch | Notified
+    | DownloadChanged | ModelMismatch | Notified
 )  # fmt: skip

@@ -36,7 +36,7 @@ class Opened(NamedTuple):
 
     groups: Groups
     chat: Chat | None
-    """The chat to show first."""
+    """The chat that was asked for."""
     draft: str | None
     """Draft of a new chat; None if it could not be read yet."""
 
@@ -70,7 +70,7 @@ class HistoryAccess:
         """Whether chats are saved and no problem is known."""
         return self._save and self._history is not None and not self._history.write_error
 
-    async def open(self, wanted: str | None, *, reopen: bool, archived: bool) -> Opened:
+    async def open(self, wanted: str | None, *, archived: bool) -> Opened:
         """Open the history and read what is shown first; see `ChatList.open`.
 
         Raises:
@@ -88,10 +88,9 @@ class HistoryAccess:
             if history.write_error:
                 # `ChatList.poll` finds out when it can be read.
                 return history, Opened([], None, None)
-            key = history.last() if reopen else None
+            chat = None
             if wanted is not None:
-                key = find_conversation(history, wanted)
-            chat = None if key is None else read_chat(history, key)
+                chat = read_chat(history, find_conversation(history, wanted))
             return history, Opened(read_groups(history, archived), chat, history.draft())
 
         self._history, opened = await in_daemon_thread(work)

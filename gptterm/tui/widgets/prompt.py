@@ -24,6 +24,8 @@ class Prompt(TextArea):
 
     Args:
         submit: Called with a text to send; it calls `accept` unless it refuses the text.
+        choose: Called with 1 for Down, -1 for Up and 0 for Enter in the empty prompt; it returns
+            whether that chose or took something.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,7 +55,7 @@ class Prompt(TextArea):
 
         text: str
 
-    def __init__(self, submit: Callable[[str], None]) -> None:
+    def __init__(self, submit: Callable[[str], None], choose: Callable[[int], bool]) -> None:
         # Needed by `validate_selection`, which the base class calls.
         self._pastes: dict[str, str] = {}
         super().__init__(
@@ -64,6 +66,7 @@ class Prompt(TextArea):
             tab_behavior="focus",
         )
         self._submit = submit
+        self._choose = choose
         self.sent: list[str] = []
         """Texts sent before, oldest first."""
         self._history_index: int | None = None
@@ -145,6 +148,8 @@ class Prompt(TextArea):
         """Send the text."""
         if (text := self.message).strip():
             self._submit(text)
+        elif not text:
+            self._choose(0)
 
     def accept(self, text: str) -> None:
         """Add a text that was sent to the history, and empty the prompt."""
@@ -201,6 +206,8 @@ class Prompt(TextArea):
             self.post_message(self.ScrollRequested("page_down"))
 
     def _recall(self, by: int) -> None:
+        if self._history_index is None and not self.text and self._choose(by):
+            return
         at = len(self.sent) if self._history_index is None else self._history_index
         target = at + by
         if not 0 <= target <= len(self.sent) or (self._history_index is None and by > 0):

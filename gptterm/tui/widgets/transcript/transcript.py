@@ -20,6 +20,7 @@ from textual.strip import Strip
 from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.highlights import Finder
+from gptterm.tui.widgets.transcript.placeholder import Placeholder, PlaceholderRow
 from gptterm.tui.widgets.transcript.turn_painter import GUTTER, MARGIN, Column, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_view import TurnView
@@ -81,6 +82,12 @@ class Transcript(ScrollView, can_focus=True):
         """Another turn was selected, or none."""
 
     @dataclass
+    class ItemTaken(Message):
+        """A row of the placeholder was clicked."""
+
+        index: int
+
+    @dataclass
     class SiblingRequested(Message):
         """A key or a click asked for another version of a turn."""
 
@@ -94,7 +101,7 @@ class Transcript(ScrollView, can_focus=True):
         self._painter = TurnPainter(self)
         self._parser = TurnParser(self, self._relayout)
         self._finder: Finder | None = None
-        self._placeholder: tuple[tuple[str, str], ...] = ()
+        self._placeholder = Placeholder()
         self._laid_out = 0
         self._width = 0
         """Cells of the view; to ask Textual for it costs more than to draw a row."""
@@ -137,9 +144,9 @@ class Transcript(ScrollView, can_focus=True):
                 turn.highlight(finder)
             self.refresh()
 
-    def set_placeholder(self, *lines: tuple[str, str]) -> None:
-        """Set the lines drawn in the middle while there are no turns: (text, style) each."""
-        self._placeholder = lines
+    def set_placeholder(self, sections: Sequence[Sequence[PlaceholderRow]]) -> None:
+        """Set the rows drawn in the middle while there are no turns."""
+        self._placeholder = Placeholder(sections)
         self.refresh()
 
     def append(self, turn: TurnView, text: str) -> None:
@@ -326,6 +333,11 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select the turn under the mouse; on its arrows, request another version."""
+        if not self._ends:
+            row_at = self._placeholder.row_at(event.y, Size(self._width, self.size.height))
+            if row_at is not None and row_at.item is not None:
+                self.post_message(self.ItemTaken(row_at.item))
+            return
         if not self.follow and event.y == self.size.height - 1 and event.x in self._more_below:
             self.follow_end()
             return
@@ -388,8 +400,10 @@ class Transcript(ScrollView, can_focus=True):
         is_last = y == self.size.height - 1
         y += self.scroll_offset.y
         if not self._ends:
-            size = Size(self._width, self.size.height)
-            return self._painter.render_centred(self._placeholder, y, size, self._base)
+            if (row := self._placeholder.row_at(y, Size(self._width, self.size.height))) is None:
+                return Strip.blank(self._width, self._base)
+            indent = self._placeholder.indent
+            return self._painter.render_parts(row.parts, indent, self._width, self._base)
         if y >= self._ends[-1]:
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)

@@ -7,14 +7,13 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from gptterm.tui.widgets.component_style import component_style
+from gptterm.tui.widgets.row_widget import StyledText
 from gptterm.tui.widgets.transcript.lines import Span
 from gptterm.tui.widgets.transcript.turn_view import TurnView
-from gptterm.tui.widgets.transcript.wrap import wrap
 
 GUTTER = 2
 """Cells left of the text, where the edge of the turn is."""
@@ -157,21 +156,15 @@ class TurnPainter:
             cells.append(Segment(STOPPED, base + self._on(turn, "footer")))
         return cells, base
 
-    def render_centred(
-        self, lines: Sequence[tuple[str, str]], y: int, size: Size, base: Style
+    def render_parts(
+        self, parts: Sequence[StyledText], indent: int, width: int, base: Style
     ) -> Strip:
-        """Render row `y` of a view with lines in its middle, without the first if room is short."""
-        width, height = size
-        rows = [(text[start:end], name) for text, name in lines for start, end in wrap(text, width)]
-        if len(rows) > height:
-            rows = [row for row in rows if row[0]][1:]
-        row = y - max(0, height - len(rows)) // 2
-        if not 0 <= row < len(rows):
-            return Strip.blank(width, base)
-        text, name = rows[row]
-        indent = max(0, (width - cell_len(text)) // 2)
-        cells = [Segment(" " * indent, base), Segment(text, base + self.style(name))]
-        return Strip(cells).adjust_cell_length(width, base)
+        """Render a row of styled texts, cut where it does not fit."""
+        cells = [Segment(text, base + self.style(name)) for text, name in parts if text]
+        row = Strip([Segment(" " * indent, base), *cells])
+        if row.cell_length > width:
+            row = Strip.join([row.crop(0, width - 1), Strip([Segment("…", base)])])
+        return row.adjust_cell_length(width, base)
 
     def _header(self, turn: TurnView, width: int, base: Style) -> list[Segment]:
         """The speaker, and on the right as many of the details as there is room for."""

@@ -1,0 +1,176 @@
+"""First screen of an empty chat: the model as a card, starters, the last chats, models to fetch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from gptterm.engine.api import ModelInfo
+from gptterm.format import byte_size, parameter_count, short_name, shorten
+from gptterm.terminal import display_text, one_line
+from gptterm.tui.keys import CHAT_KEYS, Keymap
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.widgets.row_widget import StyledText
+from gptterm.tui.widgets.transcript.placeholder import PlaceholderRow
+
+STARTERS = (
+    "Explain why the sky is blue to a child of six.",
+    "Write a short poem about a lighthouse in winter.",
+    "Give me three ideas for a rainy Sunday.",
+)
+"""First messages to a chat model."""
+BEGINNINGS = (
+    "Once upon a time, in a village by the sea, there lived",
+    "The strangest thing about the moon is that",
+    "Dear diary, today I finally",
+)
+"""First texts for a base model, which goes on with them."""
+LAST_CHATS = 3
+TITLE_LENGTH = 44
+"""Characters."""
+
+
+class Item(NamedTuple):
+    """A row that can be chosen."""
+
+    text: str
+    detail: str
+    take: Callable[[], None]
+
+
+class Welcome:
+    """What an empty chat offers; Down and Up choose in the empty prompt, Enter takes.
+
+    Args:
+        controller: Owns the chats and the model.
+        keymap: The user's keys.
+        send: Sends a message.
+        open_chat: Opens a chat by its key.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        keymap: Keymap,
+        send: Callable[[str], None],
+        open_chat: Callable[[str], None],
+    ) -> None:
+        self._controller = controller
+        self._keymap = keymap
+        self._send = send
+        self._open_chat = open_chat
+        self._chosen = 0
+
+    # ------------------------------------------------------------------------------ choosing
+
+    @property
+    def items(self) -> list[Item]:
+        """What can be chosen, in the order of its rows."""
+        return [*self._starters(), *self._last_chats(), *self._offers()]
+
+    def move(self, by: int) -> bool:
+        """Choose a neighbour; False if there is none, or the chat is not empty."""
+        chosen = self._chosen + by
+        if not self._controller.chat.empty or not 0 <= chosen < len(self.items):
+            return False
+        self._chosen = chosen
+        return True
+
+    def take(self, index: int | None = None) -> bool:
+        """Take an item, by default the chosen one; False if the chat is not empty."""
+        items = self.items
+        index = self._chosen if index is None else index
+        if not self._controller.chat.empty or index >= len(items):
+            return False
+        self._chosen = 0
+        items[index].take()
+        return True
+
+    def _starters(self) -> Iterator[Item]:
+        info = self._controller.engine.info
+        is_base = info is not None and not info.has_chat_template
+        for text in BEGINNINGS if is_base else STARTERS:
+            yield Item(text, "", lambda text=text: self._send(text))  # type: ignore[misc]
+
+    def _last_chats(self) -> Iterator[Item]:
+        chat_list = self._controller.chat_list
+        others = (
+            entry
+            for entry in chat_list.entries()
+            if entry.key != chat_list.current.key and not entry.archived
+        )
+        for entry in islice(others, LAST_CHATS):
+            title = shorten(display_text(one_line(entry.title)), TITLE_LENGTH)
+            detail = " · ".join(filter(None, (entry.group, short_name(entry.model))))
+            yield Item(title, detail, lambda key=entry.key: self._open_chat(key))  # type: ignore[misc]
+
+    def _offers(self) -> Iterator[Item]:
+        downloads = self._controller.downloads
+        for name, purpose, size in downloads.offers:
+            detail = downloads.progress.get(name) or byte_size(size)
+            yield Item(
+                f"{short_name(name)}, {purpose}",
+                detail,
+                lambda name=name: self._controller.fetch(name),  # type: ignore[misc]
+            )
+
+    # ------------------------------------------------------------------------------- drawing
+
+    def sections(self) -> list[list[PlaceholderRow]]:
+        """Return the rows in their sections; where room is short, the last are left out."""
+        starters, chats, offers = [*self._starters()], [*self._last_chats()], [*self._offers()]
+        self._chosen = min(self._chosen, len(starters) + len(chats) + len(offers) - 1)
+        sections = [[PlaceholderRow((part,)) for part in self._card()], self._rows(starters, 0)]
+        if chats:
+            sections.append([_heading("last chats"), *self._rows(chats, len(starters))])
+        if offers:
+            first = len(starters) + len(chats)
+            sections.append([_heading("models to fetch"), *self._rows(offers, first)])
+        sections.append([PlaceholderRow(((self._help(), "faint"),))])
+        return sections
+
+    def _rows(self, items: Sequence[Item], first: int) -> list[PlaceholderRow]:
+        width = max((len(item.text) for item in items), default=0)
+        rows = []
+        for index, (text, detail, _) in enumerate(items, first):
+            is_chosen = index == self._chosen
+            style = "assistant" if is_chosen else "text"
+            text = text.ljust(width + 2) if detail else text
+            parts = (("▸ " if is_chosen else "  ", style), (text, style), (detail, "faint"))
+            rows.append(PlaceholderRow(parts, index))
+        return rows
+
+    def _card(self) -> Iterator[StyledText]:
+        """Yield the model's name, its numbers, and whether it is ready."""
+        engine, keymap = self._controller.engine, self._keymap
+        info = engine.info if engine.ready else None
+        name = short_name(info.name if info else self._controller.settings.model)
+        yield name, "assistant"
+        if info is not None:
+            yield " · ".join(_facts(info)), "faint"
+        if engine.phase == "failed":
+            models = keymap.first(CHAT_KEYS, "models")
+            yield f"{name} could not be loaded: {models} chooses another model", "text"
+        elif info is None:
+            yield f"{name} is loading; you can already type a message", "text"
+        elif not info.has_chat_template:
+            yield f"{name} is a base model: it continues text", "text"
+        else:
+            place = f"on {info.device}" if info.decoder == "remote" else "on this machine only"
+            yield f"{name} is ready to chat, {place}", "text"
+
+    def _help(self) -> str:
+        names = [self._keymap.first(CHAT_KEYS, name) for name in ("help", "sampling")]
+        return f"⏎ takes ▸   ↓ chooses   {names[0]} keys   {names[1]} samplers   / commands"
+
+
+def _heading(text: str) -> PlaceholderRow:
+    return PlaceholderRow(((text, "faint"),))
+
+
+def _facts(info: ModelInfo) -> Iterator[str]:
+    if info.parameters:
+        yield parameter_count(info.parameters)
+    if info.context_length:
+        yield f"context {info.context_length:,}"
+    yield info.device
+    yield info.dtype
