@@ -1,6 +1,6 @@
 """Errors for users: one line that says what to do, and an exit code."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "internal"]
 """Name of an error where only data can go: on a pipe, in JSON."""
@@ -9,8 +9,8 @@ FailureKind = Literal["usage", "model", "out_of_memory", "prompt_too_long", "int
 class GpttermError(Exception):
     """Base of all errors that gptterm raises on purpose. `str(error)` is the line shown."""
 
-    exit_code: ClassVar[int] = 1
-    kind: ClassVar[FailureKind] = "internal"
+    exit_code: int = 1
+    kind: FailureKind = "internal"
 
 
 class UsageError(GpttermError):

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.command import finish, run, start, wait_until
+from gptterm.engine.daemon.handshake import EngineStatus
+from gptterm.engine.daemon.launcher import list_daemons
+from tests.cli.command import finish, run, spawn, start, wait_until
 from tests.support.waiting import gone
 
 Env = dict[str, str]
@@ -150,3 +153,49 @@ def test_a_keep_alive_that_is_none_is_refused(env: Env, value: str) -> None:
     assert done.code == 2
     assert "a number of minutes, off or forever" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def loading_pid() -> int:
+    """Wait for an engine that loads with its client connected; return its process id."""
+    found: list[EngineStatus] = []
+
+    def is_loading() -> bool:
+        found[:] = [one.status for one in list_daemons() if one.status is not None]
+        return [(one.state, one.clients) for one in found] == [("loading", 1)]
+
+    wait_until(is_loading)
+    return found[0].pid
+
+
+def test_the_first_ctrl_c_ends_engine_start_and_the_engine(warm: Env, models: Path) -> None:
+    """While the engine loads, and its client only waits."""
+    # The conversion takes a second.
+    arguments = ["engine", "start", "-m", models / "slow", "--dtype", "int8"]
+    terminal = spawn(arguments, warm)
+    pid = loading_pid()
+    terminal.sendintr()
+    shown = terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == 130
+    assert shown.replace("\x1b[?25h", "").strip() in ("", "^C")
+    wait_until(lambda: gone(pid))
+    assert engines(warm) == []
+
+
+def test_the_first_ctrl_c_ends_engine_start_in_warm_up(
+    warm: Env, models: Path, tmp_path: Path
+) -> None:
+    """The first prompt of a chat model renders its template, which here takes all of its budget."""
+    endless = tmp_path / "endless"
+    shutil.copytree(models / "chat", endless)
+    config = endless / "tokenizer_config.json"
+    loop = "{% for i in range(9999) %}" * 3 + "x" + "{% endfor %}" * 3
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"chat_template": loop}))
+    terminal = spawn(["engine", "start", "-m", endless], warm)
+    pid = loading_pid()
+    terminal.sendintr()
+    terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == 130
+    # Unless it was ready just before.
+    wait_until(lambda: gone(pid) or [one["state"] for one in engines(warm)] == ["idle"])

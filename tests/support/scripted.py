@@ -6,6 +6,7 @@ Without torch, it starts in a tenth of a second.
 """
 
 import codecs
+import ctypes
 import itertools
 import mmap
 import os
@@ -63,10 +64,22 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A failure on purpose."""
 
     at: Literal["load", "prefill", "decode"]
-    how: Literal["raise", "panic", "die", "segfault", "bus_error", "stall", "out_of_memory", "cuda"]
+    how: Literal[
+        "raise",
+        "panic",
+        "die",
+        "segfault",
+        "bus_error",
+        "stall",
+        "hold_lock",
+        "fill_memory",
+        "out_of_memory",
+        "cuda",
+    ]
     """`raise`: an unexpected exception. `panic`: one that is no Exception, as Rust's panics are.
-    `die`: SIGKILL. `stall`: never returns and cannot be cancelled. `cuda`: the exception after
-    which a CUDA context is unusable."""
+    `die`: SIGKILL. `stall`: never returns and cannot be cancelled. `hold_lock`: the same in native
+    code that holds the interpreter lock. `fill_memory`: memory is taken until the system ends it.
+    `cuda`: the exception after which a CUDA context is unusable."""
     token: int = 0
     """For `decode`: the token of the reply before which it happens."""
     generation: int | None = None
@@ -373,6 +386,14 @@ def _break(fault: Fault) -> None:
             sys.stderr.write(f"{STALLED}\n")
             sys.stderr.flush()
             threading.Event().wait()
+        case "hold_lock":
+            sys.stderr.write(f"{STALLED}\n")
+            sys.stderr.flush()
+            ctypes.PyDLL(None).pause()
+        case "fill_memory":
+            taken = []
+            while True:
+                taken.append(bytearray(1 << 20))
         case "out_of_memory":
             if fault.at == "load":
                 raise OutOfMemoryError("no memory for the script: try a smaller one")

@@ -48,8 +48,6 @@ _UNVISITED_S = 60.0
 _BYTES_PER_S = 20_000_000
 """Speed of a slow disk, at which weights are loaded and read for the first time at the latest."""
 _LAST_WORDS_S = 1.0
-_LOOK_S = 30.0
-"""Maximum interval at which the process checks that its socket still exists."""
 
 
 class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +69,9 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The same for a load, with time for the size of the weights added."""
     warm_up_limit_s: float = 60.0
     """The same for the first tokens."""
+    look_s: float = 30.0
+    """Most seconds between two checks of whether it hangs and its socket still exists; native code
+    that holds the interpreter lock may last so much longer."""
 
 
 class Server:
@@ -189,13 +190,13 @@ class Server:
             if self._lock is None:
                 return 0.0
             left = self._idle_since + self._keep_alive_s - time.monotonic()
-        return min(max(left, 0.0) + 0.01, _LOOK_S)
+        return min(max(left, 0.0) + 0.01, self._spec.look_s)
 
     def _check(self) -> None:
         """End the process if it hangs, was idle for long enough or cannot be found any more."""
         # For native code that holds the interpreter lock: no thread of Python's runs then.
         faulthandler.dump_traceback_later(
-            self._spec.stall_limit_s + self._slack_s + _LOOK_S, exit=True
+            self._spec.stall_limit_s + self._slack_s + self._spec.look_s, exit=True
         )
         self._limit_preparation()
         bound_log(sys.stderr.fileno())  # native code writes to it without the stream

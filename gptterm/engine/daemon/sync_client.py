@@ -182,7 +182,7 @@ class DaemonEngine:
                 return None
         event = generation.events.popleft()
         if event is self._protocol.failure:
-            raise ConnectionLostError(event.message)
+            raise ConnectionLostError(event)
         return event
 
     def _abandon(self, generation: Generation) -> None:

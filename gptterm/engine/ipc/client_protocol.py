@@ -46,7 +46,7 @@ from gptterm.engine.ipc.protocol import (
     encode,
     report_reader,
 )
-from gptterm.errors import FailureKind, GpttermError, UsageError
+from gptterm.errors import FailureKind, GpttermError, UsageError, error_of
 
 T = TypeVar("T")
 State = Literal["unloaded", "loading", "ready", "generating", "closed"]
@@ -59,7 +59,12 @@ class ProtocolError(GpttermError):
 
 
 class ConnectionLostError(GpttermError):
-    """The engine is gone; the message says why, as far as is known."""
+    """The engine is gone; kind and message say why, as far as is known."""
+
+    def __init__(self, failure: Failed) -> None:
+        super().__init__(failure.message)
+        self.kind = failure.kind
+        self.exit_code = error_of(failure.kind, failure.message).exit_code
 
 
 class Pending(Generic[T]):
@@ -238,7 +243,7 @@ class ClientProtocol:
 
     def _encode(self, command: Command) -> bytes:
         if self.failure is not None:
-            raise ConnectionLostError(self.failure.message)
+            raise ConnectionLostError(self.failure)
         try:
             return encode(command)
         except UnicodeEncodeError as error:
@@ -315,11 +320,11 @@ class ClientProtocol:
         if self._fatal is not None:
             kind, message = "internal", f"{self._fatal}; its log is {self._log}"
         self.failure = Failed(kind=kind, message=message)
-        self._end_load(ConnectionLostError(message))
+        self._end_load(ConnectionLostError(self.failure))
         for distribution in self._next_tokens.values():
-            distribution.set(ConnectionLostError(message))
+            distribution.set(ConnectionLostError(self.failure))
         for pieces in self._tokens.values():
-            pieces.set(ConnectionLostError(message))
+            pieces.set(ConnectionLostError(self.failure))
         for generation in self._generations.values():
             generation.add(self.failure)
         self._generations.clear()
