@@ -16,6 +16,8 @@ from gptterm.engine.api import (
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.generation.batch import Batch, Numbered, OnError
 from gptterm.engine.generation.prefix_cache import PrefixPool
+from gptterm.engine.inspection.inspector import Events, Inspector
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.engine.runtime.device import free_memory, release_memory
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import UsageError
@@ -43,6 +45,7 @@ class LocalEngine:
         self.static = _static_decoding(decoder)
         self._tokenizer = tokenizer
         self._prefixes = PrefixPool(decoder)
+        self._inspector = Inspector(decoder, tokenizer)
         self._latest: tuple[Batch, int] | None = None
         """The latest request that `generate` has run, in a batch of its own."""
         self._running: object = None
@@ -125,6 +128,10 @@ class LocalEngine:
             self._latest = self._running = None
             raise
 
+    def inspect(self, request: InspectionRequest) -> Events:
+        """Yield what the model thinks of a text; see `InspectableEngine.inspect`."""
+        return self._inspector.inspect(request)
+
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text."""
         ids = self._tokenizer.encode(text)
@@ -133,7 +140,7 @@ class LocalEngine:
     def close(self) -> None:
         """Free the model."""
         self._latest = None
-        del self._prefixes, self.static, self.decoder
+        del self._prefixes, self._inspector, self.static, self.decoder
         release_memory()
 
 

@@ -1,1 +1,8 @@
-"""Inspection: what a model thinks of a text, and why."""
+"""Inspection: what a model thinks of a text, and why.
+
+requests    the contract: requests, events, `InspectableEngine`
+inspector   answers requests with a decoder, by
+scores      log probability, rank and entropy of each token
+token_view  the distribution at a position, before and after the samplers
+text_cache  the KV cache of the text that was looked at last
+"""

@@ -139,6 +139,8 @@ class TokenRequest(Data, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_position("position", self.position, len(self.ids) + 1)
+        if self.prompt_tokens is not None:
+            _check(Range(0, integer=True), "prompt_tokens", self.prompt_tokens)
         _check(_LIMIT, "limit", self.limit)
 
 

@@ -1,5 +1,6 @@
 """Render a prompt to ids: as raw text, with a chat template, or as a transcript."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -49,10 +50,19 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPro
 
 
 def _render_tokens(prompt: TokenPrompt, vocab_size: int) -> RenderedPrompt:
-    for token_id in prompt.ids:
+    check_ids(prompt.ids, vocab_size)
+    return RenderedPrompt(list(prompt.ids))
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Refuse ids that are not in the vocabulary.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for token_id in ids:
         if not 0 <= token_id < vocab_size:
             raise UsageError(f"token id {token_id} is not in [0, {vocab_size})")
-    return RenderedPrompt(list(prompt.ids))
 
 
 def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:

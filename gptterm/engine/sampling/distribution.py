@@ -23,17 +23,21 @@ def next_token_distribution(
     history: TokenCounts,
     piece: Callable[[int], bytes],
     limit: int,
+    also: int | None = None,
 ) -> NextToken:
     """Return the distribution of one (vocabulary,) row of raw logits.
 
     Args:
         piece: returns a token's bytes.
         limit: most candidates to return.
+        also: id of a token to return behind them, if it is none of them.
 
     Raises:
         UnusableLogitsError: no token can be drawn.
     """
     watched = topk(logits, limit)
+    if also is not None and also not in watched:
+        watched = np.append(watched, also)
     reasons: dict[int, str] = {}
     rows = Candidates(logits)
     for name, rows in chain_stages(logits, params, history):

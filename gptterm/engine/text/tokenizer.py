@@ -91,6 +91,21 @@ class Tokenizer:
                 return tuple(whole[:at])
         return ()
 
+    @cached_property
+    def scoring_start(self) -> tuple[int, ...]:
+        """Ids that come before the first token of a text to be scored; none if nothing is known.
+
+        As lm-evaluation-harness has it: `start_ids`, else bos, else eos, which separated the texts
+        that GPT-2 was trained on.
+        """
+        if self.start_ids:
+            return self.start_ids
+        for role in ("bos_token", "eos_token"):
+            token_id = self._backend.token_to_id(self.template_tokens.get(role, ""))
+            if token_id is not None:
+                return (token_id,)
+        return tuple(self.end_ids) if len(self.end_ids) == 1 else ()
+
     # ------------------------------------------------------------------------- text to ids
 
     def encode(self, text: str, position: TextPosition = "start") -> list[int]:

@@ -1,0 +1,73 @@
+"""Inspector: answers requests about texts with a loaded model."""
+
+from collections.abc import Generator
+
+from gptterm.engine.api import Failed, Piece, TokenPrompt
+from gptterm.engine.decoders.base import Decoder
+from gptterm.engine.inspection.pieces import TextPieces
+from gptterm.engine.inspection.requests import (
+    Encoded,
+    EncodeRequest,
+    InspectionEvent,
+    InspectionRequest,
+    ScoreRequest,
+    TokenRequest,
+)
+from gptterm.engine.inspection.scores import Scoring
+from gptterm.engine.inspection.text_cache import TextCaches
+from gptterm.engine.inspection.token_view import TokenViews
+from gptterm.engine.prompt.rendering import check_ids, render
+from gptterm.engine.runtime.device import is_out_of_memory, release_memory
+from gptterm.engine.sampling.chain import UnusableLogitsError
+from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.errors import GpttermError, UsageError
+
+Events = Generator[InspectionEvent, None, None]
+
+
+class Inspector:
+    """Looks into a model, beside its generations, whose caches it does not touch."""
+
+    def __init__(self, decoder: Decoder, tokenizer: Tokenizer) -> None:
+        self._decoder = decoder
+        self._tokenizer = tokenizer
+        self._caches = TextCaches(decoder)
+        self._token_views = TokenViews(decoder, tokenizer, self._caches)
+
+    def inspect(self, request: InspectionRequest) -> Events:
+        """See `InspectableEngine.inspect`."""
+        try:
+            yield from self._answer(request)
+        except (GpttermError, UnusableLogitsError) as error:
+            yield Failed(kind=error.kind, message=str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._caches.clear()
+            release_memory()
+            message = f"out of memory on {self._decoder.device}; a shorter text may fit"
+            yield Failed(kind="out_of_memory", message=message)
+
+    def _answer(self, request: InspectionRequest) -> Events:
+        if isinstance(request, EncodeRequest):
+            yield self._encode(request)
+            return
+        check_ids(request.ids, self._decoder.vocab_size)
+        match request:
+            case ScoreRequest():
+                yield from Scoring(self._decoder, self._tokenizer, self._caches, request).events()
+            case TokenRequest():
+                yield (yield from self._token_views.view(request))
+            case _:
+                raise UsageError("this model shows its scores and its distributions only")
+
+    def _encode(self, request: EncodeRequest) -> Encoded:
+        prompt = request.prompt
+        ids = render(prompt, self._tokenizer, self._decoder.vocab_size).ids
+        pieces = TextPieces(self._tokenizer, ids)
+        start = self._tokenizer.start_ids
+        given = isinstance(prompt, TokenPrompt) or tuple(ids[: len(start)]) != start
+        return Encoded(
+            pieces=tuple(Piece(id=id_, piece=pieces[i]) for i, id_ in enumerate(ids)),
+            start_tokens=0 if given else len(start),
+        )

@@ -1,0 +1,116 @@
+"""KV cache of inspected texts, apart from those of generations."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+
+from gptterm.engine.decoders.base import Cache, Decoder, Ids
+from gptterm.engine.decoders.kv_cache import KVCache
+from gptterm.engine.inspection.requests import Progress
+
+T = TypeVar("T")
+
+
+class TextCache:
+    """KV cache of the text that was looked at last.
+
+    Of the next text only what differs is fed.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._cache: Cache | None = None
+        self._ids = np.empty(0, np.int64)
+
+    def clear(self) -> None:
+        """Free the memory; also valid after a failed forward pass."""
+        self._cache = None
+        self._ids = self._ids[:0]
+
+    def read(self, ids: Ids, length: int) -> Generator[Progress, None, None]:
+        """Feed the first `length` of (n,) ids, as far as they are not cached."""
+        begun: int | None = None
+        while (held := self._hold(ids, length)) < length:
+            begun = held if begun is None else min(begun, held)
+            end = min(held + self._decoder.prefill_chunk, length)
+            self._feed(ids, held, end, self._append)
+            yield Progress(done=end - begun, total=length - begun)
+
+    def run(
+        self, ids: Ids, start: int, end: int, work: Callable[[Ids, Cache], T]
+    ) -> Generator[Progress, None, T]:
+        """Read what comes before `start`, then let `work` feed the ids from there to `end`.
+
+        Tokens that the cache holds behind `end` stay, where its kind allows it.
+        """
+        yield from self.read(ids, start)
+        return self._feed(ids, start, end, work)
+
+    def _append(self, ids: Ids, cache: Cache) -> None:
+        self._decoder.forward(ids, cache, last=0)
+
+    def _hold(self, ids: Ids, length: int) -> int:
+        """Drop what is not of this text; return how many of its first `length` ids are cached."""
+        if self._cache is None:
+            self._cache = self._decoder.new_cache()
+        common = _common_prefix(self._ids, ids)
+        if common >= length and isinstance(self._cache, KVCache):
+            return length  # the tokens behind may be wanted again
+        kept = min(common, length)
+        if kept < len(self._ids):
+            kept = self._cache.crop(kept)
+            self._ids = self._ids[:kept]
+        return kept
+
+    def _feed(self, ids: Ids, start: int, end: int, work: Callable[[Ids, Cache], T]) -> T:
+        """Let `work` feed ids[start:end], where the cache holds the ids before."""
+        cache, chunk = self._cache, ids[None, start:end]
+        assert cache is not None
+        try:
+            if isinstance(cache, KVCache) and _common_prefix(self._ids, ids) >= end:
+                with cache.rewound(start):
+                    return work(chunk, cache)
+            if cache.length > start:
+                cache.crop(start)
+            found = work(chunk, cache)
+        except BaseException:
+            # Only the layers before the fault have stored these ids.
+            self.clear()
+            raise
+        self._ids = ids[:end].copy()
+        return found
+
+
+class TextCaches:
+    """The KV cache of the latest text; others for requests that run at the same time."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._idle: TextCache | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[TextCache]:
+        """A cache that nobody else uses meanwhile."""
+        cache = self._idle or TextCache(self._decoder)
+        self._idle = None
+        try:
+            yield cache
+        finally:
+            self._idle = cache
+
+    def clear(self) -> None:
+        """Free the memory."""
+        self._idle = None
+
+
+def _common_prefix(one: Ids, other: Ids) -> int:
+    limit = min(len(one), len(other))
+    different = np.flatnonzero(one[:limit] != other[:limit])
+    return int(different[0]) if different.size else limit
+
+
+def as_ids(ids: Sequence[int]) -> Ids:
+    """Array of ids."""
+    return np.asarray(ids, np.int64)
