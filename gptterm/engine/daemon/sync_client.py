@@ -20,11 +20,14 @@ from gptterm.engine.api import (
 from gptterm.engine.daemon.fingerprint import as_requested
 from gptterm.engine.daemon.launcher import DaemonConnection, attach
 from gptterm.engine.generation.event_tally import EventTally
+from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client_protocol import (
     ClientProtocol,
     ConnectionLostError,
+    EventQueue,
     Generation,
+    Inspection,
     Pending,
     ProtocolError,
 )
@@ -35,6 +38,7 @@ from gptterm.errors import GpttermError
 from gptterm.paths import engine_log
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 _POLL_S = 0.1
 """Interval at which `interrupted` is polled while nothing arrives."""
@@ -175,13 +179,13 @@ class DaemonEngine:
             if not tally.done and not generation.done:
                 self._abandon(generation)
 
-    def _next_event(self, generation: Generation, deadline: float | None) -> Event | None:
+    def _next_event(self, queue: EventQueue[E], deadline: float | None = None) -> E | None:
         """Wait for an event; None: past the deadline or, without one, interrupted."""
-        while not generation.events:
+        while not queue.events:
             if not self._receive(deadline, interruptible=deadline is None):
                 return None
-        event = generation.events.popleft()
-        if event is self._protocol.failure:
+        event = queue.events.popleft()
+        if isinstance(event, Failed) and event is self._protocol.failure:
             raise ConnectionLostError(event)
         return event
 
@@ -216,6 +220,37 @@ class DaemonEngine:
             GpttermError: the daemon ended, or the query failed.
         """
         return self._result(*self._protocol.tokenize(text))
+
+    def inspect(self, request: InspectionRequest) -> Generator[InspectionEvent, None, None]:
+        """See `InspectableEngine.inspect`. A daemon that dies is replaced, as in `generate`."""
+        inspection: Inspection | None = None
+        try:
+            for attempt in range(2):
+                try:
+                    inspection, data = self._protocol.inspect(request)
+                    yield from self._inspect(inspection, data)
+                    return
+                except ConnectionLostError:
+                    begun = inspection is not None and inspection.begun
+                    if attempt or begun or not self.open():
+                        raise
+        except (GpttermError, OSError) as error:
+            kind, message = describe(error)
+            yield Failed(kind=kind, message=message)
+
+    def _inspect(
+        self, inspection: Inspection, command: bytes
+    ) -> Generator[InspectionEvent, None, None]:
+        self._send(command)
+        try:
+            while not inspection.done or inspection.events:
+                event = self._next_event(inspection)
+                if event is None:
+                    raise GpttermError("interrupted")
+                yield event
+        finally:
+            if not inspection.done:
+                self._send(self._protocol.stop_inspection(inspection))
 
     # --------------------------------------------------------------------------------- I/O
 

@@ -28,6 +28,7 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
+from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client_protocol import Generation
 from gptterm.engine.ipc.connection import Connection
@@ -242,6 +243,25 @@ class EngineClient:
         """
         connection = self._require()
         return await connection.result(*connection.protocol.tokenize(text))
+
+    async def inspect(self, request: InspectionRequest) -> AsyncGenerator[InspectionEvent, None]:
+        """Look into the model, also during a generation; see `InspectableEngine.inspect`.
+
+        Closing the generator cancels, between two chunks of the text. Several may be open.
+        """
+        try:
+            connection = self._require()
+            inspection, command = connection.protocol.inspect(request)
+        except GpttermError as error:
+            yield Failed(kind=error.kind, message=str(error))
+            return
+        connection.send(command)
+        try:
+            while (event := await connection.next_event(inspection)) is not None:
+                yield event
+        finally:
+            if not inspection.done:
+                connection.send(connection.protocol.stop_inspection(inspection))
 
     # -------------------------------------------------------------------------------- end
 

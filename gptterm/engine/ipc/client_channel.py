@@ -37,6 +37,7 @@ class ClientChannel:
         """Time of the last cancel, by `time.monotonic`."""
         self.sampling: tuple[int, SamplingParams] | None = None
         """Samplers that the client has set for the generation of this id."""
+        self.closed = False
         self._connection = connection
         self._frames = command_reader()
 
@@ -60,6 +61,7 @@ class ClientChannel:
 
     def close(self) -> None:
         """Cancel all generations and close the socket."""
+        self.closed = True
         self.cancel(_EVERYTHING)
         self.send_buffer.close()
         self._connection.close()

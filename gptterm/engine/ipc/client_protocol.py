@@ -3,8 +3,8 @@
 The core does not read, write, wait or look at a clock. A shell sends the bytes that a command
 returns, passes what it receives to `receive_data`, and reports the end of the connection with
 `connection_lost`. Each command that is answered returns a handle, which collects its answer:
-`Generation` or `Pending`. The shells are `gptterm.engine.ipc.connection` (asyncio) and
-`gptterm.engine.daemon.sync_client` (a blocking socket).
+`Generation`, `Inspection` or `Pending`. The shells are `gptterm.engine.ipc.connection` (asyncio)
+and `gptterm.engine.daemon.sync_client` (a blocking socket).
 """
 
 from collections import deque
@@ -23,6 +23,7 @@ from gptterm.engine.api import (
     SamplingParams,
     Token,
 )
+from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest, is_last
 from gptterm.engine.ipc.errors import load_error
 from gptterm.engine.ipc.protocol import (
     Cancel,
@@ -31,16 +32,19 @@ from gptterm.engine.ipc.protocol import (
     EventFrame,
     Fatal,
     Generate,
+    InspectionFrame,
     Load,
     Loaded,
     LoadFailed,
     LoadProgress,
     NextTokenResult,
     QueryFailed,
+    QueryInspection,
     QueryNextToken,
     QueryTokens,
     Report,
     SetSampling,
+    StopInspection,
     TokensResult,
     Waiting,
     encode,
@@ -49,6 +53,7 @@ from gptterm.engine.ipc.protocol import (
 from gptterm.errors import FailureKind, GpttermError, UsageError, error_of
 
 T = TypeVar("T")
+E = TypeVar("E")
 State = Literal["unloaded", "loading", "ready", "generating", "closed"]
 Notification = LoadProgress | Waiting
 """A report that is not the answer to a command."""
@@ -86,22 +91,47 @@ class Pending(Generic[T]):
         return self._outcome
 
 
-class Generation:
-    """Event queue of one generation.
+class EventQueue(Generic[E]):
+    """Events of a command that is answered by several.
 
     Attributes:
         events: received and not consumed yet.
         done: the last event has been received.
         begun: an event has been received, other than a failure.
+    """
+
+    def __init__(self) -> None:
+        self.events: deque[E] = deque()
+        self.done = False
+        self.begun = False
+
+
+class Inspection(EventQueue[InspectionEvent]):
+    """Event queue of one inspection."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self.call = call
+
+    def add(self, event: InspectionEvent) -> None:
+        """Queue an event."""
+        self.begun = self.begun or not isinstance(event, Failed)
+        self.done = is_last(event)
+        self.events.append(event)
+
+
+class Generation(EventQueue[Event]):
+    """Event queue of one generation.
+
+    Attributes:
         decoding: a token has been received.
         cancelled: a cancel has been sent.
+        discarded: the consumer has left.
     """
 
     def __init__(self, generation_id: int, samples: int) -> None:
+        super().__init__()
         self.id = generation_id
-        self.events: deque[Event] = deque()
-        self.done = False
-        self.begun = False
         self.decoding = False
         self.cancelled = False
         self.discarded = False
@@ -150,6 +180,7 @@ class ClientProtocol:
         self._generations: dict[int, Generation] = {}
         self._next_tokens: dict[int, Pending[NextToken | None]] = {}
         self._tokens: dict[int, Pending[tuple[Piece, ...]]] = {}
+        self._inspections: dict[int, Inspection] = {}
 
     # ------------------------------------------------------------------------------- state
 
@@ -178,13 +209,14 @@ class ClientProtocol:
     def backlog(self) -> int:
         """Number of events for back-pressure to act on.
 
-        0 while a query is open or a cancelled generation ends: what they wait for comes behind
-        the events.
+        0 while a query is open, an inspection waits or a cancelled generation ends: what they wait
+        for comes behind the events.
         """
-        if self._next_tokens or self._tokens:
+        inspections = [len(inspection.events) for inspection in self._inspections.values()]
+        if self._next_tokens or self._tokens or not all(inspections):
             return 0
-        queues = (g.events for g in self._generations.values() if not g.cancelled)
-        return sum(map(len, queues))
+        generations = (len(g.events) for g in self._generations.values() if not g.cancelled)
+        return sum(generations) + sum(inspections)
 
     # ---------------------------------------------------------------------------- commands
 
@@ -232,6 +264,18 @@ class ClientProtocol:
         data = self._encode(QueryTokens(call=call, text=text))
         pending = self._tokens[call] = Pending[tuple[Piece, ...]]()
         return pending, data
+
+    def inspect(self, request: InspectionRequest) -> tuple[Inspection, bytes]:
+        """Begin an inspection."""
+        inspection = Inspection(self._next_id())
+        data = self._encode(QueryInspection(call=inspection.call, request=request))
+        self._inspections[inspection.call] = inspection
+        return inspection, data
+
+    def stop_inspection(self, inspection: Inspection) -> bytes:
+        """End an inspection, of which no further event arrives."""
+        del self._inspections[inspection.call]
+        return self._encode(StopInspection(call=inspection.call))
 
     def close(self) -> bytes:
         """Ask the engine to end; of an engine that others use, to end the connection."""
@@ -289,11 +333,10 @@ class ClientProtocol:
             case TokensResult(call=call):
                 if tokens := self._tokens.pop(call, None):
                     tokens.set(report.pieces)
+            case InspectionFrame():
+                self._add_inspection_event(report.call, report.event)
             case QueryFailed(call=call):
-                if call in self._next_tokens:
-                    self._next_tokens.pop(call).set(GpttermError(report.message))
-                elif call in self._tokens:
-                    self._tokens.pop(call).set(GpttermError(report.message))
+                self._fail_query(call, report.message)
             case Fatal():
                 self._fatal = report.message
 
@@ -303,6 +346,21 @@ class ClientProtocol:
             generation.add(event)
             if generation.done:
                 del self._generations[generation_id]
+
+    def _add_inspection_event(self, call: int, event: InspectionEvent) -> None:
+        inspection = self._inspections.get(call)
+        if inspection is not None:
+            inspection.add(event)
+            if inspection.done:
+                del self._inspections[call]
+
+    def _fail_query(self, call: int, message: str) -> None:
+        if call in self._next_tokens:
+            self._next_tokens.pop(call).set(GpttermError(message))
+        elif call in self._tokens:
+            self._tokens.pop(call).set(GpttermError(message))
+        else:
+            self._add_inspection_event(call, Failed(kind="internal", message=message))
 
     def _end_load(self, outcome: ModelInfo | GpttermError) -> None:
         if self._load is not None:
@@ -327,6 +385,9 @@ class ClientProtocol:
             pieces.set(ConnectionLostError(self.failure))
         for generation in self._generations.values():
             generation.add(self.failure)
+        for inspection in self._inspections.values():
+            inspection.add(self.failure)
+        self._inspections.clear()
         self._generations.clear()
         self._next_tokens.clear()
         self._tokens.clear()

@@ -6,15 +6,11 @@ from pathlib import Path
 from socket import socket
 from typing import Protocol, Self, TypeVar, cast
 
-from gptterm.engine.api import (
-    Event,
-    Failed,
-    LoadRequest,
-    ModelInfo,
-)
+from gptterm.engine.api import Failed, LoadRequest, ModelInfo
 from gptterm.engine.ipc.client_protocol import (
     ClientProtocol,
     ConnectionLostError,
+    EventQueue,
     Generation,
     Pending,
     ProtocolError,
@@ -23,6 +19,7 @@ from gptterm.engine.ipc.protocol import LoadProgress
 from gptterm.errors import FailureKind, ModelError, OutOfMemoryError
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 HIGH_WATER = 4096
 """Unconsumed events above which the socket is not read, so that the engine waits."""
@@ -145,14 +142,14 @@ class Connection(asyncio.Protocol):
         finally:
             self._on_progress = None
 
-    async def next_event(self, generation: Generation) -> Event | None:
-        """Wait for the next event of a generation; None after the last."""
-        if not generation.events:
-            await self._wait_until(lambda: bool(generation.events) or generation.done)
-        if not generation.events:
+    async def next_event(self, queue: EventQueue[E]) -> E | None:
+        """Wait for the next event of a generation or an inspection; None after the last."""
+        if not queue.events:
+            await self._wait_until(lambda: bool(queue.events) or queue.done)
+        if not queue.events:
             return None
-        event = generation.events.popleft()
-        if len(generation.events) == LOW_WATER:
+        event = queue.events.popleft()
+        if len(queue.events) == LOW_WATER:
             self._regulate()
         return event
 

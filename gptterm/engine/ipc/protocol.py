@@ -20,6 +20,7 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
+from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
 from gptterm.errors import FailureKind
 
 LoadStage = Literal["starting", "importing", "loading"]
@@ -70,12 +71,36 @@ class QueryTokens(Data, frozen=True, kw_only=True):
     text: str
 
 
+class QueryInspection(Data, frozen=True, kw_only=True):
+    """Look into the model. Answered by `InspectionFrame`s of this call up to its last event."""
+
+    call: int
+    request: InspectionRequest
+
+
+class StopInspection(Data, frozen=True, kw_only=True):
+    """End the inspection of this call, whose remaining events are not wanted."""
+
+    call: int
+
+
 class Close(Data, frozen=True, kw_only=True):
     """Free the model and end the process."""
 
 
-Query = QueryNextToken | QueryTokens
-Command = Load | Generate | Cancel | SetSampling | QueryNextToken | QueryTokens | Close
+Query = QueryNextToken | QueryTokens | QueryInspection | StopInspection
+"""Commands that overtake a client's running generation."""
+Command = (
+    Load
+    | Generate
+    | Cancel
+    | SetSampling
+    | QueryNextToken
+    | QueryTokens
+    | QueryInspection
+    | StopInspection
+    | Close
+)
 
 # ---------------------------------------------------------------------------------- reports
 
@@ -135,6 +160,13 @@ class TokensResult(Data, frozen=True, kw_only=True):
     pieces: tuple[Piece, ...]
 
 
+class InspectionFrame(Data, frozen=True, kw_only=True):
+    """An event of the inspection of this call."""
+
+    call: int
+    event: InspectionEvent
+
+
 class QueryFailed(Data, frozen=True, kw_only=True):
     """Answer to a query that cannot be answered."""
 
@@ -152,6 +184,7 @@ Report = (
     | Waiting
     | NextTokenResult
     | TokensResult
+    | InspectionFrame
     | QueryFailed
 )
 

@@ -9,8 +9,6 @@ from gptterm.engine.ipc.protocol import (
     Generate,
     Load,
     Query,
-    QueryNextToken,
-    QueryTokens,
     Waiting,
 )
 
@@ -104,7 +102,7 @@ class Scheduler:
                 for command in list(commands):
                     if isinstance(command, Load | Close):
                         break
-                    if isinstance(command, QueryNextToken | QueryTokens):
+                    if isinstance(command, Query):
                         commands.remove(command)
                         found.append((channel, command))
         return found
@@ -162,7 +160,7 @@ class Scheduler:
             match commands[0] if commands else None:
                 case None:
                     pass
-                case QueryNextToken() | QueryTokens():
+                case command if isinstance(command, Query):
                     return channel
                 case _ if channel in self._generating:
                     pass

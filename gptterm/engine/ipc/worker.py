@@ -25,6 +25,7 @@ from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.errors import describe
 from gptterm.engine.ipc.generations import Generations
+from gptterm.engine.ipc.inspections import Inspections
 from gptterm.engine.ipc.protocol import (
     Cancel,
     Close,
@@ -40,9 +41,12 @@ from gptterm.engine.ipc.protocol import (
     NextTokenResult,
     Query,
     QueryFailed,
+    QueryInspection,
+    QueryNextToken,
     QueryTokens,
     Report,
     SetSampling,
+    StopInspection,
     TokensResult,
 )
 from gptterm.engine.ipc.scheduler import Scheduler
@@ -68,6 +72,7 @@ class Worker:
     def __init__(self, factory: str, leave: Callable[[int], object], rows: int = 1) -> None:
         self.scheduler = Scheduler()
         self.generations = Generations(self.scheduler, rows, self._failure)
+        self._inspections = Inspections(self._failure)
         self.loaded: Loaded | LoadFailed | None = None
         """The result of the last load; None before it."""
         self._factory_name = factory
@@ -169,9 +174,11 @@ class Worker:
             for channel, query in self.scheduler.pop_queries():
                 self._answer(channel, query)
             generations.step()
+            self._inspections.step()
             generations.pause_unread()
         message = self._stopping or "the engine was closed"
         generations.end_all(message)
+        self._inspections.end_all(message)
         self._close_engine()
         failed = Failed(kind="internal", message=message)
         for channel in self.scheduler.channels:
@@ -179,14 +186,15 @@ class Worker:
                 channel.send_buffer.post(EventFrame(id=command.id, event=failed), at_once=True)
 
     def _execute_commands(self) -> bool:
-        """Execute queued commands; wait for one if there is nothing to generate.
+        """Execute queued commands; wait for one if there is nothing else to do.
 
         Returns:
             Whether the engine is to be closed.
         """
         timeout_s = None
-        if self.generations.busy:
-            timeout_s = 0.0 if self.generations.ready else _PAUSE_S
+        if self.generations.busy or self._inspections.busy:
+            ready = self.generations.ready or self._inspections.ready
+            timeout_s = 0.0 if ready else _PAUSE_S
         # A limited number: a stream of commands must not stall the running generations.
         for _ in range(self._rows):
             popped = self.scheduler.pop(timeout_s)
@@ -243,6 +251,7 @@ class Worker:
     def _close_engine(self) -> None:
         engine, self._engine = self._engine, None
         self.generations.use(None)
+        self._inspections.end_all("the model was unloaded")
         if engine is None:
             return
         try:
@@ -271,20 +280,29 @@ class Worker:
 
     def _answer(self, channel: ClientChannel, query: Query) -> None:
         try:
-            report = self._result(channel, query)
+            report = self._report(channel, query)
         except BaseException as error:
             pass_exits(error)
             traceback.print_exc()
             report = QueryFailed(call=query.call, message=describe(error)[1])
-        channel.send_buffer.post(report, at_once=True)
+        if report is not None:
+            channel.send_buffer.post(report, at_once=True)
 
-    def _result(self, channel: ClientChannel, query: Query) -> Report:
+    def _report(self, channel: ClientChannel, query: Query) -> Report | None:
+        """The answer to a query; None if it has none, or comes in parts."""
         if self._engine is None:
             raise ModelError("no model is loaded")
-        if isinstance(query, QueryTokens):
-            return TokensResult(call=query.call, pieces=self._engine.tokenize(query.text))
-        distribution = self.generations.next_token(channel, query)
-        return NextTokenResult(call=query.call, distribution=distribution)
+        match query:
+            case QueryTokens():
+                return TokensResult(call=query.call, pieces=self._engine.tokenize(query.text))
+            case QueryNextToken():
+                distribution = self.generations.next_token(channel, query)
+                return NextTokenResult(call=query.call, distribution=distribution)
+            case QueryInspection():
+                self._inspections.begin(self._engine, channel, query)
+            case StopInspection():
+                self._inspections.stop(channel, query.call)
+        return None
 
 
 def import_factory(name: str) -> Factory:
