@@ -6,13 +6,13 @@ attention weights from queries and cached keys: the kernels never form them.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.decoders.attention_step import AttentionStep, Point
-from gptterm.engine.decoders.base import Cache, Ids, Logits
+from gptterm.engine.decoders.base import Cache, Decoder, Ids, Logits
 from gptterm.engine.decoders.layers import Array
 
 Floats = NDArray[np.float32]
@@ -35,7 +35,8 @@ class Tap(Protocol):
         ...
 
 
-class Observable(Protocol):
+@runtime_checkable
+class Observable(Decoder, Protocol):
     """A decoder that can be observed."""
 
     @property

@@ -1,15 +1,23 @@
 """Inspector: answers requests about texts with a loaded model."""
 
 from collections.abc import Generator
+from functools import cached_property
 
 from gptterm.engine.api import Failed, Piece, TokenPrompt
 from gptterm.engine.decoders.base import Decoder
+from gptterm.engine.decoders.tap import Observable
+from gptterm.engine.inspection.attention import AttentionViews
+from gptterm.engine.inspection.lens import Lens
 from gptterm.engine.inspection.pieces import TextPieces
 from gptterm.engine.inspection.requests import (
+    AttentionMapRequest,
+    AttentionRequest,
     Encoded,
     EncodeRequest,
+    HeadGridRequest,
     InspectionEvent,
     InspectionRequest,
+    LensRequest,
     ScoreRequest,
     TokenRequest,
 )
@@ -58,8 +66,32 @@ class Inspector:
                 yield from Scoring(self._decoder, self._tokenizer, self._caches, request).events()
             case TokenRequest():
                 yield (yield from self._token_views.view(request))
-            case _:
-                raise UsageError("this model shows its scores and its distributions only")
+            case AttentionRequest():
+                yield (yield from self._attention.row(request))
+            case AttentionMapRequest():
+                yield (yield from self._attention.map(request))
+            case HeadGridRequest():
+                yield (yield from self._attention.grid(request))
+            case LensRequest():
+                yield (yield from self._lens.view(request))
+
+    @cached_property
+    def _attention(self) -> AttentionViews:
+        return AttentionViews(self._observable, self._caches)
+
+    @cached_property
+    def _lens(self) -> Lens:
+        return Lens(self._observable, self._tokenizer, self._caches)
+
+    @property
+    def _observable(self) -> Observable:
+        decoder = self._decoder
+        if isinstance(decoder, Observable):
+            return decoder
+        raise UsageError(
+            f"{decoder.architecture} shows its scores and distributions only: it runs on the"
+            " transformers library"
+        )
 
     def _encode(self, request: EncodeRequest) -> Encoded:
         prompt = request.prompt

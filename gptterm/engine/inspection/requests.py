@@ -211,6 +211,8 @@ class LensRequest(Data, frozen=True, kw_only=True):
     positions: tuple[int, ...]
     limit: int = 5
     """Most probable tokens of each layer."""
+    attention: bool = True
+    """Look within the blocks, too: after their attention. About twice the time."""
 
     def __post_init__(self) -> None:
         if len(self.positions) > MOST_LENS_POSITIONS:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gptterm.engine.decoders.base import Ids, Logits
 from gptterm.engine.sampling.chain import NotFiniteError
 
-_LOWEST = np.float32(-1e4)
+LOWEST = np.float32(-1e4)
 """A logit so far below the best has probability 0; times it, -inf would not be a number."""
 
 
@@ -52,7 +52,7 @@ def _statistics(
     if not np.isfinite(best):
         raise NotFiniteError
     np.subtract(row, best, out=shifted)
-    np.maximum(shifted, _LOWEST, out=shifted)
+    np.maximum(shifted, LOWEST, out=shifted)
     np.exp(shifted, out=weights)
     total = float(weights.sum())
     log_total = float(np.log(total))
