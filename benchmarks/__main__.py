@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
     "throughput": partial(isolated.rows_of, "benchmarks.throughput"),
     "family": partial(isolated.rows_of, "benchmarks.gpt_family"),
     "turns": partial(isolated.rows_of, "benchmarks.multi_turn"),
+    "batch": partial(isolated.rows_of, "benchmarks.batch"),
     "cuda": partial(isolated.rows_of, "benchmarks.cuda"),
     "tui": tui_rows,
 }

@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import engines, optional, shapes, startup, throughput, warm
+from benchmarks import batch, cluster, engines, optional, shapes, startup, throughput, warm
 from benchmarks.report import Row, table
 from gptterm.engine.api import (
     Finished,
@@ -119,3 +120,17 @@ def test_a_warm_engine_is_timed_beside_a_cold_start(small: Path) -> None:
     assert list(wall.runs) == ["gptterm", "gptterm, cold", "python -c pass"]
     assert list(first.runs) == ["gptterm", "gptterm, cold"]
     assert min(memory.median(name) for name in memory.runs) > 0
+
+
+def test_a_scripted_server_keeps_time_and_counts_what_is_in_flight() -> None:
+    load = batch.serve(16, 4, 0.05, 4)
+    assert load.requests == 16
+    assert load.wall_s >= 4 * 0.2
+    assert 0 < load.mean_in_flight <= 4
+
+
+def test_the_growth_with_workers_is_drawn() -> None:
+    svg = cluster.draw({1: 100.0, 2: 150.0})
+    assert svg.count("<circle") == 2
+    assert "scripted servers stand in" in svg
+    ElementTree.fromstring(svg)

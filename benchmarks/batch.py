@@ -1,0 +1,164 @@
+"""`gptterm batch`: many prompts on this machine beside a script, and a server kept busy.
+
+A process of its own, started by `python -m benchmarks`; see `benchmarks.isolated`.
+"""
+
+import json
+import os
+import random
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import isolated
+from benchmarks.engines import SAMPLING, pipeline
+from benchmarks.report import Row
+from benchmarks.scripted_server import MODEL, Load, scripted_server
+from benchmarks.startup import CommandFailedError, executable
+from benchmarks.subprocess_runner import in_subprocess
+from benchmarks.throughput import attempt, synthetic_prompt
+
+PROMPTS = 256
+"""Mixed prompts of the local row: of 4 to 60 words, for 16 to 64 tokens."""
+SCRIPT_BATCHES = (16, 64)
+"""Batch sizes of the transformers script; the better one counts."""
+SERVED = 1000
+IN_FLIGHT = 64
+TOKEN_S = 0.05
+REPLY_TOKENS = 16
+_WORDS = [
+    "the",
+    "fox",
+    "king",
+    "river",
+    "old",
+    "found",
+    "a",
+    "lantern",
+    "in",
+    "snow",
+    "and",
+    "told",
+    "its",
+    "story",
+    "to",
+    "nobody",
+]
+_SPEED = re.compile(r"; ([\d,]+) tokens?, ([\d,.]+) tok/s")
+
+
+class Prompt(NamedTuple):
+    """A prompt, and how many tokens it is to get."""
+
+    text: str
+    tokens: int
+
+
+def mixed_prompts(count: int) -> list[Prompt]:
+    """Return prompts of mixed lengths, the same every time."""
+    dice = random.Random(1)
+    return [
+        Prompt(" ".join(dice.choices(_WORDS, k=dice.randint(4, 60))), dice.randint(16, 64))
+        for _ in range(count)
+    ]
+
+
+def run_batch(lines: Sequence[dict[str, Any]], options: Sequence[str]) -> float:
+    """Run the command on lines; return its tokens a second, without the start.
+
+    Raises:
+        CommandFailedError: it failed.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home, "prompts.jsonl")
+        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        proxies = {name for name in os.environ if name.lower().endswith("_proxy")}
+        env = {name: value for name, value in os.environ.items() if name not in proxies}
+        done = subprocess.run(
+            [*executable("gptterm"), "batch", "-v", *options, str(file)],
+            env={**env, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    speed = _SPEED.search(done.stderr)
+    if done.returncode or speed is None:
+        raise CommandFailedError(f"gptterm batch: {done.stderr.strip()[-300:]}")
+    return float(speed[2].replace(",", ""))
+
+
+def script(directory: Path, batch: int) -> float:
+    """Tokens a second of a transformers script: padded batches of prompts of like lengths."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(directory, padding_side="left")
+    tokenizer.pad_token = tokenizer.eos_token
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
+    model.eval()
+    prompts = sorted(mixed_prompts(PROMPTS), key=lambda prompt: prompt.tokens)
+    begun = time.perf_counter()
+    for start in range(0, len(prompts), batch):
+        some = prompts[start : start + batch]
+        ids = tokenizer([prompt.text for prompt in some], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            model.generate(
+                **ids, do_sample=True, temperature=SAMPLING.temperature, top_k=SAMPLING.top_k,
+                top_p=SAMPLING.top_p, pad_token_id=tokenizer.eos_token_id,
+                min_new_tokens=some[-1].tokens, max_new_tokens=some[-1].tokens,
+            )  # fmt: skip
+    return sum(prompt.tokens for prompt in prompts) / (time.perf_counter() - begun)
+
+
+def local_row(directory: Path, rounds: int) -> Row:
+    """Mixed prompts in int8, beside a script's better batch and the engine's own 64 rows."""
+    prompts = mixed_prompts(PROMPTS)
+    lines = [{"prompt": prompt.text, "max_tokens": prompt.tokens} for prompt in prompts]
+    options = ["-m", str(directory), "--dtype", "int8", "--seed", "1"]
+    ids = synthetic_prompt(50_257)
+    runs: dict[str, list[float]] = {"gptterm batch": [], "transformers bfloat16": [], "64 rows": []}
+    for _ in range(rounds):
+        runs["gptterm batch"].append(run_batch(lines, options))
+        runs["transformers bfloat16"].append(
+            max(script(directory, batch) for batch in SCRIPT_BATCHES)
+        )
+        own = in_subprocess(pipeline, directory, "int8")
+        runs["64 rows"].append(own(ids, 64, 33))
+    return Row(
+        what=f"{PROMPTS} mixed prompts, int8", unit="tok/s", runs=runs,
+        reach="≥ 5 × transformers, ≥ 0.9 × 64 rows",
+    )  # fmt: skip
+
+
+def serve(requests: int, slots: int, token_s: float, tokens: int) -> Load:
+    """Run prompts on a scripted server that answers `slots` at once; return what it saw."""
+    lines = [{"prompt": f"prompt {number}"} for number in range(requests)]
+    with scripted_server(slots, token_s * tokens, tokens) as server:
+        options = ["--server", server.url, "-m", MODEL, "--concurrency", str(slots)]
+        run_batch(lines, options)
+        return server.load()
+
+
+def server_row(rounds: int) -> Row:
+    """Wall time of many requests, beside the time that the server needs by itself."""
+    ideal = SERVED / IN_FLIGHT * TOKEN_S * REPLY_TOKENS
+    loads = [serve(SERVED, IN_FLIGHT, TOKEN_S, REPLY_TOKENS) for _ in range(rounds)]
+    flight = sum(load.mean_in_flight for load in loads) / rounds
+    return Row(
+        what=f"{SERVED} prompts, {IN_FLIGHT} in flight", unit="s",
+        runs={"gptterm batch": [load.wall_s for load in loads], "the server": [ideal] * rounds},
+        lower_is_better=True, reach="≥ 0.95 ×",
+        notes=[f"{flight:.1f} requests in flight on average; {TOKEN_S * 1e3:.0f} ms a token"],
+    )  # fmt: skip
+
+
+def rows(directory: Path, rounds: int) -> Iterator[Row]:
+    """All rows of this part; rows that fail are left out."""
+    yield from attempt([partial(server_row, rounds), partial(local_row, directory, rounds)])
+
+
+if __name__ == "__main__":
+    isolated.main(rows, __doc__)
