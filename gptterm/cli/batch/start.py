@@ -169,7 +169,8 @@ class _Batch:
         if source.remote is not None:
             from gptterm.engine.remote.session import Session
 
-            session = Session(source.remote, self._settings.servers.access(source.remote))
+            access = self._settings.servers.access(source.remote)
+            session = Session(source.remote, access, remembers=True)
             try:
                 await session.open()
                 await run_workers([session.generate] * wanted, run, self._interrupted)

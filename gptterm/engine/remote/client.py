@@ -64,7 +64,7 @@ class RemoteClient:
         """
         remote = request.source.remote
         assert remote is not None
-        session = Session(remote, self._servers.access(remote))
+        session = Session(remote, self._servers.access(remote), remembers=True)
         await session.open()
         await self.close()
         self._session, self._info = session, model_info(request.source)

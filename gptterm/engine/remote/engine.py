@@ -130,7 +130,7 @@ class RemoteEngine:
         assert source.remote is not None
         begun = time.perf_counter()
         self._interrupted = interrupted
-        self._session = Session(source.remote, access)
+        self._session = Session(source.remote, access, remembers=True)
         self._thread = LoopThread()
         self.info: ModelInfo = model_info(source, time.perf_counter() - begun)
 

@@ -28,7 +28,7 @@ _TEXT_ONLY = re.compile(r"(davinci|babbage|curie|ada)(-|$)|-instruct(-\d+)?$")
 
 @dataclass
 class Learned:
-    """Fields and features that a server has refused in this session."""
+    """Fields and features that a server has refused."""
 
     fields: dict[str, str] = field(default_factory=dict)
     """Refused field to the server's reason."""
@@ -42,6 +42,8 @@ class Learned:
     """The model has no chat: transcripts are continued instead."""
     no_logprobs: bool = False
     """It accepts the fields, and sends none."""
+    count: int = 0
+    """Refusals so far."""
 
     def refusal(self, name: str, value: Any) -> str:
         """Return why a field with this value is refused; empty if it is not."""

@@ -20,7 +20,7 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.generation.event_tally import EventTally
-from gptterm.engine.remote import requests
+from gptterm.engine.remote import memory, requests
 from gptterm.engine.remote.chunks import parse
 from gptterm.engine.remote.errors import Describer, Problem, is_too_long, parse_body
 from gptterm.engine.remote.reply import ReplyStream, ServerFailedError
@@ -62,11 +62,13 @@ class Session:
     Args:
         remote: the model.
         access: what opens the server.
+        remembers: what the server refuses is kept in the cache folder, for the next start.
     """
 
-    def __init__(self, remote: RemoteModel, access: Access) -> None:
+    def __init__(self, remote: RemoteModel, access: Access, *, remembers: bool = False) -> None:
         self.remote = remote
-        self.learned = requests.Learned()
+        self.learned = memory.recall(remote) if remembers else requests.Learned()
+        self._remembers = remembers
         self.describe = Describer(remote, access)
         self.last_token: Token | None = None
         """The last one of the first sample, in a generation with logprobs."""
@@ -84,6 +86,12 @@ class Session:
     def no_logprobs(self) -> str:
         """Why the server sends no log probabilities; empty as long as it may."""
         return requests.no_logprobs(self.remote, self.learned)
+
+    def remember_refusal(self) -> None:
+        """Count a refusal that `learned` has, and keep it if the session remembers."""
+        self.learned.count += 1
+        if self._remembers:
+            memory.remember(self.remote, self.learned)
 
     async def open(self) -> "Transport":
         """Prepare the client, which connects by itself.
@@ -244,6 +252,7 @@ class _Run:
         import openai
 
         for _ in range(_MOST_ATTEMPTS):
+            known = session.learned.count
             try:
                 call = requests.build(self._asked, remote, session.learned, sample)
             except UsageError as error:
@@ -256,7 +265,8 @@ class _Run:
             try:
                 await attempt.run()
             except openai.APIStatusError as error:
-                if not self._learn(error, call):
+                # A call beside this one may have been refused the same meanwhile.
+                if known == session.learned.count and not self._learn(error, call):
                     raise _FailureError(session.status_problem(error)) from None
                 continue
             return
@@ -273,7 +283,11 @@ class _Run:
             self._asked, dropped = requests.without_oldest(self._asked)
             self._dropped += dropped
             return dropped > 0
-        return requests.learn_refusal(status, refusal.message, refusal.parameter, call, learned)
+        reason = self._session.access.hide(refusal.message)
+        if not requests.learn_refusal(status, reason, refusal.parameter, call, learned):
+            return False
+        self._session.remember_refusal()
+        return True
 
     def _emit_first(self, call: requests.Call) -> Emit:
         """Return an `emit` that puts `Started` before the first event of all."""

@@ -1,0 +1,11 @@
+"""Fixtures of the tests with servers."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache folder of its own: what a server refuses is remembered there."""
+    monkeypatch.setenv("GPTTERM_HOME", str(tmp_path / "home"))
