@@ -1,6 +1,7 @@
 """Export of conversations: Markdown, HTML and text of the selected path, JSON of the whole tree.
 
-JSON round-trips: every turn with its token ids and its runs. The other formats are for readers.
+JSON round-trips: every turn with its token ids, its runs and the scores of its tokens. The other
+formats are for readers.
 """
 
 import math
@@ -15,6 +16,7 @@ import msgspec
 
 from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.nodes import Node, parse_timestamp
+from gptterm.conversation.score_export import TokenObject, from_objects, to_objects
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import GpttermError, UsageError
 from gptterm.own_files import write_own
@@ -108,11 +110,14 @@ class _File(
     nodes: tuple[Node, ...]
     title: str = ""
     """Given by a user. Left out where empty: older versions do not know it."""
+    scores: dict[str, tuple[TokenObject, ...]] = {}
+    """Turn → the scores of its tokens, likewise."""
 
 
 def to_json(chat: Conversation) -> str:
     """Render all turns, and which are selected."""
-    selected = ((node.id, chat.selected_child(node.id)) for node in chat.nodes())
+    nodes = chat.nodes()
+    selected = ((node.id, chat.selected_child(node.id)) for node in nodes)
     data = _File(
         format="gptterm conversation",
         version=VERSION,
@@ -121,7 +126,8 @@ def to_json(chat: Conversation) -> str:
         system=chat.system,
         selected_root=chat.selected_child(None),
         selected_children={parent: child for parent, child in selected if child is not None},
-        nodes=chat.nodes(),
+        nodes=tuple(msgspec.structs.replace(node, scores=b"") for node in nodes),
+        scores={node.id: to_objects(node) for node in nodes if node.scores},
         title=chat.title if chat.has_title else "",
     )
     encoded = msgspec.json.encode(_without_infinities(msgspec.to_builtins(data)))
@@ -157,7 +163,10 @@ def from_builtins(raw: object) -> Conversation:
         id=file.id,
         created=file.created,
         system=file.system,
-        nodes=file.nodes,
+        nodes=[
+            msgspec.structs.replace(node, scores=from_objects(file.scores.get(node.id, ())))
+            for node in file.nodes
+        ],
         selected_children=file.selected_children,
         selected_root=file.selected_root,
         title=file.title,

@@ -5,6 +5,7 @@ from html import escape
 
 from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.tinted_html import LEGEND, STYLES, tinted
 from gptterm.conversation.tree import Conversation
 from gptterm.terminal import one_line, printable
 
@@ -27,11 +28,13 @@ article.user {{ border-color: #48c; }}
 h2 {{ font-size: .85rem; margin: 0; opacity: .7; }}
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }}
 footer {{ font-size: .75rem; opacity: .6; }}
+{styles}
 </style>
 </head>
 <body>
 <h1 dir="auto">{title}</h1>
 {turns}
+{legend}
 </body>
 </html>
 """
@@ -43,25 +46,31 @@ _TURN = """<article class="{kind}">
 
 def to_html(chat: Conversation) -> str:
     """Render the selected path. Every character is shown as itself, or as a visible stand-in."""
-    system = [_turn("system", "System", chat.system)] if chat.system else []
+    system = [_turn("system", "System", _escape(chat.system))] if chat.system else []
     turns = [_node(chat.node(key)) for key in chat.path()]
     title = _escape(one_line(chat.title) or "Conversation")
-    return _PAGE.format(title=title, turns="\n".join([*system, *turns]))
+    scored = any(chat.node(key).scores for key in chat.path())
+    return _PAGE.format(
+        title=title,
+        turns="\n".join([*system, *turns]),
+        styles=STYLES if scored else "",
+        legend=f'<footer class="text">{LEGEND}</footer>' if scored else "",
+    )
 
 
 def _node(node: Node) -> str:
     created = datetime.datetime.fromtimestamp(node.created, datetime.UTC)
     time = f' · <time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time>'
     foot = generation_summary(node.generations) if node.generations else ""
-    return _turn(node.role, speaker(node), node.text, time=time, foot=foot)
+    return _turn(node.role, speaker(node), tinted(node), time=time, foot=foot)
 
 
-def _turn(kind: str, who: str, text: str, *, time: str = "", foot: str = "") -> str:
+def _turn(kind: str, who: str, html: str, *, time: str = "", foot: str = "") -> str:
     return _TURN.format(
         kind=kind,
         speaker=_escape(who),
         time=time,
-        text=_escape(text),
+        text=html,
         foot=f"<footer>{_escape(foot)}</footer>\n" if foot else "",
     )
 

@@ -111,7 +111,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Node(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One turn."""
 
     id: str
@@ -125,6 +127,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The generated token ids, if they spell exactly `text`; else empty."""
     generations: tuple[Generation, ...] = ()
     """The runs that wrote it, in order: several if it was continued, none for a person's turn."""
+    scores: bytes = b""
+    """Scores of its tokens, where a run was asked for them; see `token_scores.unpack`."""
 
     @property
     def generation(self) -> Generation | None:

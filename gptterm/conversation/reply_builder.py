@@ -4,6 +4,7 @@ import itertools
 
 import msgspec
 
+from gptterm.conversation import token_scores
 from gptterm.conversation.nodes import Generation, Node, shared_ids
 from gptterm.engine.api import (
     NO_ID,
@@ -30,6 +31,8 @@ class ReplyBuilder:
         self._reasoning: list[str] = []
         self._ids: list[int] = []
         self._pieces: list[bytes] = []
+        self._scored: list[Token] = []
+        """Tokens with log probabilities, if the run was asked for them."""
         # Ids of part of the text are of no use.
         self._has_ids = not node.text or bool(node.ids)
 
@@ -45,6 +48,8 @@ class ReplyBuilder:
                 )
             case Token(sample=0):
                 self.append(event.text, event.id, event.piece)
+                if event.logprob is not None and len(self._scored) < token_scores.MAX_TOKENS:
+                    self._scored.append(event)
             case Reasoning(sample=0):
                 self._reasoning.append(event.text)
             case Finished(sample=0):
@@ -105,7 +110,15 @@ class ReplyBuilder:
             text=self._node.text + new_text,
             ids=() if spelling is None else self._node.ids + spelling,
             generations=(*self._node.generations, run),
+            scores=self._scores(new_text) if self.finished else self._node.scores,
         )
+
+    def _scores(self, new_text: str) -> bytes:
+        """Scores of the node's tokens and of this run's."""
+        if not self._scored:
+            return self._node.scores
+        new = token_scores.score(self._scored, new_text, self._run.start)
+        return token_scores.pack([*token_scores.unpack(self._node.scores), *new])
 
     def _ids_spelling(self, new_text: str) -> tuple[int, ...] | None:
         """Return the leading ids that spell `new_text`, or None if there are none.

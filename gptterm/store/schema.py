@@ -158,12 +158,17 @@ CREATE INDEX conversations_by_time ON conversations (written);
 UPDATE turns SET spaced = spaced_of(text) WHERE spaced IS NOT spaced_of(text);
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER)
+SCORES = """
+ALTER TABLE turns ADD COLUMN scores BLOB;   -- of its tokens, see gptterm.conversation.token_scores
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES)
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
 VERSION_WITH_IMPORTED_TITLES = 3
 VERSION_WITH_WRITING_ORDER = 4
+VERSION_WITH_SCORES = 5
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 
 

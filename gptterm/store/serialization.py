@@ -13,6 +13,7 @@ import msgspec
 
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node, shared_ids
 from gptterm.conversation.tree import clean_text
+from gptterm.store import schema
 from gptterm.store.search import signs, spaced
 
 _MOST_ROWS = 5000
@@ -117,10 +118,10 @@ def insert_turn(
     """
     found = connection.execute(
         "INSERT INTO turns (conversation, id, parent, role, created, ids, text, spaced,"
-        " signs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " signs, scores) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation, turn_id, parent, node.role, node.created, pack_ids(node.ids), node.text,
-            spaced(node.text), signs(node.text),
+            spaced(node.text), signs(node.text), node.scores or None,
         ),
     )  # fmt: skip
     assert found.lastrowid is not None
@@ -131,6 +132,7 @@ def insert_turn(
 def update_turn(connection: sqlite3.Connection, row: int, node: Node) -> None:
     """Update the text and the runs of a turn that has ended."""
     write_text(connection, row, node.text, pack_ids(node.ids))
+    connection.execute("UPDATE turns SET scores = ? WHERE seq = ?", (node.scores or None, row))
     connection.execute("DELETE FROM pieces WHERE turn = ?", (row,))
     write_runs(connection, row, node.generations)
 
@@ -214,9 +216,11 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
         (conversation,),
     ):
         pieces.setdefault(turn, []).append((text, tokens))
+    # A file that cannot be written keeps its older version.
+    known = schema.version_of(connection) >= schema.VERSION_WITH_SCORES
     rows = connection.execute(
-        "SELECT seq, id, parent, role, created, open_child, ids, text FROM turns"
-        " WHERE conversation = ? ORDER BY seq",
+        f"SELECT seq, id, parent, role, created, open_child, ids, text,"
+        f" {'scores' if known else 'NULL'} FROM turns WHERE conversation = ? ORDER BY seq",
         (conversation,),
     )
     return [(_node(row, runs, pieces), row[5]) for row in rows]
@@ -227,7 +231,7 @@ def _node(
     runs: dict[int, list[Generation]],
     pieces: dict[int, list[tuple[str, int]]],
 ) -> Node:
-    seq, name, parent, role, created, _, ids, text = row
+    seq, name, parent, role, created, _, ids, text, scores = row
     made = with_tokens(runs.get(seq, []), sum(tokens for _, tokens in pieces.get(seq, ())))
     return Node(
         id=name,
@@ -237,6 +241,7 @@ def _node(
         text=text + "".join(piece for piece, _ in pieces.get(seq, ())),
         ids=() if seq in pieces else unpack_ids(ids),
         generations=tuple(made),
+        scores=scores if isinstance(scores, bytes) and seq not in pieces else b"",
     )
 
 

@@ -98,3 +98,20 @@ def test_a_stop_text_and_the_chat_form_of_a_base_model(models: Path, env: dict[s
     assert line["stop"] == "智"
     assert "智" not in line["text"]
     assert line["usage"]["prompt_tokens"] > 20  # the transcript's preamble and names
+
+
+def test_log_probabilities_are_kept_with_the_reply(
+    models: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    asked = ["-m", models / "greeting", "--json", "--logprobs", "2", "-n", "5", "-t", "0", "Hi"]
+    told = json.loads(run(asked, env).stdout)["logprobs"]
+    assert run(["history", "export", "last", tmp_path / "chat.json"], env).code == 0
+    (kept,) = json.loads((tmp_path / "chat.json").read_text())["scores"].values()
+    assert [(each["text"], each["logprob"]) for each in kept] == [
+        (each["text"], each["logprob"]) for each in told
+    ]
+    assert [[o["text"] for o in each["alternatives"]] for each in kept] == [
+        [o["text"] for o in each["alternatives"]] for each in told
+    ]
+    assert run(["history", "export", "last", tmp_path / "chat.html"], env).code == 0
+    assert "surprisal" in (tmp_path / "chat.html").read_text()
