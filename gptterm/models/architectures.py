@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gptterm.engine.decoders.config import NATIVE_TYPES
+from gptterm.engine.decoders.config_parsers.registry import NATIVE_TYPES
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.json_values import as_object, as_text, as_texts

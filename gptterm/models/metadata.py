@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from gptterm.engine.api import ModelSource, SamplingParams
-from gptterm.engine.decoders.config import parse_config
+from gptterm.engine.decoders.config_parsers.registry import why_not_native
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.engine.text.chat_template_files import read_chat_template
@@ -27,7 +27,7 @@ class ModelMetadata(NamedTuple):
     decoder: Literal["native", "transformers"]
     """The decoder that will run it."""
     decoder_reason: str
-    """Why it is no native one; empty where it is, or where the files do not tell."""
+    """Why it is no native one; empty where it is."""
     parameters: int
     dtypes: str
     """Dtypes of the stored weights, such as `F32`."""
@@ -48,14 +48,14 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
     if source.gguf_file is not None:
         return _read_gguf(directory / source.gguf_file)
     config = read_config(directory, source.name)
-    native = parse_config(config) is not None
+    reason = why_not_native(config)
     config = text_config(config)
     weights = weight_files(directory, source.name)
     headers = [read_header(path) for path in weights]
     return ModelMetadata(
         architecture=as_text(config.get("model_type")),
-        decoder="native" if native else "transformers",
-        decoder_reason="",
+        decoder="transformers" if reason else "native",
+        decoder_reason=reason,
         parameters=sum(header.parameters for header in headers),
         dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
         size=sum(path.stat().st_size for path in weights),
@@ -67,13 +67,13 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
 
 def _read_gguf(path: Path) -> ModelMetadata:
     # Imported here: every warm start reads generation_config.json, hardly any a GGUF file.
-    from gptterm.engine.decoders.gguf_model import why_not_native
+    from gptterm.engine.decoders import gguf_model
     from gptterm.engine.gguf.reader import read_header as read_gguf_header
     from gptterm.engine.gguf.sizes import check_sizes
 
     file = read_gguf_header(path)
     check_sizes(file)
-    reason = why_not_native(file)
+    reason = gguf_model.why_not_native(file)
     architecture = file.text("general.architecture") or ""
     return ModelMetadata(
         architecture=architecture,

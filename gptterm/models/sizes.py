@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gptterm.engine.decoders.config import check_weight_shapes, parse_config
+from gptterm.engine.decoders.config import check_weight_shapes
+from gptterm.engine.decoders.config_parsers.registry import parse_config
 from gptterm.engine.runtime.safetensors_header import SafetensorsHeader
 from gptterm.errors import ModelError
 from gptterm.format import escaped

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gptterm.engine.decoders.config import DecoderConfig, parse_config
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.config_parsers.registry import parse_config
 from gptterm.engine.decoders.gguf_weights import GgufWeights
-from gptterm.engine.decoders.rotary import FactoredRotary
+from gptterm.engine.decoders.rotary import FactorScaling
 from gptterm.engine.gguf.families import (
     ROPE_FACTORS,
     config_of,
@@ -54,7 +55,7 @@ def read_gguf(file: GgufFile) -> GgufModel | str:
                 f"{file.path}: {ROPE_FACTORS} is damaged, or not for heads of {config.head_dim};"
                 " fetch the model again"
             )
-        rotary = FactoredRotary(theta=config.rotary.theta, factors=weights.rope_factors)
+        rotary = replace(config.rotary, scaling=FactorScaling(weights.rope_factors))
         config = replace(config, rotary=rotary)
     return GgufModel(settings["model_type"], config, weights)
 

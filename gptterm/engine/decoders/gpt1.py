@@ -21,7 +21,7 @@ class GPT1:
         self._token_embedding = layers.embedding("tokens_embed.weight", vocab, width)
         self._position_embedding = layers.embedding("positions_embed.weight", context, width)
         self._blocks = blocks(config, layers)
-        self._gelu = layers.gelu()
+        self._gelu = layers.activation("gelu_tanh")
         lm_head = "tokens_embed.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._lm_head = layers.lm_head(lm_head, width, vocab)
 

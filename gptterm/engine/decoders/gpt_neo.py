@@ -38,7 +38,7 @@ class GPTNeo:
         self._token_embedding = layers.embedding("wte.weight", vocab, width)
         self._position_embedding = layers.embedding("wpe.weight", context, width)
         self._blocks = [_block(f"h.{i}", config, layers, w) for i, w in enumerate(config.windows)]
-        self._gelu = layers.gelu()
+        self._gelu = layers.activation("gelu_tanh")
         self._final_norm = layers.norm("ln_f", width, config.norm_epsilon)
         lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
         self._lm_head = layers.lm_head(lm_head, width, vocab)

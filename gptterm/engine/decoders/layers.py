@@ -8,6 +8,9 @@ are, and what computes, is up to the backend: `kernel_backend` (the C kernels, o
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from gptterm.engine.decoders.config_values import ActivationName
+from gptterm.engine.decoders.rotary import Rotary as RotarySettings
+
 Array = Any
 """Numbers of a backend: a NumPy array or a torch tensor."""
 
@@ -31,15 +34,15 @@ class LayerNorm(Protocol):
 class Activation(Protocol):
     """Function of each number on its own."""
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, /) -> Array:
         """(m, width) → the same shape; may overwrite its input."""
         ...
 
 
 class Gate(Protocol):
-    """Activation of one half of a gated MLP times the other (Shazeer, 2020)."""
+    """Activation of one half of a gated MLP, times the other (Shazeer, 2020)."""
 
-    def __call__(self, gate: Array, up: Array) -> Array:
+    def __call__(self, gate: Array, up: Array, /) -> Array:
         """(m, width) each → the same shape; may overwrite `gate`."""
         ...
 
@@ -96,24 +99,22 @@ class LayerMaker(Protocol):
         """Layer normalisation with `name.weight` and `name.bias`."""
         ...
 
-    def rms_norm(self, name: str, width: int, epsilon: float) -> LayerNorm:
-        """Root mean square normalisation with `name.weight`, of each `width` numbers of a row."""
-        ...
-
-    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
-        """Rotary embedding of pairs i and i + half of a head's first 2 · half numbers.
+    def rms_norm(self, name: str, width: int, epsilon: float, *, above: float = 0) -> LayerNorm:
+        """Root mean square normalisation of each `width` numbers of a row.
 
         Args:
-            frequencies: (half,) radians a position.
+            above: added to `name.weight`.
         """
         ...
 
-    def silu_gate(self) -> Gate:
-        """SiLU(gate) · up."""
-        ...
+    def rotary(self, settings: RotarySettings, head_dim: int) -> Rotary: ...
 
-    def gelu(self) -> Activation:
-        """GELU's tanh approximation (Hendrycks and Gimpel, 2016)."""
+    def activation(self, name: ActivationName) -> Activation: ...
+
+    def gate(self, name: ActivationName) -> Gate: ...
+
+    def soft_cap(self, bound: float) -> Activation:
+        """bound · tanh(x / bound)."""
         ...
 
     def conv1d(self, name: str, inputs: int, outputs: int) -> LinearLayer:

@@ -40,12 +40,12 @@ class Llama:
     def __init__(self, config: DecoderConfig, layers: LayerMaker) -> None:
         assert config.rotary is not None
         self.config = config
-        vocab, width, head_dim = config.vocab_size, config.hidden_size, config.head_dim
+        vocab, width = config.vocab_size, config.hidden_size
         self._token_embedding = layers.embedding(config.token_embedding, vocab, width)
         windows = config.windows or (None,) * config.num_layers
         self._blocks = [_block(f"layers.{i}", config, layers, w) for i, w in enumerate(windows)]
-        self._rotary = layers.rotary(config.rotary.frequencies(head_dim), head_dim)
-        self._silu_gate = layers.silu_gate()
+        self._rotary = layers.rotary(config.rotary, config.head_dim)
+        self._gate = layers.gate(config.activation)
         self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon)
         lm_head = config.token_embedding if config.tie_word_embeddings else HEAD
         self._lm_head = layers.lm_head(lm_head, width, vocab)
@@ -64,7 +64,7 @@ class Llama:
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             y = block.norm_2(x)
-            x = block.down(self._silu_gate(block.gate(y), block.up(y)), residual=x)
+            x = block.down(self._gate(block.gate(y), block.up(y)), residual=x)
         return x
 
     def logits(self, hidden: Array) -> Array:

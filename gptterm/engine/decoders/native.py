@@ -7,7 +7,8 @@ loading a model.
 from pathlib import Path
 from typing import Any
 
-from gptterm.engine.decoders.config import DecoderConfig, parse_config
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.config_parsers.registry import parse_config
 from gptterm.engine.decoders.gguf_model import read_gguf
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.gpt1 import GPT1

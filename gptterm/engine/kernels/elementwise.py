@@ -45,8 +45,7 @@ class LayerNorm:
         Raises:
             ValueError: another dtype or shape.
         """
-        if not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x)
+        x = _contiguous(x)
         rows = len(x)
         check(x, "x", FLOAT32, rows, self._width)
         y = np.empty(x.shape, FLOAT32)
@@ -80,8 +79,7 @@ class RMSNorm:
         Raises:
             ValueError: another dtype or shape.
         """
-        if not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x)
+        x = _contiguous(x)
         if x.ndim != 2 or x.dtype != FLOAT32 or x.shape[1] % self._width:
             raise ValueError(
                 f"x must be float32 of (m, k · {self._width}), not {x.dtype} of {x.shape}"
@@ -97,13 +95,17 @@ class Rotation:
 
     Args:
         cosine, sine: (m, half) float32, of each pair's angle.
+        neighbours: whether numbers 2i and 2i + 1 are a pair, in place of i and i + half.
     """
 
-    def __init__(self, cosine: Floats, sine: Floats, head_dim: int) -> None:
+    def __init__(
+        self, cosine: Floats, sine: Floats, head_dim: int, *, neighbours: bool = False
+    ) -> None:
         self._forward = loaded_library().rotary_forward
         self._threads = thread_count()
         self._rows, self._half = cosine.shape
         self._head_dim = head_dim
+        self._neighbours = neighbours
         if not 0 < 2 * self._half <= head_dim:
             raise ValueError(f"{self._half} pairs of numbers in a head of {head_dim}")
         self._arrays = [
@@ -113,11 +115,12 @@ class Rotation:
         self._addresses = [*map(address, self._arrays)]
 
     def __call__(self, x: Floats) -> Floats:
-        """(m, heads · head_dim) float32, contiguous, in place: i and i + half are a pair.
+        """(m, heads · head_dim) float32 → the same: in place where `x` is contiguous.
 
         Raises:
-            ValueError: another dtype or shape, not contiguous, or read-only.
+            ValueError: another dtype or shape, or read-only.
         """
+        x = _contiguous(x)
         if x.ndim != 2 or x.shape[1] % self._head_dim or not x.flags.writeable:
             raise ValueError(
                 f"x must be writable, of (m, heads · {self._head_dim}), not of {x.shape}"
@@ -125,51 +128,46 @@ class Rotation:
         check(x, "x", FLOAT32, self._rows, x.shape[1])
         if x.size:
             heads = x.shape[1] // self._head_dim
-            struct = RotaryStruct(
-                self._rows, heads, self._head_dim, self._half, address(x), *self._addresses
-            )
+            sizes = (self._rows, heads, self._head_dim, self._half, self._neighbours)
+            struct = RotaryStruct(*sizes, address(x), *self._addresses)
             self._forward(ctypes.addressof(struct), self._threads)
         return x
 
 
-class SiluGate:
-    """SiLU of a gate times what it lets through (Shazeer, 2020)."""
+ACTIVATIONS = ("gelu_tanh", "gelu", "silu", "relu")
+"""Functions of each number on its own, in the order of `activation_kind` in elementwise.h."""
 
-    def __init__(self) -> None:
-        self._forward = loaded_library().silu_gate_forward
+
+class Activation:
+    """Activation of each number, on its own or times what it lets through (Shazeer, 2020).
+
+    Args:
+        name: of `ACTIVATIONS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._kind = ACTIVATIONS.index(name)
+        self._forward = loaded_library().activation_forward
         self._threads = thread_count()
 
-    def __call__(self, gate: Floats, up: Floats) -> Floats:
-        """SiLU(gate) · up of contiguous float32, in the place of `gate`.
+    def __call__(self, x: Floats, up: Floats | None = None) -> Floats:
+        """f(x), or f(x) · up, of float32: in place where `x` is contiguous.
 
         Raises:
-            ValueError: another dtype, not contiguous, of different shapes, or read-only.
+            ValueError: another dtype, different shapes, or `x` is read-only.
         """
-        check(gate, "gate", FLOAT32, *gate.shape)
-        check(up, "up", FLOAT32, *gate.shape)
-        if not gate.flags.writeable:
-            raise ValueError("gate must be writable: it is overwritten")
-        if gate.size:
-            self._forward(address(gate), address(up), gate.size, self._threads)
-        return gate
-
-
-class Gelu:
-    """GELU's tanh approximation (Hendrycks and Gimpel, 2016)."""
-
-    def __init__(self) -> None:
-        self._forward = loaded_library().gelu_forward
-        self._threads = thread_count()
-
-    def __call__(self, x: Floats) -> Floats:
-        """Of contiguous float32, in place.
-
-        Raises:
-            ValueError: another dtype, not contiguous, or read-only.
-        """
+        x = _contiguous(x)
         check(x, "x", FLOAT32, *x.shape)
         if not x.flags.writeable:
             raise ValueError("x must be writable: it is overwritten")
+        if up is not None:
+            up = check(_contiguous(up), "up", FLOAT32, *x.shape)
         if x.size:
-            self._forward(address(x), x.size, self._threads)
+            second = None if up is None else address(up)
+            self._forward(self._kind, address(x), second, x.size, self._threads)
         return x
+
+
+def _contiguous(x: Floats) -> Floats:
+    """Itself, or a copy: of some columns of a matrix."""
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)

@@ -82,6 +82,7 @@ class RotaryStruct(ctypes.Structure):
         ("heads", ctypes.c_int32),
         ("head_dim", ctypes.c_int32),
         ("half", ctypes.c_int32),
+        ("neighbours", ctypes.c_int32),
         ("x", ctypes.c_void_p),
         ("cosine", ctypes.c_void_p),
         ("sine", ctypes.c_void_p),
@@ -110,8 +111,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "layer_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
     "rms_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
     "rotary_forward": (None, (_POINTER, _INT)),
-    "silu_gate_forward": (None, (_POINTER, _POINTER, _LONG, _INT)),
-    "gelu_forward": (None, (_POINTER, _LONG, _INT)),
+    "activation_forward": (None, (_INT, _POINTER, _POINTER, _LONG, _INT)),
 }
 """The library's functions: type of the result, and of the arguments."""
 

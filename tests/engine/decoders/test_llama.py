@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from gptterm.engine.api import ModelSource
 from gptterm.engine.decoders import native
-from gptterm.engine.decoders.config import parse_config
+from gptterm.engine.decoders.config_parsers.registry import parse_config, why_not_native
 from gptterm.errors import ModelError
 from gptterm.models.metadata import read_metadata
 from tests.engine.checkpoints import (
@@ -63,6 +63,9 @@ def parsed(**changes: Any) -> Any:
 # ----------------------------------------------------------------------------------- settings
 
 LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 3.0}
+YARN: dict[str, Any] = {
+    "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
 VARIANTS: dict[str, tuple[Any, str]] = {
     "all-heads": (
         transformers.LlamaConfig(**SIZES | {"num_key_value_heads": 4}, rope_parameters=LLAMA3),
@@ -85,22 +88,31 @@ VARIANTS: dict[str, tuple[Any, str]] = {
         ),
         "native",
     ),
-    "gelu": (transformers.LlamaConfig(**SIZES, hidden_act="gelu"), "transformers"),
+    "gelu": (transformers.LlamaConfig(**SIZES, hidden_act="gelu"), "native"),
+    "relu": (transformers.LlamaConfig(**SIZES, hidden_act="relu"), "native"),
+    "quick-gelu": (transformers.LlamaConfig(**SIZES, hidden_act="quick_gelu"), "transformers"),
     "dynamic": (
         transformers.LlamaConfig(
             **SIZES, rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
         ),
-        "transformers",
+        "native",
     ),
-    "yarn": (
-        transformers.Qwen3Config(
-            **SIZES, head_dim=8,
-            rope_parameters={
-                "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0,
-                "original_max_position_embeddings": 32,
-            },
+    "yarn": (transformers.Qwen3Config(**SIZES, head_dim=16, rope_parameters=YARN), "native"),
+    "yarn-magnitude": (
+        transformers.LlamaConfig(
+            **SIZES, rope_parameters=YARN | {"attention_factor": 0.7, "beta_fast": 2.0}
         ),
-        "transformers",
+        "native",
+    ),
+    "yarn-of-deepseek": (
+        transformers.LlamaConfig(
+            **SIZES, head_dim=24,
+            rope_parameters=YARN | {"mscale": 0.7, "mscale_all_dim": 1.3, "truncate": False},
+        ),
+        "native",
+    ),
+    "yarn-of-a-context": (
+        transformers.LlamaConfig(**SIZES, rope_parameters=YARN | {"factor": None}), "native",
     ),
 }  # fmt: skip
 
@@ -153,6 +165,7 @@ def test_a_config_that_says_only_what_it_must(model: Any, directory: Path) -> No
 )
 def test_what_is_not_computed_here_goes_to_transformers(changes: dict[str, Any]) -> None:
     assert parsed(**changes) is None
+    assert why_not_native({"model_type": "llama", **SIZES} | changes)
 
 
 @pytest.mark.parametrize(

@@ -433,18 +433,35 @@ static void check_layer_norm(caller *c, int width, int rows)
     free(weight), free(bias), free(x), free(y);
 }
 
-static void check_gelu(caller *c, int count)
+static double activated(int kind, double x)
 {
-    float *x = random_numbers(c, (size_t)count), *y = allocate((size_t)count, sizeof *y);
-    for (int i = 0; i < count; i++)
-        y[i] = x[i] *= 12;
-    gelu_forward(y, count, c->threads);
-    for (int i = 0; i < count; i++) {
-        double v = (double)x[i],
-               exact = v / 2 * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
-        expect(is_close((double)y[i], exact, 1e-5), "GELU", count, i, 0);
+    switch ((activation_kind)kind) {
+    case GELU_TANH:
+        return x / 2 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case GELU_ERF:
+        return x / 2 * (1 + erf(x * 0.7071067811865476));
+    case SILU:
+        return x / (1 + exp(-x));
+    case RELU:
+        break;
     }
-    free(x), free(y);
+    return x > 0 ? x : 0;
+}
+
+static void check_activation(caller *c, int kind, int count)
+{
+    float *x = random_numbers(c, (size_t)count), *up = random_numbers(c, (size_t)count),
+          *y = allocate((size_t)count, sizeof *y);
+    for (int gated = 0; gated < 2; gated++) {
+        for (int i = 0; i < count; i++)
+            y[i] = gated ? x[i] : (x[i] *= 12);
+        activation_forward(kind, y, gated ? up : 0, count, c->threads);
+        for (int i = 0; i < count; i++) {
+            double exact = activated(kind, (double)x[i]) * (gated ? (double)up[i] : 1);
+            expect(is_close((double)y[i], exact, 1e-5), "activation", kind, count, i);
+        }
+    }
+    free(x), free(up), free(y);
 }
 
 static void check_rms_norm(caller *c, int width, int rows)
@@ -468,45 +485,32 @@ static void check_rms_norm(caller *c, int width, int rows)
 }
 
 /* Of heads with `half` pairs, and `rest` numbers that stay. */
-static void check_rotary(caller *c, int rows, int half, int rest)
+static void check_rotary(caller *c, int rows, int half, int rest, int neighbours)
 {
     int heads = 3, head_dim = 2 * half + rest;
     size_t count = product(rows, heads * head_dim), angles = product(rows, half);
     float *x = random_numbers(c, count), *y = allocate(count, sizeof *y),
           *cosine = random_numbers(c, angles), *sine = random_numbers(c, angles);
     memcpy(y, x, count * sizeof *y);
-    rotary_job job = {rows, heads, head_dim, half, y, cosine, sine};
+    rotary_job job = {rows, heads, head_dim, half, neighbours, y, cosine, sine};
     rotary_forward(&job, c->threads);
     for (int row = 0; row < rows; row++)
         for (int i = 0; i < heads * head_dim; i++) {
             size_t head = product(row, heads * head_dim) + product(i / head_dim, head_dim);
-            int at = i % head_dim, pair = at % half;
+            int at = i % head_dim, pair = neighbours ? at / 2 : at % half,
+                is_first = neighbours ? at % 2 == 0 : at < half;
             double exact = (double)x[head + (size_t)at];
             if (at < 2 * half) {
-                double first = (double)x[head + (size_t)pair],
-                       second = (double)x[head + (size_t)(pair + half)],
+                double first = (double)x[head + (size_t)(neighbours ? 2 * pair : pair)],
+                       second = (double)x[head + (size_t)(neighbours ? 2 * pair + 1 : pair + half)],
                        cos_ = (double)cosine[product(row, half) + (size_t)pair],
                        sin_ = (double)sine[product(row, half) + (size_t)pair];
-                exact = at < half ? first * cos_ - second * sin_ : second * cos_ + first * sin_;
+                exact = is_first ? first * cos_ - second * sin_ : second * cos_ + first * sin_;
             }
             expect(is_close((double)y[head + (size_t)at], exact, 1e-6), "rotary embedding", row,
                    half, i);
         }
     free(x), free(y), free(cosine), free(sine);
-}
-
-static void check_silu_gate(caller *c, int count)
-{
-    float *x = random_numbers(c, (size_t)count), *up = random_numbers(c, (size_t)count),
-          *y = allocate((size_t)count, sizeof *y);
-    for (int i = 0; i < count; i++)
-        y[i] = x[i] *= 12;
-    silu_gate_forward(y, up, count, c->threads);
-    for (int i = 0; i < count; i++) {
-        double v = (double)x[i], exact = v / (1 + exp(-v)) * (double)up[i];
-        expect(is_close((double)y[i], exact, 1e-5), "gate", count, i, 0);
-    }
-    free(x), free(up), free(y);
 }
 
 static void check_elementwise(caller *c)
@@ -519,12 +523,11 @@ static void check_elementwise(caller *c)
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++) {
             check_rms_norm(c, widths[w], row_counts[r]);
-            check_rotary(c, row_counts[r], widths[w], (int)w % 3);
+            check_rotary(c, row_counts[r], widths[w], (int)w % 3, (int)(w + r) % 2);
         }
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        check_gelu(c, counts[i]);
-        check_silu_gate(c, counts[i]);
-    }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (int kind = GELU_TANH; kind <= RELU; kind++)
+            check_activation(c, kind, counts[i]);
 }
 
 /* ---------------------------------------------------------------------------------- main */

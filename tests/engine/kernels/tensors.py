@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.kernels.attention import Attention, KVLayout
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
+from gptterm.engine.kernels.elementwise import (
+    Activation,
+    LayerNorm,
+    RMSNorm,
+    Rotation,
+)
 from gptterm.engine.kernels.linear import Linear
 from gptterm.engine.stored_tensor import StoredTensor
 
@@ -44,19 +49,15 @@ def rms_norm(weight: Tensor, x: Tensor) -> Tensor:
     return torch.from_numpy(RMSNorm(array(weight), 1e-5)(array(x)))
 
 
-def rotated(x: Tensor, angles: Tensor, head_dim: int) -> Tensor:
+def rotated(x: Tensor, angles: Tensor, head_dim: int, *, neighbours: bool = False) -> Tensor:
     """`Rotation` by (m, half) angles, in place."""
-    return torch.from_numpy(Rotation(array(angles.cos()), array(angles.sin()), head_dim)(array(x)))
+    turn = Rotation(array(angles.cos()), array(angles.sin()), head_dim, neighbours=neighbours)
+    return torch.from_numpy(turn(array(x)))
 
 
-def silu_gate(gate: Tensor, up: Tensor) -> Tensor:
-    """`SiluGate`, in the place of `gate`."""
-    return torch.from_numpy(SiluGate()(array(gate), array(up)))
-
-
-def gelu(x: Tensor) -> Tensor:
-    """`Gelu`, in place."""
-    return torch.from_numpy(Gelu()(array(x)))
+def activated(name: str, x: Tensor, up: Tensor | None = None) -> Tensor:
+    """`Activation`, in the place of `x`."""
+    return torch.from_numpy(Activation(name)(array(x), array(up)))
 
 
 def layout(keys: list[Tensor], values: list[Tensor]) -> KVLayout:

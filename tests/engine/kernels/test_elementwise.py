@@ -1,14 +1,20 @@
 """Norms and activations against torch's in float64."""
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
-from tests.engine.kernels.tensors import array, gelu, norm, rms_norm, rotated, silu_gate
+from gptterm.engine.kernels.elementwise import (
+    Activation,
+    LayerNorm,
+    RMSNorm,
+    Rotation,
+)
+from tests.engine.kernels.tensors import activated, array, norm, rms_norm, rotated
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -37,21 +43,42 @@ def test_a_norm_of_a_row_is_the_same_alone_and_among_others() -> None:
     assert torch.equal(norm(weight, bias, x)[7], norm(weight, bias, x[7:8])[0])
 
 
+functional = torch.nn.functional
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "relu": functional.relu,
+}
+
+
 @pytest.mark.parametrize("count", [1, 16, 999, 20_000])
-def test_gelu_is_its_tanh_approximation(count: int) -> None:
-    x = torch.linspace(-12, 12, count)
-    expected = torch.nn.functional.gelu(x.double(), approximate="tanh")
-    found = gelu(x.clone()).double()
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_those_of_their_definition(name: str, count: int) -> None:
+    for reach in (12, 100):
+        x, up = torch.linspace(-reach, reach, count), random(count)
+        exact = ACTIVATIONS[name](x.double())
+        alone = activated(name, x.clone()).double()
+        torch.testing.assert_close(alone, exact, rtol=1e-6, atol=1e-6)
+        gated = activated(name, x.clone(), up).double()
+        torch.testing.assert_close(gated, exact * up.double(), rtol=1e-5, atol=2e-6)
 
 
-def test_gelu_of_extremes() -> None:
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_of_extremes(name: str) -> None:
     x = torch.tensor([0.0, -0.0, 1e30, -1e30, torch.inf, torch.nan, -80.0, 80.0])
-    found = gelu(x.clone())
+    found = activated(name, x.clone())
     assert found[:2].tolist() == [0, 0]
     assert found[[2, 4, 7]].tolist() == x[[2, 4, 7]].tolist()
-    assert found[[3, 6]].tolist() == [0, 0]
+    assert found[[3, 6]].tolist() == pytest.approx([0, 0], abs=1e-30)
     assert found[5].isnan()
+
+
+def test_columns_of_a_matrix_are_copied() -> None:
+    both = random(5, 16)
+    gate, up = both[:, :8], both[:, 8:]
+    expected = functional.silu(gate) * up
+    torch.testing.assert_close(activated("silu", gate, up), expected)
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
@@ -67,34 +94,28 @@ def test_an_rms_norm_is_that_of_its_definition(count: int, width: int, parts: in
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize("neighbours", [False, True])
 @pytest.mark.parametrize(("half", "rest"), [(1, 0), (10, 0), (32, 0), (37, 3), (8, 48)])
-def test_a_rotation_turns_pairs_of_numbers(count: int, half: int, rest: int) -> None:
+def test_a_rotation_turns_pairs_of_numbers(
+    half: int, rest: int, neighbours: bool, count: int
+) -> None:
     heads, head_dim = 3, 2 * half + rest
     x = random(count, heads * head_dim)
     angles = 50 * random(count, half, seed=1)
     exact = x.double().view(count, heads, head_dim).clone()
     turn = torch.polar(torch.ones(count, 1, half).double(), angles.double()[:, None])
-    pairs = torch.complex(exact[..., :half], exact[..., half : 2 * half]) * turn
-    exact[..., :half], exact[..., half : 2 * half] = pairs.real, pairs.imag
-    alone = rotated(x[-1:].clone(), angles[-1:], head_dim)
-    found = rotated(x, angles, head_dim)
+    first = slice(0, 2 * half, 2) if neighbours else slice(half)
+    second = slice(1, 2 * half, 2) if neighbours else slice(half, 2 * half)
+    pairs = torch.complex(exact[..., first], exact[..., second]) * turn
+    exact[..., first], exact[..., second] = pairs.real, pairs.imag
+    alone = rotated(x[-1:].clone(), angles[-1:], head_dim, neighbours=neighbours)
+    of_columns = rotated(
+        torch.cat((x, x), 1)[:, : x.shape[1]], angles, head_dim, neighbours=neighbours
+    )
+    found = rotated(x, angles, head_dim, neighbours=neighbours)
     torch.testing.assert_close(found.double(), exact.view(x.shape), rtol=1e-5, atol=1e-5)
     assert torch.equal(alone[0], found[-1])
-
-
-@pytest.mark.parametrize("count", [1, 16, 999, 20_000])
-def test_a_gate_is_silu_times_what_it_lets_through(count: int) -> None:
-    gate, up = torch.linspace(-100, 100, count), random(count)
-    exact = torch.nn.functional.silu(gate.double()) * up.double()
-    found = silu_gate(gate.clone(), up).double()
-    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-6)
-
-
-def test_a_gate_of_extremes() -> None:
-    gate = torch.tensor([0.0, 1e30, -1e30, torch.inf, torch.nan])
-    found = silu_gate(gate.clone(), torch.ones(5))
-    assert found[:4].tolist() == [0, gate[1].item(), 0, torch.inf]
-    assert found[4].isnan()
+    assert torch.equal(of_columns, found)
 
 
 def test_what_is_no_row_of_heads_is_refused() -> None:
@@ -103,7 +124,7 @@ def test_what_is_no_row_of_heads_is_refused() -> None:
         with pytest.raises(ValueError, match="x must be"):
             RMSNorm(weight, 1e-5)(array(x))
     angles = array(torch.ones(2, 4))
-    for x in (torch.ones(3, 8), torch.ones(2, 12), torch.ones(2, 8).double(), torch.ones(8, 2).t()):
+    for x in (torch.ones(3, 8), torch.ones(2, 12), torch.ones(2, 8).double()):
         with pytest.raises(ValueError, match="x must be"):
             Rotation(angles, angles, 8)(array(x))
     with pytest.raises(ValueError, match="4 pairs of numbers in a head of 6"):
@@ -112,11 +133,10 @@ def test_what_is_no_row_of_heads_is_refused() -> None:
         Rotation(angles, array(torch.ones(2, 3)), 8)
     for gate, up in (
         (torch.ones(2, 8), torch.ones(2, 7)),
-        (torch.ones(8, 2).t(), torch.ones(2, 8)),
         (torch.ones(2, 8).double(), torch.ones(2, 8)),
     ):
         with pytest.raises(ValueError, match="must be"):
-            SiluGate()(array(gate), array(up))
+            Activation("silu")(array(gate), array(up))
 
 
 def test_tensors_of_another_kind_are_refused() -> None:
@@ -127,21 +147,20 @@ def test_tensors_of_another_kind_are_refused() -> None:
     for weight, bias in ((torch.ones(8), torch.ones(7)), (torch.ones(8).half(), torch.ones(8))):
         with pytest.raises(ValueError, match="must be"):
             norm(weight, bias, torch.ones(2, 8))
-    for x in (torch.ones(2, 8).t(), torch.ones(8).double()):
-        with pytest.raises(ValueError, match="x must be"):
-            gelu(x)
+    with pytest.raises(ValueError, match="x must be"):
+        activated("gelu", torch.ones(8).double())
     read_only = np.ones(8, np.float32)
     read_only.flags.writeable = False
     with pytest.raises(ValueError, match="x must be writable"):
-        Gelu()(read_only)
+        Activation("gelu")(read_only)
 
 
 def test_no_row_is_no_work() -> None:
     assert norm(torch.ones(8), torch.ones(8), torch.ones(0, 8)).shape == (0, 8)
-    assert gelu(torch.ones(0)).shape == (0,)
+    assert activated("gelu", torch.ones(0)).shape == (0,)
     assert rms_norm(torch.ones(8), torch.ones(0, 16)).shape == (0, 16)
     assert rotated(torch.ones(0, 16), torch.ones(0, 4), 8).shape == (0, 16)
-    assert silu_gate(torch.ones(0), torch.ones(0)).shape == (0,)
+    assert activated("silu", torch.ones(0), torch.ones(0)).shape == (0,)
 
 
 def test_threads_that_share_a_norm_do_not_disturb_each_other() -> None:

@@ -4,17 +4,18 @@ Weights stay views into the mapped files where the dtype allows it: nothing is c
 at start-up. The kernels compute in float32, whatever the weights' dtype.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gptterm.engine.decoders.config_values import ActivationName
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.int8_weights import Int8Weights
+from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
-from gptterm.engine.kernels.elementwise import Gelu, LayerNorm, RMSNorm, Rotation, SiluGate
+from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm, Rotation
 from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, float32, half, int8
 from gptterm.engine.runtime.memory import FilePages
@@ -45,14 +46,34 @@ class Rotary:
     In float32, as in transformers: an angle's rounding grows with the position.
     """
 
-    def __init__(self, frequencies: Sequence[float], head_dim: int) -> None:
-        self._frequencies = np.array(frequencies, np.float32)
+    def __init__(self, settings: RotarySettings, head_dim: int) -> None:
+        self._frequencies = np.array(settings.frequencies(head_dim), np.float32)
+        self._magnitude = np.float32(settings.magnitude)
+        self._neighbours = settings.neighbours
         self._head_dim = head_dim
 
     def __call__(self, positions: NDArray[np.int64]) -> Rotation:
         """(m,) positions → the rotation of their queries and keys."""
         angles = positions.astype(np.float32)[:, None] * self._frequencies
-        return Rotation(np.cos(angles), np.sin(angles), self._head_dim)
+        cosine, sine = np.cos(angles), np.sin(angles)
+        if self._magnitude != 1:
+            cosine *= self._magnitude
+            sine *= self._magnitude
+        return Rotation(cosine, sine, self._head_dim, neighbours=self._neighbours)
+
+
+class SoftCap:
+    """bound · tanh(x / bound)."""
+
+    def __init__(self, bound: float) -> None:
+        self._bound = np.float32(bound)
+
+    def __call__(self, x: Floats) -> Floats:
+        """Of any shape, in place."""
+        x /= self._bound
+        np.tanh(x, out=x)
+        x *= self._bound
+        return x
 
 
 class KernelLayers:
@@ -100,17 +121,21 @@ class KernelLayers:
         weight, bias = (self._vector(f"{name}.{kind}", width) for kind in ("weight", "bias"))
         return LayerNorm(weight, bias, epsilon)
 
-    def rms_norm(self, name: str, width: int, epsilon: float) -> RMSNorm:
-        return RMSNorm(self._vector(f"{name}.weight", width), epsilon)
+    def rms_norm(self, name: str, width: int, epsilon: float, *, above: float = 0) -> RMSNorm:
+        weight = self._vector(f"{name}.weight", width)
+        return RMSNorm(weight + np.float32(above) if above else weight, epsilon)
 
-    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
-        return Rotary(frequencies, head_dim)
+    def rotary(self, settings: RotarySettings, head_dim: int) -> Rotary:
+        return Rotary(settings, head_dim)
 
-    def silu_gate(self) -> SiluGate:
-        return SiluGate()
+    def activation(self, name: ActivationName) -> Activation:
+        return Activation(name)
 
-    def gelu(self) -> Gelu:
-        return Gelu()
+    def gate(self, name: ActivationName) -> Activation:
+        return Activation(name)
+
+    def soft_cap(self, bound: float) -> SoftCap:
+        return SoftCap(bound)
 
     def conv1d(self, name: str, inputs: int, outputs: int) -> Linear:
         weight = self._weights.get(f"{name}.weight", inputs, outputs)

@@ -5,15 +5,17 @@ converted at start-up.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gptterm.engine.decoders.config_values import ActivationName
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.layers import LinearLayer
+from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.decoders.torch_backend.linear import lm_head, multiply_in_out
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.runtime.device import configure_threads
@@ -35,25 +37,39 @@ class Embedding:
 class Rotary:
     """Rotary embedding, whose angles are computed in float32 for the positions of each step."""
 
-    def __init__(self, frequencies: Sequence[float], head_dim: int, device: torch.device) -> None:
+    def __init__(self, settings: RotarySettings, head_dim: int, device: torch.device) -> None:
+        frequencies = settings.frequencies(head_dim)
         self._frequencies = torch.tensor(frequencies, dtype=torch.float32, device=device)
+        self._magnitude = settings.magnitude
         self._head_dim = head_dim
+        half = len(frequencies)
+        self._first, self._second = slice(half), slice(half, 2 * half)
+        if settings.neighbours:
+            self._first, self._second = slice(0, 2 * half, 2), slice(1, 2 * half, 2)
 
     def __call__(self, positions: Tensor) -> Callable[[Tensor], Tensor]:
         """(m,) positions, or (1,) of all rows → the rotation of their queries and keys."""
         angles = (positions.float()[:, None] * self._frequencies)[:, None]  # of every head
-        cosine, sine = angles.cos(), angles.sin()
-        half = len(self._frequencies)
+        cosine, sine = angles.cos() * self._magnitude, angles.sin() * self._magnitude
 
         def rotate(x: Tensor) -> Tensor:
             """(m, heads · head_dim) → the same shape."""
-            heads = x.view(len(x), -1, self._head_dim)
-            first, second = heads[..., :half].float(), heads[..., half : 2 * half].float()
-            turned = (first * cosine - second * sine, second * cosine + first * sine)
-            rest = heads[..., 2 * half :]
-            return torch.cat((*(part.to(x.dtype) for part in turned), rest), -1).view_as(x)
+            heads = x.reshape(len(x), -1, self._head_dim)
+            first, second = heads[..., self._first].float(), heads[..., self._second].float()
+            turned = heads.clone()
+            turned[..., self._first] = (first * cosine - second * sine).to(x.dtype)
+            turned[..., self._second] = (second * cosine + first * sine).to(x.dtype)
+            return turned.view(x.shape)
 
         return rotate
+
+
+_ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "relu": F.relu,
+}
 
 
 class TorchLayers:
@@ -78,18 +94,31 @@ class TorchLayers:
         bias = self._tensor(f"{name}.bias", width)
         return lambda x: torch.layer_norm(x, (width,), weight, bias, epsilon)
 
-    def rms_norm(self, name: str, width: int, epsilon: float) -> Callable[[Tensor], Tensor]:
+    def rms_norm(
+        self, name: str, width: int, epsilon: float, *, above: float = 0
+    ) -> Callable[[Tensor], Tensor]:
         weight = self._tensor(f"{name}.weight", width)
-        return lambda x: F.rms_norm(x.view(-1, width), (width,), weight, epsilon).view_as(x)
+        if above:  # in float32: in 16 bits the sum would lose half of the weight's digits
+            weight = weight.float() + above
 
-    def rotary(self, frequencies: Sequence[float], head_dim: int) -> Rotary:
-        return Rotary(frequencies, head_dim, self._device)
+        def normalise(x: Tensor) -> Tensor:
+            rows = x.reshape(-1, width).to(weight.dtype)
+            return F.rms_norm(rows, (width,), weight, epsilon).to(x.dtype).view(x.shape)
 
-    def silu_gate(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda gate, up: F.silu(gate) * up
+        return normalise
 
-    def gelu(self) -> Callable[[Tensor], Tensor]:
-        return lambda x: F.gelu(x, approximate="tanh")
+    def rotary(self, settings: RotarySettings, head_dim: int) -> Rotary:
+        return Rotary(settings, head_dim, self._device)
+
+    def activation(self, name: ActivationName) -> Callable[[Tensor], Tensor]:
+        return _ACTIVATIONS[name]
+
+    def gate(self, name: ActivationName) -> Callable[[Tensor, Tensor], Tensor]:
+        activate = _ACTIVATIONS[name]
+        return lambda gate, up: activate(gate) * up
+
+    def soft_cap(self, bound: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: bound * torch.tanh(x / bound)
 
     def conv1d(self, name: str, inputs: int, outputs: int) -> LinearLayer:
         bias = self._tensor(f"{name}.bias", outputs)

@@ -81,16 +81,9 @@ void rotary_forward(const rotary_job *r, int threads)
     pool_run(selected->rotary_rows, r, r->rows, threads, r->rows < 16 ? 1 : threads);
 }
 
-void gelu_forward(float *x, int64_t count, int threads)
+void activation_forward(int kind, float *x, const float *up, int64_t count, int threads)
 {
-    gelu_job g = {count, x};
-    int items = (int)((count + GELU_CHUNK - 1) / GELU_CHUNK);
-    pool_run(selected->gelu_chunks, &g, items, threads, items < 16 ? 1 : threads);
-}
-
-void silu_gate_forward(float *x, const float *up, int64_t count, int threads)
-{
-    silu_gate_job g = {count, x, up};
-    int items = (int)((count + GELU_CHUNK - 1) / GELU_CHUNK);
-    pool_run(selected->silu_gate_chunks, &g, items, threads, items < 16 ? 1 : threads);
+    activation_job job = {(activation_kind)kind, count, x, up};
+    int items = (int)((count + ACTIVATION_CHUNK - 1) / ACTIVATION_CHUNK);
+    pool_run(selected->activation_chunks, &job, items, threads, items < 16 ? 1 : threads);
 }

@@ -22,34 +22,31 @@ typedef struct {
 void rms_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
 
 /* Rotary embedding (Su et al., 2021), in place: the numbers i and i + half of a head, for i < half,
-   are turned by an angle as the components of a vector in a plane; the numbers from 2 · half on
-   stay. */
+   or 2i and 2i + 1 (`neighbours`), are turned by an angle as the components of a vector in a plane;
+   the numbers from 2 · half on stay. */
 typedef struct {
-    int32_t rows, heads, head_dim, half;
+    int32_t rows, heads, head_dim, half, neighbours;
     float *x;                   /* (rows, heads, head_dim) */
     const float *cosine, *sine; /* (rows, half), of the angles */
 } rotary_job;
 
-/* GELU's tanh approximation (Hendrycks and Gimpel, 2016), in place, GELU_CHUNK numbers an item. */
-enum { GELU_CHUNK = 512 };
-typedef struct {
-    int64_t count;
-    float *x;
-} gelu_job;
+/* GELU (Hendrycks and Gimpel, 2016) by its tanh approximation and exactly, SiLU (the same) and
+   ReLU. */
+typedef enum { GELU_TANH, GELU_ERF, SILU, RELU } activation_kind;
 
-/* SiLU(x) · up (Shazeer, 2020), x in place, GELU_CHUNK numbers an item. */
+/* f(x), or f(x) · up (Shazeer, 2020), x in place, ACTIVATION_CHUNK numbers an item. */
+enum { ACTIVATION_CHUNK = 512 };
 typedef struct {
+    activation_kind kind;
     int64_t count;
     float *x;
-    const float *up;
-} silu_gate_job;
+    const float *up; /* null for f(x) alone */
+} activation_job;
 
 void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
 
 void rotary_forward(const rotary_job *r, int threads);
 
-void gelu_forward(float *x, int64_t count, int threads);
-
-void silu_gate_forward(float *x, const float *up, int64_t count, int threads);
+void activation_forward(int kind, float *x, const float *up, int64_t count, int threads);
 
 #endif

@@ -14,8 +14,7 @@ typedef struct {
     work_function layer_norm_rows; /* an item is a row of a `layer_norm_job` */
     work_function rms_norm_rows;   /* an item is a row of a `layer_norm_job` */
     work_function rotary_rows;     /* an item is a row of a `rotary_job` */
-    work_function gelu_chunks;     /* an item is GELU_CHUNK numbers of a `gelu_job` */
-    work_function silu_gate_chunks; /* an item is GELU_CHUNK numbers of a `silu_gate_job` */
+    work_function activation_chunks; /* an item is ACTIVATION_CHUNK numbers of an `activation_job` */
 } kernels;
 
 extern const kernels portable_kernels;

@@ -1,0 +1,1 @@
+"""Parsers of config.json, a module for each group of architectures."""

@@ -1,0 +1,56 @@
+"""Parse config.json into the hyper-parameters of a native decoder, by model_type."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.config_parsers import gpt, llama
+from gptterm.engine.decoders.config_values import VariantError, shown
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
+    "openai-gpt": gpt.gpt1,
+    "gpt2": gpt.gpt2,
+    "gpt_neo": gpt.gpt_neo,
+    "llama": llama.llama,
+    "mistral": llama.mistral,
+    "qwen2": llama.qwen2,
+    "qwen3": llama.qwen3,
+}
+
+NATIVE_TYPES = frozenset(_PARSERS)
+"""Values of model_type for which there are native decoders, for most variants."""
+
+
+def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
+    """Parse a config.json; None for an architecture, or a variant, without a native decoder.
+
+    Raises:
+        ModelError: a hyper-parameter is out of range or of another type.
+    """
+    try:
+        return _parsed(config)
+    except VariantError:
+        return None
+
+
+def why_not_native(config: dict[str, Any]) -> str:
+    """Why no native decoder runs a model, in a few words; empty where one does.
+
+    Raises:
+        ModelError: as `parse_config`.
+    """
+    try:
+        _parsed(config)
+    except VariantError as reason:
+        return str(reason)
+    return ""
+
+
+def _parsed(config: dict[str, Any]) -> DecoderConfig:
+    model_type = config.get("model_type")
+    parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
+    if parse is None:
+        raise VariantError(f"model_type {shown(model_type)} has no native decoder")
+    if "quantization_config" in config:
+        raise VariantError("its weights are quantised")
+    return parse(config)
