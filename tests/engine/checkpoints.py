@@ -124,9 +124,23 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     "mistral": lambda: transformers.MistralConfig(
         **_common(num_key_value_heads=2, sliding_window=WINDOW)
     ),
+    "smollm3": lambda: transformers.SmolLM3Config(
+        **_common(num_key_value_heads=2, num_hidden_layers=3, no_rope_layers=[1, 0, 1]),
+        pad_token_id=None,
+    ),
+    "olmo2": lambda: transformers.Olmo2Config(**_common(num_key_value_heads=2)),
+    "phi3": lambda: transformers.Phi3Config(
+        **_common(num_key_value_heads=2, hidden_size=64, sliding_window=WINDOW),
+        pad_token_id=None, rope_parameters={"rope_theta": 1e4, "partial_rotary_factor": 0.75},
+    ),
+    "gemma": lambda: transformers.GemmaConfig(**_common(num_key_value_heads=1, head_dim=12)),
+    "gemma2": lambda: transformers.Gemma2Config(
+        **_common(num_key_value_heads=2, head_dim=12, sliding_window=WINDOW),
+        query_pre_attn_scalar=10, attn_logit_softcapping=3.0, final_logit_softcapping=5.0,
+    ),
     "gemma3": lambda: transformers.Gemma3TextConfig(
         **_common(num_key_value_heads=2, head_dim=8, sliding_window=WINDOW),
-        layer_types=["sliding_attention", "full_attention"],
+        layer_types=["sliding_attention", "full_attention"], query_pre_attn_scalar=6,
     ),
     "mamba": lambda: transformers.MambaConfig(
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=4
@@ -164,9 +178,12 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         },
     ),
 }  # fmt: skip
-NATIVE = ("gpt2", "gpt1", "gpt-neo", "llama", "llama-odd", "mistral", "qwen2", "qwen3")
+NATIVE = (
+    *("gpt2", "gpt1", "gpt-neo", "llama", "llama-odd", "mistral", "qwen2", "qwen3", "smollm3"),
+    *("granite", "olmo2", "phi3", "gemma", "gemma2", "gemma3"),
+)
 CANNOT_GO_BACK = (
-    *("mamba", "lfm2", "gemma3"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
+    *("mamba", "lfm2"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
 )  # fmt: skip
 """Whose cache, once it is longer than the window, cannot be shortened."""
 

@@ -5,6 +5,7 @@ attention since Llama 2 (Touvron et al., 2023). SmolLM2 and TinyLlama are Llamas
 
 Mistral (Jiang et al., 2023) adds a sliding window, Qwen2 (Yang et al., 2024) biases of queries,
 keys and values, Qwen3 (Yang et al., 2025) a norm of each head's queries and keys in their place.
+SmolLM3 (Bakouch et al., 2025) leaves out the rotary embedding of every fourth layer.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Block:
     """Layers of one transformer block."""
 
     window: int | None
+    is_rotated: bool
     norm_1: LayerNorm
     query: LinearLayer
     key: LinearLayer
@@ -42,8 +44,7 @@ class Llama:
         self.config = config
         vocab, width = config.vocab_size, config.hidden_size
         self._token_embedding = layers.embedding(config.token_embedding, vocab, width)
-        windows = config.windows or (None,) * config.num_layers
-        self._blocks = [_block(f"layers.{i}", config, layers, w) for i, w in enumerate(windows)]
+        self._blocks = [_block(i, config, layers) for i in range(config.num_layers)]
         self._rotary = layers.rotary(config.rotary, config.head_dim)
         self._gate = layers.gate(config.activation)
         self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon)
@@ -60,7 +61,9 @@ class Llama:
             query, key, value = block.query(y), block.key(y), block.value(y)
             if block.query_norm and block.key_norm:
                 query, key = block.query_norm(query), block.key_norm(key)
-            attended = step.attend(i, rotate(query), rotate(key), value, window=block.window)
+            if block.is_rotated:
+                query, key = rotate(query), rotate(key)
+            attended = step.attend(i, query, key, value, window=block.window)
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             y = block.norm_2(x)
@@ -90,10 +93,17 @@ class Qwen3(Llama):
     architecture = "Qwen3ForCausalLM"
 
 
-def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | None) -> Block:
+class SmolLM3(Llama):
+    """SmolLM3 of any size."""
+
+    architecture = "SmolLM3ForCausalLM"
+
+
+def _block(i: int, config: DecoderConfig, layers: LayerMaker) -> Block:
     width, inner, epsilon = config.hidden_size, config.intermediate_size, config.norm_epsilon
     head_dim, bias = config.head_dim, config.query_bias
     of_queries, of_keys = config.num_heads * head_dim, config.num_kv_heads * head_dim
+    name = f"layers.{i}"
     attention, mlp = f"{name}.self_attn", f"{name}.mlp"
 
     def head_norm(of: str) -> LayerNorm | None:
@@ -101,7 +111,8 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | N
         return layers.rms_norm(full_name, head_dim, epsilon) if config.query_norm else None
 
     return Block(
-        window=window,
+        window=config.windows[i] if config.windows else None,
+        is_rotated=config.rotated[i] if config.rotated else True,
         norm_1=layers.rms_norm(f"{name}.input_layernorm", width, epsilon),
         query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
         key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),

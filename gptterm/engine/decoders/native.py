@@ -1,31 +1,37 @@
-"""Native decoders of the GPT and Llama families, loaded from safetensors or GGUF files.
+"""Native decoders, loaded from safetensors or GGUF files.
 
 They never import transformers, and on a CPU with kernels no torch: either import takes longer than
 loading a model.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers.registry import parse_config
+from gptterm.engine.decoders.gemma import Gemma, Gemma2, Gemma3
 from gptterm.engine.decoders.gguf_model import read_gguf
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
+from gptterm.engine.decoders.granite import Granite
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
 from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
-from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3
-from gptterm.engine.decoders.native_decoder import NativeDecoder
+from gptterm.engine.decoders.layers import LayerMaker
+from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3, SmolLM3
+from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
+from gptterm.engine.decoders.olmo2 import Olmo2
+from gptterm.engine.decoders.phi3 import Phi3
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.kernels.library import library
 from gptterm.errors import ModelError
 
 # By config.json's model_type.
-_ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama]] = {
+_ARCHITECTURES: dict[str, Callable[[DecoderConfig, LayerMaker], Model]] = {
     "openai-gpt": GPT1,
     "gpt2": GPT2,
     "gpt_neo": GPTNeo,
@@ -33,6 +39,13 @@ _ARCHITECTURES: dict[str, type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama]] 
     "mistral": Mistral,
     "qwen2": Qwen2,
     "qwen3": Qwen3,
+    "smollm3": SmolLM3,
+    "granite": Granite,
+    "olmo2": Olmo2,
+    "phi3": Phi3,
+    "gemma": Gemma,
+    "gemma2": Gemma2,
+    "gemma3_text": Gemma3,
 }
 
 _LARGEST_GPU_CACHE = 1 << 30
@@ -91,7 +104,7 @@ def load_gguf(file: GgufFile, device: str, dtype: str) -> NativeDecoder | None:
 
 
 def _decoder(
-    architecture: type[GPT1] | type[GPT2] | type[GPTNeo] | type[Llama],
+    architecture: Callable[[DecoderConfig, LayerMaker], Model],
     config: DecoderConfig,
     weights: Weights | GgufWeights,
     device: str,

@@ -9,6 +9,7 @@ import torch
 from gptterm.engine.api import Dtype
 from tests.engine.checkpoints import (
     ARCHITECTURES,
+    NATIVE,
     POSITIONS,
     draw_ids,
     load,
@@ -20,7 +21,7 @@ from tests.engine.checkpoints import (
 from tests.engine.decoders.native_checks import IDS, check
 from tests.engine.runs import GREEDY, request, run
 
-NAMES = ("gpt1", "gpt-neo", "llama", "llama-odd", "mistral", "qwen2", "qwen3")
+NAMES = [name for name in NATIVE if name != "gpt2"]
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -12,6 +12,8 @@ from gptterm.engine.decoders.config_values import (
     epsilon,
     flag,
     layer_kinds,
+    number,
+    shown,
 )
 from gptterm.engine.decoders.rotary import parse_rotary
 
@@ -130,3 +132,46 @@ def qwen2(config: dict[str, Any]) -> DecoderConfig:
 
 def qwen3(config: dict[str, Any]) -> DecoderConfig:
     return replace(_qwen(config, _QWEN._replace(head_dim=128)), query_norm=True)
+
+
+def smollm3(config: dict[str, Any]) -> DecoderConfig:
+    defaults = Defaults(2048, 11008, 36, 16, 4, vocab=128256, context=32768, theta=2e6, tied=True)
+    parsed, size = common(config, defaults), None
+    layers = parsed.num_layers
+    if flag(config, "use_sliding_window", False) and config.get("sliding_window") is not None:
+        size = window(config, 0, parsed.context_length)
+    interval = count(config, "no_rope_layer_interval", 4)
+    rotated = config.get("no_rope_layers")  # 1 where a layer has it, in spite of the name
+    if rotated is None:
+        rotated = [int(i % interval != 0) for i in range(1, layers + 1)]
+    if not isinstance(rotated, list) or len(rotated) < layers or set(rotated) - {0, 1}:
+        raise VariantError(f"no_rope_layers of {shown(rotated)}")
+    rotated = rotated[:layers]
+    kinds = {"full_attention": None, "sliding_attention": size}
+    usual = ["sliding_attention" if size and not has else "full_attention" for has in rotated]
+    return replace(
+        parsed, rotated=tuple(map(bool, rotated)), windows=layer_kinds(config, kinds, usual)
+    )
+
+
+def granite(config: dict[str, Any]) -> DecoderConfig:
+    return replace(
+        common(config, Defaults()),
+        attention_scale=number(config, "attention_multiplier", 1),
+        embedding_scale=number(config, "embedding_multiplier", 1),
+        residual_scale=number(config, "residual_multiplier", 1),
+        logit_scale=1 / number(config, "logits_scaling", 1),
+    )
+
+
+def olmo2(config: dict[str, Any]) -> DecoderConfig:
+    return common(config | {"mlp_bias": False}, Defaults(vocab=50304, epsilon=1e-5))
+
+
+def phi3(config: dict[str, Any]) -> DecoderConfig:
+    defaults = Defaults(3072, 8192, vocab=32064, context=4096, epsilon=1e-5, share=1.0)
+    parsed = common(config | {"attention_bias": False, "mlp_bias": False}, defaults)
+    if config.get("sliding_window") is None:
+        return parsed
+    size = window(config, 0, parsed.context_length)
+    return replace(parsed, windows=(size,) * parsed.num_layers)

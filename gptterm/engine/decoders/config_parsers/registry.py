@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.config_parsers import gpt, llama
+from gptterm.engine.decoders.config_parsers import gemma, gpt, llama
 from gptterm.engine.decoders.config_values import VariantError, shown
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
@@ -15,6 +15,13 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
     "mistral": llama.mistral,
     "qwen2": llama.qwen2,
     "qwen3": llama.qwen3,
+    "smollm3": llama.smollm3,
+    "granite": llama.granite,
+    "olmo2": llama.olmo2,
+    "phi3": llama.phi3,
+    "gemma": gemma.gemma,
+    "gemma2": gemma.gemma2,
+    "gemma3_text": gemma.gemma3,
 }
 
 NATIVE_TYPES = frozenset(_PARSERS)
