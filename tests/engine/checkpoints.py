@@ -119,7 +119,8 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     ),
     "qwen3": lambda: transformers.Qwen3Config(**_common(num_key_value_heads=2, head_dim=16)),
     "granite": lambda: transformers.GraniteConfig(
-        **_common(num_key_value_heads=2), attention_multiplier=0.3, residual_multiplier=0.9
+        **_common(num_key_value_heads=2), attention_multiplier=0.3, residual_multiplier=0.9,
+        embedding_multiplier=1.7, logits_scaling=1.3,
     ),
     "mistral": lambda: transformers.MistralConfig(
         **_common(num_key_value_heads=2, sliding_window=WINDOW)

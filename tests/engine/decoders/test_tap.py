@@ -80,15 +80,25 @@ def test_residuals_and_attention_are_those_of_transformers(
 
 
 def residuals_after_attention(model: Any) -> list[torch.Tensor]:
-    """Filled by the model's next pass."""
+    """Filled by the model's next pass: what the module of each block reads that is next."""
     found: list[torch.Tensor] = []
-    gpt1 = model.config.model_type == "openai-gpt"
+    if model.config.model_type == "openai-gpt":  # it goes on with a norm's result
+        for name, module in model.named_modules():
+            if name.endswith("ln_1"):
+                module.register_forward_hook(lambda _m, _i, output: found.append(output))
+        return found
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    following = next(name for name in FOLLOWING if name in names)
+    if model.config.model_type == "olmo2":
+        following = "mlp"
     for name, module in model.named_modules():
-        if gpt1 and name.endswith("ln_1"):
-            module.register_forward_hook(lambda _m, _i, output: found.append(output))
-        elif name.endswith((".ln_2", ".post_attention_layernorm")) and not gpt1:
+        if name.endswith(f".{following}"):
             module.register_forward_pre_hook(lambda _m, inputs: found.append(inputs[0]))
     return found
+
+
+FOLLOWING = ("ln_2", "pre_feedforward_layernorm", "post_attention_layernorm")
+"""What stands behind the sum of residual and attention; the first that a model has."""
 
 
 def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
@@ -97,10 +107,17 @@ def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
     found = observe(decoder, decoder.new_cache(), IDS)
     head = model.get_output_embeddings()
     norm = getattr(model.base_model, "ln_f", getattr(model.base_model, "norm", torch.nn.Identity()))
+    settings = model.config
+    divisor = getattr(settings, "logits_scaling", 1.0)
+    bound = getattr(settings, "final_logit_softcapping", None)
+
+    def scaled(logits: torch.Tensor) -> torch.Tensor:
+        return logits / divisor if bound is None else bound * torch.tanh(logits / bound)
+
     with torch.inference_mode():
         for layer, hidden in enumerate(expected.hidden_states[:-1]):
             logits = decoder.unembed(found.residuals[layer, "input"])
-            close(logits, head(norm(hidden))[0], 1e-4)
+            close(logits, scaled(head(norm(hidden))[0]), 1e-4)
     logits = decoder.unembed(found.residuals[decoder.num_layers, "input"])
     close(logits, expected.logits[0], 1e-4)
 
