@@ -183,30 +183,33 @@ NEO = {
     "max_position_embeddings": 16,
     "attention_types": [[["global", "local"], 1]],
 }
-GRANITE = {
+OLMO = {
     **SIZES,
-    "model_type": "granite",
-    "architectures": ["GraniteForCausalLM"],
+    "model_type": "olmo",
+    "architectures": ["OlmoForCausalLM"],
     "intermediate_size": 16,
 }
 
 
 @pytest.mark.parametrize(
-    ("changes", "decoder"),
+    ("changes", "reason"),
     [
-        ({"activation_function": "relu"}, "transformers"),
-        (NEO, "native"),
-        (GRANITE, "transformers"),
+        ({"activation_function": "relu"}, "an activation other than GELU's approximation"),
+        (NEO, ""),
+        (OLMO, "model_type 'olmo' has no native decoder"),
     ],
 )
 def test_info_tells_what_will_compute_a_model(
-    changes: dict[str, object], decoder: str, machine: Machine, directory: Path
+    changes: dict[str, object], reason: str, machine: Machine, directory: Path
 ) -> None:
     file = directory / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     about = json.loads(machine.run(*COMMAND, "models", "info", str(directory), "--json").stdout)
-    assert about["decoder"] == decoder
-    assert ("int8" in about["fits"]["cpu"]) == (decoder == "native")
+    assert (about["decoder"], about["decoder_reason"]) == (
+        "transformers" if reason else "native",
+        reason,
+    )
+    assert ("int8" in about["fits"]["cpu"]) == (not reason)
 
 
 def test_a_bar_on_a_terminal(machine: Machine) -> None:
