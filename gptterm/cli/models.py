@@ -134,7 +134,7 @@ def convert_model(name: str, undo: bool) -> None:
 
     `--dtype auto` then uses it: about twice as fast as float32. The loss is measured, as the mean
     KL divergence from float32 on a fixed text; above 0.01 nats a token, auto does not use the
-    conversion. For GPT-1, GPT-2, GPT-Neo, Llama, Mistral and Qwen 2 and 3.
+    conversion. For models with a decoder of gptterm's own (`gptterm models info`).
     """
     from pathlib import Path
 

@@ -104,6 +104,26 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS, rotary_dim=4
     ),
     "gpt-neox": lambda: transformers.GPTNeoXConfig(**_common()),
+    "gpt-neox-odd": lambda: transformers.GPTNeoXConfig(
+        **_common(hidden_size=48), use_parallel_residual=False, attention_bias=False,
+        rope_parameters={"partial_rotary_factor": 0.5}, tie_word_embeddings=True,
+    ),
+    "phi": lambda: transformers.PhiConfig(**_common(num_key_value_heads=2)),
+    "falcon": lambda: transformers.FalconConfig(**_common()),
+    "falcon-groups": lambda: transformers.FalconConfig(
+        **_common(num_kv_heads=2), new_decoder_architecture=True, bias=True, ffn_hidden_size=60
+    ),
+    "falcon-serial": lambda: transformers.FalconConfig(
+        **_common(), multi_query=False, parallel_attn=False, tie_word_embeddings=False
+    ),
+    "stablelm": lambda: transformers.StableLmConfig(**_common(num_key_value_heads=2)),
+    "stablelm-odd": lambda: transformers.StableLmConfig(
+        **_common(num_key_value_heads=4), use_qkv_bias=True, use_parallel_residual=True,
+        tie_word_embeddings=True, rope_parameters={"partial_rotary_factor": 0.5},
+    ),
+    "starcoder2": lambda: transformers.Starcoder2Config(
+        **_common(num_key_value_heads=2, sliding_window=WINDOW)
+    ),
     "opt": lambda: transformers.OPTConfig(**_common(ffn_dim=64, word_embed_proj_dim=32)),
     "bloom": lambda: transformers.BloomConfig(
         vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4
@@ -143,6 +163,14 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
         **_common(num_key_value_heads=2, head_dim=8, sliding_window=WINDOW),
         layer_types=["sliding_attention", "full_attention"], query_pre_attn_scalar=6,
     ),
+    "olmo": lambda: transformers.OlmoConfig(**_common(num_key_value_heads=2), pad_token_id=None),
+    "codegen": lambda: transformers.CodeGenConfig(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS, rotary_dim=4
+    ),
+    "cohere2": lambda: transformers.Cohere2Config(
+        **_common(num_key_value_heads=2, sliding_window=WINDOW),
+        layer_types=["sliding_attention", "full_attention"],
+    ),
     "mamba": lambda: transformers.MambaConfig(
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=4
     ),
@@ -181,10 +209,12 @@ ARCHITECTURES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
 }  # fmt: skip
 NATIVE = (
     *("gpt2", "gpt1", "gpt-neo", "llama", "llama-odd", "mistral", "qwen2", "qwen3", "smollm3"),
-    *("granite", "olmo2", "phi3", "gemma", "gemma2", "gemma3"),
+    *("granite", "olmo2", "phi3", "gemma", "gemma2", "gemma3", "gptj", "gpt-neox", "gpt-neox-odd"),
+    *("phi", "falcon", "falcon-groups", "falcon-serial", "stablelm", "stablelm-odd", "starcoder2"),
+    *("opt", "bloom"),
 )
 CANNOT_GO_BACK = (
-    *("mamba", "lfm2"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
+    *("mamba", "lfm2", "cohere2"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
 )  # fmt: skip
 """Whose cache, once it is longer than the window, cannot be shortened."""
 

@@ -55,7 +55,7 @@ def engine(saved: Path) -> LocalEngine:
     return load(saved)
 
 
-@pytest.fixture(params=["gpt2", "gpt1-relu", "gemma3", "mamba"])
+@pytest.fixture(params=["gpt2", "gpt1-relu", "cohere2", "mamba"])
 def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> LocalEngine:
     """A fresh engine of each kind of cache: native, none, a sliding window, recurrent."""
     from tests.engine.checkpoints import ARCHITECTURES, load, make, save

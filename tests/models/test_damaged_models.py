@@ -235,7 +235,7 @@ SIZES: dict[str, tuple[dict[str, Any], str]] = {
         "num_local_experts 1e+07",
     ),
     "layers of a part": (
-        {"model_type": "granite", "architectures": ["GraniteForCausalLM"],
+        {"model_type": "olmo", "architectures": ["OlmoForCausalLM"],
          "vision_config": {"num_hidden_layers": 10**7}},
         "num_hidden_layers 1e+07",
     ),

@@ -119,7 +119,7 @@ def test_a_config_that_is_no_good(directory: Path, content: bytes, expected: str
     assert expected in refusal(directory)
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", "falcon", "phi3"])
+@pytest.mark.parametrize("model_type", ["gpt2", "mpt", "cohere"])
 def test_old_remote_code_of_what_is_built_in_by_now_is_ignored(
     directory: Path, model_type: str
 ) -> None:

@@ -13,6 +13,7 @@ from gptterm.engine.decoders.config_values import ActivationName, shown
 from gptterm.engine.decoders.rotary import Rotary
 from gptterm.errors import ModelError
 
+HEAD = "lm_head.weight"
 SHORTEST_CONTEXT = 2
 """Tokens: one of a prompt, one of a reply."""
 
@@ -36,7 +37,9 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     tie_word_embeddings: bool
     """Whether the LM head shares the token embedding's weights."""
     token_embedding: str = "wte.weight"
-    """Name of these weights, without the prefix; likewise the next one."""
+    """Name of these weights, without the prefix; likewise the next ones."""
+    own_head: str = HEAD
+    """Of the LM head, where it has weights of its own."""
     position_embedding: str | None = "wpe.weight"
     """None if there are none: rotary embedding."""
     prefix: str = "transformer."
@@ -60,6 +63,10 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether queries, keys and values have biases; likewise the next ones."""
     attention_bias: bool = False
     mlp_bias: bool = False
+    parallel: bool = False
+    """Whether a block's MLP reads the block's input, not what attention has added to."""
+    two_norms: bool = False
+    """Whether they read it through a norm each, where they do."""
     query_norm: bool = False
     """Whether each head's queries and keys are normalised."""
     attention_scale: float | None = None
@@ -71,6 +78,11 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """By which token embeddings are multiplied; likewise the next ones."""
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+
+    @property
+    def head(self) -> str:
+        """Name of the LM head's weights."""
+        return self.token_embedding if self.tie_word_embeddings else self.own_head
 
     def __post_init__(self) -> None:
         if self.context_length < SHORTEST_CONTEXT:
@@ -99,10 +111,6 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-HEAD = "lm_head.weight"
-"""Name of the LM head's weights where it has its own."""
-
-
 def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Hold sizes against the weights' shapes, by name, with the config's prefix or without.
 
@@ -121,7 +129,7 @@ def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, .
             " files do not belong together: fetch the model again"
         )
     vocabulary = (config.vocab_size, config.hidden_size)
-    expected = {config.token_embedding: vocabulary, HEAD: vocabulary}
+    expected = {config.token_embedding: vocabulary, config.own_head: vocabulary}
     if config.position_embedding is not None:
         expected[config.position_embedding] = (config.context_length, config.hidden_size)
     for name, shape in expected.items():

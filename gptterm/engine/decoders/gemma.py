@@ -11,7 +11,7 @@ keys in place of the bounds, and more layers with a window, whose rotary embeddi
 from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
-from gptterm.engine.decoders.config import HEAD, DecoderConfig
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
 
 
@@ -55,8 +55,7 @@ class Gemma:
         self._local_rotary = layers.rotary(config.local_rotary or config.rotary, config.head_dim)
         self._gate = layers.gate(config.activation)
         self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon, above=1)
-        lm_head = config.token_embedding if config.tie_word_embeddings else HEAD
-        self._lm_head = layers.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(config.head, width, vocab)
         bound = config.logit_soft_cap
         self._soft_cap = None if bound is None else layers.soft_cap(bound)
 

@@ -22,8 +22,7 @@ class GPT1:
         self._position_embedding = layers.embedding("positions_embed.weight", context, width)
         self._blocks = blocks(config, layers)
         self._gelu = layers.activation("gelu_tanh")
-        lm_head = "tokens_embed.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._lm_head = layers.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(config.head, width, vocab)
 
     def hidden(self, ids: Array, step: AttentionStep) -> Array:
         """(m,) ids → (m, hidden_size)."""

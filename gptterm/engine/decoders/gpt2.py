@@ -60,8 +60,7 @@ class GPT2:
         self._blocks = blocks(config, layers)
         self._gelu = layers.activation("gelu_tanh")
         self._final_norm = layers.norm("ln_f", width, config.norm_epsilon)
-        lm_head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-        self._lm_head = layers.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(config.head, width, vocab)
 
     def hidden(self, ids: Array, step: AttentionStep) -> Array:
         """(m,) ids → (m, hidden_size)."""

@@ -85,6 +85,27 @@ class FusedLinear:
         return [y[columns] for columns in self._columns]
 
 
+class GroupedLinear:
+    """Fused queries, keys and values, a group of heads after the other.
+
+    Args:
+        layer: its outputs are those of each group's query heads, then of its key, then of its
+            value.
+        groups: heads of keys and values.
+    """
+
+    def __init__(self, layer: LinearLayer, groups: int, head_dim: int) -> None:
+        self._layer, self._shape = layer, (groups, -1, head_dim)
+
+    def __call__(self, x: Array) -> tuple[Array, Array, Array]:
+        """(m, in) → (m, heads · head_dim) queries, (m, groups · head_dim) keys and values."""
+        rows = len(x)
+        y = self._layer(x).reshape(rows, *self._shape)
+        parts = y[:, :, :-2], y[:, :, -2], y[:, :, -1]
+        query, key, value = (part.reshape(rows, -1) for part in parts)
+        return query, key, value
+
+
 class LayerMaker(Protocol):
     """Makes layers by the names of their weights, for one device and dtype.
 
@@ -125,6 +146,16 @@ class LayerMaker(Protocol):
         """x · Wᵀ + b with W stored (out, in)."""
         ...
 
-    def lm_head(self, name: str, inputs: int, outputs: int) -> LinearLayer:
-        """x · Wᵀ with W stored (vocabulary, in), which may be the token embedding."""
+    def lm_head(
+        self, name: str, inputs: int, outputs: int, *, bias: str | None = None
+    ) -> LinearLayer:
+        """x · Wᵀ + b with W stored (vocabulary, in), which may be the token embedding.
+
+        Args:
+            bias: name of b; None if there is none.
+        """
+        ...
+
+    def distance_bias(self, slopes: Sequence[float], positions: int) -> Array:
+        """Biases of attention by position: (heads, positions), slope · position (ALiBi)."""
         ...

@@ -11,7 +11,7 @@ SmolLM3 (Bakouch et al., 2025) leaves out the rotary embedding of every fourth l
 from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
-from gptterm.engine.decoders.config import HEAD, DecoderConfig
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
 
 
@@ -48,8 +48,7 @@ class Llama:
         self._rotary = layers.rotary(config.rotary, config.head_dim)
         self._gate = layers.gate(config.activation)
         self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon)
-        lm_head = config.token_embedding if config.tie_word_embeddings else HEAD
-        self._lm_head = layers.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(config.head, width, vocab)
 
     def hidden(self, ids: Array, step: AttentionStep) -> Array:
         """(m,) ids → (m, hidden_size)."""

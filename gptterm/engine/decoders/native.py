@@ -8,14 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.decoders.bloom import Bloom
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers.registry import parse_config
+from gptterm.engine.decoders.falcon import Falcon
 from gptterm.engine.decoders.gemma import Gemma, Gemma2, Gemma3
 from gptterm.engine.decoders.gguf_model import read_gguf
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.gpt1 import GPT1
 from gptterm.engine.decoders.gpt2 import GPT2
 from gptterm.engine.decoders.gpt_neo import GPTNeo
+from gptterm.engine.decoders.gpt_neox import GPTNeoX
+from gptterm.engine.decoders.gptj import GPTJ
 from gptterm.engine.decoders.granite import Granite
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
@@ -24,7 +28,11 @@ from gptterm.engine.decoders.layers import LayerMaker
 from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3, SmolLM3
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
 from gptterm.engine.decoders.olmo2 import Olmo2
+from gptterm.engine.decoders.opt import OPT
+from gptterm.engine.decoders.phi import Phi
 from gptterm.engine.decoders.phi3 import Phi3
+from gptterm.engine.decoders.stablelm import StableLm
+from gptterm.engine.decoders.starcoder2 import Starcoder2
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.kernels.library import library
@@ -43,6 +51,14 @@ _ARCHITECTURES: dict[str, Callable[[DecoderConfig, LayerMaker], Model]] = {
     "granite": Granite,
     "olmo2": Olmo2,
     "phi3": Phi3,
+    "starcoder2": Starcoder2,
+    "gpt_neox": GPTNeoX,
+    "gptj": GPTJ,
+    "phi": Phi,
+    "falcon": Falcon,
+    "stablelm": StableLm,
+    "opt": OPT,
+    "bloom": Bloom,
     "gemma": Gemma,
     "gemma2": Gemma2,
     "gemma3_text": Gemma3,

@@ -7,7 +7,7 @@ values and of gate and up. Phi-4-mini (2025) rotates three quarters of each head
 from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
-from gptterm.engine.decoders.config import HEAD, DecoderConfig
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.layers import (
     Array,
     FusedLinear,
@@ -47,8 +47,7 @@ class Phi3:
         self._rotary = layers.rotary(config.rotary, config.head_dim)
         self._gate = layers.gate(config.activation)
         self._final_norm = layers.rms_norm("norm", width, config.norm_epsilon)
-        lm_head = config.token_embedding if config.tie_word_embeddings else HEAD
-        self._lm_head = layers.lm_head(lm_head, width, vocab)
+        self._lm_head = layers.lm_head(config.head, width, vocab)
 
     def hidden(self, ids: Array, step: AttentionStep) -> Array:
         """(m,) ids → (m, hidden_size)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
-from gptterm.engine.decoders.config import HEAD, DecoderConfig, check_weight_shapes
+from gptterm.engine.decoders.config import DecoderConfig, check_weight_shapes
 from gptterm.engine.runtime.model_files import weight_files
 from gptterm.engine.runtime.safetensors_header import (
     SafetensorsHeader,
@@ -151,7 +151,10 @@ class Weights:
         shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
         if not self._foreign:  # `get` refuses those
             check_weight_shapes(config, shapes)
-        head, embedding = self._tensors.get(HEAD), self._tensors.get(config.token_embedding)
+        head, embedding = (
+            self._tensors.get(config.own_head),
+            self._tensors.get(config.token_embedding),
+        )
         if not config.tie_word_embeddings or head is None:
             return config
         if embedding is None:

@@ -87,6 +87,11 @@ def residuals_after_attention(model: Any) -> list[torch.Tensor]:
             if name.endswith("ln_1"):
                 module.register_forward_hook(lambda _m, _i, output: found.append(output))
         return found
+    if is_parallel(model.config):
+        for name, module in model.named_modules():
+            if name.endswith(ATTENTION):
+                add_sums(model.get_submodule(name.rpartition(".")[0]), module, found)
+        return found
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     following = next(name for name in FOLLOWING if name in names)
     if model.config.model_type == "olmo2":
@@ -97,8 +102,22 @@ def residuals_after_attention(model: Any) -> list[torch.Tensor]:
     return found
 
 
-FOLLOWING = ("ln_2", "pre_feedforward_layernorm", "post_attention_layernorm")
+FOLLOWING = ("ln_2", "pre_feedforward_layernorm", "post_attention_layernorm", "final_layer_norm")
 """What stands behind the sum of residual and attention; the first that a model has."""
+ATTENTION = (".attn", ".attention", ".self_attn", ".self_attention")
+FINAL_NORMS = ("ln_f", "norm", "final_layer_norm", "final_layernorm")
+
+
+def is_parallel(config: Any) -> bool:
+    """Whether no module reads the sum, as attention and MLP read the same."""
+    names = ("use_parallel_residual", "parallel_attn")
+    return config.model_type in ("gptj", "phi") or any(getattr(config, x, False) for x in names)
+
+
+def add_sums(block: torch.nn.Module, attention: torch.nn.Module, found: list[torch.Tensor]) -> None:
+    given: list[torch.Tensor] = []
+    block.register_forward_pre_hook(lambda _m, inputs: given.append(inputs[0]))
+    attention.register_forward_hook(lambda _m, _i, output: found.append(given.pop() + output[0]))
 
 
 def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
@@ -106,7 +125,9 @@ def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
     expected = reference(model, IDS)
     found = observe(decoder, decoder.new_cache(), IDS)
     head = model.get_output_embeddings()
-    norm = getattr(model.base_model, "ln_f", getattr(model.base_model, "norm", torch.nn.Identity()))
+    stem = getattr(model.base_model, "decoder", model.base_model)
+    norms = (getattr(stem, name) for name in FINAL_NORMS if hasattr(stem, name))
+    norm = next(norms, torch.nn.Identity())
     settings = model.config
     divisor = getattr(settings, "logits_scaling", 1.0)
     bound = getattr(settings, "final_logit_softcapping", None)

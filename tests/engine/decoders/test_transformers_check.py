@@ -47,7 +47,7 @@ def feeding(name: str) -> dict[str, object]:
 
 def test_how_models_are_fed() -> None:
     usual = {"state": "library", "positions": True, "one_by_one": False}
-    assert feeding("granite") == usual
+    assert feeding("olmo") == usual
     assert feeding("bamba") == usual | {"one_by_one": True}  # its default positions begin at 0
     assert feeding("recurrent-gemma") == usual | {"one_by_one": True}
     assert feeding("roberta") == usual | {"positions": False}  # it computes its own
@@ -58,7 +58,7 @@ def test_how_models_are_fed() -> None:
 def test_a_model_without_a_state_is_slow_and_says_so(tmp_path: Path) -> None:
     engine = load(save(make(gpt1(afn="relu")), tmp_path))
     assert "computes the whole text anew" in " ".join(engine.info.notices)
-    assert load(save(make(ARCHITECTURES["granite"]()), tmp_path / "granite")).info.notices == ()
+    assert load(save(make(ARCHITECTURES["olmo"]()), tmp_path / "olmo")).info.notices == ()
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "defaults": ("llama", {"hidden_size": 4096, "head_dim": 128}, "describes a model of"),
     "vocabulary": ("llama", {"vocab_size": 10**8}, "describes a model of 6,4"),
     "inner size": ("mistral", {"intermediate_size": 10**9}, "describes a model of"),
-    "tables": ("gptj", {"n_positions": 10**9}, "GB of tables, for weights of"),
+    "tables": ("codegen", {"n_positions": 10**9}, "GB of tables, for weights of"),
     "types": ("llama", {"hidden_size": "wide"}, "transformers cannot load"),
     "nested types": ("llama", {"rope_parameters": [1, 2]}, "transformers cannot load"),
 }
@@ -117,7 +117,7 @@ def test_what_the_weights_do_not_hold_is_not_built(
 
 def test_another_model_type_over_the_same_weights(tmp_path: Path) -> None:
     model = damaged_models.copy(tmp_path / "m")
-    damaged_models.change(model, model_type="granite", architectures=["GraniteForCausalLM"])
+    damaged_models.change(model, model_type="olmo", architectures=["OlmoForCausalLM"])
     with pytest.raises(
         ModelError, match=r"a model of 6,486\.8 M parameters, the weights hold 2\.5"
     ):
@@ -125,7 +125,7 @@ def test_another_model_type_over_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_a_config_with_a_byte_order_mark(tmp_path: Path) -> None:
-    model = make(ARCHITECTURES["granite"]())
+    model = make(ARCHITECTURES["olmo"]())
     directory = save(model, tmp_path)
     file = directory / "config.json"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())

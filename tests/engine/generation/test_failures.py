@@ -91,7 +91,7 @@ def fragile(saved: Path, at: int, error: BaseException) -> LocalEngine:
     return LocalEngine(broken, load_tokenizer(saved), sound.info)
 
 
-@pytest.fixture(scope="module", params=["gpt2", "granite"])
+@pytest.fixture(scope="module", params=["gpt2", "olmo"])
 def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model for the native decoder, and one for the library's."""
     model = make(ARCHITECTURES[request.param]())

@@ -1,4 +1,4 @@
-"""GPT-1, GPT-2 and GPT-Neo: their config.json."""
+"""GPT-1, GPT-2, GPT-Neo, OPT and BLOOM: their config.json."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from gptterm.engine.decoders.config_values import (
     renamed,
 )
 
-_NAMES = {
+GPT_NAMES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
     "num_attention_heads": "n_head",
@@ -22,7 +22,7 @@ _NEO_NAMES = {"num_attention_heads": "num_heads", "num_hidden_layers": "num_laye
 
 
 def gpt1(config: dict[str, Any]) -> DecoderConfig:
-    config = renamed(config, _NAMES)
+    config = renamed(config, GPT_NAMES)
     if config.get("afn", "gelu") != "gelu":  # by which it means gelu_new
         raise VariantError("an activation other than GELU's approximation")
     width = count(config, "n_embd", 768)
@@ -41,7 +41,7 @@ def gpt1(config: dict[str, Any]) -> DecoderConfig:
 
 
 def gpt2(config: dict[str, Any]) -> DecoderConfig:
-    config = renamed(config, _NAMES)
+    config = renamed(config, GPT_NAMES)
     _need_tanh(config)
     if not flag(config, "scale_attn_weights", True):
         raise VariantError("attention scores that are not scaled")
@@ -111,3 +111,55 @@ def _attention_kinds(config: dict[str, Any], layers: int) -> list[Any] | None:
 def _need_tanh(config: dict[str, Any]) -> None:
     if activation(config, "activation_function", "gelu_new") != "gelu_tanh":
         raise VariantError("an activation other than GELU's approximation")
+
+
+def opt(config: dict[str, Any]) -> DecoderConfig:
+    width = count(config, "hidden_size", 768)
+    embedded = config.get("word_embed_proj_dim")
+    if embedded is not None and embedded != width:
+        raise VariantError("embeddings of another width")
+    if not flag(config, "do_layer_norm_before", True):
+        raise VariantError("norms behind attention and MLP")
+    if flag(config, "_remove_final_layer_norm", False):
+        raise VariantError("no norm at the end")
+    if not flag(config, "layer_norm_elementwise_affine", True):
+        raise VariantError("norms without weights")
+    return DecoderConfig(
+        vocab_size=count(config, "vocab_size", 50272),
+        context_length=count(config, "max_position_embeddings", 2048),
+        hidden_size=width,
+        intermediate_size=count(config, "ffn_dim", 3072),
+        num_layers=count(config, "num_hidden_layers", 12, most=10_000),
+        num_heads=count(config, "num_attention_heads", 12),
+        norm_epsilon=1e-5,
+        tie_word_embeddings=flag(config, "tie_word_embeddings", True),
+        token_embedding="embed_tokens.weight",
+        position_embedding=None,  # whose table has more rows than positions
+        prefix="model.decoder.",
+        blocks="layers",
+        activation=activation(config, "activation_function", "relu"),
+        attention_bias=flag(config, "enable_bias", True),
+    )
+
+
+def bloom(config: dict[str, Any]) -> DecoderConfig:
+    names = {"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+    config = renamed(config, names | {"n_embed": "hidden_size"})
+    for name in ("apply_residual_connection_post_layernorm", "slow_but_exact"):
+        if flag(config, name, False):
+            raise VariantError(name)
+    width = count(config, "hidden_size", 64)
+    return DecoderConfig(
+        vocab_size=count(config, "vocab_size", 250880),
+        # It has no limit; `seq_length` is that of the training.
+        context_length=count(config, "seq_length", 8192),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_layers=count(config, "n_layer", 2, most=10_000),
+        num_heads=count(config, "n_head", 8),
+        norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
+        tie_word_embeddings=flag(config, "tie_word_embeddings", True),
+        token_embedding="word_embeddings.weight",
+        position_embedding=None,
+        activation="gelu_tanh",
+    )

@@ -13,6 +13,7 @@ from gptterm.engine.decoders.config_values import (
     flag,
     layer_kinds,
     number,
+    renamed,
     shown,
 )
 from gptterm.engine.decoders.rotary import parse_rotary
@@ -171,6 +172,20 @@ def olmo2(config: dict[str, Any]) -> DecoderConfig:
 def phi3(config: dict[str, Any]) -> DecoderConfig:
     defaults = Defaults(3072, 8192, vocab=32064, context=4096, epsilon=1e-5, share=1.0)
     parsed = common(config | {"attention_bias": False, "mlp_bias": False}, defaults)
+    if config.get("sliding_window") is None:
+        return parsed
+    size = window(config, 0, parsed.context_length)
+    return replace(parsed, windows=(size,) * parsed.num_layers)
+
+
+def starcoder2(config: dict[str, Any]) -> DecoderConfig:
+    bias = flag(config, "use_bias", True)
+    config = renamed(config, {"norm_epsilon": "rms_norm_eps"})
+    defaults = Defaults(
+        *(3072, 12288, 30, 24, 2), vocab=49152, context=4096, epsilon=1e-5,
+        activation="gelu_pytorch_tanh", tied=True,
+    )  # fmt: skip
+    parsed = common(config | {"attention_bias": bias, "mlp_bias": bias}, defaults)
     if config.get("sliding_window") is None:
         return parsed
     size = window(config, 0, parsed.context_length)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.config_parsers import gemma, gpt, llama
+from gptterm.engine.decoders.config_parsers import gemma, gpt, llama, parallel
 from gptterm.engine.decoders.config_values import VariantError, shown
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
@@ -19,6 +19,14 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
     "granite": llama.granite,
     "olmo2": llama.olmo2,
     "phi3": llama.phi3,
+    "starcoder2": llama.starcoder2,
+    "gpt_neox": parallel.gpt_neox,
+    "gptj": parallel.gptj,
+    "phi": parallel.phi,
+    "falcon": parallel.falcon,
+    "stablelm": parallel.stablelm,
+    "opt": gpt.opt,
+    "bloom": gpt.bloom,
     "gemma": gemma.gemma,
     "gemma2": gemma.gemma2,
     "gemma3_text": gemma.gemma3,

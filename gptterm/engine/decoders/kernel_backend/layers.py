@@ -4,6 +4,7 @@ Weights stay views into the mapped files where the dtype allows it: nothing is c
 at start-up. The kernels compute in float32, whatever the weights' dtype.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -145,8 +146,12 @@ class KernelLayers:
         weight = self._weights.get(f"{name}.weight", outputs, inputs)
         return self._linear(name, weight, self._vector(f"{name}.bias", outputs) if bias else None)
 
-    def lm_head(self, name: str, inputs: int, outputs: int) -> Linear:
-        return self._linear(name, self._weights.get(name, outputs, inputs), None)
+    def lm_head(self, name: str, inputs: int, outputs: int, *, bias: str | None = None) -> Linear:
+        vector = None if bias is None else self._vector(bias, outputs)
+        return self._linear(name, self._weights.get(name, outputs, inputs), vector)
+
+    def distance_bias(self, slopes: Sequence[float], positions: int) -> Floats:
+        return np.outer(np.array(slopes, np.float32), np.arange(positions, dtype=np.float32))
 
     def release_pages(self) -> None:
         """Release the pages of converted weights; to be called once all layers are made."""

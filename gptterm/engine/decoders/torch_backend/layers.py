@@ -5,7 +5,7 @@ converted at start-up.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -128,8 +128,15 @@ class TorchLayers:
         vector = self._tensor(f"{name}.bias", outputs) if bias else None
         return multiply_in_out(self._tensor(f"{name}.weight", outputs, inputs).t(), vector)
 
-    def lm_head(self, name: str, inputs: int, outputs: int) -> LinearLayer:
-        return lm_head(self._tensor(name, outputs, inputs))
+    def lm_head(
+        self, name: str, inputs: int, outputs: int, *, bias: str | None = None
+    ) -> LinearLayer:
+        vector = None if bias is None else self._tensor(bias, outputs)
+        return lm_head(self._tensor(name, outputs, inputs), vector)
+
+    def distance_bias(self, slopes: Sequence[float], positions: int) -> Tensor:
+        at = torch.arange(positions, dtype=torch.float32, device=self._device)
+        return torch.outer(torch.tensor(slopes, dtype=torch.float32, device=self._device), at)
 
     def _tensor(self, name: str, *shape: int) -> Tensor:
         """Weights as a tensor, the same one for every call."""

@@ -21,14 +21,15 @@ def multiply_in_out(weight: Tensor, bias: Tensor | None) -> LinearLayer:
     return multiply
 
 
-def lm_head(weight: Tensor) -> LinearLayer:
-    """x · Wᵀ with W stored (vocabulary, in), as the token embedding is."""
+def lm_head(weight: Tensor, bias: Tensor | None = None) -> LinearLayer:
+    """x · Wᵀ + b with W stored (vocabulary, in), as the token embedding is."""
 
     def multiply(x: Tensor, residual: Tensor | None = None) -> Tensor:
         if len(x) == 1 and weight.device.type == "cpu":
             product = torch.mv(weight, x[0]).unsqueeze(0)
+            product = product if bias is None else product + bias
         else:
-            product = F.linear(x, weight)
+            product = F.linear(x, weight, bias)
         return product if residual is None else residual + product
 
     return multiply

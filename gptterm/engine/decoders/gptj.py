@@ -1,0 +1,72 @@
+"""GPT-J: the forward pass, to read beside GPT-NeoX's.
+
+Wang and Komatsuzaki, "GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model", 2021:
+attention and MLP read the same input through one norm, and the rotary embedding turns pairs of
+neighbouring numbers.
+"""
+
+from dataclasses import dataclass
+
+from gptterm.engine.decoders.attention_step import AttentionStep
+from gptterm.engine.decoders.config import DecoderConfig
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers of one transformer block."""
+
+    norm: LayerNorm
+    query: LinearLayer
+    key: LinearLayer
+    value: LinearLayer
+    attention_out: LinearLayer
+    mlp_in: LinearLayer
+    mlp_out: LinearLayer
+
+
+class GPTJ:
+    """GPT-J of any size."""
+
+    architecture = "GPTJForCausalLM"
+
+    def __init__(self, config: DecoderConfig, layers: LayerMaker) -> None:
+        assert config.rotary is not None
+        self.config = config
+        vocab, width = config.vocab_size, config.hidden_size
+        self._token_embedding = layers.embedding(config.token_embedding, vocab, width)
+        self._blocks = [_block(f"h.{i}", config, layers) for i in range(config.num_layers)]
+        self._rotary = layers.rotary(config.rotary, config.head_dim)
+        self._activation = layers.activation(config.activation)
+        self._final_norm = layers.norm("ln_f", width, config.norm_epsilon)
+        self._lm_head = layers.lm_head(config.head, width, vocab, bias="lm_head.bias")
+
+    def hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """(m,) ids → (m, hidden_size)."""
+        x = self._token_embedding(ids)
+        rotate = self._rotary(step.positions)
+        for i, block in enumerate(self._blocks):
+            step.tap(i, "input", x)
+            y = block.norm(x)
+            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
+            x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            step.tap(i, "attention", x)
+            x = block.mlp_out(self._activation(block.mlp_in(y)), residual=x)
+        return x
+
+    def logits(self, hidden: Array) -> Array:
+        """(m, hidden_size) → (m, vocab_size)."""
+        return self._lm_head(self._final_norm(hidden))
+
+
+def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
+    width, inner, attention = config.hidden_size, config.intermediate_size, f"{name}.attn"
+    return Block(
+        norm=layers.norm(f"{name}.ln_1", width, config.norm_epsilon),
+        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
+        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
+        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_out=layers.linear(f"{attention}.out_proj", width, width, bias=False),
+        mlp_in=layers.linear(f"{name}.mlp.fc_in", width, inner),
+        mlp_out=layers.linear(f"{name}.mlp.fc_out", inner, width),
+    )
