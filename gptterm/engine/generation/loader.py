@@ -122,8 +122,8 @@ def _load_decoder(
                 quantised = load_int8(directory, config, tokenizer)
             if quantised is None:
                 raise ModelError(
-                    "int8 is for models with a decoder of gptterm's own, on the CPU (`gptterm models"
-                    " info` tells which has one); try --dtype bfloat16"
+                    "int8 is for models with a decoder of gptterm's own, on the CPU"
+                    " (`gptterm models info` tells which has one); try --dtype bfloat16"
                 )
             return quantised[0], "native", quantised[1]
         if not quantised_by_library:
