@@ -20,12 +20,13 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.paths import history_file
 from gptterm.tui import keys, themes
+from gptterm.tui.attention import Attention
 from gptterm.tui.no_color import NoColor
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
-from gptterm.tui.state.events import ControllerEvent
+from gptterm.tui.state.events import ControllerEvent, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import GROUPS
@@ -87,6 +88,9 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         count_spacing_marks()
         # Terminals send Alt+Enter as ESC CR.
         add_key_sequence("\x1b\r", "alt+enter")
+        # xterm's modifyOtherKeys.
+        add_key_sequence("\x1b[27;2;13~", "shift+enter")
+        add_key_sequence("\x1b[27;3;13~", "alt+enter")
         super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation
@@ -98,6 +102,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         self._early_input: list[events.Key | events.Paste] | None = []
         """Input before the first frame; None once that is drawn."""
         self._tui = settings.tui
+        self.attention = Attention(self)
         self.controller = Controller(
             settings,
             self._show_event,
@@ -206,6 +211,9 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def _show_event(self, event: ControllerEvent) -> None:
         if self.chat_screen.is_mounted:
             self.chat_screen.show_event(event)
+            self.attention.show_title(self.chat_screen.terminal_title)
+            if isinstance(event, ReplyEnded):
+                self.attention.reply_ended(event.reply)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Return every action of the screen, presets, themes, and quit."""
@@ -244,5 +252,6 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     async def on_unmount(self) -> None:
         """End all processes, and save what was written and typed."""
+        self.attention.restore_title()
         self.chat_screen.save_draft()
         self.unsaved = await self.controller.close()

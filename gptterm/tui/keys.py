@@ -5,6 +5,7 @@ Each binding has an id, by which [tui.keys] remaps it, and a sentence for the he
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.keys import Keys, key_to_character
@@ -51,6 +52,13 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
     _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
     _run("f1", "help", "Help", "help", "Show all keys and commands"),
+    Binding(
+        "question_mark",
+        "run('help')",
+        "Help",
+        id="help.outside",
+        tooltip="Show all keys and commands, outside the prompt",
+    ),
     Binding("pageup", "run('page_up')", "Up", id="page.up", tooltip="Scroll the transcript up"),
     Binding(
         "pagedown", "run('page_down')", "Down", id="page.down", tooltip="Scroll the transcript down"
@@ -80,8 +88,17 @@ _SIGNS = {
 _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
 _NAMED = frozenset(key.value.rpartition("+")[2] for key in Keys)
 
-Pairs = tuple[tuple[str, str], ...]
-"""Keys and their labels."""
+
+class KeyHint(NamedTuple):
+    """A key in the key line."""
+
+    sign: str
+    label: str
+    key: str
+    """The key to press for a click; empty where several share the label."""
+
+
+Hints = tuple[KeyHint, ...]
 Group = tuple[str, Sequence[BindingType]]
 """A heading and its bindings."""
 
@@ -148,12 +165,15 @@ class Keymap:
                 does = binding.tooltip or binding.description
                 yield heading, does, f"{keys}{where}", binding.action
 
-    def line(self, bindings: Sequence[BindingType], *shown: tuple[str, str]) -> Pairs:
+    def line(self, bindings: Sequence[BindingType], *shown: tuple[str, str]) -> Hints:
         """Return keys and labels of some bindings; ids joined by a space share one label."""
-        return tuple(
-            ("".join(self.first(bindings, identity) for identity in ids.split()), label)
-            for ids, label in shown
-        )
+        hints = []
+        for ids, label in shown:
+            keys = [self._first(bindings, identity).strip() for identity in ids.split()]
+            hints.append(
+                KeyHint("".join(map(sign, keys)), label, keys[0] if len(keys) == 1 else "")
+            )
+        return tuple(hints)
 
 
 def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:

@@ -17,6 +17,7 @@ from gptterm.tui.actions import stop
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.state.engine_manager import find_model
+from gptterm.tui.widgets import notice
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
@@ -106,8 +107,10 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine, two presses of Ctrl+C may be seconds apart."""
+    """On a busy machine, two presses of a key may be seconds apart."""
     monkeypatch.setattr(stop, "QUIT_WITHIN_S", 60.0)
+    monkeypatch.setattr(stop, "BACK_WITHIN_S", 0.0)
+    monkeypatch.setattr(notice, "LIFE_S", {})
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Interface of the chat screen to the actions."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from textual.app import App
 
@@ -13,6 +13,9 @@ from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.transcript.transcript import Transcript
 
+if TYPE_CHECKING:
+    from gptterm.tui.actions.stop import Escape
+
 
 class ChatView(Protocol):
     """The parts of the chat screen that actions may use."""
@@ -23,6 +26,7 @@ class ChatView(Protocol):
     transcript: Transcript
     notice_line: NoticeLine
     turn_editor: TurnEditor
+    escape: "Escape"
     copied_code: tuple[str, int]
     """Turn whose code was copied last, and the index of the block."""
 

@@ -21,7 +21,7 @@ def act(view: ChatView, action: str, key: str) -> None:
     chat_list = view.controller.chat_list
     match action:
         case "undo":
-            view.run_worker(chat_list.undelete)
+            view.run_worker(chat_list.undo)
         case "archived":
             view.run_worker(chat_list.toggle_archived)
         case "import":

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 
 from gptterm.tui.actions import chats, editor, export, help_pages, navigation, pickers, turns
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.actions.stop import stop
 
 ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
-    "stop": stop,
+    "stop": lambda view: view.escape.press(),
     "regenerate": turns.regenerate,
     "continue": turns.continue_last,
     "new_chat": chats.new,

@@ -6,7 +6,34 @@ from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.keys import APP_KEYS
 
 QUIT_WITHIN_S = 2.0
-"""Two presses within this time quit."""
+"""Two presses of Ctrl+C within this time quit."""
+BACK_WITHIN_S = 0.6
+"""Two presses of Esc within this time go back to an earlier turn."""
+
+
+class Escape:
+    """Esc: stops, then leaves; the second press in the idle prompt goes to an earlier turn."""
+
+    def __init__(self, view: ChatView) -> None:
+        self._view = view
+        self._pressed_at = -BACK_WITHIN_S
+
+    def press(self) -> None:
+        """Stop the generation; the second time, select the last message to go back to it."""
+        view, now = self._view, time.monotonic()
+        idle = view.controller.replying is None and not view.turn_editor
+        again = now - self._pressed_at < BACK_WITHIN_S
+        self._pressed_at = now
+        if idle and again and not view.prompt.text and view.app.screen.focused is view.prompt:
+            self._go_back()
+        else:
+            stop(view)
+
+    def _go_back(self) -> None:
+        transcript = self._view.transcript
+        users = [turn.key for turn in transcript.turns if turn.role == "user"]
+        if users:
+            transcript.select_turn(users[-1])
 
 
 def stop(view: ChatView) -> None:
@@ -46,4 +73,10 @@ class Interrupt:
             return
         self._pressed_at = now
         again = f"{view.keymap.spelled(APP_KEYS, 'interrupt')} again quits"
-        view.show_notice("info", f"stopped; {again}" if view.controller.stop() else again)
+        if view.controller.stop():
+            view.show_notice("info", f"stopped; {again}")
+        elif view.app.screen.focused is view.prompt and view.prompt.text:
+            view.prompt.accept(view.prompt.message)
+            view.show_notice("info", f"cleared, ↑ brings it back; {again}")
+        else:
+            view.show_notice("info", again)

@@ -17,7 +17,7 @@ from gptterm.format import short_name
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.actions import turns
 from gptterm.tui.actions.busy import refuse_if_busy
-from gptterm.tui.actions.stop import Interrupt
+from gptterm.tui.actions.stop import Escape, Interrupt
 from gptterm.tui.actions.turn_editor import TurnEditor
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
@@ -91,6 +91,7 @@ class ChatScreen(Screen[None]):
         self.turn_editor = TurnEditor(controller, self.prompt, keymap)
         self.copied_code = ("", 0)
         self.interrupt = Interrupt(self)
+        self.escape = Escape(self)
         self._turn_views = TurnViews()
         self._submitted: str | None = None
         """Text sent last, while it is still in the prompt because it was refused."""
@@ -122,6 +123,8 @@ class ChatScreen(Screen[None]):
         """Show what an event of the controller has changed."""
         match event:
             case EngineChanged():
+                if self.controller.engine.phase == "finding":
+                    self.notice_line.end("error")
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.controller.settings)
                 if self.controller.queued or self.controller.engine.ready:
@@ -181,6 +184,11 @@ class ChatScreen(Screen[None]):
         self.painter.title = shown
         self.painter.show_status()
 
+    @property
+    def terminal_title(self) -> str:
+        """Title for the terminal: the chat's, or the program's."""
+        return f"{self.painter.title} · gptterm" if self.painter.title else "gptterm"
+
     def show_placeholder(self) -> None:
         """Show what the empty prompt and the empty transcript say."""
         engine = self.controller.engine
@@ -239,7 +247,7 @@ class ChatScreen(Screen[None]):
     def send(self, text: str) -> None:
         """Send a message."""
         self.prompt.accept(text)
-        self.notice_line.notice = None
+        self.notice_line.end("info", "good", "warning", "error")
         self.transcript.follow_end()
         self.controller.send(text)
 
@@ -272,6 +280,7 @@ class ChatScreen(Screen[None]):
         """Show the chat that was opened with its draft, and save the draft of the other one."""
         chat = self.controller.chat
         if left is not chat:
+            self.notice_line.end("info", "good", "error")
             self.transcript.highlight(None)
             draft = self.turn_editor.draft
             self.turn_editor.cancel()
@@ -309,10 +318,8 @@ class ChatScreen(Screen[None]):
         except (GpttermError, ValueError) as error:
             self.show_notice("error", str(error))
             return False
-        shown = self.notice_line.notice
-        if shown is not None and shown.kind == "error":
-            # It was about a value typed before.
-            self.notice_line.notice = None
+        # It was about a value typed before.
+        self.notice_line.end("error")
         self.sampling.show(self.controller.settings)
         self.painter.show_numbers()
         return True
@@ -421,7 +428,7 @@ class ChatScreen(Screen[None]):
         self.panes.toggle_chats()
 
     def action_toggle_sampling(self) -> None:
-        """Show the sampling panel and focus it; from there, return to the prompt."""
+        """Show the sampling panel and focus it; from there, hide it."""
         self.panes.toggle_side()
         self.painter.refresh_distribution()
 

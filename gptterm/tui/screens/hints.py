@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from textual.binding import BindingType
 
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Keymap, Pairs
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Hints, Keymap
 from gptterm.tui.state.engine_manager import Phase
 from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.key_groups import CHATS, SAMPLING, TRANSCRIPT
@@ -75,7 +75,7 @@ _LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {
 """Key line of each area but the prompt: bindings of the area, and ids of its and the screen's."""
 
 
-def key_pairs(keymap: Keymap, area: str, busy: bool) -> Pairs:
+def key_pairs(keymap: Keymap, area: str, busy: bool) -> Hints:
     """Return the keys of the key line with their labels, the most important first.
 
     Args:

@@ -75,12 +75,11 @@ class Panes:
             self._enter("chats", self._chats)
 
     def toggle_side(self) -> None:
-        """Show the side pane and focus it; if it has the focus, return to the prompt."""
+        """Show the side pane and focus it; if it has the focus, hide it."""
         if not self._side.has_focus:
             self._enter("side", self._side)
             return
-        if self._narrow:
-            self.fold()
+        self._hide("side")
         self._prompt.focus()
 
     def leave_hidden(self) -> None:

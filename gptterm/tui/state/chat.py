@@ -1,6 +1,7 @@
 """A chat of the TUI: the conversation tree, its saver and its draft."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
@@ -93,6 +94,17 @@ class Chat:
             return None
         node = self.tree.node(key)
         return node.id if node.role == "user" else node.parent
+
+    def next_seed(self, question: str, seed: int | None) -> int | None:
+        """Return the seed after those that have answered a turn; None if the set one has not.
+
+        With the same seed, the model would write the same reply again.
+        """
+        nodes = map(self.tree.node, self.tree.children(question))
+        used = {run.seed for node in nodes for run in node.generations[:1]}
+        if seed is None or seed not in used:
+            return None
+        return next(each for each in count(seed + 1) if each not in used)
 
     def prompt(self, reply: str, settings: Settings, info: ModelInfo) -> Prompt:
         """Build the engine's prompt for a reply."""

@@ -44,6 +44,14 @@ class Entry(NamedTuple):
     turns: int = 0
 
 
+class Changed(NamedTuple):
+    """A change of a chat that can be undone."""
+
+    done: str
+    """Sentence once it is undone."""
+    undo: Callable[["History"], object]
+
+
 class Deleted(NamedTuple):
     """A deleted chat that can be restored."""
 
@@ -84,7 +92,8 @@ class ChatList:
         self._groups: Groups = []
         self._requests = 0
         """Number of chats asked for: only the last one is shown."""
-        self._deleted: list[Deleted] = []
+        self._changes: list[Changed | Deleted] = []
+        """What can be undone, the last change last."""
         self._version = 0
         """Version of the history at the last poll."""
 
@@ -156,7 +165,7 @@ class ChatList:
     def entries(self) -> list[Entry]:
         """Return all chats: pinned ones, then by day, the latest first."""
         listed = {summary.id for _, group in self._groups for summary in group}
-        hidden = {deleted.key for deleted in self._deleted}
+        hidden = {change.key for change in self._changes if isinstance(change, Deleted)}
         new = [
             Entry(chat.key, chat.title, "today")
             for chat in self.chats
@@ -286,18 +295,27 @@ class ChatList:
 
     async def rename(self, key: str, title: str) -> None:
         """Set a chat's title; an empty one stands for its first line."""
-        await self._change(lambda history: history.rename(key, title or None))
+        summaries = (each for _, group in self._groups for each in group if each.id == key)
+        before = next((each.title for each in summaries if each.titled), None)
+        if await self._change(lambda history: history.rename(key, title or None)):
+            undo = Changed("renamed back", lambda history: history.rename(key, before))
+            self._changes.append(undo)
 
     async def toggle_pin(self, entry: Entry) -> None:
         """Pin a chat at the top of the list, or unpin it."""
-        if await self._change(lambda history: history.pin(entry.key, not entry.pinned)):
-            self._emit(Notified("good", "unpinned" if entry.pinned else "pinned"))
+        key, was = entry.key, entry.pinned
+        if await self._change(lambda history: history.pin(key, not was)):
+            self._emit(Notified("good", "unpinned" if was else "pinned"))
+            undo = Changed("pinned again" if was else "unpinned again", lambda h: h.pin(key, was))
+            self._changes.append(undo)
 
     async def toggle_archive(self, entry: Entry) -> None:
         """Move a chat to the archive, or back."""
-        if await self._change(lambda history: history.archive(entry.key, not entry.archived)):
-            done = "unarchived" if entry.archived else "archived; search still finds it"
-            self._emit(Notified("good", done))
+        key, was = entry.key, entry.archived
+        if await self._change(lambda history: history.archive(key, not was)):
+            self._emit(Notified("good", "unarchived" if was else "archived; search still finds it"))
+            done = "archived again" if was else "out of the archive again"
+            self._changes.append(Changed(done, lambda history: history.archive(key, was)))
 
     async def duplicate(self, key: str) -> None:
         """Copy a chat and show the copy."""
@@ -315,9 +333,10 @@ class ChatList:
         chat = self._in_memory(entry.key)
         unsaved = None if chat is None or chat.saver is not None else chat
         if chat is None or not chat.empty:
-            self._deleted.append(Deleted(entry.key, entry.title, unsaved))
+            deleted = Deleted(entry.key, entry.title, unsaved)
+            self._changes.append(deleted)
             if unsaved is None and not await self._change(lambda h: h.delete(entry.key)):
-                self._deleted.pop()
+                self._changes.remove(deleted)
                 return
             title = shorten(entry.title, TITLE_LENGTH)
             self._emit(Notified("good", f"deleted {title}; {undo_key} brings it back"))
@@ -328,12 +347,19 @@ class ChatList:
                 self._set_current(self.chats[0])
         self._emit(ListChanged())
 
-    async def undelete(self) -> None:
-        """Restore the chat deleted last."""
-        if not self._deleted:
-            self._emit(Notified("info", "there is no deleted chat to bring back"))
+    async def undo(self) -> None:
+        """Undo the last change: a chat deleted, archived, pinned or renamed."""
+        if not self._changes:
+            self._emit(Notified("info", "there is nothing to undo"))
             return
-        key, title, unsaved = self._deleted.pop()
+        change = self._changes.pop()
+        if isinstance(change, Deleted):
+            await self._undelete(change)
+        elif await self._change(change.undo):
+            self._emit(Notified("good", change.done))
+
+    async def _undelete(self, deleted: Deleted) -> None:
+        key, title, unsaved = deleted
         if unsaved is not None:
             self._set_current(unsaved)
         elif await self._change(lambda history: history.undelete(key)):

@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
+import msgspec
+
 from gptterm.config import Settings
 from gptterm.conversation.resume import resumed_model, system_text
 from gptterm.engine.api import NextToken, Started
@@ -299,7 +301,10 @@ class Controller:
         if question is None:
             return False
         self.chat.tree.select(question)
-        self._enqueue(QueuedReply(self.chat, question))
+        seed = self.chat.next_seed(question, self.settings.seed)
+        if seed is not None:
+            self._notify("info", f"seed {seed}: the one that is set has made its reply already")
+        self._enqueue(QueuedReply(self.chat, question, seed=seed))
         return True
 
     def continue_reply(self) -> bool:
@@ -372,6 +377,8 @@ class Controller:
         chat, tree = queued.chat, queued.chat.tree
         settings, info = self.settings, self.engine.info
         assert info is not None
+        if queued.seed is not None:
+            settings = msgspec.structs.replace(settings, seed=queued.seed)
         key = queued.begin(settings, info)
         reply = self.reply = Reply(chat, key)
         self._emit(ReplyStarted(chat, reply))

@@ -32,6 +32,8 @@ class QueuedReply:
     message: str = ""
     reply: str | None = None
     """The reply to continue; None for a new one."""
+    seed: int | None = None
+    """Seed of this reply alone, above the one that is set."""
 
     def begin(self, settings: Settings, info: ModelInfo) -> str:
         """Add the reply's node to the conversation, or reopen it to be continued.

@@ -43,7 +43,7 @@ class ChatsPane(RowWidget, can_focus=True):
         _act("v", "archived", "Archived", "Show the archived chats too, or hide them"),
         _act("c", "duplicate", "Copy", "Make a copy of the chosen chat"),
         _act("d,delete", "delete", "Delete", "Delete the chosen chat"),
-        _act("u", "undo", "Undo", "Bring back the chat deleted last"),
+        _act("u", "undo", "Undo", "Undo the last change: deleted, archived, pinned or renamed"),
         _act("i", "import", "Import", "Import chats: gptterm's JSON, or ChatGPT's export"),
     ]
 

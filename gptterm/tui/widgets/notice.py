@@ -1,6 +1,7 @@
 """Notice line above the prompt: the last notice, or a hint."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from textual.geometry import Size
@@ -15,6 +16,10 @@ from gptterm.tui.widgets.transcript.wrap import wrap
 MAX_ROWS = 3
 MAX_HISTORY = 500
 SIGNS: dict[NoticeKind, str] = {"info": "·", "good": "✓", "warning": "!", "error": "✗"}
+
+
+LIFE_S: dict[NoticeKind, float] = {"info": 8.0, "good": 8.0}
+"""Seconds that a notice is shown; the others stay until the next action on their subject."""
 
 
 class Notice(NamedTuple):
@@ -47,6 +52,11 @@ class NoticeLine(RowWidget):
 
     watch_hint = watch_notice
 
+    def end(self, *kinds: NoticeKind) -> None:
+        """Show the notice no longer if it is of one of these kinds."""
+        if self.notice is not None and self.notice.kind in kinds:
+            self.notice = None
+
     def post(self, kind: NoticeKind, text: str) -> None:
         """Show a notice and add it to the history."""
         notice = Notice(kind, one_line(text))
@@ -54,6 +64,12 @@ class NoticeLine(RowWidget):
         del self.history[:-MAX_HISTORY]
         self.hint = ""
         self.notice = notice
+        if kind in LIFE_S:
+            self.set_timer(LIFE_S[kind], partial(self._expire, notice))
+
+    def _expire(self, notice: Notice) -> None:
+        if self.notice is notice:
+            self.notice = None
 
     @property
     def _shown(self) -> Notice | None:
