@@ -45,6 +45,12 @@ class Field(NamedTuple):
         at = bisect_left(self.steps, value)
         return self.steps[at - 1] if at else value
 
+    def fraction(self, value: object) -> float | None:
+        """Return where a value is among the steps, from 0 to 1; None for what has no steps."""
+        if not self.steps or not isinstance(value, int | float):
+            return None
+        return min(1.0, bisect_left(self.steps, value) / (len(self.steps) - 1))
+
     def format(self, value: object) -> str:
         """Format a value for the panel."""
         if self.neutral_word and value == self.neutral:

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from gptterm.engine.api import Candidate, NextToken
-from gptterm.tui.widgets.sampling import SIGN
+from gptterm.tui.widgets.sampling import FILLED, SIGN, TRACK
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
@@ -166,15 +166,19 @@ async def test_wide_characters_do_not_move_the_arrow(open_tui: Open) -> None:
         return cell_len(text[: text.rindex("▸")])
 
     async with open_tui(stop=("a漢字漢字漢字漢字",)) as desk:
-        assert arrow("stop ") == arrow("seed ")
-        await desk.press("f5", "up", "up", "enter")
+        await desk.press("f5", "up", "up", "up")
+        at = arrow("seed ")
+        await desk.press("down")
+        assert arrow("stop ") == at
+        await desk.press("enter")
         for character in LONG:
             await desk.type(character)
-            assert arrow("stop ") == arrow("seed ")
+            assert arrow("stop ") == at
 
 
 async def test_a_space_as_a_stop_text_can_be_told_from_nothing(open_tui: Open) -> None:
     async with open_tui(stop=(" ",)) as desk:
+        await desk.press("f5", "up", "up")
         assert '" " ▸' in row(desk, "stop ")
 
 
@@ -182,7 +186,8 @@ async def test_the_chosen_sampler_has_a_sign(open_tui: Open) -> None:
     async with open_tui() as desk:
         before = row(desk, "top-k")
         await desk.press("f5", "down")
-        assert row(desk, "top-k") == before.replace(" top-k", f"{SIGN}top-k")
+        after = row(desk, "top-k").replace("◂", " ").removesuffix(" ▸")
+        assert after == before.replace(" top-k", f"{SIGN}top-k")
         assert len(re.findall(rf"{SIGN}\w", desk.text)) == 1
 
 
@@ -208,3 +213,26 @@ async def test_tokens_use_the_room_there_is(open_tui: Open) -> None:
         desk.screen.distribution.show(LONG_TOKEN)
         await desk.pilot.pause()
         assert row(desk, "·internationally").endswith("  .50 cut typical-p")
+
+
+async def test_sliders_show_where_a_value_is(open_tui: Open) -> None:
+    async with open_tui(temperature=0.0) as desk:
+        assert FILLED not in row(desk, "temperature")
+        await desk.press("f5", *["right"] * 40)
+        half = row(desk, "temperature").count(FILLED)
+        assert (
+            0
+            < half
+            < row(desk, "temperature").count(FILLED) + row(desk, "temperature").count(TRACK)
+        )
+        await desk.press(*["right"] * 40)
+        assert TRACK not in row(desk, "temperature")
+
+
+async def test_arrows_are_on_the_chosen_row_only(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        assert "◂" not in desk.text
+        await desk.press("f5", "down")
+        assert [
+            label for label in ("temperature", "top-k", "top-p") if "◂" in row(desk, label)
+        ] == ["top-k"]

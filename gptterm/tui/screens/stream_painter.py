@@ -1,6 +1,8 @@
 """Paint the stream: one timer, one drain and one repaint per frame."""
 
 import gc
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ FRAMES_PER_S = 20
 COLLECT_EVERY = 4
 """Replies between two full garbage collections. What Textual draws is cyclic garbage afterwards,
 and what is frozen when it becomes garbage is not collected by others."""
+RATES = 8
+"""Rates that the status line draws."""
 NUMBERS_EVERY = 6
 """Frames between two updates of the numbers: flickering digits cannot be read."""
 
@@ -47,6 +51,9 @@ class StreamPainter:
         distribution.on_capacity_changed = self.refresh_distribution
         self._timer: Timer | None = None
         self._frame = 0
+        self._rates: deque[float] = deque(maxlen=RATES)
+        self._counted = (0, 0.0)
+        """Tokens at the last count, and its time."""
         self._replies = 0
         self._requesting = False
         self._stale = False
@@ -65,6 +72,8 @@ class StreamPainter:
         gc.collect()
         gc.freeze()
         self._frame = 0
+        self._rates.clear()
+        self._counted = (0, time.perf_counter())
         if self._timer is None:
             self._timer = self._transcript.set_interval(1 / FRAMES_PER_S, self._tick)
         self._timer.resume()
@@ -86,7 +95,16 @@ class StreamPainter:
         self._frame += 1
         self.draw()
         if self._frame % NUMBERS_EVERY == 1:
+            self._count_rate()
             self.show_numbers()
+
+    def _count_rate(self) -> None:
+        """Note the tokens per second since the last count."""
+        if (reply := self._controller.reply) is not None:
+            (tokens, at), now = self._counted, time.perf_counter()
+            self._counted = (reply.tokens, now)
+            if reply.tokens and now > at:
+                self._rates.append((reply.tokens - tokens) / (now - at))
 
     def draw(self) -> None:
         """Append the text received since the last frame."""
@@ -129,6 +147,7 @@ class StreamPainter:
             title=self.title,
             activity=self._activity(controller.reply),
             tokens_per_s=numbers.tokens_per_s,
+            rates=tuple(self._rates) if controller.replying is controller.chat else (),
             first_token_s=numbers.first_token_s,
             context=numbers.context,
             seed=numbers.seed,

@@ -25,6 +25,11 @@ ARROWS = 2
 """Cells of an arrow."""
 LEAST_VALUE = 6
 """Cells of a value; with fewer, the arrows are left out."""
+SLIDER = 10
+"""Cells of a slider, where there is room."""
+LEAST_SLIDER = 6
+"""Cells; with fewer, the sliders are left out."""
+FILLED, TRACK = "━", "─"
 
 
 class SamplingPanel(RowWidget, can_focus=True):
@@ -33,7 +38,10 @@ class SamplingPanel(RowWidget, can_focus=True):
     PREFIX = "sampling"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"sampling--{name}"
-        for name in ("label", "value", "neutral", "arrow", "selected", "selected-value", "typed")
+        for name in (
+            *("label", "value", "changed", "neutral", "filled", "track"),
+            *("selected", "selected-value", "typed"),
+        )
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Above", id="sampling.up", tooltip="Choose the one above"),
@@ -126,25 +134,31 @@ class SamplingPanel(RowWidget, can_focus=True):
     # ------------------------------------------------------------------------------ drawing
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:
-        """Return the sign, the label, and the value between arrows at the right edge."""
+        """Return the sign, the label, a slider, and the value; arrows are on the chosen row."""
         field = FIELDS[y + self._first_row]
         value = self._settings.value(field.name)
         selected = self.has_focus and field is self.field
         typing = selected and self.typed is not None
-        arrows = ("◂ ", " ▸") if width >= LABEL + 2 * ARROWS + LEAST_VALUE else ("", "")
+        has_arrows = width >= LABEL + 2 * ARROWS + LEAST_VALUE
+        blank = " " * ARROWS if has_arrows else ""
+        arrows = ("◂ ", " ▸") if has_arrows and selected else (blank, blank)
         room = max(3, width - LABEL - sum(map(len, arrows)))
+        slider = () if typing else _slider(field.fraction(value), room)
+        room -= sum(len(text) for text, _ in slider)
         text = display_text(f"{self.typed}▏" if typing else field.format(value))
         if cell_len(text) > room:
             text = _tail(text, room) if typing else fit(text, room)
-        neutral = value == field.neutral
-        style = "selected-value" if selected else "neutral" if neutral else "value"
+        changed = self._settings.origins[field.name] == "panel"
+        style = "changed" if changed else "neutral" if value == field.neutral else "value"
+        style = "selected-value" if selected else style
         return (
             (SIGN if selected else " ", "selected-value" if selected else "label"),
             (field.label.ljust(LABEL - len(SIGN)), "selected" if selected else "label"),
-            (arrows[0], "selected-value" if selected else "arrow"),
+            (arrows[0], "selected-value" if selected else "label"),
+            *slider,
             # A wide character cut in half leaves a cell free.
             (" " * (room - cell_len(text)) + text, "typed" if typing else style),
-            (arrows[1], "selected-value" if selected else "arrow"),
+            (arrows[1], "selected-value" if selected else "label"),
         )
 
     def watch_has_focus(self, _value: bool) -> None:
@@ -238,6 +252,15 @@ class SamplingPanel(RowWidget, can_focus=True):
             self._step(1)
         elif LABEL <= x < LABEL + ARROWS:
             self._step(-1)
+
+
+def _slider(fraction: float | None, room: int) -> tuple[StyledText, ...]:
+    """Draw where a value is, in what its text leaves of `room` cells."""
+    width = min(SLIDER, room - LEAST_VALUE - 1)
+    if fraction is None or width < LEAST_SLIDER:
+        return ()
+    filled = round(fraction * width)
+    return (FILLED * filled, "filled"), (TRACK * (width - filled), "track")
 
 
 def _tail(text: str, width: int) -> str:

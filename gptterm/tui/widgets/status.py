@@ -7,11 +7,13 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.reactive import reactive
 
-from gptterm.charts.cells import fit
+from gptterm.charts.cells import bar, fit
 from gptterm.format import latency, plural, token_rate
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
-METER = "▁▂▃▄▅▆▇█"
+COLUMNS = "▁▂▃▄▅▆▇█"
+METER_WIDTH = 6
+"""Cells that show how full the context is."""
 TITLE_GAP = 3
 """Least cells on each side of the title."""
 LEAST_TITLE = 12
@@ -30,6 +32,8 @@ class Status:
     activity: str = ""
     """Shown instead of a rate: loading, reading the prompt."""
     tokens_per_s: float | None = None
+    rates: tuple[float, ...] = ()
+    """Tokens per second of the last moments, the latest last."""
     first_token_s: float | None = None
     context: tuple[int, int] | None = None
     """Tokens of prompt and reply, and the limit."""
@@ -45,7 +49,7 @@ class StatusLine(RowWidget):
 
     PREFIX = "status"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"status--{name}" for name in ("brand", "model", "faint", "rate", "notice")
+        f"status--{name}" for name in ("brand", "model", "faint", "rate", "notice", "track")
     }
 
     status: reactive[Status] = reactive(Status())
@@ -58,7 +62,19 @@ class StatusLine(RowWidget):
         if status.device:
             left.append((f" · {status.device}", "faint"))
         numbers = _numbers(status)
-        removable = ["first", "brand", "seed", "device", "warnings", "saved", "context", "rate"]
+        removable = [
+            "rates",
+            "first",
+            "brand",
+            "seed",
+            "device",
+            "warnings",
+            "saved",
+            "rest",
+            "meter",
+            "context",
+            "rate",
+        ]
         while removable and _width(left) + _width([*numbers.values()]) + 1 > width:
             least = removable.pop(0)
             if least == "brand":
@@ -99,12 +115,17 @@ def _numbers(status: Status) -> dict[str, StyledText]:
         parts["rate"] = (f"   {status.activity}", "rate")
     elif status.tokens_per_s is not None:
         parts["rate"] = (f"   {token_rate(status.tokens_per_s)}", "rate")
+        if len(status.rates) > 1:
+            parts["rates"] = (f" {sparkline(status.rates)}", "rate")
     if status.first_token_s is not None:
         parts["first"] = (f"   first {latency(status.first_token_s)}", "faint")
     if status.context is not None:
         used, limit = status.context
         style = "notice" if used >= 0.9 * limit else "faint"
-        parts["context"] = (f"   {used}/{limit} {meter(used, limit)}", style)
+        filled = bar(used / limit, METER_WIDTH) if limit else ""
+        parts["context"] = (f"   {used}/{limit} ", style)
+        parts["meter"] = (filled, style)
+        parts["rest"] = (" " * (METER_WIDTH - len(filled)), "track")
     if status.seed is not None:
         parts["seed"] = (f"   seed {status.seed}", "faint")
     return parts
@@ -114,7 +135,9 @@ def _width(parts: Sequence[StyledText]) -> int:
     return sum(cell_len(text) for text, _ in parts)
 
 
-def meter(used: int, limit: int) -> str:
-    """Draw how full the context is, as one cell."""
-    eighths = round(8 * used / limit) if limit > 0 else 0
-    return METER[min(7, max(0, eighths - 1))]
+def sparkline(rates: Sequence[float]) -> str:
+    """Draw numbers as columns, from zero to the highest."""
+    highest = max(rates)
+    if highest <= 0:
+        return ""
+    return "".join(COLUMNS[min(7, int(8 * rate / highest))] for rate in rates)
