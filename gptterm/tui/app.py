@@ -88,9 +88,6 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         count_spacing_marks()
         # Terminals send Alt+Enter as ESC CR.
         add_key_sequence("\x1b\r", "alt+enter")
-        # xterm's modifyOtherKeys.
-        add_key_sequence("\x1b[27;2;13~", "shift+enter")
-        add_key_sequence("\x1b[27;3;13~", "alt+enter")
         super().__init__()
         self._first_prompt = prompt
         self._conversation = conversation

@@ -83,6 +83,7 @@ _SIGNS = {
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "underscore": "_",
+    "question_mark": "?",
 }
 
 _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
@@ -117,7 +118,7 @@ def sign(key: str) -> str:
 
 def spelled(key: str) -> str:
     """Format a key for a sentence: Ctrl+R, Enter, Alt+Enter, F5."""
-    names = {"escape": "Esc", "underscore": "_"}
+    names = {"escape": "Esc", "underscore": "_", "question_mark": "?"}
     return "+".join(names.get(part, part.capitalize()) for part in key.strip().split("+"))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.tui import attention
+from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.widgets import notice
 from tests.store.chats import talk
 from tests.support.scripted import Script
@@ -28,9 +29,9 @@ async def test_control_c_clears_the_prompt_first(open_tui: Open) -> None:
 
 @pytest.mark.parametrize("kind", ["info", "good", "warning", "error"])
 async def test_notices_end(
-    open_tui: Open, monkeypatch: pytest.MonkeyPatch, kind: notice.NoticeKind
+    open_tui: Open, monkeypatch: pytest.MonkeyPatch, kind: NoticeKind
 ) -> None:
-    monkeypatch.setattr(notice, "LIFE_S", dict.fromkeys(notice.LIFE_S, 0.05))
+    monkeypatch.setattr(notice, "LIFE_S", {"info": 0.05, "good": 0.05})
     async with open_tui() as desk:
         await desk.ready()
         line = desk.screen.notice_line
@@ -97,8 +98,7 @@ async def test_undo_takes_back_what_was_done_to_a_chat(open_tui: Open, path: Pat
         await desk.until(lambda: "archived" in desk.notice)
         await desk.press("u")
         await desk.until(lambda: desk.notice == "out of the archive again")
-        await desk.until(lambda: "two" in desk.text)
-        await desk.press("r")
+        await desk.press("home", "r")
         await desk.until(lambda: "rename the chat" in desk.text)
         await desk.type(" more")
         await desk.press("enter")
@@ -150,8 +150,10 @@ async def test_a_long_reply_that_ends_unseen_rings(
     async with open_tui() as desk:
         await desk.say("seen")
         assert not any(attention.BELL * 2 in data for data in written)
+        # A key would bring the focus back.
         desk.app.app_focus = False
-        await desk.say("unseen")
+        desk.screen.send("unseen")
+        await desk.until(lambda: len(desk.turns) == 4 and desk.idle)
         assert sum(attention.BELL * 2 in data for data in written) == 1
     assert written[0].startswith(attention.PUSH_TITLE)
     assert any("seen · gptterm" in data for data in written)

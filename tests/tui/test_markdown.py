@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pygments.lexers import get_lexer_by_name
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from gptterm.terminal import display_text
-from gptterm.tui.widgets.transcript import markdown_parser
+from gptterm.tui.widgets.transcript import markdown_code, markdown_parser
 from gptterm.tui.widgets.transcript.lines import Line, Span
 from gptterm.tui.widgets.transcript.markdown import code_blocks, layout_markdown, parse_markdown
+from gptterm.tui.widgets.transcript.markdown_code import LANGUAGES, highlight_code
 from gptterm.tui.widgets.transcript.markdown_parser import MAX_TABLE_CELLS
 from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -76,7 +78,7 @@ def test_a_table_without_outer_pipes() -> None:
 
 def test_setext_headings() -> None:
     assert texts("One\n===\nTwo\n---\nend") == ["One", "Two", "end"]
-    assert styled("One\n===\nTwo\n---\nend") == [[("heading", "One")], [("heading", "Two")], []]
+    assert styled("One\n===\nTwo\n---\nend") == [[("heading", "One")], [("subheading", "Two")], []]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_lists_and_quotations() -> None:
         *("▎ e", "▎ ", "▎ ▎ f", "▎ 1) g", "• "),
     ]  # fmt: skip
     assert rows_of("- - a\n  - b\n-\n  c") == ["• ◦ a", "  ◦ b", "• c"]
-    assert rows_of("- ```py\n  x\n  ```\n  y") == ["•  py", "   x", "  y"]
+    assert rows_of("- ```py\n  x\n  ```\n  y") == ["•  py · b copy", "   x", "  y"]
 
 
 def test_blank_lines_stay() -> None:
@@ -344,3 +346,38 @@ async def test_a_turn_that_is_changed_while_it_is_parsed_keeps_the_change() -> N
         turns[0].set_text("the **new** one", markdown=True)
         await until_parsed(app, turns)
         assert body(turns[0]) == ["the new one"]
+
+
+def test_code_has_colours_and_a_head_line() -> None:
+    source = '```python\ndef f(x):  # why\n    return "a" + 1\n```'
+    head, first, second = styled(source)
+    assert texts(source)[0] == "python · b copy"
+    assert ("faint", "python · b copy") in head
+    assert {("code-keyword", "def"), ("code-name", "f"), ("code-comment", "# why")} <= set(first)
+    assert ("code-number", "1") in second
+    assert ("code-string", "a") in second
+
+
+@pytest.mark.parametrize(
+    "code", ["```nonsense\ndef f\n```", f"```python\n{'x = 1; ' * 200}\n```", "```\ndef f\n```"]
+)
+def test_code_without_colours(code: str) -> None:
+    assert not any(style.startswith("code-") for line in styled(code) for style, _ in line)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_has_a_lexer(language: str) -> None:
+    highlight_code("x = 1\n", language)
+    assert get_lexer_by_name(language)
+
+
+def test_the_colours_of_code_are_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown_code, "BUDGET_S", -1.0)
+    assert highlight_code("def f(): pass", "python") == {}
+
+
+def test_tasks_have_boxes() -> None:
+    assert rows_of("- [ ] open **one**\n- [x] done\n- [y] text") == [
+        "☐ open one", "✓ done", "• [y] text"
+    ]  # fmt: skip
+    assert styled("- [ ] open **one**")[0] == [("strong", "one")]

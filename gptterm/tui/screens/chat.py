@@ -124,7 +124,7 @@ class ChatScreen(Screen[None]):
         match event:
             case EngineChanged():
                 if self.controller.engine.phase == "finding":
-                    self.notice_line.end("error")
+                    self.notice_line.end_text(self.controller.engine.error)
                 # A model's own defaults are among the settings from now on.
                 self.sampling.show(self.controller.settings)
                 if self.controller.queued or self.controller.engine.ready:

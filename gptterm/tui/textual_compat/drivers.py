@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from textual import constants, events
 from textual._xterm_parser import XTermParser
@@ -90,12 +91,25 @@ class _TerminalDriver(Driver):
                 self.process_message(message)
 
 
+_OTHER_KEY = re.compile(r"\x1b\[27;(\d+);(\d+)~")
+"""A key with modifiers as xterm sends it: the modifiers, the code."""
+
+
+class _XTermParser(XTermParser):
+    """Textual's parser, which also knows xterm's modifyOtherKeys."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        if (other := _OTHER_KEY.fullmatch(sequence)) is not None:
+            sequence = f"\x1b[{other[2]};{other[1]}u"
+        return super()._sequence_to_key_events(sequence, alt)
+
+
 class _KeyParser:
     """Textual's parser, which is replaced when it fails on a sequence."""
 
     def __init__(self, *, debug: bool) -> None:
         self._debug = debug
-        self._parser = XTermParser(debug)
+        self._parser = _XTermParser(debug)
 
     def parse_keys(self, text: str) -> list[Message]:
         """The keys and other messages in a text that was typed."""
@@ -109,7 +123,7 @@ class _KeyParser:
         return messages
 
     def _replace(self) -> None:
-        failed, self._parser = self._parser, XTermParser(self._debug)
+        failed, self._parser = self._parser, _XTermParser(self._debug)
         for name in ("mouse_pixels", "terminal_size", "terminal_pixel_size"):
             setattr(self._parser, name, getattr(failed, name))
 

@@ -57,6 +57,11 @@ class NoticeLine(RowWidget):
         if self.notice is not None and self.notice.kind in kinds:
             self.notice = None
 
+    def end_text(self, text: str) -> None:
+        """Show the notice no longer if it says this."""
+        if self.notice is not None and self.notice.text == one_line(text):
+            self.notice = None
+
     def post(self, kind: NoticeKind, text: str) -> None:
         """Show a notice and add it to the history."""
         notice = Notice(kind, one_line(text))

@@ -143,13 +143,14 @@ class SamplingPanel(RowWidget, can_focus=True):
         blank = " " * ARROWS if has_arrows else ""
         arrows = ("◂ ", " ▸") if has_arrows and selected else (blank, blank)
         room = max(3, width - LABEL - sum(map(len, arrows)))
-        slider = () if typing else _slider(field.fraction(value), room)
+        is_neutral = value == field.neutral
+        slider = () if typing else _slider(field.fraction(value), room, is_neutral)
         room -= sum(len(text) for text, _ in slider)
         text = display_text(f"{self.typed}▏" if typing else field.format(value))
         if cell_len(text) > room:
             text = _tail(text, room) if typing else fit(text, room)
         changed = self._settings.origins[field.name] == "panel"
-        style = "changed" if changed else "neutral" if value == field.neutral else "value"
+        style = "changed" if changed else "neutral" if is_neutral else "value"
         style = "selected-value" if selected else style
         return (
             (SIGN if selected else " ", "selected-value" if selected else "label"),
@@ -254,13 +255,14 @@ class SamplingPanel(RowWidget, can_focus=True):
             self._step(-1)
 
 
-def _slider(fraction: float | None, room: int) -> tuple[StyledText, ...]:
-    """Draw where a value is, in what its text leaves of `room` cells."""
+def _slider(fraction: float | None, room: int, is_neutral: bool) -> tuple[StyledText, ...]:
+    """Draw where a value is, in what its text leaves of `room` cells; faint without effect."""
     width = min(SLIDER, room - LEAST_VALUE - 1)
     if fraction is None or width < LEAST_SLIDER:
         return ()
     filled = round(fraction * width)
-    return (FILLED * filled, "filled"), (TRACK * (width - filled), "track")
+    style = "track" if is_neutral else "filled"
+    return (FILLED * filled, style), (TRACK * (width - filled), "track")
 
 
 def _tail(text: str, width: int) -> str:

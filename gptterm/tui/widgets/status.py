@@ -49,7 +49,8 @@ class StatusLine(RowWidget):
 
     PREFIX = "status"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"status--{name}" for name in ("brand", "model", "faint", "rate", "notice", "track")
+        f"status--{name}"
+        for name in ("brand", "model", "faint", "rate", "notice", "meter", "full", "track")
     }
 
     status: reactive[Status] = reactive(Status())
@@ -124,7 +125,7 @@ def _numbers(status: Status) -> dict[str, StyledText]:
         style = "notice" if used >= 0.9 * limit else "faint"
         filled = bar(used / limit, METER_WIDTH) if limit else ""
         parts["context"] = (f"   {used}/{limit} ", style)
-        parts["meter"] = (filled, style)
+        parts["meter"] = (filled, "full" if style == "notice" else "meter")
         parts["rest"] = (" " * (METER_WIDTH - len(filled)), "track")
     if status.seed is not None:
         parts["seed"] = (f"   seed {status.seed}", "faint")

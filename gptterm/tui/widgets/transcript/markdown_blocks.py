@@ -8,6 +8,7 @@ from typing import Any
 from markdown_it.token import Token
 
 from gptterm.tui.widgets.transcript.lines import Line, Span
+from gptterm.tui.widgets.transcript.markdown_code import highlight_code
 from gptterm.tui.widgets.transcript.markdown_inline import inline_text, split_lines
 from gptterm.tui.widgets.transcript.markdown_parser import has_inline_marks, parse_inline
 from gptterm.tui.widgets.transcript.markdown_table import Alignment, Table
@@ -16,8 +17,13 @@ QUOTE_BAR = "▎ "
 BULLETS = "•◦▪"
 LIST_INDENT = "  "
 RULE = "─" * 24
+TASK_OPEN, TASK_DONE = "☐ ", "✓ "
+COPY_HINT = " · b copy"
+"""After the language of a code block: the transcript's key."""
 
 _CONTAINER_MARKERS = re.compile(r"(?:\s|>|[-*+](?=\s|$)|\d{1,9}[.)](?=\s|$))*")
+_TASK = re.compile(r"\[([ xX])\] ")
+_HEADINGS = {"h1": "heading", "h2": "subheading"}
 _ALIGNMENTS: dict[Any, Alignment] = {"text-align:right": "right", "text-align:center": "centre"}
 
 
@@ -114,7 +120,7 @@ class BlockRenderer:
 
     def _on_heading_open(self, token: Token) -> None:
         self._cover(token)
-        self._heading = "heading" if token.tag in ("h1", "h2") else "subheading"
+        self._heading = _HEADINGS.get(token.tag, "minor-heading")
 
     def _on_heading_close(self, _token: Token) -> None:
         self._heading = ""
@@ -127,18 +133,33 @@ class BlockRenderer:
         if self._table is not None:
             self._table.rows[-1].append((text, tuple(spans)))
             return
+        if (task := _TASK.match(text)) and self._containers and self._containers[-1].marker:
+            text, spans = self._tick(text, spans, task)
         styles = ["quote"] if any(c.is_quote for c in self._containers) else []
         styles += [self._heading] if self._heading else []
         for line, inner in split_lines(text, spans):
             outer = (Span(0, len(line), style) for style in styles)
             self._add(line, (*outer, *inner))
 
+    def _tick(self, text: str, spans: list[Span], task: re.Match[str]) -> tuple[str, list[Span]]:
+        """Draw the box of a task in place of its item's bullet."""
+        item, cut = self._containers[-1], task.end()
+        item.marker = TASK_DONE if task[1].strip() else TASK_OPEN
+        item.indent = item.base + " " * len(item.marker)
+        return text[cut:], [
+            Span(s.start - cut, s.end - cut, s.style) for s in spans if s.start >= cut
+        ]
+
     def _on_fence(self, token: Token) -> None:
         self._cover(token)
-        if language := token.info.strip():
-            self._add(language, (Span(0, len(language), "faint"),), "code-block")
-        for row in token.content.removesuffix("\n").split("\n"):
-            self._add(row, (), "code-block")
+        language = token.info.strip()
+        if language:
+            head = f"{language}{COPY_HINT}"
+            self._add(head, (Span(0, len(head), "faint"),), "code-block")
+        code = token.content.removesuffix("\n")
+        spans = highlight_code(code, language.partition(" ")[0])
+        for index, row in enumerate(code.split("\n")):
+            self._add(row, tuple(spans.get(index, ())), "code-block")
 
     _on_code_block = _on_fence
 

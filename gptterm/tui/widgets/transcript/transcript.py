@@ -397,7 +397,7 @@ class Transcript(ScrollView, can_focus=True):
         """
         if self._base is None:
             self._base = self.rich_style
-        is_last = y == self.size.height - 1
+        covered = not self.follow and y == self.size.height - 1
         y += self.scroll_offset.y
         if not self._ends:
             if (row := self._placeholder.row_at(y, Size(self._width, self.size.height))) is None:
@@ -412,7 +412,7 @@ class Transcript(ScrollView, can_focus=True):
             strip = self._painter.style_span(strip, span, style)
         if not self._is_rendering:
             return strip.apply_offsets(0, y)
-        return self._with_more_below(strip) if is_last and not self.follow else strip
+        return self._with_more_below(strip) if covered else strip
 
     def _with_more_below(self, strip: Strip) -> Strip:
         span, base = self._more_below, self._base or self.rich_style

@@ -71,6 +71,12 @@ class TurnPainter:
         "code-block",
         "heading",
         "subheading",
+        "minor-heading",
+        "code-keyword",
+        "code-string",
+        "code-number",
+        "code-comment",
+        "code-name",
         "quote",
         "link",
         "highlight",
@@ -130,9 +136,12 @@ class TurnPainter:
             edge = SELECTED_EDGE if selected else EDGE
             gutter += self._on(turn, "bar" if selected else "edge")
         cells, base = self._cells(turn, row, column, base)
-        inner = Strip([Segment(edge, gutter), *cells]).adjust_cell_length(column.width, base)
         left = [Segment(" " * column.left, plain)] if column.left else []
-        return Strip([*left, *inner]).adjust_cell_length(width, plain)
+        end = column.left + column.width
+        strip = Strip([*left, Segment(edge, gutter), *cells]).adjust_cell_length(end, base)
+        if end < width:
+            strip = Strip([*strip, Segment(" " * (width - end), plain)], width)
+        return strip
 
     def _on(self, turn: TurnView, name: str) -> Style:
         """The style of a part of a turn; a dimmed turn has no colours in its parts."""
