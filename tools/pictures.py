@@ -1,13 +1,14 @@
-"""Draw the README's picture: the real app, the bundled model, a chat of one turn.
+"""Draw the README's pictures: the real app and the real commands, on the bundled model.
 
     python -m tools.pictures [DIRECTORY]
 
-Writes DIRECTORY/chat.svg (by default into assets/). The reply is the same every time, since the
-seed is fixed; only the rates in the status line differ.
+Writes chat.svg, score.svg, next.svg and compare.svg into DIRECTORY (by default assets/). The reply
+is the same every time, since the seed is fixed; only the rates in the status line differ.
 """
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,11 @@ from gptterm.tui.app import GpttermApp
 SIZE = (116, 34)
 ASKED = "Tell me a story about a fox and a lantern."
 PATIENCE_S = 60
+TEXT = (
+    "Once upon a time there was a little fox. One day the fox found a lantern by the river. "
+    "The lantern hummed a theorem, and the little fox was very happy.\n"
+)
+"""A story as the model tells them, but for one sentence."""
 
 
 async def draw_chat(directory: Path) -> Path:
@@ -39,11 +45,31 @@ async def _draw(directory: Path) -> Path:
     return directory / "chat.svg"
 
 
+def draw_commands(directory: Path) -> list[Path]:
+    """Draw what the commands that look into a model draw."""
+    commands = {
+        "score.svg": ["score", "--alternatives", "3"],
+        "compare.svg": ["score", "--compare-dtype", "int8"],
+        "next.svg": ["inspect", "--view", "next", "--top-p", "0.5", "Once upon a time there was a"],
+    }
+    paths = []
+    with TemporaryDirectory() as home:
+        for name, arguments in commands.items():
+            subprocess.run(
+                [sys.executable, "-m", "gptterm", *arguments, "-m", "tiny", "--svg",
+                 str(directory / name)],
+                input=TEXT.encode(), env={**os.environ, "GPTTERM_HOME": home}, check=True,
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            paths.append(directory / name)
+    return paths
+
+
 def main() -> None:
-    """Draw the picture into the directory given on the command line."""
+    """Draw the pictures into the directory given on the command line."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "assets")
     directory.mkdir(parents=True, exist_ok=True)
-    print(asyncio.run(draw_chat(directory)))
+    print(asyncio.run(draw_chat(directory)), *draw_commands(directory), sep="\n")
 
 
 if __name__ == "__main__":

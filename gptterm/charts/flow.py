@@ -83,6 +83,9 @@ class Flow:
         word, self._word = self._word, []
         if self._line and line_width(self._line) + line_width(word) > self._width:
             yield self._end_line()
+            # The break stands for the space.
+            if word[0].text.startswith(" ") and word[0].width > 1:
+                word[0] = word[0]._replace(text=word[0].text[1:])
         if line_width(word) <= self._width:
             self._line += word
             return

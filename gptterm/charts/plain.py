@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gptterm.charts.figure import Figure, Table, Value
+from gptterm.charts.figure import Block, Cell, Figure, TokenText, Value
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -47,15 +47,39 @@ def row_text(values: tuple[Value, ...]) -> str:
 
 
 def figure_text(figure: Figure) -> Iterator[str]:
-    """Yield a figure's tables line by line, each below its title if there are several."""
+    """Yield the numbers of a figure line by line, each block below its title if there are several.
+
+    A text whose tokens have no values is left out, and so are bars: their numbers stand beside.
+    """
     blocks = [
         (section.title, section.block)
         for section in figure.sections
-        if isinstance(section.block, Table)
+        if section.block is not None and not _is_without_values(section.block)
     ]
-    for number, (title, table) in enumerate(blocks):
+    for number, (title, block) in enumerate(blocks):
         if len(blocks) > 1:
             yield f"{chr(10) if number else ''}# {title}\n"
-        yield row_text(tuple(column.title for column in table.columns))
-        for row in table.rows:
-            yield row_text(tuple(cell.text if cell.value is None else cell.value for cell in row))
+        yield from map(row_text, _rows(block))
+
+
+def _is_without_values(block: Block) -> bool:
+    return isinstance(block, TokenText) and block.scale is None
+
+
+def _rows(block: Block) -> Iterator[tuple[Value, ...]]:
+    match block:
+        case TokenText():
+            assert block.scale is not None
+            yield "position", "piece", block.scale.name
+            for position, token in enumerate(block.tokens, block.first):
+                yield position, token.piece, token.value
+        case _:
+            drawn = {i for row in block.rows for i, cell in enumerate(row) if cell.bar is not None}
+            shown = [i for i in range(len(block.columns)) if i not in drawn]
+            yield tuple(block.columns[i].title for i in shown)
+            for row in block.rows:
+                yield tuple(_value(row[i]) for i in shown)
+
+
+def _value(cell: Cell) -> Value:
+    return cell.text if cell.value is None else cell.value

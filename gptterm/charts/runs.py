@@ -62,7 +62,19 @@ def wrapped(runs: Iterable[Run], width: int) -> list[Line]:
                 room = width
             lines[-1].append(part)
             room -= part.width
-    return [cropped(line, width) for line in lines]
+    return [cropped(_joined(line), width) for line in lines]
+
+
+def _joined(line: Line) -> Line:
+    """Join neighbours of one style."""
+    joined: Line = []
+    for run in line:
+        last = joined[-1] if joined else None
+        if last is not None and last._replace(text="") == run._replace(text=""):
+            joined[-1] = run._replace(text=last.text + run.text)
+        else:
+            joined.append(run)
+    return joined
 
 
 def _words(run: Run) -> list[Run]:

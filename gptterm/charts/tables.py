@@ -8,8 +8,8 @@ from gptterm.charts.cells import bar, fit
 from gptterm.charts.figure import Cell, Column, Table
 from gptterm.charts.runs import Line, Run, Tone, cropped
 
-GAP = 1
-"""Cells between columns."""
+NARROW = 60
+"""Cells of a line from which on two stand between columns, else one."""
 LEAST_TEXT = 6
 """Cells to which a column of text may shrink."""
 LEAST_BAR, MOST_BAR = 4, 24
@@ -23,15 +23,23 @@ def table_lines(table: Table, width: int, *, ramp: bool = False) -> Iterator[Lin
         ramp: no colours.
     """
     rows = [list(row) for row in table.rows]
-    shown, widths = _columns(table.columns, rows, width)
-    titles = [fit_column(table.columns[i], table.columns[i].title, widths[i]) for i in shown]
-    yield cropped([Run((" " * GAP).join(titles).rstrip(), tone="dim")], width)
+    gap = 1 if width < NARROW else 2
+    shown, widths = _columns(table.columns, rows, width, gap)
+    titles = [
+        Run(fit_column(table.columns[i], table.columns[i].title, widths[i]), tone="dim")
+        for i in shown
+    ]
+    yield cropped(_spaced(titles, gap), width)
     for row in rows:
-        line: Line = []
-        for i in shown:
-            run = _run(table, i, row[i], widths[i], ramp=ramp)
-            line += [Run(" " * GAP), run] if line else [run]
-        yield cropped(line, width)
+        runs = [_run(table, i, row[i], widths[i], ramp=ramp) for i in shown]
+        yield cropped(_spaced(runs, gap), width)
+
+
+def _spaced(runs: list[Run], gap: int) -> Line:
+    line: Line = []
+    for run in runs:
+        line += [Run(" " * gap), run] if line else [run]
+    return line
 
 
 def fit_column(column: Column, text: str, width: int) -> str:
@@ -53,7 +61,7 @@ def _run(table: Table, index: int, cell: Cell, width: int, *, ramp: bool) -> Run
 
 
 def _columns(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, gap: int
 ) -> tuple[list[int], list[int]]:
     """The columns that are shown, and the width of each column."""
     bars = [any(row[i].bar is not None for row in rows) for i in range(len(columns))]
@@ -70,7 +78,7 @@ def _columns(
     shown = list(range(len(columns)))
 
     def excess(sizes: Sequence[int]) -> int:
-        return sum(sizes[i] for i in shown) + GAP * (len(shown) - 1) - width
+        return sum(sizes[i] for i in shown) + gap * (len(shown) - 1) - width
 
     while excess(least) > 0 and any(columns[i].optional for i in shown):
         shown.remove(max(shown, key=lambda i: (columns[i].optional, i)))

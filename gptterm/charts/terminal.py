@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from gptterm.charts.figure import Block, Figure, TokenText
-from gptterm.charts.flow import Flow
+from gptterm.charts.figure import Figure
+from gptterm.charts.layout import block_lines
 from gptterm.charts.runs import Line, Run, legend, wrapped
 from gptterm.charts.scales import DARK, LIGHT, Scale
-from gptterm.charts.tables import table_lines
 
 LEAST_WIDTH = 20
 _TONES = {
@@ -49,15 +48,25 @@ class TerminalPainter:
         """Yield a figure's lines, each with its newline."""
         yield from self.lines(wrapped([Run(figure.title, tone="strong")], self.width))
         for note in figure.notes:
-            yield from self.lines(wrapped([Run(note, tone="dim")], self.width))
+            yield from self.note(note)
         for section in figure.sections:
             yield "\n"
             if section.title:
                 yield from self.lines(wrapped([Run(section.title, tone="strong")], self.width))
             if section.block is not None:
                 yield from self.lines(block_lines(section.block, self.width, ramp=self.ramp))
+                if section.block.scale is not None:
+                    yield from self.legend(section.block.scale)
             for note in section.notes:
-                yield from self.lines(wrapped([Run(note, tone="dim")], self.width))
+                yield from self.note(note)
+
+    def note(self, text: str) -> Iterator[str]:
+        """Yield the lines of a text about what is drawn."""
+        yield from self.lines(wrapped([Run(text, tone="dim")], self.width))
+
+    def legend(self, scale: Scale) -> Iterator[str]:
+        """Yield the lines of a scale's legend."""
+        yield from self.lines(wrapped(legend(scale, ramp=self.ramp), self.width))
 
     def lines(self, lines: Iterable[Line]) -> Iterator[str]:
         """Yield each line as text with escape sequences and a newline."""
@@ -75,24 +84,6 @@ class TerminalPainter:
         if run.step:
             style += self._backgrounds[run.step]
         return style
-
-
-def block_lines(block: Block, width: int, *, ramp: bool) -> Iterator[Line]:
-    """Lay a block out, with the legend of its scale."""
-    if isinstance(block, TokenText):
-        flow = Flow(width, block.scale, ramp=ramp)
-        for token in block.tokens:
-            yield from flow.push(token)
-        yield from flow.finish()
-    else:
-        yield from table_lines(block, width, ramp=ramp)
-    if block.scale is not None:
-        yield from legend_lines(block.scale, width, ramp=ramp)
-
-
-def legend_lines(scale: Scale, width: int, *, ramp: bool) -> list[Line]:
-    """Lay a scale's legend out."""
-    return wrapped(legend(scale, ramp=ramp), width)
 
 
 def _is_light() -> bool:

@@ -28,6 +28,8 @@ SUBCOMMANDS = {
     "batch": Subcommand("gptterm.cli.batch.command", "many prompts at once: JSON lines in and out"),
     "models": Subcommand("gptterm.cli.models", "models and downloads: list, info, path, pull, ..."),
     "tokenize": Subcommand("gptterm.cli.tokenize", "a text's tokens: ids and pieces"),
+    "score": Subcommand("gptterm.cli.score", "how a model sees a text: perplexity, each token"),
+    "inspect": Subcommand("gptterm.cli.inspect", "why: next token, attention, logit lens"),
     "engine": Subcommand("gptterm.cli.engine", "engines that stay loaded: start, stop, status"),
     "history": Subcommand("gptterm.cli.history", "saved chats: list, search, show, export, ..."),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),

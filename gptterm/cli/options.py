@@ -99,13 +99,30 @@ def flag_option(section: str, *names: str, text: str, **attributes: object) -> S
     return SectionedOption(names, section, is_flag=True, help=text, **attributes)
 
 
-def setting_option(name: str, *names: str) -> Callable[[F], F]:
-    """Decorate a subcommand with an option for a setting; None is the setting's own value."""
+def setting_option(name: str, *names: str, target: str = "", text: str = "") -> Callable[[F], F]:
+    """Decorate a subcommand with an option for a setting; None is the setting's own value.
+
+    Args:
+        target: the parameter, if not the setting's name; `text` its help.
+    """
     setting = SETTINGS[name]
     value_type = setting.type
     return click.option(
-        *names, name, type=ValueParamType(value_type), metavar=value_type.metavar, help=setting.help
+        *names,
+        target or name,
+        type=ValueParamType(value_type),
+        metavar=value_type.metavar,
+        help=text or setting.help,
     )
+
+
+def sampler_options(command: F) -> F:
+    """Decorate a subcommand with the options of the samplers."""
+    command = setting_option("preset", "--preset")(command)
+    command = setting_option("sampler_order", "--sampler-order")(command)
+    for sampler in reversed(SAMPLERS.values()):
+        command = setting_option(sampler.name, *sampler.options)(command)
+    return command
 
 
 SAMPLES = Integer(Range(1, 1024, integer=True))

@@ -44,12 +44,24 @@ def read_stdin() -> str:
             data = stream.read()
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}") from None
+    return decoded(data, "stdin")
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Decode UTF-8.
+
+    Args:
+        name: of the text, for the error.
+
+    Raises:
+        UsageError: it is not valid.
+    """
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         byte = data[error.start]
         raise UsageError(
-            f"stdin is not valid UTF-8 (byte 0x{byte:02x} at offset {error.start}); "
+            f"{name} is not valid UTF-8 (byte 0x{byte:02x} at offset {error.start}); "
             "convert it first, for example with iconv"
         ) from None
 

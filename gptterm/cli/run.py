@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from gptterm.config import Settings
 from gptterm.engine.api import Engine, Event, Failed, GenerateRequest, ModelSource, RemoteModel
 from gptterm.errors import GpttermError, ModelError, OutOfMemoryError, error_of, pass_exits
 from gptterm.format import escaped, first_line, plural
+
+if TYPE_CHECKING:
+    from gptterm.engine.generation.engine import LocalEngine
 
 
 def find_model(
@@ -85,6 +89,11 @@ def load_model(
     engine = attach_warm_engine(settings, source, streams, signals)
     if engine is not None:
         return engine
+    return load_here(settings, source, streams)
+
+
+def load_here(settings: Settings, source: ModelSource, streams: Streams) -> "LocalEngine":
+    """Load a model's files in this process. Raises as `load_model` does."""
     with streams.silenced():
         from gptterm.engine.generation.loader import load_engine
         from gptterm.engine.kernels.bus_errors import report_bus_errors

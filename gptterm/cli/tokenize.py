@@ -6,8 +6,8 @@ import click
 
 from gptterm.cli.console import json_line
 from gptterm.cli.inspection import given_text, local_model, model_options, print_figure
+from gptterm.cli.inspection_json import pieces_object
 from gptterm.cli.options import ValueParamType
-from gptterm.cli.results import piece_object
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import Streams
 from gptterm.config.value_types import Text
@@ -54,7 +54,7 @@ def tokenize(
                     "revision": source.revision,
                     "text": text,
                     "start_ids": start_ids,
-                    "tokens": [{"id": each.id, **piece_object(each.piece)} for each in pieces],
+                    "tokens": pieces_object(pieces),
                 }
             )
         )

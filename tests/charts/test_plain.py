@@ -3,8 +3,18 @@
 import random
 import re
 
-from gptterm.charts.figure import Cell, Column, Figure, Section, Table
+from gptterm.charts.figure import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Section,
+    Table,
+    TintedToken,
+    TokenText,
+)
 from gptterm.charts.plain import escaped_piece, figure_text, value_text
+from gptterm.charts.scales import SURPRISAL
 
 
 def unescaped(text: str) -> bytes:
@@ -37,3 +47,13 @@ def test_several_tables_have_their_titles() -> None:
     two = Figure("x", (Section("first", table), Section("second", table)))
     assert "".join(figure_text(one)) == "a\tb\n1\t0.5\n"
     assert "".join(figure_text(two)) == "# first\na\tb\n1\t0.5\n\n# second\na\tb\n1\t0.5\n"
+
+
+def test_every_kind_of_block_is_its_numbers() -> None:
+    blocks: tuple[Block, ...] = (
+        TokenText([TintedToken(b" a", 1.5), TintedToken(b"\n")], SURPRISAL, 3),
+        TokenText([TintedToken(b"x")]),
+        Table((Column("a"), Column("bar")), [[Cell("1"), Cell("", bar=0.5)]]),
+    )
+    text = "".join(figure_text(Figure("x", [Section(str(i), b) for i, b in enumerate(blocks)])))
+    assert text == ("# 0\nposition\tpiece\tsurprisal\n3\t a\t1.5\n4\t\\n\t\n\n# 2\na\n1\n")

@@ -35,7 +35,7 @@ def test_a_wide_table_shows_all_of_it() -> None:
     title, first, second = texts(80)
     assert title.split() == ["position", "piece", "probability", "drawn"]
     assert "人工" * 9 in first
-    assert ".91 ████" in first
+    assert ".91  ████" in first
     assert second.split() == ["12", "·a", "<.001"]
 
 

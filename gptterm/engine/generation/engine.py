@@ -16,8 +16,9 @@ from gptterm.engine.api import (
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.generation.batch import Batch, Numbered, OnError
 from gptterm.engine.generation.prefix_cache import PrefixPool
+from gptterm.engine.inspection.comparison import Comparison
 from gptterm.engine.inspection.inspector import Events, Inspector
-from gptterm.engine.inspection.requests import InspectionRequest
+from gptterm.engine.inspection.requests import InspectionRequest, ScoreRequest
 from gptterm.engine.runtime.device import free_memory, release_memory
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import UsageError
@@ -131,6 +132,21 @@ class LocalEngine:
     def inspect(self, request: InspectionRequest) -> Events:
         """Yield what the model thinks of a text; see `InspectableEngine.inspect`."""
         return self._inspector.inspect(request)
+
+    def compare(self, other: "LocalEngine", request: ScoreRequest) -> Comparison:
+        """Compare the model with another on one text.
+
+        Raises:
+            UsageError: their vocabularies differ.
+        """
+        if not self._tokenizer.has_vocabulary_of(other._tokenizer) or (
+            self.decoder.vocab_size != other.decoder.vocab_size
+        ):
+            raise UsageError(
+                f"{self.info.name} and {other.info.name} have different vocabularies, so that "
+                "tokens cannot be compared: score each alone, and compare bits per byte"
+            )
+        return Comparison(self.decoder, other.decoder, self._tokenizer, request)
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Encode as ordinary text."""

@@ -216,6 +216,11 @@ class Tokenizer:
             self._pieces[token_id] = piece
         return piece
 
+    def has_vocabulary_of(self, other: "Tokenizer") -> bool:
+        """Whether the same ids stand for the same tokens."""
+        with _LIBRARY:
+            return self._backend.get_vocab() == other._backend.get_vocab()
+
     def _spell(self, token_id: int, name: str) -> bytes:
         return name.encode() if token_id in self._control_ids else self._token_bytes.piece(name)
 
