@@ -2,7 +2,7 @@
 
     python -m tools.pictures [DIRECTORY]
 
-Writes chat.svg, score.svg, next.svg and compare.svg into DIRECTORY (by default assets/). The reply
+Writes chat.svg and what the commands draw into DIRECTORY (by default assets/). The reply
 is the same every time, since the seed is fixed; only the rates in the status line differ.
 """
 
@@ -25,6 +25,8 @@ TEXT = (
     "The lantern hummed a theorem, and the little fox was very happy.\n"
 )
 """A story as the model tells them, but for one sentence."""
+COPIED = ["Once upon a time there was a little fox. The fox found a lantern. The little"]
+"""A text that goes on with a word said before."""
 
 
 async def draw_chat(directory: Path) -> Path:
@@ -50,6 +52,9 @@ def draw_commands(directory: Path) -> list[Path]:
     commands = {
         "score.svg": ["score", "--alternatives", "3"],
         "compare.svg": ["score", "--compare-dtype", "int8"],
+        "attention.svg": ["inspect", "--view", "attention", *COPIED],
+        "map.svg": ["inspect", "--view", "map", "--head", "2.1", *COPIED],
+        "lens.svg": ["inspect", "--view", "lens", *COPIED],
         "next.svg": ["inspect", "--view", "next", "--top-p", "0.5", "Once upon a time there was a"],
     }
     paths = []

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gptterm.charts.scales import Scale
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Value = str | bytes | int | float | None
 """As plain text has it: bytes are a token's."""
@@ -53,6 +57,8 @@ class Column(NamedTuple):
     right: bool = False
     optional: int = 0
     """Where it is narrow, columns go by this number, the largest first; 0 stays."""
+    least: int = 6
+    """Cells to which a column of text may shrink."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,27 @@ class Table:
     scale: Scale | None = None
 
 
-Block = TokenText | Table
+@dataclass(frozen=True)
+class Matrix:
+    """Values on two axes, drawn as tinted cells.
+
+    Attributes:
+        values: (rows, columns); NaN is no value.
+        scale: of the values.
+        row_labels: texts; likewise `column_labels`.
+        numbers: write the values into the cells, where they fit.
+        axes: names of what the rows and the columns are.
+    """
+
+    values: "NDArray[np.float32]"
+    scale: Scale
+    row_labels: Sequence[str]
+    column_labels: Sequence[str]
+    axes: tuple[str, str]
+    numbers: bool = False
+
+
+Block = TokenText | Table | Matrix
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from html import escape
 from gptterm.charts.cells import text_in_line
 from gptterm.charts.figure import Block, Cell, Column, Figure, Table, TintedToken, TokenText
 from gptterm.charts.scales import Scale
+from gptterm.charts.svg import matrix_elements
 from gptterm.charts.theme import style_sheet
 
 _PAGE_STYLE = (
@@ -62,8 +63,14 @@ def _block(block: Block) -> Iterator[str]:
             for index, token in enumerate(block.tokens):
                 yield _token(token, block.scale, index)
             yield "</p>\n"
-        case _:
+        case Table():
             yield from _table(block)
+        case _:
+            drawn, width, height = matrix_elements(block)
+            yield (
+                f'<div class="scroll"><svg width="{width:.0f}" height="{height:.0f}" role="img">'
+                f"{drawn}</svg></div>\n"
+            )
 
 
 def _token(token: TintedToken, scale: Scale | None, index: int) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from gptterm.charts.figure import Block, TokenText
+from gptterm.charts.figure import Block, Table, TokenText
 from gptterm.charts.flow import Flow
+from gptterm.charts.matrices import matrix_lines
 from gptterm.charts.runs import Line
 from gptterm.charts.tables import table_lines
 
@@ -21,5 +22,7 @@ def block_lines(block: Block, width: int, *, ramp: bool) -> Iterator[Line]:
             for token in block.tokens:
                 yield from flow.push(token)
             yield from flow.finish()
-        case _:
+        case Table():
             yield from table_lines(block, width, ramp=ramp)
+        case _:
+            yield from matrix_lines(block, width, ramp=ramp)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gptterm.charts.figure import Block, Cell, Figure, TokenText, Value
+from gptterm.charts.figure import Block, Cell, Figure, Table, TokenText, Value
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -73,12 +73,16 @@ def _rows(block: Block) -> Iterator[tuple[Value, ...]]:
             yield "position", "piece", block.scale.name
             for position, token in enumerate(block.tokens, block.first):
                 yield position, token.piece, token.value
-        case _:
+        case Table():
             drawn = {i for row in block.rows for i, cell in enumerate(row) if cell.bar is not None}
             shown = [i for i in range(len(block.columns)) if i not in drawn]
             yield tuple(block.columns[i].title for i in shown)
             for row in block.rows:
                 yield tuple(_value(row[i]) for i in shown)
+        case _:
+            yield block.axes[0], *block.column_labels
+            for label, values in zip(block.row_labels, block.values.tolist(), strict=True):
+                yield label, *(None if value != value else value for value in values)
 
 
 def _value(cell: Cell) -> Value:

@@ -18,6 +18,8 @@ class Run(NamedTuple):
     step: int | None = None
     """Step that tints the background."""
     tone: Tone = "plain"
+    ink: int | None = None
+    """Step whose tint is the colour of the text."""
     note: str = ""
     """A tooltip, where there are any."""
     bar: float | None = None

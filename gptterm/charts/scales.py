@@ -55,6 +55,8 @@ SURPRISAL = Scale("surprisal", "bits", (1, 2, 4, 6, 8, 11, 15))
 ENTROPY = SURPRISAL._replace(name="entropy")
 RANK = Scale("rank", "", (2, 4, 11, 31, 101, 1001, 10_001), "1", "count")
 PROBABILITY = Scale("probability", "", (0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8), form="probability")
+WEIGHT = PROBABILITY._replace(name="attention")
+HEAD_ENTROPY = Scale("entropy of a head's attention", "bits", (0.5, 1, 2, 3, 4, 5, 6))
 KL = Scale("KL divergence", "nats", (1e-4, 1e-3, 0.01, 0.05, 0.2, 1, 3), form="small")
 
 
@@ -89,3 +91,5 @@ DARK = (
 )
 RAMP = "▁▂▃▄▅▆▇█"
 """A sign for each step, where there are no colours."""
+SHADES = "  ░░▒▒▓█"
+"""The same for cells that touch."""

@@ -10,8 +10,6 @@ from gptterm.charts.runs import Line, Run, Tone, cropped
 
 NARROW = 60
 """Cells of a line from which on two stand between columns, else one."""
-LEAST_TEXT = 6
-"""Cells to which a column of text may shrink."""
 LEAST_BAR, MOST_BAR = 4, 24
 
 
@@ -72,7 +70,7 @@ def _columns(
         for i, column in enumerate(columns)
     ]
     least = [
-        natural if column.right else min(natural, LEAST_TEXT)
+        natural if column.right else min(natural, column.least)
         for natural, column in zip(widths, columns, strict=True)
     ]
     shown = list(range(len(columns)))

@@ -43,6 +43,7 @@ class TerminalPainter:
         self.ramp = self._console.no_color or not colours
         tints = LIGHT if _is_light() else DARK
         self._backgrounds = [Style(color=t.text, bgcolor=t.background) for t in tints]
+        self._inks = [Style(color=t.background) for t in tints]
 
     def figure(self, figure: Figure) -> Iterator[str]:
         """Yield a figure's lines, each with its newline."""
@@ -83,6 +84,8 @@ class TerminalPainter:
         style = _TONES[run.tone]
         if run.step:
             style += self._backgrounds[run.step]
+        if run.ink:
+            style += self._inks[run.ink]
         return style
 
 

@@ -8,6 +8,7 @@ FONT = (
 )
 _DIM = {"light": "#6b6259", "dark": "#a39b92"}
 _BAR = {"light": "#c8622a", "dark": "#e08a44"}
+_LINE = {"light": "#d9d2ca", "dark": "#4a433c"}
 
 
 def _rules(kind: str, tints: tuple[Colours, ...]) -> str:
@@ -17,6 +18,7 @@ def _rules(kind: str, tints: tuple[Colours, ...]) -> str:
         f"text{{fill:{ink}}}",
         f".dim{{fill:{_DIM[kind]};color:{_DIM[kind]}}}",
         f".bar{{fill:{_BAR[kind]};background:{_BAR[kind]}}}",
+        f".line{{stroke:{_LINE[kind]};border-color:{_LINE[kind]}}}",
     ]
     for step, (background, text) in enumerate(tints):
         rules.append(f".b{step}{{fill:{background}}}.t{step}{{fill:{text}}}")
@@ -28,7 +30,7 @@ def style_sheet() -> str:
     """Rules for both: `bN` fills a shape, `tN` a text on it, `sN` tints an element of HTML."""
     shared = (
         f"main{{font:14px/20px {FONT}}}.strong{{font-weight:600}}.title{{font-weight:700}}"
-        ".marked{font-weight:700;text-decoration:underline}text{white-space:pre}"
+        ".marked{font-weight:700;text-decoration:underline}.line{fill:none}text{white-space:pre}"
     )
     dark = _rules("dark", DARK)
     return f"{shared}{_rules('light', LIGHT)}@media(prefers-color-scheme:dark){{{dark}}}"

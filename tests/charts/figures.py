@@ -2,17 +2,20 @@
 
 import random
 
+import numpy as np
+
 from gptterm.charts.cells import piece_text
 from gptterm.charts.figure import (
     Cell,
     Column,
     Figure,
+    Matrix,
     Section,
     Table,
     TintedToken,
     TokenText,
 )
-from gptterm.charts.scales import PROBABILITY, SURPRISAL
+from gptterm.charts.scales import PROBABILITY, SURPRISAL, WEIGHT
 
 MARKUP = b'</text></span>]]><script>alert("1")</script>&amp;<!--'
 PIECES = [
@@ -22,7 +25,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-def figure(seed: int = 0) -> Figure:
+def figure(seed: int = 0, side: int = 5, *, numbers: bool = False) -> Figure:
     """A figure with one section of each kind."""
     dice = random.Random(seed)
     pieces = [*PIECES, *dice.choices(PIECES, k=60)]
@@ -39,12 +42,17 @@ def figure(seed: int = 0) -> Figure:
         ]
         for piece in PIECES
     ]
+    values = np.random.default_rng(seed).random((side, side), np.float32)
+    values[0, 1:] = np.nan
+    labels = [piece_text(dice.choice(PIECES)) for _ in range(side)]
+    matrix = Matrix(values, WEIGHT, labels, labels, ("from <a>", "to & b"), numbers=numbers)
     return Figure(
         "a <model> & \"its\" 'name'",
         (
             Section("text", TokenText(tokens, SURPRISAL), ("a note <b>",)),
             Section("tokens", TokenText(tokens)),
             Section("table", Table(columns, rows, PROBABILITY)),
+            Section("matrix", matrix),
             Section("words alone", None, ("this model has no attention",)),
         ),
         ("made <today>",),

@@ -3,18 +3,21 @@
 import random
 import re
 
+import numpy as np
+
 from gptterm.charts.figure import (
     Block,
     Cell,
     Column,
     Figure,
+    Matrix,
     Section,
     Table,
     TintedToken,
     TokenText,
 )
 from gptterm.charts.plain import escaped_piece, figure_text, value_text
-from gptterm.charts.scales import SURPRISAL
+from gptterm.charts.scales import SURPRISAL, WEIGHT
 
 
 def unescaped(text: str) -> bytes:
@@ -50,10 +53,15 @@ def test_several_tables_have_their_titles() -> None:
 
 
 def test_every_kind_of_block_is_its_numbers() -> None:
+    values = np.array([[0.25, np.nan]], np.float32)
     blocks: tuple[Block, ...] = (
         TokenText([TintedToken(b" a", 1.5), TintedToken(b"\n")], SURPRISAL, 3),
         TokenText([TintedToken(b"x")]),
+        Matrix(values, WEIGHT, ["r"], ["0", "1"], ("layer", "head")),
         Table((Column("a"), Column("bar")), [[Cell("1"), Cell("", bar=0.5)]]),
     )
     text = "".join(figure_text(Figure("x", [Section(str(i), b) for i, b in enumerate(blocks)])))
-    assert text == ("# 0\nposition\tpiece\tsurprisal\n3\t a\t1.5\n4\t\\n\t\n\n# 2\na\n1\n")
+    assert text == (
+        "# 0\nposition\tpiece\tsurprisal\n3\t a\t1.5\n4\t\\n\t\n"
+        "\n# 2\nlayer\t0\t1\nr\t0.25\t\n\n# 3\na\n1\n"
+    )

@@ -9,6 +9,7 @@ from gptterm.charts.scales import (
     PROBABILITY,
     RAMP,
     RANK,
+    SHADES,
     STEPS,
     SURPRISAL,
     Colours,
@@ -34,7 +35,7 @@ def test_texts_can_be_read_on_every_step(tints: tuple[Colours, ...]) -> None:
 def test_lightness_is_in_the_order_of_the_steps(tints: tuple[Colours, ...]) -> None:
     order = [luminance(background) for background, _ in tints]
     assert order == sorted(order, reverse=tints is LIGHT)
-    assert len(tints) == len(RAMP) == STEPS
+    assert len(tints) == len(RAMP) == len(SHADES) == STEPS
 
 
 @pytest.mark.parametrize("scale", [SURPRISAL, RANK, PROBABILITY, KL])

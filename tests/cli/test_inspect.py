@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from gptterm.cli.inspect import VIEWS
+from gptterm.engine.inspection.requests import HEAD_STATISTICS
 from tests.cli.command import run, spawn
 
 TEXT = "Once upon a time there was a little"
@@ -47,8 +50,52 @@ def test_the_samplers_are_those_of_the_options(env: dict[str, str]) -> None:
     assert found["entropy_bits"] == pytest.approx(found["used_entropy_bits"])
 
 
+def test_attention_is_of_the_token_and_adds_up(env: dict[str, str]) -> None:
+    arguments = ["inspect", "-m", "tiny", "--json", "--position", "4"]
+    views = ["--view", "attention", "--view", "heads", "--view", "map", "--head", "2.1"]
+    done = run([*arguments, *views, TEXT], env)
+    assert (done.code, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    weights = np.array(found["attention"]["weights"])
+    assert weights.shape == (4, 4, 5)
+    assert weights.sum(-1) == pytest.approx(1, abs=1e-4)
+    row = np.array(found["map"]["weights"])
+    assert row.shape == (5, 5)
+    assert row[-1] == pytest.approx(weights[2, 1], abs=1e-5)
+    assert np.triu(row, 1).max() == 0
+    assert set(found["heads"]["statistics"]) == set(HEAD_STATISTICS)
+    assert np.array(found["heads"]["statistics"]["max"]).shape == (4, 4)
+
+
+def test_the_lens_ends_in_what_the_model_says(env: dict[str, str]) -> None:
+    found = json.loads(run(["inspect", "-m", "tiny", "--json", "--window", "2", TEXT], env).stdout)
+    columns = found["lens"]["columns"]
+    assert [column["position"] for column in columns] == [6, 7]
+    assert len(columns[0]["cells"]) == len(found["lens"]["rows"]) == 9
+    last = columns[-1]["cells"][-1]
+    assert (last["rank"], last["kl"]) == (1, pytest.approx(0, abs=1e-6))
+    best = found["next"]["distribution"]["candidates"][0]
+    assert last["best"][0]["id"] == best["id"]
+    assert last["probability"] == pytest.approx(best["raw"], abs=1e-4)
+    assert columns[0]["cells"][0]["next_rank"] is not None
+    assert columns[1]["cells"][0]["next_rank"] is None
+
+
+def test_the_first_token_can_be_left_out(env: dict[str, str]) -> None:
+    arguments = ["inspect", "-m", "tiny", "--view", "map", "--head", "2.1", TEXT]
+    header, *rows = [
+        line.split("\t") for line in run([*arguments, "--hide-first"], env).text.splitlines()
+    ]
+    assert len(header) == 9
+    assert {row[1] for row in rows} == {"0"}
+    for index, row in enumerate(rows[1:], 1):
+        assert sum(map(float, filter(None, row[1:]))) == pytest.approx(1, abs=1e-4)
+        assert row[index + 2 :] == [""] * (7 - index)
+
+
 def test_a_pipe_gets_columns_and_a_chat_is_rendered(models: Path, env: dict[str, str]) -> None:
-    done = run(["inspect", "-m", "tiny"], env, b"The fox\n")
+    views = ["--view", "next", "--view", "heat"]
+    done = run(["inspect", "-m", "tiny", *views], env, b"The fox\n")
     first, second = done.text.split("\n\n")
     assert first.splitlines()[1].split("\t") == ["rank", "id", "token", "raw", "used", "cut by"]
     assert [line.split("\t")[1] for line in second.splitlines()[2:]] == ["The", " fox"]
@@ -58,16 +105,21 @@ def test_a_pipe_gets_columns_and_a_chat_is_rendered(models: Path, env: dict[str,
 
 
 def test_one_token_is_a_text(env: dict[str, str]) -> None:
-    found = json.loads(run(["inspect", "-m", "tiny", "--json", "The"], env).stdout)
+    views = [word for name in VIEWS for word in ("--view", name)]
+    done = run(["inspect", "-m", "tiny", "--json", *views, "--head", "0.0", "The"], env)
+    found = json.loads(done.stdout)
     assert found["next"]["position"] == 1
     assert len(found["heat"]) == 1
+    assert np.array(found["attention"]["weights"]).shape == (4, 4, 1)
+    assert found["map"]["weights"] == [[1.0]]
 
 
 def test_a_narrow_terminal_and_pictures(env: dict[str, str], tmp_path: Path) -> None:
     svg, html = tmp_path / "a.svg", tmp_path / "a.html"
     child = spawn(["inspect", "-m", "tiny", "--svg", svg, "--html", html, TEXT], env)
     child.expect("next token, after ·little")
-    child.expect("surprisal of each token")
+    child.expect("attention of ·little at 7")
+    child.expect("logit lens after ·little")
     child.wait()
     child.close()
     assert ElementTree.fromstring(svg.read_text()) is not None
@@ -82,6 +134,11 @@ def test_a_narrow_terminal_and_pictures(env: dict[str, str], tmp_path: Path) -> 
         (["--position", "-2", "The"], 2, "--position must be from -1 to 0, not -2"),
         (["--position", "x", "The"], 2, "--position must be"),
         (["--view", "nosuch", "The"], 2, "--view"),
+        (["--view", "map", "The"], 2, "add --head LAYER.HEAD"),
+        (["--view", "attention", "--head", "9.0", "The"], 2, "the model has 4 layers of 4 heads"),
+        (["--view", "map", "--head", "0.9", "The"], 2, "head"),
+        (["--head", "x", "The"], 2, "--head must be a layer and a head"),
+        (["--window", "0", "The"], 2, "--window must be"),
         (["--limit", "0", "The"], 2, "--limit must be"),
         (["--top-p", "2", "The"], 2, "--top-p must be"),
         (["-m", "openai/gpt", "The"], 2, "is on a server"),

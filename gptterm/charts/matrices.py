@@ -1,0 +1,91 @@
+"""Layout of a matrix in lines: numbers in tinted cells, whole cells, or half-blocks."""
+
+from collections.abc import Iterator
+
+from rich.cells import cell_len
+
+from gptterm.charts.cells import fit
+from gptterm.charts.figure import Matrix
+from gptterm.charts.runs import Line, Run, cropped
+from gptterm.charts.scales import SHADES
+
+MOST_LABEL = 12
+"""Cells of a row's label."""
+_NUMBER = 6
+"""Cells of a number and the gap before it."""
+
+
+def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[Line]:
+    """Lay a matrix out in the largest form that fits; the first columns go where none does.
+
+    Args:
+        width: cells of a line.
+        ramp: signs instead of colours; then every row is a line of its own.
+    """
+    label_width = min(MOST_LABEL, max(map(cell_len, matrix.row_labels)), width // 3)
+    labels = [fit(label, label_width) + " " for label in matrix.row_labels]
+    room = max(1, width - label_width - 1)
+    count = len(matrix.column_labels)
+    if matrix.numbers and count * _NUMBER <= room:
+        lines = _numbers(matrix, labels, ramp=ramp)
+    elif ramp or (2 * count <= room and len(labels) <= 32):
+        lines = _whole_cells(matrix, labels, room, ramp=ramp)
+    else:
+        lines = _half_blocks(matrix, labels, room)
+    for line in lines:
+        yield cropped(line, width)
+    hidden = max(0, count - room)
+    axes = f"{matrix.axes[0]} × {matrix.axes[1]}"
+    if hidden:
+        axes += f", without the first {hidden:,}: the terminal is narrow"
+    yield cropped([Run(axes, tone="dim")], width)
+
+
+def _numbers(matrix: Matrix, labels: list[str], *, ramp: bool) -> Iterator[Line]:
+    titles = "".join(f"{fit(label, _NUMBER - 1):>{_NUMBER}}" for label in matrix.column_labels)
+    yield [Run(" " * cell_len(labels[0]) + titles.rstrip(), tone="dim")]
+    for label, row in zip(labels, matrix.values.tolist(), strict=True):
+        line = [Run(label, tone="dim")]
+        for value in row:
+            text = "" if value != value else matrix.scale.write(value)
+            step = None if ramp or value != value else matrix.scale.step(value)
+            line += [Run(" "), Run(f"{text:>{_NUMBER - 1}}", step)]
+        yield line
+
+
+def _steps(matrix: Matrix, room: int) -> list[list[int | None]]:
+    """Steps of the last columns that there is room for; None for no value."""
+    scale = matrix.scale
+    return [
+        [None if value != value else scale.step(value) for value in row[-room:]]
+        for row in matrix.values.tolist()
+    ]
+
+
+def _whole_cells(matrix: Matrix, labels: list[str], room: int, *, ramp: bool) -> Iterator[Line]:
+    count = len(matrix.column_labels)
+    each = 2 if 2 * count <= room else 1
+    for label, row in zip(labels, _steps(matrix, room), strict=True):
+        if ramp:
+            signs = "".join(SHADES[step or 0] * each for step in row)
+            yield [Run(label, tone="dim"), Run(signs)]
+        else:
+            yield [Run(label, tone="dim"), *(Run(" " * each, step) for step in row)]
+
+
+def _half_blocks(matrix: Matrix, labels: list[str], room: int) -> Iterator[Line]:
+    rows = _steps(matrix, room)
+    if len(rows) % 2:
+        rows.append([None] * len(rows[0]))
+    for i in range(0, len(rows), 2):
+        pairs = zip(rows[i], rows[i + 1], strict=True)
+        yield [Run(labels[i], tone="dim"), *(_half_block(*pair) for pair in pairs)]
+
+
+def _half_block(upper: int | None, lower: int | None) -> Run:
+    """One cell for two values; the terminal's own background is step 0."""
+    if not upper and not lower:
+        return Run(" ")
+    if not upper:
+        return Run("▄", ink=lower)
+    return Run("▀", lower or None, ink=upper)
