@@ -48,6 +48,7 @@ class NativeDecoder(ABC):
 
     prefill_chunk = 256
     notices: tuple[str, ...] = ()
+    attention_refusal = lens_refusal = ""
     supports_speculation: bool
 
     def __init__(

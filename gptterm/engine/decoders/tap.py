@@ -6,7 +6,7 @@ attention weights from queries and cached keys: the kernels never form them.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ class Tap(Protocol):
         ...
 
 
-@runtime_checkable
 class Observable(Decoder, Protocol):
     """A decoder that can be observed."""
 
@@ -45,6 +44,16 @@ class Observable(Decoder, Protocol):
     @property
     def num_heads(self) -> int:
         """Heads of the queries, the same in every layer."""
+        ...
+
+    @property
+    def attention_refusal(self) -> str:
+        """Why a tap is given no attention weights; empty if it is."""
+        ...
+
+    @property
+    def lens_refusal(self) -> str:
+        """Why `unembed` cannot be asked; empty if it can."""
         ...
 
     def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:

@@ -1,8 +1,9 @@
 """Caches of models that run on the transformers library, behind the decoders' interface."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -51,8 +52,10 @@ class TransformersCache:
         return self.crop(length)
 
     @torch.inference_mode()
-    def feed(self, ids: Tensor, last: int) -> Tensor | None:
-        """Feed (rows, n) ids.
+    def feed(
+        self, ids: Tensor, last: int, more: Mapping[str, Any] = MappingProxyType({})
+    ) -> Tensor | None:
+        """Feed (rows, n) ids, with more arguments of the forward pass, if any.
 
         Returns:
             (rows, `last`, vocabulary) logits after the last ids; None if `last` is 0.
@@ -68,7 +71,7 @@ class TransformersCache:
         steps = 1 if feeding.one_by_one and start > 0 else ids.shape[1]
         logits: list[Tensor] = []
         for part in torch.split(ids, steps, dim=1):
-            logits.append(feeding.run(part, self.past, start, last))
+            logits.append(feeding.run(part, self.past, start, last, more))
             start += part.shape[1]
         self.ids = whole
         return torch.cat(logits, dim=1)[:, -last:] if last else None

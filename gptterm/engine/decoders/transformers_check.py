@@ -68,7 +68,7 @@ def check(model: Any, context_length: int) -> Checked:
     if reason is not None:
         raise ModelError(f"{type(model).__name__} is not supported: {reason}")
     name = type(model).__name__
-    ids = _draw_ids(model, min(sum(_SIZES), context_length))
+    ids = draw_ids(model, min(sum(_SIZES), context_length))
     tables = _PositionTables(ids.shape[1])
     with _refusing(f"transformers cannot run {name}"), tables:
         expected = none.run(ids, Past(None), 0, ids.shape[1])
@@ -79,7 +79,7 @@ def check(model: Any, context_length: int) -> Checked:
         )
     positions = min(tables.sizes, default=None)
     _check_inputs(model, ids, expected)
-    sure, _ = limits = _limits(model)
+    sure, _ = limits = limits_of(model)
     best = _Attempt(none, math.inf, 0)
     for feeding in feedings(model):
         best = min(best, _attempt(feeding, ids, expected, sure), key=lambda found: found.error)
@@ -105,7 +105,7 @@ def _refusing(what: str) -> Iterator[None]:
         raise ModelError(f"{what}: {first_line(error)}") from error
 
 
-def _draw_ids(model: Any, count: int) -> Tensor:
+def draw_ids(model: Any, count: int) -> Tensor:
     """(1, count) ids of ordinary tokens: those with a part of their own are avoided."""
     embeddings = model.get_input_embeddings()
     config = model.config.to_dict() | model.config.get_text_config().to_dict()
@@ -116,13 +116,13 @@ def _draw_ids(model: Any, count: int) -> Tensor:
     return torch.tensor([ids], device=embeddings.weight.device)
 
 
-def _limits(model: Any) -> tuple[float, float]:
+def limits_of(model: Any) -> tuple[float, float]:
     if getattr(model, "is_quantized", False):
         return _LIMIT_OF_OTHERS
     return _LIMITS.get(model.dtype, _LIMIT_OF_OTHERS)
 
 
-def _difference(found: Tensor, expected: Tensor) -> float:
+def difference(found: Tensor, expected: Tensor) -> float:
     """Largest difference of (…, vocabulary) logits, as a share of the range of the expected."""
     found, expected = found.float(), expected.float().to(found.device)
     if bool(found.isnan().any()):
@@ -201,7 +201,7 @@ def _feed(cache: TransformersCache, count: int, ids: Tensor, expected: Tensor) -
         return 0.0
     logits = cache.feed(ids[:, start:end].expand(cache.ids.shape[0], -1), last=1)
     assert logits is not None
-    return _difference(logits[:, -1], expected[:, end - 1])
+    return difference(logits[:, -1], expected[:, end - 1])
 
 
 def _is_plain(cache: TransformersCache) -> bool:
@@ -232,7 +232,7 @@ def _check_rows_and_crop(
 def _check_causal(none: Feeding, ids: Tensor, expected: Tensor, limit: float) -> None:
     size = _SIZES[0]
     prefix = none.run(ids[:, :size], Past(None), 0, 1)
-    if ids.shape[1] > size and _difference(prefix[:, -1], expected[:, size - 1]) > limit:
+    if ids.shape[1] > size and difference(prefix[:, -1], expected[:, size - 1]) > limit:
         raise ModelError(
             f"{type(none.model).__name__} does not predict the next token: its output for a token"
             " depends on later ones (a masked language model?); gptterm cannot continue text with"
@@ -256,7 +256,7 @@ def _check_inputs(model: Any, ids: Tensor, expected: Tensor) -> None:
         if is_out_of_memory(error):
             raise
         return  # inputs that a call of `generate` would complete
-    if _difference(logits[:, -1], expected[:, -1]) > _limits(model)[1]:
+    if difference(logits[:, -1], expected[:, -1]) > limits_of(model)[1]:
         special = sorted(inputs.keys() - {"input_ids", *_USUAL_INPUTS})
         raise ModelError(
             f"{type(model).__name__} continues text with inputs of its own"

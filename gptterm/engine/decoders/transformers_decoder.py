@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
+from gptterm.engine.decoders.tap import Floats, Tap
 from gptterm.engine.decoders.transformers_cache import (
     BatchedTransformersCache,
     TransformersCache,
 )
 from gptterm.engine.decoders.transformers_check import check
 from gptterm.engine.decoders.transformers_files import check_gguf, library_model
+from gptterm.engine.decoders.transformers_observation import Observation
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
 from gptterm.engine.runtime.model_files import weights_size
@@ -49,6 +51,9 @@ class TransformersDecoder:
         self.prefill_chunk = length if self._feeding.one_by_one else _PREFILL_CHUNK
         self.parameters = int(model.num_parameters())
         self.cache_bytes_per_token = checked.cache_bytes_per_token
+        self._observation = Observation(model)
+        self.num_layers = self._observation.num_layers
+        self.num_heads = self._observation.num_heads
 
     @classmethod
     def load(
@@ -116,6 +121,29 @@ class TransformersDecoder:
             assert isinstance(cache, TransformersCache)
             logits = self._feed(given, cache, last=last)
         return None if logits is None else logits.cpu().numpy()
+
+    @torch.inference_mode()
+    def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:
+        """See `Observable.observe`."""
+        assert isinstance(cache, TransformersCache)
+        count = ids.shape[1]
+        with self._observation.tapped(tap, count, cache.length + count) as more:
+            # With the logits, which a model without a state would put off.
+            cache.feed(torch.from_numpy(ids), 1, more)
+
+    def unembed(self, residual: Floats) -> Logits:
+        """See `Observable.unembed`."""
+        return self._observation.unembed(residual)
+
+    @property
+    def attention_refusal(self) -> str:
+        """See `Observable.attention_refusal`."""
+        return self._observation.attention_refusal
+
+    @property
+    def lens_refusal(self) -> str:
+        """See `Observable.lens_refusal`."""
+        return self._observation.lens_refusal
 
     def _feed(self, ids: Tensor, cache: TransformersCache, *, last: int = 1) -> Tensor | None:
         length = cache.length + ids.shape[1]

@@ -6,9 +6,10 @@ right for a model is found by `transformers_check`, which tries them.
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -142,15 +143,25 @@ class Feeding:
         """Whether a text that grows or shrinks between these lengths passes a switch."""
         return any(0 < start <= switch < end for switch in self.switches)
 
-    def run(self, ids: Tensor, past: Past, start: int, last: int) -> Tensor:
+    def run(
+        self,
+        ids: Tensor,
+        past: Past,
+        start: int,
+        last: int,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Tensor:
         """Run the model over (rows, n) ids that follow `start` others, and change `past`.
+
+        Args:
+            more: arguments of the forward pass, for one that is observed.
 
         Returns:
             Logits of at least the last `last` ids, (rows, n or fewer, vocabulary).
         """
         model = self.model
         ids = ids.to(model.get_input_embeddings().weight.device)
-        arguments: dict[str, Any] = {}
+        arguments = dict(more)
         if "use_cache" in self.parameters:
             arguments["use_cache"] = self.state != "none"
         if past.value is not None:

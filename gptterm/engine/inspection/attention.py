@@ -23,8 +23,8 @@ from gptterm.engine.inspection.text_cache import TextCaches, as_ids
 from gptterm.engine.inspection.windows import view_start
 from gptterm.errors import UsageError
 
-_WEIGHTS_BYTES = 1 << 25
-"""Of a layer's weights in one pass."""
+_WEIGHTS_BYTES = 1 << 26
+"""Of all layers' weights in one pass: some decoders form them together."""
 _TINY = np.float32(1e-30)
 
 
@@ -105,7 +105,7 @@ class AttentionViews:
     def _chunks(self, first: int, end: int, columns: int) -> Iterator[tuple[int, int]]:
         """Positions of passes whose weights are not too large."""
         decoder = self._decoder
-        rows = _WEIGHTS_BYTES // (4 * decoder.num_heads * columns)
+        rows = _WEIGHTS_BYTES // (4 * decoder.num_layers * decoder.num_heads * columns)
         rows = min(max(rows, 1), decoder.prefill_chunk)
         for at in range(first, end, rows):
             yield at, min(at + rows, end)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from functools import cached_property
+from typing import Literal, cast
 
 from gptterm.engine.api import Failed, Piece, TokenPrompt
 from gptterm.engine.decoders.base import Decoder
@@ -77,21 +78,22 @@ class Inspector:
 
     @cached_property
     def _attention(self) -> AttentionViews:
-        return AttentionViews(self._observable, self._caches)
+        return AttentionViews(self._observable("attention_refusal"), self._caches)
 
     @cached_property
     def _lens(self) -> Lens:
-        return Lens(self._observable, self._tokenizer, self._caches)
+        return Lens(self._observable("lens_refusal"), self._tokenizer, self._caches)
 
-    @property
-    def _observable(self) -> Observable:
-        decoder = self._decoder
-        if isinstance(decoder, Observable):
-            return decoder
-        raise UsageError(
-            f"{decoder.architecture} shows its scores and distributions only: it runs on the"
-            " transformers library"
-        )
+    def _observable(self, refusal: Literal["attention_refusal", "lens_refusal"]) -> Observable:
+        """The decoder, if it shows what is asked of it.
+
+        Raises:
+            UsageError: it does not.
+        """
+        decoder = cast("Observable", self._decoder)  # as all decoders are
+        if reason := getattr(decoder, refusal):
+            raise UsageError(f"{reason}; its scores and distributions can be shown")
+        return decoder
 
     def _encode(self, request: EncodeRequest) -> Encoded:
         prompt = request.prompt

@@ -53,6 +53,7 @@ class Lens:
                 yield from cache.run(
                     ids, first - start, end - start, partial(self._observe, tap=tap)
                 )
+            rows = [row for row in rows if (row.layer, row.point) in tap.residuals]
             residuals = np.stack([tap.residuals[row.layer, row.point] for row in rows])
             logits = self._decoder.unembed(residuals.reshape(-1, residuals.shape[-1]))
             logits = logits.reshape(len(rows), end - first, -1)

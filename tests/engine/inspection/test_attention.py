@@ -111,7 +111,7 @@ def test_in_small_passes(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -
     """The weights of a long text are never together."""
     asked = HeadGridRequest(ids=tuple(IDS), first=0, end=45)
     whole = result_of(engine, asked, HeadGrid)
-    monkeypatch.setattr("gptterm.engine.inspection.attention._WEIGHTS_BYTES", 4 * 4 * 45 * 10)
+    monkeypatch.setattr("gptterm.engine.inspection.attention._WEIGHTS_BYTES", 4 * 3 * 4 * 45 * 10)
     events = events_of(engine, asked)
     assert progress_of(events)[-5:] == [(10, 45), (20, 45), (30, 45), (40, 45), (45, 45)]
     assert isinstance(events[-1], HeadGrid)

@@ -1,0 +1,98 @@
+"""Models that run on the transformers library: what is shown of them, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gptterm.engine.inspection.requests import (
+    AttentionRequest,
+    AttentionView,
+    HeadGrid,
+    HeadGridRequest,
+    LensRequest,
+    LensView,
+    TokenRequest,
+    TokenView,
+)
+from tests.engine.checkpoints import ARCHITECTURES, draw_ids, load, make, save
+from tests.engine.inspection.looks import failure_of, reference_rank, result_of
+from tests.engine.runs import request, run
+
+IDS = draw_ids(40)
+FINISH: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "gptj": lambda m, x: m.lm_head(m.transformer.ln_f(x)),
+    "gpt-neox": lambda m, x: m.get_output_embeddings()(m.gpt_neox.final_layer_norm(x)),
+    "opt": lambda m, x: m.lm_head(m.model.decoder.final_layer_norm(x)),
+    "bloom": lambda m, x: m.lm_head(m.transformer.ln_f(x)),
+    "gemma3": lambda m, x: m.lm_head(m.model.norm(x)),
+    "granite": lambda m, x: m.lm_head(m.model.norm(x)) / m.config.logits_scaling,
+}
+"""From the residual stream to the logits, by the architecture's own code."""
+
+
+@pytest.mark.parametrize("name", FINISH)
+def test_attention_and_lens(name: str, tmp_path: Path) -> None:
+    model = make(ARCHITECTURES[name]())
+    engine = load(save(model, tmp_path))
+    usual = run(engine, request(IDS[:10])).ids()
+    model.set_attn_implementation("eager")
+    with torch.inference_mode():
+        output = model(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+    for position in (39, 12):
+        view = result_of(engine, AttentionRequest(ids=tuple(IDS), position=position), AttentionView)
+        for found, expected in zip(view.weights.array(), output.attentions, strict=True):
+            row = expected[0, :, position, : position + 1]
+            np.testing.assert_allclose(found, row.numpy(), rtol=0, atol=1e-5)
+    grid = result_of(engine, HeadGridRequest(ids=tuple(IDS), first=0, end=40), HeadGrid)
+    first = torch.stack(output.attentions)[:, 0, :, :, 0].mean(-1)
+    np.testing.assert_allclose(grid.statistics.array()[2], first.numpy(), rtol=0, atol=1e-5)
+    lens = result_of(engine, LensRequest(ids=tuple(IDS), positions=(39, 12), limit=3), LensView)
+    assert [(row.layer, row.point) for row in lens.rows] == [
+        (layer, "input") for layer in range(len(output.hidden_states))
+    ]
+    for column in lens.columns:
+        with torch.inference_mode():
+            rows = [FINISH[name](model, x[0, column.position]) for x in output.hidden_states[:-1]]
+        rows.append(output.logits[0, column.position])
+        said = int(rows[-1].argmax())
+        for cell, logits in zip(column.cells, rows, strict=True):
+            logprobs = logits.double().log_softmax(-1)
+            best = logprobs.topk(3)
+            assert [a.logprob for a in cell.best] == pytest.approx(best.values.tolist(), abs=1e-4)
+            assert cell.rank == reference_rank(logits, said)
+    assert run(engine, request(IDS[:10])).ids() == usual
+
+
+@pytest.mark.parametrize("name", ["mamba", "lfm2"])
+def test_a_model_without_attention(name: str, tmp_path: Path) -> None:
+    model = make(ARCHITECTURES[name]())
+    engine = load(save(model, tmp_path))
+    failed = failure_of(engine, AttentionRequest(ids=tuple(IDS), position=3))
+    assert failed.kind == "usage"
+    assert type(model).__name__ in failed.message
+    assert "attention" in failed.message
+    assert failure_of(engine, HeadGridRequest(ids=tuple(IDS), first=0, end=9)) == failed
+    result_of(engine, TokenRequest(ids=tuple(IDS), position=3), TokenView)
+    lens = result_of(engine, LensRequest(ids=tuple(IDS), positions=(39,), limit=1), LensView)
+    view = result_of(engine, TokenRequest(ids=tuple(IDS), position=40, limit=1), TokenView)
+    assert view.distribution is not None
+    assert lens.columns[0].cells[-1].best[0].id == view.distribution.candidates[0].id
+
+
+def test_a_head_that_the_lens_does_not_know(tmp_path: Path) -> None:
+    """What comes behind the head is not found: nothing wrong is shown."""
+    engine = load(save(make(ARCHITECTURES["gptj"]()), tmp_path))
+    model = engine.decoder._model  # type: ignore[attr-defined]
+
+    def twice(_module: Any, _inputs: Any, output: Any) -> Any:
+        output.logits = 2 * output.logits
+        return output
+
+    model.register_forward_hook(twice)
+    failed = failure_of(engine, LensRequest(ids=tuple(IDS), positions=(1,)))
+    assert "lens" in failed.message
