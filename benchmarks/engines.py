@@ -106,15 +106,20 @@ class _Clock:
 
 
 @cache
+def transformers_model(directory: Path, dtype: str, device: str = "cpu") -> Any:
+    """The model as the transformers library runs it."""
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
+    return model.to(device).eval()
+
+
+@cache
 def generate(
     directory: Path, dtype: str, device: str = "cpu"
 ) -> Callable[[Sequence[int], int, int], list[float]]:
     """transformers' eager `generate`: returns the time at which each step ended."""
-    from transformers import AutoModelForCausalLM
-
-    torch_dtype = getattr(torch, dtype)
-    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch_dtype)
-    model = model.to(device).eval()
+    model = transformers_model(directory, dtype, device)
 
     def run(prompt: Sequence[int], samples: int, tokens: int) -> list[float]:
         ids, clock = torch.tensor([list(prompt)], device=device), _Clock()

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import baseline, cuda, gpt_family, isolated, machine, model, multi_turn, throughput
+from benchmarks import (
+    baseline,
+    cuda,
+    gpt_family,
+    inspection,
+    isolated,
+    machine,
+    model,
+    multi_turn,
+    throughput,
+)
 from benchmarks.engines import Contender
 from benchmarks.report import Row, markdown, table
 
@@ -81,6 +91,15 @@ def test_a_later_turn_is_timed_beside_one_without_a_history(
     monkeypatch.setattr(multi_turn, "HISTORY_TOKENS", 60)
     (row,) = multi_turn.rows(small, rounds=1)
     assert [*row.runs] == ["gptterm", "no history", "transformers"]
+
+
+def test_every_look_into_a_model_is_timed(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, count in (("LENGTH", 60), ("SCORED", 1100), ("DECODED", 3)):
+        monkeypatch.setattr(inspection, name, count)
+    rows = list(inspection.rows(small, rounds=1))
+    assert len(rows) == 2 * 6 + 2
+    assert all(row.median(name) > 0 for row in rows for name in row.runs)
+    assert [*rows[-2].runs] == ["gptterm", "transformers"]
 
 
 def test_the_rest_of_the_family_is_measured(

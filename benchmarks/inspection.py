@@ -1,0 +1,182 @@
+"""Looking into a model of GPT-2's shape: a text of 1,000 tokens, and the score of a longer one."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import engines, isolated
+from benchmarks.report import Row
+from gptterm.engine.api import (
+    Dtype,
+    GenerateRequest,
+    LoadRequest,
+    ModelSource,
+    Token,
+    TokenPrompt,
+)
+from gptterm.engine.daemon.handshake import resident_memory
+from gptterm.engine.generation.engine import LocalEngine
+from gptterm.engine.generation.loader import load_engine
+from gptterm.engine.inspection.requests import (
+    AttentionRequest,
+    InspectionRequest,
+    LensRequest,
+    ScoreRequest,
+    ScoreSummary,
+    TokenRequest,
+)
+from gptterm.engine.runtime.device import configure_threads
+from gptterm.engine.runtime.model_files import read_json
+
+LENGTH = 1000
+SCORED = 3072
+"""Tokens of the text that is longer than the context."""
+DECODED = 32
+
+
+def rows(directory: Path, rounds: int) -> Iterator[Row]:
+    """Measure views in float32 and bfloat16, scores beside transformers, and decoding."""
+    configure_threads()
+    torch.set_grad_enabled(False)
+    for dtype in ("float32", "bfloat16"):
+        yield from _views(directory, dtype, rounds)
+    yield _scores(directory, rounds)
+    yield _decoding(directory, rounds)
+
+
+def _engine(directory: Path, dtype: Dtype) -> LocalEngine:
+    source = ModelSource(name=str(directory), directory=str(directory))
+    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+
+
+def _text(directory: Path, count: int, seed: int) -> tuple[int, ...]:
+    """Ids that differ from the first one on between seeds."""
+    vocabulary = read_json(directory / "config.json")["vocab_size"] - 1
+    return tuple((seed * 1009 + 31 * i) % vocabulary for i in range(count))
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _views(directory: Path, dtype: Dtype, rounds: int) -> Iterator[Row]:
+    engine = _engine(directory, dtype)
+    before = resident_memory()
+    runs: dict[str, list[float]] = {
+        name: [] for name in ("first", "move", "attention", "lens", "blocks", "score")
+    }
+
+    def look(request: InspectionRequest) -> float:
+        return _milliseconds(lambda: list(engine.inspect(request)))
+
+    for i in range(rounds + 1):
+        ids = _text(directory, LENGTH, i)
+        here = LENGTH // 2 + 1 + i
+        times = {
+            "first": look(TokenRequest(ids=ids, position=LENGTH)),
+            "move": look(TokenRequest(ids=ids, position=here)),
+            "attention": look(AttentionRequest(ids=ids, position=here)),
+            "lens": look(LensRequest(ids=ids, positions=(here,), attention=False)),
+            "blocks": look(LensRequest(ids=ids, positions=(here,))),
+            "score": look(ScoreRequest(ids=ids, start_token=False, alternatives=5)),
+        }
+        print(f"  {', '.join(f'{k} {t:.1f} ms' for k, t in times.items())}", file=sys.stderr)
+        if i:
+            for name, milliseconds in times.items():
+                runs[name].append(milliseconds)
+    grown = (resident_memory() - before) >> 20
+    reaches = {
+        "first": ("first view", "≤ 1000 ms"),
+        "move": ("move by a token", "≤ 50 ms"),
+        "attention": ("attention of a token", "≤ 50 ms"),
+        "lens": ("lens", "≤ 50 ms"),
+        "blocks": ("lens, within blocks too", ""),
+        "score": ("score, 5 alternatives", ""),
+    }
+    for name, (what, reach) in reaches.items():
+        notes = [f"memory grown by {grown} MiB after all views"] if name == "first" else []
+        yield Row(
+            what=f"inspect: {what}, {LENGTH} tokens, {dtype}",
+            unit="ms",
+            runs={"gptterm": runs[name]},
+            lower_is_better=True,
+            reach=reach,
+            notes=notes,
+        )
+
+
+def _scores(directory: Path, rounds: int) -> Row:
+    """Windows without overlap, with statistics of every token, beside log probabilities alone."""
+    engine = _engine(directory, "float32")
+    model = engines.transformers_model(directory, "float32")
+    runs: dict[str, list[float]] = {"gptterm": [], "transformers": []}
+    for i in range(rounds + 1):
+        ids = _text(directory, SCORED, i)
+        times = []
+        for score in (_score_ours(engine), _score_theirs(model)):
+            started = time.perf_counter()
+            found = score(ids)
+            times.append((SCORED - 1) / (time.perf_counter() - started))
+            print(f"  {times[-1]:.0f} tokens/s, {found:.2f} nats", file=sys.stderr)
+        if i:
+            for samples, rate in zip(runs.values(), times, strict=True):
+                samples.append(rate)
+    return Row(what=f"score of {SCORED} tokens, float32", unit="tokens/s", runs=runs, reach="≥ 2")
+
+
+def _score_ours(engine: LocalEngine) -> Callable[[Sequence[int]], float]:
+    def score(ids: Sequence[int]) -> float:
+        request = ScoreRequest(ids=tuple(ids), stride=1024, start_token=False)
+        *_, summary = engine.inspect(request)
+        assert isinstance(summary, ScoreSummary)
+        return summary.logprob
+
+    return score
+
+
+def _score_theirs(model: Any) -> Callable[[Sequence[int]], float]:
+    """As perplexities are computed with the library: a pass a window, and its log softmax."""
+    context = model.config.max_position_embeddings
+
+    def score(ids: Sequence[int]) -> float:
+        total = 0.0
+        for at in range(0, len(ids) - 1, context):
+            window = torch.tensor([ids[at : at + context + 1]])
+            logprobs = model(window[:, :-1], use_cache=False).logits[0].log_softmax(-1)
+            total += float(logprobs.gather(1, window[0, 1:, None]).sum())
+        return total
+
+    return score
+
+
+def _decoding(directory: Path, rounds: int) -> Row:
+    """Tokens a second with scores beside each token, and without: the tap is closed in both."""
+    engine = _engine(directory, "int8")
+    runs: dict[str, list[float]] = {"gptterm": [], "no scores": []}
+    for i in range(rounds + 1):
+        prompt = TokenPrompt(ids=_text(directory, 64, i))
+        for name, logprobs in (("gptterm", 5), ("no scores", None)):
+            request = GenerateRequest(
+                prompt=prompt, max_tokens=DECODED, logprobs=logprobs, ignore_eos=True, seed=0
+            )
+            times = [
+                time.perf_counter()
+                for event in engine.generate(request)
+                if isinstance(event, Token)
+            ]
+            if i:
+                runs[name].append(engines.rate(times, 1))
+    return Row(
+        what=f"decoding {DECODED} tokens, int8, with scores", unit="tokens/s", runs=runs,
+        reach="≥ 0.93",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    isolated.main(rows, __doc__)
