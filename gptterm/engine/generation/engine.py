@@ -46,7 +46,7 @@ class LocalEngine:
         self.static = _static_decoding(decoder)
         self._tokenizer = tokenizer
         self._prefixes = PrefixPool(decoder)
-        self._inspector = Inspector(decoder, tokenizer)
+        self._inspector = Inspector(decoder, tokenizer, self._prefixes.find)
         self._latest: tuple[Batch, int] | None = None
         """The latest request that `generate` has run, in a batch of its own."""
         self._running: object = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder, Logits
+from gptterm.engine.decoders.base import BatchedCache, Cache, Decoder, Ids, Logits
 from gptterm.engine.runtime.device import is_out_of_memory
 
 
@@ -168,6 +168,15 @@ class PrefixPool:
         chosen.owner, chosen.in_use = owner, True
         self._touch(chosen)
         return chosen
+
+    def find(self, ids: Ids) -> tuple[Cache, int]:
+        """The cache that holds the longest prefix of (n,) ids, to be copied, and its length."""
+        text = ids.tolist()
+        count, best = max(
+            ((common_prefix(cache.ids, text), cache) for cache in self._caches),
+            key=lambda found: found[0],
+        )
+        return best.cache, count
 
     def release(self, cache: PrefixCache, owner: object) -> None:
         """Let other requests have the cache; its text stays until then."""

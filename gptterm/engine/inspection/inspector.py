@@ -23,7 +23,7 @@ from gptterm.engine.inspection.requests import (
     TokenRequest,
 )
 from gptterm.engine.inspection.scores import Scoring
-from gptterm.engine.inspection.text_cache import TextCaches
+from gptterm.engine.inspection.text_cache import Find, TextCaches
 from gptterm.engine.inspection.token_view import TokenViews
 from gptterm.engine.prompt.rendering import check_ids, render
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
@@ -35,12 +35,16 @@ Events = Generator[InspectionEvent, None, None]
 
 
 class Inspector:
-    """Looks into a model, beside its generations, whose caches it does not touch."""
+    """Looks into a model, beside its generations, whose caches it does not change.
 
-    def __init__(self, decoder: Decoder, tokenizer: Tokenizer) -> None:
+    Args:
+        find: see `TextCaches`.
+    """
+
+    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, find: Find | None = None) -> None:
         self._decoder = decoder
         self._tokenizer = tokenizer
-        self._caches = TextCaches(decoder)
+        self._caches = TextCaches(decoder, find)
         self._token_views = TokenViews(decoder, tokenizer, self._caches)
 
     def inspect(self, request: InspectionRequest) -> Events:

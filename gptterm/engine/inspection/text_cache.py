@@ -11,16 +11,21 @@ from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.inspection.requests import Progress
 
 T = TypeVar("T")
+Find = Callable[[Ids], tuple[Cache, int]]
 
 
 class TextCache:
     """KV cache of the text that was looked at last.
 
     Of the next text only what differs is fed.
+
+    Args:
+        find: see `TextCaches`.
     """
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, find: Find | None = None) -> None:
         self._decoder = decoder
+        self._find = find
         self._cache: Cache | None = None
         self._ids = np.empty(0, np.int64)
 
@@ -32,6 +37,7 @@ class TextCache:
     def read(self, ids: Ids, length: int) -> Generator[Progress, None, None]:
         """Feed the first `length` of (n,) ids, as far as they are not cached."""
         begun: int | None = None
+        self._copy_found(ids, length)
         while (held := self._hold(ids, length)) < length:
             begun = held if begun is None else min(begun, held)
             end = min(held + self._decoder.prefill_chunk, length)
@@ -47,6 +53,22 @@ class TextCache:
         """
         yield from self.read(ids, start)
         return self._feed(ids, start, end, work)
+
+    def _copy_found(self, ids: Ids, length: int) -> None:
+        """Copy what a generation has cached of the text, if that is more."""
+        held = min(_common_prefix(self._ids, ids), length)
+        if self._find is None or held == length:
+            return
+        source, count = self._find(ids[:length])
+        if count > held:
+            if self._cache is None:
+                self._cache = self._decoder.new_cache()
+            try:
+                count = self._cache.copy_from(source, count)
+            except BaseException:
+                self.clear()
+                raise
+            self._ids = ids[:count].copy()
 
     def _append(self, ids: Ids, cache: Cache) -> None:
         self._decoder.forward(ids, cache, last=0)
@@ -84,16 +106,21 @@ class TextCache:
 
 
 class TextCaches:
-    """The KV cache of the latest text; others for requests that run at the same time."""
+    """The KV cache of the latest text; others for requests that run at the same time.
 
-    def __init__(self, decoder: Decoder) -> None:
+    Args:
+        find: finds a cache of another owner that begins with ids, and how many of them it holds.
+    """
+
+    def __init__(self, decoder: Decoder, find: Find | None = None) -> None:
         self._decoder = decoder
+        self._find = find
         self._idle: TextCache | None = None
 
     @contextmanager
     def lend(self) -> Iterator[TextCache]:
         """A cache that nobody else uses meanwhile."""
-        cache = self._idle or TextCache(self._decoder)
+        cache = self._idle or TextCache(self._decoder, self._find)
         self._idle = None
         try:
             yield cache

@@ -133,6 +133,21 @@ def test_moving_costs_a_step_and_other_samplers_none(engine: LocalEngine, fed: l
     assert fed == [19, 1]
 
 
+def test_what_a_generation_has_read_is_not_read_again(engine: LocalEngine, fed: list[int]) -> None:
+    asked = request(IDS[:50], max_tokens=5)
+    ids = (*IDS[:50], *run(engine, asked).ids())
+    usual = run(engine, request(ids, max_tokens=5)).ids()
+    fed.clear()
+    view = result_of(engine, TokenRequest(ids=ids, position=55, sampling=FREE), TokenView)
+    assert sum(fed) <= 2
+    assert view.distribution is not None
+    assert view.distribution.candidates[0].id == usual[0]
+    fed.clear()
+    other = TokenRequest(ids=(*ids[:30], *IDS[30:]), position=40, sampling=FREE)
+    result_of(engine, other, TokenView)
+    assert run(engine, request(ids, max_tokens=5)).ids() == usual
+
+
 def test_a_pass_that_fails(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next request begins anew."""
     asked = TokenRequest(ids=tuple(IDS), position=30)
