@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator
 
 from gptterm.engine.api import (
     Event,
+    Failed,
     GenerateRequest,
     LoadRequest,
     ModelInfo,
     NextToken,
     SamplingParams,
 )
+from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
 from gptterm.engine.remote.discovery import model_info
 from gptterm.engine.remote.distribution import distribution
 from gptterm.engine.remote.servers import Servers
@@ -98,6 +100,15 @@ class RemoteClient:
         if self._session is None:
             return None
         return distribution(self._session.last_token, sampling, limit)
+
+    async def inspect(self, request: InspectionRequest) -> AsyncGenerator[InspectionEvent, None]:
+        """Refuse: servers show nothing of what happens inside a model."""
+        del request
+        name = "a remote model" if self._info is None else self._info.name
+        yield Failed(
+            kind="usage",
+            message=f"{name} runs on a server and cannot be looked into; local models can",
+        )
 
     async def close(self) -> None:
         """Cancel the running generation, and close all connections."""

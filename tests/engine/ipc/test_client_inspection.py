@@ -27,6 +27,8 @@ from gptterm.engine.inspection.requests import (
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.ipc.client_protocol import ClientProtocol
 from gptterm.engine.ipc.protocol import InspectionFrame, encode
+from gptterm.engine.remote.client import RemoteClient
+from gptterm.engine.remote.servers import Servers
 from tests.support.gpt2 import write_gpt2
 from tests.support.ipc_engines import hosted, new_client
 from tests.support.scripted import Script
@@ -93,6 +95,13 @@ async def test_engines_that_show_nothing(tmp_path: Path) -> None:
         client.kill()
         (failed,) = await inspected(client, ScoreRequest(ids=IDS))
         assert isinstance(failed, Failed)
+
+
+async def test_models_on_servers_show_nothing() -> None:
+    (failed,) = [event async for event in RemoteClient(Servers()).inspect(ScoreRequest(ids=IDS))]
+    assert isinstance(failed, Failed)
+    assert failed.kind == "usage"
+    assert "server" in failed.message
 
 
 def test_unread_events_hold_up_the_engine_unless_one_waits() -> None:
