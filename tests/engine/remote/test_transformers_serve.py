@@ -27,7 +27,6 @@ from gptterm.engine.remote.servers import Access, Servers
 from gptterm.models import bundled
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("fastapi", reason='needs pip install "transformers[serving]"')
 PATIENCE_S = 240.0
 
 
