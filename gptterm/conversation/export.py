@@ -218,7 +218,8 @@ def to_markdown(chat: Conversation) -> str:
     if chat.system:
         parts += ["## System", _close_code_block(chat.system)]
     for node in map(chat.node, chat.path()):
-        parts += [f"## {_escape_markdown(speaker(node))}", _close_code_block(node.text)]
+        parts += [f"## {_escape_markdown(speaker(node))}", _quoted(node.reasoning)]
+        parts.append(_close_code_block(node.text))
         if node.generations:
             parts.append(f"<sub>{_escape_markdown(generation_summary(node.generations))}</sub>")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -230,6 +231,11 @@ def to_text(chat: Conversation) -> str:
     parts += [f"System:\n{chat.system}"] if chat.system else []
     parts += [f"{speaker(node)}:\n{node.text}" for node in map(chat.node, chat.path())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _quoted(reasoning: str) -> str:
+    """Quote what a model wrote before its answer, which is told apart so."""
+    return "\n".join(f"> {_escape_markdown(line)}".rstrip() for line in reasoning.splitlines())
 
 
 def _escape_markdown(text: str) -> str:

@@ -27,6 +27,7 @@ article {{ border-left: 3px solid #8888; margin: 1.5rem 0; padding-left: 1rem; }
 article.user {{ border-color: #48c; }}
 h2 {{ font-size: .85rem; margin: 0; opacity: .7; }}
 .text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }}
+.reasoning {{ font-size: .9rem; opacity: .6; margin-bottom: .5rem; }}
 footer {{ font-size: .75rem; opacity: .6; }}
 {styles}
 </style>
@@ -40,7 +41,7 @@ footer {{ font-size: .75rem; opacity: .6; }}
 """
 _TURN = """<article class="{kind}">
 <h2>{speaker}{time}</h2>
-<div class="text" dir="auto">{text}</div>
+{reasoning}<div class="text" dir="auto">{text}</div>
 {foot}</article>"""
 
 
@@ -62,14 +63,20 @@ def _node(node: Node) -> str:
     created = datetime.datetime.fromtimestamp(node.created, datetime.UTC)
     time = f' · <time datetime="{created:%Y-%m-%dT%H:%M:%SZ}">{created:%Y-%m-%d %H:%M} UTC</time>'
     foot = generation_summary(node.generations) if node.generations else ""
-    return _turn(node.role, speaker(node), tinted(node), time=time, foot=foot)
+    return _turn(
+        node.role, speaker(node), tinted(node), time=time, foot=foot, reasoning=node.reasoning
+    )
 
 
-def _turn(kind: str, who: str, html: str, *, time: str = "", foot: str = "") -> str:
+def _turn(
+    kind: str, who: str, html: str, *, time: str = "", foot: str = "", reasoning: str = ""
+) -> str:
+    thought = f'<div class="text reasoning" dir="auto">{_escape(reasoning)}</div>\n'
     return _TURN.format(
         kind=kind,
         speaker=_escape(who),
         time=time,
+        reasoning=thought if reasoning else "",
         text=html,
         foot=f"<footer>{_escape(foot)}</footer>\n" if foot else "",
     )

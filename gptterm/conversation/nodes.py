@@ -141,6 +141,11 @@ class Node(
         return self.generations[-1].model if self.generations else ""
 
     @property
+    def reasoning(self) -> str:
+        """What its model wrote before the answer; empty if it wrote or told none."""
+        return "\n".join(run.reasoning for run in self.generations if run.reasoning)
+
+    @property
     def local_model(self) -> str:
         """Name of the model that can continue it here; empty for an imported reply."""
         return "" if self.generation is None or self.generation.origin else self.model

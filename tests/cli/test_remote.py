@@ -6,13 +6,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from gptterm.config.file import read_config
+from gptterm.conversation.export import Format, render
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import UsageError
 from gptterm.store import History
-from tests.cli.command import finish, run, start
+from tests.cli.command import finish, run, spawn, start
 from tests.support.llm_server import Answer, LlmServer, chat, refusal, sse, stream
 
 KEY = "sk-very-secret-key"
@@ -94,6 +96,33 @@ def test_a_server_of_the_configuration_has_its_own_key_and_headers(env: dict[str
     ]
     assert "--device: not used" in line["notices"][0]
     assert "physics" not in shown.text + result.text + result.stderr
+
+
+def test_reasoning_is_dim_kept_and_no_part_of_the_answer(env: dict[str, str]) -> None:
+    def thinking(field: str) -> Answer:
+        thought = {"choices": [{"index": 0, "delta": {field: "<b> Hm,\n*two* owls?"}}]}
+        return Answer(sse(thought, chat("Yes."), chat(finish="stop")))
+
+    answers = (thinking("reasoning"), thinking("reasoning_content"))
+    with LlmServer(*answers, models=MODELS) as server:
+        child = spawn(["--server", server.url, "Owls?"], env)
+        child.expect_exact("\x1b[2m<b> Hm,\r\n*two* owls?\x1b[0m")
+        child.expect_exact("Yes.")
+        child.expect(pexpect.EOF)
+        again = run(["-c", "Sure?"], env)
+        sent = server.posts[-1].body["messages"]
+    # A pipe gets the answer alone; so does the server.
+    assert (again.text, again.stderr) == ("Yes.\n", "")
+    assert [message["content"] for message in sent] == ["Owls?", "Yes.", "Sure?"]
+    tree = saved(env)
+    assert [tree.node(key).reasoning for key in tree.path()][1::2] == ["<b> Hm,\n*two* owls?"] * 2
+    assert tree.node(tree.path()[1]).text == "Yes."
+    forms: tuple[Format, ...] = ("markdown", "html", "text", "json")
+    texts = {form: render(tree, form) for form in forms}
+    assert "> \\<b\\> Hm,\n> \\*two\\* owls?\n\nYes." in texts["markdown"]
+    assert '<div class="text reasoning" dir="auto">&lt;b&gt; Hm,' in texts["html"]
+    assert "owls" not in texts["text"]
+    assert "two* owls?" in texts["json"]
 
 
 def test_a_piped_chat_goes_on_and_changes_between_models(env: dict[str, str]) -> None:
