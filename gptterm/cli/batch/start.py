@@ -29,6 +29,8 @@ from gptterm.regular_files import open_regular
 
 _ELSEWHERE = 16
 """Lines at work at once on a server, or on a warm engine, which decodes as many rows."""
+_RETRIES = 8
+"""Of a request to a server that is too busy or limits their rate: nobody waits for one line."""
 _WINDOW = 1024
 """Lines begun beyond the first that has not ended, or 16 times those at work: a bound for the
 results that wait for an earlier one."""
@@ -170,7 +172,7 @@ class _Batch:
             from gptterm.engine.remote.session import Session
 
             access = self._settings.servers.access(source.remote)
-            session = Session(source.remote, access, remembers=True)
+            session = Session(source.remote, access, remembers=True, retries=_RETRIES)
             try:
                 await session.open()
                 await run_workers([session.generate] * wanted, run, self._interrupted)

@@ -63,9 +63,18 @@ class Session:
         remote: the model.
         access: what opens the server.
         remembers: what the server refuses is kept in the cache folder, for the next start.
+        retries: of a request that failed for now; None for a few, as somebody waits.
     """
 
-    def __init__(self, remote: RemoteModel, access: Access, *, remembers: bool = False) -> None:
+    def __init__(
+        self,
+        remote: RemoteModel,
+        access: Access,
+        *,
+        remembers: bool = False,
+        retries: int | None = None,
+    ) -> None:
+        self._retries = retries
         self.remote = remote
         self.learned = memory.recall(remote) if remembers else requests.Learned()
         self._remembers = remembers
@@ -106,13 +115,14 @@ class Session:
 
     def _new_transport(self) -> "Transport":
         try:
-            from gptterm.engine.remote.transport import Transport
+            from gptterm.engine.remote.transport import RETRIES, Transport
         except ImportError as error:
             raise ModelError(
                 f"remote models need the openai package, version 3 or later ({error}): "
                 'pip install "openai>=3"'
             ) from None
-        return Transport(self.remote, self.access)
+        retries = RETRIES if self._retries is None else self._retries
+        return Transport(self.remote, self.access, retries)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -19,7 +19,8 @@ CONNECT_TIMEOUT_S = 10.0
 MOST_BODY_BYTES = 8 << 20
 """Bound of an event, and of an answer that is not a stream."""
 _MOST_ERROR_BYTES = 64 << 10
-_RETRIES = 2
+RETRIES = 2
+"""Of a request that failed for now; the server's Retry-After says when, else 0.5 s and more."""
 _STREAMED = {"X-Stainless-Raw-Response": "stream"}
 """The client's own header for an answer whose body it does not read; it is not sent."""
 _SLACK_S = 5.0
@@ -106,13 +107,13 @@ async def read_bounded(response: httpx2.Response, most: int, *, cut: bool = Fals
 class Transport:
     """The openai client of one server."""
 
-    def __init__(self, remote: RemoteModel, access: Access) -> None:
+    def __init__(self, remote: RemoteModel, access: Access, retries: int = RETRIES) -> None:
         self._client = openai.AsyncOpenAI(
             api_key=access.key or "none",  # not sent; the client insists on one
             base_url=remote.url,
             default_headers=dict(access.headers),
             http_client=HttpClient(remote, access),
-            max_retries=_RETRIES,
+            max_retries=retries,
         )
 
     @contextlib.asynccontextmanager

@@ -128,6 +128,23 @@ def test_each_line_has_its_own_settings_and_a_dropped_one_is_told_once(
     assert [len(line["notices"]) for line in objects(result.stdout)] == [0, 1, 1]
 
 
+def test_a_server_that_limits_the_rate_is_asked_again_when_it_says(env: dict[str, str]) -> None:
+    seen: dict[str, int] = {}
+
+    def respond(request: Request) -> Answer:
+        seen[asked(request)] = seen.get(asked(request), 0) + 1
+        if seen[asked(request)] <= 5:
+            limit = {"error": {"message": "too many requests"}}
+            return refusal(429, limit, **{"Retry-After": "0.01"})
+        return echo(request)
+
+    with LlmServer(models=MODELS, respond=respond) as server:
+        result = run(["batch", "--lines", "--server", server.url], env, prompts(3))
+    assert (result.code, result.stderr) == (0, "")
+    assert [line["text"] for line in objects(result.stdout)] == [f"prompt {i}" for i in range(3)]
+    assert list(seen.values()) == [6, 6, 6]
+
+
 def test_a_key_is_in_no_record(env: dict[str, str]) -> None:
     key = "sk-very-secret"
 
