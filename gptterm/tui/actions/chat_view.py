@@ -55,6 +55,9 @@ class ChatView(Protocol):
     def mark_warnings_read(self) -> None:
         """Reset the count of warnings in the status line."""
 
+    def toggle_tints(self) -> None:
+        """Tint the tokens of replies, or no longer."""
+
     def focus_prompt(self) -> None:
         """Hide what covers the transcript and focus the prompt."""
 

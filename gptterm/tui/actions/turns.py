@@ -27,6 +27,8 @@ def act(view: ChatView, action: str, key: str) -> None:
             clipboard.copy_next_code(view, key, text)
         case "export":
             export.export(view)
+        case "tint":
+            view.toggle_tints()
 
 
 def edit(view: ChatView, key: str) -> None:

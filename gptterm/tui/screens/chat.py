@@ -25,6 +25,7 @@ from gptterm.tui.screens.panes import Panes
 from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.screens.welcome import Welcome
+from gptterm.tui.state import tints
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import (
@@ -356,7 +357,17 @@ class ChatScreen(Screen[None]):
         """Show what made the selected turn, in the version in view."""
         tree, turn = self.controller.chat.tree, self.transcript.selected_turn
         known = turn is not None and turn.key in tree
-        self.notice_line.hint = details(tree.node(turn.key)) if turn and known else ""
+        node = tree.node(turn.key) if turn and known else None
+        told = details(node) if node is not None else ""
+        if self.controller.tinted and node is not None:
+            told = f"{tints.describe(node)}{told and ' · '}{told}"
+        self.notice_line.hint = told
+
+    def toggle_tints(self) -> None:
+        """Tint the tokens of replies, or no longer."""
+        self._turn_views.signs = bool(self.app.no_color)
+        self.controller.toggle_tints()
+        self._show_details()
 
     def _refresh_details(self) -> None:
         """Bring the details up to date, unless a notice has taken their place."""

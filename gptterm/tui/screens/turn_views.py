@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gptterm.tui.state.turns import QUEUED, Turn
+from gptterm.tui.widgets.transcript.tints import tinted_lines
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 MAX_CHATS = 4
@@ -13,6 +14,8 @@ class TurnViews:
     """Views of the turns of the chats that were shown last."""
 
     def __init__(self) -> None:
+        self.signs = False
+        """Tints are signs: the terminal has no colours."""
         self._cache: dict[str, dict[str, tuple[Turn, TurnView]]] = {}
         """By chat, the latest last."""
 
@@ -28,7 +31,7 @@ class TurnViews:
         for turn in turns:
             before, view = cache.get(turn.key, (None, None))
             if turn.key == QUEUED or view is None or before is None or _is_outdated(before, turn):
-                view = _new_view(turn)
+                view = _new_view(turn, signs=self.signs)
             _set_state(view, turn)
             cache[turn.key] = turn, view
             views.append(view)
@@ -45,13 +48,19 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
     """Whether a turn's view must be made anew."""
     if turn.is_streaming and before.is_streaming:
         return False
-    drawn = ((each.label, each.text, each.markdown, each.is_streaming) for each in (before, turn))
+    drawn = (
+        (each.label, each.text, each.markdown, each.is_streaming, each.tints)
+        for each in (before, turn)
+    )
     return len(set(drawn)) > 1
 
 
-def _new_view(turn: Turn) -> TurnView:
+def _new_view(turn: Turn, *, signs: bool) -> TurnView:
     view = TurnView(turn.key, turn.role, turn.label)
-    view.set_text(turn.text, markdown=turn.markdown)
+    if turn.tints:
+        view.set_lines(tinted_lines(turn.text, turn.tints, signs=signs))
+    else:
+        view.set_text(turn.text, markdown=turn.markdown)
     view.is_streaming = turn.is_streaming
     return view
 

@@ -9,6 +9,7 @@ from gptterm.conversation.nodes import Node
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
+from gptterm.tui.state.tints import tints_of
 from gptterm.tui.state.turns import (
     QUEUED,
     SYSTEM,
@@ -112,7 +113,9 @@ class Chat:
             return self.tree.raw_prompt(reply)
         return self.tree.chat_prompt(reply, info, settings.transcript)
 
-    def turns(self, info: ModelInfo | None, queued: Sequence[str], reason: str) -> list[Turn]:
+    def turns(
+        self, info: ModelInfo | None, queued: Sequence[str], reason: str, *, tinted: bool = False
+    ) -> list[Turn]:
         """Return the turns of the selected branch, and those still in the queue.
 
         Args:
@@ -120,10 +123,11 @@ class Chat:
             queued: For each queued reply, the message to be sent before it, or "" if that
                 is a turn already.
             reason: Why they wait.
+            tinted: Tint the replies that have scores, as plain text.
         """
         dropped = self.tree.out_of_context()
         turns = [
-            self._turn(self.tree.node(key), info, dropped=key in dropped)
+            self._turn(self.tree.node(key), info, dropped=key in dropped, tinted=tinted)
             for key in self.tree.path()
         ]
         if self.tree.system:
@@ -133,8 +137,9 @@ class Chat:
             turns.append(Turn(QUEUED, role, label, message, footer=reason))
         return turns
 
-    def _turn(self, node: Node, info: ModelInfo | None, *, dropped: bool) -> Turn:
+    def _turn(self, node: Node, info: ModelInfo | None, *, dropped: bool, tinted: bool) -> Turn:
         streaming = self.tree.is_streaming(node.id)
+        tints = tints_of(node.scores) if tinted and not streaming else ()
         return Turn(
             node.id,
             node.role,
@@ -143,10 +148,11 @@ class Chat:
             position=self.tree.sibling_position(node.id),
             details=() if streaming else reply_details(node),
             footer="" if streaming else ending(node),
-            markdown=not streaming and self._is_markdown(node, info),
+            markdown=not streaming and not tints and self._is_markdown(node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,
+            tints=tints,
         )
 
     def _is_markdown(self, node: Node, info: ModelInfo | None) -> bool:

@@ -32,6 +32,7 @@ from gptterm.tui.state.events import (
 )
 from gptterm.tui.state.reply import QueuedReply, Reply
 from gptterm.tui.state.settings_overrides import SettingsOverrides
+from gptterm.tui.state.tints import ALTERNATIVES
 from gptterm.tui.state.turns import Turn
 
 
@@ -66,6 +67,8 @@ class Controller:
         """The running generation, else the last one."""
         self.replying: Chat | None = None
         """The chat of the running generation."""
+        self.tinted = False
+        """Whether replies are tinted by their tokens' surprisal, and ask for what that takes."""
         self._queue: list[QueuedReply] = []
         self._emit = emit
         self._generation: asyncio.Task[None] | None = None
@@ -274,7 +277,12 @@ class Controller:
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]
-        return chat.turns(self.engine.info, queued, self.wait_reason)
+        return chat.turns(self.engine.info, queued, self.wait_reason, tinted=self.tinted)
+
+    def toggle_tints(self) -> None:
+        """Tint replies by their tokens' surprisal, or no longer."""
+        self.tinted = not self.tinted
+        self._emit(ChatChanged(self.chat, keep_scroll=True))
 
     # ------------------------------------------------------------------------------ replies
 
@@ -386,7 +394,8 @@ class Controller:
             await self.chat_list.commit(chat)
             if reply.cancelled:
                 return
-            request = settings.request(chat.prompt(key, settings, info))
+            logprobs = ALTERNATIVES if self.tinted and not self.engine.no_distribution else None
+            request = settings.request(chat.prompt(key, settings, info), logprobs=logprobs)
             async with contextlib.aclosing(self.engine.client.generate(request)) as events:
                 async for event in events:
                     reply.apply(event)

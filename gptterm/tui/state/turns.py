@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gptterm.conversation.nodes import Node
 from gptterm.format import latency, plural, short_name, token_rate
 from gptterm.terminal import one_line
+from gptterm.tui.state.tints import Tint
 
 SYSTEM = "system"
 """Key of the system text, which is shown like a turn but is not one."""
@@ -26,6 +27,7 @@ class Turn:
         dropped: The turn no longer fits the context.
         is_stopped: The reply was ended before its time.
         is_streaming: The text is still being written.
+        tints: Parts of the text by their surprisal; empty: it is not tinted.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Turn:
     dropped: bool = False
     is_stopped: bool = False
     is_streaming: bool = False
+    tints: tuple[Tint, ...] = ()
 
 
 def speaker_label(node: Node) -> str:

@@ -59,6 +59,13 @@ class Transcript(ScrollView, can_focus=True):
         Binding(
             "b", "act('copy_code')", "Copy code", id="turn.code", tooltip="Copy its next code block"
         ),
+        Binding(
+            "t",
+            "act('tint')",
+            "Tint",
+            id="turn.tint",
+            tooltip="Tint the tokens of replies by their surprisal, or no longer",
+        ),
         Binding("x", "act('export')", "Export", id="turn.export", tooltip="Export the chat"),
         Binding("home", "first", "First", id="turn.first", tooltip="Go to the first turn"),
         Binding("end", "last", "Last", id="turn.last", tooltip="Go to the last turn"),
@@ -75,7 +82,7 @@ class Transcript(ScrollView, can_focus=True):
         """A key of the selected turn was pressed."""
 
         action: str
-        """`edit`, `regenerate`, `copy`, `copy_code` or `export`."""
+        """`edit`, `regenerate`, `copy`, `copy_code`, `tint` or `export`."""
         key: str
 
     class SelectionChanged(Message):

@@ -13,6 +13,8 @@ from textual.widget import Widget
 from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.row_widget import StyledText
 from gptterm.tui.widgets.transcript.lines import Span
+from gptterm.tui.widgets.transcript.tints import STYLE as TINT
+from gptterm.tui.widgets.transcript.tints import tint_style
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 GUTTER = 2
@@ -102,7 +104,11 @@ class TurnPainter:
     def style(self, name: str) -> Style:
         """The style of a component class, without what it inherits."""
         if (style := self._styles.get(name)) is None:
-            style = self._styles[name] = component_style(self._widget, f"turn--{name}")
+            if name.startswith(TINT):
+                style = tint_style(name, dark=self._widget.app.current_theme.dark)
+            else:
+                style = component_style(self._widget, f"turn--{name}")
+            self._styles[name] = style
         return style
 
     def render_row(

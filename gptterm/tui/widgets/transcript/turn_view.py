@@ -128,15 +128,16 @@ class TurnView:
         shown = display_text(text)
         self.markdown_source = shown if markdown else ""
         self._document = None
-        self._set_lines(plain_lines(shown))
+        self.set_lines(plain_lines(shown))
 
     def set_document(self, document: Document) -> None:
         """Replace the plain lines of `markdown_source` by its parsed form."""
         self.markdown_source = ""
         self._document = document if any(isinstance(b, Table) for b in document) else None
-        self._set_lines(layout_markdown(document, 0))
+        self.set_lines(layout_markdown(document, 0))
 
-    def _set_lines(self, lines: list[Line]) -> None:
+    def set_lines(self, lines: list[Line]) -> None:
+        """Replace the lines; the next `layout` wraps them."""
         self.lines = lines
         self._width = 0
         self._highlights = None

@@ -1,0 +1,109 @@
+"""Tints of tokens in the transcript: `t`, its legend, signs without colours, after a restart."""
+
+import math
+from pathlib import Path
+
+from gptterm.charts.scales import DARK
+from gptterm.conversation.nodes import Generation
+from gptterm.conversation.token_scores import ScoredToken, pack, unpack
+from gptterm.conversation.tree import Conversation
+from gptterm.engine.api import Token
+from gptterm.tui.state.tints import LEGEND, tints_of
+from gptterm.tui.widgets.transcript.lines import Span
+from gptterm.tui.widgets.transcript.tints import tinted_lines
+from tests.support.scripted import Script
+from tests.tui.conftest import Desk, Open
+from tests.tui.saved import fill
+
+
+def scored(*tokens: tuple[int, int, float]) -> bytes:
+    """Scores of tokens with a span and a surprisal in bits."""
+    return pack([ScoredToken(1, b"x", a, b, -bits * math.log(2)) for a, b, bits in tokens])
+
+
+def test_steps_of_the_scale_and_parts_of_characters() -> None:
+    assert tints_of(scored((0, 2, 0.5), (2, 4, 3.0), (4, 5, 20.0))) == (
+        (0, 2, 0),
+        (2, 4, 2),
+        (4, 5, 7),
+    )
+    # Two tokens of one character.
+    assert tints_of(scored((0, 0, 2.5), (0, 1, 2.5))) == ((0, 1, 3),)
+    # A damaged order.
+    assert tints_of(scored((5, 6, 1.0), (0, 2, 1.0))) == ((5, 6, 1),)
+    assert tints_of(b"damaged") == ()
+
+
+def test_lines_with_controls_tabs_and_gaps() -> None:
+    text = "a\tb\nc\x07d"
+    lines = tinted_lines(text, ((0, 2, 3), (3, 6, 5)), signs=False)
+    assert [line.text for line in lines] == ["a    b", "c␇d"]
+    assert [line.spans for line in lines] == [(Span(0, 5, "tint-3"),), (Span(0, 2, "tint-5"),)]
+    lines = tinted_lines(text, ((0, 2, 3), (3, 6, 0)), signs=True)
+    assert [line.text for line in lines] == ["▄a    b▁", "c␇d"]
+
+
+def backgrounds(desk: Desk, word: str) -> set[str]:
+    """Backgrounds of the cells that show a word."""
+    found = set()
+    for y in range(desk.screen.transcript.size.height):
+        for text, style, _ in desk.screen.transcript.render_line(y):
+            if word in text and style is not None and style.bgcolor is not None:
+                found.add(style.bgcolor.name)
+    return found
+
+
+async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> None:
+    async with open_tui(Script.saying("one two three")) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("ctrl+l", "t")
+        assert LEGEND in desk.text
+        assert "none kept with this reply" in desk.text
+        assert not desk.controller.turns(desk.controller.chat)[-1].tints
+        await desk.press("escape")
+        await desk.say("again")
+        tree = desk.controller.chat.tree
+        reply = tree.node(tree.last_reply() or "")
+        assert [reply.text[each.start : each.end] for each in unpack(reply.scores)] == [
+            "one", " two", " three",
+        ]  # fmt: skip
+        assert all(each.alternatives for each in unpack(reply.scores))
+        await desk.press("ctrl+l")
+        # Each of the script's tokens has log probability -0.5: step 0, which has no tint.
+        assert LEGEND in desk.text
+        assert "none kept" not in desk.text
+        await desk.press("t")
+        assert LEGEND not in desk.text
+
+
+def saved_chat() -> Conversation:
+    """A chat with a reply of three tokens of 0.5, 5 and 16 bits, and one of another version."""
+    chat = Conversation()
+    question = chat.add_user("hi")
+    for texts in ((" other", " words", "."), ("one", " two", " three")):
+        reply = chat.begin_reply(question, Generation(model="gpt2"))
+        for text, bits in zip(texts, (0.5, 5.0, 16.0), strict=True):
+            piece, logprob = text.encode(), -bits * math.log(2)
+            chat.apply_event(reply, Token(sample=0, id=1, text=text, piece=piece, logprob=logprob))
+        chat.finish(reply, "eos")
+    return chat
+
+
+async def test_after_a_restart_by_version_and_as_signs_without_colours(
+    open_tui: Open, path: Path
+) -> None:
+    fill(path, saved_chat())
+    async with open_tui(last=True) as desk:
+        await desk.ready()
+        await desk.press("ctrl+l", "t")
+        two, three = backgrounds(desk, "two"), backgrounds(desk, "three")
+        assert two
+        assert three
+        assert two.isdisjoint(three)
+        assert two == {DARK[3].background}
+        await desk.press("left")
+        assert backgrounds(desk, "words") == two
+        desk.app.no_color = True
+        await desk.press("t", "t")
+        assert "▁ other▄ words█." in desk.text
