@@ -140,9 +140,21 @@ def _as_stored(file: GgufFile, family: Family, name: str, tensor: StoredTensor) 
         heads = data.get(family.permuted[layer], data.get("attention.head_count"))
         if type(heads) is int and heads > 0 and len(tensor) % (2 * heads) == 0:
             tensor = _reordered(tensor, _unpermuted(len(tensor), heads))
+    if family.regrouped == layer:
+        heads = Metadata(file).get("attention.head_count")
+        if type(heads) is int and heads > 0 and len(tensor) % (3 * heads) == 0:
+            tensor = _reordered(tensor, _regrouped(len(tensor), heads))
+    if family.raised_norms and layer.endswith("norm"):
+        return StoredTensor(tensor.converted("float32") - np.float32(1), "float32")
     if layer in family.transposed and tensor.ndim == 2:
         return tensor.T
     return tensor
+
+
+def _regrouped(rows: int, heads: int) -> NDArray[np.int32]:
+    """Rows of all queries, keys and values in the model's order: each head's together."""
+    parts = np.arange(rows, dtype=np.int32).reshape(3, heads, rows // heads // 3)
+    return np.ascontiguousarray(parts.swapaxes(0, 1)).reshape(rows)
 
 
 def _unpermuted(rows: int, heads: int) -> NDArray[np.int32]:

@@ -29,6 +29,11 @@ class Family(NamedTuple):
     """Names of weights that are (in, out) in the model's own files, and (out, in) here."""
     permuted: dict[str, str] | None = None
     """By name of a weight whose rows the converter has permuted, the key of its number of heads."""
+    regrouped: str = ""
+    """Name of fused weights: a head's query, key and value together in the model's own files, all
+    queries, all keys, all values here."""
+    raised_norms: bool = False
+    """Whether norms' weights are higher by 1 here: what they multiply by."""
 
 
 def family_of(file: GgufFile) -> Family | None:
@@ -92,8 +97,12 @@ def _given(config: Config) -> Config:
     return {key: value for key, value in config.items() if value is not None}
 
 
-def _llama_like(data: Metadata, model_type: str) -> Config | None:
-    """Hyper-parameters that Llama's relatives share."""
+def _llama_like(data: Metadata, model_type: str, *, partial: bool = False) -> Config | None:
+    """Hyper-parameters that Llama's relatives share.
+
+    Args:
+        partial: whether the model type knows a rotary embedding of a part of each head.
+    """
     if data.get("expert_count", 0):
         return None
     heads, width = data.get("attention.head_count"), data.get("embedding_length")
@@ -102,9 +111,10 @@ def _llama_like(data: Metadata, model_type: str) -> Config | None:
         return None
     if head_dim is None and type(heads) is type(width) is int and heads > 0:
         head_dim = width // heads
-    rotary = _rotary(data, head_dim)
+    rotary = _rotary(data, head_dim, partial=partial)
     if rotary is None:
         return None
+    epsilon = data.get("attention.layer_norm_rms_epsilon", data.get("attention.layer_norm_epsilon"))
     return rotary | _given(
         {
             "model_type": model_type,
@@ -116,26 +126,35 @@ def _llama_like(data: Metadata, model_type: str) -> Config | None:
             "num_key_value_heads": data.get("attention.head_count_kv", heads),
             "head_dim": head_dim,
             "max_position_embeddings": data.get("context_length"),
-            "rms_norm_eps": data.get("attention.layer_norm_rms_epsilon"),
+            "rms_norm_eps": epsilon,
             "tie_word_embeddings": "output.weight" not in data.file.tensors,
         }
     )
 
 
-def _rotary(data: Metadata, head_dim: object) -> Config | None:
+def _rotary(data: Metadata, head_dim: object, *, partial: bool) -> Config | None:
     """Rotary embedding; None for a kind that is not understood."""
-    if data.get("rope.dimension_count", head_dim) != head_dim:
-        return None
-    theta = {"rope_theta": data.get("rope.freq_base", 10_000.0)}
+    rotary: Config = {}
+    base = data.get("rope.freq_base")
+    if base is not None:
+        rotary["rope_theta"] = base
+    dims = data.get("rope.dimension_count", head_dim)
+    if dims != head_dim:
+        if not partial or type(dims) is not int or type(head_dim) is not int or head_dim <= 0:
+            return None
+        # Half a number more, so that the product with head_dim is never below it.
+        rotary["partial_rotary_factor"] = (dims + 0.5) / head_dim
+    elif partial:
+        rotary["partial_rotary_factor"] = 1.0
     kind, factor = data.get("rope.scaling.type", "none"), data.get("rope.scaling.factor")
     if factor is None:
         factor = data.get("rope.scale_linear")  # of files before 2024
         kind = "linear" if factor is not None and kind == "none" else kind
     if kind == "none" or factor in (0, 1, None):
-        return theta if kind in ("none", "linear") else None
+        return rotary if kind in ("none", "linear") else None
     if kind != "linear" or ROPE_FACTORS in data.file.tensors:
         return None
-    return theta | {"rope_scaling": {"rope_type": "linear", "factor": factor}}
+    return rotary | {"rope_scaling": {"rope_type": "linear", "factor": factor}}
 
 
 def _llama(file: GgufFile) -> Config | None:
@@ -161,6 +180,113 @@ def _qwen2(file: GgufFile) -> Config | None:
 
 def _qwen3(file: GgufFile) -> Config | None:
     return _llama_like(Metadata(file), "qwen3")
+
+
+def _smollm3(file: GgufFile) -> Config | None:
+    config = _llama(file)
+    if config is None or config["model_type"] != "llama":
+        return None
+    return config | {"model_type": "smollm3"}
+
+
+def _granite(file: GgufFile) -> Config | None:
+    data, config = Metadata(file), _llama(file)
+    if config is None or config["model_type"] != "llama" or type(config["head_dim"]) is not int:
+        return None
+    return config | _given(
+        {
+            "model_type": "granite",
+            "attention_multiplier": data.get("attention.scale", config["head_dim"] ** -0.5),
+            "embedding_multiplier": data.get("embedding_scale"),
+            "residual_multiplier": data.get("residual_scale"),
+            "logits_scaling": data.get("logit_scale"),
+        }
+    )
+
+
+def _olmo2(file: GgufFile) -> Config | None:
+    data = Metadata(file)
+    return None if data.get("attention.sliding_window") else _llama_like(data, "olmo2")
+
+
+def _phi3(file: GgufFile) -> Config | None:
+    data = Metadata(file)
+    config = _llama_like(data, "phi3", partial=True)
+    if config is None or data.get("rope.scaling.attn_factor"):
+        return None
+    return config | {"sliding_window": data.get("attention.sliding_window") or None}
+
+
+def _starcoder2(file: GgufFile) -> Config | None:
+    data = Metadata(file)
+    config = _llama_like(data, "starcoder2")
+    if config is None:
+        return None
+    return config | {
+        "norm_epsilon": config.get("rms_norm_eps"),
+        "use_bias": data.has("attn_q.bias"),
+    }
+
+
+def _gpt_neox(file: GgufFile) -> Config | None:
+    data = Metadata(file)
+    config = _llama_like(data, "gpt_neox", partial=True)
+    if config is None:
+        return None
+    names = {
+        "rms_norm_eps": "layer_norm_eps",
+        "partial_rotary_factor": "rotary_pct",
+        "rope_theta": "rotary_emb_base",
+    }
+    config = {names.get(key, key): value for key, value in config.items()}
+    return config | {
+        "use_parallel_residual": data.get("use_parallel_residual", True),
+        "attention_bias": data.has("attn_qkv.bias"),
+    }
+
+
+def _gemma(file: GgufFile) -> Config | None:
+    return _llama_like(Metadata(file), "gemma")
+
+
+def _gemma_with_windows(file: GgufFile, model_type: str, largest: int) -> Config | None:
+    """What Gemma 2 and 3 share.
+
+    Args:
+        largest: the layers of the size whose scores are scaled by its width, and not by its heads'.
+    """
+    data = Metadata(file)
+    config = _llama_like(data, model_type)
+    if config is None:
+        return None
+    scaled_by = config["head_dim"]
+    width, heads = config.get("hidden_size"), config.get("num_attention_heads")
+    if config.get("num_hidden_layers") == largest and type(width) is type(heads) is int and heads:
+        scaled_by = width // heads
+    return config | _given(
+        {
+            "query_pre_attn_scalar": scaled_by,
+            "sliding_window": data.get("attention.sliding_window"),
+            "attn_logit_softcapping": data.get("attn_logit_softcapping"),
+            "final_logit_softcapping": data.get("final_logit_softcapping"),
+        }
+    )
+
+
+def _gemma2(file: GgufFile) -> Config | None:
+    return _gemma_with_windows(file, "gemma2", largest=46)
+
+
+def _gemma3(file: GgufFile) -> Config | None:
+    data, config = Metadata(file), _gemma_with_windows(file, "gemma3_text", largest=62)
+    if config is None:
+        return None
+    return config | _given(
+        {
+            "rope_local_base_freq": data.get("rope.freq_base_swa"),
+            "sliding_window_pattern": data.get("attention.sliding_window_pattern"),
+        }
+    )
 
 
 def _gpt2(file: GgufFile) -> Config | None:
@@ -198,6 +324,42 @@ _HEAD_NORMS = {
     "blk.{}.attn_q_norm": "layers.{}.self_attn.q_norm",
     "blk.{}.attn_k_norm": "layers.{}.self_attn.k_norm",
 }
+_AFTER_NORMS = {
+    "blk.{}.post_attention_norm": "layers.{}.post_attention_layernorm",
+    "blk.{}.post_ffw_norm": "layers.{}.post_feedforward_layernorm",
+}
+_FORE_NORMS = ("blk.{}.attn_norm", "blk.{}.ffn_norm")
+_OLMO2_NAMES = {
+    **{key: name for key, name in _LLAMA_NAMES.items() if key not in _FORE_NORMS},
+    **_HEAD_NORMS,
+    **_AFTER_NORMS,
+}
+_GEMMA2_NAMES = {
+    **_LLAMA_NAMES,
+    **_AFTER_NORMS,
+    "blk.{}.ffn_norm": "layers.{}.pre_feedforward_layernorm",
+}
+_PHI3_NAMES = {
+    **_LLAMA_NAMES,
+    "blk.{}.attn_qkv": "layers.{}.self_attn.qkv_proj",
+    "blk.{}.ffn_up": "layers.{}.mlp.gate_up_proj",
+}
+_STARCODER2_NAMES = {
+    **_LLAMA_NAMES,
+    "blk.{}.ffn_up": "layers.{}.mlp.c_fc",
+    "blk.{}.ffn_down": "layers.{}.mlp.c_proj",
+}
+_GPT_NEOX_NAMES = {
+    "token_embd": "embed_in",
+    "output_norm": "final_layer_norm",
+    "output": "embed_out",
+    "blk.{}.attn_norm": "layers.{}.input_layernorm",
+    "blk.{}.attn_qkv": "layers.{}.attention.query_key_value",
+    "blk.{}.attn_output": "layers.{}.attention.dense",
+    "blk.{}.ffn_norm": "layers.{}.post_attention_layernorm",
+    "blk.{}.ffn_up": "layers.{}.mlp.dense_h_to_4h",
+    "blk.{}.ffn_down": "layers.{}.mlp.dense_4h_to_h",
+}
 _GPT2_NAMES = {
     "token_embd": "wte",
     "position_embd": "wpe",
@@ -211,14 +373,20 @@ _GPT2_NAMES = {
     "blk.{}.ffn_down": "h.{}.mlp.c_proj",
 }
 
+# Their rotary embedding turns neighbours, where ours turns a head's first and second half.
+_PERMUTED = {"q_proj": "attention.head_count", "k_proj": "attention.head_count_kv"}
 _FAMILIES = {
-    "llama": Family(
-        _llama,
-        _LLAMA_NAMES,
-        # Its rotary embedding turns neighbours, where ours turns a head's first and second half.
-        permuted={"q_proj": "attention.head_count", "k_proj": "attention.head_count_kv"},
-    ),
+    "llama": Family(_llama, _LLAMA_NAMES, permuted=_PERMUTED),
+    "smollm3": Family(_smollm3, _LLAMA_NAMES, permuted=_PERMUTED),
+    "granite": Family(_granite, _LLAMA_NAMES, permuted=_PERMUTED),
     "qwen2": Family(_qwen2, _LLAMA_NAMES),
     "qwen3": Family(_qwen3, _LLAMA_NAMES | _HEAD_NORMS),
+    "olmo2": Family(_olmo2, _OLMO2_NAMES),
+    "phi3": Family(_phi3, _PHI3_NAMES),
+    "starcoder2": Family(_starcoder2, _STARCODER2_NAMES),
+    "gptneox": Family(_gpt_neox, _GPT_NEOX_NAMES, regrouped="query_key_value"),
+    "gemma": Family(_gemma, _LLAMA_NAMES, raised_norms=True),
+    "gemma2": Family(_gemma2, _GEMMA2_NAMES, raised_norms=True),
+    "gemma3": Family(_gemma3, _GEMMA2_NAMES | _HEAD_NORMS, raised_norms=True),
     "gpt2": Family(_gpt2, _GPT2_NAMES, transposed=frozenset({"c_attn", "c_proj", "c_fc"})),
 }

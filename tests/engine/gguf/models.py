@@ -33,12 +33,15 @@ def metadata_of(config: Any, architecture: str) -> dict[str, Any]:
         }
     else:
         rope: Mapping[str, Any] = config.rope_parameters
+        rope = rope.get("full_attention", rope)
         values |= {
             "feed_forward_length": config.intermediate_size,
-            "attention.head_count_kv": config.num_key_value_heads,
-            "attention.layer_norm_rms_epsilon": config.rms_norm_eps,
             "rope.freq_base": float(rope["rope_theta"]),
+            **_of_norms(config, architecture),
         }
+        if architecture != "gptneox":
+            values["attention.head_count_kv"] = config.num_key_value_heads
+        values |= _of_family(config, architecture)
         head_dim = getattr(config, "head_dim", None)
         if head_dim:
             values |= {"attention.key_length": head_dim, "attention.value_length": head_dim}
@@ -51,6 +54,49 @@ def metadata_of(config: Any, architecture: str) -> dict[str, Any]:
     )
 
 
+def _of_norms(config: Any, architecture: str) -> dict[str, Any]:
+    if architecture == "gptneox":
+        return {"attention.layer_norm_epsilon": config.layer_norm_eps}
+    if architecture == "starcoder2":
+        return {"attention.layer_norm_epsilon": config.norm_epsilon}
+    return {"attention.layer_norm_rms_epsilon": config.rms_norm_eps}
+
+
+def _of_family(config: Any, architecture: str) -> dict[str, Any]:
+    """What only one architecture's files say."""
+    dims = config.hidden_size // config.num_attention_heads
+    match architecture:
+        case "granite":
+            return {
+                "embedding_scale": config.embedding_multiplier,
+                "residual_scale": config.residual_multiplier,
+                "logit_scale": config.logits_scaling,
+                "attention.scale": config.attention_multiplier,
+            }
+        case "phi3":
+            share = config.rope_parameters["partial_rotary_factor"]
+            window = config.sliding_window or 0
+            return {"rope.dimension_count": int(dims * share), "attention.sliding_window": window}
+        case "gptneox":
+            share = config.rope_parameters["partial_rotary_factor"]
+            return {
+                "rope.dimension_count": int(dims * share),
+                "use_parallel_residual": config.use_parallel_residual,
+            }
+        case "gemma2":
+            return {
+                "attention.sliding_window": config.sliding_window,
+                "attn_logit_softcapping": config.attn_logit_softcapping,
+                "final_logit_softcapping": config.final_logit_softcapping,
+            }
+        case "gemma3":
+            return {"attention.sliding_window": config.sliding_window}
+    return {}
+
+
+PERMUTED = ("llama", "smollm3", "granite")
+
+
 def tensors_of(model: Any, architecture: str) -> dict[str, Array]:
     """Weights under the file's names: `llama`'s queries and keys permuted, (in, out) transposed."""
     config = model.config
@@ -58,13 +104,17 @@ def tensors_of(model: Any, architecture: str) -> dict[str, Array]:
     names = get_tensor_name_map(MODEL_ARCH(arch), config.num_hidden_layers)
     tensors: dict[str, Array] = {}
     for name, weight in model.state_dict().items():
-        if name == "lm_head.weight" and config.tie_word_embeddings:
+        if name in ("lm_head.weight", "embed_out.weight") and config.tie_word_embeddings:
             continue
         array: Array = weight.float().numpy()
         stem, _, kind = name.rpartition(".")
-        if stem.endswith(TRANSPOSED) and array.ndim == 2:
+        if architecture == "gpt2" and stem.endswith(TRANSPOSED) and array.ndim == 2:
             array = array.T
-        if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
+        if architecture.startswith("gemma") and stem.endswith("norm"):
+            array = array + 1
+        if stem.endswith("query_key_value"):
+            array = ungrouped(array, config.num_attention_heads)
+        if architecture in PERMUTED and stem.endswith(("q_proj", "k_proj")):
             keys = stem.endswith("k_proj")
             heads = config.num_key_value_heads if keys else config.num_attention_heads
             array = permuted(array, heads)
@@ -72,6 +122,12 @@ def tensors_of(model: Any, architecture: str) -> dict[str, Array]:
         assert found is not None, stem
         tensors[f"{found}.{kind}"] = np.ascontiguousarray(array)
     return tensors
+
+
+def ungrouped(array: Array, heads: int) -> Array:
+    """All queries, all keys, all values, of weights that have each head's together."""
+    parts = array.reshape(heads, 3, len(array) // heads // 3, *array.shape[1:])
+    return parts.swapaxes(0, 1).reshape(array.shape)
 
 
 def permuted(array: Array, heads: int) -> Array:

@@ -26,7 +26,12 @@ from tests.engine.gguf.models import Array, save_gguf
 from tests.engine.kernels.random_blocks import random_blocks
 
 IDS = draw_ids(60)
-FAMILIES = {"llama": "llama", "llama-odd": "llama", "qwen3": "qwen3", "gpt2": "gpt2"}
+FAMILIES = {
+    "llama": "llama", "llama-odd": "llama", "qwen3": "qwen3", "gpt2": "gpt2",
+    "smollm3": "smollm3", "granite": "granite", "olmo2": "olmo2", "phi3": "phi3",
+    "gpt-neox": "gptneox", "gpt-neox-odd": "gptneox", "starcoder2": "starcoder2",
+    "gemma": "gemma", "gemma2": "gemma2", "gemma3": "gemma3",
+}  # fmt: skip
 """Architectures of GGUF files, by the checkpoint's name."""
 
 
@@ -41,6 +46,24 @@ def qwen2() -> Any:
     return library.Qwen2Config(**sizes)
 
 
+def without_what_files_lack(name: str) -> Any:
+    """A checkpoint's settings, with llama.cpp's constant for what no GGUF file says."""
+    of_families: dict[str, dict[str, Any]] = {
+        "smollm3": {"num_hidden_layers": 5, "no_rope_layers": None, "layer_types": None},
+        "starcoder2": {"sliding_window": None},
+        "gemma2": {"query_pre_attn_scalar": 12},
+        "gemma3": {
+            "query_pre_attn_scalar": 8, "num_hidden_layers": 7, "layer_types": None,
+            "rope_parameters": None,
+        },
+    }  # fmt: skip
+    changes = of_families.get(name, {})
+    if name == "qwen2":
+        return qwen2()
+    config = ARCHITECTURES[name]()
+    return type(config)(**config.to_dict() | changes) if changes else config
+
+
 def check(engine: LocalEngine, model: Any) -> None:
     assert engine.info.decoder == "native"
     assert engine.info.parameters == sum(p.numel() for p in model.parameters())
@@ -52,7 +75,7 @@ def check(engine: LocalEngine, model: Any) -> None:
 
 @pytest.mark.parametrize("name", [*FAMILIES, "qwen2"])
 def test_a_float32_file_has_the_librarys_logits(tmp_path: Path, name: str) -> None:
-    model = make(qwen2() if name == "qwen2" else ARCHITECTURES[name]())
+    model = make(without_what_files_lack(name))
     file = save_gguf(model, tmp_path / "m.gguf", FAMILIES.get(name, "qwen2"))
     engine = load(file)
     assert engine.info.dtype == "float32"
