@@ -38,7 +38,7 @@ class Family(NamedTuple):
 
 def family_of(file: GgufFile) -> Family | None:
     """The family of a file; None for an architecture that is not understood."""
-    return _FAMILIES.get(file.text("general.architecture") or "")
+    return FAMILIES.get(file.text("general.architecture") or "")
 
 
 def config_of(file: GgufFile) -> Config | None:
@@ -375,7 +375,7 @@ _GPT2_NAMES = {
 
 # Their rotary embedding turns neighbours, where ours turns a head's first and second half.
 _PERMUTED = {"q_proj": "attention.head_count", "k_proj": "attention.head_count_kv"}
-_FAMILIES = {
+FAMILIES = {
     "llama": Family(_llama, _LLAMA_NAMES, permuted=_PERMUTED),
     "smollm3": Family(_smollm3, _LLAMA_NAMES, permuted=_PERMUTED),
     "granite": Family(_granite, _LLAMA_NAMES, permuted=_PERMUTED),
@@ -390,3 +390,4 @@ _FAMILIES = {
     "gemma3": Family(_gemma3, _GEMMA2_NAMES | _HEAD_NORMS, raised_norms=True),
     "gpt2": Family(_gpt2, _GPT2_NAMES, transposed=frozenset({"c_attn", "c_proj", "c_fc"})),
 }
+"""By `general.architecture`."""

@@ -35,6 +35,10 @@ FAMILIES = {
 """Architectures of GGUF files, by the checkpoint's name."""
 
 
+RARER = ("Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4")
+"""Types of weights without kernels."""
+
+
 def load(file: Path, dtype: Dtype = "auto") -> LocalEngine:
     source = ModelSource(name=file.name, directory=str(file.parent), gguf_file=file.name)
     return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
@@ -177,7 +181,7 @@ def test_blocks_as_they_are(tmp_path: Path, kind: str) -> None:
     assert 0 < mean_kl(engine, model) < 5e-3
 
 
-@pytest.mark.parametrize("kind", ["Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4"])
+@pytest.mark.parametrize("kind", RARER)
 def test_a_rarer_type_is_widened_and_says_so(tmp_path: Path, kind: str) -> None:
     model = wide_llama()
     file = in_blocks(model, kind, tmp_path)
