@@ -41,6 +41,15 @@ static inline void transpose(vfloat rows[LANES])
     }
 }
 
+static inline vfloat sum_each(vfloat rows[LANES])
+{
+    transpose(rows);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            rows[i] += rows[i + half];
+    return rows[0];
+}
+
 /* In 16 bits: the 8-bit instruction (vpmaddubsw) saturates sums of two products. */
 static inline vint dot4(vint sum, vint weights, uint32_t four)
 {

@@ -24,24 +24,39 @@ static inline void store_half(uint16_t *p, vfloat values)
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(bounded, _MM_FROUND_TO_NEAREST_INT));
 }
 
-static inline void transpose(vfloat rows[LANES])
+/* Of two vectors, the off-diagonal blocks of `half` columns swapped. */
+static inline void swap_blocks(int half, vfloat *above, vfloat *below)
 {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 right = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(half));
+    __m512i lefts = _mm512_mask_add_epi32(lane, right, lane, _mm512_set1_epi32(LANES - half));
+    __m512i rights = _mm512_add_epi32(lefts, _mm512_set1_epi32(half));
+    __m512 first = (__m512)*above, second = (__m512)*below;
+    *above = (vfloat)_mm512_permutex2var_ps(first, lefts, second);
+    *below = (vfloat)_mm512_permutex2var_ps(first, rights, second);
+}
+
+static inline void transpose(vfloat rows[LANES])
+{
 #pragma GCC unroll 4
-    for (int half = LANES / 2; half; half /= 2) {
-        /* Swap the off-diagonal blocks of `half` columns between rows i and i + half. */
-        __mmask16 right = _mm512_test_epi32_mask(lane, _mm512_set1_epi32(half));
-        __m512i lefts = _mm512_mask_add_epi32(lane, right, lane, _mm512_set1_epi32(LANES - half));
-        __m512i rights = _mm512_add_epi32(lefts, _mm512_set1_epi32(half));
+    for (int half = LANES / 2; half; half /= 2)
 #pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++) {
-            if (i & half)
-                continue;
-            __m512 above = (__m512)rows[i], below = (__m512)rows[i + half];
-            rows[i] = (vfloat)_mm512_permutex2var_ps(above, lefts, below);
-            rows[i + half] = (vfloat)_mm512_permutex2var_ps(above, rights, below);
+        for (int i = 0; i < LANES; i++)
+            if (!(i & half))
+                swap_blocks(half, rows + i, rows + i + half);
+}
+
+/* A transposition whose halves are added as they come about. */
+static inline vfloat sum_each(vfloat rows[LANES])
+{
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) {
+            swap_blocks(half, rows + i, rows + i + half);
+            rows[i] += rows[i + half];
         }
-    }
+    return rows[0];
 }
 
 static inline vint dot4(vint sum, vint weights, uint32_t four)

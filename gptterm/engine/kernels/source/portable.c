@@ -48,6 +48,15 @@ static inline void transpose(vfloat rows[LANES])
         }
 }
 
+static inline vfloat sum_each(vfloat rows[LANES])
+{
+    transpose(rows);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            rows[i] += rows[i + half];
+    return rows[0];
+}
+
 static inline vint dot4(vint sum, vint weights, uint32_t four)
 {
     int8_t x[4];
