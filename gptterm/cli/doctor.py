@@ -102,7 +102,11 @@ def _devices() -> _Section:
         devices = describe_devices()
     except Exception as error:
         return {"torch": f"cannot be used: {error}"}
-    rows: _Section = {}
+    from gptterm.engine.kernels.library import kernels_name
+
+    rows: _Section = {
+        "kernels": kernels_name() or "not built: torch computes; install a C compiler"
+    }
     for device in devices:
         memory = f", {byte_size(device.free_bytes)} free of {byte_size(device.total_bytes)}"
         rows[device.name] = device.description + (memory if device.total_bytes else "")

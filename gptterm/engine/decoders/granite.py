@@ -22,12 +22,13 @@ class Granite(Llama):
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
+            query, key, value = block.attention_in(y)
+            query, key = rotate(query), rotate(key)
             attended = step.attend(i, query, key, value, scale=config.attention_scale)
             x = x + block.attention_out(attended) * config.residual_scale
             step.tap(i, "attention", x)
-            y = block.norm_2(x)
-            y = block.down(self._gate(block.gate(y), block.up(y)))
+            gate, up = block.mlp_in(block.norm_2(x))
+            y = block.down(self._gate(gate, up))
             x = x + y * config.residual_scale
         return x
 

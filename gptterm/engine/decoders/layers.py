@@ -66,6 +66,14 @@ class LinearLayer(Protocol):
         ...
 
 
+class LinearGroup(Protocol):
+    """Linear layers with the same input."""
+
+    def __call__(self, x: Array) -> list[Array]:
+        """(m, in) → (m, out) of each layer."""
+        ...
+
+
 class FusedLinear:
     """Several linear layers with the same input, whose weights lie side by side.
 
@@ -144,6 +152,10 @@ class LayerMaker(Protocol):
 
     def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> LinearLayer:
         """x · Wᵀ + b with W stored (out, in)."""
+        ...
+
+    def group(self, *layers: LinearLayer) -> LinearGroup:
+        """Layers of this maker with the same input, computed side by side."""
         ...
 
     def lm_head(

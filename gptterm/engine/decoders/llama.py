@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import (
+    Array,
+    LayerMaker,
+    LayerNorm,
+    LinearGroup,
+    LinearLayer,
+)
 
 
 @dataclass(frozen=True)
@@ -22,15 +28,14 @@ class Block:
     window: int | None
     is_rotated: bool
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     query_norm: LayerNorm | None
     key_norm: LayerNorm | None
     attention_out: LinearLayer
     norm_2: LayerNorm
-    gate: LinearLayer
-    up: LinearLayer
+    mlp_in: LinearGroup
+    """Gate and up."""
     down: LinearLayer
 
 
@@ -57,7 +62,7 @@ class Llama:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            query, key, value = block.query(y), block.key(y), block.value(y)
+            query, key, value = block.attention_in(y)
             if block.query_norm and block.key_norm:
                 query, key = block.query_norm(query), block.key_norm(key)
             if block.is_rotated:
@@ -66,7 +71,8 @@ class Llama:
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             y = block.norm_2(x)
-            x = block.down(self._gate(block.gate(y), block.up(y)), residual=x)
+            gate, up = block.mlp_in(y)
+            x = block.down(self._gate(gate, up), residual=x)
         return x
 
     def logits(self, hidden: Array) -> Array:
@@ -113,16 +119,20 @@ def _block(i: int, config: DecoderConfig, layers: LayerMaker) -> Block:
         window=config.windows[i] if config.windows else None,
         is_rotated=config.rotated[i] if config.rotated else True,
         norm_1=layers.rms_norm(f"{name}.input_layernorm", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        ),
         query_norm=head_norm("q_norm"),
         key_norm=head_norm("k_norm"),
         attention_out=layers.linear(
             f"{attention}.o_proj", of_queries, width, bias=config.attention_bias
         ),
         norm_2=layers.rms_norm(f"{name}.post_attention_layernorm", width, epsilon),
-        gate=layers.linear(f"{mlp}.gate_proj", width, inner, bias=config.mlp_bias),
-        up=layers.linear(f"{mlp}.up_proj", width, inner, bias=config.mlp_bias),
+        mlp_in=layers.group(
+            layers.linear(f"{mlp}.gate_proj", width, inner, bias=config.mlp_bias),
+            layers.linear(f"{mlp}.up_proj", width, inner, bias=config.mlp_bias),
+        ),
         down=layers.linear(f"{mlp}.down_proj", inner, width, bias=config.mlp_bias),
     )

@@ -100,7 +100,9 @@ _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "kernels_name": (ctypes.c_char_p, (_INT,)),
     "kernels_select": (None, (_INT,)),
+    "kernels_selected_name": (ctypes.c_char_p, ()),
     "linear_forward": (_INT, (_POINTER, _POINTER, _INT, _POINTER, _POINTER)),
+    "linears_forward": (_INT, (_POINTER, _INT, _POINTER, _INT, _POINTER)),
     "linear_pack": (None, (_POINTER, _POINTER, _POINTER, _LONG, _LONG)),
     "linear_convert": (None, (_POINTER, _POINTER, _POINTER, _POINTER, _LONG, _LONG)),
     "blocks_size": (_INT, (_INT,)),
@@ -124,6 +126,12 @@ def library() -> ctypes.CDLL | None:
     """
     spec = importlib.util.find_spec(f"{__package__}._kernels")
     return None if spec is None or spec.origin is None else open_library(spec.origin)
+
+
+def kernels_name() -> str | None:
+    """The instruction sets of the kernels in use; None without kernels."""
+    lib = library()
+    return None if lib is None else lib.kernels_selected_name().decode()
 
 
 def loaded_library() -> ctypes.CDLL:

@@ -1,7 +1,7 @@
 """Linear layers on the C kernels; source/linear.h describes the weight formats."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -47,6 +47,9 @@ class WeightFormat(IntEnum):
 class Linear:
     """y = x · W + b.
 
+    bfloat16 weights are multiplied with activations in bfloat16 where the CPU has dot products of
+    it, and with float32 elsewhere.
+
     Args:
         weights: contiguous, of the format's dtype and shape; bfloat16 by its bits.
         scales: (outputs,) float32, of int8 weights.
@@ -76,7 +79,7 @@ class Linear:
             if vector is not None:
                 check(vector, name, FLOAT32, outputs)
         self._forward = loaded_library().linear_forward
-        self._inputs, self._outputs = inputs, outputs
+        self.inputs, self.outputs = inputs, outputs
         self._arrays = (weights, scales, bias)  # only their addresses are in the struct
         self._struct = LinearStruct(
             weight_format,
@@ -85,7 +88,7 @@ class Linear:
             thread_count(),
             *(0 if array is None else address(array) for array in self._arrays),
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
 
     @property
     def nbytes(self) -> int:
@@ -104,16 +107,51 @@ class Linear:
         if not x.flags.c_contiguous:
             x = np.ascontiguousarray(x)
         rows = len(x)
-        check(x, "x", FLOAT32, rows, self._inputs)
+        check(x, "x", FLOAT32, rows, self.inputs)
         added = 0
         if residual is not None:
             if not residual.flags.c_contiguous:
                 residual = np.ascontiguousarray(residual)
-            added = address(check(residual, "residual", FLOAT32, rows, self._outputs))
-        y = np.empty((rows, self._outputs), FLOAT32)
-        if rows and not self._forward(self._address, address(x), rows, added, address(y)):
+            added = address(check(residual, "residual", FLOAT32, rows, self.outputs))
+        y = np.empty((rows, self.outputs), FLOAT32)
+        if rows and not self._forward(self.address, address(x), rows, added, address(y)):
             raise MemoryError
         return y
+
+
+class LinearGroup:
+    """Linear layers with the same input, whose products are computed side by side.
+
+    The input is quantised once for all, and the threads share out all products together.
+    """
+
+    def __init__(self, layers: Sequence[Linear]) -> None:
+        self._forward = loaded_library().linears_forward
+        self._layers = tuple(layers)
+        self._inputs = layers[0].inputs
+        if any(layer.inputs != self._inputs for layer in layers):
+            raise ValueError("a group of layers with different inputs")
+        self._outputs = [layer.outputs for layer in layers]
+        self._addresses = (ctypes.c_void_p * len(layers))(*(layer.address for layer in layers))
+        self._results = ctypes.c_void_p * len(layers)
+
+    def __call__(self, x: Floats) -> list[Floats]:
+        """(m, inputs) float32 → (m, outputs) of each layer, with the bits that it alone gives.
+
+        Raises:
+            ValueError: `x` has another dtype or shape.
+            MemoryError: no memory for a copy of the rows.
+        """
+        if not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x)
+        rows = len(x)
+        check(x, "x", FLOAT32, rows, self._inputs)
+        found = [np.empty((rows, outputs), FLOAT32) for outputs in self._outputs]
+        results = self._results(*map(address, found))
+        count = len(found)
+        if rows and not self._forward(self._addresses, count, address(x), rows, results):
+            raise MemoryError
+        return found
 
 
 def _dtype_and_shape(
@@ -125,9 +163,9 @@ def _dtype_and_shape(
         case WeightFormat.FLOAT32_OUT_IN:
             return FLOAT32, (outputs, inputs)
         case WeightFormat.BFLOAT16:
-            return ARRAY_DTYPES["bfloat16"], (-(-outputs // PANEL), inputs, PANEL)
+            return ARRAY_DTYPES["bfloat16"], _packed_16_shape(weight_format, outputs, inputs)
         case WeightFormat.FLOAT16:
-            return ARRAY_DTYPES["float16"], (-(-outputs // PANEL), inputs, PANEL)
+            return ARRAY_DTYPES["float16"], _packed_16_shape(weight_format, outputs, inputs)
         case WeightFormat.INT8:
             return ARRAY_DTYPES["uint8"], packed_int8_shape(outputs, inputs)
     layer = LinearStruct(weight_format, inputs, outputs)
@@ -163,7 +201,8 @@ def half(
         raise ValueError(f"packed weights are bfloat16 or float16, not {dtype}")
     outputs, inputs = weight.shape
     lib = loaded_library()
-    panels = np.empty((-(-outputs // PANEL), inputs, PANEL), ARRAY_DTYPES[dtype])
+    shape = _packed_16_shape(formats[dtype], outputs, inputs)
+    panels = np.empty(shape, ARRAY_DTYPES[dtype])
     for start in range(0, outputs, _PACKED_AT_ONCE):
         part = weight[start : start + _PACKED_AT_ONCE]
         # float32 is rounded to bfloat16 as it is packed.
@@ -186,6 +225,14 @@ def int8(
 ) -> Linear:
     """A layer of weights that `int8.quantise` packed."""
     return Linear(WeightFormat.INT8, inputs, len(scales), panels, scales=scales, bias=bias)
+
+
+def _packed_16_shape(
+    weight_format: WeightFormat, outputs: int, inputs: int
+) -> tuple[int, int, int]:
+    """The shape of packed weights of 16 bits: of bfloat16, pairs of inputs lie side by side."""
+    odd = inputs % 2 if weight_format is WeightFormat.BFLOAT16 else 0
+    return -(-outputs // PANEL), inputs + odd, PANEL
 
 
 def packed_int8_shape(outputs: int, inputs: int) -> tuple[int, int, int, int]:

@@ -33,10 +33,10 @@ class Layer:
     """`Linear` on tensors."""
 
     def __init__(self, linear: Linear) -> None:
-        self._linear = linear
+        self.linear = linear
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return torch.from_numpy(self._linear(array(x), array(residual)))
+        return torch.from_numpy(self.linear(array(x), array(residual)))
 
 
 def norm(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from gptterm.engine.kernels import linear
 from gptterm.engine.kernels.int8 import quantise
+from gptterm.engine.kernels.library import kernels_name
+from gptterm.engine.kernels.linear import LinearGroup
 from tests.engine.kernels.int8_reference import unpack
 from tests.engine.kernels.tensors import Layer, array, stored
 
@@ -76,6 +78,8 @@ def test_a_layer_is_the_product_written_out(
     layer, kept = make(weight, bias)
     found = layer(x)
     seen = as_int8_sees_it(x) if make is int8 else x.double()
+    if make is bfloat16 and "BF16" in str(kernels_name()):
+        seen = x.bfloat16().double()
     expected = seen @ kept.double().t()
     if bias is not None:
         expected += bias.double()
@@ -97,6 +101,28 @@ def test_a_row_has_the_same_bits_alone_and_among_others(
     for count in (1, 2, 5, 9):
         for i in range(0, 41 - count, 7):
             assert torch.equal(layer(rows[i : i + count]), together[i : i + count])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 20])
+def test_layers_of_a_group_give_the_bits_that_each_gives_alone(rows: int) -> None:
+    makers = [*MAKERS, in_out, int8]
+    layers = [
+        make(random(33 * i + 5, 96, seed=i), random(33 * i + 5, seed=i) if i % 2 else None)[0]
+        for i, make in enumerate(makers)
+    ]
+    x = random(rows, 96, seed=1)
+    found = LinearGroup([layer.linear for layer in layers])(array(x))
+    assert len(found) == len(layers)
+    for layer, together in zip(layers, found, strict=True):
+        assert torch.equal(layer(x), torch.from_numpy(together))
+
+
+def test_a_group_of_layers_with_different_inputs_is_refused() -> None:
+    layers = [out_in(random(4, inputs), None)[0].linear for inputs in (8, 9)]
+    with pytest.raises(ValueError, match="different inputs"):
+        LinearGroup(layers)
+    with pytest.raises(ValueError, match="x must be"):
+        LinearGroup(layers[:1])(array(random(1, 9)))
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -1,7 +1,7 @@
 """Layers on the C kernels, from a model's weights.
 
 Weights stay views into the mapped files where the dtype allows it: nothing is copied or converted
-at start-up. The kernels compute in float32, whatever the weights' dtype.
+at start-up. The kernels sum in float32, whatever the weights' dtype.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from gptterm.engine.decoders.config_values import ActivationName
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.int8_weights import Int8Weights
+from gptterm.engine.decoders.layers import LinearLayer
 from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm, Rotation
 from gptterm.engine.kernels.library import Floats
-from gptterm.engine.kernels.linear import Linear, float32, half, int8
+from gptterm.engine.kernels.linear import Linear, LinearGroup, float32, half, int8
 from gptterm.engine.runtime.memory import FilePages
 from gptterm.engine.stored_tensor import BlockTensor, StoredTensor
 
@@ -145,6 +146,11 @@ class KernelLayers:
     def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> Linear:
         weight = self._weights.get(f"{name}.weight", outputs, inputs)
         return self._linear(name, weight, self._vector(f"{name}.bias", outputs) if bias else None)
+
+    def group(self, *layers: LinearLayer) -> LinearGroup:
+        linears = [layer for layer in layers if isinstance(layer, Linear)]
+        assert len(linears) == len(layers)
+        return LinearGroup(linears)
 
     def lm_head(self, name: str, inputs: int, outputs: int, *, bias: str | None = None) -> Linear:
         vector = None if bias is None else self._vector(bias, outputs)

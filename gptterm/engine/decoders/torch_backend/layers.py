@@ -128,6 +128,9 @@ class TorchLayers:
         vector = self._tensor(f"{name}.bias", outputs) if bias else None
         return multiply_in_out(self._tensor(f"{name}.weight", outputs, inputs).t(), vector)
 
+    def group(self, *layers: LinearLayer) -> Callable[[Tensor], list[Tensor]]:
+        return lambda x: [layer(x) for layer in layers]
+
     def lm_head(
         self, name: str, inputs: int, outputs: int, *, bias: str | None = None
     ) -> LinearLayer:

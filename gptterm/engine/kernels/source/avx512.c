@@ -1,7 +1,8 @@
-/* x86-64 with AVX-512 and VNNI: Intel Ice Lake, AMD Zen 4 and later. */
+/* x86-64 with AVX-512 and VNNI: Intel Ice Lake, AMD Zen 4 and later; where there are dot products of
+   bfloat16 (Intel Cooper Lake and Sapphire Rapids, AMD Zen 4), with them. */
 #if defined(__x86_64__)
 #pragma GCC target(                                                                                \
-    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c,avx2,prefer-vector-width=512")
+    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,fma,f16c,avx2,prefer-vector-width=512")
 #include <immintrin.h>
 
 #define LANES 16
@@ -65,4 +66,45 @@ static inline vint dot4(vint sum, vint weights, uint32_t four)
 }
 
 #include "kernels.inc"
+
+/* Sums of products of bfloat16 pairs: twice the arithmetic of float32 an instruction. */
+INLINE void tile_pairs(const linear_job *p, int panel, int row, const int rows)
+{
+    int inputs = padded_inputs(BFLOAT16, p->layer->inputs);
+    const uint16_t *weights = (const uint16_t *)p->layer->weights + (int64_t)panel * inputs * PANEL;
+    const uint16_t *x = p->x_bfloat16 + (int64_t)row * inputs;
+    vfloat sums[ROW_TILE][PANEL_VECTORS] = {0};
+    for (int k = 0; k < inputs; k += 2, weights += 2 * PANEL) {
+        __m512bh w[PANEL_VECTORS];
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            w[v] = (__m512bh)load_int(weights + 2 * v * LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            int32_t pair;
+            memcpy(&pair, x + (int64_t)r * inputs + k, sizeof pair);
+#pragma GCC unroll 16
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                sums[r][v] = (vfloat)_mm512_dpbf16_ps((__m512)sums[r][v], w[v],
+                                                      (__m512bh)_mm512_set1_epi32(pair));
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        store_panel(p, row + r, panel * PANEL, sums[r]);
+}
+
+static void bfloat16_pairs(const void *job, int first, int last)
+{
+    const linear_job *p = job;
+    for (int panel = first; panel < last; panel++) {
+        int row = 0;
+        for (; row + ROW_TILE <= p->rows; row += ROW_TILE)
+            tile_pairs(p, panel, row, ROW_TILE);
+        for (; row + SMALL_TILE <= p->rows; row += SMALL_TILE)
+            tile_pairs(p, panel, row, SMALL_TILE);
+        for (; row < p->rows; row++)
+            tile_pairs(p, panel, row, 1);
+    }
+}
+
+const kernels avx512_bf16_kernels = KERNEL_TABLE("AVX-512 VNNI BF16", bfloat16_pairs, 1);
 #endif

@@ -6,6 +6,7 @@
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
+    &avx512_bf16_kernels,
     &avx512_kernels,
     &avx2_kernels,
 #endif
@@ -28,8 +29,9 @@ static int is_supported(const kernels *k)
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == &avx2_kernels)
         return avx2; /* every such CPU has F16C */
-    if (k == &avx512_kernels)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    if (k == &avx512_kernels || k == &avx512_bf16_kernels)
+        return avx2 && (k == &avx512_kernels || __builtin_cpu_supports("avx512bf16")) &&
+               __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni");
 #endif
@@ -44,6 +46,8 @@ const char *kernels_name(int rank)
 }
 
 void kernels_select(int rank) { selected = all_kernels[rank]; }
+
+const char *kernels_selected_name(void) { return selected->name; }
 
 const kernels *kernels_selected(void) { return selected; }
 

@@ -5,9 +5,29 @@
 #include "linear.h"
 #include "pool.h"
 
+/* float32 activations to bfloat16, padded to an even number of inputs. */
+typedef struct {
+    const float *x;
+    int inputs;
+    uint16_t *y;
+} round_job;
+
+/* float32 activations to int8: see `linear_job`. */
+typedef struct {
+    const float *x;
+    int inputs;
+    int8_t *x_int8;
+    float *scales;
+    int32_t *compensation;
+    int32_t *half_sums;
+} quantise_job;
+
 typedef struct {
     const char *name;
     work_function multiply[WEIGHT_FORMATS]; /* by format; an item is PANEL outputs of a `linear_job` */
+    int rounds_bfloat16;     /* whether BFLOAT16 is multiplied with rounded activations */
+    work_function round_rows;    /* an item is a row of a `round_job` */
+    work_function quantise_rows; /* an item is a row of a `quantise_job` */
     work_function stream;    /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
     work_function append_kv; /* an item is a row's keys and values of an `attention` */
     work_function attend;    /* an item is a head of a group of rows of an `attention` */
@@ -19,8 +39,10 @@ typedef struct {
 
 extern const kernels portable_kernels;
 #if defined(__x86_64__)
-extern const kernels avx2_kernels, avx512_kernels;
+extern const kernels avx2_kernels, avx512_kernels, avx512_bf16_kernels;
 #endif
+
+enum { MOST_LINEARS = 4 }; /* layers whose products are shared out together */
 
 enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
@@ -28,11 +50,12 @@ enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks t
 extern const int32_t kernels_layout[6];
 
 /* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0;
-   the last rank, 2 on x86-64 and 0 elsewhere, runs everywhere. */
+   the last rank, 3 on x86-64 and 0 elsewhere, runs everywhere. */
 const char *kernels_name(int rank);
 
 /* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */
 void kernels_select(int rank);
+const char *kernels_selected_name(void);
 const kernels *kernels_selected(void);
 
 #endif

@@ -1,83 +1,57 @@
-/* Products of the linear layers, and the quantisation of their activations. */
+/* Products of the linear layers. */
 
 #include "kernels.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------ quantisation */
+/* ------------------------------------------------------------------------- activations */
 
+static int is_quantised(int format) { return format >= INT8; }
+
+static int is_rounded(int format)
+{
+    return format == BFLOAT16 && kernels_selected()->rounds_bfloat16;
+}
+
+/* Activations of a product in the forms that the layers' formats need; null for those they do not. */
 typedef struct {
-    const float *x;
-    int inputs;
-    int8_t *x_int8;
-    float *scales;
-    int32_t *compensation;
-    int32_t *half_sums;
-} quantise_job;
+    float *quantised;
+    uint16_t *rounded;
+} activations;
 
-/* Quantises QUANT_BLOCK activations with a scale of their own: a row has a few outliers thirty
-   times the size of the rest, and only those in an outlier's block lose precision by it. */
-static void quantise_block(const float *x, int8_t *x_int8, float *scale, int32_t *compensation,
-                           int32_t half_sums[2])
+static void free_activations(activations *a)
 {
-    float max = 1e-30f;
-    int finite = 1;
-    for (int i = 0; i < QUANT_BLOCK; i++) {
-        float size = fabsf(x[i]);
-        max = size > max ? size : max;
-        finite &= size <= FLT_MAX;
-    }
-    float inverse_scale = 127 / max;
-    half_sums[0] = half_sums[1] = 0;
-    for (int i = 0; i < QUANT_BLOCK; i++) {
-        /* Adding 1.5 · 2²³ rounds to the nearest integer, and leaves it in the low bits. */
-        union {
-            float number;
-            int32_t bits;
-        } rounded = {.number = x[i] * inverse_scale + 12582912.0f};
-        x_int8[i] = (int8_t)(rounded.bits - 0x4b400000);
-        half_sums[i / (QUANT_BLOCK / 2)] += x_int8[i];
-    }
-    *scale = finite ? max / 127 : NAN; /* so that infinities and NaN reach the result */
-    *compensation = -128 * (half_sums[0] + half_sums[1]);
+    free(a->quantised);
+    free(a->rounded);
 }
 
-static void quantise_rows(const void *job, int first, int last)
+static int quantise(activations *a, const linear *l, const float *x, int rows, linear_job *p)
 {
-    const quantise_job *q = job;
-    int blocks = (q->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK;
-    for (int row = first; row < last; row++)
-        for (int b = 0; b < blocks; b++) {
-            const float *x = q->x + (int64_t)row * q->inputs + b * QUANT_BLOCK;
-            float padded[QUANT_BLOCK] = {0};
-            int rest = q->inputs - b * QUANT_BLOCK;
-            if (rest < QUANT_BLOCK)
-                x = memcpy(padded, x, (size_t)rest * sizeof *x);
-            int64_t block = (int64_t)row * blocks + b;
-            quantise_block(x, q->x_int8 + block * QUANT_BLOCK, q->scales + block,
-                           q->compensation + block, q->half_sums + 2 * block);
-        }
-}
-
-/* Quantises the activations of a product; returns the memory that they take, or null. */
-static void *quantise_activations(linear_job *p)
-{
-    const linear *l = p->layer;
-    size_t blocks = (size_t)p->rows * (size_t)((l->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK);
+    size_t blocks = (size_t)rows * (size_t)((l->inputs + QUANT_BLOCK - 1) / QUANT_BLOCK);
     float *scales = malloc(blocks * (sizeof(float) + 3 * sizeof(int32_t) + QUANT_BLOCK));
-    if (!scales)
+    if (!(a->quantised = scales))
         return 0;
     int32_t *compensation = (int32_t *)(scales + blocks), *half_sums = compensation + blocks;
     quantise_job job = {
-        p->x, l->inputs, (int8_t *)(half_sums + 2 * blocks), scales, compensation, half_sums,
+        x, l->inputs, (int8_t *)(half_sums + 2 * blocks), scales, compensation, half_sums,
     };
-    pool_run(quantise_rows, &job, p->rows, l->threads, p->rows < 8 ? 1 : l->threads);
+    pool_run(kernels_selected()->quantise_rows, &job, rows, l->threads, rows < 8 ? 1 : l->threads);
     p->x_scales = scales, p->compensation = compensation, p->x_int8 = job.x_int8;
     p->half_sums = half_sums;
-    return scales;
+    return 1;
+}
+
+static int round_activations(activations *a, const linear *l, const float *x, int rows,
+                             linear_job *p)
+{
+    size_t inputs = (size_t)padded_inputs(BFLOAT16, l->inputs);
+    if (!(a->rounded = malloc((size_t)rows * inputs * sizeof *a->rounded)))
+        return 0;
+    round_job job = {x, l->inputs, a->rounded};
+    pool_run(kernels_selected()->round_rows, &job, rows, l->threads, rows < 8 ? 1 : l->threads);
+    p->x_bfloat16 = a->rounded;
+    return 1;
 }
 
 /* ---------------------------------------------------------------------------- products */
@@ -116,18 +90,82 @@ static int stream_weights(linear_job *p)
     return 1;
 }
 
+/* The products of an item's panels: those of the layers stand after each other. */
+typedef struct {
+    linear_job jobs[MOST_LINEARS];
+    int count;
+} linears_job;
+
+static void multiply_panels(const void *job, int first, int last)
+{
+    const linears_job *all = job;
+    int begin = 0;
+    for (int i = 0; i < all->count && begin < last; i++) {
+        const linear_job *p = all->jobs + i;
+        int end = begin + num_panels(p->layer);
+        int from = first > begin ? first : begin, to = last < end ? last : end;
+        if (from < to)
+            kernels_selected()->multiply[p->layer->format](p, from - begin, to - begin);
+        begin = end;
+    }
+}
+
+static int multiply_all(linears_job *all)
+{
+    activations a = {0, 0};
+    linear_job forms = {0};
+    int panels = 0, done = 1, threads = all->jobs[0].layer->threads;
+    for (int i = 0; i < all->count && done; i++) {
+        const linear_job *p = all->jobs + i;
+        int format = p->layer->format;
+        panels += num_panels(p->layer);
+        if (is_quantised(format) && !a.quantised)
+            done = quantise(&a, p->layer, p->x, p->rows, &forms);
+        if (is_rounded(format) && !a.rounded)
+            done = round_activations(&a, p->layer, p->x, p->rows, &forms);
+    }
+    for (int i = 0; i < all->count && done; i++) {
+        linear_job *p = all->jobs + i;
+        p->x_int8 = forms.x_int8, p->x_scales = forms.x_scales;
+        p->compensation = forms.compensation, p->half_sums = forms.half_sums;
+        p->x_bfloat16 = forms.x_bfloat16;
+    }
+    if (done)
+        pool_run(multiply_panels, all, panels, CHUNKS_PER_THREAD * threads, threads);
+    free_activations(&a);
+    return done;
+}
+
+int linears_forward(const linear *const *layers, int count, const float *x, int rows,
+                    float *const *y)
+{
+    linears_job all = {.count = 0};
+    if (rows < 1)
+        return 1;
+    for (int i = 0; i < count; i++) {
+        linear_job p = {.layer = layers[i], .rows = rows, .x = x, .y = y[i]};
+        if (p.layer->format == FLOAT32_IN_OUT && rows < STREAM_ROWS) {
+            if (!stream_weights(&p))
+                return 0;
+            continue;
+        }
+        all.jobs[all.count++] = p;
+        if (all.count == MOST_LINEARS) {
+            if (!multiply_all(&all))
+                return 0;
+            all.count = 0;
+        }
+    }
+    return all.count == 0 || multiply_all(&all);
+}
+
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y)
 {
     if (rows < 1)
         return 1;
     linear_job p = {.layer = l, .rows = rows, .x = x, .residual = residual, .y = y};
-    void *memory = 0;
     if (l->format == FLOAT32_IN_OUT && rows < STREAM_ROWS)
         return stream_weights(&p);
-    if (l->format >= INT8 && !(memory = quantise_activations(&p)))
-        return 0;
-    pool_run(kernels_selected()->multiply[l->format], &p, num_panels(l),
-             CHUNKS_PER_THREAD * l->threads, l->threads);
-    free(memory);
-    return 1;
+    linears_job one = {.jobs = {p}, .count = 1};
+    return multiply_all(&one);
 }

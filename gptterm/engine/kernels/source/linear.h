@@ -21,7 +21,8 @@ enum {
 enum weight_format {
     FLOAT32_IN_OUT, /* (in, out), as in OpenAI's files */
     FLOAT32_OUT_IN, /* (out, in) */
-    BFLOAT16,       /* panels of (in, 16, 2): outputs i and i + 16 interleaved */
+    BFLOAT16,       /* panels of (in / 2, 32, 2): two inputs after each other; `in` is padded with zeros
+                       to an even number */
     FLOAT16,        /* panels of (in, 32) */
     INT8,           /* panels of (in / 4, 32, 4) unsigned bytes with zero point 128; `in` is padded
                        with zeros to a multiple of QUANT_BLOCK */
@@ -59,6 +60,8 @@ typedef struct {
     const float *x_scales;       /* (rows, blocks) */
     const int32_t *compensation; /* (rows, blocks): -128 times a block's sum, for the zero point */
     const int32_t *half_sums;    /* Q6_K: (rows, blocks, 2), of a block's halves */
+    const uint16_t *x_bfloat16;  /* BFLOAT16, where there are dot products of it: (rows, inputs), padded
+                                    as the weights are */
 } linear_job;
 
 static inline int num_splits(int inputs)
@@ -66,10 +69,20 @@ static inline int num_splits(int inputs)
     return inputs <= MIN_SPLITS * MAX_SPLIT ? MIN_SPLITS : (inputs + MAX_SPLIT - 1) / MAX_SPLIT;
 }
 
+/* Inputs of a panel of 16 bits. */
+static inline int padded_inputs(int format, int inputs)
+{
+    return format == BFLOAT16 ? inputs + inputs % 2 : inputs;
+}
+
 static inline int num_panels(const linear *l) { return (l->outputs + PANEL - 1) / PANEL; }
 
 /* y = x · W + b + residual for `rows` rows of float32; returns 0 if it cannot allocate memory. */
 int linear_forward(const linear *l, const float *x, int rows, const float *residual, float *y);
+
+/* `count` products with the same x, y[i] = x · W[i] + b[i]: the bits of one after the other. */
+int linears_forward(const linear *const *layers, int count, const float *x, int rows,
+                    float *const *y);
 
 /* Packs (out, in) weights that have the layer's 16-bit format; strides are in elements. */
 void linear_pack(const linear *l, void *packed, const void *source, int64_t out_stride,

@@ -14,10 +14,12 @@ typedef struct {
     int64_t out_stride, in_stride;
 } pack_job;
 
-/* Position in a row of the panel. */
-static int lane(const linear *l, int output)
+/* Position in a panel. */
+static int64_t place(const linear *l, int input, int output)
 {
-    return l->format == FLOAT16 ? output : output < 16 ? 2 * output : 2 * (output - 16) + 1;
+    if (l->format == FLOAT16)
+        return (int64_t)input * PANEL + output;
+    return (int64_t)(input / 2) * 2 * PANEL + 2 * output + input % 2;
 }
 
 static int panel_width(const linear *l, int panel)
@@ -30,16 +32,16 @@ static int panel_width(const linear *l, int panel)
 static void pack_panels(const void *job, int first, int last)
 {
     const pack_job *p = job;
-    int inputs = p->layer->inputs;
+    int inputs = p->layer->inputs, padded = padded_inputs(p->layer->format, inputs);
     for (int panel = first; panel < last; panel++) {
-        uint16_t *to = (uint16_t *)p->packed + (int64_t)panel * inputs * PANEL;
+        uint16_t *to = (uint16_t *)p->packed + (int64_t)panel * padded * PANEL;
         int width = panel_width(p->layer, panel);
         const uint16_t *from = (const uint16_t *)p->source + (int64_t)panel * PANEL * p->out_stride;
-        if (width < PANEL)
-            memset(to, 0, (size_t)inputs * PANEL * sizeof *to);
-        for (int k = 0; k < inputs; k++, to += PANEL, from += p->in_stride)
+        if (width < PANEL || inputs < padded)
+            memset(to, 0, (size_t)padded * PANEL * sizeof *to);
+        for (int k = 0; k < inputs; k++, from += p->in_stride)
             for (int i = 0; i < width; i++)
-                to[lane(p->layer, i)] = from[i * p->out_stride];
+                to[place(p->layer, k, i)] = from[i * p->out_stride];
     }
 }
 
@@ -88,17 +90,15 @@ static uint16_t to_bfloat16(uint32_t bits)
 static void round_panels(const void *job, int first, int last)
 {
     const pack_job *p = job;
-    int inputs = p->layer->inputs;
+    int padded = padded_inputs(BFLOAT16, p->layer->inputs);
     for (int panel = first; panel < last; panel++)
-        for (int k = 0; k < inputs; k += DEPTH) {
+        for (int k = 0; k < padded; k += DEPTH) {
             tile t;
             read_tile(p, panel, k, &t);
-            uint16_t *to = (uint16_t *)p->packed + ((int64_t)panel * inputs + k) * PANEL;
-            for (int j = 0; j < DEPTH && k + j < inputs; j++, to += PANEL)
-                for (int i = 0; i < PANEL / 2; i++) {
-                    to[2 * i] = to_bfloat16(t.bits[j][i]);
-                    to[2 * i + 1] = to_bfloat16(t.bits[j][i + PANEL / 2]);
-                }
+            uint16_t *to = (uint16_t *)p->packed + ((int64_t)panel * padded + k) * PANEL;
+            for (int j = 0; j < DEPTH && k + j < padded; j++)
+                for (int i = 0; i < PANEL; i++)
+                    to[place(p->layer, j, i)] = to_bfloat16(t.bits[j][i]);
         }
 }
 
