@@ -196,5 +196,6 @@ _EXAMPLES = {
     "server": "http://localhost:8000/v1",
     "system": "You are terse.",
     "preset": "focused",
+    "context": 8192,
     "seed": 7,
 }

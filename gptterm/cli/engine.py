@@ -36,6 +36,7 @@ def engine() -> None:
 @setting_option("model", "-m", "--model")
 @setting_option("device", "--device")
 @setting_option("dtype", "--dtype")
+@setting_option("context", "--context")
 @setting_option("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
 def start(name: str | None, **given: object) -> None:

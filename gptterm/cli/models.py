@@ -108,6 +108,7 @@ def show_info(name: str, as_json: bool) -> None:
         print_json([about | metadata._asdict() | more])
         return
 
+    per_token = metadata.cache_bytes_per_token
     lines = {
         "name": name,
         "revision": source.revision,
@@ -117,6 +118,7 @@ def show_info(name: str, as_json: bool) -> None:
         "parameters": f"{metadata.parameters:,}" if metadata.parameters else "",
         "weights": f"{byte_size(metadata.size)} {metadata.dtypes}",
         "context": f"{metadata.context_length:,} tokens" if metadata.context_length else "",
+        "KV cache": f"{byte_size(per_token)} a token, in float16" if per_token else "",
         "vocabulary": f"{metadata.vocab_size:,} tokens" if metadata.vocab_size else "",
         "chat template": "yes" if metadata.has_chat_template else "no",
         "int8": _describe(conversion) if conversion else "",

@@ -82,6 +82,11 @@ SETTINGS: dict[str, Setting] = {
         Word.of("auto", "float32", "bfloat16", "float16", "int8"), "auto",
         "number format of the weights",
     ),
+    "context": Setting(
+        Integer(Range(2, integer=True)), None,
+        "the most tokens of prompt and reply together, at most what the model holds: a shorter "
+        "context bounds the memory of a long chat",
+    ),
     "keep_alive": Setting(
         KeepAlive(), "off",
         "how long the engine stays, with the model loaded, after its last use: the next prompt "

@@ -66,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`raw`: the model continues the prompt; `chat`: it answers; `auto`: by the model."""
     device: str
     dtype: Dtype
+    context: int | None
     keep_alive: float | Literal["off", "forever"]
     """Minutes that an engine stays after its last client has left."""
     overflow: Overflow
@@ -214,7 +215,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def load_request(self, source: ModelSource) -> LoadRequest:
         """Return the request that starts an engine with these settings."""
-        return LoadRequest(source=source, device=self.device, dtype=self.dtype)
+        return LoadRequest(
+            source=source, device=self.device, dtype=self.dtype, context=self.context
+        )
 
     def request(
         self, prompt: Prompt, *, samples: int = 1, logprobs: int | None = None

@@ -330,6 +330,8 @@ class LoadRequest(Data, frozen=True, kw_only=True):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     dtype: Dtype = "auto"
+    context: int | None = None
+    """The most tokens of prompt and reply together; None is what the model holds."""
 
 
 class ModelInfo(Data, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from gptterm.engine.api import ModelSource, SamplingParams
-from gptterm.engine.decoders.config_parsers.registry import why_not_native
+from gptterm.engine.decoders.config_parsers.registry import parse_config, why_not_native
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.engine.text.chat_template_files import read_chat_template
@@ -34,6 +34,8 @@ class ModelMetadata(NamedTuple):
     size: int
     """Bytes of the weights."""
     context_length: int
+    cache_bytes_per_token: int
+    """Of a native decoder's KV cache in float16; in float32 it takes twice as much."""
     vocab_size: int
     has_chat_template: bool
 
@@ -49,6 +51,7 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
         return _read_gguf(directory / source.gguf_file)
     config = read_config(directory, source.name)
     reason = why_not_native(config)
+    native = None if reason else parse_config(config)
     config = text_config(config)
     weights = weight_files(directory, source.name)
     headers = [read_header(path) for path in weights]
@@ -60,6 +63,7 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
         dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
         size=sum(path.stat().st_size for path in weights),
         context_length=_first_number(config, _CONTEXT_KEYS),
+        cache_bytes_per_token=2 * native.cache_numbers if native else 0,
         vocab_size=_first_number(config, ("vocab_size",)),
         has_chat_template=_has_chat_template(directory, source.name),
     )
@@ -74,6 +78,7 @@ def _read_gguf(path: Path) -> ModelMetadata:
     file = read_gguf_header(path)
     check_sizes(file)
     reason = gguf_model.why_not_native(file)
+    config = None if reason else gguf_model.parse_gguf(file)
     architecture = file.text("general.architecture") or ""
     return ModelMetadata(
         architecture=architecture,
@@ -83,6 +88,7 @@ def _read_gguf(path: Path) -> ModelMetadata:
         dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
         size=path.stat().st_size,
         context_length=file.number(f"{architecture}.context_length") or 0,
+        cache_bytes_per_token=2 * config.cache_numbers if config else 0,
         vocab_size=len(file.texts("tokenizer.ggml.tokens")),
         has_chat_template=file.text("tokenizer.chat_template") is not None,
     )

@@ -116,6 +116,8 @@ def test_info(machine: Machine, directory: Path) -> None:
     assert about["fits"]["cpu"] == ["float32", "bfloat16", "float16", "int8"]
     assert re.search(r"^decoder +native$", text, re.MULTILINE)
     assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
+    assert about["cache_bytes_per_token"] == 2 * 2 * 2 * 8
+    assert re.search(r"^KV cache +64 bytes a token, in float16$", text, re.MULTILINE)
     assert re.search(r"^fits cpu +float32, bfloat16, float16, int8$", text, re.MULTILINE)
 
 

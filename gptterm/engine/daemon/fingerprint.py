@@ -24,19 +24,21 @@ def name_prefix(request: LoadRequest, factory: str) -> str:
 
 
 def daemon_name(request: LoadRequest, factory: str) -> str:
-    """Return the name of the daemon for a request's model, device and dtype."""
-    return name_prefix(request, factory) + digest(request.device, request.dtype)[:6]
+    """Return the name of the daemon for a request's model, device, dtype and context."""
+    context = () if request.context is None else (str(request.context),)
+    return name_prefix(request, factory) + digest(request.device, request.dtype, *context)[:6]
 
 
 def serves(status: EngineStatus, request: LoadRequest) -> bool:
     """Whether a daemon of the requested model is on the requested device, in that dtype.
 
-    Each may match the daemon's own request or what came of it: `auto` is `cpu` on a machine
-    without a GPU.
+    Its context must be the requested one. Of the others, each may match the daemon's own request or
+    what came of it: `auto` is `cpu` on a machine without a GPU.
     """
     device = "cuda:0" if request.device == "cuda" else request.device
     devices = (status.device, status.asked_device)
-    return device in devices and request.dtype in (status.dtype, status.asked_dtype)
+    dtypes = (status.dtype, status.asked_dtype)
+    return device in devices and request.dtype in dtypes and request.context == status.context
 
 
 def fingerprint_of(request: LoadRequest) -> str:

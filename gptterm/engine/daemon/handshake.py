@@ -66,6 +66,8 @@ class EngineStatus(_Message, frozen=True, kw_only=True):
     asked_device: str = ""
     """The device that was requested, such as `auto`."""
     asked_dtype: str = ""
+    context: int | None = None
+    """As asked for."""
     clients: int = 0
     waiting: int = 0
     """Number of clients with a queued generation."""

@@ -365,6 +365,7 @@ class Server:
             dtype=info.dtype if info else self._spec.request.dtype,
             asked_device=self._spec.request.device,
             asked_dtype=self._spec.request.dtype,
+            context=self._spec.request.context,
             clients=self._clients,
             waiting=self._worker.scheduler.waiting,
             generations=self._worker.generations.count,

@@ -75,6 +75,10 @@ class Decoder(Protocol):
         """Maximum tokens of prompt and reply together."""
         ...
 
+    def limit_context(self, length: int) -> None:
+        """Bound `context_length`, before any cache is made."""
+        ...
+
     @property
     def prefill_chunk(self) -> int:
         """Maximum tokens of a prompt per pass: bounds memory, and the latency of a cancel."""

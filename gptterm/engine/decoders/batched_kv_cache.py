@@ -67,6 +67,7 @@ class BatchedKVCache(ABC):
     def copy_row(self, row: int, cache: KVCache) -> None:
         """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""
         start, end = cache.length, self.lengths[row]
+        cache.reserve(end)
         for mine, others in ((self.keys, cache.keys), (self.values, cache.values)):
             for layer, array in enumerate(mine):
                 others[layer, 0, :, start:end] = array[row, :, start:end]

@@ -110,6 +110,11 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"config.json: attention windows {windows} for {self.num_layers} layers"
             )
 
+    @property
+    def cache_numbers(self) -> int:
+        """Keys and values of one token, in all layers."""
+        return 2 * self.num_layers * self.num_kv_heads * self.head_dim
+
 
 def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Hold sizes against the weights' shapes, by name, with the config's prefix or without.

@@ -44,7 +44,7 @@ def read_gguf(file: GgufFile) -> GgufModel | str:
     family, settings = family_of(file), config_of(file)
     assert family is not None
     assert settings is not None
-    config = _parsed(file)
+    config = parse_gguf(file)
     assert config is not None
     weights = GgufWeights(file, family)
     weights.check(config)
@@ -76,10 +76,15 @@ def why_not_native(file: GgufFile) -> str:
     unknown = [x for x in file.tensors if weight_name(family, x) is None and x != ROPE_FACTORS]
     if unknown:
         return f"the tensor {escaped(min(unknown))} is not of the usual {architecture}"
-    return "" if _parsed(file) else f"a variant of {architecture} without a native decoder"
+    return "" if parse_gguf(file) else f"a variant of {architecture} without a native decoder"
 
 
-def _parsed(file: GgufFile) -> DecoderConfig | None:
+def parse_gguf(file: GgufFile) -> DecoderConfig | None:
+    """A file's hyper-parameters; None if no native decoder computes what they describe.
+
+    Raises:
+        ModelError: one is out of range or of another type.
+    """
     settings = config_of(file)
     try:
         return None if settings is None else parse_config(settings)

@@ -15,8 +15,8 @@ from gptterm.engine.decoders.layers import Array
 class KVCache(ABC):
     """Keys and values of one sequence, (layers, 1, kv_heads, capacity, head_dim) each.
 
-    Allocated whole, once: memory that no token has reached yet costs nothing on a CPU, and a step
-    writes one column instead of copying the past.
+    On the C kernels it is allocated whole, once: there, memory that no token has reached costs
+    nothing. torch's grows as it is filled.
     """
 
     def __init__(self, keys: Array, values: Array, length: int = 0) -> None:
@@ -28,6 +28,9 @@ class KVCache(ABC):
     def capacity(self) -> int:
         return int(self.keys.shape[3])
 
+    def reserve(self, length: int) -> None:  # noqa: B027 (usually nothing)
+        """Make room for `length` tokens, if the cache grows."""
+
     def crop(self, length: int) -> int:
         if length < 0:
             raise ValueError(f"a KV cache cannot be cropped to {length} tokens")
@@ -36,6 +39,7 @@ class KVCache(ABC):
 
     def copy_from(self, other: Self, length: int) -> int:
         length = min(length, other.length)
+        self.reserve(length)
         self.keys[:, :, :, :length] = other.keys[:, :, :, :length]
         self.values[:, :, :, :length] = other.values[:, :, :, :length]
         self.length = length

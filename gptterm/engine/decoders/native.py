@@ -64,10 +64,6 @@ _ARCHITECTURES: dict[str, Callable[[DecoderConfig, LayerMaker], Model]] = {
     "gemma3_text": Gemma3,
 }
 
-_LARGEST_GPU_CACHE = 1 << 30
-"""Bytes. torch's KV cache takes the memory of the whole context at once, where transformers' grows:
-longer contexts are left to that."""
-
 
 def load(
     directory: Path,
@@ -88,7 +84,7 @@ def load(
     config = parse_config(config_json)
     if config is None:
         return None
-    if device != "cpu" and (dtype == "int8" or _cache_bytes(config, dtype) > _LARGEST_GPU_CACHE):
+    if device != "cpu" and dtype == "int8":
         return None
     weights = Weights(directory, prefix=config.prefix)
     config = weights.settled(config)
@@ -110,8 +106,6 @@ def load_gguf(file: GgufFile, device: str, dtype: str) -> NativeDecoder | None:
     if isinstance(found, str):
         return None
     config, weights = found.config, found.weights
-    if device != "cpu" and _cache_bytes(config, dtype) > _LARGEST_GPU_CACHE:
-        return None
     if dtype == "auto":
         dtype = "stored" if device == "cpu" and _has_kernels("float32") else "float32"
     decoder = _decoder(_ARCHITECTURES[found.model_type], config, weights, device, dtype)
@@ -138,12 +132,6 @@ def _decoder(
 
     torch_layers = TorchLayers(weights, device, dtype)
     return TorchDecoder(architecture(config, torch_layers), device, dtype, weights.parameters)
-
-
-def _cache_bytes(config: DecoderConfig, dtype: str) -> int:
-    """Size of the KV cache of a whole context, where torch computes."""
-    numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim
-    return numbers * config.context_length * (4 if dtype == "float32" else 2)
 
 
 def _has_kernels(dtype: str) -> bool:

@@ -63,11 +63,16 @@ class NativeDecoder(ABC):
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
-        self._cache_shape = (
-            *(config.num_layers, 1, config.num_kv_heads, config.context_length, config.head_dim),
-        )
-        numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim
-        self.cache_bytes_per_token = numbers * cache_itemsize
+        self.cache_bytes_per_token = config.cache_numbers * cache_itemsize
+
+    def limit_context(self, length: int) -> None:
+        """See `Decoder.limit_context`."""
+        self.context_length = min(self.context_length, length)
+
+    def _cache_shape(self, columns: int) -> tuple[int, int, int, int, int]:
+        """(layers, 1, kv_heads, columns, head_dim)."""
+        config = self._model.config
+        return config.num_layers, 1, config.num_kv_heads, columns, config.head_dim
 
     @abstractmethod
     def new_cache(self) -> KVCache: ...

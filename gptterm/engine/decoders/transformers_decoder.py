@@ -55,6 +55,10 @@ class TransformersDecoder:
         self.num_layers = self._observation.num_layers
         self.num_heads = self._observation.num_heads
 
+    def limit_context(self, length: int) -> None:
+        """See `Decoder.limit_context`."""
+        self.context_length = min(self.context_length, length)
+
     @classmethod
     def load(
         cls, directory: Path, device: str, dtype: str, gguf_file: str | None = None

@@ -48,6 +48,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     tokenizer = reading.result()
     trim()
     decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
+    if request.context is not None:
+        decoder.limit_context(request.context)
     if decoder.context_length < SHORTEST_CONTEXT:
         raise ModelError(f"{source.name} has a context of one token, without room for a reply")
     info = ModelInfo(

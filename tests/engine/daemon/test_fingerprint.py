@@ -1,7 +1,8 @@
 """What a daemon's model is to a client."""
 
 from gptterm.engine.api import LoadRequest, ModelInfo, ModelSource
-from gptterm.engine.daemon.fingerprint import as_requested
+from gptterm.engine.daemon.fingerprint import as_requested, daemon_name, serves
+from gptterm.engine.daemon.handshake import EngineStatus
 
 
 def test_a_notice_of_both_is_said_once() -> None:
@@ -22,3 +23,12 @@ def test_a_notice_of_both_is_said_once() -> None:
     found = as_requested(info, LoadRequest(source=source), 7, 0.5)
     assert (found.name, found.warm_pid) == ("m", 7)
     assert found.notices == ("an adapter", "mine", "its own")
+
+
+def test_an_engine_of_another_context_is_another_engine() -> None:
+    source = ModelSource(name="m", directory="/m")
+    requests = [LoadRequest(source=source, context=context) for context in (None, 64, 65)]
+    assert len({daemon_name(request, "") for request in requests}) == 3
+    status = EngineStatus(pid=1, device="cpu", dtype="float32", asked_device="auto", context=64)
+    asked = [LoadRequest(source=source, dtype="float32", context=context) for context in (None, 64)]
+    assert [serves(status, request) for request in asked] == [False, True]

@@ -10,7 +10,6 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from gptterm.engine.api import ModelSource
-from gptterm.engine.decoders import native
 from gptterm.engine.decoders.config_parsers.registry import parse_config, why_not_native
 from gptterm.errors import ModelError
 from gptterm.models.metadata import read_metadata
@@ -231,11 +230,3 @@ def test_weights_of_another_model(changes: dict[str, int], expected: str, llama:
         load(llama)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_context_that_would_fill_a_gpu_is_left_to_transformers(tmp_path: Path) -> None:
-    """Decided by config.json alone: no GPU is asked."""
-    long = SIZES | {"model_type": "llama", "max_position_embeddings": 1 << 24}
-    assert native.load(tmp_path, long, "cuda:0", "bfloat16") is None
-    with pytest.raises(ModelError):  # it looks for the weights
-        native.load(tmp_path, SIZES | {"model_type": "llama"}, "cuda:0", "bfloat16")

@@ -26,7 +26,8 @@ class KernelDecoder(NativeDecoder):
         self.notices = layers.notices
 
     def new_cache(self) -> KernelKVCache:
-        keys, values = (reserve(self._cache_shape, self._cache_dtype) for _ in range(2))
+        shape = self._cache_shape(self.context_length)
+        keys, values = (reserve(shape, self._cache_dtype) for _ in range(2))
         return KernelKVCache(keys, values)
 
     def new_batched_cache(self) -> KernelBatchedKVCache:

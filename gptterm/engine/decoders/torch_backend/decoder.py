@@ -15,6 +15,10 @@ _WITHOUT_KERNELS = (
 )
 
 
+_FIRST_COLUMNS = 512
+"""Tokens that a new KV cache has room for."""
+
+
 class TorchDecoder(NativeDecoder):
     """Decoder on a GPU, or on a CPU without kernels."""
 
@@ -28,8 +32,9 @@ class TorchDecoder(NativeDecoder):
             self.notices = (_WITHOUT_KERNELS,)
 
     def new_cache(self) -> TorchKVCache:
-        keys = torch.empty(self._cache_shape, dtype=self._cache_dtype, device=self.device)
-        return TorchKVCache(keys, torch.empty_like(keys))
+        shape = self._cache_shape(min(self.context_length, _FIRST_COLUMNS))
+        keys = torch.empty(shape, dtype=self._cache_dtype, device=self.device)
+        return TorchKVCache(keys, torch.empty_like(keys), limit=self.context_length)
 
     def new_batched_cache(self) -> TorchBatchedKVCache:
         return TorchBatchedKVCache()

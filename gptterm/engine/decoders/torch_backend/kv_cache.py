@@ -128,13 +128,39 @@ class TorchStep(AttentionStep):
 
 
 class TorchKVCache(KVCache):
-    """KV cache of one sequence."""
+    """KV cache of one sequence, which grows by doubling.
+
+    Args:
+        limit: the most tokens that it grows to; by default it does not grow.
+    """
+
+    def __init__(
+        self, keys: Tensor, values: Tensor, length: int = 0, limit: int | None = None
+    ) -> None:
+        super().__init__(keys, values, length)
+        self._limit = self.capacity if limit is None else limit
+
+    def reserve(self, length: int) -> None:
+        if not self.capacity < length <= self._limit:
+            return
+        columns = min(self._limit, max(length, 2 * self.capacity))
+        self.keys = self._grown(self.keys, columns)
+        self.values = self._grown(self.values, columns)
+
+    def _grown(self, old: Tensor, columns: int) -> Tensor:
+        layers, rows, heads, _, head_dim = old.shape
+        with torch.inference_mode(mode=False):  # so that it can be written from everywhere
+            shape = (layers, rows, heads, columns, head_dim)
+            new = torch.empty(shape, dtype=old.dtype, device=old.device)
+        new[:, :, :, : self.length] = old[:, :, :, : self.length]
+        return new
 
     def keys_of(self, layer: int, end: int) -> NDArray[np.float32]:
         keys: NDArray[np.float32] = self.keys[layer, 0, :, :end].float().cpu().numpy()
         return keys
 
     def begin_step(self, n: int) -> "SequenceStep":
+        self.reserve(self.length + n)
         return SequenceStep(self, n)
 
 

@@ -23,6 +23,8 @@ AHEAD = 2
 """Steps in flight."""
 _WIDTH = 128
 """Columns of a KV cache for several rows are allocated in multiples of it."""
+_LARGEST_BUFFERS = 1 << 30
+"""Bytes. A longer context decodes without a graph, in a cache that grows."""
 _SHARE = 0.8
 """Share of the device's free memory that a KV cache for several rows may take."""
 _ERRORS: dict[int, type[AllBannedError] | type[NotFiniteError]] = {
@@ -79,15 +81,20 @@ class StaticDecoding:
         self._capture = capture
         self.prefix = PrefixCache(decoder)
         self._buffers = _kv_cache(self.prefix)
+        self._buffers.reserve(decoder.context_length)  # a captured graph has their addresses
         cache = StaticKVCache(self._buffers.keys, self._buffers.values)
         self._single = DecodeStep(decoder, cache, capture)
 
     @classmethod
     def on_gpu(cls, decoder: Decoder) -> "StaticDecoding | None":
-        """Return None without a GPU or a native decoder."""
-        if isinstance(decoder, TorchDecoder) and decoder.device.startswith("cuda"):
-            return cls(decoder)
-        return None
+        """Return None without a GPU or a native decoder, or where a context is too long.
+
+        Its buffers take the memory of the whole context at once.
+        """
+        if not isinstance(decoder, TorchDecoder) or not decoder.device.startswith("cuda"):
+            return None
+        size = decoder.context_length * decoder.cache_bytes_per_token
+        return cls(decoder) if size <= _LARGEST_BUFFERS else None
 
     def supports(self, request: GenerateRequest) -> bool:
         """Whether a request can be decoded here: without logprobs, and if there is memory."""
@@ -109,7 +116,8 @@ class StaticDecoding:
             self.prefix.copy(prompt)
             return self._single
         past, length = _kv_cache(prompt), len(sequences[0].ids)
-        layers, _, heads, most, head_dim = past.keys.shape
+        layers, _, heads, _, head_dim = past.keys.shape
+        most = self._decoder.context_length
         columns = min(most, -(-sequences[0].max_length // _WIDTH) * _WIDTH)
         keys = past.keys.new_zeros(layers, len(sequences), heads, columns, head_dim)
         values = torch.zeros_like(keys)
