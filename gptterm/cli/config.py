@@ -103,9 +103,9 @@ def _key_problems(settings: Settings) -> list[str]:
         return []
     # Slow to import.
     from gptterm.tui.keys import usable
-    from gptterm.tui.widgets.key_groups import GROUPS
+    from gptterm.tui.widgets.key_groups import SCREENS
 
-    return [f"[tui.keys] {one_line(text)}" for text in usable(settings.tui.keys, GROUPS)[1]]
+    return [f"[tui.keys] {one_line(text)}" for text in usable(settings.tui.keys, SCREENS)[1]]
 
 
 def _tables(settings: Settings) -> list[tuple[str, str]]:

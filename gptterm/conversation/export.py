@@ -61,7 +61,11 @@ def export(chat: Conversation, path: Path, *, overwrite: bool = False) -> None:
         UsageError: unknown suffix, or the file exists and `overwrite` is False.
         GpttermError: the file cannot be written.
     """
-    text = render(chat, format_of(path))
+    write_export(path, render(chat, format_of(path)), overwrite=overwrite)
+
+
+def write_export(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a text as `export` does, which see."""
     shown = one_line(str(path))
     try:
         write_own(path, text.encode(), overwrite=overwrite)
@@ -130,7 +134,7 @@ def to_json(chat: Conversation) -> str:
         scores={node.id: to_objects(node) for node in nodes if node.scores},
         title=chat.title if chat.has_title else "",
     )
-    encoded = msgspec.json.encode(_without_infinities(msgspec.to_builtins(data)))
+    encoded = msgspec.json.encode(without_infinities(msgspec.to_builtins(data)))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
@@ -198,14 +202,14 @@ def _repair_timestamps(raw: dict[str, Any]) -> None:
         last = part["created"] = last if at is None else at
 
 
-def _without_infinities(value: object) -> object:
+def without_infinities(value: object) -> object:
     """Replace infinities, such as the bias of a banned token, by their names: JSON has none."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _without_infinities(item) for key, item in value.items()}
+        return {key: without_infinities(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_infinities(item) for item in value]
+        return [without_infinities(item) for item in value]
     return value
 
 

@@ -141,7 +141,13 @@ class ChatPrompt(Data, frozen=True, kw_only=True):
     transcript: Transcript = Transcript()
 
 
-Prompt = TextPrompt | TokenPrompt | ChatPrompt
+class MixedPrompt(Data, frozen=True, kw_only=True):
+    """Texts and token ids to continue, one after the other."""
+
+    parts: tuple[TextPrompt | TokenPrompt, ...]
+
+
+Prompt = TextPrompt | TokenPrompt | MixedPrompt | ChatPrompt
 
 
 class GenerateRequest(Data, frozen=True, kw_only=True):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Self
 
 from gptterm.conversation.tree import Conversation, clean_text, normalise_title
+from gptterm.document.tree import Document
 from gptterm.engine.api import Event, Failed, Finished, Started, Token
-from gptterm.store import search, summaries
+from gptterm.store import documents, search, summaries
 from gptterm.store.database import Database, Notify
+from gptterm.store.documents import DocumentSaver
 from gptterm.store.errors import HistoryError
 from gptterm.store.maintenance import is_due, purge, run_maintenance
 from gptterm.store.merge import Merge, Merged, index_terms, merge, plan, plan_new
@@ -158,6 +160,19 @@ class History:
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until all changes handed over are on the disk. False: they are not."""
         return self._writer.flush(timeout)
+
+    # ---------------------------------------------------------------------------- documents
+
+    def open_document(self, path: str) -> DocumentSaver:
+        """Load the document of a file, or begin one, which is written once it has an edit.
+
+        Raises:
+            HistoryError: it cannot be read.
+        """
+        self._settle()
+        found = self._reader.read(lambda c: documents.read(c, path), None)
+        document, digest = found or (Document(), b"")
+        return DocumentSaver(document, path, digest, self._writer.submit)
 
     # ------------------------------------------------------------------------------- saving
 

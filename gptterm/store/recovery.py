@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gptterm.format import plural
 from gptterm.store import db_file, schema
 
-_KEYS = {"conversations": "seq", "turns": "seq", "pieces": "seq"}
+_TABLES = ("conversations", "turns", "pieces", "documents", "edits")
 _MAX_QUERIES = 200_000
 """Bound for one table: with a damaged root page each query gives one row, if any."""
 
@@ -118,7 +118,7 @@ def _salvage(copy: Path, target: sqlite3.Connection) -> None:
             source.execute("PRAGMA writable_schema = ON")  # tolerates a damaged schema
         target.execute("PRAGMA foreign_keys = OFF")
         target.execute("BEGIN")
-        for table in ("conversations", "turns", "pieces"):
+        for table in _TABLES:
             for row in _rows(source, table, _columns(source, target, table)):
                 _insert(target, table, row)
         _salvage_runs(source, target)
@@ -151,9 +151,8 @@ def _rows(source: sqlite3.Connection, table: str, columns: Sequence[str]) -> Ite
     """Yield the readable rows: a range that cannot be read is bisected."""
     if not columns:
         return
-    key = _KEYS[table]
-    query = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED WHERE {key} BETWEEN ? AND ?"
-    ranges = [(1, _last(source, table, key))]
+    query = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED WHERE seq BETWEEN ? AND ?"
+    ranges = [(1, _last(source, table))]
     queries = 0
     while ranges and queries < _MAX_QUERIES:
         first, last = ranges.pop()
@@ -169,9 +168,9 @@ def _rows(source: sqlite3.Connection, table: str, columns: Sequence[str]) -> Ite
             yield dict(zip(columns, values, strict=True))
 
 
-def _last(source: sqlite3.Connection, table: str, key: str) -> int:
+def _last(source: sqlite3.Connection, table: str) -> int:
     """The largest row number, or an upper bound of it."""
-    found = _fetched(source, f"SELECT max({key}) FROM {table} NOT INDEXED")
+    found = _fetched(source, f"SELECT max(seq) FROM {table} NOT INDEXED")
     if found:
         return found[0][0] or 0
     # More rows than this do not fit a page.
@@ -229,6 +228,11 @@ def _repair_references(target: sqlite3.Connection) -> None:
     target.execute("UPDATE turns SET spaced = spaced_of(text) WHERE spaced IS NOT spaced_of(text)")
     target.execute(
         "UPDATE conversations SET written = min(updated, ?) WHERE written = 0", (time.time(),)
+    )
+    target.execute(
+        "INSERT INTO documents (seq, id, created, updated)"
+        " SELECT document, lower(hex(randomblob(16))), min(created), max(created) FROM edits"
+        " WHERE document NOT IN (SELECT seq FROM documents) GROUP BY document"
     )
     for table in ("runs", "pieces"):
         target.execute(f"DELETE FROM {table} WHERE turn NOT IN (SELECT seq FROM turns)")

@@ -162,14 +162,46 @@ SCORES = """
 ALTER TABLE turns ADD COLUMN scores BLOB;   -- of its tokens, see gptterm.conversation.token_scores
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES)
+DOCUMENTS = """
+CREATE TABLE documents (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    path TEXT NOT NULL DEFAULT '',      -- of its file; empty: it has none
+    digest BLOB,                        -- of the file when it was last read or written
+    current TEXT                        -- id of the version in view; NULL: the empty one
+);
+CREATE INDEX documents_by_path ON documents (path);
+
+CREATE TABLE edits (                    -- a version is the edit that made it
+    seq INTEGER PRIMARY KEY,            -- parents before their children
+    document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    id TEXT NOT NULL,                   -- unique in its document
+    parent TEXT,                        -- id of the version that it changes
+    start INTEGER NOT NULL,             -- characters, as removed
+    removed INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    created REAL NOT NULL,
+    selected_child TEXT,                -- id of the version after it that was in view last
+    ids BLOB,                           -- token ids, likewise the bytes of each
+    lengths BLOB,
+    logprobs BLOB,                      -- of the tokens, as little-endian floats of 32 bits
+    run TEXT,                           -- what wrote it, as JSON; NULL: a person
+    UNIQUE (document, id)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS)
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
 VERSION_WITH_IMPORTED_TITLES = 3
 VERSION_WITH_WRITING_ORDER = 4
 VERSION_WITH_SCORES = 5
+VERSION_WITH_DOCUMENTS = 6
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
+DOCUMENT_TABLES = ("documents", "edits")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -179,12 +211,11 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def is_whole(connection: sqlite3.Connection) -> bool:
-    """Whether all tables exist."""
-    marks = ", ".join("?" * len(TABLES))
-    (count,) = connection.execute(
-        f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ({marks})", TABLES
-    ).fetchone()
-    return bool(count == len(TABLES))
+    """Whether all tables of the file's version exist."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    names = {name for (name,) in connection.execute(query)}
+    wanted = TABLES if version_of(connection) < VERSION_WITH_DOCUMENTS else TABLES + DOCUMENT_TABLES
+    return names.issuperset(wanted)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:

@@ -45,6 +45,24 @@ def unpack_ids(blob: bytes | None) -> tuple[int, ...]:
     return shared_ids(packed)
 
 
+def pack_floats(values: Sequence[float]) -> bytes | None:
+    """Pack numbers into a blob of little-endian float32; None for no numbers."""
+    packed = array.array("f", values)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes() or None
+
+
+def unpack_floats(blob: bytes | None) -> tuple[float, ...]:
+    """Unpack the numbers of a blob; none if it is damaged."""
+    if not blob or len(blob) % 4:
+        return ()
+    packed = array.array("f", blob)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return tuple(packed) if all(map(math.isfinite, packed)) else ()
+
+
 def encode_run(run: Generation) -> str:
     """Encode a run as JSON.
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gptterm.config import Settings
     from gptterm.tui.result import ContinuePlain
@@ -15,6 +16,8 @@ def run(
     *,
     inline: bool = False,
     conversation: str | None = None,
+    write: bool = False,
+    file: "Path | None" = None,
     note: "Callable[[str], None]",
 ) -> "int | ContinuePlain":
     """Run the TUI until the user quits.
@@ -24,6 +27,8 @@ def run(
         prompt: A first message.
         inline: Draw below the shell's prompt instead of on the whole screen.
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
+        write: Begin in Write mode.
+        file: The file of Write mode; None for the text that has none.
         note: Prints a line for the user once the terminal is free again.
 
     Returns:
@@ -40,7 +45,7 @@ def run(
     from gptterm.tui.stderr_guard import stderr_to
 
     with stderr_to(tui_log()):
-        app = GpttermApp(settings, prompt, conversation=conversation)
+        app = GpttermApp(settings, prompt, conversation=conversation, write=write, file=file)
         result = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
         raise app.refusal

@@ -5,7 +5,8 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import PurePath
+from functools import partial
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
@@ -29,15 +30,17 @@ from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
-from gptterm.tui.widgets.key_groups import GROUPS
+from gptterm.tui.widgets.key_groups import CHAT_GROUPS, SCREENS, WRITE_GROUPS
 from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from gptterm.tui.screens.write import WriteScreen
+
 WIDGET_STYLES = (
     "status", "transcript/transcript", "sampling", "distribution", "chats", "notice", "prompt",
-    "keyline", "options",
+    "keyline", "options", "document_area", "continuations",
 )  # fmt: skip
 
 POLL_INTERVAL_S = 2.0
@@ -60,10 +63,13 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         client: Client of the engine process; None for the default one.
         find: Finds models.
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
+        write: Begin in Write mode.
+        file: The file of Write mode; None for the text that has none.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "screens/chat.tcss",
+        "screens/write.tcss",
         *(f"widgets/{name}.tcss" for name in WIDGET_STYLES),
     ]
     TITLE = "gptterm"
@@ -84,6 +90,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         find: Finder = find_model,
         *,
         conversation: str | None = None,
+        write: bool = False,
+        file: Path | None = None,
     ) -> None:
         count_spacing_marks()
         # Terminals send Alt+Enter as ESC CR.
@@ -107,8 +115,12 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             find,
             history=history_file(),
         )
-        keymap, self._keymap_problems = keys.usable(settings.tui.keys, GROUPS)
+        keymap, self._keymap_problems = keys.usable(settings.tui.keys, SCREENS)
         self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap))
+        self._begins_writing = write
+        self._file = file
+        self.write_screen: WriteScreen | None = None
+        """Write mode, once it was opened."""
         for theme in themes.OWN:
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
@@ -177,6 +189,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             await self.on_event(events.Key("enter", "\r") if is_enter else event)
         # A slow disk must not block the keys.
         start_worker(self, self._open_history)
+        if self._begins_writing:
+            self.action_write()
 
     async def _open_history(self) -> None:
         wanted = self._conversation
@@ -211,10 +225,15 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             self.attention.show_title(self.chat_screen.terminal_title)
             if isinstance(event, ReplyEnded):
                 self.attention.reply_ended(event.reply)
+        if self.write_screen is not None and self.write_screen.is_mounted:
+            self.write_screen.show_engine()
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return every action of the screen, presets, themes, and quit."""
-        everywhere, *areas = GROUPS
+        if screen is self.write_screen:
+            yield from self._writing_commands()
+            return
+        everywhere, *areas = CHAT_GROUPS
         yield from self._commands_of(everywhere)
         yield SystemCommand(
             "Preset",
@@ -224,6 +243,14 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         for area in areas:
             yield from self._commands_of(area)
+
+    def _writing_commands(self) -> Iterator[SystemCommand]:
+        write = self.write_screen
+        assert write is not None
+        for area, does, where, action in self.chat_screen.keymap.commands(WRITE_GROUPS):
+            run = partial(write.run_binding, area, action)
+            yield SystemCommand(does, where, run)
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def _commands_of(self, group: keys.Group) -> Iterator[SystemCommand]:
         chat = self.chat_screen
@@ -236,7 +263,26 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     def action_interrupt(self) -> None:
         """Copy, stop or quit, in dialogs too."""
-        self.chat_screen.interrupt.press()
+        if self.write_screen is not None and self.write_screen in self.screen_stack:
+            self.write_screen.interrupt()
+        else:
+            self.chat_screen.interrupt.press()
+
+    def action_write(self) -> None:
+        """Go to Write mode."""
+        if self.write_screen is None:
+            from gptterm.tui.screens.write import WriteScreen
+
+            self.write_screen = WriteScreen(self.controller, self.chat_screen.keymap, self._file)
+            self.install_screen(self.write_screen, "write")
+        if self.screen is self.chat_screen:
+            self.push_screen(self.write_screen)
+
+    def action_chat(self) -> None:
+        """Go from Write mode to the chat."""
+        if self.screen is self.write_screen:
+            self.write_screen.writing.stop()
+            self.pop_screen()
 
     # ------------------------------------------------------------------------------- ending
 
@@ -251,4 +297,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         """End all processes, and save what was written and typed."""
         self.attention.restore_title()
         self.chat_screen.save_draft()
+        if self.write_screen is not None:
+            await self.write_screen.writing.close()
+            self.refusal = self.refusal or self.write_screen.refusal
         self.unsaved = await self.controller.close()

@@ -66,10 +66,25 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _run("ctrl+home", "begin", "Begin", "transcript.begin", "To the beginning of the transcript"),
     _run("ctrl+end", "end", "End", "transcript.end", "To the end of the transcript"),
 )
+WRITE_KEYS: tuple[Binding, ...] = (
+    _key(
+        "ctrl+enter,tab",
+        "continue",
+        "Continue",
+        "write.continue",
+        "Continue at the cursor",
+    ),
+    _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
+    _key("ctrl+s", "save", "Save", "write.save", "Write the file"),
+    _key("ctrl+e", "export", "Export", "write.export", "Export: text, HTML, the tree as JSON"),
+    _key("f2", "app.chat", "Chat", "write.chat", "Back to the chat"),
+    _key("f1", "help", "Help", "write.help", "Show all keys"),
+)
 APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+c", "app.interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
     _key("ctrl+p", "app.command_palette", "Palette", "palette", "Search all that can be done"),
     _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
+    _key("f3", "app.write", "Write", "write", "Write: a text that the model continues"),
 )
 """Bindings that apply in dialogs too."""
 
@@ -183,12 +198,16 @@ def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
             yield binding
 
 
-def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str, str], list[str]]:
+def usable(
+    keymap: Mapping[str, str], screens: Iterable[Sequence[Group]]
+) -> tuple[dict[str, str], list[str]]:
     """Split a keymap into its valid entries and the problems of the others.
 
-    Two actions on one key are a problem too, though an entry is valid: one of them has no effect.
+    Two actions on one key of a screen are a problem too, though an entry is valid: one of them has
+    no effect.
     """
-    groups = tuple(groups)
+    screens = tuple(screens)
+    groups = [group for screen in screens for group in screen]
     known = {b.id for _, bindings in groups for b in _identified(bindings)}
     valid, problems = {}, []
     for name, given in keymap.items():
@@ -199,7 +218,8 @@ def usable(keymap: Mapping[str, str], groups: Iterable[Group]) -> tuple[dict[str
             problems.append(f"{name}: there is no key {wrong[0].strip() or '(empty)'}")
         else:
             valid[name] = given
-    return valid, problems + list(_clashes(valid, groups))
+    clashes = [clash for screen in screens for clash in _clashes(valid, screen)]
+    return valid, problems + list(dict.fromkeys(clashes))
 
 
 def _clashes(keymap: Mapping[str, str], groups: Sequence[Group]) -> Iterator[str]:

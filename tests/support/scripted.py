@@ -33,6 +33,7 @@ from gptterm.engine.api import (
     FinishReason,
     GenerateRequest,
     LoadRequest,
+    MixedPrompt,
     ModelInfo,
     ModelSource,
     NextToken,
@@ -267,6 +268,8 @@ class ScriptedEngine:
                 found = self.tokenize(text)
             case TokenPrompt(ids=ids):
                 found = tuple(Piece(id=i, piece=b"?") for i in ids)
+            case MixedPrompt(parts=parts):
+                found = tuple(piece for part in parts for piece in self._encode(part))
             case ChatPrompt(messages=messages):
                 found = self.tokenize("".join(f"{m.role}: {m.text}\n" for m in messages))
         return found or (Piece(id=EOS_ID, piece=b""),)

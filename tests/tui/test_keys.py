@@ -12,7 +12,7 @@ from gptterm.config import TuiSettings
 from gptterm.tui.actions.clipboard import local_copy, osc52, outcome
 from gptterm.tui.actions.registry import ACTIONS
 from gptterm.tui.keys import CHAT_KEYS, sign, usable
-from gptterm.tui.widgets.key_groups import GROUPS
+from gptterm.tui.widgets.key_groups import CHAT_GROUPS, GROUPS, SCREENS
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
@@ -36,11 +36,13 @@ def written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"search": "f9, f7", "regenerate": "f7"}, ["F7 is the key of regenerate and search"]),
         ({"turn.edit": "c"}, ["C is the key of turn.edit and turn.copy"]),
         ({"turn.edit": "p"}, []),  # another area's
+        ({"search": "ctrl+y"}, []),  # another screen's
+        ({"write.save": "ctrl+y"}, ["Ctrl+Y is the key of write.save and write.redo"]),
         ({"turn.edit": "ctrl+q"}, ["Ctrl+Q is the key of quit and turn.edit"]),
     ],
 )
 def test_two_actions_on_one_key_are_told(keymap: dict[str, str], problems: list[str]) -> None:
-    valid, told = usable(keymap, GROUPS)
+    valid, told = usable(keymap, SCREENS)
     assert valid == keymap
     assert [text.partition(":")[0] for text in told] == problems
 
@@ -105,7 +107,7 @@ def test_every_action_that_a_key_runs_is_registered() -> None:
 async def test_the_palette_has_every_action(open_tui: Open) -> None:
     async with open_tui() as desk:
         found = {command.title for command in desk.app.get_system_commands(desk.screen)}
-        wanted = {b.tooltip for _, bindings in GROUPS for b in bindings}  # type: ignore[union-attr]
+        wanted = {b.tooltip for _, bindings in CHAT_GROUPS for b in bindings}  # type: ignore[union-attr]
         assert wanted <= found
         await desk.press("ctrl+p")
         await desk.type("sampling panel, or")

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, TextPrompt
+from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, MixedPrompt, TextPrompt
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
@@ -78,7 +78,7 @@ def fit(
             dropped_messages=len(prompt.messages) - len(truncated.messages),
             cut=truncated.cut,
         )
-    start = tokenizer.start_ids if isinstance(prompt, TextPrompt) else ()
+    start = tokenizer.start_ids if isinstance(prompt, TextPrompt | MixedPrompt) else ()
     start = start if len(start) < budget else ()
     tail = [*start, *rendered.ids[length - (budget - len(start)) :]]
     return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=length - len(tail))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, TokenPrompt
+from gptterm.engine.api import ChatPrompt, Message, MixedPrompt, Prompt, TextPrompt, TokenPrompt
 from gptterm.engine.prompt.builder import PromptBuilder
 from gptterm.engine.prompt.transcript import transcript_parts, transcript_stops
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -39,6 +39,8 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPro
             return _render_tokens(prompt, vocab_size)
         case TextPrompt():
             rendered = RenderedPrompt([*tokenizer.start_ids, *tokenizer.encode(prompt.text)])
+        case MixedPrompt():
+            rendered = _render_mixed(prompt, tokenizer, vocab_size)
         case ChatPrompt():
             rendered = _render_chat(prompt, tokenizer)
     if rendered.ids and max(rendered.ids) >= vocab_size:
@@ -63,6 +65,17 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     for token_id in ids:
         if not 0 <= token_id < vocab_size:
             raise UsageError(f"token id {token_id} is not in [0, {vocab_size})")
+
+
+def _render_mixed(prompt: MixedPrompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:
+    builder = PromptBuilder(tokenizer)
+    for part in prompt.parts:
+        match part:
+            case TextPrompt(text=text):
+                builder.add_text(text)
+            case TokenPrompt():
+                builder.add_ids(_render_tokens(part, vocab_size).ids)
+    return RenderedPrompt([*tokenizer.start_ids, *builder.build()])
 
 
 def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:

@@ -9,6 +9,8 @@ import msgspec
 from gptterm.engine.api import (
     ChatPrompt,
     GenerateRequest,
+    MixedPrompt,
+    Prompt,
     RemoteModel,
     TextPrompt,
     TokenPrompt,
@@ -119,13 +121,15 @@ def _messages(prompt: ChatPrompt, dialect: Dialect, body: dict[str, Any]) -> lis
     return [{"role": m.role, "content": m.text} for m in messages]
 
 
-def _text(prompt: TextPrompt | TokenPrompt | ChatPrompt) -> tuple[Any, tuple[str, ...], bool]:
+def _text(prompt: Prompt) -> tuple[Any, tuple[str, ...], bool]:
     """Return the text to continue, the stop texts of its form, and whether to strip the reply."""
     match prompt:
         case TextPrompt(text=text):
             return text, (), False
         case TokenPrompt(ids=ids):
             return list(ids), (), False
+        case MixedPrompt():
+            raise UsageError("a server gets a text, or token ids, not both")
         case ChatPrompt():
             stop = transcript_stops(prompt.transcript)
             return transcript(prompt), stop, not prompt.continue_last

@@ -25,6 +25,7 @@ from gptterm.tui.state.history_access import (
 
 if TYPE_CHECKING:
     from gptterm.store import History, SearchHit
+    from gptterm.store.documents import DocumentSaver
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
@@ -89,6 +90,8 @@ class ChatList:
         self._emit = emit
         self._history = HistoryAccess(path, save, emit)
         self._opening: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
+        """Set once the history is being opened."""
         self._groups: Groups = []
         self._requests = 0
         """Number of chats asked for: only the last one is shown."""
@@ -107,6 +110,7 @@ class ChatList:
                 chat.
         """
         self._opening = asyncio.create_task(self._open(wanted))
+        self._begun.set()
         return self._opening
 
     async def _open(self, wanted: str | None) -> None:
@@ -147,6 +151,12 @@ class ChatList:
         """Wait until a chat is on the disk, if that is possible."""
         await self._wait_open(COMMIT_S)
         await self._history.commit(chat)
+
+    async def open_document(self, path: str) -> "DocumentSaver | None":
+        """Load the document of a file; None where documents are not saved."""
+        await self._begun.wait()
+        await self._wait_open()
+        return await self._history.open_document(path)
 
     def set_draft(self, chat: Chat, text: str) -> None:
         """Save text typed but not sent, without waiting for the disk."""

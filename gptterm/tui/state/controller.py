@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,9 @@ from gptterm.tui.state.reply import QueuedReply, Reply
 from gptterm.tui.state.settings_overrides import SettingsOverrides
 from gptterm.tui.state.tints import ALTERNATIVES
 from gptterm.tui.state.turns import Turn
+
+if TYPE_CHECKING:
+    from gptterm.store.documents import DocumentSaver
 
 
 class Controller:
@@ -175,8 +179,8 @@ class Controller:
         else:
             self._notify("good", f"{name} is on this machine now: /model {name} loads it")
 
-    def _restart_if_dead(self) -> None:
-        """Start the engine again after it died, unless a model is being loaded anyway."""
+    def restart_if_dead(self) -> None:
+        """Start the engine again after it has died, unless a model is being loaded anyway."""
         if self.engine.phase == "ready" and not self.engine.client.alive:
             self._begin_load(self._restart_engine())
 
@@ -255,6 +259,10 @@ class Controller:
         """Show what other programs have written, unless a reply is running here."""
         if self.replying is None:
             await self.chat_list.poll(self.is_busy)
+
+    async def open_document(self, path: str) -> "DocumentSaver | None":
+        """Load the document of a file; None where documents are not saved."""
+        return await self.chat_list.open_document(path)
 
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat, from the next reply on."""
@@ -364,7 +372,7 @@ class Controller:
         if self.engine.phase == "failed":
             self.load()
         else:
-            self._restart_if_dead()
+            self.restart_if_dead()
         self._start_next()
 
     async def _cancel_generation(self) -> None:
@@ -418,7 +426,7 @@ class Controller:
             self._notify("info", "the model has nothing to add")
         if reply.failed is not None and not reply.cancelled:
             self._notify("error", reply.failed.message)
-        self._restart_if_dead()
+        self.restart_if_dead()
         self._start_next()
 
     def _update_queued(self) -> None:

@@ -17,6 +17,7 @@ from gptterm.tui.state.events import ControllerEvent, Notified
 
 if TYPE_CHECKING:
     from gptterm.store import ConversationSummary, History, SearchHit
+    from gptterm.store.documents import DocumentSaver
     from gptterm.store.imports import Report
 
 LIST_LIMIT = 5000
@@ -102,6 +103,10 @@ class HistoryAccess:
         if (history := self._history) is None or await in_daemon_thread(history.close):
             return ""
         return history.write_error
+
+    async def open_document(self, path: str) -> "DocumentSaver | None":
+        """Load the document of a file; None where documents are not saved."""
+        return await self.ask(lambda history: history.open_document(path)) if self._save else None
 
     def attach_saver(self, chat: Chat) -> None:
         """Save a chat from now on, if chats are saved."""

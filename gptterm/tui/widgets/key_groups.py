@@ -1,7 +1,9 @@
 """All key bindings by the area that they apply to, for the help, the palette and the keymap."""
 
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, Group
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, WRITE_KEYS, Group
 from gptterm.tui.widgets.chats import ChatsPane
+from gptterm.tui.widgets.continuations import Continuations
+from gptterm.tui.widgets.document_area import DocumentArea
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -10,11 +12,20 @@ PROMPT = "prompt"
 TRANSCRIPT = "transcript"
 SAMPLING = "sampling panel"
 CHATS = "chats"
+TEXT = "text"
+CONTINUATIONS = "continuations"
 
-GROUPS: tuple[Group, ...] = (
+CHAT_GROUPS: tuple[Group, ...] = (
     (EVERYWHERE, (*CHAT_KEYS, *APP_KEYS)),
     (PROMPT, Prompt.BINDINGS),
     (TRANSCRIPT, Transcript.BINDINGS),
     (SAMPLING, SamplingPanel.BINDINGS),
     (CHATS, ChatsPane.BINDINGS),
 )
+WRITE_GROUPS: tuple[Group, ...] = (
+    (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
+    (CONTINUATIONS, Continuations.BINDINGS),
+)
+GROUPS = (*CHAT_GROUPS, *WRITE_GROUPS)
+SCREENS: tuple[tuple[Group, ...], ...] = (CHAT_GROUPS, ((EVERYWHERE, APP_KEYS), *WRITE_GROUPS))
+"""The groups that apply at a time."""

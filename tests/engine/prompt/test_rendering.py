@@ -11,7 +11,15 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Backend
 from transformers import PreTrainedTokenizerFast
 
-from gptterm.engine.api import ChatPrompt, Message, Role, TextPrompt, TokenPrompt, Transcript
+from gptterm.engine.api import (
+    ChatPrompt,
+    Message,
+    MixedPrompt,
+    Role,
+    TextPrompt,
+    TokenPrompt,
+    Transcript,
+)
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stop_strings import StopMatcher
@@ -415,6 +423,24 @@ def test_a_text_is_encoded_after_the_start_tokens() -> None:
     ids = render(TextPrompt(text="</s> king"), of, of.vocab_size).ids
     assert ids == [of.specials["<s>"].id, *of.encode("</s> king")]
     assert ids.count(of.specials["</s>"].id) == 0
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "llama first", "llama normaliser"])
+def test_texts_and_ids_side_by_side(kind: str) -> None:
+    of = chat_tokenizer(None, kind)
+
+    def ids_of_parts(*parts: TextPrompt | TokenPrompt) -> list[int]:
+        return render(MixedPrompt(parts=parts), of, of.vocab_size).ids
+
+    start, own = list(of.start_ids), of.encode("the king had")
+    for cut in range(len(own) + 1):
+        ids = ids_of_parts(TokenPrompt(ids=tuple(own[:cut])), TextPrompt(text=" three"))
+        # Given ids as they are; the text after them as one that begins inside.
+        assert ids == [*start, *own[:cut], *of.encode(" three", "inside")]
+    assert ids_of_parts(TextPrompt(text="the ki"), TextPrompt(text="ng had")) == [*start, *own]
+    assert ids_of_parts() == start
+    with pytest.raises(UsageError, match="token id"):
+        ids_of_parts(TokenPrompt(ids=(10**6,)))
 
 
 def test_ids_are_taken_as_they_are_if_the_model_knows_them() -> None:

@@ -1,0 +1,78 @@
+"""`gptterm write`: Write mode, on a file."""
+
+import os
+
+import click
+from msgspec.structs import replace
+
+from gptterm.cli.dispatch import require_directory
+from gptterm.cli.help import SectionedCommand
+from gptterm.cli.options import (
+    CONTEXT,
+    HISTORY,
+    INPUT,
+    engine_options,
+    flag_option,
+    given_settings,
+    model_options,
+    sampling_options,
+)
+from gptterm.cli.signals import Signals
+from gptterm.cli.streams import Streams, configure_libraries
+from gptterm.config import load_settings
+from gptterm.errors import UsageError
+from gptterm.paths import user_path
+from gptterm.terminal import is_dumb
+
+_HELP = """Write a text together with a model.
+
+Opens FILE, which need not exist yet; without one, the text that is kept in the history alone. Tab
+continues the text at the cursor, Ctrl+S writes the file, F1 shows all keys. Every version is kept
+in the history, whatever is undone, so that nothing is lost before the file is written.
+"""
+
+
+def _parameters() -> list[click.Parameter]:
+    return [
+        *model_options(),
+        *sampling_options(),
+        flag_option(INPUT, "--no-mouse", "no_mouse", text="leave the mouse to the terminal"),
+        flag_option(
+            HISTORY, "--save/--no-save", "save", default=None,
+            text="whether to save the versions in the history  [--save]",
+        ),
+        *engine_options(),
+        click.Argument(["file"], required=False, metavar="[FILE]"),
+    ]  # fmt: skip
+
+
+@click.pass_obj
+def _start(
+    signals: Signals, /, file: str | None, no_mouse: bool, api_key: str, **values: object
+) -> int:
+    given = given_settings(values)
+    require_directory()
+    streams = Streams()
+    configure_libraries()
+    settings = load_settings(given, api_key=api_key)
+    if is_dumb() or not (os.isatty(0) and streams.out_is_terminal):
+        raise UsageError("gptterm write draws on a terminal: stdin and stdout must be one")
+    path = None if file is None else user_path(file)
+    if path is not None:
+        from gptterm.document.text_file import TextFile
+
+        # Its problems are told before the screen is drawn.
+        TextFile(path).read()
+    if no_mouse:
+        settings = replace(settings, tui=replace(settings.tui, mouse=False))
+    from gptterm.tui import run
+
+    # Its event loop handles signals itself.
+    signals.release()
+    left = run(settings, write=True, file=path, note=streams.note)
+    return left if isinstance(left, int) else 0
+
+
+write = SectionedCommand(
+    "write", help=_HELP, params=_parameters(), callback=_start, context_settings=CONTEXT
+)

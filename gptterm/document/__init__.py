@@ -1,0 +1,1 @@
+"""Documents: texts that a person and a model write together, with every version kept."""

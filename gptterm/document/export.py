@@ -1,0 +1,143 @@
+"""Export of documents: the text, a page tinted by surprisal, or the whole tree as JSON."""
+
+import math
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gptterm.conversation.export import format_of, without_infinities, write_export
+from gptterm.document.edits import Edit
+from gptterm.document.tree import Document
+from gptterm.terminal import printable
+
+FORMAT = "gptterm document"
+VERSION = 1
+_MOST_BITS = 16.0
+"""Surprisal that gets the strongest tint."""
+_PAGE = """<!DOCTYPE html>
+<html lang="">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="gptterm">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: auto; padding: 1rem; }}
+main {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }}
+footer {{ font-size: .75rem; opacity: .6; margin-top: 2rem; }}
+</style>
+</head>
+<body>
+<main dir="auto">{text}</main>
+<footer>{foot}</footer>
+</body>
+</html>
+"""
+
+
+def export_document(document: Document, path: Path) -> None:
+    """Write a document to a new file with mode 0600, in the format of its suffix.
+
+    Raises:
+        UsageError: unknown suffix, or the file exists.
+        GpttermError: the file cannot be written.
+    """
+    form = format_of(path)
+    if form == "json":
+        text = to_json(document)
+    elif form == "html":
+        text = to_html(document, path.stem)
+    else:
+        text = document.text
+    write_export(path, text)
+
+
+def to_json(document: Document) -> str:
+    """Render all versions: each edit with its tokens, their bytes and log probabilities."""
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": document.id,
+        "current": document.current,
+        "text": document.text,
+        "edits": [_edit(edit) for edit in document.edits()],
+    }
+    encoded = msgspec.json.encode(without_infinities(data))
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"
+
+
+def _edit(edit: Edit) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": edit.id,
+        "parent": edit.parent,
+        "start": edit.start,
+        "removed": edit.removed,
+        "text": edit.text,
+        "created": edit.created,
+    }
+    if edit.ids:
+        found["tokens"] = _tokens(edit)
+    if edit.run is not None:
+        found["run"] = msgspec.to_builtins(edit.run)
+        found["perplexity"] = edit.perplexity
+    return found
+
+
+def _tokens(edit: Edit) -> list[dict[str, Any]]:
+    data, at, found = edit.text.encode(), 0, []
+    for number, (token, length) in enumerate(zip(edit.ids, edit.lengths, strict=True)):
+        piece, at = data[at : at + length], at + length
+        each: dict[str, Any] = {"id": token, "piece": piece.decode("utf-8", "replace")}
+        if each["piece"].encode() != piece:
+            each["bytes"] = list(piece)
+        if edit.logprobs:
+            each["logprob"] = edit.logprobs[number]
+        found.append(each)
+    return found
+
+
+def to_html(document: Document, title: str) -> str:
+    """Render the version in view, the model's tokens tinted by surprisal."""
+    parts, at = [], 0
+    for span in document.spans:
+        edit = document.edit(span.edit)
+        parts.append(_escape(document.text[at : span.start]))
+        at = span.end
+        parts.append(_tinted(edit, span.first, span.first + span.tokens))
+    parts.append(_escape(document.text[at:]))
+    models = {edit.run.model for edit in document.edits() if edit.run is not None}
+    foot = "Written by a person" + (f" and {', '.join(sorted(models))}" if models else "")
+    foot += ". The stronger a tint, the less the model expected the token." if models else "."
+    return _PAGE.format(title=_escape(title), text="".join(parts), foot=_escape(foot))
+
+
+def _tinted(edit: Edit, first: int, last: int) -> str:
+    """Tokens of an edit, each in a tint; those that share a character share one."""
+    ends = edit.token_ends()
+    begin = ends[first - 1] if first else 0
+    parts, bits = [], 0.0
+    for token in range(first, last):
+        if edit.logprobs:
+            bits += -edit.logprobs[token] / math.log(2)
+        if ends[token] < 0:
+            continue
+        text = _escape(edit.text[begin : ends[token]])
+        share = min(1.0, bits / _MOST_BITS)
+        style = f"background: rgb(220 120 0 / {share:.2f})"
+        parts.append(
+            f'<span style="{style}" title="{bits:.1f} bits">{text}</span>'
+            if edit.logprobs
+            else text
+        )
+        begin, bits = ends[token], 0.0
+    return "".join(parts)
+
+
+def _escape(text: str) -> str:
+    # Most control characters cannot be written in HTML, not even escaped.
+    return escape(printable(text))

@@ -1,0 +1,279 @@
+"""The write screen: one document, and the continuations of the place that was continued last."""
+
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.markup import escape
+from textual.screen import Screen
+
+from gptterm.document.stretches import changed_stretch
+from gptterm.errors import GpttermError
+from gptterm.format import plural, short_name
+from gptterm.paths import user_path
+from gptterm.terminal import one_line
+from gptterm.tui.actions.stop import QUIT_WITHIN_S
+from gptterm.tui.keys import APP_KEYS, WRITE_KEYS, Keymap
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.state.writing import MOST_SAMPLES, Writing
+from gptterm.tui.widgets.continuations import Continuation, Continuations
+from gptterm.tui.widgets.document_area import DocumentArea
+from gptterm.tui.widgets.key_groups import CONTINUATIONS
+from gptterm.tui.widgets.keyline import KeyLine
+from gptterm.tui.widgets.notice import NoticeLine
+from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.workers import start_worker
+
+FRAME_S = 0.05
+SAVE_S = 0.15
+COUNT_S = 0.5
+"""Time between two counts of the words, which take 20 ms of a text of 100,000."""
+
+
+class WriteScreen(Screen[None]):
+    """Write mode.
+
+    Args:
+        file: the document's file; None for the one document without one.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(WRITE_KEYS)
+
+    def __init__(self, controller: Controller, keymap: Keymap, file: Path | None) -> None:
+        super().__init__()
+        self._keymap = keymap
+        self.writing = Writing(controller, file, self._changed, self.show_notice)
+        self.status = StatusLine()
+        self.area = DocumentArea(self._edited, self._walk)
+        self.list = Continuations(self._choose, self._more, self._rank)
+        self.notice_line = NoticeLine()
+        self._keyline = KeyLine()
+        self._is_stale = False
+        self._follows = False
+        """The cursor goes with what is written."""
+        self._counted = ""
+        self._interrupted_at = -QUIT_WITHIN_S
+        self.refusal: GpttermError | None = None
+        """Why the document could not be opened."""
+
+    def compose(self) -> ComposeResult:
+        """Lay the widgets out."""
+        yield self.status
+        yield self.area
+        yield self.list
+        yield self.notice_line
+        yield self._keyline
+
+    def on_mount(self) -> None:
+        """Open the document."""
+        self.area.focus()
+        self.set_interval(FRAME_S, self._draw)
+        self.set_interval(SAVE_S, self.writing.save_history)
+        self.set_interval(COUNT_S, self._count)
+        self.show_engine()
+        start_worker(self, self._open)
+
+    async def _open(self) -> None:
+        try:
+            await self.writing.open()
+        except GpttermError as error:
+            self.refusal = error
+            self.app.exit(error.exit_code)
+            return
+        self.area.read_only = False
+        self._draw()
+        self.area.move_cursor(self.area.document.end)
+
+    # ------------------------------------------------------------------------------ showing
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Show the keys of the focused widget."""
+        self.show_engine()
+
+    def show_notice(self, kind: NoticeKind, text: str) -> None:
+        """Show one line to the user."""
+        self.notice_line.post(kind, text)
+
+    def show_engine(self) -> None:
+        """Show the model and what it does."""
+        controller = self.writing.controller
+        engine, info = controller.engine, controller.engine.info
+        finished = self.writing.finished
+        activity = engine.activity or ("writing" if self.writing.streaming else "")
+        self.status.status = Status(
+            model=short_name(controller.settings.model if info is None else info.name),
+            device="" if info is None else f"{info.device} · {info.dtype}",
+            activity=activity,
+            tokens_per_s=None if finished is None else finished.timings.tokens_per_s,
+            context=self.writing.context,
+            seed=None if self.writing.started is None else self.writing.started.seed,
+            saved=controller.chat_list.saves,
+        )
+        shown = [("write.continue", "continue"), ("write.stop", "continuations")]
+        if self.writing.streaming:
+            shown = [("write.stop", "stop")]
+        elif self.list.has_focus:
+            own = [("list.up list.down", "choose"), ("list.more", "more"), ("list.rank", "rank")]
+            self._keyline.keys = (
+                *self._keymap.line(Continuations.BINDINGS, *own),
+                *self._keymap.line(WRITE_KEYS, ("write.stop", "to the text")),
+            )
+            return
+        more = [("write.save", "save"), ("write.chat", "chat")]
+        self._keyline.keys = self._keymap.line(WRITE_KEYS, *shown, *more)
+
+    def _changed(self) -> None:
+        self._is_stale = True
+
+    def _draw(self) -> None:
+        """Show what has changed since the last frame."""
+        if not self._is_stale or not self.writing.opened:
+            return
+        self._is_stale = False
+        writing, document = self.writing, self.writing.document
+        self.area.show(document.text, follow=self._follows)
+        self._follows = self._follows and writing.streaming
+        versions = writing.continuations
+        rows = []
+        for version in versions:
+            edit = document.edit(version)
+            tokens = 0 if edit.run is None else edit.run.tokens
+            streams = document.is_streaming(version)
+            rows.append(Continuation(edit.text, tokens, streams, edit.perplexity))
+        chosen = versions.index(document.current) if document.current in versions else 0
+        if len(versions) < 2 and self.list.has_focus:
+            self.area.focus()
+        self.list.show(rows, chosen)
+        self.show_engine()
+
+    def _count(self) -> None:
+        text = self.writing.document.text
+        file = self.writing.file
+        name = "a text without a file" if file is None else one_line(file.path.name)
+        sign = "" if self.writing.is_filed else " · not written to the file"
+        self.area.border_title = escape(f"{name}{sign}")
+        if text is not self._counted:
+            self._counted = text
+            self.area.border_subtitle = plural(len(text.split()), "word")
+
+    # ------------------------------------------------------------------------------ editing
+
+    def _edited(self, start: int, end: int, text: str) -> None:
+        """Make a person's edit: what was written since the last frame may be before it."""
+        self._follows = False
+        pending = changed_stretch(self.area.shown, self.writing.document.text)
+        by = len(pending.text) - (pending.end - pending.start)
+        if start >= pending.end:
+            start, end = start + by, end + by
+        self.writing.edit(start, max(start, end), text)
+
+    def _walk(self, by: int) -> None:
+        moved = self.writing.undo() if by < 0 else self.writing.redo()
+        if not moved:
+            self.show_notice("info", "this is the first version" if by < 0 else "nothing to redo")
+        self._follows = True
+        self._draw()
+        self._follows = False
+
+    def _choose(self, row: int) -> None:
+        self.writing.show(self.writing.continuations[row])
+        self._draw()
+
+    def _rank(self) -> None:
+        self.writing.ranked = not self.writing.ranked
+        order = "by perplexity" if self.writing.ranked else "by age"
+        self.show_notice("info", f"continuations {order}")
+        self._changed()
+
+    def _more(self, count: int) -> None:
+        """Make more continuations of the place that those in the list continue."""
+        if not 1 <= count <= MOST_SAMPLES:
+            self.show_notice("error", f"continuations at once must be 1 to {MOST_SAMPLES}")
+            return
+        writing = self.writing
+        current = writing.document.current
+        edit = None if current is None else writing.document.edit(current)
+        if edit is not None and edit.run is not None and not writing.streaming:
+            writing.document.go(edit.parent)
+            if not writing.continue_at(edit.start, count):
+                writing.document.go(current)
+        else:
+            writing.continue_at(self.area.place, count)
+        self._draw()
+
+    # -------------------------------------------------------------------------- key actions
+
+    def action_continue(self) -> None:
+        """Continue the text at the cursor."""
+        self._draw()
+        self.area.focus()
+        if self.writing.opened and self.writing.continue_at(self.area.place):
+            self._follows = True
+
+    def action_stop(self) -> None:
+        """Stop; when idle, go to the continuations, or back to the text."""
+        if self.writing.stop():
+            self.show_notice("info", "stopped")
+        elif self.list.has_focus or not self.writing.continuations:
+            self.area.focus()
+        else:
+            self.list.display = True
+            self.list.focus()
+        self.show_engine()
+
+    def action_save(self) -> None:
+        """Write the file."""
+        self.writing.write_file()
+        self._count()
+
+    def action_export(self) -> None:
+        """Ask for a file name and export the document to it."""
+        from gptterm.document.export import export_document
+        from gptterm.tui.dialogs.input import InputDialog, InputRequest
+
+        file, document = self.writing.file, self.writing.document
+        if not len(document):
+            self.show_notice("info", "there is nothing to export yet")
+            return
+
+        async def write(name: str) -> str:
+            path = user_path(name)
+            export_document(document, path)
+            return f"wrote {one_line(str(path))}"
+
+        def done(sentence: str | None) -> None:
+            if sentence is not None:
+                self.show_notice("good", sentence)
+
+        hint = (
+            ".html tinted by surprisal · .json all versions, with ids and logprobs · .md .txt text"
+        )
+        name = "text" if file is None else file.path.stem
+        request = InputRequest("export the text", "write", hint, f"{name}.html")
+        self.app.push_screen(InputDialog(request, write), done)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        from gptterm.tui.dialogs.help import help_dialog
+
+        self.app.push_screen(help_dialog(self._keymap, commands_first=False))
+
+    def run_binding(self, area: str, action: str) -> None:
+        """Run the action of a binding of one of the `WRITE_GROUPS`, from elsewhere."""
+        is_own = any(binding.action == action for binding in WRITE_KEYS)
+        widget = self.list if area == CONTINUATIONS else self.area
+        self.call_after_refresh((self if is_own else widget).run_action, action)
+
+    def interrupt(self) -> None:
+        """Stop and say how to quit; the second time, quit."""
+        now = time.monotonic()
+        if now - self._interrupted_at < QUIT_WITHIN_S:
+            self.app.exit(0)
+            return
+        self._interrupted_at = now
+        again = f"{self._keymap.spelled(APP_KEYS, 'interrupt')} again quits"
+        self.show_notice("info", f"stopped; {again}" if self.writing.stop() else again)

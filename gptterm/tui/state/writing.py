@@ -1,0 +1,323 @@
+"""Write mode's state: a document, its file, and the generation that continues it.
+
+It knows no widgets: it calls `on_change`, and the screen reads what changed.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gptterm.conversation.nodes import Generation
+from gptterm.document.stretches import changed_stretch
+from gptterm.document.text_file import TextFile
+from gptterm.document.tree import Document
+from gptterm.engine.api import (
+    Event,
+    Failed,
+    Finished,
+    GenerateRequest,
+    MixedPrompt,
+    Prompt,
+    Reasoning,
+    Started,
+    TextPrompt,
+    Token,
+)
+from gptterm.errors import GpttermError
+from gptterm.format import plural
+from gptterm.threads import in_daemon_thread
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
+
+if TYPE_CHECKING:
+    from gptterm.store.documents import DocumentSaver
+
+MOST_SAMPLES = 16
+
+
+class Writing:
+    """One document that is written with the controller's engine and settings.
+
+    Args:
+        file: the document's file; None for the one document that has none.
+        on_change: called when the text or the versions have changed.
+        notify: called with a line for the user.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        file: Path | None,
+        on_change: Callable[[], None],
+        notify: Callable[[NoticeKind, str], None],
+    ) -> None:
+        self.controller = controller
+        self.file = None if file is None else TextFile(file)
+        self.document = Document()
+        self.opened = False
+        """Whether the document was loaded; it cannot be edited before."""
+        self.ranked = False
+        """Whether continuations are ordered by perplexity, instead of age."""
+        self._saver: DocumentSaver | None = None
+        self.started: Started | None = None
+        """The beginning of the last generation."""
+        self.finished: Finished | None = None
+        """The end of its last continuation that has ended."""
+        self.tokens = 0
+        """Tokens of its longest continuation."""
+        self._on_change = on_change
+        self._notify = notify
+        self._streaming: tuple[str, ...] = ()
+        self._counts: dict[str, int] = {}
+        """Tokens of each version of the last generation."""
+        self._task: asyncio.Task[None] | None = None
+        self._filed = ""
+        """The text that the file has."""
+        self._warned = ""
+        """The problem with saving that the user was told of."""
+        self._asked_overwrite = False
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a continuation is being written."""
+        return bool(self._streaming)
+
+    @property
+    def is_filed(self) -> bool:
+        """Whether the file has the text; a document without a file counts as filed."""
+        return self.file is None or self._filed == self.document.text
+
+    async def open(self) -> None:
+        """Load the document of the file from the history; take over what the file has by now.
+
+        Raises:
+            GpttermError: the file cannot be read.
+        """
+        file = self.file
+        key = "" if file is None else str(file.path)
+        self._saver = await self.controller.open_document(key)
+        if self._saver is not None:
+            self.document = self._saver.document
+        if file is not None:
+            text = self._filed = await in_daemon_thread(file.read)
+            self._take_over(text, file)
+        self.opened = True
+        self._on_change()
+
+    def _take_over(self, text: str, file: TextFile) -> None:
+        if not file.digest:
+            return  # it is not there yet, or no more
+        document = self.document
+        known = self._saver is not None and self._saver.digest == file.digest
+        if not known and text != document.text:
+            if len(document):
+                self._notify("info", f"{file.name} was changed elsewhere: undo shows what was here")
+            document.replace(*changed_stretch(document.text, text))
+        elif text != document.text:
+            self._notify("info", "what was not written to the file yet is here again")
+        if self._saver is not None:
+            self._saver.digest = file.digest
+
+    # ------------------------------------------------------------------------------- saving
+
+    def save_history(self) -> None:
+        """Have the changes written to the history in the background; call it often."""
+        saver = self._saver
+        if saver is None:
+            return
+        saver.save()
+        if saver.error != self._warned:
+            self._warned = saver.error
+            if saver.error:
+                self._notify("warning", f"the text is in memory only: {saver.error}")
+
+    def write_file(self) -> None:
+        """Write the document's file; if it was changed elsewhere, only the second time."""
+        if self.file is None:
+            self._notify("info", "this text has no file, only the history: gptterm write FILE")
+            return
+        if self.file.changed_elsewhere() and not self._asked_overwrite:
+            self._asked_overwrite = True
+            self._notify(
+                "warning", f"{self.file.name} was changed elsewhere: once more overwrites it"
+            )
+            return
+        self._asked_overwrite = False
+        try:
+            self.file.write(self.document.text)
+        except GpttermError as error:
+            self._notify("error", str(error))
+            return
+        self._filed = self.document.text
+        self.document.go(self.document.current)  # typing does not join what the file has
+        if self._saver is not None:
+            self._saver.digest = self.file.digest
+        self._notify("good", f"wrote {self.file.name}")
+        self._on_change()
+
+    async def close(self) -> None:
+        """Stop, and write the rest to the history."""
+        self.stop()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        if self._saver is not None:
+            await in_daemon_thread(self._saver.flush)
+
+    # ------------------------------------------------------------------------------ editing
+
+    def edit(self, start: int, end: int, text: str) -> None:
+        """Replace a stretch of the text, as typing and pasting do; a stream ends before."""
+        self.stop()
+        self.document.replace(start, end, text, typing=len(text) <= 1)
+        cut = self.document.cut_tokens
+        if cut:
+            self._notify("info", f"{plural(cut, 'token')} cut in two: read anew from here on")
+        self._on_change()
+
+    def undo(self) -> bool:
+        """Go to the version before; False at the beginning."""
+        self.stop()
+        moved = self.document.undo()
+        self._on_change()
+        return moved
+
+    def redo(self) -> bool:
+        """Go to the version after, the one that was in view last; False at the end."""
+        self.stop()
+        moved = self.document.redo()
+        self._on_change()
+        return moved
+
+    def show(self, version: str) -> None:
+        """Bring another continuation into view; those that stream go on."""
+        self.document.go(version)
+        self._on_change()
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """The versions beside the one in view that models wrote at its place, itself included."""
+        document, current = self.document, self.document.current
+        if current is None:
+            return ()
+        edit = document.edit(current)
+        siblings = (document.edit(other) for other in document.children(edit.parent))
+        found = [
+            other
+            for other in siblings
+            if other.run is not None and (other.start, other.removed) == (edit.start, edit.removed)
+        ]
+        if self.ranked:
+            found.sort(key=lambda other: other.perplexity or math.inf)
+        return tuple(other.id for other in found)
+
+    @property
+    def context(self) -> tuple[int, int] | None:
+        """Tokens of the prompt and the longest continuation, and the limit; None if not known."""
+        if self.started is None or not self.started.context_length:
+            return None
+        return self.started.prompt_tokens + self.tokens, self.started.context_length
+
+    # -------------------------------------------------------------------------- continuing
+
+    def stop(self) -> bool:
+        """End the continuations with the text so far; False if none is written."""
+        if not self._streaming:
+            return False
+        for version in self._streaming:
+            self.document.finish(version, "cancelled")
+        self._streaming = ()
+        if self._task is not None:
+            self._task.cancel()
+        self._on_change()
+        return True
+
+    def continue_at(self, place: int, samples: int = 1) -> bool:
+        """Begin continuations of the text up to a place; False, with a notice, if that cannot be.
+
+        More of a place that has some go beside those.
+        """
+        problem = self._problem(place)
+        if problem:
+            self._notify("info", problem)
+            return False
+        info, settings = self.controller.engine.info, self.controller.settings
+        assert info is not None
+        prompt: Prompt = MixedPrompt(parts=self.document.prompt_parts(place, info))
+        if self.controller.engine.is_remote:
+            prompt = TextPrompt(text=self.document.text[:place])
+        run = Generation.for_model(
+            info, settings.sampling,
+            seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,
+        )  # fmt: skip
+        self._streaming = versions = self.document.begin(place, run, samples)
+        self.started, self.finished, self.tokens = None, None, 0
+        self._counts = dict.fromkeys(versions, 0)
+        logprobs = None if self.controller.engine.is_remote else 0
+        request = settings.request(prompt, samples=samples, logprobs=logprobs)
+        self._task = asyncio.create_task(self._generate(versions, request))
+        self._on_change()
+        return True
+
+    def _problem(self, place: int) -> str:
+        """Why nothing can be continued now; empty if it can."""
+        engine = self.controller.engine
+        if self._streaming or (self._task is not None and not self._task.done()):
+            return "a continuation is being written: Esc stops it"
+        if self.controller.replying is not None:
+            return "a reply of the chat is being written"
+        if not engine.ready:
+            return engine.error or f"the model is not ready: {engine.activity or engine.phase}"
+        if not self.document.text[:place].strip():
+            return "write a few words first: a model continues what is there"
+        return ""
+
+    async def _generate(self, versions: tuple[str, ...], request: GenerateRequest) -> None:
+        events = self.controller.engine.client.generate(request)
+        error = ""
+        try:
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    self._apply(versions, event)
+        except (GpttermError, ValueError) as problem:
+            error = str(problem)
+            self._notify("error", error)
+        finally:
+            for version in versions:
+                self.document.finish(version, "error" if error else "cancelled", error=error)
+            if self._streaming == versions:
+                self._streaming = ()
+            self.controller.restart_if_dead()
+            self._on_change()
+
+    def _count(self, version: str, event: Event) -> None:
+        match event:
+            case Token():
+                self._counts[version] += 1
+                self.tokens = max(self.tokens, self._counts[version])
+            case Finished():
+                self.finished = event
+
+    def _apply(self, versions: tuple[str, ...], event: Event) -> None:
+        document = self.document
+        match event:
+            case Started():
+                self.started = event
+                for notice in event.notices:
+                    self._notify("warning", notice)
+                for number, version in enumerate(versions):
+                    seed = None if event.seed is None else event.seed + number
+                    document.apply_event(version, msgspec.structs.replace(event, seed=seed))
+            case Token() | Finished() | Reasoning():
+                version = versions[event.sample]
+                self._count(version, event)
+                document.apply_event(version, msgspec.structs.replace(event, sample=0))
+            case Failed():
+                for version in versions:
+                    document.apply_event(version, event)
+                self._notify("error", event.message)
+        self._on_change()

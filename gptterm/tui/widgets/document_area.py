@@ -1,0 +1,130 @@
+"""Text area of a document, whose text it mirrors character by character."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.widgets import TextArea
+from textual.widgets.text_area import Edit, EditResult, Location
+
+from gptterm.document.stretches import changed_stretch
+from gptterm.terminal import printable
+from gptterm.tui.terminal_input import pasted_text
+
+_LINE_ENDS = {
+    **{code: 0x2400 + code for code in (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E)},
+    0x85: 0x2424, 0x2028: 0x2424, 0x2029: 0x2424,
+}  # fmt: skip
+"""What Textual takes for the end of a line besides LF, and the picture that stands for it."""
+
+_OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
+"""Stands for a control that has no picture of its own."""
+
+
+def shown_text(text: str) -> str:
+    """Return the text as it is drawn: as many characters, no controls, LF the only line end."""
+    text = text.translate(_LINE_ENDS)
+    if printable(text) == text:
+        return text
+    signs = (printable(character) for character in text)
+    return "".join(sign if len(sign) == 1 else _OTHER for sign in signs)
+
+
+class DocumentArea(TextArea):
+    """Text area that has the document's edits made elsewhere before its own.
+
+    Args:
+        edited: called with the stretch and the text of each edit that a person makes, before it
+            is shown; places are those of `shown`.
+        walk: called to undo (-1) or redo (1).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+z,ctrl+underscore,super+z", "undo", "Undo", id="write.undo", tooltip="Undo"),
+        Binding("ctrl+y,super+y", "redo", "Redo", id="write.redo", tooltip="Redo"),
+    ]
+
+    def __init__(
+        self, edited: Callable[[int, int, str], None], walk: Callable[[int], None]
+    ) -> None:
+        super().__init__(
+            compact=False,
+            highlight_cursor_line=False,
+            soft_wrap=True,
+            show_line_numbers=False,
+            tab_behavior="focus",
+            read_only=True,
+        )
+        self._edited = edited
+        self._walk = walk
+        self.shown = ""
+        """The document's text as far as it is shown."""
+        self._mirroring = False
+
+    @property
+    def place(self) -> int:
+        """The cursor's place in the text, in characters."""
+        return self._place_of(self.cursor_location)
+
+    def _place_of(self, location: Location) -> int:
+        row, column = location
+        return sum(len(self.document.get_line(i)) + 1 for i in range(row)) + column
+
+    def _location_of(self, place: int) -> Location:
+        before = self.shown.rfind("\n", 0, place)
+        return self.shown.count("\n", 0, place), place - before - 1
+
+    def show(self, text: str, *, follow: bool = False) -> None:
+        """Show the document's text.
+
+        Args:
+            follow: move the cursor to the end of what is new.
+        """
+        if text == self.shown:
+            return
+        start, end, new = changed_stretch(self.shown, text)
+        first, last = self._location_of(start), self._location_of(end)
+        self._mirroring = True
+        try:
+            if not self.shown or len(new) > len(text) // 2:
+                place = self.place
+                self.shown = text
+                self.load_text(shown_text(text))
+                self.move_cursor(self._location_of(min(place, len(text))))
+            else:
+                self.shown = text
+                self.edit(Edit(shown_text(new), first, last, maintain_selection_offset=True))
+        finally:
+            self._mirroring = False
+        if follow:
+            self.move_cursor(self._location_of(start + len(new)))
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Have a person's edit made in the document, then show it."""
+        if self._mirroring:
+            return super().edit(edit)
+        first, last = sorted((edit.from_location, edit.to_location))
+        start, end = self._place_of(first), self._place_of(last)
+        self._edited(start, end, edit.text)
+        self.shown = self.shown[:start] + edit.text + self.shown[end:]
+        edit.text = shown_text(edit.text)
+        return super().edit(edit)
+
+    async def on_paste(self, event: events.Paste) -> None:
+        """Insert a paste."""
+        event.stop()
+        event.prevent_default()
+        text = pasted_text(event.text)
+        if not self.read_only:
+            self.move_cursor(
+                self.replace(text, *self.selection, maintain_selection_offset=False).end_location
+            )
+
+    def action_undo(self) -> None:
+        """Go to the version before."""
+        self._walk(-1)
+
+    def action_redo(self) -> None:
+        """Go to the version after."""
+        self._walk(1)

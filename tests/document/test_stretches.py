@@ -1,0 +1,21 @@
+"""The stretch in which two texts differ."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptterm.document.stretches import changed_stretch
+
+TEXTS = st.text("ab", max_size=12)
+
+
+@given(TEXTS, TEXTS)
+def test_the_stretch_makes_one_of_the_other_and_is_the_shortest(old: str, new: str) -> None:
+    start, end, text = changed_stretch(old, new)
+    assert 0 <= start <= end <= len(old)
+    assert old[:start] + text + old[end:] == new
+    if old == new:
+        assert start == end
+        assert text == ""
+    elif start < end and text:
+        assert old[start] != text[0]
+        assert old[end - 1] != text[-1]

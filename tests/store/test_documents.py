@@ -1,0 +1,178 @@
+"""Documents in the history: what is saved, by whom, and what is left after a kill."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptterm.document.tree import Document
+from gptterm.store import History
+from gptterm.store.recovery import recover
+from tests.document.test_tree import RUN, check_spans, end, parts, write, written
+
+FILE = "/stories/fox.txt"
+
+
+def reopened(path: Path) -> Document:
+    with History.open(path) as history:
+        return history.open_document(FILE).document
+
+
+def assert_same(one: Document, other: Document) -> None:
+    """The same tree, text and version in view."""
+    assert other.id == one.id
+    assert other.edits() == one.edits()
+    assert other.current == one.current
+    assert other.text == one.text
+    assert other.spans == one.spans
+    for version in (None, *(edit.id for edit in one.edits())):
+        assert other.selected_child(version) == one.selected_child(version)
+
+
+def test_a_document_comes_back_whole(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    document = saver.document
+    document.replace(0, 0, "The fox 人 é")
+    saver.save()
+    written(document, 3, [0, 1, 4])
+    document.replace(1, 2, "")
+    assert saver.flush()
+    document.undo()
+    document.undo()
+    written(document, 3, [6])
+    assert saver.unsaved
+    assert saver.flush()
+    again = reopened(path)
+    assert_same(document, again)
+    assert parts(again) == parts(document) == ["The", [6], " fox 人 é"]
+    again.undo()
+    assert again.redo()
+    assert again.text == document.text
+
+
+def test_a_document_without_an_edit_is_not_written(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    saver.save()
+    assert saver.flush()
+    assert not path.exists()
+
+
+def test_every_file_has_its_own(history: History) -> None:
+    for name in ("a", "b"):
+        saver = history.open_document(name)
+        saver.document.replace(0, 0, name)
+        assert saver.flush()
+    assert history.open_document("a").document.text == "a"
+    assert history.open_document("b").document.text == "b"
+    assert history.open_document("c").document.text == ""
+
+
+def test_what_is_being_written_is_saved_as_far_as_it_is(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    (version,) = saver.document.begin(0, RUN)
+    write(saver.document, version, [0, 1])
+    assert saver.flush()
+    again = reopened(path)
+    assert again.text == "a b"
+    assert not again.is_streaming(version)
+    write(saver.document, version, [1])
+    end(saver.document, version)
+    assert saver.flush()
+    assert_same(saver.document, reopened(path))
+
+
+def test_two_programs_write_to_one_document(path: Path) -> None:
+    with History.open(path) as one, History.open(path) as other:
+        first = one.open_document(FILE)
+        first.document.replace(0, 0, "both")
+        assert first.flush()
+        second = other.open_document(FILE)
+        first.document.replace(4, 4, " one")
+        second.document.replace(4, 4, " other")
+        assert first.flush()
+        assert second.flush()
+    again = reopened(path)
+    texts = set()
+    for edit in again.edits():
+        again.go(edit.id)
+        texts.add(again.text)
+    assert texts == {"both", "both one", "both other"}
+
+
+def test_a_history_that_is_replaced_gets_the_whole_document(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    saver.document.replace(0, 0, "kept")
+    assert saver.flush()
+    for file in path.parent.iterdir():
+        file.unlink()
+    saver.document.replace(4, 4, " too")
+    assert saver.flush()
+    assert_same(saver.document, reopened(path))
+
+
+def test_what_cannot_be_written_is_written_later(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    saver.document.replace(0, 0, "a")
+    assert saver.flush()
+    blocker = sqlite3.connect(path)
+    blocker.execute("CREATE TRIGGER no BEFORE INSERT ON edits BEGIN SELECT raise(ABORT, 'no'); END")
+    blocker.commit()
+    saver.document.replace(1, 1, "b")
+    assert not saver.flush()
+    assert saver.error
+    assert saver.unsaved
+    blocker.execute("DROP TRIGGER no")
+    blocker.commit()
+    blocker.close()
+    assert saver.flush()
+    assert saver.error == ""
+    assert_same(saver.document, reopened(path))
+
+
+def test_damaged_rows_cost_their_own_versions_only(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    kept = saver.document.replace(0, 0, "kept")
+    lost = saver.document.replace(4, 4, " lost")
+    saver.document.replace(9, 9, " with it")
+    assert saver.flush()
+    history.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE edits SET start = 77, ids = x'00' WHERE id = ?", (lost,))
+        connection.execute("UPDATE edits SET run = 'no JSON' WHERE id = ?", (kept,))
+    again = reopened(path)
+    assert again.text == "kept"
+    assert again.current == kept
+
+
+def test_recovery_keeps_documents(history: History, path: Path, tmp_path: Path) -> None:
+    saver = history.open_document(FILE)
+    saver.document.replace(0, 0, "kept")
+    written(saver.document, 4, [1])
+    assert saver.flush()
+    history.close()
+    recover(path, tmp_path / "new.db")
+    assert_same(saver.document, reopened(tmp_path / "new.db"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kill_loses_nothing_that_was_on_the_disk(seed: int, path: Path) -> None:
+    dice = random.Random(seed)
+    command = [sys.executable, "-m", "tests.store.writing", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(dice.randint(1, 30)):
+            last = process.stdout.readline()
+        process.kill()
+        rest = process.stdout.read().splitlines()
+    length, version = (rest[-1] if rest and rest[-1].count(b" ") else last).split()
+    with History.open(path) as history:
+        document = history.open_document("story.txt").document
+    # The tree is whole.
+    for edit in document.edits():
+        document.go(edit.id)
+        check_spans(document)
+    document.go(version.decode())
+    assert len(document.text) == int(length)

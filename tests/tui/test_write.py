@@ -1,0 +1,301 @@
+"""Write mode in the TUI: typing, continuing, choosing, undo, files."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gptterm.config import Settings, load_settings
+from gptterm.engine.api import ModelSource
+from gptterm.engine.ipc.client import EngineClient
+from gptterm.store import History
+from gptterm.tui.app import GpttermApp
+from gptterm.tui.screens.write import WriteScreen
+from gptterm.tui.widgets.key_groups import WRITE_GROUPS
+from tests.support.scripted import FACTORY, Fault, Script, write_script
+from tests.tui.conftest import Desk
+
+THREE = Script.saying(" one.", " two.", " three.")
+
+
+class WriteDesk(Desk):
+    """An open TUI in Write mode."""
+
+    @property
+    def write(self) -> WriteScreen:
+        assert self.app.write_screen is not None
+        return self.app.write_screen
+
+    @property
+    def written(self) -> str:
+        """The document's text, which is what is shown."""
+        text = self.write.writing.document.text
+        assert self.write.area.shown == text
+        return text
+
+    @property
+    def said(self) -> str:
+        history = self.write.notice_line.history
+        return history[-1].text if history else ""
+
+    async def opened(self) -> None:
+        await self.until(lambda: self.app.write_screen and self.write.writing.opened)
+        await self.ready()
+
+    async def done(self) -> None:
+        """Wait for the end of the continuations, as they are drawn."""
+        writing = self.write.writing
+        await self.until(
+            lambda: not writing.streaming and self.write.area.shown == writing.document.text
+        )
+
+
+Open = Callable[..., AbstractAsyncContextManager[WriteDesk]]
+
+
+@pytest.fixture
+def open_write(tmp_path: Path, home: Path) -> Open:
+    """Opens Write mode on a file: `async with open_write(script, file) as desk`."""
+
+    @asynccontextmanager
+    async def opened(
+        script: Script = THREE, file: Path | None = None, **options: object
+    ) -> AsyncIterator[WriteDesk]:
+        request = write_script(tmp_path, script, name="gpt2")
+
+        async def find(_: Settings, report: Callable[[str], None]) -> ModelSource:
+            report("looking for the model")
+            return request.source
+
+        client = EngineClient(factory=FACTORY, log=home / "engine.log")
+        app = GpttermApp(load_settings(options), None, client, find, write=True, file=file)
+        async with app.run_test(size=(100, 30)) as pilot:
+            desk = WriteDesk(app, pilot)
+            await desk.opened()
+            yield desk
+
+    return opened
+
+
+async def test_typing_continuing_and_undo(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("The fox said")
+        await desk.press("tab")
+        await desk.done()
+        assert desk.written == "The fox said one."
+        assert "The fox said one." in desk.text
+        await desk.type("!")
+        assert desk.written == "The fox said one.!"
+        await desk.press("ctrl+z", "ctrl+z")
+        assert desk.written == "The fox said"
+        await desk.press("ctrl+y")
+        assert desk.written == "The fox said one."
+
+
+async def test_continuing_in_the_middle_keeps_the_text_after(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("ab")
+        await desk.press("left", "ctrl+enter")
+        await desk.done()
+        assert desk.written == "a one.b"
+
+
+async def test_several_continuations_are_chosen_among(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("escape", "2", "g")
+        await desk.done()
+        await desk.until(lambda: "3 continuations" in desk.text)
+        texts = {desk.written}
+        for _ in range(2):
+            await desk.press("up")
+            texts.add(desk.written)
+        assert len(desk.write.writing.continuations) == 3
+        assert "So one." in texts
+        await desk.press("escape")
+        assert desk.write.area.has_focus
+
+
+async def test_escape_stops_and_keeps_the_text(open_write: Open) -> None:
+    async with open_write(Script.saying(" w" * 9, rate=100, endless=True), max_tokens=9999) as desk:
+        await desk.type("go")
+        await desk.press("tab")
+        await desk.until(lambda: "go w w" in desk.write.writing.document.text)
+        await desk.press("escape")
+        await desk.done()
+        kept = desk.written
+        assert kept.startswith("go w w")
+        assert desk.said == "stopped"
+        await desk.until(lambda: not desk.controller.engine.client.busy)
+        assert desk.written == kept
+
+
+async def test_typing_while_it_streams_stops_it_and_comes_behind(open_write: Open) -> None:
+    async with open_write(Script.saying(" w" * 9, rate=100, endless=True), max_tokens=9999) as desk:
+        await desk.type("go")
+        await desk.press("tab")
+        await desk.until(lambda: "go w w" in desk.write.writing.document.text)
+        await desk.type("X")
+        await desk.done()
+        assert desk.written.replace(" w", "").replace(" ", "").replace("w", "") == "goX"
+        assert desk.written.startswith("go w")
+
+
+async def test_a_file_is_opened_written_and_kept(open_write: Open, tmp_path: Path) -> None:
+    file = tmp_path / "story.txt"
+    file.write_bytes("Füchse\r\nund so\r\n".encode())
+    async with open_write(file=file) as desk:
+        assert desk.written == "Füchse\nund so\n"
+        await desk.type("weiter")
+        await desk.until(lambda: "not written to the file" in desk.text)
+        await desk.press("ctrl+s")
+        assert file.read_bytes() == "Füchse\r\nund so\r\nweiter".encode()
+        await desk.type("!")
+    # What was not written to the file is in the history.
+    async with open_write(file=file) as desk:
+        assert desk.written.endswith("weiter!")
+        assert "not written to the file yet" in desk.said
+        await desk.press("ctrl+z")
+        assert desk.written.endswith("weiter")
+
+
+async def test_a_file_changed_elsewhere(open_write: Open, tmp_path: Path) -> None:
+    file = tmp_path / "story.txt"
+    async with open_write(file=file) as desk:
+        await desk.type("mine")
+        file.write_text("theirs")
+        await desk.press("ctrl+s")
+        assert "once more overwrites" in desk.said
+        assert file.read_text() == "theirs"
+        await desk.press("ctrl+s")
+        assert file.read_text() == "mine"
+    file.write_text("theirs again")
+    async with open_write(file=file) as desk:
+        assert desk.written == "theirs again"
+        assert "changed elsewhere" in desk.said
+        await desk.press("ctrl+z")
+        assert desk.written == "mine"
+
+
+async def test_the_status_has_the_context_and_the_seed(open_write: Open) -> None:
+    async with open_write(seed=7) as desk:
+        await desk.type("The fox said")
+        await desk.press("tab")
+        await desk.done()
+        await desk.until(lambda: "seed 7" in desk.text)
+        started = desk.write.writing.started
+        assert started is not None
+        assert f"{started.prompt_tokens + 1}/1024" in desk.text
+
+
+async def test_what_cannot_be_continued_is_said(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.press("tab")
+        assert "write a few words first" in desk.said
+        await desk.type("  ")
+        await desk.press("tab")
+        assert "write a few words first" in desk.said
+        assert desk.written == "  "
+
+
+async def test_controls_are_shown_as_signs_and_kept(open_write: Open, tmp_path: Path) -> None:
+    file = tmp_path / "odd.txt"
+    text = "a\x1b[31m\u2028b\x85c\td\x0b\x00e"
+    file.write_text(text)
+    async with open_write(file=file) as desk:
+        assert desk.written == text
+        assert "a␛[31m␤b␤c" in desk.text
+        await desk.type("!")
+        await desk.press("ctrl+s")
+    assert file.read_text() == text + "!"
+
+
+async def test_from_the_chat_and_back(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("kept")
+        await desk.press("f2")
+        assert "Message gpt2" in desk.text
+        await desk.press("f3")
+        assert "a text without a file" in desk.text
+        assert desk.written == "kept"
+        await desk.press("ctrl+c")
+        assert "again quits" in desk.said
+        await desk.press("ctrl+c")
+        assert desk.app._exit
+
+
+async def test_the_palette_and_the_help_have_every_key(open_write: Open) -> None:
+    async with open_write() as desk:
+        found = {command.title for command in desk.app.get_system_commands(desk.write)}
+        assert {b.tooltip for _, bindings in WRITE_GROUPS for b in bindings} <= found  # type: ignore[union-attr]
+        await desk.type("kept")
+        desk.write.run_binding("text", "undo")
+        await desk.until(lambda: desk.written == "")
+        await desk.press("f1")
+        await desk.until(lambda: "everywhere" in desk.text)
+        await desk.press("end")
+        await desk.until(lambda: "More continuations" in desk.text or "/quit" in desk.text)
+        await desk.press("escape")
+        assert "a text without a file" in desk.text
+
+
+async def test_continuations_are_ranked_by_perplexity(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("escape", "4", "g")
+        await desk.done()
+        writing = desk.write.writing
+        by_age = writing.continuations
+        assert len(by_age) == 5
+        await desk.until(lambda: "ppl" in desk.text)
+        await desk.press("r")
+        values = [writing.document.edit(each).perplexity for each in writing.continuations]
+        assert None not in values
+        assert values == sorted(values)  # type: ignore[type-var]
+        await desk.press("r")
+        assert writing.continuations == by_age
+
+
+async def test_export_from_the_screen(open_write: Open, tmp_path: Path) -> None:
+    async with open_write() as desk:
+        await desk.press("ctrl+e")
+        assert "nothing to export" in desk.said
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("ctrl+e")
+        await desk.until(lambda: "export the text" in desk.text)
+        await desk.press("ctrl+u")
+        await desk.type(str(tmp_path / "out.json"))
+        await desk.press("enter")
+        await desk.until(lambda: "wrote" in desk.said)
+    assert json.loads((tmp_path / "out.json").read_text())["text"] == "So one."
+
+
+async def test_nothing_is_saved_where_that_is_unwanted(open_write: Open, path: Path) -> None:
+    async with open_write(save=False) as desk:
+        await desk.type("secret")
+    with History.open(path) as history:
+        assert history.open_document("").document.text == ""
+
+
+async def test_a_failed_engine_leaves_the_text(open_write: Open) -> None:
+    fault = Fault(at="decode", how="die", token=3, generation=0)
+    script = Script.saying(" a b c d", rate=5, faults=(fault,))
+    async with open_write(script) as desk:
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        assert desk.written.startswith("So a")
+        assert any(notice.kind == "error" for notice in desk.write.notice_line.history)
+        # It is started again, and goes on.
+        await desk.ready()
+        await desk.press("tab")
+        await desk.done()
+        assert desk.written.count("a") == 2
