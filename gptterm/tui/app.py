@@ -240,7 +240,11 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             "Choose a preset of the samplers",
             lambda: self.chat_screen.action_run("presets"),
         )
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand(
+            "Theme",
+            "Change the colours",
+            lambda: self.chat_screen.action_run("theme"),
+        )
         for area in areas:
             yield from self._commands_of(area)
 

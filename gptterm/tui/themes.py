@@ -8,6 +8,9 @@ from textual.theme import BUILTIN_THEMES, Theme
 MUTED = "$foreground-muted $muted"
 """Style of the less important part of a text."""
 
+PREFIX = "gptterm-"
+"""Of the names of our own themes, which settings leave out."""
+
 DARK = Theme(
     name="gptterm-dark",
     primary="#7aa2f7",
@@ -71,6 +74,34 @@ LIGHT = Theme(
 )
 
 
+CONTRAST = replace(
+    DARK,
+    name="gptterm-contrast",
+    primary="#8ec7ff",
+    secondary="#d9b8ff",
+    accent="#ffd75f",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#1c1c1c",
+    panel="#262626",
+    success="#9dff7a",
+    warning="#ffd75f",
+    error="#ffb3b3",
+    variables=DARK.variables
+    | {
+        "border": "#ffd75f",
+        "border-blurred": "#8a8a8a",
+        "block-cursor-background": "#ffd75f",
+        "block-cursor-foreground": "#000000",
+        "scrollbar": "#8a8a8a",
+        "scrollbar-background": "#000000",
+        "text-muted": "#d0d0d0",
+        "text-disabled": "#b0b0b0",
+    },
+)
+"""All text with a contrast of at least 7 to 1."""
+
+
 def _ansi(name: str, base: str, **colours: str) -> Theme:
     """Derive a theme of the terminal's own colours from Textual's, with visible borders."""
     theme = BUILTIN_THEMES[base]
@@ -97,6 +128,7 @@ def _ansi(name: str, base: str, **colours: str) -> Theme:
 OWN = (
     DARK,
     LIGHT,
+    CONTRAST,
     # Only colours that are readable with any palette: blue is too dark on black; yellow, cyan and
     # green are too bright on white.
     _ansi(
@@ -133,7 +165,7 @@ def theme_name(setting: str, known: Mapping[str, Theme], environ: Mapping[str, s
     that the background is light.
     """
     if setting != "auto":
-        return next((name for name in (f"gptterm-{setting}", setting) if name in known), None)
+        return next((name for name in (f"{PREFIX}{setting}", setting) if name in known), None)
     background = environ.get("COLORFGBG", "").rpartition(";")[2]
     light = background in ("7", "15")
     if environ.get("TERM") in ("linux", "vt100", "vt220"):

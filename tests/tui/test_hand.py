@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 
-from gptterm.tui import attention
+from gptterm.config import load_settings
+from gptterm.tui import attention, themes
+from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.widgets import notice
 from tests.store.chats import talk
@@ -158,3 +161,48 @@ async def test_a_long_reply_that_ends_unseen_rings(
     assert written[0].startswith(attention.PUSH_TITLE)
     assert any("seen · gptterm" in data for data in written)
     assert written[-1] == attention.POP_TITLE
+
+
+async def test_a_theme_is_shown_while_it_is_highlighted_and_kept(
+    open_tui: Open, home: Path
+) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        desk.screen.action_run("theme")
+        await desk.until(lambda: "theme" in desk.text and "contrast" in desk.text)
+        await desk.press("down")
+        await desk.until(lambda: desk.app.theme != "gptterm-dark")
+        await desk.press("escape")
+        await desk.until(lambda: desk.app.theme == "gptterm-dark")
+        assert not (home / "config.toml").exists()
+        desk.screen.action_run("theme")
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
+        await desk.type("contrast")
+        await desk.press("enter")
+        await desk.until(lambda: "saved to config.toml" in desk.notice)
+        assert desk.app.theme == "gptterm-contrast"
+    assert load_settings({}).tui.theme == "contrast"
+
+
+def test_high_contrast_is_at_least_seven_to_one() -> None:
+    theme = themes.CONTRAST
+    grounds = [Color.parse(str(c)) for c in (theme.background, theme.surface, theme.panel)]
+    texts = (theme.foreground, theme.primary, theme.secondary, theme.accent, theme.success)
+    for text in (*texts, theme.error, theme.variables["text-muted"]):
+        for ground in grounds:
+            assert contrast(Color.parse(str(text)), ground) >= 7
+
+
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of WCAG 2."""
+
+    def luminance(color: Color) -> float:
+        parts = (
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color.normalized
+        )
+        return sum(
+            weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        )
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

@@ -119,7 +119,7 @@ async def talk(desk: Desk) -> None:
     await desk.until(lambda: "·the" in desk.text or desk.app.size.width < 100)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light", "ansi"])
+@pytest.mark.parametrize("theme", ["dark", "light", "contrast", "ansi"])
 def test_chat(snap: Snap, theme: str) -> None:
     assert snap(talk, theme=theme)
 

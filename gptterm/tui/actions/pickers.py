@@ -1,11 +1,16 @@
 """Choose a model or a preset."""
 
 import asyncio
+from functools import partial
 
+from gptterm.config.edit import save_text
 from gptterm.engine.remote import discovery
 from gptterm.engine.remote.servers import full_name, host
+from gptterm.errors import UsageError
 from gptterm.format import byte_size, setting_value
+from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
+from gptterm.tui import themes
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.choice import Choice, ChoiceDialog
 
@@ -31,6 +36,45 @@ def choose_preset(view: ChatView) -> None:
             view.change(preset=name)
 
     view.app.push_screen(ChoiceDialog("preset", choices), chosen)
+
+
+def choose_theme(view: ChatView) -> None:
+    """Choose a theme, which is shown while it is highlighted, and saved to config.toml."""
+    app, before = view.app, view.app.theme
+    own = {theme.name for theme in themes.OWN}
+    # A setting names ours before another of the same name.
+    hidden = {name.removeprefix(themes.PREFIX) for name in own}
+    names = sorted(
+        app.available_themes.keys() - hidden,
+        key=lambda name: (name != before, name not in own, name),
+    )
+    choices = [
+        Choice(
+            name.removeprefix(themes.PREFIX), "dark" if app.available_themes[name].dark else "light"
+        )
+        for name in names
+    ]
+
+    def show(name: str) -> None:
+        own_name = f"{themes.PREFIX}{name}"
+        app.theme = own_name if own_name in own else name
+
+    async def save(name: str) -> None:
+        try:
+            await in_daemon_thread(lambda: save_text(config_file(), "tui", "theme", name))
+        except UsageError as error:
+            view.show_notice("error", f"the theme is for this run only: {error}")
+        else:
+            view.show_notice("good", f"theme {name}, saved to config.toml")
+
+    def chosen(name: str | None) -> None:
+        if name is None:
+            app.theme = before
+        else:
+            show(name)
+            view.run_worker(partial(save, name))
+
+    view.app.push_screen(ChoiceDialog("theme", choices, preview=show), chosen)
 
 
 def model_choices() -> list[Choice]:

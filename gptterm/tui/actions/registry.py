@@ -14,6 +14,7 @@ ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
     "choose_model": pickers.choose_model,
     "load_chat_model": pickers.load_chat_model,
     "presets": pickers.choose_preset,
+    "theme": pickers.choose_theme,
     "editor": editor.edit_prompt,
     "export": export.export,
     "notices": help_pages.show_notices,

@@ -1,6 +1,6 @@
 """Choice dialog: a list filtered by typing; free text may be allowed too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -30,6 +30,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         title: Title of the dialog.
         choices: The items in order.
         free: If not empty, text that matches no item is accepted; this is the hint for it.
+        preview: Called with the key that is highlighted.
     """
 
     CSS_PATH = "choice.tcss"
@@ -39,8 +40,16 @@ class ChoiceDialog(ModalScreen[str | None]):
         Binding("down", "move(1)", "Below", id="choice.down", priority=True),
     ]
 
-    def __init__(self, title: str, choices: Sequence[Choice], free: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        free: str = "",
+        *,
+        preview: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__()
+        self._preview = preview
         self._title = title
         self._choices = choices
         self._free = free
@@ -101,6 +110,11 @@ class ChoiceDialog(ModalScreen[str | None]):
             self.dismiss(options.get_option_at_index(options.highlighted).id)
         elif self._free and event.value.strip():
             self.dismiss(event.value.strip())
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Preview the highlighted item."""
+        if self._preview is not None and event.option.id is not None:
+            self._preview(event.option.id)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Select the clicked item."""
