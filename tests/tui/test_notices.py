@@ -6,8 +6,9 @@ LONG = "the engine was ended: " + "the machine may be out of memory; " * 3 + "lo
 
 
 def shown(desk: Desk) -> str:
-    """The words on the screen, as one line."""
-    return " ".join(" ".join(row.strip("│╭╮╰╯ ▁▂▃▄▅▆▇█") for row in desk.rows).split())
+    """The words on the screen, as one line; of rows with a dialog, the dialog's."""
+    rows = [row[row.find("│") + 1 :] for row in desk.rows]
+    return " ".join(" ".join(row.strip("│╭╮╰╯ ▁▂▃▄▅▆▇█") for row in rows).split())
 
 
 async def test_a_long_notice_is_wrapped_and_the_end_stays_in_view(open_tui: Open) -> None:

@@ -73,7 +73,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 
 def test_borders_and_pastes(tmux: Tmux) -> None:
-    wait_until(lambda: tmux.shows("Message gpt2, or") and tmux.shows("plain  "), "the chat")
+    wait_until(lambda: tmux.shows("Message scripted, or") and tmux.shows("plain  "), "the chat")
     rows = tmux.rows
     # What stands right of the transcript: the labels of the samplers.
     labels = [f" {field.label} " for field in FIELDS if field.name != "seed"]
