@@ -22,17 +22,15 @@ from gptterm.engine.inspection.requests import (
 )
 from tests.engine.checkpoints import POSITIONS, draw_ids
 from tests.engine.inspection.looks import events_of, failure_of, progress_of, result_of
+from tests.engine.references import observe
 
 IDS = [*draw_ids(30), *draw_ids(30)[:15]]
 """With repetitions, for induction."""
 
 
-@torch.inference_mode()
 def reference(model: Any, ids: list[int]) -> Tensor:
     """(layers, heads, n, n) weights."""
-    attentions = model(torch.tensor([ids]), output_attentions=True).attentions
-    assert len(attentions) == model.config.num_hidden_layers
-    return torch.stack([layer[0] for layer in attentions])
+    return torch.stack([layer[0] for layer in observe(model, ids).attentions])
 
 
 def oracle(row: Tensor, ids: list[int]) -> list[float]:
@@ -87,7 +85,6 @@ def test_a_map_and_the_grid(native: tuple[Any, LocalEngine]) -> None:
 def test_beyond_the_context(model: Any, engine: LocalEngine) -> None:
     """Each position is seen through a window, which the map of many positions shares."""
     ids = draw_ids(300)
-    model.set_attn_implementation("eager")
     sums = np.zeros((len(HEAD_STATISTICS), 3, 4))
     for position in range(120, 200):
         asked = AttentionRequest(ids=tuple(ids), position=position)

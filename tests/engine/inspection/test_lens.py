@@ -11,18 +11,14 @@ from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.inspection.requests import LensCell, LensRequest, LensView
 from tests.engine.checkpoints import POSITIONS, draw_ids
 from tests.engine.inspection.looks import reference_rank, result_of
+from tests.engine.references import lens, observe
 
 IDS = draw_ids(40)
 
 
-@torch.inference_mode()
 def reference(model: Any, ids: list[int]) -> Tensor:
     """(layers + 1, n, vocabulary) log probabilities: each layer's, and the model's own."""
-    output = model(torch.tensor([ids]), output_hidden_states=True)
-    norm = getattr(model.base_model, "ln_f", getattr(model.base_model, "norm", torch.nn.Identity()))
-    head = model.get_output_embeddings()
-    rows = [head(norm(hidden))[0] for hidden in output.hidden_states[:-1]]
-    return torch.stack([*rows, output.logits[0]]).double().log_softmax(-1)
+    return lens(model, observe(model, ids)).double().log_softmax(-1)
 
 
 def check(cell: LensCell, expected: Tensor, final: Tensor, following: int | None) -> None:

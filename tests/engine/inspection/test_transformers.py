@@ -1,14 +1,14 @@
 """Models that run on the transformers library: what is shown of them, and what is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
+from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
+from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.inspection.requests import (
     AttentionRequest,
     AttentionView,
@@ -19,30 +19,29 @@ from gptterm.engine.inspection.requests import (
     TokenRequest,
     TokenView,
 )
+from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine.checkpoints import ARCHITECTURES, draw_ids, load, make, save
 from tests.engine.inspection.looks import failure_of, reference_rank, result_of
+from tests.engine.references import lens as reference_lens
+from tests.engine.references import observe
 from tests.engine.runs import request, run
 
 IDS = draw_ids(40)
-FINISH: dict[str, Callable[[Any, Tensor], Tensor]] = {
-    "gptj": lambda m, x: m.lm_head(m.transformer.ln_f(x)),
-    "gpt-neox": lambda m, x: m.get_output_embeddings()(m.gpt_neox.final_layer_norm(x)),
-    "opt": lambda m, x: m.lm_head(m.model.decoder.final_layer_norm(x)),
-    "bloom": lambda m, x: m.lm_head(m.transformer.ln_f(x)),
-    "gemma3": lambda m, x: m.lm_head(m.model.norm(x)),
-    "granite": lambda m, x: m.lm_head(m.model.norm(x)) / m.config.logits_scaling,
-}
-"""From the residual stream to the logits, by the architecture's own code."""
+NAMES = ("gptj", "gpt-neox", "opt", "bloom", "gemma3", "granite", "olmo", "codegen", "cohere2")
 
 
-@pytest.mark.parametrize("name", FINISH)
+def load_by_the_library(directory: Path) -> LocalEngine:
+    """An engine whose decoder is the library's, though there may be a native one."""
+    decoder = TransformersDecoder.load(directory, "cpu", "float32")
+    return LocalEngine(decoder, load_tokenizer(directory, None), load(directory).info)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_attention_and_lens(name: str, tmp_path: Path) -> None:
     model = make(ARCHITECTURES[name]())
-    engine = load(save(model, tmp_path))
+    engine = load_by_the_library(save(model, tmp_path))
     usual = run(engine, request(IDS[:10])).ids()
-    model.set_attn_implementation("eager")
-    with torch.inference_mode():
-        output = model(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+    output = observe(model, IDS)
     for position in (39, 12):
         view = result_of(engine, AttentionRequest(ids=tuple(IDS), position=position), AttentionView)
         for found, expected in zip(view.weights.array(), output.attentions, strict=True):
@@ -55,10 +54,9 @@ def test_attention_and_lens(name: str, tmp_path: Path) -> None:
     assert [(row.layer, row.point) for row in lens.rows] == [
         (layer, "input") for layer in range(len(output.hidden_states))
     ]
+    logits_of = reference_lens(model, output)
     for column in lens.columns:
-        with torch.inference_mode():
-            rows = [FINISH[name](model, x[0, column.position]) for x in output.hidden_states[:-1]]
-        rows.append(output.logits[0, column.position])
+        rows = logits_of[:, column.position]
         said = int(rows[-1].argmax())
         for cell, logits in zip(column.cells, rows, strict=True):
             logprobs = logits.double().log_softmax(-1)
@@ -86,7 +84,7 @@ def test_a_model_without_attention(name: str, tmp_path: Path) -> None:
 
 def test_a_head_that_the_lens_does_not_know(tmp_path: Path) -> None:
     """What comes behind the head is not found: nothing wrong is shown."""
-    engine = load(save(make(ARCHITECTURES["gptj"]()), tmp_path))
+    engine = load_by_the_library(save(make(ARCHITECTURES["gptj"]()), tmp_path))
     model = engine.decoder._model  # type: ignore[attr-defined]
 
     def twice(_module: Any, _inputs: Any, output: Any) -> Any:
