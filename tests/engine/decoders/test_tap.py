@@ -13,6 +13,7 @@ from gptterm.engine.decoders.attention_step import Point
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.decoders.tap import AttentionWeights, Floats, attention_weights
+from tests.engine import references
 from tests.engine.checkpoints import ARCHITECTURES, NATIVE, draw_ids, load, make, save
 
 IDS = draw_ids(40)
@@ -51,28 +52,11 @@ def observe(decoder: NativeDecoder, cache: KVCache, ids: list[int]) -> Recorder:
     return recorder
 
 
-@torch.inference_mode()
-def reference(model: Any, ids: list[int]) -> Any:
-    if shows_attention(model):
-        model.set_attn_implementation("eager")
-    output = model(
-        torch.tensor([ids]), output_attentions=shows_attention(model), output_hidden_states=True
-    )
-    if shows_attention(model):
-        assert len(output.attentions) == model.config.num_hidden_layers
-    return output
-
-
-def shows_attention(model: Any) -> bool:
-    """Not Falcon: where it is asked for its weights, the library adds a boolean mask to scores."""
-    return bool(model.config.model_type != "falcon")
-
-
 def test_residuals_and_attention_are_those_of_transformers(
     model: Any, decoder: NativeDecoder
 ) -> None:
     middle = residuals_after_attention(model)
-    expected = reference(model, IDS)
+    expected = references.observe(model, IDS)
     cache = decoder.new_cache()
     decoder.forward(np.array([IDS[:30]]), cache)
     found = observe(decoder, cache, IDS[30:])
@@ -82,9 +66,8 @@ def test_residuals_and_attention_are_those_of_transformers(
         (layers, "input"),
     }
     for layer in range(layers):
-        if shows_attention(model):
-            close(found.weights[layer], expected.attentions[layer][0, :, 30:], 1e-5)
         assert found.weights[layer].shape[0] == decoder.num_heads
+        close(found.weights[layer], expected.attentions[layer][0, :, 30:], 1e-5)
         close(found.residuals[layer, "input"], expected.hidden_states[layer][0, 30:], 1e-4)
         close(found.residuals[layer, "attention"], middle[layer][0, 30:], 1e-4)
 
@@ -120,7 +103,6 @@ def as_batch(x: torch.Tensor) -> torch.Tensor:
 FOLLOWING = ("ln_2", "pre_feedforward_layernorm", "post_attention_layernorm", "final_layer_norm")
 """What stands behind the sum of residual and attention; the first that a model has."""
 ATTENTION = (".attn", ".attention", ".self_attn", ".self_attention")
-FINAL_NORMS = ("ln_f", "norm", "final_layer_norm", "final_layernorm")
 
 
 def is_parallel(config: Any) -> bool:
@@ -136,26 +118,11 @@ def add_sums(block: torch.nn.Module, attention: torch.nn.Module, found: list[tor
 
 
 def test_the_lens_of_every_layer(model: Any, decoder: NativeDecoder) -> None:
-    """Hidden states through the final norm and the head; the last gives the model's own logits."""
-    expected = reference(model, IDS)
+    """The model's own head on the hidden states; the last gives the model's own logits."""
+    expected = references.lens(model, references.observe(model, IDS))
     found = observe(decoder, decoder.new_cache(), IDS)
-    head = model.get_output_embeddings()
-    stem = getattr(model.base_model, "decoder", model.base_model)
-    norms = (getattr(stem, name) for name in FINAL_NORMS if hasattr(stem, name))
-    norm = next(norms, torch.nn.Identity())
-    settings = model.config
-    divisor = getattr(settings, "logits_scaling", 1.0)
-    bound = getattr(settings, "final_logit_softcapping", None)
-
-    def scaled(logits: torch.Tensor) -> torch.Tensor:
-        return logits / divisor if bound is None else bound * torch.tanh(logits / bound)
-
-    with torch.inference_mode():
-        for layer, hidden in enumerate(expected.hidden_states[:-1]):
-            logits = decoder.unembed(found.residuals[layer, "input"])
-            close(logits, scaled(head(norm(hidden))[0]), 1e-4)
-    logits = decoder.unembed(found.residuals[decoder.num_layers, "input"])
-    close(logits, expected.logits[0], 1e-4)
+    for layer, logits in enumerate(expected):
+        close(decoder.unembed(found.residuals[layer, "input"]), logits, 1e-4)
 
 
 def test_a_position_can_be_looked_at_again(decoder: NativeDecoder) -> None:

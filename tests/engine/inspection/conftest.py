@@ -12,8 +12,7 @@ from tests.engine.checkpoints import ARCHITECTURES, NATIVE, load, make, save
 def native(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, LocalEngine]:
-    """A model of transformers with eager attention, and the engine over it."""
+    """A model of transformers, and the engine over it."""
     model = make(ARCHITECTURES[request.param]())
     engine = load(save(model, tmp_path_factory.mktemp("native")))
-    model.set_attn_implementation("eager")
     return model, engine

@@ -20,10 +20,9 @@ from gptterm.engine.inspection.requests import (
     TokenView,
 )
 from gptterm.engine.text.tokenizer_files import load_tokenizer
+from tests.engine import references
 from tests.engine.checkpoints import ARCHITECTURES, draw_ids, load, make, save
 from tests.engine.inspection.looks import failure_of, reference_rank, result_of
-from tests.engine.references import lens as reference_lens
-from tests.engine.references import observe
 from tests.engine.runs import request, run
 
 IDS = draw_ids(40)
@@ -41,7 +40,7 @@ def test_attention_and_lens(name: str, tmp_path: Path) -> None:
     model = make(ARCHITECTURES[name]())
     engine = load_by_the_library(save(model, tmp_path))
     usual = run(engine, request(IDS[:10])).ids()
-    output = observe(model, IDS)
+    output = references.observe(model, IDS)
     for position in (39, 12):
         view = result_of(engine, AttentionRequest(ids=tuple(IDS), position=position), AttentionView)
         for found, expected in zip(view.weights.array(), output.attentions, strict=True):
@@ -54,7 +53,7 @@ def test_attention_and_lens(name: str, tmp_path: Path) -> None:
     assert [(row.layer, row.point) for row in lens.rows] == [
         (layer, "input") for layer in range(len(output.hidden_states))
     ]
-    logits_of = reference_lens(model, output)
+    logits_of = references.lens(model, output)
     for column in lens.columns:
         rows = logits_of[:, column.position]
         said = int(rows[-1].argmax())
