@@ -1,10 +1,19 @@
 """JSON files and indexes of model directories, whole and damaged."""
 
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from gptterm.engine.runtime.model_files import CONFIG, INDEX, WEIGHTS, read_json, weight_files
+from gptterm.engine.runtime.model_files import (
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    read_bytes,
+    read_json,
+    weight_files,
+)
 from gptterm.errors import ModelError
 
 
@@ -24,6 +33,35 @@ def test_what_is_no_json_object(content: bytes, reason: str, tmp_path: Path) -> 
     (tmp_path / CONFIG).write_bytes(content)
     with pytest.raises(ModelError, match=rf"config.json cannot be read \({reason}\); fetch"):
         read_json(tmp_path / CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("name", "mib"),
+    [
+        (INDEX, 64),
+        ("tokenizer.json", 48),
+        ("tekken.json", 48),
+        ("tokenizer.model", 48),
+        ("vocab.json", 16),
+        ("merges.txt", 16),
+        ("tokenizer_config.json", 8),
+        (CONFIG, 4),
+        ("chat_template.jinja", 4),
+    ],
+)
+def test_a_file_beyond_its_size_is_refused_unread(name: str, mib: int, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.touch()
+    os.truncate(file, (mib << 20) + 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="it is larger than"):
+            read_bytes(file)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    os.truncate(file, mib << 20)
+    assert len(read_bytes(file)) == mib << 20
 
 
 def test_numbers_that_are_not_finite_are_read(tmp_path: Path) -> None:
