@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from html import escape
 
 from gptterm.charts.scales import SURPRISAL
+from gptterm.conversation.html_page import escaped
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.token_scores import ScoredToken, unpack
-from gptterm.terminal import one_line, printable
+from gptterm.terminal import one_line
 
 STYLES = "\n".join(
     f".text .s{step} {{ background: rgb(226 122 44 / {12 * step}%); }}"
@@ -24,14 +24,14 @@ def tinted(node: Node) -> str:
     for start, end, tokens in _spans(node):
         if start < done or end > len(node.text):
             continue
-        parts.append(_escape(node.text[done:start]))
+        parts.append(escaped(node.text[done:start]))
         bits = sum(max(0.0, -token.logprob) for token in tokens) / math.log(2)
         step = SURPRISAL.step(bits)
-        note = _escape(one_line(" · ".join(map(_note, tokens))))
+        note = escaped(one_line(" · ".join(map(_note, tokens))))
         kind = f' class="s{step}"' if step else ""
-        parts.append(f'<span{kind} title="{note}">{_escape(node.text[start:end])}</span>')
+        parts.append(f'<span{kind} title="{note}">{escaped(node.text[start:end])}</span>')
         done = end
-    return "".join([*parts, _escape(node.text[done:])])
+    return "".join([*parts, escaped(node.text[done:])])
 
 
 def _spans(node: Node) -> Iterator[tuple[int, int, list[ScoredToken]]]:
@@ -53,8 +53,3 @@ def _note(token: ScoredToken) -> str:
         if other.id != token.id
     ]
     return f"p {', or '.join(shown)}"
-
-
-def _escape(text: str) -> str:
-    # Most control characters cannot be written in HTML, not even escaped.
-    return escape(printable(text))

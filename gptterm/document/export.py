@@ -1,43 +1,22 @@
 """Export of documents: the text, a page tinted by surprisal, or the whole tree as JSON."""
 
 import math
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gptterm.conversation.export import format_of, without_infinities, write_export
+from gptterm.conversation.html_page import escaped, page
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
-from gptterm.terminal import printable
 
 FORMAT = "gptterm document"
 VERSION = 1
 _MOST_BITS = 16.0
 """Surprisal that gets the strongest tint."""
-_PAGE = """<!DOCTYPE html>
-<html lang="">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="referrer" content="no-referrer">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="gptterm">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: auto; padding: 1rem; }}
-main {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }}
-footer {{ font-size: .75rem; opacity: .6; margin-top: 2rem; }}
-</style>
-</head>
-<body>
-<main dir="auto">{text}</main>
-<footer>{foot}</footer>
-</body>
-</html>
-"""
+_STYLES = """main { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
+footer { font-size: .75rem; opacity: .6; margin-top: 2rem; }"""
 
 
 def export_document(document: Document, path: Path) -> None:
@@ -106,14 +85,15 @@ def to_html(document: Document, title: str) -> str:
     parts, at = [], 0
     for span in document.spans:
         edit = document.edit(span.edit)
-        parts.append(_escape(document.text[at : span.start]))
+        parts.append(escaped(document.text[at : span.start]))
         at = span.end
         parts.append(_tinted(edit, span.first, span.first + span.tokens))
-    parts.append(_escape(document.text[at:]))
+    parts.append(escaped(document.text[at:]))
     models = {edit.run.model for edit in document.edits() if edit.run is not None}
     foot = "Written by a person" + (f" and {', '.join(sorted(models))}" if models else "")
     foot += ". The stronger a tint, the less the model expected the token." if models else "."
-    return _PAGE.format(title=_escape(title), text="".join(parts), foot=_escape(foot))
+    main = f'<main dir="auto">{"".join(parts)}</main>'
+    return page(title, _STYLES, f"{main}\n<footer>{escaped(foot)}</footer>")
 
 
 def _tinted(edit: Edit, first: int, last: int) -> str:
@@ -126,7 +106,7 @@ def _tinted(edit: Edit, first: int, last: int) -> str:
             bits += -edit.logprobs[token] / math.log(2)
         if ends[token] < 0:
             continue
-        text = _escape(edit.text[begin : ends[token]])
+        text = escaped(edit.text[begin : ends[token]])
         share = min(1.0, bits / _MOST_BITS)
         style = f"background: rgb(220 120 0 / {share:.2f})"
         parts.append(
@@ -136,8 +116,3 @@ def _tinted(edit: Edit, first: int, last: int) -> str:
         )
         begin, bits = ends[token], 0.0
     return "".join(parts)
-
-
-def _escape(text: str) -> str:
-    # Most control characters cannot be written in HTML, not even escaped.
-    return escape(printable(text))
