@@ -20,7 +20,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\
 
 
 class Load(NamedTuple):
-    """What a server has seen."""
+    """Requests that a server has answered, and how many at once."""
 
     requests: int
     mean_in_flight: float

@@ -53,7 +53,7 @@ def attention_sections(
     *,
     hide_first: bool,
 ) -> Iterator[Section]:
-    """What one token attends to: the text tinted, the weights, the heads that look hardest.
+    """Attention of one token: the text tinted, the weights, the heads with the largest ones.
 
     Args:
         pieces: the whole text.

@@ -104,7 +104,7 @@ def scores_table(tokens: Sequence[TokenScore], measure: Measure) -> Table:
 def summary_lines(
     summary: ScoreSummary, context_length: int, byte_count: int | None, start: str
 ) -> list[str]:
-    """What the scores come to, and how they were taken.
+    """Perplexity and bits a byte of the scores, and how they were taken.
 
     Args:
         context_length: of the model.

@@ -23,7 +23,7 @@ _MOST_MANIFEST_BYTES = 16 << 20
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 Manifest = dict[str, Any]
-"""What all records of a file have in common: the model, the settings, the input."""
+"""The model, the settings and the input that all records of a file have in common."""
 
 
 class LineSet:
@@ -45,7 +45,7 @@ class LineSet:
 
 
 class _Record(msgspec.Struct):
-    """What matters of a record here."""
+    """Line number and error of a record."""
 
     line: int
     error: Any = None

@@ -13,7 +13,7 @@ _REFRESHES_PER_S = 5
 
 
 class Display(NamedTuple):
-    """What a run shows while it goes on."""
+    """Progress display of a run."""
 
     update: Callable[[Tally], None]
     note: Callable[[str], None]
