@@ -82,8 +82,8 @@ def test_a_killed_engine_is_started_again(start: Start, endless: list[str]) -> N
     tty.until(lambda: tty.shows("far away") and tty.replying)
     killed = tty.engine()
     os.kill(killed.pid, signal.SIGKILL)
-    tty.until(lambda: tty.shows("✗ failed") and tty.shows("the engine was restarted"))
-    assert tty.shows("far away")
+    told = ("✗ failed", "the engine was restarted", "far away")
+    tty.until(lambda: all(map(tty.shows, told)))
     tty.send(b"/max-tokens 5\rAgain\r")
     tty.until(lambda: tty.shows("… cut after 5 tokens"))
     assert tty.engine().pid != killed.pid
@@ -92,7 +92,7 @@ def test_a_killed_engine_is_started_again(start: Start, endless: list[str]) -> N
 def test_a_piped_message_then_the_terminal(start: Start) -> None:
     line = f"echo hi | {shlex.join(GPTTERM)} -i -m tiny -n 5"
     tty = start(command=["/bin/sh", "-c", line], ready="cut after 5 tokens")
-    assert tty.shows("hi")
+    tty.until(lambda: tty.shows("hi"))
     tty.say("typed")
     tty.send(b"\x11")
     assert tty.ended() == 0
@@ -186,8 +186,7 @@ def test_an_editor_that_fails_gives_the_screen_back(start: Start, editor: str, s
         tty.until(lambda: b"lent .md" in tty.written)
         # For the editor, although the terminal sends it to all.
         tty.send(b"\x03")
-    tty.until(lambda: tty.shows(said))
-    assert tty.shows("draft")
+    tty.until(lambda: tty.shows(said) and tty.shows("draft"))
     tty.say(" it is")
     tty.send(b"\x11")
     assert tty.ended() == 0
@@ -223,13 +222,12 @@ def fills(tty: Terminal) -> bool:
 def test_inline_and_no_mouse(start: Start) -> None:
     line = f"echo above; {shlex.join(GPTTERM)} -m tiny -n 5 --inline --no-mouse; echo below"
     tty = start(command=["/bin/sh", "-c", line])
-    assert tty.shows("above")
+    tty.until(lambda: tty.shows("above"))
     for key, title in ((b"\x1bOP", "help"), (b"\x0f", "model")):
         tty.send(key)
-        tty.until(lambda title=title: tty.shows(f"╭─ {title} "))  # type: ignore[misc]
         # Over the chat, whose frame it leaves as large as it was.
-        assert tty.shows("above")
-        assert tty.shows("^R again")
+        parts = (f"╭─ {title} ", "above", "^R again")
+        tty.until(lambda parts=parts: all(map(tty.shows, parts)))  # type: ignore[misc]
         tty.send(b"\x1b")
         tty.until(lambda title=title: not tty.shows(f"╭─ {title} "))  # type: ignore[misc]
     tty.say("hi")
@@ -254,7 +252,7 @@ def test_the_table_tui_of_the_configuration(start: Start, tmp_path: Path) -> Non
         nonsense = "f9"
     """)
     tty = start("-n", "5")
-    assert tty.shows("[tui.keys] there is no action nonsense; see F1")
+    tty.until(lambda: tty.shows("[tui.keys] there is no action nonsense; see F1"))
     assert b"48;2;251;250;247" in tty.written  # the light theme's background
     assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
     tty.say("Once upon a time")
@@ -268,9 +266,8 @@ def test_with_the_mouse_a_click_chooses_a_turn(start: Start) -> None:
     assert b"\x1b[?1000h" in tty.written
     tty.say("Once upon a time")
 
-    tty.until(lambda: tty.shows("cut after 5"))
     # In a row of its own above the message stands whose it is.
+    tty.until(lambda: re.search(r" you .*\n.*Once upon", "\n".join(tty.display)))
     row = next(y for y, text in enumerate(tty.display, 2) if " you " in text)
-    assert "Once upon" in tty.display[row - 1]
     tty.send(f"\x1b[<0;30;{row}M\x1b[<0;30;{row}m".encode())
     tty.until(lambda: tty.shows("e edit"))

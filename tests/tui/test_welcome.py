@@ -92,6 +92,6 @@ def test_a_model_is_fetched_beside_the_bundled_one(tmp_path: Path) -> None:
             tty.until(lambda: tty.shows("▸ SmolLM2-135M-Instruct"))
             tty.send(b"\r")
             tty.until(lambda: tty.shows("Message SmolLM2-135M-Instruct, or"))
-            assert not tty.shows("to talk with")
+            tty.until(lambda: not tty.shows("to talk with"))
         finally:
             tty.process.terminate(force=True)
