@@ -167,6 +167,17 @@ async def test_drafts_come_back(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: desk.screen.prompt.text == "to two")
 
 
+async def test_what_was_sent_is_no_draft(open_tui: Open, path: Path) -> None:
+    async with open_tui(Script.saying("First.")) as desk:
+        await desk.ready()
+        await desk.type("saved while it is typed")
+        desk.screen.save_draft()
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and desk.turns)
+    with History.open(path) as history:
+        assert history.draft() == ""
+
+
 async def test_what_was_typed_before_the_history_was_open_stays(open_tui: Open, path: Path) -> None:
     chat = talk("one", "1")
     fill(path, chat)

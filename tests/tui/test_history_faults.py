@@ -147,6 +147,8 @@ async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path)
         (warned,) = said(desk)
         assert WAITING in warned
         assert "not saved" in desk.rows[0]
+        desk.screen.prompt.put("one")
+        desk.screen.save_draft()
         await desk.say("one")
         await desk.press("ctrl+n")
         desk.screen.save_draft()

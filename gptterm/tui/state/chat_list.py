@@ -161,11 +161,19 @@ class ChatList:
     def set_draft(self, chat: Chat, text: str) -> None:
         """Save text typed but not sent, without waiting for the disk."""
         chat.draft = text
-        self._history.save_draft(chat, text)
+        if not chat.empty:
+            self._history.save_draft(chat, text)
+        # Also where this chat is no longer the new one: what was sent is no draft.
+        self._history.save_new_draft(self._new_draft)
+
+    @property
+    def _new_draft(self) -> str:
+        return next((chat.draft for chat in self.chats if chat.empty), "")
 
     async def close(self) -> str:
         """Write what is pending; return why that failed, or ""."""
         await self._wait_open(COMMIT_S)
+        self._history.save_new_draft(self._new_draft, last=True)
         for chat in self.chats:
             chat.save()
         return await self._history.close()
@@ -217,7 +225,7 @@ class ChatList:
             return
         self._version = version
         await self.refresh()
-        if not self._history.draft_known:
+        if self._history.draft is None:
             await self._restore_draft()
         chat, saver = self.current, self.current.saver
         if saver is None or chat.empty or is_busy(chat):
@@ -239,12 +247,13 @@ class ChatList:
         draft = await self._history.ask(lambda history: history.draft(), quiet=True)
         if draft is None:
             return
-        self._history.draft_known = True
+        self._history.draft = draft
         empty = next((chat for chat in self.chats if chat.empty), None)
         if empty is not None and self._save:
             empty.draft = empty.draft or draft
             if empty is self.current:
                 self._emit(ChatOpened(empty))
+        self._history.save_new_draft(self._new_draft)
 
     async def toggle_archived(self) -> None:
         """Show or hide archived chats."""

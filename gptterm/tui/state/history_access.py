@@ -58,8 +58,8 @@ class HistoryAccess:
         self._history: History | None = None
         self._last_problem = ""
         """Why the last question failed; empty if it did not."""
-        self.draft_known = False
-        """Whether the draft of a new chat was read."""
+        self.draft: str | None = None
+        """Draft of a new chat as the history has it; None: it was not read yet."""
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +95,7 @@ class HistoryAccess:
             return history, Opened(read_groups(history, archived), chat, history.draft())
 
         self._history, opened = await in_daemon_thread(work)
-        self.draft_known = opened.draft is not None
+        self.draft = opened.draft
         return opened
 
     async def close(self) -> str:
@@ -124,10 +124,20 @@ class HistoryAccess:
             self._emit(Notified("warning", history.notice))
 
     def save_draft(self, chat: Chat, text: str) -> None:
-        """Save text typed but not sent, without waiting for the disk."""
-        # An empty prompt must not delete a draft that has not been read yet.
-        if self._history is not None and self._save and (text or self.draft_known):
-            self._history.set_draft(text, "" if chat.empty else chat.key)
+        """Save text typed but not sent in a chat with turns, without waiting for the disk."""
+        if self._history is not None and self._save:
+            self._history.set_draft(text, chat.key)
+
+    def save_new_draft(self, text: str, *, last: bool = False) -> None:
+        """Save text typed but not sent in a new chat, once the draft it replaces was read.
+
+        Args:
+            last: Nothing will be read any more: text, if there is any, replaces an unread draft.
+        """
+        stored = "" if self.draft is None and last else self.draft
+        if self._history is not None and self._save and stored not in (None, text):
+            self._history.set_draft(text)
+            self.draft = text
 
     async def search(self, query: str) -> "list[SearchHit]":
         """Find words in all chats, the latest first.
