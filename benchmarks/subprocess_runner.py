@@ -4,18 +4,21 @@ In one process they slow each other down, since the waiting threads of each libr
 cores (GPT-2 124M, float32, 2 cores: 50 tok/s alone, 35 beside CTranslate2 and llama.cpp).
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.engines import Contender
+if TYPE_CHECKING:
+    from benchmarks.engines import Contender
 
-Make = Callable[[Path, Any], Contender]
-"""(model directory, dtype) → contender; a module's function, which the process imports."""
+    Make = Callable[[Path, Any], Contender]
+    """(model directory, dtype) → contender; a module's function, which the process imports."""
 
 
 @cache

@@ -1,12 +1,17 @@
 """Contenders in processes of their own."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.engines import Contender
 from benchmarks.subprocess_runner import in_subprocess
+
+if TYPE_CHECKING:
+    from benchmarks.engines import Contender
 
 
 def process_id(_directory: Path, _dtype: str) -> Contender:

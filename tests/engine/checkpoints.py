@@ -4,8 +4,9 @@ Weights are drawn large enough that attention and every layer matter: with the l
 initialisation all tokens are about as likely, and a wrong layer would not be noticed.
 """
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,10 +214,25 @@ NATIVE = (
     *("phi", "falcon", "falcon-groups", "falcon-serial", "stablelm", "stablelm-odd", "starcoder2"),
     *("opt", "bloom"),
 )
+WHOLE = ("gpt2", "llama-odd")
+"""Families of which every combination of what does not depend on the family is tested."""
 CANNOT_GO_BACK = (
     *("mamba", "lfm2", "cohere2"), *("rwkv", "bamba", "recurrent-gemma", "phi3-longrope")
 )  # fmt: skip
 """Whose cache, once it is longer than the window, cannot be shortened."""
+
+
+def spread(*choices: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Native families, each with one combination of the choices in turn; those of WHOLE with all.
+
+    For choices that the code keeps apart from the family: all products would cost minutes.
+    """
+    every = [*itertools.product(*choices)]
+    others = [name for name in NATIVE if name not in WHOLE]
+    return [
+        *((name, *chosen) for name in WHOLE for chosen in every),
+        *((name, *every[i % len(every)]) for i, name in enumerate(others)),
+    ]
 
 
 def make(config: transformers.PretrainedConfig, seed: int = 0, scale: float = 0.25) -> Any:

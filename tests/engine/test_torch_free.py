@@ -20,7 +20,7 @@ from gptterm.engine.daemon.sync_client import open_engine
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.runtime.python_child import python_environment
 from gptterm.models.resolver import bundled
-from tests.engine.checkpoints import ARCHITECTURES, NATIVE, make, save
+from tests.engine.checkpoints import ARCHITECTURES, NATIVE, make, save, spread
 from tests.engine.gguf.test_loading import small_llama
 from tests.support.daemon import private_runtime_directory
 from tests.support.ipc_engines import collect
@@ -54,19 +54,15 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One of each native architecture, and the bundled one."""
     folder = tmp_path_factory.mktemp("models")
-    saved = [save(make(ARCHITECTURES[name]()), folder / name) for name in NATIVE]
-    return [*saved, Path(bundled().directory)]
+    saved = {name: save(make(ARCHITECTURES[name]()), folder / name) for name in NATIVE}
+    return saved | {"tiny": Path(bundled().directory)}
 
 
-def loads(models: list[Path], dtypes: tuple[Dtype, ...] = ("auto",)) -> list[LoadRequest]:
-    return [
-        LoadRequest(source=ModelSource(name=model.name, directory=str(model)), dtype=dtype)
-        for model in models
-        for dtype in dtypes
-    ]
+def load_request(model: Path, dtype: Dtype = "auto") -> LoadRequest:
+    return LoadRequest(source=ModelSource(name=model.name, directory=str(model)), dtype=dtype)
 
 
 def gguf(folder: Path) -> LoadRequest:
@@ -94,9 +90,13 @@ for request in msgspec.json.decode(sys.argv[2], type=list[LoadRequest]):
 """
 
 
-def test_every_architecture_and_dtype(models: list[Path], report: Path, tmp_path: Path) -> None:
-    every = loads(models, ("auto", "float32", "bfloat16", "float16", "int8", "int8"))
-    every.append(gguf(tmp_path))
+def test_every_architecture_and_dtype(
+    models: dict[str, Path], report: Path, tmp_path: Path
+) -> None:
+    chosen = spread(["auto", "float32", "bfloat16", "float16", "int8"])
+    every = [load_request(models[name], dtype) for name, dtype in chosen]
+    # int8 from what the first loading kept, too.
+    every += [load_request(models["gpt2"], "int8"), load_request(models["tiny"]), gguf(tmp_path)]
     arguments = (msgspec.json.encode(REQUEST).decode(), msgspec.json.encode(every).decode())
     subprocess.run(
         [sys.executable, "-c", LOAD_EACH, *arguments],
@@ -106,19 +106,19 @@ def test_every_architecture_and_dtype(models: list[Path], report: Path, tmp_path
     assert report.read_text().splitlines() == ["started"]
 
 
-async def test_the_engine_process(models: list[Path], report: Path, tmp_path: Path) -> None:
+async def test_the_engine_process(models: dict[str, Path], report: Path, tmp_path: Path) -> None:
     async with EngineClient(log=tmp_path / "engine.log") as client:
-        for request in loads(models):
-            await client.load(request)
+        for model in models.values():
+            await client.load(load_request(model))
             check(await collect(client, REQUEST))
     assert report.read_text().splitlines() == ["started"]
 
 
 def test_a_warm_engine(
-    models: list[Path], report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Path], report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with private_runtime_directory(monkeypatch, tmp_path / "home"):
-        engine = open_engine(loads(models)[0], keep_alive_s=60)
+        engine = open_engine(load_request(models["gpt2"]), keep_alive_s=60)
         assert engine is not None
         check([*engine.generate(REQUEST)])
         engine.close()

@@ -19,7 +19,7 @@ from gptterm.engine.generation.cuda_graph.graph import CHECKED_REPLAYS, Graph
 from gptterm.engine.generation.cuda_graph.step import DecodeStep
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.sampling.chain import NotFiniteError
-from tests.engine.checkpoints import ARCHITECTURES, NATIVE, POSITIONS, draw_ids, load, make, save
+from tests.engine.checkpoints import ARCHITECTURES, POSITIONS, draw_ids, load, make, save, spread
 from tests.engine.runs import GREEDY, request, run
 from tests.support.recorded_graph import RecordedGraph
 
@@ -63,9 +63,9 @@ class Counted:
         self._graph.replay()
 
 
-@pytest.mark.parametrize("name", NATIVE)
-@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED, PENALISED], ids=["greedy", "sampled", "all"])
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "sampling", "samples"), spread([GREEDY, SAMPLED, PENALISED], [1, 3])
+)
 def test_replays_say_what_steps_say(
     name: str,
     sampling: SamplingParams,
