@@ -27,3 +27,9 @@ def test_pre_commit_runs_what_check_runs() -> None:
     assert match is not None
     hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
     assert re.findall(r"entry: make ([\w-]+)", hooks) == match.group(1).split()
+
+
+def test_a_docstring_begins_with_the_term() -> None:
+    opening = re.compile(r'^\s*"""(What|Whoever|So |How often|How long)', re.MULTILINE)
+    files = (ROOT / "gptterm").rglob("*.py")
+    assert not [str(file) for file in files if opening.search(file.read_text("utf-8"))]

@@ -52,7 +52,7 @@ MOST_BEST = 5
 
 
 class Look(NamedTuple):
-    """What is looked at, and how."""
+    """The text looked at, and the options of the view."""
 
     pieces: tuple[Piece, ...]
     position: int
@@ -73,7 +73,7 @@ class Look(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a view has found."""
+    """Result of a view."""
 
     object: Any
     """For JSON."""

@@ -35,10 +35,10 @@ class Outcome(NamedTuple):
     start: str
     """Text of the start token; empty for none."""
     error: GpttermError | None = None
-    """What ended it before the end of the text."""
+    """The failure before the end of the text; None without one."""
 
     def lines(self, info: ModelInfo) -> list[str]:
-        """What it came to, for people."""
+        """The summary in lines for people."""
         return summary_lines(self.summary, info.context_length, self.byte_count, self.start)
 
 

@@ -26,7 +26,7 @@ class Task(NamedTuple):
     """A template, and what belongs to it. All other braces in its texts are characters."""
 
     prompt: str
-    """What a base model continues. `{input}` stands for the input, `{examples}` for the examples,
+    """The prompt of a base model. `{input}` stands for the input, `{examples}` for the examples,
     `{labels}` for the labels, `{passage}` for stdin, of which `{input}` has no part then."""
     about: str = ""
     """One line for lists of tasks."""
@@ -34,7 +34,7 @@ class Task(NamedTuple):
     """One example in the prompt, with `{input}` and `{output}`."""
     examples: tuple[Example, ...] = ()
     chat: str = ""
-    """What a chat model is asked; empty: `prompt`."""
+    """The message to a chat model; empty: `prompt`."""
     labels: tuple[str, ...] = ()
     """The possible outputs."""
     source: str = ""

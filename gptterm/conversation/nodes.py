@@ -142,7 +142,7 @@ class Node(
 
     @property
     def reasoning(self) -> str:
-        """What its model wrote before the answer; empty if it wrote or told none."""
+        """Reasoning of its model before the answer; empty if it wrote or told none."""
         return "\n".join(run.reasoning for run in self.generations if run.reasoning)
 
     @property

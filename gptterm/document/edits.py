@@ -34,7 +34,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Natural logarithm of each token's probability, before penalties and filters; empty where not
     known."""
     run: Generation | None = None
-    """What wrote the text; None for a person."""
+    """Model and settings that wrote the text; None for a person."""
 
     def written_by(self, info: ModelInfo) -> bool:
         """Whether this very model wrote the text, so that its ids are valid for the model."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Stretch(NamedTuple):
-    """What makes one text of another: the part from `start` to `end` becomes `text`."""
+    """A change of a text: the part from `start` to `end` becomes `text`."""
 
     start: int
     end: int

@@ -40,7 +40,7 @@ class _Applied(NamedTuple):
 
 
 class _Builder(NamedTuple):
-    """What is known of a version that a model writes."""
+    """Origin and progress of a version that a model writes."""
 
     reply: ReplyBuilder
     lengths: list[int]

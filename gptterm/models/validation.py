@@ -120,7 +120,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
 
 
 def notices(directory: Path) -> tuple[str, ...]:
-    """What a user should know about a model directory that can be used."""
+    """Notices about a model directory that can be used."""
     if not (directory / ADAPTER).exists():
         return ()
     return ("the adapter in the model's folder is not used; merge it into the weights first",)

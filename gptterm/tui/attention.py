@@ -1,4 +1,4 @@
-"""What the terminal shows of a chat: its title, and a bell when a long reply has ended."""
+"""Signals of a chat to the terminal: its title, and a bell when a long reply has ended."""
 
 import time
 from typing import Any

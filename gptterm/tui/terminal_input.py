@@ -64,7 +64,7 @@ class InputSplitter:
         return parts
 
     def expire(self) -> list[str | Paste]:
-        """What `feed` held back, once nothing has followed it for a while: the Escape key."""
+        """Release what `feed` held back, once nothing has followed for a while: the Escape key."""
         if self._paste is not None:
             return []
         held, self._held = self._held, b""

@@ -27,7 +27,7 @@ _TOKENS = 6
 
 @dataclass
 class _Record:
-    """What hooks have seen of some passes.
+    """Records of the hooks over some passes.
 
     Attributes:
         residuals: by layer, (n, hidden_size) of each pass; of the last one, its output.
@@ -187,7 +187,7 @@ class Observation:
 
     @cached_property
     def _finish(self) -> Callable[[Tensor], Tensor] | None:
-        """What turns a residual to logits, if it is found: norm, head, and what follows it."""
+        """The way from a residual to logits, if found: norm, head, and what follows it."""
         record, expected = self._look(attention=False)
         head, config = self._model.get_output_embeddings(), self._config
         if head is None or self.num_layers not in record.residuals:

@@ -42,7 +42,7 @@ def family_of(file: GgufFile) -> Family | None:
 
 
 def config_of(file: GgufFile) -> Config | None:
-    """What config.json says of the model; None where the file is not understood."""
+    """The config.json of its Hub directory; None where the file is not understood."""
     family = family_of(file)
     return None if family is None else family.config(file)
 
@@ -250,7 +250,7 @@ def _gemma(file: GgufFile) -> Config | None:
 
 
 def _gemma_with_windows(file: GgufFile, model_type: str, largest: int) -> Config | None:
-    """What Gemma 2 and 3 share.
+    """Common fields of Gemma 2 and 3.
 
     Args:
         largest: the layers of the size whose scores are scaled by its width, and not by its heads'.

@@ -362,7 +362,7 @@ class HeadGrid(Data, frozen=True, kw_only=True):
 
 
 class LensCell(Data, frozen=True, kw_only=True):
-    """What one layer would have said."""
+    """The next-token distribution of one layer."""
 
     best: tuple[Alternative, ...]
     """Its most probable tokens, best first."""

@@ -23,7 +23,7 @@ class RowStatistics(NamedTuple):
     entropy_bits: float
     """Of the distribution."""
     log_total: float
-    """What to subtract from a logit for its log probability."""
+    """The logsumexp: a logit less this is a log probability."""
 
 
 def row_statistics(logits: Logits, targets: Ids) -> list[RowStatistics]:

@@ -38,7 +38,7 @@ class Item(NamedTuple):
 
 
 class Welcome:
-    """What an empty chat offers; Down and Up choose in the empty prompt, Enter takes.
+    """The first screen of an empty chat; Down and Up choose in the empty prompt, Enter takes.
 
     Args:
         controller: Owns the chats and the model.
@@ -64,7 +64,7 @@ class Welcome:
 
     @property
     def items(self) -> list[Item]:
-        """What can be chosen, in the order of its rows."""
+        """Its items, in the order of its rows."""
         return [*self._starters(), *self._last_chats(), *self._offers()]
 
     def move(self, by: int) -> bool:

@@ -96,7 +96,7 @@ class ChatList:
         self._requests = 0
         """Number of chats asked for: only the last one is shown."""
         self._changes: list[Changed | Deleted] = []
-        """What can be undone, the last change last."""
+        """Changes that can be undone, the last one last."""
         self._version = 0
         """Version of the history at the last poll."""
 

@@ -16,7 +16,7 @@ _LINE_ENDS = {
     **{code: 0x2400 + code for code in (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E)},
     0x85: 0x2424, 0x2028: 0x2424, 0x2029: 0x2424,
 }  # fmt: skip
-"""What Textual takes for the end of a line besides LF, and the picture that stands for it."""
+"""Line ends of Textual besides LF, and the picture that stands for each."""
 
 _OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
 """Stands for a control that has no picture of its own."""

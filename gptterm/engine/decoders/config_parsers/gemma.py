@@ -65,7 +65,7 @@ def gemma3(config: dict[str, Any]) -> DecoderConfig:
 
 
 def _with_windows(config: dict[str, Any], defaults: Defaults, pattern: int) -> DecoderConfig:
-    """What Gemma 2 and 3 share: each `pattern`-th layer has no window, if nothing else is said."""
+    """Common fields of Gemma 2 and 3: by default each `pattern`-th layer has no window."""
     config = config | {"hidden_act": config.get("hidden_activation", _TANH)}
     parsed = _common(config, defaults)
     if config.get("sliding_window", 0) is None:

@@ -22,7 +22,7 @@ MOST_LAYERS = 10_000
 
 
 class Defaults(NamedTuple):
-    """What transformers takes for what a config.json leaves out; Llama's, of most relatives."""
+    """Defaults of transformers for absent fields; Llama's, and most relatives'."""
 
     width: int = 4096
     inner: int = 11008

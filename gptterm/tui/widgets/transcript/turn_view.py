@@ -73,7 +73,7 @@ class TurnView:
         self.position = (1, 1)
         """Number among its siblings, from 1, and how many there are."""
         self.details: tuple[str, ...] = ()
-        """What it was made with, the most important first; drawn right of the label."""
+        """Model and settings of the turn, the most important first; drawn right of the label."""
         self._footer = ""
         self._finder: Finder | None = None
         self._highlights: dict[int, list[Span]] | None = None
