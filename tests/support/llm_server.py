@@ -203,4 +203,7 @@ def _read(reader: Any) -> Request | None:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     size = int(headers.get("content-length", 0))
-    return Request(method, path, headers, json.loads(reader.read(size) or b"{}"))
+    body = reader.read(size)
+    if len(body) < size:  # its client was killed
+        return None
+    return Request(method, path, headers, json.loads(body or b"{}"))

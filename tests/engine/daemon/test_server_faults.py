@@ -199,8 +199,8 @@ def spec_of(asked: LoadRequest, **limits: float) -> DaemonSpec:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (Fault(at="load", how="stall"), "scripted was not loaded within 0 s"),
-        (Fault(at="prefill", how="stall", generation=0), "scripted wrote no token within 0 s"),
+        (Fault(at="load", how="stall"), "scripted was not loaded within 2 s"),
+        (Fault(at="prefill", how="stall", generation=0), "scripted wrote no token within 2 s"),
     ],
     ids=["load", "warm-up"],
 )
@@ -209,7 +209,7 @@ def test_a_load_that_hangs_is_given_up(
 ) -> None:
     asked = write_script(tmp_path, Script.saying("x", faults=(fault,)))
     # So long that the client is connected by then.
-    assert launcher.launch(spec_of(asked, load_limit_s=0.4, warm_up_limit_s=0.4))
+    assert launcher.launch(spec_of(asked, load_limit_s=2, warm_up_limit_s=2))
     pid = the_pid()
     with pytest.raises(ModelError, match=f"{says} and was given up; the log is /") as caught:
         opened(asked, None)
