@@ -27,6 +27,8 @@ class Answer:
     """Whether the body's end is announced, so that the client can tell it from a cut."""
     mute: bool = False
     """Accept the request and never answer."""
+    keep: bool = False
+    """Keep the connection for further requests."""
 
 
 def sse(*chunks: Json | str | bytes, done: bool = True) -> bytes:
@@ -101,6 +103,7 @@ class LlmServer:
         if models is not None:
             self.models = models if isinstance(models, Answer) else model_list(models)
         self.requests: list[Request] = []
+        self.connections = 0
         self.disconnected = threading.Event()
         """Set when a client leaves an answer that was held."""
         self.arrived = threading.Event()
@@ -136,6 +139,7 @@ class LlmServer:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -147,11 +151,12 @@ class LlmServer:
             return
         with connection, connection.makefile("rb") as reader:
             try:
-                request = _read(reader)
-                if request is None:
-                    return
-                self.requests.append(request)
-                self._answer(connection, self._next(request))
+                while (request := _read(reader)) is not None:
+                    self.requests.append(request)
+                    answer = self._next(request)
+                    self._answer(connection, answer)
+                    if not answer.keep:
+                        break
             except OSError:
                 self.disconnected.set()
 
@@ -166,7 +171,8 @@ class LlmServer:
     def _answer(self, connection: socket.socket, answer: Answer) -> None:
         if not answer.mute:
             pieces = [answer.body] if isinstance(answer.body, bytes) else answer.body
-            headers = {"Content-Type": "text/event-stream", "Connection": "close"} | answer.headers
+            kept = "keep-alive" if answer.keep else "close"
+            headers = {"Content-Type": "text/event-stream", "Connection": kept} | answer.headers
             chunked = answer.whole
             if chunked:
                 headers["Transfer-Encoding"] = "chunked"
@@ -195,7 +201,7 @@ def model_list(models: Any, **headers: str) -> Answer:
 
 def _read(reader: Any) -> Request | None:
     line = reader.readline().decode("utf-8", "replace").split()
-    if len(line) != 3:  # TLS, for example
+    if len(line) != 3 or line[0] not in ("GET", "POST"):  # TLS, for example
         return None
     method, path, _ = line
     headers = {}

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gptterm.cli.batch.command import BatchOptions
@@ -15,7 +16,7 @@ from gptterm.cli.batch.progress import Display, progress
 from gptterm.cli.batch.reader import LineReader
 from gptterm.cli.batch.run import BatchRun, Tally
 from gptterm.cli.batch.sink import Sink
-from gptterm.cli.batch.workers import Generate, run_workers
+from gptterm.cli.batch.workers import Answer, run_workers
 from gptterm.cli.dispatch import require_directory
 from gptterm.cli.run import find_model, load_model
 from gptterm.cli.signals import EXIT_BASE, Signals
@@ -170,12 +171,14 @@ class _Batch:
         wanted = self._options.concurrency or _ELSEWHERE
         if source.remote is not None:
             from gptterm.engine.remote.session import Session
+            from gptterm.engine.remote.transports import open_for_batch
 
             access = self._settings.servers.access(source.remote)
-            session = Session(source.remote, access, remembers=True, retries=_RETRIES)
+            prepare = partial(open_for_batch, retries=_RETRIES)
+            session = Session(source.remote, access, remembers=True, prepare=prepare)
             try:
                 await session.open()
-                await run_workers([session.generate] * wanted, run, self._interrupted)
+                await run_workers([session.answer] * wanted, run, self._interrupted)
             finally:
                 await session.close()
             return
@@ -220,8 +223,8 @@ class _Batch:
 
 async def _warm_client(
     request: LoadRequest, keep_alive_s: float | None, stack: contextlib.AsyncExitStack
-) -> Generate:
-    """Connect to the warm engine; return its `generate`."""
+) -> Answer:
+    """Connect to the warm engine; return what runs a request on it."""
     from gptterm.engine.daemon.async_client import DaemonClient
 
     client = await stack.enter_async_context(DaemonClient(keep_alive_s))
@@ -230,14 +233,14 @@ async def _warm_client(
     if info.warm_pid is None:  # it would load the model once more for each client
         raise GpttermError(gone)
 
-    async def generate(request: GenerateRequest) -> AsyncGenerator[Event, None]:
+    async def answer(request: GenerateRequest, emit: Callable[[Event], None]) -> None:
         async with contextlib.aclosing(client.generate(request)) as events:
             async for event in events:
-                yield event
+                emit(event)
         if not client.alive:
             raise GpttermError(gone)
 
-    return generate
+    return answer
 
 
 def _took(seconds: float) -> str:

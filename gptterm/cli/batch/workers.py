@@ -1,20 +1,20 @@
 """Run jobs on engines elsewhere: a fixed number of workers over a bounded queue."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from gptterm.cli.batch.run import BatchRun, Work
 from gptterm.engine.api import Event, GenerateRequest
 
-Generate = Callable[[GenerateRequest], AsyncGenerator[Event, None]]
+Answer = Callable[[GenerateRequest, Callable[[Event], None]], Awaitable[None]]
+"""Runs a request on an engine, and passes its events on."""
 _POLL_S = 0.05
 """Interval at which `interrupted` is polled."""
 
 
 async def run_workers(
-    engines: Sequence[Generate], run: BatchRun, interrupted: Callable[[], bool]
+    engines: Sequence[Answer], run: BatchRun, interrupted: Callable[[], bool]
 ) -> None:
     """Run all jobs, one at a time on each of `engines`; return early when interrupted.
 
@@ -25,7 +25,7 @@ async def run_workers(
     await _until_interrupted(
         [
             _feed(run, queue, room, len(engines)),
-            *(_work(generate, run, queue, room) for generate in engines),
+            *(_work(answer, run, queue, room) for answer in engines),
         ],
         interrupted,
     )
@@ -63,12 +63,10 @@ async def _readable(descriptor: int) -> None:
 
 
 async def _work(
-    generate: Generate, run: BatchRun, queue: "asyncio.Queue[Work | None]", room: asyncio.Event
+    answer: Answer, run: BatchRun, queue: "asyncio.Queue[Work | None]", room: asyncio.Event
 ) -> None:
     while (work := await queue.get()) is not None:
-        async with contextlib.aclosing(generate(work.job.request)) as events:
-            async for event in events:
-                work.results.add(event)
+        await answer(work.job.request, work.results.add)
         run.finish(work)
         room.set()
 

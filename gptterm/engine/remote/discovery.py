@@ -7,9 +7,9 @@ import msgspec
 
 from gptterm.engine.api import ModelInfo, ModelSource, RemoteModel
 from gptterm.engine.remote import dialects
+from gptterm.engine.remote.model_list import ModelList, list_models
 from gptterm.engine.remote.requests import answers
 from gptterm.engine.remote.servers import Access, Servers, full_name, host, is_loopback, is_plain
-from gptterm.engine.remote.session import ModelList, Session
 from gptterm.errors import GpttermError, ModelError
 from gptterm.format import escaped
 from gptterm.json_values import as_count, as_object
@@ -34,11 +34,7 @@ async def find(remote: RemoteModel, access: Access, *, offline: bool = False) ->
         raise ModelError(
             f"gptterm is offline: {host(remote)} is not asked; start without --offline"
         )
-    session = Session(remote, access)
-    try:
-        found = await session.models()
-    finally:
-        await session.close()
+    found = await list_models(remote, access)
     described = describe_model(remote, found)
     notices: tuple[str, ...] = ()
     if is_plain(remote) and access.key:
@@ -59,11 +55,8 @@ async def list_all(
             remote = servers.only_model(server)
             if offline and not is_loopback(remote):
                 return []
-            session = Session(remote, servers.access(remote)._replace(timeout_s=timeout_s))
-            try:
-                found = await session.models()
-            finally:
-                await session.close()
+            access = servers.access(remote)._replace(timeout_s=timeout_s)
+            found = await list_models(remote, access)
         except GpttermError:
             return []
         names = [str(item["id"]) for item in found.models] if found is not None else []

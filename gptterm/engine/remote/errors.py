@@ -194,13 +194,13 @@ class Describer:
                 return f"nothing listens at {where}: is the server running?"
         if "ProxyError" in names:
             return f"the proxy before {where} fails: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-        if names & {"ConnectTimeout", "PoolTimeout"}:
+        if names & {"ConnectTimeout", "PoolTimeout", "ConnectTimeoutError"}:
             return f"{where} cannot be reached: check the address, the network and a firewall"
         if names & {"ReadTimeout", "WriteTimeout", "TimeoutError", "APITimeoutError"}:
             return self.silence().message
-        if "RemoteProtocolError" in names or "ReadError" in names:
+        if names & {"RemoteProtocolError", "ReadError", "NoAnswerError", "ConnectionResetError"}:
             return f"{where} closed the connection without an answer: the server's log says why"
-        if "LocalProtocolError" in names:
+        if names & {"LocalProtocolError", "BadHeaderError"}:
             return f"the request to {where} cannot be sent: a header in config.toml is not valid"
         last = next((cause for cause in reversed(causes) if str(cause)), None)
         detail = f" ({shorten(str(last), 120)})" if last is not None else ""

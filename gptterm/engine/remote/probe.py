@@ -16,6 +16,7 @@ from gptterm.engine.api import (
     Token,
 )
 from gptterm.engine.remote.discovery import describe_model
+from gptterm.engine.remote.model_list import list_models
 from gptterm.engine.remote.requests import dialect_of
 from gptterm.engine.remote.servers import Access
 from gptterm.engine.remote.session import Session
@@ -70,11 +71,7 @@ async def probe(remote: RemoteModel, access: Access) -> ServerReport:
     Raises:
         ModelError: it cannot be reached, or refuses.
     """
-    session = Session(remote, access)
-    try:
-        found = await session.models()
-    finally:
-        await session.close()
+    found = await list_models(remote, access)
     names = None if found is None else tuple(str(item["id"]) for item in found.models)
     if not remote.model and (names is None or len(names) != 1):
         return ServerReport(remote, "", names, {}, (), {}, "")

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,9 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
-from gptterm.engine.remote.discovery import find
 from gptterm.engine.remote.servers import Access, Servers
-from gptterm.engine.remote.session import Session
-from gptterm.errors import ModelError
+from gptterm.engine.remote.session import Open, Session
+from gptterm.engine.remote.transports import open_for_batch, open_openai
 from tests.support.llm_server import (
     Answer,
     LlmServer,
@@ -48,6 +48,16 @@ HELLO = GenerateRequest(
 KEY = "sk-very-secret-key"
 
 
+for_batch = partial(open_for_batch, retries=2)
+prepare: Open = open_openai
+
+
+@pytest.fixture(params=[open_openai, for_batch], ids=["openai", "direct"], autouse=True)
+def _both_transports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to a server keep the same promises."""
+    monkeypatch.setattr(f"{__name__}.prepare", request.param)
+
+
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
@@ -59,7 +69,8 @@ def session(url: str, *, timeout_s: float = 20.0, key: str = "", dialect: str = 
     remote = Servers().find(f"m@{url}")
     assert remote is not None
     remote = msgspec.structs.replace(remote, dialect=dialect)
-    return Session(remote, Access(key, "OPENAI_API_KEY" if key else "", (), timeout_s))
+    access = Access(key, "OPENAI_API_KEY" if key else "", (), timeout_s)
+    return Session(remote, access, prepare=prepare)
 
 
 async def events(
@@ -123,6 +134,8 @@ async def test_the_stream_may_arrive_in_any_pieces() -> None:
 async def test_a_stream_cut_at_any_byte_keeps_its_text_and_is_marked(
     whole: bool, step: int
 ) -> None:
+    # The parser is the same; the openai client takes three times as long for a request.
+    step *= 7 if prepare is open_openai else 1
     ended = BODY.index(b'"finish_reason": "stop"')
     complete = BODY.index(b"\n\n", ended) + 2
     with LlmServer(stream("x")) as server:
@@ -178,7 +191,7 @@ async def test_an_error_in_mid_stream_keeps_the_text(error: Any) -> None:
 async def test_a_server_that_does_not_end_the_stream_is_left_after_the_reply(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gptterm.engine.remote.session._COUNTS_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gptterm.engine.remote.generation._COUNTS_TIMEOUT_S", 0.05)
     answer = Answer(sse(chat("Hi"), chat(finish="stop"), done=False), hold=True)
     with LlmServer(answer) as server:
         assert isinstance((await events(server.url))[-1], Finished)
@@ -437,61 +450,3 @@ async def test_a_certificate_of_ones_own_is_named_and_can_be_trusted(
         assert "SSL_CERT_FILE" in message
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert text(await events(server.url)) == "Hi"
-
-
-# -------------------------------------------------------------------------------- discovery
-
-VLLM = {"id": "qwen", "owned_by": "vllm", "max_model_len": 4096}
-
-
-async def found_at(server: LlmServer, model: str = "", **more: Any) -> Any:
-    remote = Servers().find(f"{model}@{server.url}")
-    assert remote is not None
-    return (await find(remote, Access(), **more)).remote
-
-
-async def test_the_list_tells_dialect_context_and_the_only_model() -> None:
-    with LlmServer(models=[VLLM]) as server:
-        remote = await found_at(server)
-    assert (remote.model, remote.dialect, remote.context_length) == ("qwen", "vllm", 4096)
-    llama = {"id": "a.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 512}}
-    with LlmServer(models=[llama]) as server:
-        assert (await found_at(server)).context_length == 512
-
-
-async def test_of_several_models_one_must_be_named() -> None:
-    with LlmServer(models=[VLLM, {**VLLM, "id": "other\x1b[2J"}]) as server:
-        assert (await found_at(server, "qwen")).model == "qwen"
-        with pytest.raises(ModelError, match=r"has these models: qwen, other\\x1b\[2J; name one"):
-            await found_at(server)
-
-
-@pytest.mark.parametrize("models", [None, refusal(500, {"error": "no cache"})])
-async def test_a_server_without_a_list_is_taken_at_its_word(models: Answer | None) -> None:
-    with LlmServer(models=models) as server:
-        assert (await found_at(server, "m")).model == "m"
-        with pytest.raises(ModelError, match="name one with -m"):
-            await found_at(server)
-
-
-@pytest.mark.parametrize(
-    ("answer", "part"),
-    [
-        (refusal(401, {"error": {"message": "no"}}), "wants a key"),
-        (Answer(b"<html>", 404, {"Content-Type": "text/html"}), "usually ends in /v1"),
-        (Answer(b"<html>", 200, {"Content-Type": "text/html"}), "answered with a web page"),
-        (Answer((b"x" * 65536 for _ in iter(int, 1)), 200), "not valid JSON"),
-    ],
-)
-async def test_what_is_no_list_of_models_is_told(answer: Answer, part: str) -> None:
-    with LlmServer(models=answer) as server, pytest.raises(ModelError, match=part):
-        await found_at(server, "m")
-
-
-async def test_offline_asks_only_this_machine() -> None:
-    with LlmServer(models=[VLLM]) as server:
-        assert (await found_at(server, offline=True)).model == "qwen"
-    remote = Servers().find("m@https://models.invalid/v1")
-    assert remote is not None
-    with pytest.raises(ModelError, match="gptterm is offline"):
-        await find(remote, Access(), offline=True)

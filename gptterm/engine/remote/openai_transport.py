@@ -1,34 +1,34 @@
-"""HTTP by the openai client: retries, keys, proxies, bounds. Slow to import: only `session` does.
+"""HTTP by the openai client: retries, keys, proxies, bounds. Slow to import: `transports` does it.
 
 The client's own stream is not used: it takes a stream that was cut for one that is complete, and
-loses errors that are plain texts. httpx2 parses the events.
+loses errors that are plain texts.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NoReturn
 
 import httpx2
 import openai
 
 from gptterm import __version__
 from gptterm.engine.api import RemoteModel
+from gptterm.engine.remote.exchange import (
+    CONNECT_TIMEOUT_S,
+    MOST_BODY_BYTES,
+    MOST_ERROR_BYTES,
+    REST_S,
+    StatusError,
+    TransportError,
+    read_bounded,
+)
 from gptterm.engine.remote.servers import OPENAI_URL, Access
 
-CONNECT_TIMEOUT_S = 10.0
-MOST_BODY_BYTES = 8 << 20
-"""Bound of an event, and of an answer that is not a stream."""
-_MOST_ERROR_BYTES = 64 << 10
-RETRIES = 2
-"""Of a request that failed for now; the server's Retry-After says when, else 0.5 s and more."""
 _STREAMED = {"X-Stainless-Raw-Response": "stream"}
 """The client's own header for an answer whose body it does not read; it is not sent."""
 _SLACK_S = 5.0
 """The session's own time limit comes first: the client would ask again after its own."""
-
-
-class BodyTooLongError(Exception):
-    """An answer is longer than any model list or reply."""
 
 
 class HttpClient(httpx2.AsyncClient):
@@ -61,9 +61,9 @@ class HttpClient(httpx2.AsyncClient):
             return response
         try:
             if response.is_success:
-                body = await read_bounded(response, MOST_BODY_BYTES)
+                body = await read_bounded(_Stream(response), MOST_BODY_BYTES)
             else:
-                body = await read_bounded(response, _MOST_ERROR_BYTES, cut=True)
+                body = await read_bounded(_Stream(response), MOST_ERROR_BYTES, cut=True)
         finally:
             await response.aclose()
         kept = {
@@ -85,29 +85,10 @@ class HttpClient(httpx2.AsyncClient):
         )
 
 
-async def read_bounded(response: httpx2.Response, most: int, *, cut: bool = False) -> bytes:
-    """Read a body of at most `most` bytes.
+class OpenaiTransport:
+    """The openai client of one server; implements `Transport`."""
 
-    Args:
-        cut: return the beginning of a longer one.
-
-    Raises:
-        BodyTooLongError: it is longer.
-    """
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > most:
-            if not cut:
-                raise BodyTooLongError
-            break
-    return bytes(body[:most])
-
-
-class Transport:
-    """The openai client of one server."""
-
-    def __init__(self, remote: RemoteModel, access: Access, retries: int = RETRIES) -> None:
+    def __init__(self, remote: RemoteModel, access: Access, retries: int) -> None:
         self._client = openai.AsyncOpenAI(
             api_key=access.key or "none",  # not sent; the client insists on one
             base_url=remote.url,
@@ -117,36 +98,68 @@ class Transport:
         )
 
     @contextlib.asynccontextmanager
-    async def post(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
-        """Post a request for a streamed reply; closing the context closes the connection.
-
-        Raises:
-            openai.APIStatusError, openai.APIConnectionError: it failed, also after retries.
-        """
-        # Not by the client's resources, which walk the whole body first: a third of a call's time.
-        response = await self._client.post(
-            f"/{path}", cast_to=httpx2.Response, body=body, options={"headers": _STREAMED}
-        )
+    async def post(self, path: str, body: dict[str, Any]) -> AsyncIterator["_Stream"]:
+        """See `Transport.post`."""
         try:
-            yield response
+            # Not by the client's resources, which walk the whole body first: a third of a call's
+            # time.
+            response = await self._client.post(
+                f"/{path}", cast_to=httpx2.Response, body=body, options={"headers": _STREAMED}
+            )
+        except openai.OpenAIError as error:
+            _raise(error)
+        try:
+            yield _Stream(response)
         finally:
             await response.aclose()
 
-    async def models(self) -> httpx2.Response:
-        """Ask for the list of models. Raises as `post` does, and BodyTooLongError."""
+    async def models(self) -> tuple[Mapping[str, str], bytes]:
+        """Ask for the list of models; return headers, with lower-case names, and body.
+
+        Raises as `post` does.
+        """
         quick = self._client.with_options(max_retries=1, timeout=2 * CONNECT_TIMEOUT_S)
-        return await quick.get("/models", cast_to=httpx2.Response)
+        try:
+            response = await quick.get("/models", cast_to=httpx2.Response)
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
+            _raise(error)
+        return _lowered(response), response.content
 
     async def close(self) -> None:
-        """Close all connections."""
+        """See `Transport.close`."""
         await self._client.close()
 
 
-async def events(response: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the data of each server-sent event.
+class _Stream:
+    def __init__(self, response: httpx2.Response) -> None:
+        self.headers = _lowered(response)
+        self._parts = response.aiter_bytes()
 
-    Raises:
-        httpx2.HTTPError: the connection failed, or an event is too long.
-    """
-    async for event in httpx2.EventSource(response, MOST_BODY_BYTES):
-        yield event.data
+    async def read(self) -> bytes:
+        """See `Stream.read`."""
+        try:
+            async for part in self._parts:
+                if part:
+                    return part
+        except httpx2.TimeoutException as error:
+            raise TimeoutError from error
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise TransportError(cut=isinstance(error, httpx2.RemoteProtocolError)) from error
+        return b""
+
+    async def rest(self) -> None:
+        """See `Stream.rest`."""
+        with contextlib.suppress(TimeoutError, TransportError):
+            async with asyncio.timeout(REST_S):
+                await self.read()
+
+
+def _lowered(response: httpx2.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _raise(error: Exception) -> NoReturn:
+    if isinstance(error, openai.APIStatusError):
+        response = error.response
+        raise StatusError(response.status_code, _lowered(response), response.content) from None
+    raise TransportError from error
