@@ -27,7 +27,7 @@ def measure() -> dict[int, float]:
     speeds = {}
     for workers in WORKERS:
         slots = workers * SLOTS
-        load = serve(slots * ROUNDS, slots, TOKEN_S, TOKENS)
+        load = serve(slots * ROUNDS, slots, TOKEN_S * TOKENS, TOKENS)
         speeds[workers] = load.requests * TOKENS / load.wall_s
         print(f"  {workers} workers: {speeds[workers]:.0f} tok/s", file=sys.stderr)
     return speeds

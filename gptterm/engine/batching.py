@@ -79,10 +79,14 @@ class LiveBatch(Protocol):
 class BatchingEngine(Engine, Protocol):
     """An engine that runs several generations at once."""
 
-    def new_batch(self, rows: int, on_error: Callable[[BaseException], Failed]) -> LiveBatch:
+    def new_batch(
+        self, rows: int, on_error: Callable[[BaseException], Failed], *, steady: bool = True
+    ) -> LiveBatch:
         """Return a batch of up to `rows` sequences, or of fewer if memory is short.
 
         Args:
             on_error: turns an unexpected exception into the failure of its request.
+            steady: a new prompt must not hold up the tokens of others; False: nobody reads along,
+                and most tokens a second count.
         """
         ...

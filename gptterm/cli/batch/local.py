@@ -23,7 +23,7 @@ def run_local(
 
     A line joins the batch as soon as a row is free, and each has its own settings and seed.
     """
-    batch = engine.new_batch(rows, _failure)
+    batch = engine.new_batch(rows, _failure, steady=False)
     running: dict[int, Work] = {}
     with contextlib.closing(batch):
         while not interrupted():

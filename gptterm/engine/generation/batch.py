@@ -58,6 +58,8 @@ class Batch:
         static: decodes a single request on a GPU.
         on_error: converts an unexpected exception to the failure of the request it belongs to;
             None raises it from `step`.
+        steady: somebody reads along, so that a prompt must not hold up the others' tokens; else
+            prompts are prefilled as soon as rows are free, which keeps all rows busy.
     """
 
     def __init__(
@@ -68,8 +70,11 @@ class Batch:
         rows: int,
         static: "StaticDecoding | None" = None,
         on_error: OnError | None = None,
+        *,
+        steady: bool = True,
     ) -> None:
         self._decoder = decoder
+        self._steady = steady
         self._tokenizer = tokenizer
         self._prefixes = prefixes
         self._static = static
@@ -201,7 +206,7 @@ class Batch:
     def _admit(self) -> Iterator[Numbered]:
         """Prefill one chunk of pending sequences, and add those that are complete."""
         budget = self._decoder.prefill_chunk
-        if self._sequences.decoding and self._decoder.supports_speculation:
+        if self._steady and self._sequences.decoding and self._decoder.supports_speculation:
             budget = min(budget, _ADMISSION_CHUNK)
         while budget > 0 and self._sequences.decoding < self._limit:
             if not self._sequences.pending and not (yield from self._begin_next()):

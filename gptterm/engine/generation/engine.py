@@ -88,7 +88,7 @@ class LocalEngine:
                 if self._running is not ticket:
                     raise UsageError("the engine was asked for something else in the meantime")
 
-    def new_batch(self, rows: int, on_error: OnError) -> Batch:
+    def new_batch(self, rows: int, on_error: OnError, *, steady: bool = True) -> Batch:
         """A batch for requests that come and go, with as many of `rows` as there is memory for.
 
         See `BatchingEngine.new_batch`.
@@ -99,10 +99,13 @@ class LocalEngine:
         room = int(_CACHE_SHARE * free_memory(self.decoder.device)) // max(size, 1)
         rows = max(1, min(rows, room))
         self._prefixes.size = max(self._prefixes.size, rows)
-        return self._batch(rows, on_error)
+        return self._batch(rows, on_error, steady=steady)
 
-    def _batch(self, rows: int, on_error: OnError | None = None) -> Batch:
-        return Batch(self.decoder, self._tokenizer, self._prefixes, rows, self.static, on_error)
+    def _batch(self, rows: int, on_error: OnError | None = None, *, steady: bool = True) -> Batch:
+        return Batch(
+            self.decoder, self._tokenizer, self._prefixes, rows, self.static, on_error,
+            steady=steady,
+        )  # fmt: skip
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on."""

@@ -47,8 +47,8 @@ def raised(error: BaseException) -> Failed:
 class Live:
     """A batch, and the events of its requests so far."""
 
-    def __init__(self, engine: LocalEngine, rows: int = 8) -> None:
-        self.batch: Batch = engine.new_batch(rows, raised)
+    def __init__(self, engine: LocalEngine, rows: int = 8, *, steady: bool = True) -> None:
+        self.batch: Batch = engine.new_batch(rows, raised, steady=steady)
         self.runs: dict[int, Run] = {}
 
     def submit(self, asked: GenerateRequest) -> int:
@@ -238,6 +238,17 @@ def test_a_long_prompt_holds_nobody_up(engine: LocalEngine, solo: LocalEngine) -
     assert steps == -(-900 // 64)
     live.finish()
     assert live.runs[long].ids() == run(solo, request(draw_ids(900, seed=9), max_tokens=5)).ids()
+
+
+def test_without_readers_rows_that_are_free_are_filled_at_once(engine: LocalEngine) -> None:
+    live = Live(engine, steady=False)
+    for seed in range(2):
+        live.submit(request(IDS[seed : seed + 10], max_tokens=200))
+    live.step()
+    for seed in range(3):
+        live.submit(request(draw_ids(80, seed=seed), max_tokens=5))
+    live.step()
+    assert live.running() == 5
 
 
 def test_a_long_prompt_beside_one_that_is_alone(engine: LocalEngine) -> None:
