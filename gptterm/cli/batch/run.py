@@ -8,6 +8,7 @@ from gptterm.cli.batch import openai_lines
 from gptterm.cli.batch.jobs import BadLineError, Job, JobParser
 from gptterm.cli.batch.reader import Line, LineReader
 from gptterm.cli.batch.sink import Sink
+from gptterm.cli.batch.writer import BackgroundWriter
 from gptterm.cli.console import json_line
 from gptterm.cli.results import Results, result_object
 from gptterm.engine.api import ModelInfo
@@ -54,6 +55,7 @@ class BatchRun:
     """Takes jobs from the input, and writes the records of those that have ended.
 
     Args:
+        sink: puts records in order for the writer.
         info: the model.
         done: numbers of the lines to skip.
         on_change: called after each line that has ended.
@@ -65,6 +67,7 @@ class BatchRun:
         reader: LineReader,
         parser: JobParser,
         sink: Sink,
+        writer: BackgroundWriter,
         info: ModelInfo,
         *,
         done: Container[int] = (),
@@ -75,6 +78,7 @@ class BatchRun:
         self.reader = reader
         self._parser = parser
         self._sink = sink
+        self._writer = writer
         self._info = info
         self._done = done
         self._on_change = on_change
@@ -87,8 +91,8 @@ class BatchRun:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job may be taken before one ends."""
-        return self._sink.has_room
+        """Whether another job may be taken before one ends, or its record is written."""
+        return self._sink.has_room and self._writer.has_room
 
     def take(self, timeout_s: float = 0.0) -> Work | None:
         """Return the next job; None if there is none yet, or no more.
@@ -96,13 +100,16 @@ class BatchRun:
         Lines that cannot be run get their record at once.
 
         Args:
-            timeout_s: longest wait for a line that has not arrived.
+            timeout_s: longest wait for a line that has not arrived, or for a reader of the records
+                that pauses.
 
         Raises:
             OSError: the input cannot be read.
         """
         for _ in range(_MOST_SKIPPED):
-            line = self.reader.poll(timeout_s) if self.has_room else None
+            if not (self._sink.has_room and self._writer.wait_for_room(timeout_s)):
+                return None
+            line = self.reader.poll(timeout_s)
             if line is None:
                 return None
             if line.number in self._done:

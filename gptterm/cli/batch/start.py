@@ -17,6 +17,7 @@ from gptterm.cli.batch.reader import LineReader
 from gptterm.cli.batch.run import BatchRun, Tally
 from gptterm.cli.batch.sink import Sink
 from gptterm.cli.batch.workers import Answer, run_workers
+from gptterm.cli.batch.writer import BackgroundWriter
 from gptterm.cli.dispatch import require_directory
 from gptterm.cli.run import find_model, load_model
 from gptterm.cli.signals import EXIT_BASE, Signals
@@ -36,6 +37,9 @@ _WINDOW = 1024
 """Lines begun beyond the first that has not ended, or 16 times those at work: a bound for the
 results that wait for an earlier one."""
 _MOST_NOTICES = 20
+_LAST_WRITES_S = 1.0
+"""Wait for a reader that is slow, when the user wants to stop."""
+_POLL_S = 0.1
 
 
 def start(values: dict[str, object], options: BatchOptions, signals: Signals) -> int:
@@ -130,15 +134,26 @@ class _Batch:
         total = None if content is None else content.lines
         with progress(self._streams, total) as display, self._streams.silenced():
             self._show_note = display.note
-            run = self._new_run(reader, source, info, display)
+            write = self._streams.write_bytes if self._output is None else self._output.write
+            writer = BackgroundWriter(write)
+            run = self._new_run(reader, source, info, display, writer)
             if isinstance(engine, BatchingEngine):
                 run_local(engine, run, self._options.concurrency or ROWS, self._interrupted)
             else:
                 asyncio.run(self._run_elsewhere(source, run))
+            while not writer.flush(_POLL_S):
+                if self._interrupted():
+                    writer.flush(_LAST_WRITES_S)
+                    break
         return self._end(run.tally)
 
     def _new_run(
-        self, reader: LineReader, source: ModelSource, info: ModelInfo, display: Display
+        self,
+        reader: LineReader,
+        source: ModelSource,
+        info: ModelInfo,
+        display: Display,
+        writer: BackgroundWriter,
     ) -> BatchRun:
         names = {self._settings.model, source.name}
         if source.remote is not None:
@@ -152,11 +167,10 @@ class _Batch:
             plain=options.plain, models=names, note=self._note,
         )  # fmt: skip
         output = self._output
-        write = self._streams.write_bytes if output is None else output.write
         window = max(_WINDOW, 16 * (options.concurrency or 0))
-        sink = Sink(write, ordered=not options.unordered, window=window)
+        sink = Sink(writer.put, ordered=not options.unordered, window=window)
         return BatchRun(
-            reader, parser, sink, info, done=() if output is None else output.done,
+            reader, parser, sink, writer, info, done=() if output is None else output.done,
             on_change=display.update, note=self._note,
         )  # fmt: skip
 

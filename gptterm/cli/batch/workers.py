@@ -1,6 +1,7 @@
 """Run jobs on engines elsewhere: a fixed number of workers over a bounded queue."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ async def _feed(
     while not run.exhausted:
         while not run.has_room:
             room.clear()
-            await room.wait()
+            # Nothing tells when records have been written.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(room.wait(), _POLL_S)
         work = run.take()
         if work is not None:
             await queue.put(work)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.batch.test_command import jsonl, objects
-from tests.cli.command import finish, run, start
+from tests.cli.command import finish, handles_signals, run, start, wait_until
 from tests.support.llm_server import Answer, LlmServer, Request, chat, refusal, sse, stream, usage
 
 MODELS = [{"id": "qwen", "owned_by": "vllm", "max_model_len": 4096}]
@@ -90,6 +91,24 @@ def test_a_slow_first_line_holds_back_results_but_not_requests(env: dict[str, st
         lines = [line["line"] for line in objects(result.stdout)]
         assert sorted(lines) == list(range(1, 11))
         assert (lines == sorted(lines)) == (not unordered)
+
+
+def test_a_reader_that_pauses_stops_neither_requests_nor_a_signal(env: dict[str, str]) -> None:
+    long = Answer(sse(chat("x" * 2000), chat(finish="stop")))
+    with LlmServer(long, models=MODELS) as server:
+        command = ["batch", "--lines", "--server", server.url]
+        with start(command, env, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(prompts(100))  # three times what a pipe takes
+            process.stdin.close()
+            wait_until(lambda: len(server.posts) == 100)
+            assert handles_signals(process.pid)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+            lines = objects(process.stdout.read())
+        assert [line["line"] for line in lines] == list(range(1, len(lines) + 1))
+        assert 10 < len(lines) < 100
 
 
 def test_a_line_that_the_server_refuses_is_an_error_record(env: dict[str, str]) -> None:
