@@ -12,7 +12,7 @@ from gptterm.cli.signals import EXIT_BASE, Mode, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config import Settings
 from gptterm.conversation import commands
-from gptterm.conversation.completion import help_lines
+from gptterm.conversation.command_help import help_lines
 from gptterm.conversation.export import export
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.resume import system_text

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,24 +34,15 @@ from gptterm.tui.widgets.key_groups import CHAT_GROUPS, SCREENS, WRITE_GROUPS
 from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
-    from textual.command import Provider
-
     from gptterm.tui.screens.write import WriteScreen
 
 WIDGET_STYLES = (
     "status", "transcript/transcript", "sampling", "distribution", "chats", "notice", "prompt",
-    "keyline", "options", "document_area", "continuations",
+    "keyline", "options", "table_list", "document_area", "continuations",
 )  # fmt: skip
 
 POLL_INTERVAL_S = 2.0
 """Time between two checks whether another program wrote to the history."""
-
-
-def _commands() -> "type[Provider]":
-    # Not needed for the first frame.
-    from gptterm.tui.palette import OrderedCommands
-
-    return OrderedCommands
 
 
 class GpttermApp(TerminalApp[int | ContinuePlain]):
@@ -73,7 +64,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         *(f"widgets/{name}.tcss" for name in WIDGET_STYLES),
     ]
     TITLE = "gptterm"
-    COMMANDS: ClassVar["set[type[Provider] | Callable[[], type[Provider]]]"] = {_commands}
+    ENABLE_COMMAND_PALETTE = False
+    """Ours is a list like any other."""
     PAUSE_GC_ON_SCROLL = True
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012 (Textual reads it from the instance)
         (0, "-low"),
@@ -264,6 +256,13 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
                 where,
                 lambda area=area, action=action: chat.run_binding(area, action),
             )
+
+    def action_palette(self) -> None:
+        """Choose one of all commands, unless a dialog is open already."""
+        if not self.screen.is_modal:
+            from gptterm.tui.actions.pickers import choose_command
+
+            choose_command(self)
 
     def action_interrupt(self) -> None:
         """Copy, stop or quit, in dialogs too."""

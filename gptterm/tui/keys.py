@@ -82,7 +82,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
 )
 APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+c", "app.interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
-    _key("ctrl+p", "app.command_palette", "Palette", "palette", "Search all that can be done"),
+    _key("ctrl+p", "app.palette", "Palette", "palette", "Search all that can be done"),
     _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
     _key("f3", "app.write", "Write", "write", "Write: a text that the model continues"),
 )
@@ -139,6 +139,8 @@ def spelled(key: str) -> str:
 
 EVERYWHERE = "everywhere"
 """Heading of the bindings that apply wherever the focus is."""
+WHERE = "   in the "
+"""Between the keys of a binding and the area in which they apply."""
 
 
 class Keymap:
@@ -176,7 +178,7 @@ class Keymap:
     def commands(self, groups: Iterable[Group]) -> Iterator[tuple[str, str, str, str]]:
         """Yield (heading, sentence, keys and where they apply, action) of each binding."""
         for heading, bindings in groups:
-            where = "" if heading == EVERYWHERE else f"   in the {heading}"
+            where = "" if heading == EVERYWHERE else f"{WHERE}{heading}"
             for binding, (keys, _) in zip(_identified(bindings), self.table(bindings), strict=True):
                 does = binding.tooltip or binding.description
                 yield heading, does, f"{keys}{where}", binding.action

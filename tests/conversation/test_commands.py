@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptterm.config.definitions import SETTINGS
+from gptterm.conversation.command_help import help_lines
 from gptterm.conversation.commands import (
     COMMANDS,
     ChangeSetting,
@@ -27,7 +28,6 @@ from gptterm.conversation.commands import (
     UsePreset,
     parse_line,
 )
-from gptterm.conversation.completion import Completion, completions, help_lines
 from gptterm.engine.api import SamplingParams
 from gptterm.errors import UsageError
 
@@ -199,32 +199,3 @@ def test_names_are_unique_and_help_knows_all() -> None:
         assert any(line.startswith(spec.usage) for line in help_lines())
         assert help_lines(spec.name)[0].startswith(spec.usage)
     assert help_lines("temp")[0] == "/temperature X (also /temp)"
-
-
-def test_names_complete() -> None:
-    assert [found.line for found in completions("/top")] == ["/top-k ", "/top-p "]
-    assert [found.line for found in completions("/TEMP")] == ["/temperature "]
-    assert [found.line for found in completions("/rege")] == ["/regenerate"]
-    assert len(completions("/")) == len(COMMANDS)
-    assert (
-        completions("//")
-        == completions("hello")
-        == completions("/a\nb")
-        == completions("/zzz ")
-        == ()
-    )
-
-
-def test_arguments_complete() -> None:
-    assert completions("/preset f", presets=["focused", "mine"]) == (
-        Completion("/preset focused", ""),
-    )
-    assert [found.line for found in completions("/model ", models=["gpt2"])] == ["/model gpt2"]
-    assert [found.line for found in completions("/help temp")] == ["/help temperature"]
-    assert [found.line for found in completions("/sampler-order ")] == [
-        "/sampler-order transformers",
-        "/sampler-order llama",
-    ]
-    for line in ("/seed ", "/copy ", "/export "):
-        assert len(completions(line)) == 1
-    assert completions("/new ") == completions("/seed random") == ()

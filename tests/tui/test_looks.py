@@ -9,8 +9,9 @@ from rich.segment import Segment
 from gptterm.config import TuiSettings
 from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.fields import FIELDS
-from gptterm.tui.widgets.options import BAR, Options
+from gptterm.tui.widgets.options import BAR
 from gptterm.tui.widgets.sampling import FILLED, TRACK
+from gptterm.tui.widgets.table_list import TableList
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 
@@ -31,7 +32,7 @@ async def test_the_chosen_row_of_a_list_has_a_sign(open_tui: Open, theme: str) -
     async with open_tui(tui=TuiSettings(theme=theme)) as desk:
         await desk.press("f5", "p", "down")
         await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
-        chosen = desk.app.screen.query_one(Options)
+        chosen = desk.app.screen.query_one(TableList)
         rows = [row for row in desk.rows if BAR in row]
         assert chosen.highlighted == 1
         assert ["focused" in row for row in rows] == [True]

@@ -7,6 +7,7 @@ import pytest
 from textual import events
 
 from gptterm.tui.widgets.prompt import paste_placeholder, unfold
+from gptterm.tui.widgets.table_list import TableList
 from tests.support.scripted import Script
 from tests.tui.conftest import Open
 
@@ -125,7 +126,7 @@ async def test_where_no_editor_can_be_shown_the_text_stays(open_tui: Open) -> No
         ("/top-p 3", "must be a number above 0, up to 1"),
         ("/preset nonsense", 'there is no preset "nonsense"'),
         ("/nonsense", "there is no command /nonsense"),
-        ("/seed", "needs a whole number"),
+        ("/seed ", "needs a whole number"),
         ("/export chat.pdf", "must end in .md"),
     ],
 )
@@ -174,25 +175,42 @@ async def test_two_slashes_send_one(open_tui: Open) -> None:
         assert desk.turns[0] == ("user", "/etc/passwd")
 
 
-async def test_hints_and_completion(open_tui: Open) -> None:
-    async with open_tui() as desk:
+async def test_the_list_over_the_prompt(open_tui: Open) -> None:
+    async with open_tui(size=(100, 30)) as desk:
+        await desk.ready()
+        prompt, shown = desk.screen.prompt, desk.screen.query_one("#suggestions", TableList)
         await desk.type("/re")
-        assert "/repetition-penalty" in desk.text
-        assert "/regenerate" in desk.text
-        await desk.type("ge")
+        await desk.until(lambda: "/repetition-penalty" in desk.text and "/regenerate" in desk.text)
+        await desk.press("escape")
+        assert not shown.display
+        assert prompt.text == "/re"
         await desk.press("tab")
-        assert desk.screen.prompt.text == "/regenerate"
-        for typed, whole in (
-            ("/re", "/re"),
-            ("/temp", "/temperature "),
-            ("/preset f", "/preset focused"),
-        ):
-            desk.screen.prompt.put(typed)
-            await desk.press("tab")
-            assert desk.screen.prompt.text == whole
-        desk.screen.prompt.put("/p")
-        await desk.until(lambda: "/predict" in desk.text and "(tab)" not in desk.text)
-        desk.screen.prompt.put("/top")
-        await desk.until(lambda: "(tab)" in desk.text)
-        desk.screen.prompt.put("/top-k ")
-        await desk.until(lambda: "keep the N likeliest tokens" in desk.text)
+        await desk.until(lambda: shown.display)
+        await desk.press("down", "tab")
+        assert prompt.text == "/regenerate"
+        # Names by Enter, then values by the arrows.
+        prompt.put("")
+        await desk.type("/temp")
+        await desk.press("enter")
+        await desk.until(lambda: prompt.text == "/temperature " and "preset focused" in desk.text)
+        assert "divides the logits" in desk.text
+        await desk.press("up", "enter")
+        await desk.until(lambda: desk.notice == "temperature 0.9")
+        assert prompt.text == ""
+        assert not shown.display
+        # What is typed is valid: the list does not replace it.
+        await desk.type("/temperature 0")
+        await desk.press("enter")
+        await desk.until(lambda: desk.notice == "temperature 0")
+        # The history is not in the way of the arrows.
+        await desk.press("up")
+        assert prompt.text == "/temperature 0"
+        assert not shown.display
+        await desk.press("up")
+        assert prompt.text == "/temperature 0.9"
+        prompt.put("")
+        await desk.type("/model")
+        await desk.press("enter")
+        await desk.until(lambda: "bundled with gptterm" in desk.text and "loaded" in desk.text)
+        prompt.put("/zzz")
+        await desk.until(lambda: "there is no command /zzz" in desk.text)

@@ -205,7 +205,7 @@ def test_marks(snap: Snap) -> None:
 
 def test_hint_of_a_command(snap: Snap) -> None:
     async def begin(desk: Desk) -> None:
-        await desk.type("/temp")
+        await desk.type("/re")
 
     assert snap(begin)
 
@@ -233,8 +233,6 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
         await desk.say("hi")
         await desk.press(key)
         await desk.until(lambda: shown[key] in desk.text)
-        # The palette goes on gathering what fits.
-        await desk.until(lambda: not any(w.is_running for w in desk.app.workers))
 
     assert snap(call, Script.saying("Short."))
 

@@ -58,6 +58,9 @@ class ChatView(Protocol):
     def toggle_tints(self) -> None:
         """Tint the tokens of replies, or no longer."""
 
+    def close_suggestions(self) -> bool:
+        """Hide the list over the prompt; False if there is none."""
+
     def focus_prompt(self) -> None:
         """Hide what covers the transcript and focus the prompt."""
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gptterm.conversation import commands, completion
+from gptterm.conversation import command_help, commands
 from gptterm.conversation.commands import (
     ChangeSetting,
     ContinueReply,
@@ -52,7 +52,7 @@ def _run(view: ChatView, command: commands.Command) -> bool:
         case ShowHelp(topic=None):
             help_pages.show_help(view, commands_first=True)
         case ShowHelp(topic=str(topic)):
-            view.show_notice("info", completion.hint(f"/{topic} "))
+            view.show_notice("info", command_help.hint(f"/{topic} "))
         case NewChat():
             chats.new(view)
         case UseModel(name=name):

@@ -30,12 +30,12 @@ def export(view: ChatView) -> None:
             view.show_notice("good", sentence)
 
     hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
-    request = InputRequest("export the chat", "write", hint, f"{_file_name(tree.title)}.md")
+    request = InputRequest("export the chat", "write", hint, f"{file_name(tree.title)}.md")
     view.app.push_screen(InputDialog(request, write), done)
 
 
-def _file_name(title: str) -> str:
-    """Make a short file name from the first words of a title."""
+def file_name(title: str) -> str:
+    """Return a short file name from the first words of a title."""
     words = "".join(c if c.isalnum() else " " for c in title.lower()).split()
     begun = textwrap.shorten(" ".join(words), LONGEST_NAME, placeholder="") or "".join(words[:1])
     return begun[:LONGEST_NAME].replace(" ", "-") or "chat"

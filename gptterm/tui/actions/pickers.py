@@ -2,17 +2,23 @@
 
 import asyncio
 from functools import partial
+from typing import Any
+
+from textual.app import App
 
 from gptterm.config.edit import save_text
 from gptterm.engine.remote import discovery
 from gptterm.engine.remote.servers import full_name, host
 from gptterm.errors import UsageError
-from gptterm.format import byte_size, setting_value
+from gptterm.format import byte_size
 from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
 from gptterm.tui import themes
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.dialogs.choice import Choice, ChoiceDialog
+from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
+from gptterm.tui.keys import WHERE
+from gptterm.tui.state.completions import preset_details
+from gptterm.tui.widgets.table_list import Row, row
 
 _SERVERS_TIMEOUT_S = 3.0
 """Limit on the wait for the servers' lists of models."""
@@ -20,16 +26,8 @@ _SERVERS_TIMEOUT_S = 3.0
 
 def choose_preset(view: ChatView) -> None:
     """Choose a preset; each is listed with the values that are not neutral."""
-    presets = view.controller.settings.presets
-    neutral = presets["neutral"]
-    choices = []
-    for name, values in presets.items():
-        details = [
-            f"{key.replace('_', '-')} {setting_value(value)}"
-            for key, value in values.items()
-            if value != neutral.get(key)
-        ]
-        choices.append(Choice(name, ", ".join(details) or "every sampler off"))
+    settings = view.controller.settings
+    choices = [row(name, name, preset_details(settings, name)) for name in settings.presets]
 
     def chosen(name: str | None) -> None:
         if name is not None:
@@ -49,10 +47,9 @@ def choose_theme(view: ChatView) -> None:
         key=lambda name: (name != before, name not in own, name),
     )
     choices = [
-        Choice(
-            name.removeprefix(themes.PREFIX), "dark" if app.available_themes[name].dark else "light"
-        )
+        row(short, short, "dark" if app.available_themes[name].dark else "light")
         for name in names
+        for short in [name.removeprefix(themes.PREFIX)]
     ]
 
     def show(name: str) -> None:
@@ -77,19 +74,19 @@ def choose_theme(view: ChatView) -> None:
     view.app.push_screen(ChoiceDialog("theme", choices, preview=show), chosen)
 
 
-def model_choices() -> list[Choice]:
+def model_rows() -> list[Row]:
     """List the bundled model, the cached ones, and the aliases of others."""
     from gptterm.models import ALIASES, BUNDLED, cached_models
 
     cached = cached_models()
-    choices = [Choice(BUNDLED, "bundled with gptterm")]
+    choices = [row(BUNDLED, BUNDLED, "bundled with gptterm")]
     choices += [
-        Choice(model.name, model.problem or f"on this machine · {byte_size(model.size)}")
+        row(model.name, model.name, model.problem or f"on this machine · {byte_size(model.size)}")
         for model in cached
     ]
     known = {model.repo_id for model in cached}
     choices += [
-        Choice(alias, f"to be downloaded · {repo_id}")
+        row(alias, alias, f"to be downloaded · {repo_id}")
         for alias, repo_id in ALIASES.items()
         if repo_id not in known
     ]
@@ -108,17 +105,35 @@ def choose_model(view: ChatView) -> None:
         loaded = engine.info if engine.ready else None
         settings = view.controller.settings
         local, remote = await asyncio.gather(
-            in_daemon_thread(model_choices),
+            in_daemon_thread(model_rows),
             discovery.list_all(settings.servers, _SERVERS_TIMEOUT_S, offline=settings.offline),
         )
-        choices = local + [Choice(full_name(model), f"on {host(model)}") for model in remote]
+        choices = local + [
+            row(name, name, f"on {host(model)}") for model in remote for name in [full_name(model)]
+        ]
         if loaded is not None:
             others = [choice for choice in choices if choice.key != loaded.name]
-            choices = [Choice(loaded.name, "the loaded model"), *others]
+            choices = [row(loaded.name, loaded.name, "the loaded model"), *others]
         dialog = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
         view.app.push_screen(dialog, chosen)
 
     view.run_worker(ask, exclusive=True, group="picker")
+
+
+def choose_command(app: App[Any]) -> None:
+    """Choose one of all commands of the screen: the palette."""
+    commands = list(app.get_system_commands(app.screen))
+    rows = []
+    for index, (title, keys, *_) in enumerate(commands):
+        keys, _, where = keys.partition(WHERE)
+        first = keys.partition(" ")[0]
+        rows.append(row(str(index), title, where and f"in the {where}", first))
+
+    def chosen(index: str | None) -> None:
+        if index is not None:
+            commands[int(index)].callback()
+
+    app.push_screen(ChoiceDialog("all that can be done", rows, columns=COMMAND_COLUMNS), chosen)
 
 
 def load_chat_model(view: ChatView) -> None:

@@ -19,7 +19,9 @@ class Escape:
         self._pressed_at = -BACK_WITHIN_S
 
     def press(self) -> None:
-        """Stop the generation; the second time, select the last message to go back to it."""
+        """Hide the list over the prompt; else stop; the second time, go back to a message."""
+        if self._view.close_suggestions():
+            return
         view, now = self._view, time.monotonic()
         idle = view.controller.replying is None and not view.turn_editor
         again = now - self._pressed_at < BACK_WITHIN_S

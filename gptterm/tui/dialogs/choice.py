@@ -1,26 +1,26 @@
 """Choice dialog: a list filtered by typing; free text may be allowed too."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.widgets import Input
 
-from gptterm.terminal import one_line
-from gptterm.tui.themes import MUTED
-from gptterm.tui.widgets.options import Options
+from gptterm.tui.state.fuzzy import best
+from gptterm.tui.widgets.table_list import Column, Row, TableList
 
-
-class Choice(NamedTuple):
-    """An item of the list."""
-
-    key: str
-    detail: str = ""
+COLUMNS = (Column("name"), Column("text", shrinks=20))
+"""A name, and what it is."""
+COMMAND_COLUMNS = (
+    Column("name", shrinks=50),
+    Column("faint", rank=2),
+    Column("value", "right", rank=1),
+)
+"""What it does, where, and its keys."""
 
 
 class ChoiceDialog(ModalScreen[str | None]):
@@ -28,8 +28,9 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     Args:
         title: Title of the dialog.
-        choices: The items in order.
+        rows: The items in order, with headings.
         free: If not empty, text that matches no item is accepted; this is the hint for it.
+        columns: How the rows are drawn.
         preview: Called with the key that is highlighted.
     """
 
@@ -38,21 +39,26 @@ class ChoiceDialog(ModalScreen[str | None]):
         Binding("escape", "cancel", "Back", id="choice.cancel", tooltip="Cancel"),
         Binding("up", "move(-1)", "Above", id="choice.up", priority=True),
         Binding("down", "move(1)", "Below", id="choice.down", priority=True),
+        Binding("pageup", "move(-10)", "Up", id="choice.page-up", priority=True),
+        Binding("pagedown", "move(10)", "Down", id="choice.page-down", priority=True),
     ]
 
     def __init__(
         self,
         title: str,
-        choices: Sequence[Choice],
+        rows: Sequence[Row],
         free: str = "",
         *,
+        columns: Sequence[Column] = COLUMNS,
         preview: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         self._preview = preview
         self._title = title
-        self._choices = choices
+        self._rows = rows
+        self._columns = columns
         self._free = free
+        self._list = TableList()
 
     def compose(self) -> ComposeResult:
         """Lay out an input above the list."""
@@ -60,7 +66,7 @@ class ChoiceDialog(ModalScreen[str | None]):
             box.border_title = self._title
             box.border_subtitle = "↑↓ move · ⏎ choose · esc back"
             yield Input(placeholder=self._free or "type to filter")
-            yield Options()
+            yield self._list
 
     def on_mount(self) -> None:
         """Show all items."""
@@ -71,51 +77,34 @@ class ChoiceDialog(ModalScreen[str | None]):
         self._filter(event.value)
 
     def _filter(self, text: str) -> None:
-        words = text.lower().split()
-        found = [
-            choice
-            for choice in self._choices
-            if all(word in f"{choice.key} {choice.detail}".lower() for word in words)
-        ]
-        width = max((len(choice.key) for choice in found), default=0)
-        options = self.query_one(Options)
-        options.clear_options()
-        for choice in found:
-            label = Content.assemble(
-                one_line(choice.key).ljust(min(width, 32) + 2),
-                (one_line(choice.detail), MUTED),
-            )
-            options.add_option(Option(label, id=choice.key))
-        if not found:
-            hint = "⏎ uses this text" if self._free else "nothing matches"
-            options.add_option(Option(Content.styled(hint, MUTED), disabled=True))
-        options.highlighted = 0 if found else None
+        rows = self._rows
+        if text.strip():
+            listed = [row for row in rows if row.key]
+            found = best(text, listed, lambda row: (row.cells[0], " ".join(row.cells[1:])))
+            rows = [row._replace(matched=hit.positions) for row, hit in found]
+        self._list.empty_text = "⏎ uses this text" if self._free else "nothing matches"
+        self._list.show(rows, self._columns)
 
     def action_move(self, by: int) -> None:
         """Move the highlight while the input has the focus."""
-        options = self.query_one(Options)
-        if by > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
+        self._list.move(by)
 
     def action_cancel(self) -> None:
         """Cancel."""
         self.dismiss(None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Select the highlighted item, or the free text."""
-        options = self.query_one(Options)
-        if options.highlighted is not None:
-            self.dismiss(options.get_option_at_index(options.highlighted).id)
+        """Take the highlighted item, or the free text."""
+        if self._list.key is not None:
+            self.dismiss(self._list.key)
         elif self._free and event.value.strip():
             self.dismiss(event.value.strip())
 
-    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Preview the highlighted item."""
-        if self._preview is not None and event.option.id is not None:
-            self._preview(event.option.id)
+    @on(TableList.Highlighted)
+    def _show_preview(self, event: TableList.Highlighted) -> None:
+        if self._preview is not None:
+            self._preview(event.key)
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Select the clicked item."""
-        self.dismiss(event.option.id)
+    @on(TableList.Chosen)
+    def _take(self, event: TableList.Chosen) -> None:
+        self.dismiss(event.key)

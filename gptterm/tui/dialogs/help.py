@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from gptterm.conversation.completion import command_help
+from gptterm.conversation.command_help import command_help
 from gptterm.terminal import display_text
 from gptterm.tui.keys import Keymap
 from gptterm.tui.themes import MUTED

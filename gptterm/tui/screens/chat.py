@@ -23,6 +23,7 @@ from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
 from gptterm.tui.screens.stream_painter import StreamPainter
+from gptterm.tui.screens.suggester import Suggester
 from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.screens.welcome import Welcome
 from gptterm.tui.state import tints
@@ -47,12 +48,14 @@ from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.key_groups import CHATS, PROMPT, SAMPLING, TRANSCRIPT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
-from gptterm.tui.widgets.prompt import Prompt
+from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.status import StatusLine
+from gptterm.tui.widgets.table_list import TableList
 from gptterm.tui.widgets.transcript.transcript import Transcript
 from gptterm.tui.workers import start_worker
 
+_STEPS: dict[ChoiceKey, int] = {"up": -1, "down": 1}
 DRAFT_DELAY_S = 0.5
 """Delay between typing and saving the draft."""
 
@@ -79,6 +82,8 @@ class ChatScreen(Screen[None]):
         self.notice_line = NoticeLine()
         self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
         self.prompt = Prompt(self.submit, self._choose)
+        self._suggestions = TableList(id="suggestions")
+        self._suggester = Suggester(controller, self.prompt, self._suggestions, self.submit)
         self.keyline = KeyLine()
         self.panes = Panes(self, self.chats, self.sampling, self.prompt)
         self._areas: dict[str, Widget] = {
@@ -109,6 +114,7 @@ class ChatScreen(Screen[None]):
             with Vertical(id="side"):
                 yield self.sampling
                 yield self.distribution
+        yield self._suggestions
         yield self.notice_line
         yield self.prompt
         yield self.keyline
@@ -233,13 +239,23 @@ class ChatScreen(Screen[None]):
         elif not refuse_if_busy(self):
             self.turn_editor.send(text)
 
-    def _choose(self, by: int) -> bool:
-        """Choose or take something on the first screen, from the empty prompt."""
-        if self.turn_editor:
+    def _choose(self, key: ChoiceKey) -> bool:
+        """Choose or take something from the list, or from the empty prompt on the first screen."""
+        if self._suggester.press(key):
+            return True
+        if self.turn_editor or self.prompt.text or self.prompt.is_recalled or key == "tab":
             return False
-        done = self.welcome.move(by) if by else self.welcome.take()
+        done = self.welcome.take() if key == "enter" else self.welcome.move(_STEPS[key])
         self.show_placeholder()
         return done
+
+    def close_suggestions(self) -> bool:
+        """Hide the list over the prompt; False if there is none."""
+        return self._suggester.close()
+
+    @on(TableList.Chosen)
+    def _suggestion_clicked(self, event: TableList.Chosen) -> None:
+        self._suggester.take(event.key, submits=True)
 
     @on(Transcript.ItemTaken)
     def _item_taken(self, event: Transcript.ItemTaken) -> None:
@@ -267,10 +283,11 @@ class ChatScreen(Screen[None]):
             self._draft_timer = self.set_timer(DRAFT_DELAY_S, self.save_draft)
 
     def _show_hint(self, text: str) -> None:
-        from gptterm.conversation.completion import hint
-
-        is_command = text.startswith("/") and "\n" not in text and not self.turn_editor
-        self.notice_line.hint = hint(text) if is_command else ""
+        """Show the list for what is typed, and what a command expects."""
+        # The arrows go on through the history.
+        is_typed = not self.prompt.is_recalled and not self.turn_editor
+        self._suggester.update(text if is_typed else "")
+        self.notice_line.hint = self._suggester.hint
 
     def save_draft(self) -> None:
         """Save text typed but not sent."""
@@ -302,13 +319,6 @@ class ChatScreen(Screen[None]):
     @on(Prompt.ScrollRequested)
     def _scroll_requested(self, event: Prompt.ScrollRequested) -> None:
         self.action_run(event.action)
-
-    @on(Prompt.CompletionRequested)
-    def _complete(self, event: Prompt.CompletionRequested) -> None:
-        from gptterm.conversation.completion import complete
-
-        if line := complete(event.text, presets=self.controller.settings.presets):
-            self.prompt.put(line)
 
     # ----------------------------------------------------------------------------- settings
 
@@ -417,6 +427,8 @@ class ChatScreen(Screen[None]):
         self.show_keys()
         if self.prompt.has_focus:
             self._show_hint(self.prompt.text)
+        else:
+            self.close_suggestions()
         if not self.panes.has_focus:
             self.panes.fold()
 

@@ -18,6 +18,12 @@ STARTERS = (
     "Give me three ideas for a rainy Sunday.",
 )
 """First messages to a chat model."""
+STORIES = (
+    "Tell me a story about a dragon who is afraid of fire.",
+    "Tell me a story about two friends and a red ball.",
+    "Tell me a story about a little boat in a storm.",
+)
+"""First messages to the bundled model, which was trained on stories for children."""
 BEGINNINGS = (
     "Once upon a time, in a village by the sea, there lived",
     "The strangest thing about the moon is that",
@@ -88,7 +94,8 @@ class Welcome:
     def _starters(self) -> Iterator[Item]:
         info = self._controller.engine.info
         is_base = info is not None and not info.has_chat_template
-        for text in BEGINNINGS if is_base else STARTERS:
+        is_bundled = self._controller.engine.is_bundled
+        for text in BEGINNINGS if is_base else STORIES if is_bundled else STARTERS:
             yield Item(text, "", lambda text=text: self._send(text))  # type: ignore[misc]
 
     def _last_chats(self) -> Iterator[Item]:

@@ -157,14 +157,14 @@ class Controller:
         assert info is not None
         for notice in (*source.notices, *info.notices):
             self._notify("warning", notice)
-        from gptterm.models import BUNDLED, generation_defaults
+        from gptterm.models import generation_defaults
 
         self._overrides.set_model_defaults(generation_defaults(source))
         self._emit(EngineChanged())
         if not chosen:
             self._check_model()
         self._start_next()
-        if source.name == BUNDLED:
+        if self.engine.is_bundled:
             await self.downloads.find_offers(offline=self.settings.offline)
 
     def fetch(self, name: str) -> None:

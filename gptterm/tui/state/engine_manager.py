@@ -89,6 +89,8 @@ class EngineManager:
         """Why there is no model, if `phase` is `failed`."""
         self.source: ModelSource | None = None
         self.info: ModelInfo | None = None
+        self.is_bundled = False
+        """Whether the model is the one inside the package."""
         self._find = find
         self._on_change = on_change
 
@@ -187,7 +189,9 @@ class EngineManager:
             await self._local.close()  # its memory is of no use now
         if before is not None:
             await before.close()
-        self.source = source
+        from gptterm.models import BUNDLED
+
+        self.source, self.is_bundled = source, source.name == BUNDLED
         self.error = ""
         self._set_phase("ready", "")
         return True

@@ -15,6 +15,9 @@ from gptterm.terminal import printable
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 
+ChoiceKey = Literal["up", "down", "enter", "tab"]
+"""A key that chooses or takes something from what is offered."""
+
 FOLDED_PASTE = 4000
 """Characters above which a paste is folded into a placeholder: the text area wraps slowly."""
 
@@ -24,8 +27,8 @@ class Prompt(TextArea):
 
     Args:
         submit: Called with a text to send; it calls `accept` unless it refuses the text.
-        choose: Called with 1 for Down, -1 for Up and 0 for Enter in the empty prompt; it returns
-            whether that chose or took something.
+        choose: Called with a key before it does anything else; it returns whether that chose or
+            took something.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +40,9 @@ class Prompt(TextArea):
             id="prompt.newline",
             tooltip="Begin a new line",
         ),
-        Binding("tab", "complete", "Complete", id="prompt.complete", tooltip="Complete a command"),
+        Binding(
+            "tab", "complete", "Complete", id="prompt.complete", tooltip="Take what the list offers"
+        ),
         Binding(
             "ctrl+underscore,super+z", "undo", "Undo", id="prompt.undo", tooltip="Undo the typing"
         ),
@@ -49,13 +54,7 @@ class Prompt(TextArea):
 
         action: Literal["end", "page_up", "page_down"]
 
-    @dataclass
-    class CompletionRequested(Message):
-        """Tab was pressed on a command."""
-
-        text: str
-
-    def __init__(self, submit: Callable[[str], None], choose: Callable[[int], bool]) -> None:
+    def __init__(self, submit: Callable[[str], None], choose: Callable[[ChoiceKey], bool]) -> None:
         # Needed by `validate_selection`, which the base class calls.
         self._pastes: dict[str, str] = {}
         super().__init__(
@@ -145,11 +144,9 @@ class Prompt(TextArea):
         return location
 
     def action_send(self) -> None:
-        """Send the text."""
-        if (text := self.message).strip():
+        """Send the text, unless Enter takes something."""
+        if not self._choose("enter") and (text := self.message).strip():
             self._submit(text)
-        elif not text:
-            self._choose(0)
 
     def accept(self, text: str) -> None:
         """Add a text that was sent to the history, and empty the prompt."""
@@ -162,16 +159,21 @@ class Prompt(TextArea):
         self._insert("\n")
 
     def action_complete(self) -> None:
-        """Complete a command, else focus the next widget."""
-        if self.text.startswith("/") and "\n" not in self.text:
-            self.post_message(self.CompletionRequested(self.text))
-        else:
+        """Take what is offered, else focus the next widget."""
+        if not self._choose("tab"):
             self.screen.focus_next()
 
     # ------------------------------------------------------------------------------ history
 
+    @property
+    def is_recalled(self) -> bool:
+        """Whether the text is one of the history."""
+        return self._history_index is not None
+
     def action_cursor_up(self, select: bool = False) -> None:
         """Move a row up; from the first one, to the previous text of the history."""
+        if not select and self._choose("up"):
+            return
         if not select and self.navigator.is_first_wrapped_line(self.cursor_location):
             self._recall(-1)
         else:
@@ -179,6 +181,8 @@ class Prompt(TextArea):
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Move a row down; from the last one, to the next text of the history."""
+        if not select and self._choose("down"):
+            return
         if not select and self.navigator.is_last_wrapped_line(self.cursor_location):
             self._recall(1)
         else:
@@ -206,8 +210,6 @@ class Prompt(TextArea):
             self.post_message(self.ScrollRequested("page_down"))
 
     def _recall(self, by: int) -> None:
-        if self._history_index is None and not self.text and self._choose(by):
-            return
         at = len(self.sent) if self._history_index is None else self._history_index
         target = at + by
         if not 0 <= target <= len(self.sent) or (self._history_index is None and by > 0):

@@ -1,0 +1,149 @@
+"""List over the prompt: commands and their values while they are typed."""
+
+from collections.abc import Callable, Sequence
+
+from gptterm.conversation.command_help import hint
+from gptterm.conversation.commands import split_command
+from gptterm.format import shorten
+from gptterm.terminal import one_line
+from gptterm.threads import in_daemon_thread
+from gptterm.tui.actions.export import file_name
+from gptterm.tui.state.completions import Completion, Completions, Present, complete
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
+from gptterm.tui.widgets.table_list import Column, Row, TableList, row
+from gptterm.tui.workers import start_worker
+
+NAMES = (
+    Column("name"),
+    Column("faint", rank=2),
+    Column("text", shrinks=40),
+    Column("value", "right", rank=1),
+)
+"""Name, argument, what it does, present value."""
+
+
+class Suggester:
+    """Fills the list, and takes a row of it into the prompt.
+
+    Args:
+        controller: Knows the present values.
+        prompt: The prompt.
+        shown: The list.
+        submit: Sends the text of the prompt.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        prompt: Prompt,
+        shown: TableList,
+        submit: Callable[[str], None],
+    ) -> None:
+        self._controller = controller
+        self._prompt = prompt
+        self._list = shown
+        self._submit = submit
+        self._found = Completions()
+        self._models: Sequence[tuple[str, str]] = ()
+        """Models at hand, and what is known of each."""
+        self._asked_models = False
+        """Whether they were looked up since the argument of /model was begun."""
+        self.hint = ""
+        """What the typed command expects."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to choose from."""
+        return bool(self._found.rows)
+
+    def update(self, line: str, *, is_new: bool = True) -> None:
+        """Show what fits the line that is typed.
+
+        Args:
+            line: The text of the prompt; empty to show nothing.
+            is_new: Something was typed; otherwise the highlighted row stays.
+        """
+        is_command = line.startswith("/") and not line.startswith("//") and "\n" not in line
+        found = complete(line, self._present()) if is_command else Completions()
+        self.hint = _hint(line, found) if is_command else ""
+        self._look_up_models(line)
+        if not found.rows and not self.is_open:
+            return
+        chosen = found.preferred if is_new else self._list.key
+        self._found = found
+        rows = [_row(completion) for completion in found.rows]
+        self._list.show(rows, NAMES, chosen)
+        self._list.display = self.is_open
+
+    def close(self) -> bool:
+        """Hide the list; False if there is none."""
+        was_open, self._found = self.is_open, Completions()
+        self._list.display = False
+        return was_open
+
+    def press(self, key: ChoiceKey) -> bool:
+        """Move in the list, or take its highlighted row; False if that is not for the list."""
+        if not self.is_open:
+            if key == "tab":
+                self.update(self._prompt.text)
+            return self.is_open
+        if key in ("up", "down"):
+            self._list.move(1 if key == "down" else -1)
+            return True
+        taken = self._list.key
+        if taken is None and key == "tab":
+            taken = self._found.rows[0].line
+        return taken is not None and self.take(taken, submits=key == "enter")
+
+    def take(self, line: str, *, submits: bool) -> bool:
+        """Put a completed line into the prompt; one that is whole can be sent at once."""
+        completion = next(found for found in self._found.rows if found.line == line)
+        submits = submits and completion.is_whole
+        self._prompt.put(line.strip() if submits else line)
+        if submits:
+            self.close()
+            self._submit(line.strip())
+        return True
+
+    def _present(self) -> Present:
+        controller = self._controller
+        tree, info = controller.chat.tree, controller.engine.info
+        reply = tree.last_reply()
+        run = tree.node(reply).generation if reply is not None else None
+        return Present(
+            controller.settings,
+            info.name if info is not None else controller.settings.model,
+            tree.system,
+            file_name(tree.title),
+            run.seed if run is not None else None,
+            self._models,
+        )
+
+    # -------------------------------------------------------------------------------- models
+
+    def _look_up_models(self, line: str) -> None:
+        is_wanted = line.startswith("/model ")
+        if is_wanted and not self._asked_models:
+            start_worker(self._prompt, self._list_models, exclusive=True, group="models")
+        self._asked_models = is_wanted
+
+    async def _list_models(self) -> None:
+        from gptterm.tui.actions.pickers import model_rows
+
+        rows = await in_daemon_thread(model_rows)
+        self._models = [(entry.key, entry.cells[1]) for entry in rows]
+        if self._asked_models:
+            self.update(self._prompt.text, is_new=not self.is_open)
+
+
+def _row(completion: Completion) -> Row:
+    texts = completion.name, completion.argument, completion.help, completion.value
+    return row(completion.line, *texts)._replace(matched=completion.matched)
+
+
+def _hint(line: str, found: Completions) -> str:
+    head, gap, _ = split_command(line)
+    if gap or found.rows:
+        return hint(line)
+    return f"there is no command /{shorten(one_line(head), 40)}; // sends a slash"
