@@ -6,7 +6,7 @@ Nothing here imports torch or transformers, or runs a model's code.
 from gptterm.models.cache import CachedModel, cache_folder, cached_models
 from gptterm.models.metadata import ModelMetadata, generation_defaults, read_metadata
 from gptterm.models.names import ALIASES, BUNDLED
-from gptterm.models.offers import Offer, offers
+from gptterm.models.offers import OFFERS, Offer, offers
 from gptterm.models.resolver import (
     ResolvePreview,
     bundled,
@@ -21,6 +21,7 @@ from gptterm.models.resolver import (
 __all__ = [
     "ALIASES",
     "BUNDLED",
+    "OFFERS",
     "CachedModel",
     "ModelMetadata",
     "Offer",

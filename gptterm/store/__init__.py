@@ -9,6 +9,7 @@ from gptterm.store.lookup import LAST, find_conversation, find_deleted
 from gptterm.store.queries import SearchHit
 from gptterm.store.search import match_finder
 from gptterm.store.summaries import ConversationSummary, day_name, group_by_day
+from gptterm.store.used_models import UsedModel
 
 __all__ = [
     "LAST",
@@ -17,6 +18,7 @@ __all__ = [
     "History",
     "HistoryError",
     "SearchHit",
+    "UsedModel",
     "day_name",
     "find_conversation",
     "find_deleted",

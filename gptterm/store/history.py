@@ -27,6 +27,7 @@ from gptterm.store.queries import (
     search_turns,
 )
 from gptterm.store.summaries import ConversationSummary
+from gptterm.store.used_models import UsedModel, read_used_models
 from gptterm.store.writer_thread import WriterThread
 
 COMMIT_S = 2.0
@@ -278,6 +279,10 @@ class History:
         return self._reader.read(
             lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
         )
+
+    def used_models(self) -> list[UsedModel]:
+        """Return the models that wrote replies here, the last one used first."""
+        return self._reader.read(read_used_models, [])
 
     def last(self) -> str | None:
         """Return the id of the conversation written to last; None where there is none."""

@@ -211,6 +211,6 @@ async def test_the_list_over_the_prompt(open_tui: Open) -> None:
         prompt.put("")
         await desk.type("/model")
         await desk.press("enter")
-        await desk.until(lambda: "bundled with gptterm" in desk.text and "loaded" in desk.text)
+        await desk.until(lambda: "2.5 M · 4.9 MB · chat" in desk.text)
         prompt.put("/zzz")
         await desk.until(lambda: "there is no command /zzz" in desk.text)

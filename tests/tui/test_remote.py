@@ -137,6 +137,7 @@ async def test_the_picker_offers_the_models_of_the_servers(
         server.models = model_list([*MODELS, {"id": "second"}])
         await desk.press("ctrl+o")
         await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
+        await desk.until(lambda: "servers" in desk.text)
         await desk.type("second")
         await desk.press("enter")
         await desk.until(lambda: desk.controller.settings.model == f"second@{server.url}")

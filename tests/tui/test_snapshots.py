@@ -224,7 +224,7 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     shown = {
         "f1": "everywhere",
-        "ctrl+o": "bundled with gptterm",
+        "ctrl+o": "to be had",
         "ctrl+p": "Another reply beside",
         "ctrl+s": ".md",
     }

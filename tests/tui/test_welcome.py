@@ -79,6 +79,7 @@ def test_a_model_is_fetched_beside_the_bundled_one(tmp_path: Path) -> None:
         hub.repositories["HuggingFaceTB/SmolLM2-135M-Instruct"] = Repository(
             checkpoint.checkpoint()
         )
+        hub.repositories["distilbert/distilgpt2"] = Repository(checkpoint.checkpoint())
         variables = {
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "hf"),
@@ -93,5 +94,10 @@ def test_a_model_is_fetched_beside_the_bundled_one(tmp_path: Path) -> None:
             tty.send(b"\r")
             tty.until(lambda: tty.shows("Message SmolLM2-135M-Instruct, or"))
             tty.until(lambda: not tty.shows("to talk with"))
+            # Another one, from the table of models.
+            tty.send(b"\x0f")
+            tty.until(lambda: tty.shows("on this machine") and tty.shows("to be had"))
+            tty.send(b"distil\r")
+            tty.until(lambda: tty.shows("Message distilgpt2, or"))
         finally:
             tty.process.terminate(force=True)

@@ -1,6 +1,5 @@
 """Choose a model or a preset."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,6 @@ from gptterm.config.edit import save_text
 from gptterm.engine.remote import discovery
 from gptterm.engine.remote.servers import full_name, host
 from gptterm.errors import UsageError
-from gptterm.format import byte_size
 from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
 from gptterm.tui import themes
@@ -18,7 +16,9 @@ from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
 from gptterm.tui.keys import WHERE
 from gptterm.tui.state.completions import preset_details
-from gptterm.tui.widgets.table_list import Row, row
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.model_table import ModelEntry, Wanted, read_models
+from gptterm.tui.widgets.table_list import row
 
 _SERVERS_TIMEOUT_S = 3.0
 """Limit on the wait for the servers' lists of models."""
@@ -74,48 +74,43 @@ def choose_theme(view: ChatView) -> None:
     view.app.push_screen(ChoiceDialog("theme", choices, preview=show), chosen)
 
 
-def model_rows() -> list[Row]:
-    """List the bundled model, the cached ones, and the aliases of others."""
-    from gptterm.models import ALIASES, BUNDLED, cached_models
-
-    cached = cached_models()
-    choices = [row(BUNDLED, BUNDLED, "bundled with gptterm")]
-    choices += [
-        row(model.name, model.name, model.problem or f"on this machine · {byte_size(model.size)}")
-        for model in cached
-    ]
-    known = {model.repo_id for model in cached}
-    choices += [
-        row(alias, alias, f"to be downloaded · {repo_id}")
-        for alias, repo_id in ALIASES.items()
-        if repo_id not in known
-    ]
-    return choices
+async def models_at_hand(controller: Controller) -> list[ModelEntry]:
+    """Read what is known of the models on this machine, and of those that can be downloaded."""
+    used = await controller.chat_list.used_models()
+    info = controller.engine.info
+    settings = controller.settings
+    device = info.device if info is not None and not controller.engine.is_remote else "cpu"
+    wanted = Wanted(device, settings.dtype, settings.offline)
+    return await in_daemon_thread(lambda: read_models(used, wanted))
 
 
 def choose_model(view: ChatView) -> None:
-    """Choose a model; the cache is read in another thread, and the servers are asked."""
+    """Choose a model; files are read in another thread, and the servers are asked meanwhile."""
+    from gptterm.tui.dialogs.models import ModelDialog
+
+    controller = view.controller
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            view.controller.load(name)
+            controller.load(name)
 
     async def ask() -> None:
-        engine = view.controller.engine
-        loaded = engine.info if engine.ready else None
-        settings = view.controller.settings
-        local, remote = await asyncio.gather(
-            in_daemon_thread(model_rows),
-            discovery.list_all(settings.servers, _SERVERS_TIMEOUT_S, offline=settings.offline),
-        )
-        choices = local + [
-            row(name, name, f"on {host(model)}") for model in remote for name in [full_name(model)]
-        ]
-        if loaded is not None:
-            others = [choice for choice in choices if choice.key != loaded.name]
-            choices = [row(loaded.name, loaded.name, "the loaded model"), *others]
-        dialog = ChoiceDialog("model", choices, free="a name, a Hub id or a path")
+        engine, settings = controller.engine, controller.settings
+        loaded = engine.info.name if engine.ready and engine.info is not None else ""
+        entries = await models_at_hand(controller)
+        fetch = partial(controller.fetch, chosen=True)
+        dialog = ModelDialog(entries, loaded, fetch, controller.downloads.progress)
         view.app.push_screen(dialog, chosen)
+        remote = await discovery.list_all(
+            settings.servers, _SERVERS_TIMEOUT_S, offline=settings.offline
+        )
+        if remote and dialog.is_mounted:
+            dialog.add(
+                [
+                    ModelEntry(full_name(model), "servers", detail=f"on {host(model)}")
+                    for model in remote
+                ]
+            )
 
     view.run_worker(ask, exclusive=True, group="picker")
 

@@ -8,8 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
+from gptterm.terminal import one_line
 from gptterm.tui.state.fuzzy import best
 from gptterm.tui.widgets.table_list import Column, Row, TableList
 
@@ -41,6 +42,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         Binding("down", "move(1)", "Below", id="choice.down", priority=True),
         Binding("pageup", "move(-10)", "Up", id="choice.page-up", priority=True),
         Binding("pagedown", "move(10)", "Down", id="choice.page-down", priority=True),
+        Binding("tab", "complete", "Complete", id="choice.complete", priority=True),
     ]
 
     def __init__(
@@ -59,6 +61,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         self._columns = columns
         self._free = free
         self._list = TableList()
+        self._detail = Static(markup=False, classes="detail")
 
     def compose(self) -> ComposeResult:
         """Lay out an input above the list."""
@@ -67,27 +70,79 @@ class ChoiceDialog(ModalScreen[str | None]):
             box.border_subtitle = "↑↓ move · ⏎ choose · esc back"
             yield Input(placeholder=self._free or "type to filter")
             yield self._list
+            yield self._detail
 
     def on_mount(self) -> None:
         """Show all items."""
-        self._filter("")
+        self._list.empty_text = "⏎ uses this text" if self._free else "nothing matches"
+        self.filter("")
+
+    # --------------------------------------------------------------- what a kind of list changes
+
+    def filter(self, text: str) -> None:
+        """Show the items that match a text."""
+        rows = self._rows
+        if text.strip():
+            named = [row._replace(cells=("", *row.cells[1:])) for row in rows if _is_head(row)]
+            listed = [row for row in rows if row.key]
+            found = best(text, listed, lambda row: (row.cells[0], " ".join(row.cells[1:])))
+            rows = [*named, *(row._replace(matched=hit.positions) for row, hit in found)]
+        self.show_rows(rows)
+
+    def describe(self, key: str) -> str:  # noqa: ARG002
+        """Return what is shown under the list about an item; empty for nothing."""
+        return ""
+
+    def take(self, key: str) -> None:
+        """Take an item: by default, the dialog ends with it."""
+        self.dismiss(key)
+
+    # ------------------------------------------------------------------------------- showing
+
+    def show_rows(self, rows: Sequence[Row], chosen: str | None = "") -> None:
+        """Show some rows; see `TableList.show`."""
+        self._list.show(rows, self._columns, chosen)
+        self._show_detail()
+
+    def set_rows(self, rows: Sequence[Row]) -> None:
+        """Show other items in place of all; the highlighted one stays."""
+        self._rows, key = rows, self._list.key
+        self.filter(self.typed)
+        if key is not None:
+            self._list.highlight(key)
+
+    @property
+    def typed(self) -> str:
+        """What is typed."""
+        return self.query_one(Input).value
+
+    def type(self, text: str) -> None:
+        """Replace what is typed."""
+        field = self.query_one(Input)
+        field.value = text
+        field.cursor_position = len(text)
+
+    def _show_detail(self) -> None:
+        key = self._list.key
+        detail = one_line(self.describe(key)) if key is not None else ""
+        self._detail.update(detail)
+        self._detail.display = bool(detail)
+
+    # ---------------------------------------------------------------------------------- keys
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the items that match."""
-        self._filter(event.value)
-
-    def _filter(self, text: str) -> None:
-        rows = self._rows
-        if text.strip():
-            listed = [row for row in rows if row.key]
-            found = best(text, listed, lambda row: (row.cells[0], " ".join(row.cells[1:])))
-            rows = [row._replace(matched=hit.positions) for row, hit in found]
-        self._list.empty_text = "⏎ uses this text" if self._free else "nothing matches"
-        self._list.show(rows, self._columns)
+        self.filter(event.value)
 
     def action_move(self, by: int) -> None:
         """Move the highlight while the input has the focus."""
         self._list.move(by)
+
+    def action_complete(self) -> None:
+        """Type the highlighted item, or the first one."""
+        keys = [row.key for row in self._list.rows if row.key]
+        if keys:
+            self.type(self._list.key or keys[0])
 
     def action_cancel(self) -> None:
         """Cancel."""
@@ -96,15 +151,22 @@ class ChoiceDialog(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the highlighted item, or the free text."""
         if self._list.key is not None:
-            self.dismiss(self._list.key)
+            self.take(self._list.key)
         elif self._free and event.value.strip():
             self.dismiss(event.value.strip())
 
     @on(TableList.Highlighted)
-    def _show_preview(self, event: TableList.Highlighted) -> None:
+    def _highlighted(self, event: TableList.Highlighted) -> None:
+        self._show_detail()
         if self._preview is not None:
             self._preview(event.key)
 
     @on(TableList.Chosen)
-    def _take(self, event: TableList.Chosen) -> None:
-        self.dismiss(event.key)
+    def _clicked(self, event: TableList.Chosen) -> None:
+        self._list.highlight(event.key)
+        self.take(event.key)
+
+
+def _is_head(row: Row) -> bool:
+    """Whether a row names the columns."""
+    return not row.key and len(row.cells) > 1

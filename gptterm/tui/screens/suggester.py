@@ -6,10 +6,10 @@ from gptterm.conversation.command_help import hint
 from gptterm.conversation.commands import split_command
 from gptterm.format import shorten
 from gptterm.terminal import one_line
-from gptterm.threads import in_daemon_thread
 from gptterm.tui.actions.export import file_name
 from gptterm.tui.state.completions import Completion, Completions, Present, complete
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.model_table import facts
 from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
 from gptterm.tui.widgets.table_list import Column, Row, TableList, row
 from gptterm.tui.workers import start_worker
@@ -129,10 +129,10 @@ class Suggester:
         self._asked_models = is_wanted
 
     async def _list_models(self) -> None:
-        from gptterm.tui.actions.pickers import model_rows
+        from gptterm.tui.actions.pickers import models_at_hand
 
-        rows = await in_daemon_thread(model_rows)
-        self._models = [(entry.key, entry.cells[1]) for entry in rows]
+        entries = await models_at_hand(self._controller)
+        self._models = [(entry.name, facts(entry)) for entry in entries]
         if self._asked_models:
             self.update(self._prompt.text, is_new=not self.is_open)
 

@@ -112,12 +112,12 @@ class Welcome:
 
     def _offers(self) -> Iterator[Item]:
         downloads = self._controller.downloads
-        for name, purpose, size in downloads.offers:
-            detail = downloads.progress.get(name) or byte_size(size)
+        for offer in downloads.offers:
+            detail = downloads.progress.get(offer.name) or byte_size(offer.size)
             yield Item(
-                f"{short_name(name)}, {purpose}",
+                f"{short_name(offer.name)}, {offer.purpose}",
                 detail,
-                lambda name=name: self._controller.fetch(name),  # type: ignore[misc]
+                lambda name=offer.name: self._controller.fetch(name),  # type: ignore[misc]
             )
 
     # ------------------------------------------------------------------------------- drawing

@@ -24,7 +24,7 @@ from gptterm.tui.state.history_access import (
 )
 
 if TYPE_CHECKING:
-    from gptterm.store import History, SearchHit
+    from gptterm.store import History, SearchHit, UsedModel
     from gptterm.store.documents import DocumentSaver
 
 TITLE_LENGTH = 30
@@ -151,6 +151,10 @@ class ChatList:
         """Wait until a chat is on the disk, if that is possible."""
         await self._wait_open(COMMIT_S)
         await self._history.commit(chat)
+
+    async def used_models(self) -> "Sequence[UsedModel]":
+        """Return the models that wrote replies, the last one used first; none on a failure."""
+        return await self._history.ask(lambda history: history.used_models(), quiet=True) or ()
 
     async def open_document(self, path: str) -> "DocumentSaver | None":
         """Load the document of a file; None where documents are not saved."""

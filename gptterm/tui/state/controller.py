@@ -167,14 +167,17 @@ class Controller:
         if self.engine.is_bundled:
             await self.downloads.find_offers(offline=self.settings.offline)
 
-    def fetch(self, name: str) -> None:
-        """Download a model, and load it then if the open chat is still empty."""
-        self._spawn(self._fetch(name))
+    def fetch(self, name: str, *, chosen: bool = False) -> None:
+        """Download a model beside the loaded one.
 
-    async def _fetch(self, name: str) -> None:
+        It is loaded then if it was chosen for this chat, or if that is still empty.
+        """
+        self._spawn(self._fetch(name, chosen))
+
+    async def _fetch(self, name: str, chosen: bool) -> None:
         if not await self.downloads.fetch(name):
             return
-        if self.chat.empty and self.replying is None:
+        if (chosen or self.chat.empty) and self.replying is None:
             self.load(name)
         else:
             self._notify("good", f"{name} is on this machine now: /model {name} loads it")

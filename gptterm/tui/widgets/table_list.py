@@ -34,7 +34,7 @@ class Row(NamedTuple):
     """One row."""
 
     key: str
-    """What is chosen; empty for a heading, which has one cell."""
+    """What is chosen; empty for a heading, which may name the columns too."""
     cells: tuple[str, ...]
     matched: tuple[int, ...] = ()
     """Characters of the first cell that match what was typed."""
@@ -99,7 +99,7 @@ class TableList(RowWidget):
         """
         height = self.row_count
         self.rows, self._columns = rows, columns
-        listed = [entry.cells for entry in rows if entry.key]
+        listed = [entry.cells for entry in rows if entry.key or len(entry.cells) > 1]
         self._widths = [
             max((cell_len(cells[index]) for cells in listed if index < len(cells)), default=0)
             for index in range(len(columns))
@@ -110,6 +110,13 @@ class TableList(RowWidget):
         self.highlighted = None if chosen is None else next(iter([*wanted, *selectable]), None)
         self._say_highlighted()
         self.refresh(layout=height != self.row_count)
+
+    def highlight(self, key: str) -> None:
+        """Highlight the row of a key, if there is one."""
+        found = (index for index, entry in enumerate(self.rows) if entry.key == key)
+        self.highlighted = next(found, self.highlighted)
+        self._say_highlighted()
+        self.refresh()
 
     def move(self, by: int) -> None:
         """Highlight the next selectable row, from none the first or the last one.
@@ -145,7 +152,10 @@ class TableList(RowWidget):
             return ()
         entry = self.rows[index]
         if not entry.key:
-            return ((fit(" " * GAP + entry.cells[0], width), "heading"),)
+            if len(entry.cells) == 1:
+                return ((fit(" " * GAP + entry.cells[0], width), "heading"),)
+            named = "".join(text for text, _ in self._cells(entry, width - GAP))
+            return ((" " * GAP + named, "heading"),)
         is_chosen = index == self.highlighted
         parts = [(f"{self._sign(y, is_chosen)} ", "bar"), *self._cells(entry, width - GAP)]
         return [(text, _CHOSEN + style) for text, style in parts] if is_chosen else parts
