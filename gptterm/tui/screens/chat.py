@@ -83,7 +83,9 @@ class ChatScreen(Screen[None]):
         self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
         self.prompt = Prompt(self.submit, self._choose)
         self._suggestions = TableList(id="suggestions")
-        self._suggester = Suggester(controller, self.prompt, self._suggestions, self.submit)
+        self._suggester = Suggester(
+            controller, self.prompt, self._suggestions, self.submit, self.show_notice
+        )
         self.keyline = KeyLine()
         self.panes = Panes(self, self.chats, self.sampling, self.prompt)
         self._areas: dict[str, Widget] = {

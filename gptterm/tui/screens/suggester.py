@@ -1,14 +1,19 @@
-"""List over the prompt: commands and their values while they are typed."""
+"""List over the prompt: commands and their values, and files, while they are typed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from gptterm.conversation.command_help import hint
 from gptterm.conversation.commands import split_command
-from gptterm.format import shorten
+from gptterm.errors import UsageError
+from gptterm.format import plural, shorten
 from gptterm.terminal import one_line
+from gptterm.threads import in_daemon_thread
 from gptterm.tui.actions.export import file_name
 from gptterm.tui.state.completions import Completion, Completions, Present, complete
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.state.mentions import Mention, find_mentions, read_mention, word_before
 from gptterm.tui.state.model_table import facts
 from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
 from gptterm.tui.widgets.table_list import Column, Row, TableList, row
@@ -21,6 +26,7 @@ NAMES = (
     Column("value", "right", rank=1),
 )
 """Name, argument, what it does, present value."""
+FILES = (Column("name", shrinks=24), Column("faint", "right", rank=1))
 
 
 class Suggester:
@@ -31,6 +37,7 @@ class Suggester:
         prompt: The prompt.
         shown: The list.
         submit: Sends the text of the prompt.
+        notify: Says why a file cannot be put into the prompt.
     """
 
     def __init__(
@@ -39,12 +46,16 @@ class Suggester:
         prompt: Prompt,
         shown: TableList,
         submit: Callable[[str], None],
+        notify: Callable[[NoticeKind, str], None],
     ) -> None:
         self._controller = controller
         self._prompt = prompt
         self._list = shown
         self._submit = submit
         self._found = Completions()
+        self._mentions: Sequence[Mention] = ()
+        """Files, while the word at the cursor begins with @."""
+        self._notify = notify
         self._models: Sequence[tuple[str, str]] = ()
         """Models at hand, and what is known of each."""
         self._asked_models = False
@@ -55,7 +66,7 @@ class Suggester:
     @property
     def is_open(self) -> bool:
         """Whether there is something to choose from."""
-        return bool(self._found.rows)
+        return bool(self._found.rows or self._mentions)
 
     def update(self, line: str, *, is_new: bool = True) -> None:
         """Show what fits the line that is typed.
@@ -68,8 +79,14 @@ class Suggester:
         found = complete(line, self._present()) if is_command else Completions()
         self.hint = _hint(line, found) if is_command else ""
         self._look_up_models(line)
+        word = None if is_command or not line else word_before(self._prompt.before_cursor)
+        if word is not None:
+            find = partial(self._find_files, word)
+            start_worker(self._prompt, find, exclusive=True, group="files")
+            return
         if not found.rows and not self.is_open:
             return
+        self._mentions = ()
         chosen = found.preferred if is_new else self._list.key
         self._found = found
         rows = [_row(completion) for completion in found.rows]
@@ -78,7 +95,7 @@ class Suggester:
 
     def close(self) -> bool:
         """Hide the list; False if there is none."""
-        was_open, self._found = self.is_open, Completions()
+        was_open, self._found, self._mentions = self.is_open, Completions(), ()
         self._list.display = False
         return was_open
 
@@ -93,11 +110,14 @@ class Suggester:
             return True
         taken = self._list.key
         if taken is None and key == "tab":
-            taken = self._found.rows[0].line
+            taken = self._list.rows[0].key
         return taken is not None and self.take(taken, submits=key == "enter")
 
     def take(self, line: str, *, submits: bool) -> bool:
         """Put a completed line into the prompt; one that is whole can be sent at once."""
+        if self._mentions:
+            self._take_file(line)
+            return True
         completion = next(found for found in self._found.rows if found.line == line)
         submits = submits and completion.is_whole
         self._prompt.put(line.strip() if submits else line)
@@ -119,6 +139,37 @@ class Suggester:
             run.seed if run is not None else None,
             self._models,
         )
+
+    # --------------------------------------------------------------------------------- files
+
+    async def _find_files(self, word: str) -> None:
+        found = await in_daemon_thread(lambda: find_mentions(word))
+        if word_before(self._prompt.before_cursor) != word:
+            return
+        self._found, self._mentions = Completions(), found
+        self._list.show([row(item.typed, item.name, item.about) for item in found], FILES)
+        self._list.display = self.is_open
+
+    def _take_file(self, typed: str) -> None:
+        word = f"@{word_before(self._prompt.before_cursor) or ''}"
+        mention = next(item for item in self._mentions if item.typed == typed)
+        if mention.is_folder:
+            self._prompt.replace_word(word, f"@{typed}")
+            return
+        self.close()
+        put = partial(self._put_file, word, typed)
+        start_worker(self._prompt, put, exclusive=True, group="files")
+
+    async def _put_file(self, word: str, typed: str) -> None:
+        try:
+            name, text = await in_daemon_thread(lambda: read_mention(typed))
+        except UsageError as error:
+            self._notify("error", str(error))
+            return
+        tokens = await self._controller.count_tokens(text)
+        size = plural(len(text), "character") if tokens is None else plural(tokens, "token")
+        if not self._prompt.replace_word(word, f"[{name} · {size}]", text):
+            self._notify("info", f"{name} was not put in: the cursor is elsewhere")
 
     # -------------------------------------------------------------------------------- models
 

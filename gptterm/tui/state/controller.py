@@ -39,6 +39,9 @@ from gptterm.tui.state.turns import Turn
 if TYPE_CHECKING:
     from gptterm.store.documents import DocumentSaver
 
+COUNT_TIMEOUT_S = 3.0
+"""Longest wait for a count of tokens."""
+
 
 class Controller:
     """Owns the state; every method that changes it is here.
@@ -215,6 +218,13 @@ class Controller:
         except GpttermError:
             # The engine died between question and answer; the generation reports it.
             return None
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Count a text's tokens; None where the model cannot be asked."""
+        if self.engine.ready and isinstance(client := self.engine.client, EngineClient):
+            with contextlib.suppress(GpttermError, TimeoutError):
+                return len(await asyncio.wait_for(client.tokenize(text), COUNT_TIMEOUT_S))
+        return None
 
     async def close(self) -> str:
         """End all tasks and processes, and save what was written.

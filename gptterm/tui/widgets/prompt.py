@@ -105,6 +105,32 @@ class Prompt(TextArea):
         shown = self._fold(text) if len(text) > FOLDED_PASTE else text
         self.move_cursor(self._insert(shown).end_location)
 
+    @property
+    def before_cursor(self) -> str:
+        """The text of the cursor's line up to it."""
+        row, column = self.cursor_location
+        return self.document.get_line(row)[:column]
+
+    def replace_word(self, word: str, text: str, folded: str = "") -> bool:
+        """Replace the word that ends at the cursor; False if it does not end there any more.
+
+        Args:
+            word: The word.
+            text: What takes its place.
+            folded: What `text` stands for when it is sent; empty for itself.
+        """
+        if not self.before_cursor.endswith(word):
+            return False
+        row, column = self.cursor_location
+        if folded:
+            # Another one of this name would be unfolded to the same.
+            while self._pastes.get(text, folded) != folded:
+                text = f"{text[:-1]}\N{PRIME}]"
+            self._pastes[text] = folded
+        start = (row, column - len(word))
+        self.move_cursor(self.replace(text, start, (row, column)).end_location)
+        return True
+
     def _insert(self, text: str) -> EditResult:
         return self.replace(text, *self.selection, maintain_selection_offset=False)
 
