@@ -21,7 +21,7 @@ COMMAND_COLUMNS = (
     Column("faint", rank=2),
     Column("value", "right", rank=1),
 )
-"""What it does, where, and its keys."""
+"""A sentence, where it applies, and its keys."""
 
 
 class ChoiceDialog(ModalScreen[str | None]):
@@ -113,7 +113,7 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     @property
     def typed(self) -> str:
-        """What is typed."""
+        """The typed text."""
         return self.query_one(Input).value
 
     def type(self, text: str) -> None:

@@ -61,7 +61,7 @@ class Suggester:
         self._asked_models = False
         """Whether they were looked up since the argument of /model was begun."""
         self.hint = ""
-        """What the typed command expects."""
+        """The argument that the typed command expects."""
 
     @property
     def is_open(self) -> bool:

@@ -44,7 +44,7 @@ class Completion(NamedTuple):
 
 
 class Completions(NamedTuple):
-    """What fits a line."""
+    """The rows that fit a line."""
 
     rows: Sequence[Completion] = ()
     preferred: str | None = ""
@@ -53,7 +53,7 @@ class Completions(NamedTuple):
 
 @dataclass(frozen=True)
 class Present:
-    """What commands would change, as it is now."""
+    """The values that commands would change, as they are now."""
 
     settings: Settings
     model: str = ""

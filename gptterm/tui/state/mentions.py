@@ -28,7 +28,7 @@ class Mention(NamedTuple):
 
 
 class FileText(NamedTuple):
-    """What a file puts into the prompt."""
+    """A file as it stands in the prompt."""
 
     name: str
     """The file's, with the range of its lines."""

@@ -43,7 +43,7 @@ class ModelEntry(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What numbers depend on."""
+    """The settings that the numbers depend on."""
 
     device: str = "cpu"
     dtype: str = "auto"

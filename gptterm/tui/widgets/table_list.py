@@ -34,7 +34,7 @@ class Row(NamedTuple):
     """One row."""
 
     key: str
-    """What is chosen; empty for a heading, which may name the columns too."""
+    """The thing that is chosen; empty for a heading, which may name the columns too."""
     cells: tuple[str, ...]
     matched: tuple[int, ...] = ()
     """Characters of the first cell that match what was typed."""
