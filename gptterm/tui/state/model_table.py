@@ -110,7 +110,7 @@ def _offered(offer: "Offer", offline: bool) -> ModelEntry:
 
 def _describe(name: str, wanted: Wanted) -> ModelEntry:
     """Read a model's files; it is not usable where they cannot be read."""
-    from gptterm.models import find_local, read_metadata
+    from gptterm.models import BUNDLED, find_local, read_metadata
 
     try:
         source = find_local(name)
@@ -130,7 +130,9 @@ def _describe(name: str, wanted: Wanted) -> ModelEntry:
         metadata.context_length,
         "chat" if metadata.has_chat_template else "base",
         dtype,
-        detail=str(Path(source.directory, source.gguf_file or "")),
+        detail=str(Path(source.directory, source.gguf_file or ""))
+        if name != BUNDLED
+        else "inside gptterm, trained on stories for children",
     )
 
 
