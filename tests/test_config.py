@@ -15,6 +15,7 @@ from gptterm.config.value_types import Number
 from gptterm.engine.api import NEUTRAL, GenerateRequest, ModelSource, SamplingParams, TextPrompt
 from gptterm.errors import UsageError
 from gptterm.paths import cache_directory, config_file, data_directory, history_file
+from gptterm.tui.state.settings_overrides import SettingsOverrides
 
 
 @pytest.fixture(autouse=True)
@@ -115,13 +116,50 @@ def test_everything_reaches_the_engine() -> None:
     assert (load.device, load.dtype) == ("cpu", "float32")
 
 
+@pytest.mark.parametrize(
+    ("text", "directory", "scale"),
+    [
+        ("/a/b", "/a/b", 1),
+        ("/a/b=0.25", "/a/b", 0.25),
+        ("/a/b=-2", "/a/b", -2),
+        ("/a=1/b", "/a=1/b", 1),
+        ("/a=b", "/a=b", 1),
+        ("/a=1=.5", "/a=1", 0.5),
+        ("/a=1e5", "/a=1e5", 1),
+    ],
+)
+def test_an_adapter_may_have_a_scale(text: str, directory: str, scale: float) -> None:
+    load = load_settings({"adapter": (text, "~/other")}, {}).load_request(
+        ModelSource(name="tiny", directory="/x")
+    )
+    assert [each.directory for each in load.adapters] == [directory, str(Path.home() / "other")]
+    assert [each.scale for each in load.adapters] == [scale, 1]
+
+
+def test_another_model_of_the_tui_takes_no_adapter_of_the_first() -> None:
+    def shown(overrides: SettingsOverrides) -> tuple[str, tuple[str, ...]]:
+        return overrides.settings.model, overrides.settings.adapter
+
+    overrides = SettingsOverrides(load_settings({"model": "tiny", "adapter": ("/a",)}, {}))
+    overrides.change_model("gpt2")
+    assert shown(overrides) == ("gpt2", ())
+    overrides.undo_change_model()
+    assert shown(overrides) == ("tiny", ("/a",))
+    overrides.change_model("gpt2")
+    overrides.keep_model()
+    overrides.change_model("tiny")
+    assert overrides.settings.adapter == ("/a",)
+    overrides.undo_change_model()
+    assert shown(overrides) == ("gpt2", ())
+
+
 # -------------------------------------------------------------------------------- environment
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_each_setting_has_a_variable_that_is_checked(name: str) -> None:
     variable = f"GPTTERM_{name.upper()}"
-    if name in ("model", "system", "stop"):
+    if name in ("model", "system", "stop", "adapter"):
         assert load_settings({}, {variable: "x"}).origins[name] == variable
         return
     with pytest.raises(UsageError) as caught:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gptterm.cli.console import print_json, print_table
-from gptterm.cli.options import setting_option
+from gptterm.cli.options import adapter_option, setting_option
 from gptterm.config.definitions import SETTINGS
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import byte_size, duration
@@ -34,6 +34,7 @@ def engine() -> None:
 @engine.command(context_settings=_HELP)
 @click.argument("name", required=False)
 @setting_option("model", "-m", "--model")
+@adapter_option
 @setting_option("device", "--device")
 @setting_option("dtype", "--dtype")
 @setting_option("context", "--context")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from gptterm.cli.options import setting_option
+from gptterm.cli.options import adapter_option, setting_option
 from gptterm.cli.prompt import decoded, read_stdin, without_newline
 from gptterm.cli.run import find_model, load_model
 from gptterm.cli.signals import Interrupted, Signals
@@ -51,7 +51,7 @@ def engine_options(command: F) -> F:
     """Decorate a command with `model_options` and those of an engine."""
     command = setting_option("dtype", "--dtype")(command)
     command = setting_option("device", "--device")(command)
-    return model_options(command)
+    return model_options(adapter_option(command))
 
 
 def drawing_options(command: F) -> F:

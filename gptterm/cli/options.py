@@ -9,7 +9,7 @@ import click
 from gptterm.cli.help import MainCommand
 from gptterm.config.definitions import SETTINGS
 from gptterm.config.tasks import BUILT_IN_TASKS, Arrow, Example
-from gptterm.config.value_types import Integer, Text, ValueType
+from gptterm.config.value_types import Integer, Text, TextList, ValueType
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.ranges import Range
 
@@ -89,7 +89,7 @@ def _setting(section: str, name: str, *names: str, shown: str | None = None) -> 
         section,
         type=ValueParamType(setting.type),
         metavar=setting.type.metavar,
-        multiple=name == "stop",
+        multiple=isinstance(setting.type, TextList),
         help=f"{setting.help}  [{default}]",
     )
 
@@ -114,6 +114,21 @@ def setting_option(name: str, *names: str, target: str = "", text: str = "") -> 
         metavar=value_type.metavar,
         help=text or setting.help,
     )
+
+
+def adapter_option(command: F) -> F:
+    """Decorate a subcommand with `--adapter`; None is the setting's own value."""
+
+    def parsed(
+        _ctx: click.Context, _param: click.Parameter, given: tuple[tuple[str, ...], ...]
+    ) -> tuple[str, ...] | None:
+        return tuple(itertools.chain.from_iterable(given)) or None
+
+    setting = SETTINGS["adapter"]
+    return click.option(
+        "--adapter", "adapter", type=ValueParamType(setting.type), metavar=setting.type.metavar,
+        multiple=True, callback=parsed, help=setting.help,
+    )(command)  # fmt: skip
 
 
 def sampler_options(command: F) -> F:
@@ -143,6 +158,7 @@ def model_options() -> list[click.Parameter]:
             help="the server's key; other users can see it here, unlike in OPENAI_API_KEY or in "
             "key_env of [servers.NAME]  [OPENAI_API_KEY]",
         ),
+        _setting(MODEL, "adapter", "--adapter", shown="none"),
         _setting(MODEL, "system", "-s", "--system", shown="none"),
         flag_option(
             MODEL, "--raw/--chat", "raw", default=None,
@@ -296,8 +312,8 @@ def given_settings(values: dict[str, object]) -> dict[str, object]:
                 settings[name] = value
     if raw is not None:
         settings["form"] = "raw" if raw else "chat"
-    stops = settings.get("stop")
-    if isinstance(stops, tuple):
+    for name, value in settings.items():
         # `TextList` parses each into a list, as it does a variable.
-        settings["stop"] = tuple(itertools.chain.from_iterable(stops))
+        if isinstance(SETTINGS[name].type, TextList) and isinstance(value, tuple):
+            settings[name] = tuple(itertools.chain.from_iterable(value))
     return settings

@@ -158,7 +158,8 @@ def loaded_line(info: ModelInfo) -> str:
     dtype = info.dtype
     if info.fidelity_kl is not None:
         dtype += f" (KL {info.fidelity_kl:.2g} nats a token from float32)"
+    name = " + ".join((info.name, *info.adapters))
     return (
-        f"{info.name}: {parameter_count(info.parameters)}, {info.decoder}, {info.device}, "
+        f"{name}: {parameter_count(info.parameters)}, {info.decoder}, {info.device}, "
         f"{dtype}, {how} {info.load_s:.2f} s"
     )

@@ -124,6 +124,8 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
     }
     if sample.reasoning:
         line["reasoning"] = sample.reasoning
+    if info.adapters:
+        line["adapters"] = info.adapters
     if info.fidelity_kl is not None:
         line["fidelity_kl"] = info.fidelity_kl
     if results.request.logprobs is not None:

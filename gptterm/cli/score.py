@@ -78,7 +78,8 @@ class ScoreForm(NamedTuple):
 @click.option("--no-start", is_flag=True, help="Put no start token before the text.")
 @setting_option(
     "model", "--compare", target="compare",
-    text="Score by this model, too: KL divergence a token, and where they disagree most.",
+    text="Score by this model, too, without adapters: KL divergence a token, and where they "
+    "disagree most.",
 )  # fmt: skip
 @setting_option(
     "dtype", "--compare-dtype", target="compare_dtype",
@@ -94,6 +95,7 @@ def score(
     svg: str | None,
     html: str | None,
     model: str | None,
+    adapter: tuple[str, ...] | None,
     device: str | None,
     dtype: str | None,
     offline: bool | None,
@@ -109,7 +111,7 @@ def score(
     pictures.check()
     text = read_document(file, "score")
     given: dict[str, object] = {
-        "model": model, "device": device, "dtype": dtype, "offline": offline,
+        "model": model, "adapter": adapter, "device": device, "dtype": dtype, "offline": offline,
     }  # fmt: skip
     scoring = _Scoring(text, ScoreForm(pictures=pictures, **form), Streams(quiet=quiet), signals)
     scoring.run(given)
@@ -135,7 +137,12 @@ class _Scoring:
         form = self._form
         source, settings = local_model(given, "score", self._streams, self._signals)
         if form.compare is not None or form.compare_dtype is not None:
-            other = given | {"model": form.compare or settings.model, "dtype": form.compare_dtype}
+            # Beside the adapted model, the one that was adapted.
+            other = given | {
+                "model": form.compare or settings.model,
+                "dtype": form.compare_dtype,
+                "adapter": () if form.compare else given["adapter"],
+            }
             self._compare(
                 (source, settings), local_model(other, "score", self._streams, self._signals)
             )

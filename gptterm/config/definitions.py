@@ -7,6 +7,7 @@ samplers follow from their declarations, as the engine's own checks do.
 from typing import NamedTuple
 
 from gptterm.config.value_types import (
+    AdapterList,
     Boolean,
     Integer,
     KeepAlive,
@@ -86,6 +87,11 @@ SETTINGS: dict[str, Setting] = {
         Integer(Range(2, integer=True)), None,
         "the most tokens of prompt and reply together, at most what the model holds: a shorter "
         "context bounds the memory of a long chat",
+    ),
+    "adapter": Setting(
+        AdapterList(), (),
+        "a LoRA adapter for the model, in a directory as peft saves it; its changes times SCALE; "
+        "repeatable",
     ),
     "keep_alive": Setting(
         KeepAlive(), "off",

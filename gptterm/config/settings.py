@@ -10,7 +10,9 @@ import msgspec
 from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, env_variable
 from gptterm.config.file import Values, did_you_mean, read_config, unknown_preset
 from gptterm.config.tasks import Task
+from gptterm.config.value_types import AdapterList
 from gptterm.engine.api import (
+    AdapterSource,
     Dtype,
     GenerateRequest,
     LoadRequest,
@@ -67,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     dtype: Dtype
     context: int | None
+    adapter: tuple[str, ...]
+    """LoRA adapters: directories, each with `=SCALE` behind it or without."""
     keep_alive: float | Literal["off", "forever"]
     """Minutes that an engine stays after its last client has left."""
     overflow: Overflow
@@ -216,7 +220,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def load_request(self, source: ModelSource) -> LoadRequest:
         """Return the request that starts an engine with these settings."""
         return LoadRequest(
-            source=source, device=self.device, dtype=self.dtype, context=self.context
+            source=source,
+            device=self.device,
+            dtype=self.dtype,
+            context=self.context,
+            adapters=tuple(map(_adapter, self.adapter)),
         )
 
     def request(
@@ -233,6 +241,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             logprobs=logprobs,
             overflow=self.overflow,
         )
+
+
+def _adapter(text: str) -> AdapterSource:
+    directory, scale = AdapterList.split(text)
+    # Warm engines have another working directory.
+    path = os.path.abspath(os.path.expanduser(directory))
+    return AdapterSource(directory=path, scale=scale)
 
 
 _MODEL = "the model's generation_config.json"

@@ -209,6 +209,21 @@ class TextList(ValueType):
         return self.validate([text])
 
 
+class AdapterList(TextList):
+    """A list of directories of LoRA adapters, each with `=SCALE` or without."""
+
+    metavar = "DIR[=SCALE]"
+    expected = "a list of directories, each with =SCALE behind it or without"
+
+    @staticmethod
+    def split(text: str) -> tuple[str, float]:
+        """Directory and scale: what stands after the last `=`, where that is a number."""
+        directory, _, number = text.rpartition("=")
+        if directory and re.fullmatch(r"-?(\d{1,9}\.?\d{0,9}|\.\d{1,9})", number, re.ASCII):
+            return directory, float(number)
+        return text, 1.0
+
+
 class TextPairs(ValueType):
     """A list of pairs of texts. Not parsed from text."""
 

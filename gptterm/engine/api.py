@@ -329,6 +329,18 @@ class ModelSource(Data, frozen=True, kw_only=True):
     """Substitutions made while resolving, one line each."""
 
 
+class AdapterSource(Data, frozen=True, kw_only=True):
+    """A LoRA adapter, in a directory as peft saves it."""
+
+    directory: str
+    """Absolute."""
+    scale: float = 1.0
+    """By which its changes are multiplied, beside its own scale."""
+
+    def __str__(self) -> str:
+        return self.directory if self.scale == 1 else f"{self.directory}={self.scale:g}"
+
+
 class LoadRequest(Data, frozen=True, kw_only=True):
     """Request to start an engine with a model."""
 
@@ -338,6 +350,8 @@ class LoadRequest(Data, frozen=True, kw_only=True):
     dtype: Dtype = "auto"
     context: int | None = None
     """The most tokens of prompt and reply together; None is what the model holds."""
+    adapters: tuple[AdapterSource, ...] = ()
+    """Merged into the weights; several add up."""
 
 
 class ModelInfo(Data, frozen=True, kw_only=True):
@@ -361,6 +375,8 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     measured."""
     load_s: float = 0.0
     """Seconds to load the model; for a warm engine, seconds that this front end waited."""
+    adapters: tuple[str, ...] = ()
+    """LoRA adapters merged into the weights: directories, each with `=SCALE` where it is not 1."""
     warm_pid: int | None = None
     """Process id of a warm engine, which other front ends may use too; None for one's own."""
     notices: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ ALIASES = [
     "--min-p", "--typical-p", "--repetition-penalty", "--repeat-penalty", "--presence-penalty",
     "--frequency-penalty", "--preset", "--seed", "-n", "--max-tokens", "--max-new-tokens",
     "--predict", "--stop", "-N", "--samples", "--raw", "--chat", "--echo", "--no-stream", "--json",
-    "--logprobs", "--device", "--dtype", "--context", "--overflow", "--offline",
+    "--logprobs", "--device", "--dtype", "--context", "--adapter", "--overflow", "--offline",
     "-q", "-v", "--version", "-h",
     "--no-stdin", "-i", "--plain", "--inline", "--no-mouse",
     "--sampler-order", "-c", "--continue", "--conversation",

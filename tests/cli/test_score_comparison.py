@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gptterm.engine.api import LoadRequest
 from gptterm.engine.generation.loader import load_engine
@@ -51,6 +52,21 @@ def test_a_model_does_not_differ_from_itself(env: dict[str, str]) -> None:
     assert totals["kl"] == "0"
     assert totals["same_best"] == totals["scored"]
     assert totals["perplexity"] == totals["other_perplexity"]
+
+
+def test_an_adapted_model_is_compared_with_the_one_it_was(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 2}')
+    sides = {"A": np.ones((1, 192), np.float32), "B": np.ones((768, 1), np.float32)}
+    name = "base_model.model.transformer.h.0.mlp.c_fc.lora_%s.weight"
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({name % side: array for side, array in sides.items()}, file)
+    arguments = ["score", "-m", "tiny", "--adapter", f"{tmp_path}=0.2", "--compare", "tiny"]
+    done = run([*arguments, "--summary"], env, TEXT.encode())
+    totals = dict(line.split("\t") for line in done.text.splitlines())
+    assert (done.code, done.stderr) == (0, "")
+    assert float(totals["kl"]) > 0.01
 
 
 def test_a_long_text_is_compared_in_windows(env: dict[str, str]) -> None:

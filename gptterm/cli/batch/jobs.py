@@ -27,7 +27,9 @@ _LINE_SETTINGS = (
 """Settings that a line may have for itself."""
 _ASKED: tuple[str, ...] = ("prompt", "messages")
 _KEYS = ("id", *_ASKED, "logprobs", *_LINE_SETTINGS)
-_OF_THE_RUN = ("model", "server", "device", "dtype", "context", "keep_alive", "offline")
+_OF_THE_RUN = (
+    *("model", "server", "adapter", "device", "dtype", "context", "keep_alive", "offline"),
+)
 _MOST_LOGPROBS = 1000
 _SEEDS = 2**63
 

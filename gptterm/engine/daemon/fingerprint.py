@@ -24,25 +24,29 @@ def name_prefix(request: LoadRequest, factory: str) -> str:
 
 
 def daemon_name(request: LoadRequest, factory: str) -> str:
-    """Return the name of the daemon for a request's model, device, dtype and context."""
+    """Return the name of the daemon for a request's model, adapters, device, dtype and context."""
     context = () if request.context is None else (str(request.context),)
-    return name_prefix(request, factory) + digest(request.device, request.dtype, *context)[:6]
+    adapters = (f"{os.path.realpath(a.directory)}={a.scale}" for a in request.adapters)
+    parts = (request.device, request.dtype, *context, *adapters)
+    return name_prefix(request, factory) + digest(*parts)[:6]
 
 
 def serves(status: EngineStatus, request: LoadRequest) -> bool:
     """Whether a daemon of the requested model is on the requested device, in that dtype.
 
-    Its context must be the requested one. Of the others, each may match the daemon's own request or
-    what came of it: `auto` is `cpu` on a machine without a GPU.
+    Its context and adapters must be the requested ones. Of the others, each may match the daemon's
+    own request or what came of it: `auto` is `cpu` on a machine without a GPU.
     """
     device = "cuda:0" if request.device == "cuda" else request.device
     devices = (status.device, status.asked_device)
     dtypes = (status.dtype, status.asked_dtype)
-    return device in devices and request.dtype in dtypes and request.context == status.context
+    alike = request.context == status.context and request.adapters == status.adapters
+    return alike and device in devices and request.dtype in dtypes
 
 
 def fingerprint_of(request: LoadRequest) -> str:
-    """Return a digest of gptterm's version and of names, sizes and times of the model's files.
+    """Return a digest of gptterm's version and of names, sizes and times of the files of the model
+    and its adapters.
 
     A daemon of another fingerprint is outdated: a directory that has been trained on or
     downloaded again is another model.
@@ -50,15 +54,20 @@ def fingerprint_of(request: LoadRequest) -> str:
     Raises:
         OSError: the directory cannot be read.
     """
-    source = request.source
+    files = _files(request.source.directory, request.source.gguf_file)
+    adapters = (file for each in request.adapters for file in _files(each.directory, None))
+    return digest(__version__, *files, *adapters)
+
+
+def _files(directory: str, only: str | None) -> list[str]:
     files = []
-    with os.scandir(source.directory) as entries:
+    with os.scandir(directory) as entries:
         for entry in entries:
-            wanted = entry.name == (source.gguf_file or entry.name)
+            wanted = entry.name == (only or entry.name)
             if wanted and os.path.splitext(entry.name)[1] in _MODEL_SUFFIXES and entry.is_file():
                 status = entry.stat()
                 files.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")
-    return digest(__version__, *sorted(files))
+    return sorted(files)
 
 
 def as_requested(info: ModelInfo, request: LoadRequest, pid: int, waited_s: float) -> ModelInfo:

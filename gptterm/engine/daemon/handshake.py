@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
+from gptterm.engine.api import AdapterSource
+
 T = TypeVar("T")
 
 _length = struct.Struct(">I")
@@ -68,6 +70,7 @@ class EngineStatus(_Message, frozen=True, kw_only=True):
     asked_dtype: str = ""
     context: int | None = None
     """As asked for."""
+    adapters: tuple[AdapterSource, ...] = ()
     clients: int = 0
     waiting: int = 0
     """Number of clients with a queued generation."""

@@ -366,6 +366,7 @@ class Server:
             asked_device=self._spec.request.device,
             asked_dtype=self._spec.request.dtype,
             context=self._spec.request.context,
+            adapters=self._spec.request.adapters,
             clients=self._clients,
             waiting=self._worker.scheduler.waiting,
             generations=self._worker.generations.count,

@@ -42,6 +42,8 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the LM head, where it has weights of its own."""
     position_embedding: str | None = "wpe.weight"
     """None if there are none: rotary embedding."""
+    input_first: bool = False
+    """Whether the blocks' matrices are stored (in, out)."""
     prefix: str = "transformer."
     """Of the weights' names in files with an LM head."""
     blocks: str = "h"

@@ -69,6 +69,11 @@ class GgufWeights:
         self._used.add(name)
         return tensor
 
+    def shape_of(self, name: str) -> tuple[int, ...] | None:
+        """Shape of a tensor; None if there is none of that name."""
+        tensor = self._tensors.get(name)
+        return None if tensor is None else tensor.shape
+
     def check(self, config: DecoderConfig) -> None:
         """Hold the metadata's sizes against the tensors.
 

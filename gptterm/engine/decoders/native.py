@@ -4,10 +4,11 @@ They never import transformers, and on a CPU with kernels no torch: either impor
 loading a model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.decoders.adapted_weights import AdaptedWeights
 from gptterm.engine.decoders.bloom import Bloom
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers.registry import parse_config
@@ -26,6 +27,7 @@ from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
 from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
 from gptterm.engine.decoders.layers import LayerMaker
 from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3, SmolLM3
+from gptterm.engine.decoders.lora import Adapter
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
 from gptterm.engine.decoders.olmo2 import Olmo2
 from gptterm.engine.decoders.opt import OPT
@@ -71,15 +73,17 @@ def load(
     device: str,
     dtype: str,
     int8_weights: Int8Weights | None = None,
+    adapters: Sequence[Adapter] = (),
 ) -> NativeDecoder | None:
     """Load a model directory; None if there is no native decoder for its config.json.
 
     Args:
         int8_weights: supplies int8 weights; by default they are quantised now.
+        adapters: merged into the weights.
 
     Raises:
         ModelError: the files are damaged, or do not hold the weights that config.json describes;
-            or the CPU has no kernels for the dtype.
+            the CPU has no kernels for the dtype; or an adapter is for another model.
     """
     config = parse_config(config_json)
     if config is None:
@@ -89,18 +93,21 @@ def load(
     weights = Weights(directory, prefix=config.prefix)
     config = weights.settled(config)
     architecture = _ARCHITECTURES[config_json["model_type"]]
-    return _decoder(architecture, config, weights, device, dtype, int8_weights)
+    return _decoder(architecture, config, weights, device, dtype, int8_weights, adapters)
 
 
-def load_gguf(file: GgufFile, device: str, dtype: str) -> NativeDecoder | None:
+def load_gguf(
+    file: GgufFile, device: str, dtype: str, adapters: Sequence[Adapter] = ()
+) -> NativeDecoder | None:
     """Load a GGUF file; None if there is no native decoder for what it holds.
 
     Args:
         dtype: `auto` keeps each weight as the file holds it, on a CPU with kernels.
+        adapters: merged into the weights.
 
     Raises:
-        ModelError: the file's tensors are not those of the model that it describes; or the CPU has
-            no kernels for the dtype.
+        ModelError: the file's tensors are not those of the model that it describes; the CPU has
+            no kernels for the dtype; or an adapter is for another model.
     """
     found = read_gguf(file)
     if isinstance(found, str):
@@ -108,7 +115,8 @@ def load_gguf(file: GgufFile, device: str, dtype: str) -> NativeDecoder | None:
     config, weights = found.config, found.weights
     if dtype == "auto":
         dtype = "stored" if device == "cpu" and _has_kernels("float32") else "float32"
-    decoder = _decoder(_ARCHITECTURES[found.model_type], config, weights, device, dtype)
+    architecture = _ARCHITECTURES[found.model_type]
+    decoder = _decoder(architecture, config, weights, device, dtype, adapters=adapters)
     # A weight that no layer asked for belongs to a variant that the page does not compute.
     return None if weights.unused else decoder
 
@@ -120,6 +128,23 @@ def _decoder(
     device: str,
     dtype: str,
     int8_weights: Int8Weights | None = None,
+    adapters: Sequence[Adapter] = (),
+) -> NativeDecoder:
+    if not adapters:
+        return _made(architecture, config, weights, device, dtype, int8_weights)
+    adapted = AdaptedWeights(weights, config, adapters, as_stored=dtype == "stored")
+    decoder = _made(architecture, adapted.config, adapted, device, dtype, int8_weights)
+    adapted.check_used()
+    return decoder
+
+
+def _made(
+    architecture: Callable[[DecoderConfig, LayerMaker], Model],
+    config: DecoderConfig,
+    weights: Weights | GgufWeights | AdaptedWeights,
+    device: str,
+    dtype: str,
+    int8_weights: Int8Weights | None,
 ) -> NativeDecoder:
     if device == "cpu" and _has_kernels(dtype):
         kernel_layers = KernelLayers(weights, dtype, int8_weights)

@@ -1,5 +1,6 @@
 """Decoder for any causal LM of the transformers library."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.decoders.base import BatchedCache, Cache, Ids, Logits
+from gptterm.engine.decoders.lora import Adapter
 from gptterm.engine.decoders.tap import Floats, Tap
+from gptterm.engine.decoders.transformers_adapters import merge
 from gptterm.engine.decoders.transformers_cache import (
     BatchedTransformersCache,
     TransformersCache,
@@ -61,15 +64,21 @@ class TransformersDecoder:
 
     @classmethod
     def load(
-        cls, directory: Path, device: str, dtype: str, gguf_file: str | None = None
+        cls,
+        directory: Path,
+        device: str,
+        dtype: str,
+        gguf_file: str | None = None,
+        adapters: Sequence[Adapter] = (),
     ) -> "TransformersDecoder":
         """Load a model directory: safetensors or GGUF only, never code of the repository.
 
         Args:
             dtype: `auto` is the one that config.json names, for quantised models.
+            adapters: merged into the weights.
 
         Raises:
-            ModelError: the library cannot load it.
+            ModelError: the library cannot load it; or an adapter is for another model.
         """
         configure_threads()
         options: dict[str, Any] = {"gguf_file": gguf_file}
@@ -108,6 +117,7 @@ class TransformersDecoder:
         quantised = _quantization(model)
         if not quantised and dtype != "auto":
             model.to(getattr(torch, dtype))  # dequantised weights come in one of their own
+        merge(model, adapters)
         return cls(model.eval(), device, quantised or str(model.dtype).removeprefix("torch."))
 
     def new_cache(self) -> TransformersCache:

@@ -139,6 +139,11 @@ class Weights:
         self._used.add(name)
         return tensor
 
+    def shape_of(self, name: str) -> tuple[int, ...] | None:
+        """Shape of a tensor; None if there is none of that name."""
+        tensor = self._tensors.get(name)
+        return None if tensor is None else tensor.shape
+
     def settled(self, config: DecoderConfig) -> DecoderConfig:
         """Hold config.json against the files, which say what is the LM head: as in transformers.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -16,6 +17,7 @@ from gptterm.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from gptterm.engine.decoders.base import Decoder
+    from gptterm.engine.decoders.lora import Adapter
     from gptterm.engine.generation.engine import LocalEngine
     from gptterm.engine.text.tokenizer import Tokenizer
 
@@ -34,7 +36,9 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     config: dict[str, Any] = {}
     if source.gguf_file is None:
         config = read_json(directory / "config.json")
-        conversion = conversion_cache.find_for(directory, request.dtype)
+        conversion = None
+        if not request.adapters:
+            conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
     else:
         read_ahead([directory / source.gguf_file])
@@ -64,6 +68,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         vocab_size=decoder.vocab_size,
         has_chat_template=tokenizer.chat_template is not None,
         fidelity_kl=fidelity_kl,
+        adapters=tuple(map(str, request.adapters)),
         load_s=time.perf_counter() - started,
         notices=(*source.notices, *tokenizer.notices, *decoder.notices),
     )
@@ -105,6 +110,7 @@ def _load_decoder(
     With it comes what int8 weights cost in fidelity; None for other dtypes.
     """
     from gptterm.engine.decoders import native
+    from gptterm.engine.decoders.lora import read_adapter
     from gptterm.engine.quantization.load import load_int8
     from gptterm.engine.runtime.device import is_out_of_memory, select_device
 
@@ -112,16 +118,17 @@ def _load_decoder(
     gguf_file = request.source.gguf_file
     try:
         dtype = request.dtype
+        adapters = [read_adapter(source) for source in request.adapters]
         if gguf_file is not None:
-            return _load_gguf(directory, gguf_file, device, dtype)
+            return _load_gguf(directory, gguf_file, device, dtype, adapters)
         # A quantised model is computed in the dtype that its config.json names.
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
-            dtype = _auto(device, directory)
+            dtype = _auto(device, directory, may_be_converted=not adapters)
         if dtype == "int8":
             quantised = None
             if device == "cpu":
-                quantised = load_int8(directory, config, tokenizer)
+                quantised = load_int8(directory, config, tokenizer, adapters)
             if quantised is None:
                 raise ModelError(
                     "int8 is for models with a decoder of gptterm's own, on the CPU"
@@ -129,12 +136,13 @@ def _load_decoder(
                 )
             return quantised[0], "native", quantised[1]
         if not quantised_by_library:
-            decoder = native.load(directory, config, device, dtype)
+            decoder = native.load(directory, config, device, dtype, adapters=adapters)
             if decoder is not None:
                 return decoder, "native", None
         from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
-        return TransformersDecoder.load(directory, device, dtype), "transformers", None
+        library_decoder = TransformersDecoder.load(directory, device, dtype, adapters=adapters)
+        return library_decoder, "transformers", None
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(
@@ -144,7 +152,7 @@ def _load_decoder(
 
 
 def _load_gguf(
-    directory: Path, gguf_file: str, device: str, dtype: Dtype
+    directory: Path, gguf_file: str, device: str, dtype: Dtype, adapters: Sequence[Adapter]
 ) -> tuple[Decoder, Literal["native", "transformers"], None]:
     """Load a GGUF file: natively where its family has a decoder, else by transformers."""
     from gptterm.engine.decoders import native
@@ -160,22 +168,23 @@ def _load_gguf(
     path = directory / gguf_file
     if dtype == "auto" and device != "cpu":
         dtype = select_dtype(device, *stored_gguf(path))
-    decoder = native.load_gguf(read_header(path), device, dtype)
+    decoder = native.load_gguf(read_header(path), device, dtype, adapters)
     if decoder is not None:
         return decoder, "native", None
     from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
     if dtype == "auto":
         dtype = select_dtype(device, *stored_gguf(path))
-    return TransformersDecoder.load(directory, device, dtype, gguf_file), "transformers", None
+    library_decoder = TransformersDecoder.load(directory, device, dtype, gguf_file, adapters)
+    return library_decoder, "transformers", None
 
 
-def _auto(device: str, directory: Path) -> Dtype:
+def _auto(device: str, directory: Path, *, may_be_converted: bool) -> Dtype:
     """Resolve `auto`: int8 if the user has converted the model for it."""
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.runtime.device import select_dtype
 
-    if device == "cpu" and conversion_cache.find_for(directory, "auto"):
+    if device == "cpu" and may_be_converted and conversion_cache.find_for(directory, "auto"):
         return "int8"
     stored, size = stored_weights(directory)
     return select_dtype(device, stored, size)

@@ -1,11 +1,13 @@
 """Load a native decoder in int8, from a saved conversion or by converting the model now."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.int8_weights import Int8Weights, load_conversion, save_conversion
+from gptterm.engine.decoders.lora import Adapter
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.quantization.conversion_cache import SIZE_LIMIT
@@ -14,27 +16,32 @@ from gptterm.engine.text.tokenizer import Tokenizer
 
 
 def load_int8(
-    directory: Path, config: dict[str, Any], tokenizer: Tokenizer
+    directory: Path,
+    config: dict[str, Any],
+    tokenizer: Tokenizer,
+    adapters: Sequence[Adapter] = (),
 ) -> tuple[NativeDecoder, float] | None:
     """Load a decoder on the CPU, and its mean KL divergence from float32 in nats a token.
 
-    None if there is no native decoder for config.json.
+    None if there is no native decoder for config.json. With adapters, which are merged before the
+    weights are quantised, that is done at every start.
 
     Raises:
         ModelError: as `native.load`.
     """
-    conversion = conversion_cache.find(directory)
+    conversion = None if adapters else conversion_cache.find(directory)
     weights = Int8Weights(None if conversion is None else load_conversion(conversion.path))
-    decoder = native.load(directory, config, "cpu", "int8", weights)
+    decoder = native.load(directory, config, "cpu", "int8", weights, adapters)
     if decoder is None:
         return None
     if conversion is not None and not weights.quantised:
         conversion_cache.mark_used(conversion.path)
         return decoder, conversion.fidelity_kl
-    exact = native.load(directory, config, "cpu", "float32")
+    exact = native.load(directory, config, "cpu", "float32", adapters=adapters)
     assert exact is not None
     kl = mean_kl(exact, decoder, tokenizer.encode(TEXT))
-    _save(directory, weights, kl)
+    if not adapters:
+        _save(directory, weights, kl)
     return decoder, kl
 
 

@@ -138,7 +138,8 @@ class StreamPainter:
         device = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
-            device = " · ".join(filter(None, (info.device, info.dtype, *warm)))
+            adapted = ("LoRA",) if info.adapters else ()
+            device = " · ".join(filter(None, (info.device, info.dtype, *adapted, *warm)))
         self._status.status = Status(
             model=short_name(
                 info.name if info is not None and engine.ready else controller.settings.model

@@ -135,7 +135,7 @@ class Controller:
         A running generation is stopped, and a load that is under way is cancelled.
         """
         if model is not None:
-            self._overrides.change(model=model)
+            self._overrides.change_model(model)
         self.engine.announce_load()
         self._begin_load(self._load(chosen=model is not None))
 

@@ -2,6 +2,8 @@
 
 from gptterm.config import Settings
 
+_OF_MODEL = ("model", "adapter")
+
 
 class SettingsOverrides:
     """Changes made by hand; they stay when a layer below is replaced.
@@ -31,13 +33,19 @@ class SettingsOverrides:
         self.settings = self._base.with_values(changes, "panel")
         self._changes = changes
 
+    def change_model(self, name: str) -> None:
+        """Change the model; adapters are for the one that they were given with."""
+        self._changes.pop("adapter", None)
+        own = {} if name == self._base.model else {"adapter": ()}
+        self.change(model=name, **own)
+
     def keep_model(self) -> None:
         """Note that the model was loaded, for `undo_change_model`."""
-        self._loaded_model = {n: v for n, v in self._changes.items() if n == "model"}
+        self._loaded_model = {n: v for n, v in self._changes.items() if n in _OF_MODEL}
 
     def undo_change_model(self) -> None:
         """Return to the model that was loaded last; other changes made since stay."""
-        others = {n: v for n, v in self._changes.items() if n != "model"}
+        others = {n: v for n, v in self._changes.items() if n not in _OF_MODEL}
         self._changes = others | self._loaded_model
         self._apply()
 

@@ -1,7 +1,14 @@
 """What a daemon's model is to a client."""
 
-from gptterm.engine.api import LoadRequest, ModelInfo, ModelSource
-from gptterm.engine.daemon.fingerprint import as_requested, daemon_name, serves
+from pathlib import Path
+
+from gptterm.engine.api import AdapterSource, LoadRequest, ModelInfo, ModelSource
+from gptterm.engine.daemon.fingerprint import (
+    as_requested,
+    daemon_name,
+    fingerprint_of,
+    serves,
+)
 from gptterm.engine.daemon.handshake import EngineStatus
 
 
@@ -32,3 +39,19 @@ def test_an_engine_of_another_context_is_another_engine() -> None:
     status = EngineStatus(pid=1, device="cpu", dtype="float32", asked_device="auto", context=64)
     asked = [LoadRequest(source=source, dtype="float32", context=context) for context in (None, 64)]
     assert [serves(status, request) for request in asked] == [False, True]
+
+
+def test_an_engine_with_an_adapter_is_another_engine(tmp_path: Path) -> None:
+    source = ModelSource(name="m", directory=str(tmp_path))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    given = [(), (AdapterSource(directory=str(adapter)),)]
+    given.append((AdapterSource(directory=str(adapter), scale=0.5),))
+    requests = [LoadRequest(source=source, adapters=each) for each in given]
+    assert len({daemon_name(request, "") for request in requests}) == 3
+    status = EngineStatus(pid=1, device="auto", dtype="auto", adapters=given[2])
+    assert [serves(status, request) for request in requests] == [False, False, True]
+    before = fingerprint_of(requests[1])
+    (adapter / "adapter_config.json").write_text("{ }")
+    assert fingerprint_of(requests[1]) != before

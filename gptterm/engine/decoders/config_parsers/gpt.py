@@ -35,6 +35,7 @@ def gpt1(config: dict[str, Any]) -> DecoderConfig:
         num_heads=count(config, "n_head", 12),
         norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
         tie_word_embeddings=flag(config, "tie_word_embeddings", True),
+        input_first=True,
         token_embedding="tokens_embed.weight",
         position_embedding="positions_embed.weight",
     )
@@ -62,6 +63,7 @@ def gpt2(config: dict[str, Any]) -> DecoderConfig:
         num_heads=count(config, "n_head", 12),
         norm_epsilon=epsilon(config, "layer_norm_epsilon", 1e-5),
         tie_word_embeddings=flag(config, "tie_word_embeddings", True),
+        input_first=True,
     )
 
 

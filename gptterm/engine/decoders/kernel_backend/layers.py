@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptterm.engine.decoders.adapted_weights import AdaptedWeights
 from gptterm.engine.decoders.config_values import ActivationName
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.int8_weights import Int8Weights
@@ -91,7 +92,10 @@ class KernelLayers:
     """
 
     def __init__(
-        self, weights: Weights | GgufWeights, dtype: str, int8_weights: Int8Weights | None
+        self,
+        weights: Weights | GgufWeights | AdaptedWeights,
+        dtype: str,
+        int8_weights: Int8Weights | None,
     ) -> None:
         self._weights = weights
         self._int8_weights = int8_weights or Int8Weights()

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gptterm.engine.decoders.adapted_weights import AdaptedWeights
 from gptterm.engine.decoders.config_values import ActivationName
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.layers import LinearLayer
@@ -79,7 +80,9 @@ class TorchLayers:
         dtype: of weights and activations.
     """
 
-    def __init__(self, weights: Weights | GgufWeights, device: str, dtype: str) -> None:
+    def __init__(
+        self, weights: Weights | GgufWeights | AdaptedWeights, device: str, dtype: str
+    ) -> None:
         configure_threads()
         self._weights = weights
         self._device = torch.device(device)
