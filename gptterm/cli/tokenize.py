@@ -68,9 +68,12 @@ def _encode(
     directory: str, gguf_file: str | None, text: str
 ) -> tuple[tuple[Piece, ...], tuple[int, ...]]:
     """The tokens of a text, and the ids that are put before it when the model reads it."""
+    from gptterm.engine.gguf.reader import read_header
     from gptterm.engine.text.tokenizer_files import load_tokenizer
 
-    tokenizer = load_tokenizer(Path(directory), gguf_file)
+    folder = Path(directory)
+    gguf = None if gguf_file is None else read_header(folder / gguf_file)
+    tokenizer = load_tokenizer(folder, gguf)
     ids = tokenizer.encode(text)
     pieces = [tokenizer.first_piece(i) for i in ids[:1]] + [tokenizer.piece(i) for i in ids[1:]]
     found = tuple(Piece(id=i, piece=piece) for i, piece in zip(ids, pieces, strict=True))

@@ -79,8 +79,8 @@ def check_weight_names(names: Collection[str], name: str, base_model: str = "") 
     if ADAPTER in names:
         of = f" (LoRA) for {escaped(base_model)}" if base_model else " (LoRA)"
         message = (
-            f"{subject} is an adapter{of}, not a whole model; merge it into its base model first "
-            "(merge_and_unload of the package peft) and give that folder"
+            f"{subject} is an adapter{of}, not a whole model; name its base model, and its folder "
+            "with --adapter"
         )
     elif safetensors:
         message = f"{subject} has no model.safetensors, only {escaped(safetensors[0])}"

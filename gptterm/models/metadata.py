@@ -86,7 +86,7 @@ def _read_gguf(path: Path) -> ModelMetadata:
         decoder_reason=reason,
         parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
         dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
-        size=path.stat().st_size,
+        size=file.size,
         context_length=file.number(f"{architecture}.context_length") or 0,
         cache_bytes_per_token=2 * config.cache_numbers if config else 0,
         vocab_size=len(file.texts("tokenizer.ggml.tokens")),

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gptterm.engine.api import ModelSource
+from gptterm.engine.gguf_parts import part_paths
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.models import cache, names
@@ -210,6 +211,7 @@ def _local(path: Path, name: str) -> ModelSource:
 
 
 def _gguf(path: Path, name: str) -> ModelSource:
+    """A GGUF file; of one that is split, the first part, whichever is named."""
     try:
         with open_regular(path) as file:
             magic = file.read(4)
@@ -217,7 +219,7 @@ def _gguf(path: Path, name: str) -> ModelSource:
         raise ModelError(f"{escaped(name)} cannot be read: {error.strerror}") from error
     if magic != b"GGUF":
         raise ModelError(f"{escaped(name)} is not a GGUF file, or it is damaged")
-    path = path.absolute()
+    path = part_paths(path.absolute())[0]
     return ModelSource(name=name, directory=str(path.parent), gguf_file=path.name)
 
 

@@ -193,7 +193,7 @@ FOLDERS: dict[str, tuple[dict[str, str], str]] = {
     "LoRA": (
         {"adapter_config.json": '{"base_model_name_or_path": "org/base"}',
          "adapter_model.safetensors": ""},
-        "is an adapter (LoRA) for org/base, not a whole model; merge it",
+        "is an adapter (LoRA) for org/base, not a whole model; name its base",
     ),
     "GGUF": ({"a-Q4_0.gguf": "", "b.gguf": ""}, "give the path of one such as a-Q4_0.gguf"),
     "diffusers": ({"model_index.json": "{}"}, "is a diffusers pipeline"),

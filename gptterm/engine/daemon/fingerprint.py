@@ -1,6 +1,7 @@
 """Identity of a request's daemon: its name, and a fingerprint of version and model files."""
 
 import os
+from collections.abc import Collection
 
 import msgspec
 
@@ -8,6 +9,7 @@ from gptterm import __version__
 from gptterm.engine.api import LoadRequest, ModelInfo
 from gptterm.engine.daemon.handshake import EngineStatus
 from gptterm.engine.daemon.registry import digest
+from gptterm.engine.gguf_parts import part_names
 
 _DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
 """Environment variables that change which device a name stands for."""
@@ -54,16 +56,17 @@ def fingerprint_of(request: LoadRequest) -> str:
     Raises:
         OSError: the directory cannot be read.
     """
-    files = _files(request.source.directory, request.source.gguf_file)
+    gguf_file = request.source.gguf_file
+    files = _files(request.source.directory, None if gguf_file is None else part_names(gguf_file))
     adapters = (file for each in request.adapters for file in _files(each.directory, None))
     return digest(__version__, *files, *adapters)
 
 
-def _files(directory: str, only: str | None) -> list[str]:
+def _files(directory: str, only: Collection[str] | None) -> list[str]:
     files = []
     with os.scandir(directory) as entries:
         for entry in entries:
-            wanted = entry.name == (only or entry.name)
+            wanted = only is None or entry.name in only
             if wanted and os.path.splitext(entry.name)[1] in _MODEL_SUFFIXES and entry.is_file():
                 status = entry.stat()
                 files.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")

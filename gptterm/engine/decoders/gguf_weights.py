@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterator
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 
 
 class GgufWeights:
-    """Weights by name, as views into a mapped file; see `Weights`, whose protocol this is.
+    """Weights by name, as views into mapped files; see `Weights`, whose protocol this is.
 
     Args:
         file: of a family that is understood.
@@ -32,7 +33,7 @@ class GgufWeights:
         rope_factors: of the rotary embedding's frequencies; empty where the file has none.
 
     Raises:
-        ModelError: the file cannot be mapped.
+        ModelError: a file cannot be mapped.
     """
 
     def __init__(self, file: GgufFile, family: Family) -> None:
@@ -40,13 +41,9 @@ class GgufWeights:
         self._tensors: dict[str, StoredTensor] = {}
         self._used: set[str] = set()
         self.rope_factors: tuple[float, ...] = ()
-        try:
-            with open_regular(file.path) as opened:
-                mapping = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise ModelError(f"{file.path} cannot be read: {error.strerror}") from error
+        mappings = [_mapped(path) for path in file.parts]
         for tensor in file.tensors.values():
-            name = weight_name(family, tensor.name)
+            name, mapping = weight_name(family, tensor.name), mappings[tensor.part]
             if tensor.name == ROPE_FACTORS:
                 self.rope_factors = tuple(map(float, _view(mapping, tensor).converted("float32")))
             elif name is not None:
@@ -99,6 +96,14 @@ class GgufWeights:
     def main_type(self) -> str:
         """The dtype, or ggml's type, that holds the most numbers."""
         return main_type(self)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        with open_regular(path) as opened:
+            return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _view(mapping: mmap.mmap, tensor: Tensor) -> StoredTensor:

@@ -18,6 +18,7 @@ from gptterm.engine.decoders.transformers_cache import (
 from gptterm.engine.decoders.transformers_check import check
 from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.decoders.transformers_observation import Observation
+from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
 from gptterm.engine.runtime.model_files import weights_size
@@ -68,7 +69,7 @@ class TransformersDecoder:
         directory: Path,
         device: str,
         dtype: str,
-        gguf_file: str | None = None,
+        gguf: GgufFile | None = None,
         adapters: Sequence[Adapter] = (),
     ) -> "TransformersDecoder":
         """Load a model directory: safetensors or GGUF only, never code of the repository.
@@ -81,13 +82,13 @@ class TransformersDecoder:
             ModelError: the library cannot load it; or an adapter is for another model.
         """
         configure_threads()
-        options: dict[str, Any] = {"gguf_file": gguf_file}
+        options: dict[str, Any] = {"gguf_file": gguf and gguf.path.name}
         found = None
-        if gguf_file is None:
+        if gguf is None:
             found = library_model(directory)
             options = {"config": found.config}
         else:
-            check_gguf(directory / gguf_file)
+            check_gguf(gguf)
         try:
             with transformers_import.transformers() as transformers:
                 auto_class = found.auto_class if found else transformers.AutoModelForCausalLM
@@ -95,7 +96,7 @@ class TransformersDecoder:
                     directory,
                     output_loading_info=True,
                     dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-                    use_safetensors=None if gguf_file else True,
+                    use_safetensors=None if gguf else True,
                     trust_remote_code=False,
                     local_files_only=True,
                     **_placement(directory, device),

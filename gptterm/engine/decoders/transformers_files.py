@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gptterm.engine.decoders.weights import refusing
-from gptterm.engine.gguf import reader as gguf_reader
+from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.gguf.sizes import check_sizes
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import (
@@ -65,15 +65,20 @@ def library_model(directory: Path) -> LibraryModel:
     return LibraryModel(auto_class, config)
 
 
-def check_gguf(file: Path) -> None:
+def check_gguf(file: GgufFile) -> None:
     """Check a GGUF file, and those that the library opens beside it.
 
     Raises:
-        ModelError: its tensors cannot be those of the model that it describes; or a file is none
-            that the library should open.
+        ModelError: its tensors cannot be those of the model that it describes; it is split, which
+            the library does not read; or a file is none that the library should open.
     """
-    check_side_files(file.parent)
-    check_sizes(gguf_reader.read_header(file))
+    if len(file.parts) > 1:
+        raise ModelError(
+            f"{file.path} goes through transformers, which reads no split GGUF files: merge its"
+            " parts with llama-gguf-split --merge"
+        )
+    check_side_files(file.path.parent)
+    check_sizes(file)
 
 
 def _auto_class(transformers: Any, config: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from gptterm.engine.decoders.config import DecoderConfig, check_weight_shapes
+from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.runtime.model_files import weight_files
 from gptterm.engine.runtime.safetensors_header import (
     SafetensorsHeader,
@@ -190,9 +191,9 @@ def main_type(tensors: Iterable[StoredTensor]) -> str:
     return max(sizes, key=sizes.__getitem__, default="float32")
 
 
-def stored_gguf(file: Path) -> tuple[str, int]:
+def stored_gguf(file: GgufFile) -> tuple[str, int]:
     """As `stored_weights`, of a GGUF file that is unpacked: to float16."""
-    return "float16", 2 * file.stat().st_size
+    return "float16", 2 * file.size
 
 
 def stored_weights(directory: Path) -> tuple[str, int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
 from gptterm.engine.decoders.config import SHORTEST_CONTEXT
+from gptterm.engine.gguf.reader import GgufFile, read_header
+from gptterm.engine.gguf_parts import part_paths
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
@@ -41,7 +42,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
             conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
     else:
-        read_ahead([directory / source.gguf_file])
+        read_ahead(part_paths(directory / source.gguf_file))
 
     reading = _TokenizerReading(directory, source.gguf_file)
 
@@ -51,7 +52,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     tokenizer = reading.result()
     trim()
-    decoder, name, fidelity_kl = _load_decoder(request, directory, config, tokenizer)
+    decoder, name, fidelity_kl = _load_decoder(request, config, tokenizer, reading.gguf)
     if request.context is not None:
         decoder.limit_context(request.context)
     if decoder.context_length < SHORTEST_CONTEXT:
@@ -76,20 +77,28 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
 
 class _TokenizerReading(Thread):
-    """Loads a tokenizer in a thread: its library parses a large file without the GIL."""
+    """Loads a tokenizer in a thread: its library parses a large file without the GIL.
+
+    Attributes:
+        gguf: once there is a result, the header of a GGUF file: a vocabulary is most of it, so it
+            is read once for all.
+    """
 
     def __init__(self, directory: Path, gguf_file: str | None) -> None:
-        from gptterm.engine.text.tokenizer_files import load_tokenizer
-
         super().__init__(name="tokenizer", daemon=True)
-        self._load = partial(load_tokenizer, directory, gguf_file)
+        self._directory, self._gguf_file = directory, gguf_file
+        self.gguf: GgufFile | None = None
         self._tokenizer: Tokenizer | None = None
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._tokenizer = self._load()
+            from gptterm.engine.text.tokenizer_files import load_tokenizer
+
+            if self._gguf_file is not None:
+                self.gguf = read_header(self._directory / self._gguf_file)
+            self._tokenizer = load_tokenizer(self._directory, self.gguf)
         except BaseException as error:
             self._error = error
 
@@ -103,7 +112,10 @@ class _TokenizerReading(Thread):
 
 
 def _load_decoder(
-    request: LoadRequest, directory: Path, config: dict[str, Any], tokenizer: Tokenizer
+    request: LoadRequest,
+    config: dict[str, Any],
+    tokenizer: Tokenizer,
+    gguf: GgufFile | None,
 ) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
     """Load a native decoder where there is one, and one of the transformers library otherwise.
 
@@ -115,12 +127,12 @@ def _load_decoder(
     from gptterm.engine.runtime.device import is_out_of_memory, select_device
 
     device = select_device(request.device)
-    gguf_file = request.source.gguf_file
+    directory = Path(request.source.directory)
     try:
         dtype = request.dtype
         adapters = [read_adapter(source) for source in request.adapters]
-        if gguf_file is not None:
-            return _load_gguf(directory, gguf_file, device, dtype, adapters)
+        if gguf is not None:
+            return _load_gguf(gguf, device, dtype, adapters)
         # A quantised model is computed in the dtype that its config.json names.
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
@@ -152,12 +164,11 @@ def _load_decoder(
 
 
 def _load_gguf(
-    directory: Path, gguf_file: str, device: str, dtype: Dtype, adapters: Sequence[Adapter]
+    file: GgufFile, device: str, dtype: Dtype, adapters: Sequence[Adapter]
 ) -> tuple[Decoder, Literal["native", "transformers"], None]:
     """Load a GGUF file: natively where its family has a decoder, else by transformers."""
     from gptterm.engine.decoders import native
     from gptterm.engine.decoders.weights import stored_gguf
-    from gptterm.engine.gguf.reader import read_header
     from gptterm.engine.runtime.device import select_dtype
 
     if dtype == "int8":
@@ -165,17 +176,17 @@ def _load_gguf(
             "int8 converts the weights of a Hugging Face folder; a GGUF file runs in the types that"
             " it holds: leave --dtype at auto"
         )
-    path = directory / gguf_file
     if dtype == "auto" and device != "cpu":
-        dtype = select_dtype(device, *stored_gguf(path))
-    decoder = native.load_gguf(read_header(path), device, dtype, adapters)
+        dtype = select_dtype(device, *stored_gguf(file))
+    decoder = native.load_gguf(file, device, dtype, adapters)
     if decoder is not None:
         return decoder, "native", None
     from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
     if dtype == "auto":
-        dtype = select_dtype(device, *stored_gguf(path))
-    library_decoder = TransformersDecoder.load(directory, device, dtype, gguf_file, adapters)
+        dtype = select_dtype(device, *stored_gguf(file))
+    directory = file.path.parent
+    library_decoder = TransformersDecoder.load(directory, device, dtype, file, adapters)
     return library_decoder, "transformers", None
 
 

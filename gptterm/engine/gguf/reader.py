@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.engine.gguf.types import TYPES, TensorType
+from gptterm.engine.gguf_parts import part_paths
 from gptterm.errors import ModelError
 from gptterm.regular_files import open_regular
 
@@ -41,14 +42,24 @@ class Tensor(NamedTuple):
     """Bytes from the start of the file."""
     size: int
     """Bytes."""
+    part: int = 0
+    """Index of its file in `GgufFile.parts`."""
 
 
 class GgufFile(NamedTuple):
-    """The header of a file."""
+    """The header of a model's file, or of all files that it is split over."""
 
     path: Path
     metadata: dict[str, Value]
+    """Of the first file."""
     tensors: dict[str, Tensor]
+    parts: tuple[Path, ...]
+    """Paths of the files, in order."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files."""
+        return sum(part.stat().st_size for part in self.parts)
 
     def text(self, key: str) -> str | None:
         """A string of the metadata; None where there is none of that type."""
@@ -79,12 +90,41 @@ class GgufFile(NamedTuple):
 
 
 def read_header(path: Path) -> GgufFile:
-    """Read metadata and tensor table.
+    """Read metadata and tensor table of a model, of all its files where it is split.
+
+    Args:
+        path: of any of its files.
 
     Raises:
         ModelError: there is no such file, it is no GGUF file, of a version or byte order that is
-            not read, damaged, or cut short.
+            not read, damaged, or cut short; or another part is missing or of another model.
     """
+    first, *others = part_paths(path)
+    whole = _read_file(first)
+    count = whole.number("split.count") or 0
+    if count > 1 and count != 1 + len(others):
+        raise ModelError(
+            f"{path} is one of {count} parts: give them the names that they had,"
+            f" NAME-00001-of-{count:05}.gguf and so on"
+        )
+    for number, other in enumerate(others, 1):
+        part = _read_file(other)
+        if (part.number("split.no"), part.number("split.count")) != (number, count):
+            raise ModelError(f"{other} is no part of {first.name}; fetch them again")
+        if whole.tensors.keys() & part.tensors.keys():
+            raise ModelError(f"{other} and another part of {first.name} have the same tensors")
+        for name, tensor in part.tensors.items():
+            whole.tensors[name] = tensor._replace(part=number)
+    promised = whole.number("split.tensors.count")
+    if others and promised not in (None, len(whole.tensors)):
+        raise ModelError(
+            f"{first} promises {promised} tensors, its parts have {len(whole.tensors)}; fetch them"
+            " again"
+        )
+    return whole._replace(parts=(first, *others))
+
+
+def _read_file(path: Path) -> GgufFile:
     try:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
@@ -129,7 +169,7 @@ class _Reader:
         end = max((row.offset + row.size for row in table.values()), default=0)
         if end > self._size:
             raise self._cut(end - self._size)
-        return GgufFile(self._path, metadata, table)
+        return GgufFile(self._path, metadata, table, (self._path,))
 
     def _tensor(self) -> Tensor:
         name = self._string(_LONGEST_NAME)

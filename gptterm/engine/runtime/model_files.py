@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gptterm.engine.gguf_parts import part_names
 from gptterm.errors import ModelError
 from gptterm.format import escaped
 from gptterm.json_values import as_object
@@ -184,7 +185,9 @@ def weight_files(directory: Path) -> list[Path]:
 
 def weights_size(directory: Path, gguf_file: str | None) -> int:
     """Bytes of the weights' files; 0 if they cannot be read."""
-    files = directory.glob("*.safetensors") if gguf_file is None else [directory / gguf_file]
+    files: Iterable[Path] = directory.glob("*.safetensors")
+    if gguf_file is not None:
+        files = [directory / name for name in part_names(gguf_file)]
     try:
         return sum(file.stat().st_size for file in files)
     except OSError:

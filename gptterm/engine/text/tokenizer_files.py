@@ -12,7 +12,7 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as Backend
 
-from gptterm.engine.gguf.reader import read_header
+from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.gguf.tokenizer import TURN_ENDS, build_backend, end_ids, special_names
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.model_files import (
@@ -32,30 +32,27 @@ _UNKNOWN = "<unk>"
 """GPT-1's token for a character outside its vocabulary."""
 
 
-def load_tokenizer(directory: Path, gguf_file: str | None = None) -> Tokenizer:
+def load_tokenizer(directory: Path, gguf: GgufFile | None = None) -> Tokenizer:
     """Load a model directory's tokenizer.
 
     tokenizer.json, or the vocab.json and merges.txt of GPT-1 or GPT-2, are read without
     transformers, whose import takes seconds; everything else is converted by that library.
 
+    Args:
+        gguf: the model's file; then none of the directory is read, as they need not belong to it.
+
     Raises:
         ModelError: there is none, or it cannot be read.
     """
     with LibraryCalls(f"the tokenizer in {directory} cannot be read"):
-        if gguf_file is not None:
-            return _from_gguf(directory / gguf_file)
+        if gguf is not None:
+            template = gguf.text("tokenizer.chat_template")
+            return Tokenizer(build_backend(gguf), end_ids(gguf), template, special_names(gguf))
         settings = TokenizerSettings.read(directory)
         backend = _backend(directory, settings)
         if backend is None:
             return _convert(directory)
         return _tokenizer(directory, backend, settings)
-
-
-def _from_gguf(path: Path) -> Tokenizer:
-    """Load from a GGUF file alone: other files in its directory need not belong to it."""
-    file = read_header(path)
-    template = file.text("tokenizer.chat_template")
-    return Tokenizer(build_backend(file), end_ids(file), template, special_names(file))
 
 
 def _backend(directory: Path, settings: TokenizerSettings) -> Backend | None:

@@ -14,13 +14,15 @@ def write_gguf(
     tensors: Mapping[str, NDArray[Any]] | None = None,
     architecture: str = "llama",
     kinds: Mapping[str, str] | None = None,
+    most_tensors: int = 0,
 ) -> Path:
     """Write a file; integers become uint32, a list's type is its first item's.
 
     Args:
+        most_tensors: of a part, where the file is to be split.
         kinds: types of the tensors that are given as rows of blocks, by name.
     """
-    writer = GGUFWriter(path, architecture)
+    writer = GGUFWriter(path, architecture, split_max_tensors=most_tensors)
     for key, value in (metadata or {}).items():
         if isinstance(value, bool):
             writer.add_bool(key, value)
