@@ -77,6 +77,11 @@ class Results:
             case Prefilled():
                 pass
 
+    @property
+    def ended(self) -> bool:
+        """Whether no more events come: it has failed, or all samples have ended."""
+        return self.failure is not None or self._tally.done
+
     def end_unfinished(self) -> list[Finished]:
         """End the samples that have not ended, and return those ends.
 

@@ -149,20 +149,24 @@ class JobParser:
         asked: Mapping[str, Any],
         *,
         logprobs: int | None = None,
+        samples: int = 1,
         id_: str | int | None = None,
         url: str = "",
     ) -> Job:
         """Make the job of a line.
+
+        Args:
+            samples: number of continuations; each has a seed of its own.
 
         Raises:
             ValueError: its prompt is not one.
         """
         prompt = self._prompt(settings, asked)
         logprobs = self._logprobs if logprobs is None else logprobs
-        request = settings.request(prompt, logprobs=logprobs)
+        request = settings.request(prompt, samples=samples, logprobs=logprobs)
         if request.seed is not None and settings.origins["seed"] != "line":
             # Equal prompts get different texts, and a line's text depends on no other line.
-            seed = (request.seed + number - 1) % _SEEDS
+            seed = (request.seed + (number - 1) * samples) % _SEEDS
             request = msgspec.structs.replace(request, seed=seed)
         return Job(number, request, asked, id_, url)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gptterm.cli.batch.run import BatchRun, Work
 from gptterm.cli.streams import debugging
-from gptterm.engine.api import Failed, Finished
+from gptterm.engine.api import Failed
 from gptterm.engine.batching import BatchingEngine
 from gptterm.errors import pass_exits
 from gptterm.format import first_line
@@ -37,8 +37,9 @@ def run_local(
                     return
                 continue
             for number, event in batch.step():
-                running[number].results.add(event)
-                if isinstance(event, Finished | Failed):
+                results = running[number].results
+                results.add(event)
+                if results.ended:
                     run.finish(running.pop(number))
 
 

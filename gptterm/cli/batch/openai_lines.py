@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gptterm.cli.batch.jobs import BadLineError, Job, line_logprobs
-from gptterm.cli.results import Results, token_logprobs
+from gptterm.cli.results import Results, SampleResult, token_logprobs
 from gptterm.engine.api import ModelInfo
 from gptterm.json_values import as_object
 
@@ -27,6 +27,7 @@ _PASSED = {
 } | {"max_completion_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 """Fields of a body that are settings."""
 _WITHOUT_EFFECT = frozenset({"stream", "stream_options", "user", "metadata", "store"})
+_MOST_CHOICES = 128
 _FINISH = {"eos": "stop", "stop": "stop", "length": "length"}
 
 
@@ -59,8 +60,11 @@ def _job(number: int, id_: str, url: str, body: dict[str, Any], parser: "JobPars
     asked = {key: body.pop(key)} if key in body else {}
     if (model := body.pop("model", None)) is not None:
         parser.note_model(model)
-    if body.pop("n", 1) != 1:
-        raise ValueError("n must be 1: repeat the line for more")
+    samples = body.pop("n", None)
+    if samples is None:
+        samples = 1
+    if type(samples) is not int or not 1 <= samples <= _MOST_CHOICES:
+        raise ValueError(f"n must be a whole number from 1 to {_MOST_CHOICES}")
     bias = _bias(body.pop("logit_bias", None))
     logprobs = _logprobs(url, body)
     values: dict[str, Any] = {"form": "chat" if url == CHAT else "raw"}
@@ -71,7 +75,7 @@ def _job(number: int, id_: str, url: str, body: dict[str, Any], parser: "JobPars
         elif name not in _WITHOUT_EFFECT:
             raise ValueError(f"{name} is not supported")
     settings = parser.with_fields(values)
-    job = parser.job(number, settings, asked, logprobs=logprobs, id_=id_, url=url)
+    job = parser.job(number, settings, asked, logprobs=logprobs, samples=samples, id_=id_, url=url)
     if bias:
         sampling = msgspec.structs.replace(job.request.sampling, logit_bias=bias)
         job = job._replace(request=msgspec.structs.replace(job.request, sampling=sampling))
@@ -119,10 +123,26 @@ def _record(line: int, id_: str | int | None, response: Any, error: Any) -> dict
 
 
 def _body(job: Job, results: Results, info: ModelInfo) -> dict[str, Any]:
-    sample = results.samples[0]
+    ends = [sample.end for sample in results.samples if sample.end is not None]
+    prompt_tokens = ends[0].usage.prompt_tokens
+    completion_tokens = sum(end.usage.completion_tokens for end in ends)
+    return {
+        "id": f"line-{job.line}",
+        "object": "chat.completion" if job.url == CHAT else "text_completion",
+        "created": int(time.time()),
+        "model": info.name,
+        "choices": [_choice(job, index, sample) for index, sample in enumerate(results.samples)],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        },
+    }
+
+
+def _choice(job: Job, index: int, sample: SampleResult) -> dict[str, Any]:
     assert sample.end is not None
-    usage = sample.end.usage
-    choice: dict[str, Any] = {"index": 0}
+    choice: dict[str, Any] = {"index": index}
     if job.url == CHAT:
         message = {"role": "assistant", "content": sample.text}
         if sample.reasoning:
@@ -134,15 +154,4 @@ def _body(job: Job, results: Results, info: ModelInfo) -> dict[str, Any]:
     choice["logprobs"] = None
     if job.request.logprobs is not None:
         choice["logprobs"] = {"content": [token_logprobs(token) for token in sample.tokens]}
-    return {
-        "id": f"line-{job.line}",
-        "object": "chat.completion" if job.url == CHAT else "text_completion",
-        "created": int(time.time()),
-        "model": info.name,
-        "choices": [choice],
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        },
-    }
+    return choice

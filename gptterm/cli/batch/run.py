@@ -147,9 +147,8 @@ class BatchRun:
             self.tally.done += 1
         else:
             self.tally.failed += 1
-        end = results.samples[0].end
-        assert end is not None
-        self.tally.tokens += end.usage.completion_tokens
+        ends = [sample.end for sample in results.samples if sample.end is not None]
+        self.tally.tokens += sum(end.usage.completion_tokens for end in ends)
         self._sink.put(work.place, json_line(self._record(job, results)))
         self._on_change(self.tally)
 

@@ -33,7 +33,6 @@ Emit = Callable[[Event], None]
 _MOST_ATTEMPTS = 16
 """A server refuses one field at a time."""
 _AT_ONCE = 8
-"""Samples asked for side by side."""
 _COUNTS_TIMEOUT_S = 5.0
 """Limit on the wait for the counts, and the end of the stream, after a reply is complete."""
 
@@ -48,14 +47,22 @@ class Generation:
     """One generation: a call for each sample.
 
     Args:
+        emit: called with each event.
         watch: ask for as many alternatives a token, for the session's `last_token`, even if the
             request does not; a server that sends none gets no notice.
-        emit: called with each event.
+        at_once: samples asked for side by side.
     """
 
     def __init__(
-        self, session: "Session", request: GenerateRequest, watch: int | None, emit: Emit
+        self,
+        session: "Session",
+        request: GenerateRequest,
+        emit: Emit,
+        *,
+        watch: int | None = None,
+        at_once: int = _AT_ONCE,
     ) -> None:
+        self._at_once = at_once
         self._session = session
         self._request = request
         self._asked = request
@@ -81,7 +88,7 @@ class Generation:
         if self._request.samples == 1:
             await self._sample(transport, 0)
             return
-        slots = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(self._at_once)
 
         async def one(sample: int) -> None:
             async with slots:

@@ -96,7 +96,7 @@ class Session:
                 not; a server that sends none gets no notice.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        generation = Generation(self, request, watch, queue.put_nowait)
+        generation = Generation(self, request, queue.put_nowait, watch=watch)
         tally = EventTally(request)
         task = self._task = asyncio.create_task(generation.run())
         task.add_done_callback(lambda _: queue.put_nowait(None))
@@ -114,8 +114,11 @@ class Session:
             await asyncio.gather(task, return_exceptions=True)
 
     async def answer(self, request: GenerateRequest, emit: Emit) -> None:
-        """Run a generation beside others, and emit its events; a cancel closes its connections."""
-        await Generation(self, request, None, emit).run()
+        """Run a generation beside others, and emit its events; a cancel closes its connection.
+
+        There is one connection: the caller counts the requests in flight.
+        """
+        await Generation(self, request, emit, at_once=1).run()
 
     async def cancel(self) -> None:
         """Cancel the running generation, if any: its iterator still yields its last events."""

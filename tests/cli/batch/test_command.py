@@ -80,7 +80,7 @@ def test_openai_lines_get_openai_records(env: dict[str, str]) -> None:
 
     lines = [
         line("a", "/v1/chat/completions", messages=[{"role": "user", "content": "Hi"}]),
-        line("b", "/v1/completions", prompt="The king", max_tokens=3, logprobs=1),
+        line("b", "/v1/completions", prompt="The king", max_tokens=3, logprobs=1, n=2),
         line("c", "/v1/completions"),
     ]
     result = run(["batch", "-m", "tiny", "-n", "4"], env, jsonl(lines))
@@ -93,8 +93,9 @@ def test_openai_lines_get_openai_records(env: dict[str, str]) -> None:
         "chat.completion", "assistant",
     )  # fmt: skip
     assert (text["object"], text["choices"][0]["finish_reason"]) == ("text_completion", "length")
-    assert text["usage"]["completion_tokens"] == 3
-    assert len(text["choices"][0]["logprobs"]["content"]) == 3
+    assert text["usage"]["completion_tokens"] == 2 * 3
+    assert [choice["index"] for choice in text["choices"]] == [0, 1]
+    assert all(len(choice["logprobs"]["content"]) == 3 for choice in text["choices"])
     assert (bad["response"], bad["error"]["code"]) == (None, "usage")
 
 

@@ -119,8 +119,8 @@ def test_a_blank_line_is_skipped(data: bytes) -> None:
         (b'{"custom_id": "a", "url": "/v1/embeddings", "body": {}}', "url must be"),
         (b'{"custom_id": "a", "method": "GET", "url": "/v1/completions"}', "method"),
         (b'{"custom_id": "a", "url": "/v1/completions"}', "body"),
-        (b'{"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "x", "n": 2}}',
-         "n must be 1"),
+        (b'{"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "x", "n": 0}}',
+         "n must be a whole number from 1 to 128"),
         (b'{"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "x", "tools": []}}',
          "tools is not supported"),
     ],
@@ -150,3 +150,15 @@ def test_a_line_of_openai_has_the_settings_of_its_body() -> None:
     assert request.sampling.logit_bias == ((5, -math.inf), (6, 2.0))
     text = openai_job("/v1/completions", prompt="Hi", logprobs=3)
     assert (text.request.prompt, text.request.logprobs) == (TextPrompt(text="Hi"), 3)
+
+
+def test_a_line_of_openai_may_want_several_choices_each_with_its_seed() -> None:
+    def seeds(number: int, n: int) -> list[int]:
+        line = {"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "x", "n": n}}
+        request = job(line, number, seed=5).request
+        assert request.seed is not None
+        assert request.samples == n
+        return [request.seed + sample for sample in range(n)]
+
+    assert [seeds(number, 1) for number in (1, 2)] == [[5], [6]]
+    assert [seeds(number, 3) for number in (1, 2)] == [[5, 6, 7], [8, 9, 10]]

@@ -202,10 +202,12 @@ def test_lines_of_openai_go_to_the_call_they_name(env: dict[str, str]) -> None:
         "custom_id": "a",
         "method": "POST",
         "url": "/v1/chat/completions",
-        "body": {"model": "qwen", "messages": [{"role": "user", "content": "Hi"}]},
+        "body": {"model": "qwen", "messages": [{"role": "user", "content": "Hi"}], "n": 2},
     }
     with LlmServer(stream("Hel", "lo"), models=MODELS) as server:
-        result = run(["batch", "--server", server.url], env, jsonl([line]))
+        result = run(["batch", "--server", server.url, "--seed", "1"], env, jsonl([line]))
+        assert [post.body["seed"] for post in server.posts] == [1, 2]
     assert (result.code, result.stderr) == (0, "")
     body = json.loads(result.stdout)["response"]["body"]
-    assert body["choices"][0]["message"] == {"role": "assistant", "content": "Hello"}
+    messages = [choice["message"] for choice in body["choices"]]
+    assert messages == [{"role": "assistant", "content": "Hello"}] * 2
