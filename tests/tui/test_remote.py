@@ -155,3 +155,12 @@ async def test_reasoning_is_shown_before_the_text_and_is_no_part_of_it(
         await desk.press("enter")
         await desk.until(lambda: "thinking: A fox, or an owl?" in desk.text)
         assert desk.turns[-1] == ("assistant", "")
+        await desk.press("escape")
+        await desk.until(lambda: desk.idle)
+        long = {"choices": [{"index": 0, "delta": {"reasoning": "It may be.\n" * 99}}]}
+        server.answers = [Answer(sse(long, chat("An owl."), chat(finish="stop")))]
+        await desk.say("again")
+        assert desk.turns[-1] == ("assistant", "An owl.")
+        # After the reply, too, and no more of it than a few rows.
+        await desk.until(lambda: "thought: It may be. It may be." in desk.text)
+        assert 0 < desk.text.count("It may be.") < 99

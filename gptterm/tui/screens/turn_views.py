@@ -74,9 +74,11 @@ def _set_state(view: TurnView, turn: Turn) -> None:
     drawn = _state(view)
     view.position, view.dropped = turn.position, turn.dropped
     view.footer, view.details, view.is_stopped = turn.footer, turn.details, turn.is_stopped
+    view.thought = turn.thought
     if drawn != _state(view):
         view.invalidate()
 
 
 def _state(view: TurnView) -> tuple[object, ...]:
-    return view.position, view.footer, view.dropped, view.details, view.is_stopped
+    shown = view.footer, view.thought, view.details
+    return view.position, view.dropped, view.is_stopped, *shown

@@ -18,6 +18,7 @@ from gptterm.tui.state.turns import (
     is_stopped,
     reply_details,
     speaker_label,
+    thought,
 )
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Chat:
             position=self.tree.sibling_position(node.id),
             details=() if streaming else reply_details(node),
             footer="" if streaming else ending(node),
+            thought="" if streaming else thought(node),
             markdown=not streaming and not tints and self._is_markdown(node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),

@@ -11,6 +11,8 @@ SYSTEM = "system"
 """Key of the system text, which is shown like a turn but is not one."""
 QUEUED = "queued"
 """Key of messages and replies that are still in the queue and have no node yet."""
+_MOST_THOUGHT = 2000
+"""Characters of a reasoning: more than the rows it gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Turn:
         position: Number among its siblings, from 1, and how many there are.
         details: What the reply was made with, the most important first.
         footer: Why the reply ended, where that is worth saying.
+        thought: The beginning of the model's reasoning, on one line.
         markdown: The text is to be rendered as Markdown.
         dropped: The turn no longer fits the context.
         is_stopped: The reply was ended before its time.
@@ -37,6 +40,7 @@ class Turn:
     position: tuple[int, int] = (1, 1)
     details: tuple[str, ...] = ()
     footer: str = ""
+    thought: str = ""
     markdown: bool = False
     dropped: bool = False
     is_stopped: bool = False
@@ -86,6 +90,11 @@ def ending(node: Node) -> str:
             return f"… cut after {plural(tokens, 'token')}"
         case _:
             return "" if node.text else "(an empty reply)"
+
+
+def thought(node: Node) -> str:
+    """Return the beginning of the model's reasoning, on one line; empty if there is none."""
+    return one_line(node.reasoning[:_MOST_THOUGHT])
 
 
 def details(node: Node) -> str:

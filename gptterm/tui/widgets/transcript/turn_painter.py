@@ -157,13 +157,16 @@ class TurnPainter:
     def _cells(
         self, turn: TurnView, row: int, column: Column, base: Style
     ) -> tuple[list[Segment], Style]:
-        """A row of the header, the body or the footer, and the style of its end."""
+        """A row of the header, the body or what is under it, and the style of its end."""
         body = len(turn.rows)
         if row == 0:
             return self._header(turn, column.text_width, base), base
         if row > body:
-            footer = turn.footer_rows[row - body - 1]
-            return [Segment(footer, base + self._on(turn, "footer"))], base
+            footer, after = turn.footer_rows, row - body - 1
+            if after < len(footer):
+                return [Segment(footer[after], base + self._on(turn, "footer"))], base
+            thought = turn.thought_rows[after - len(footer)]
+            return [Segment(thought, base + self._on(turn, "faint"))], base
         cells, base = self._body(turn, row - 1, base)
         if row == body and turn.is_streaming:
             cells.append(Segment(STREAM_CURSOR, base + self.style(turn.role)))

@@ -11,6 +11,8 @@ from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.wrap import wrap
 
 _VERSIONS = itertools.count()
+_THOUGHT_ROWS = 4
+"""Of a model's reasoning, which is long; exports have it whole."""
 
 BodyRow = tuple[int, int, int]
 """Index of the line, start and end of the slice of its text."""
@@ -43,7 +45,7 @@ class BodyRows:
 
 
 class TurnView:
-    """View of a turn: a header row, the rows of its body, those of its footer, and a blank one."""
+    """View of a turn: a header row, those of its body, footer and reasoning, and a blank one."""
 
     __slots__ = (
         "_document",
@@ -62,6 +64,7 @@ class TurnView:
         "position",
         "role",
         "rows",
+        "thought",
         "version",
     )
 
@@ -75,6 +78,8 @@ class TurnView:
         self.details: tuple[str, ...] = ()
         """Model and settings of the turn, the most important first; drawn right of the label."""
         self._footer = ""
+        self.thought = ""
+        """The model's reasoning on one line; empty if there is none."""
         self._finder: Finder | None = None
         self._highlights: dict[int, list[Span]] | None = None
         """Matches of the search; None: not searched yet."""
@@ -97,7 +102,7 @@ class TurnView:
     @property
     def height(self) -> int:
         """Height in rows, with the blank one after it."""
-        return len(self.rows) + len(self.footer_rows) + 2
+        return len(self.rows) + len(self.footer_rows) + len(self.thought_rows) + 2
 
     @property
     def footer(self) -> str:
@@ -113,6 +118,18 @@ class TurnView:
         """The footer, wrapped."""
         text = self._footer
         return [text[start:end] for start, end in wrap(text, self._width)] if text else []
+
+    @property
+    def thought_rows(self) -> list[str]:
+        """The beginning of the reasoning, wrapped."""
+        if not self.thought:
+            return []
+        # No more of a long one than can be shown.
+        text = f"thought: {self.thought}"[: (_THOUGHT_ROWS + 1) * max(1, self._width)]
+        rows = [text[start:end] for start, end in wrap(text, self._width)]
+        if len(rows) > _THOUGHT_ROWS:
+            rows = [*rows[: _THOUGHT_ROWS - 1], f"{rows[_THOUGHT_ROWS - 1][: self._width - 2]} …"]
+        return rows
 
     def invalidate(self) -> None:
         """Declare that something that is drawn has changed."""
