@@ -48,7 +48,7 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
 
     Pinned chats come first of all.
     """
-    with _open_history() as store:
+    with open_history() as store:
         found = store.conversations(archived=None if everything else False, limit=limit)
     if as_json:
         print_json(summary._asdict() for summary in found)
@@ -56,7 +56,7 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
     now = time.time()
     print_table(
         ("ID", "WRITTEN", "TURNS", "MODEL", "TITLE"),
-        [(c.id[:SHORT_ID], _when(c.updated, now), str(c.turns), c.model, _title(c)) for c in found],
+        [(c.id[:SHORT_ID], when(c.updated, now), str(c.turns), c.model, _title(c)) for c in found],
     )
 
 
@@ -82,7 +82,7 @@ def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     A word matches words that begin with it. "In quotes" matches whole words in this order; quote
     them for your shell too: '"like this"'. Case and accents are ignored.
     """
-    with _open_history() as store:
+    with open_history() as store:
         hits = store.search(" ".join(query), limit)
     if as_json:
         print_json(hit._asdict() for hit in hits)
@@ -91,7 +91,7 @@ def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     now = time.time()
     for hit in hits:
         who = {"user": "you", "assistant": "reply"}.get(hit.role, "title")
-        head = f"{hit.conversation[:SHORT_ID]}  {_when(hit.created, now)}  {who}  {hit.title[:60]}"
+        head = f"{hit.conversation[:SHORT_ID]}  {when(hit.created, now)}  {who}  {hit.title[:60]}"
         # The styles are ours: the text itself is printable already.
         streams.write_bytes(f"{one_line(head)}\n    {_highlighted(hit, streams)}\n".encode())
 
@@ -104,7 +104,7 @@ def show_chat(chat: str, as_json: bool) -> None:
     from gptterm.conversation.export import to_json, to_text
     from gptterm.store import find_conversation
 
-    with _open_history() as store:
+    with open_history() as store:
         found = store.load(find_conversation(store, chat))
     # A pipe gets the text as it is, a terminal without control characters.
     Streams().write(to_json(found) if as_json else to_text(found))
@@ -126,7 +126,7 @@ def export_chat(chat: str, file: str, force: bool) -> None:
     from gptterm.store import find_conversation
 
     format_of(Path(file))
-    with _open_history() as store:
+    with open_history() as store:
         found = store.load(find_conversation(store, chat))
     export(found, Path(file), overwrite=force)
 
@@ -142,7 +142,7 @@ def remove_chats(chats: tuple[str, ...], purge: bool, undo: bool, yes: bool) -> 
         raise UsageError("--purge deletes for good: it cannot be combined with --undo")
     from gptterm.store import find_conversation, find_deleted
 
-    with _open_history() as store:
+    with open_history() as store:
         if undo:
             # All are looked up first: either all are restored or none.
             for deleted in [find_deleted(store, chat) for chat in chats]:
@@ -172,7 +172,12 @@ def path_of_history() -> None:
 
 
 @contextmanager
-def _open_history() -> "Iterator[History]":
+def open_history() -> "Iterator[History]":
+    """Open the user's history.
+
+    Raises:
+        HistoryError: it cannot be opened.
+    """
     from gptterm.paths import history_file
     from gptterm.store import History
 
@@ -188,7 +193,8 @@ def _purge(store: "History", chats: list[str], *, yes: bool) -> None:
         store.purge(chat)
 
 
-def _when(then: float, now: float) -> str:
+def when(then: float, now: float) -> str:
+    """Format a time in a list: `today 09:30`, `2026-03-01`."""
     from gptterm.store import day_name
 
     day = time.localtime(then)

@@ -1,10 +1,12 @@
 """`gptterm models`: list, describe, download, convert and delete models."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gptterm.cli.console import confirm, print_json, print_path, print_table
+from gptterm.cli.history import open_history, when
 from gptterm.errors import ModelError
 from gptterm.format import byte_size
 from gptterm.terminal import one_line
@@ -32,19 +34,28 @@ def models() -> None:
 @models.command("list", context_settings=_HELP)
 @_json_option
 def list_models(as_json: bool) -> None:
-    """List the bundled model and those in the cache."""
+    """List the bundled model and those in the cache.
+
+    USED is when a model last wrote in the history.
+    """
     rows = _rows()
     if as_json:
         print_json(rows)
         return
 
+    now = time.time()
     print_table(
-        ("NAME", "SIZE", "ARCHITECTURE", ""),
+        ("NAME", "DISK", "PARAMETERS", "CONTEXT", "KIND", "ARCHITECTURE", "DECODER", "USED", ""),
         [
             (
                 row["name"],
                 byte_size(row["size"]),
+                f"{row['parameters'] / 1e6:,.1f} M" if row["parameters"] else "",
+                f"{row['context_length']:,}" if row["context_length"] else "",
+                row["kind"],
                 row["architecture"],
+                row["decoder"],
+                when(row["used"], now) if row["used"] else "",
                 row["problem"] or row["from"],
             )
             for row in rows
@@ -94,7 +105,8 @@ def show_info(name: str, as_json: bool) -> None:
         from gptterm.engine.decoders.transformers_files import library_model
 
         library_model(Path(source.directory))  # raises what loading would
-    fits, why = _fits(metadata, is_gguf=source.gguf_file is not None), metadata.decoder_reason
+    memory = _memory(metadata, is_gguf=source.gguf_file is not None)
+    fits, why = _fits(metadata, memory), metadata.decoder_reason
     conversion = conversion_cache.find(Path(source.directory))
     if as_json:
         about = {"name": name, "revision": source.revision, "path": path}
@@ -104,7 +116,7 @@ def show_info(name: str, as_json: bool) -> None:
             "fidelity_kl": conversion.fidelity_kl,
             "auto": conversion.used_by_auto,
         }
-        more = {"fits": fits, "int8": int8, "notices": source.notices}
+        more = {"memory": memory, "fits": fits, "int8": int8, "notices": source.notices}
         print_json([about | metadata._asdict() | more])
         return
 
@@ -117,6 +129,7 @@ def show_info(name: str, as_json: bool) -> None:
         "decoder": f"{metadata.decoder} ({why})" if why else metadata.decoder,
         "parameters": f"{metadata.parameters:,}" if metadata.parameters else "",
         "weights": f"{byte_size(metadata.size)} {metadata.dtypes}",
+        "memory": ", ".join(f"{byte_size(size)} in {dtype}" for dtype, size in memory.items()),
         "context": f"{metadata.context_length:,} tokens" if metadata.context_length else "",
         "KV cache": f"{byte_size(per_token)} a token, in float16" if per_token else "",
         "vocabulary": f"{metadata.vocab_size:,} tokens" if metadata.vocab_size else "",
@@ -225,19 +238,27 @@ def _directory(name: str) -> "Path | None":
 
 def _rows() -> list[dict[str, Any]]:
     """The bundled model, then the cached ones, as `--json` prints them."""
-    from gptterm.models import BUNDLED, bundled, cached_models, read_metadata
+    from pathlib import Path
 
+    from gptterm.engine.api import ModelSource
+    from gptterm.engine.runtime.model_files import weights_size
+    from gptterm.models import BUNDLED, bundled, cached_models
+
+    used = _last_used()
     first: dict[str, Any] = {"name": BUNDLED, "from": "bundled with gptterm", "revision": ""}
     try:
         source = bundled()
-        metadata = read_metadata(source)
-        first |= {"path": source.directory, "size": metadata.size, "problem": None}
-        first["architecture"] = metadata.architecture
+        directory = Path(source.directory)
+        first |= {"path": source.directory, "size": weights_size(directory, None), "problem": None}
+        first |= _facts(source)
     except ModelError as error:
-        first |= {"path": "", "size": 0, "problem": str(error), "architecture": ""}
-    return [
-        first,
-        *(
+        first |= {"path": "", "size": 0, "problem": str(error)} | _facts(None)
+    rows = [first]
+    for model in cached_models():
+        source = ModelSource(name=model.name, directory=model.path)
+        about = _facts(None if model.problem else source)
+        about["architecture"] = model.architecture
+        rows.append(
             {
                 "name": model.name,
                 "from": model.repo_id,
@@ -245,33 +266,83 @@ def _rows() -> list[dict[str, Any]]:
                 "path": model.path,
                 "size": model.size,
                 "problem": model.problem,
-                "architecture": model.architecture,
+                **about,
             }
-            for model in cached_models()
-        ),
-    ]
+        )
+    for row in rows:
+        row["used"] = max(used.get(row["name"], 0.0), used.get(row["from"], 0.0)) or None
+    return rows
 
 
-def _fits(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, list[str]]:
-    """For each device, the dtypes in which the weights and a fifth more fit its free memory.
+def _facts(source: "ModelSource | None") -> dict[str, Any]:
+    """Facts of a model in a list; empty where it cannot be read."""
+    from gptterm.models import read_metadata
+
+    facts = {
+        "architecture": "", "parameters": 0, "context_length": 0, "kind": "", "decoder": "",
+    }  # fmt: skip
+    if source is None:
+        return facts
+    try:
+        metadata = read_metadata(source)
+    except ModelError:
+        return facts
+    return {
+        "architecture": metadata.architecture,
+        "parameters": metadata.parameters,
+        "context_length": metadata.context_length,
+        "kind": "chat" if metadata.has_chat_template else "base",
+        "decoder": metadata.decoder,
+    }
+
+
+def _last_used() -> dict[str, float]:
+    """When each model last wrote in the history, in seconds since 1970, by name."""
+    from gptterm.errors import GpttermError
+    from gptterm.paths import history_file
+
+    if not history_file().exists():
+        return {}
+    used: dict[str, float] = {}
+    try:
+        with open_history() as store:
+            for chat in store.conversations(archived=None, limit=_MOST_CHATS):
+                used[chat.model] = max(used.get(chat.model, 0.0), chat.updated)
+    except GpttermError:  # the list of models does not need it
+        return {}
+    return used
+
+
+_MOST_CHATS = 2000
+
+
+def _memory(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, int]:
+    """Bytes that the weights take in memory, by dtype; empty if their number is unknown.
 
     A GGUF file's own types, which `auto` keeps on a CPU, count as `auto`.
-
-    Empty if the number of weights is unmetadata.
     """
-    from gptterm.engine.runtime.device import describe_devices
-
     if not metadata.parameters:
         return {}
-    special = "auto" if is_gguf else "int8"
-    own = metadata.size / metadata.parameters if is_gguf else 1
-    bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2, special: own}
+    sizes = {"float32": 4, "bfloat16": 2, "float16": 2}
+    found = {dtype: metadata.parameters * size for dtype, size in sizes.items()}
+    return found | ({"auto": metadata.size} if is_gguf else {"int8": metadata.parameters})
+
+
+def _fits(metadata: "ModelMetadata", memory: dict[str, int]) -> dict[str, list[str]]:
+    """For each device, the dtypes in which the weights and a fifth more fit its free memory."""
+    from gptterm.engine.runtime.device import describe_devices
+
+    if not memory:
+        return {}
     return {
         device.name: [
             dtype
-            for dtype, each in bytes_each.items()
-            if metadata.parameters * each * 1.2 <= device.free_bytes
-            and (dtype != special or (metadata.decoder == "native" and device.name == "cpu"))
+            for dtype, size in memory.items()
+            if size * 1.2 <= device.free_bytes
+            and (
+                dtype not in ("auto", "int8")
+                or (metadata.decoder == "native" and device.name == "cpu")
+            )
         ]
         for device in describe_devices()
         if device.free_bytes

@@ -6,7 +6,7 @@ from gptterm.cli.console import json_line
 from gptterm.cli.results import Results, result_object
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import Event, Finished, ModelInfo, Reasoning, Token
-from gptterm.format import parameter_count, token_rate
+from gptterm.format import byte_size, parameter_count, token_rate
 
 
 class Writer(Protocol):
@@ -158,6 +158,9 @@ def loaded_line(info: ModelInfo) -> str:
     dtype = info.dtype
     if info.fidelity_kl is not None:
         dtype += f" (KL {info.fidelity_kl:.2g} nats a token from float32)"
+    per_token = info.cache_bytes_per_token
+    if per_token:
+        dtype += f", {byte_size(per_token)} of KV cache a token"
     name = " + ".join((info.name, *info.adapters))
     return (
         f"{name}: {parameter_count(info.parameters)}, {info.decoder}, {info.device}, "

@@ -373,6 +373,8 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     fidelity_kl: float | None = None
     """Mean KL divergence from the model in float32, in nats per token of a fixed text; None if not
     measured."""
+    cache_bytes_per_token: int = 0
+    """Of the KV cache; 0 if it is not known beforehand."""
     load_s: float = 0.0
     """Seconds to load the model; for a warm engine, seconds that this front end waited."""
     adapters: tuple[str, ...] = ()

@@ -1,6 +1,5 @@
 """Metadata of a model, read from its files without loading it."""
 
-import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -84,7 +83,7 @@ def _read_gguf(path: Path) -> ModelMetadata:
         architecture=architecture,
         decoder="transformers" if reason else "native",
         decoder_reason=reason,
-        parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
+        parameters=file.parameters,
         dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
         size=file.size,
         context_length=file.number(f"{architecture}.context_length") or 0,

@@ -45,7 +45,9 @@ def test_pull_list_path_and_rm(machine: Machine, hub: Hub) -> None:
     assert machine.run(*COMMAND, "models", "path", "gpt2").stdout == f"{snapshot}\n"
 
     table = machine.run(*COMMAND, "models", "list").stdout.splitlines()
-    assert re.fullmatch(r"gpt2 +\d+ kB +gpt2 +openai-community/gpt2", table[-1])
+    assert re.fullmatch(
+        r"gpt2 +\d+ kB +0\.\d M +\d+ +base +gpt2 +native +openai-community/gpt2", table[-1]
+    )
     rows = [
         json.loads(line)
         for line in machine.run(*COMMAND, "models", "list", "--json").stdout.splitlines()
@@ -53,6 +55,8 @@ def test_pull_list_path_and_rm(machine: Machine, hub: Hub) -> None:
     assert [row["name"] for row in rows] == ["tiny", "gpt2"]
     assert rows[1]["revision"] == hub.repositories[GPT2].sha
     assert rows[1]["problem"] is None
+    assert (rows[0]["kind"], rows[0]["decoder"], rows[0]["used"]) == ("chat", "native", None)
+    assert rows[0]["size"] > 1e6
 
     unsure = machine.run(*COMMAND, "models", "rm", "gpt2")
     assert (unsure.returncode, snapshot.exists()) == (2, True)
@@ -116,6 +120,7 @@ def test_info(machine: Machine, directory: Path) -> None:
     assert about["fits"]["cpu"] == ["float32", "bfloat16", "float16", "int8"]
     assert re.search(r"^decoder +native$", text, re.MULTILINE)
     assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
+    assert about["memory"]["bfloat16"] == 2 * about["parameters"]
     assert about["cache_bytes_per_token"] == 2 * 2 * 2 * 8
     assert re.search(r"^KV cache +64 bytes a token, in float16$", text, re.MULTILINE)
     assert re.search(r"^fits cpu +float32, bfloat16, float16, int8$", text, re.MULTILINE)

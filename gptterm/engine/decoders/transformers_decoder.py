@@ -18,10 +18,11 @@ from gptterm.engine.decoders.transformers_cache import (
 from gptterm.engine.decoders.transformers_check import check
 from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.decoders.transformers_observation import Observation
+from gptterm.engine.decoders.weights import stored_weights
 from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
-from gptterm.engine.runtime.model_files import weights_size
+from gptterm.engine.runtime.memory_bounds import converted_size, is_spread, item_size
 from gptterm.errors import ModelError
 from gptterm.format import first_line
 
@@ -45,7 +46,8 @@ class TransformersDecoder:
         self._model = model
         length = _context_length(config)
         checked = check(model, length)
-        self._feeding, self.notices = checked.feeding, checked.notices
+        self._feeding = checked.feeding
+        self.notices = (*spread_notices(model), *checked.notices)
         self.device = device
         self.dtype = dtype
         self.architecture = type(model).__name__
@@ -80,6 +82,7 @@ class TransformersDecoder:
 
         Raises:
             ModelError: the library cannot load it; or an adapter is for another model.
+            OutOfMemoryError: no room for the weights.
         """
         configure_threads()
         options: dict[str, Any] = {"gguf_file": gguf and gguf.path.name}
@@ -99,7 +102,7 @@ class TransformersDecoder:
                     use_safetensors=None if gguf else True,
                     trust_remote_code=False,
                     local_files_only=True,
-                    **_placement(directory, device),
+                    **placement(_needed(directory, dtype, gguf), device),
                     **options,
                 )
         except Exception as error:
@@ -200,10 +203,27 @@ def _context_length(config: Any) -> int:
     return 8192
 
 
-def _placement(directory: Path, device: str) -> dict[str, Any]:
-    """`device_map` for from_pretrained: one device if the weights fit, otherwise several."""
-    if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
-        if weights_size(directory, None) > 0.9 * free:
-            return {"device_map": "auto"}
-    return {"device_map": {"": device}}
+def _needed(directory: Path, dtype: str, gguf: GgufFile | None) -> int:
+    """Bytes that the weights take; those of a model that the library has quantised, as stored."""
+    if gguf is not None:
+        return gguf.parameters * item_size(dtype)
+    stored, size = stored_weights(directory)
+    return converted_size(size, stored, dtype)
+
+
+def placement(needed: int, device: str) -> dict[str, Any]:
+    """`device_map` for from_pretrained: one device if the weights fit, otherwise several.
+
+    Raises:
+        OutOfMemoryError: they do not fit all of them.
+    """
+    return {"device_map": "auto" if is_spread(needed, device) else {"": device}}
+
+
+def spread_notices(model: Any) -> tuple[str, ...]:
+    """A line on where the parts of a model are, if that is not one device."""
+    places: dict[str, None] = dict.fromkeys(map(str, getattr(model, "hf_device_map", {}).values()))
+    if len(places) < 2:
+        return ()
+    names = ", ".join(f"cuda:{x}" if x.isdecimal() else x for x in places)
+    return (f"too large for one device: spread over {names}, and slower for it",)

@@ -13,6 +13,7 @@ from gptterm.engine.decoders.config import SHORTEST_CONTEXT
 from gptterm.engine.gguf.reader import GgufFile, read_header
 from gptterm.engine.gguf_parts import part_paths
 from gptterm.engine.quantization import conversion_cache
+from gptterm.engine.runtime.memory_bounds import check_weights, converted_size, item_size
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
 
@@ -69,6 +70,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         vocab_size=decoder.vocab_size,
         has_chat_template=tokenizer.chat_template is not None,
         fidelity_kl=fidelity_kl,
+        cache_bytes_per_token=decoder.cache_bytes_per_token,
         adapters=tuple(map(str, request.adapters)),
         load_s=time.perf_counter() - started,
         notices=(*source.notices, *tokenizer.notices, *decoder.notices),
@@ -122,6 +124,7 @@ def _load_decoder(
     With it comes what int8 weights cost in fidelity; None for other dtypes.
     """
     from gptterm.engine.decoders import native
+    from gptterm.engine.decoders.config_parsers.registry import parse_config
     from gptterm.engine.decoders.lora import read_adapter
     from gptterm.engine.quantization.load import load_int8
     from gptterm.engine.runtime.device import is_out_of_memory, select_device
@@ -137,6 +140,8 @@ def _load_decoder(
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
             dtype = _auto(device, directory, may_be_converted=not adapters)
+        if not quantised_by_library and parse_config(config) is not None:
+            check_weights(_needed(directory, device, dtype), device)
         if dtype == "int8":
             quantised = None
             if device == "cpu":
@@ -163,6 +168,16 @@ def _load_decoder(
         raise
 
 
+def _needed(directory: Path, device: str, dtype: str) -> int:
+    """Bytes that the weights of a native decoder take, besides files that are mapped."""
+    from gptterm.engine.decoders.weights import stored_weights
+
+    stored, size = stored_weights(directory)
+    is_mapped = device == "cpu" and dtype == stored == "float32"
+    is_mapped |= device == "cpu" and conversion_cache.find_for(directory, dtype) is not None
+    return 0 if is_mapped else converted_size(size, stored, dtype)
+
+
 def _load_gguf(
     file: GgufFile, device: str, dtype: Dtype, adapters: Sequence[Adapter]
 ) -> tuple[Decoder, Literal["native", "transformers"], None]:
@@ -178,6 +193,7 @@ def _load_gguf(
         )
     if dtype == "auto" and device != "cpu":
         dtype = select_dtype(device, *stored_gguf(file))
+    check_weights(file.size if dtype == "auto" else file.parameters * item_size(dtype), device)
     decoder = native.load_gguf(file, device, dtype, adapters)
     if decoder is not None:
         return decoder, "native", None

@@ -8,6 +8,7 @@ from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.generation.prefix_cache import PrefixCache, PrefixPool
 from gptterm.engine.generation.sequence import Sequence, start_sequences
 from gptterm.engine.prompt.context_budget import fit
+from gptterm.engine.runtime.memory_bounds import check_cache
 from gptterm.engine.text.tokenizer import Tokenizer
 
 
@@ -33,11 +34,14 @@ class SequenceGroup:
 
         Raises:
             GpttermError: as `fit`.
+            OutOfMemoryError: there is no room for prompt and reply.
         """
         started = time.perf_counter()
         fitted = fit(self.request, tokenizer, decoder.context_length, decoder.vocab_size)
         ids = list(fitted.prompt.ids)
         self.reused = self.acquire_prefix(prefixes, ids).rewind(ids)
+        new = len(ids) - self.reused + fitted.max_tokens
+        check_cache(new, decoder.cache_bytes_per_token, decoder.device)
         report, self.sequences = start_sequences(
             self.request, fitted, tokenizer, self.reused, decoder.context_length, started
         )

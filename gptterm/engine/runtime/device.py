@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
 """CUDA's driver library, which comes with the driver and not with torch."""
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""A container's own; on the host, that of all, which has no limit."""
 _AMD = Path("/dev/kfd")
 """AMD's compute device; torch calls these GPUs CUDA devices, too."""
 
@@ -134,14 +137,28 @@ def configure_threads() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of main memory available without swapping."""
+    """Bytes of main memory available without swapping, and within a container's limit."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+                available = int(line.split()[1]) * 1024
     except OSError:
         pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return int(min(available, room_of_group(_CONTROL_GROUP)))
+
+
+def room_of_group(folder: Path) -> float:
+    """Bytes that a control group of Linux (version 2) may still take; infinity without a limit."""
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+        # Pages of files count as used, and give way.
+        files = sum(int(x.split()[1]) for x in lines if x.startswith(("active_f", "inactive_f")))
+        return math.inf if limit == "max" else max(0, int(limit) - used + files)
+    except (OSError, ValueError, IndexError):
+        return math.inf
 
 
 def free_memory(device: str) -> int:

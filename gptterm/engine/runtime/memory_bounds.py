@@ -1,0 +1,87 @@
+"""Bounds of memory, held before it is taken: what weights and KV caches need, and what is free.
+
+An operating system promises more memory than there is, and kills whoever uses the promise.
+"""
+
+from gptterm.engine.runtime.device import available_memory, free_memory
+from gptterm.errors import OutOfMemoryError
+from gptterm.format import byte_size, plural
+
+_ITEM_SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+_SMALL = 64 << 20
+"""Bytes for which it is not worth asking the system what is free."""
+_PLACED = 0.9
+"""Share of a device's free memory that weights may take: the rest is for activations and caches."""
+
+
+def item_size(dtype: str) -> int:
+    """Bytes of a number."""
+    return _ITEM_SIZES[dtype]
+
+
+def converted_size(size: int, stored: str, dtype: str) -> int:
+    """Bytes of weights that are stored in one dtype, in another one.
+
+    Args:
+        size: bytes of the files.
+        dtype: `auto` leaves them as they are.
+    """
+    return size if dtype == "auto" else size * item_size(dtype) // item_size(stored)
+
+
+def check_weights(needed: int, device: str) -> None:
+    """Check that weights will fit.
+
+    Args:
+        needed: bytes that they take on the device, without files that are only mapped.
+
+    Raises:
+        OutOfMemoryError: they will not.
+    """
+    if needed > _SMALL and needed > (free := free_memory(device)):
+        raise _no_room(needed, device, free)
+
+
+def is_spread(needed: int, device: str) -> bool:
+    """Whether a model of the transformers library is to be spread over several devices.
+
+    Raises:
+        OutOfMemoryError: it fits neither the device nor, where it is a GPU, that and main memory.
+    """
+    if needed <= _SMALL:
+        return False
+    free = free_memory(device)
+    if device == "cpu":
+        check_weights(needed, device)
+        return False
+    if needed <= _PLACED * free:
+        return False
+    everywhere = free + available_memory()
+    if not device.startswith("cuda") or needed > _PLACED * everywhere:
+        raise _no_room(needed, f"{device} with main memory", everywhere)
+    return True
+
+
+def check_cache(tokens: int, bytes_per_token: int, device: str) -> None:
+    """Check that the KV cache of a request will fit.
+
+    Args:
+        tokens: of its prompt that are not cached yet, and of its reply.
+
+    Raises:
+        OutOfMemoryError: it will not.
+    """
+    needed = tokens * bytes_per_token
+    if needed > _SMALL and needed > (free := free_memory(device)):
+        raise OutOfMemoryError(
+            f"{plural(tokens, 'token')} of prompt and reply take {byte_size(needed)} of KV cache,"
+            f" and {device} has {byte_size(free)} free: shorten the prompt, lower --max-tokens, or"
+            " bound both with --context"
+        )
+
+
+def _no_room(needed: int, device: str, free: int) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"the weights take {byte_size(needed)}, and {device} has {byte_size(free)} free: a smaller"
+        " --dtype, a GGUF file or a smaller model may fit"
+    )
