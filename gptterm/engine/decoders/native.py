@@ -24,7 +24,7 @@ from gptterm.engine.decoders.gptj import GPTJ
 from gptterm.engine.decoders.granite import Granite
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
-from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
+from gptterm.engine.decoders.kernel_backend.recording import RecordableLayers
 from gptterm.engine.decoders.layers import LayerMaker
 from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3, SmolLM3
 from gptterm.engine.decoders.lora import Adapter
@@ -147,7 +147,7 @@ def _made(
     int8_weights: Int8Weights | None,
 ) -> NativeDecoder:
     if device == "cpu" and _has_kernels(dtype):
-        kernel_layers = KernelLayers(weights, dtype, int8_weights)
+        kernel_layers = RecordableLayers(weights, dtype, int8_weights)
         model = architecture(config, kernel_layers)
         kernel_layers.release_pages()
         return KernelDecoder(model, kernel_layers, weights.parameters)

@@ -127,9 +127,16 @@ class NativeDecoder(ABC):
         step = cache.begin_step(n)
         if len(ids) != step.rows:
             raise ValueError(f"{len(ids)} ids for a step of {step.rows}")
-        hidden = self._model.hidden(ids, step if tapped is None else tapped(step))
+        if tapped is None:
+            hidden = self._hidden(ids, step)
+        else:
+            hidden = self._model.hidden(ids, tapped(step))
         step.commit()
         return hidden
+
+    def _hidden(self, ids: Array, step: AttentionStep) -> Array:
+        """The page's pass, which nobody observes."""
+        return self._model.hidden(ids, step)
 
     @abstractmethod
     def _array(self, ids: Ids) -> Array:

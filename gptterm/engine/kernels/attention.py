@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class KVLayout:
                 raise ValueError("keys and values must be writable")
         self._arrays = (keys, values)  # kept alive for their addresses
         self.addresses = [(address(k), address(v)) for k, v in zip(keys, values, strict=True)]
+        self.table = (ctypes.c_void_p * (2 * len(keys)))(*chain(*self.addresses))
 
 
 class Attention:
@@ -96,7 +98,7 @@ class Attention:
             head_stride=head_stride,
             positions=address(positions),
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
 
     def __call__(
         self,
@@ -150,7 +152,7 @@ class Attention:
         struct.query_stride, struct.kv_stride = query.strides[0] // 4, key.strides[0] // 4
         struct.keys, struct.values = self._layout.addresses[layer]
         struct.y = address(y)
-        if not self._forward(self._address):
+        if not self._forward(self.address):
             raise IndexError(
                 f"a position is beyond the cache's capacity of {self._layout.capacity}"
                 + ("" if bias is None else f" or the {bias.shape[1]} biases")

@@ -28,16 +28,16 @@ class LayerNorm:
 
     def __init__(self, weight: Floats, bias: Floats, epsilon: float) -> None:
         self._forward = loaded_library().layer_norm_forward
-        self._width = len(weight)
+        self.width = len(weight)
         # Only their addresses are in the struct.
         self._arrays = [
-            check(np.ascontiguousarray(array), name, FLOAT32, self._width)
+            check(np.ascontiguousarray(array), name, FLOAT32, self.width)
             for name, array in (("weight", weight), ("bias", bias))
         ]
         self._struct = LayerNormStruct(
-            self._width, thread_count(), epsilon, *map(address, self._arrays)
+            self.width, thread_count(), epsilon, *map(address, self._arrays)
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
 
     def __call__(self, x: Floats) -> Floats:
         """(m, width) float32 → the same.
@@ -47,10 +47,10 @@ class LayerNorm:
         """
         x = _contiguous(x)
         rows = len(x)
-        check(x, "x", FLOAT32, rows, self._width)
+        check(x, "x", FLOAT32, rows, self.width)
         y = np.empty(x.shape, FLOAT32)
         if rows:
-            self._forward(self._address, address(x), rows, address(y))
+            self._forward(self.address, address(x), rows, address(y))
         return y
 
 
@@ -66,12 +66,12 @@ class RMSNorm:
 
     def __init__(self, weight: Floats, epsilon: float) -> None:
         self._forward = loaded_library().rms_norm_forward
-        self._width = len(weight)
-        self._weight = check(np.ascontiguousarray(weight), "weight", FLOAT32, self._width)
+        self.width = len(weight)
+        self._weight = check(np.ascontiguousarray(weight), "weight", FLOAT32, self.width)
         self._struct = LayerNormStruct(
-            self._width, thread_count(), epsilon, address(self._weight), None
+            self.width, thread_count(), epsilon, address(self._weight), None
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
 
     def __call__(self, x: Floats) -> Floats:
         """(m, k · width) float32 → the same.
@@ -80,13 +80,13 @@ class RMSNorm:
             ValueError: another dtype or shape.
         """
         x = _contiguous(x)
-        if x.ndim != 2 or x.dtype != FLOAT32 or x.shape[1] % self._width:
+        if x.ndim != 2 or x.dtype != FLOAT32 or x.shape[1] % self.width:
             raise ValueError(
-                f"x must be float32 of (m, k · {self._width}), not {x.dtype} of {x.shape}"
+                f"x must be float32 of (m, k · {self.width}), not {x.dtype} of {x.shape}"
             )
         y = np.empty(x.shape, FLOAT32)
         if x.size:
-            self._forward(self._address, address(x), x.size // self._width, address(y))
+            self._forward(self.address, address(x), x.size // self.width, address(y))
         return y
 
 
@@ -112,7 +112,7 @@ class Rotation:
             check(array, name, FLOAT32, *cosine.shape)
             for name, array in (("cosine", cosine), ("sine", sine))
         ]
-        self._addresses = [*map(address, self._arrays)]
+        self.addresses = [*map(address, self._arrays)]
 
     def __call__(self, x: Floats) -> Floats:
         """(m, heads · head_dim) float32 → the same: in place where `x` is contiguous.
@@ -129,7 +129,7 @@ class Rotation:
         if x.size:
             heads = x.shape[1] // self._head_dim
             sizes = (self._rows, heads, self._head_dim, self._half, self._neighbours)
-            struct = RotaryStruct(*sizes, address(x), *self._addresses)
+            struct = RotaryStruct(*sizes, address(x), *self.addresses)
             self._forward(ctypes.addressof(struct), self._threads)
         return x
 
@@ -146,7 +146,7 @@ class Activation:
     """
 
     def __init__(self, name: str) -> None:
-        self._kind = ACTIVATIONS.index(name)
+        self.kind = ACTIVATIONS.index(name)
         self._forward = loaded_library().activation_forward
         self._threads = thread_count()
 
@@ -164,7 +164,7 @@ class Activation:
             up = check(_contiguous(up), "up", FLOAT32, *x.shape)
         if x.size:
             second = None if up is None else address(up)
-            self._forward(self._kind, address(x), second, x.size, self._threads)
+            self._forward(self.kind, address(x), second, x.size, self._threads)
         return x
 
 

@@ -89,8 +89,25 @@ class RotaryStruct(ctypes.Structure):
     )
 
 
+class OperationStruct(ctypes.Structure):
+    """`operation` in source/program.h."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int32),
+        ("number", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("count", ctypes.c_int64),
+        ("layer", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("other", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("results", ctypes.c_void_p),
+    )
+
+
+_STRUCTS = (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct, OperationStruct)
 LAYOUT = (
-    *map(ctypes.sizeof, (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct)),
+    *map(ctypes.sizeof, _STRUCTS),
     PANEL,
     QUANT_BLOCK,
 )
@@ -114,6 +131,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "rms_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
     "rotary_forward": (None, (_POINTER, _INT)),
     "activation_forward": (None, (_INT, _POINTER, _POINTER, _LONG, _INT)),
+    "program_run": (_INT, (_POINTER, _INT, _INT, _POINTER, _POINTER)),
 }
 """The library's functions: type of the result, and of the arguments."""
 

@@ -128,11 +128,11 @@ class LinearGroup:
     def __init__(self, layers: Sequence[Linear]) -> None:
         self._forward = loaded_library().linears_forward
         self._layers = tuple(layers)
-        self._inputs = layers[0].inputs
-        if any(layer.inputs != self._inputs for layer in layers):
+        self.inputs = layers[0].inputs
+        if any(layer.inputs != self.inputs for layer in layers):
             raise ValueError("a group of layers with different inputs")
-        self._outputs = [layer.outputs for layer in layers]
-        self._addresses = (ctypes.c_void_p * len(layers))(*(layer.address for layer in layers))
+        self.outputs = [layer.outputs for layer in layers]
+        self.addresses = (ctypes.c_void_p * len(layers))(*(layer.address for layer in layers))
         self._results = ctypes.c_void_p * len(layers)
 
     def __call__(self, x: Floats) -> list[Floats]:
@@ -145,11 +145,11 @@ class LinearGroup:
         if not x.flags.c_contiguous:
             x = np.ascontiguousarray(x)
         rows = len(x)
-        check(x, "x", FLOAT32, rows, self._inputs)
-        found = [np.empty((rows, outputs), FLOAT32) for outputs in self._outputs]
+        check(x, "x", FLOAT32, rows, self.inputs)
+        found = [np.empty((rows, outputs), FLOAT32) for outputs in self.outputs]
         results = self._results(*map(address, found))
         count = len(found)
-        if rows and not self._forward(self._addresses, count, address(x), rows, results):
+        if rows and not self._forward(self.addresses, count, address(x), rows, results):
             raise MemoryError
         return found
 

@@ -8,6 +8,7 @@
 #include "elementwise.h"
 #include "kernels.h"
 #include "linear.h"
+#include "program.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -576,6 +577,71 @@ static void check_elementwise(caller *c)
             check_activation(c, kind, counts[i]);
 }
 
+/* ------------------------------------------------------------------------------- program */
+
+/* A step of one layer with two heads, by a program and by one call after the other: the same bits. */
+static void check_program(caller *c, int rows, int width)
+{
+    int head_dim = width / 2;
+    size_t count = product(rows, width);
+    float *matrices[3], *results[2][2], *x = random_numbers(c, count), *y[2][3],
+          *norm = random_numbers(c, (size_t)width), *cosine = random_numbers(c, product(rows, 1)),
+          *sine = random_numbers(c, product(rows, 1)), *caches[2][2];
+    linear layers[3];
+    for (int i = 0; i < 3; i++) {
+        matrices[i] = random_numbers(c, product(width, width));
+        layers[i] = (linear){FLOAT32_OUT_IN, width, width, c->threads, matrices[i], 0, 0};
+    }
+    int64_t *positions = allocate((size_t)rows, sizeof *positions);
+    for (int i = 0; i < rows; i++)
+        positions[i] = i;
+    layer_norm plain = {width, c->threads, 1e-5f, norm, 0}, full = plain;
+    full.bias = norm;
+    const linear *pair[2] = {layers, layers + 1};
+    for (int by = 0; by < 2; by++) {
+        for (int i = 0; i < 3; i++)
+            y[by][i] = allocate(count, sizeof(float));
+        for (int i = 0; i < 2; i++) {
+            results[by][i] = allocate(count, sizeof(float));
+            caches[by][i] = allocate(count, sizeof(float));
+        }
+        float **r = results[by];
+        rotary_job turn = {rows, 2, head_dim, 1, 0, r[0], cosine, sine};
+        attention step = {.rows = rows, .heads = 2, .kv_heads = 2, .head_dim = head_dim,
+                          .threads = c->threads, .capacity = rows, .positions = positions,
+                          .head_stride = (int64_t)rows * head_dim};
+        attention own = {.scale = 0.5f, .window = 2, .query = r[0], .key = r[1], .value = y[by][0],
+                         .query_stride = width, .kv_stride = width, .y = y[by][1]};
+        operation all[] = {
+            {.kind = OP_LAYER_NORM, .number = rows, .layer = &full, .x = x, .y = y[by][0]},
+            {.kind = OP_RMS_NORM, .number = rows, .layer = &plain, .x = y[by][0], .y = y[by][1]},
+            {.kind = OP_LINEARS, .number = 2, .layer = pair, .x = y[by][1], .results = r},
+            {.kind = OP_ROTARY, .threads = c->threads, .layer = &turn},
+            {.kind = OP_ATTENTION, .number = 0, .layer = &own},
+            {.kind = OP_ACTIVATION, .number = SILU, .threads = c->threads, .count = (int64_t)count,
+             .y = y[by][1], .other = r[0]},
+            {.kind = OP_LINEAR, .layer = layers + 2, .x = y[by][1], .other = x, .y = y[by][2]},
+        };
+        void *kv[2] = {caches[by][0], caches[by][1]};
+        int operations = (int)(sizeof all / sizeof *all), done = 1;
+        for (int i = 0; i < (by ? operations : 1); i++)
+            done &= program_run(all + i, by ? 1 : operations, rows, &step, kv) == 1;
+        expect(done, "program's end", rows, width, by);
+        step.capacity = rows - 1;
+        expect(program_run(all, operations, rows, &step, kv) == -1, "bound", rows, width, by);
+    }
+    expect(!memcmp(y[0][2], y[1][2], count * sizeof(float)), "program", rows, width, 0);
+    for (int i = 0; i < 3; i++)
+        free(matrices[i]);
+    for (int by = 0; by < 2; by++) {
+        for (int i = 0; i < 3; i++)
+            free(y[by][i]);
+        for (int i = 0; i < 2; i++)
+            free(results[by][i]), free(caches[by][i]);
+    }
+    free(x), free(norm), free(cosine), free(sine), free(positions);
+}
+
 /* ---------------------------------------------------------------------------------- main */
 
 static void *call_everything(void *argument)
@@ -584,6 +650,8 @@ static void *call_everything(void *argument)
     check_linears(c);
     check_attentions(c);
     check_elementwise(c);
+    check_program(c, 1, 8);
+    check_program(c, 5, 34);
     return 0;
 }
 

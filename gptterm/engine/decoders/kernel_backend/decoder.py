@@ -3,13 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.base import Ids, Logits
 from gptterm.engine.decoders.kernel_backend.kv_cache import (
     KernelBatchedKVCache,
     KernelKVCache,
+    KernelStep,
     reserve,
 )
 from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
+from gptterm.engine.decoders.kernel_backend.recording import MOST_ROWS, record
+from gptterm.engine.decoders.layers import Array
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
 from gptterm.engine.kernels.library import Floats
 
@@ -24,6 +28,7 @@ class KernelDecoder(NativeDecoder):
         super().__init__(model, "cpu", layers.dtype, parameters, layers.cache_dtype.itemsize)
         self._cache_dtype = layers.cache_dtype
         self.notices = layers.notices
+        self._recorded = record(model)
 
     def new_cache(self) -> KernelKVCache:
         shape = self._cache_shape(self.context_length)
@@ -32,6 +37,13 @@ class KernelDecoder(NativeDecoder):
 
     def new_batched_cache(self) -> KernelBatchedKVCache:
         return KernelBatchedKVCache()
+
+    def _hidden(self, ids: Array, step: AttentionStep) -> Array:
+        if self._recorded is not None and isinstance(step, KernelStep) and step.rows <= MOST_ROWS:
+            hidden = self._recorded(ids, step)
+            if hidden is not None:
+                return hidden
+        return super()._hidden(ids, step)
 
     def _array(self, ids: Ids) -> NDArray[np.int64]:
         return ids.reshape(-1)

@@ -17,6 +17,7 @@ from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.kernels.attention import Attention, KVLayout
 from gptterm.engine.kernels.library import Floats
+from gptterm.engine.kernels.program import Program
 
 
 def reserve(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -113,11 +114,16 @@ class KernelStep(AttentionStep):
         soft_cap: float | None = None,
         bias: Floats | None = None,
     ) -> Floats:
+        attention = self._attention_of(query.shape[1] // self._layout.head_dim)
+        return attention(layer, query, key, value, scale, window, soft_cap, bias)
+
+    def run(self, program: Program, heads: int) -> Floats:
+        """Run a recorded pass, whose layers all have so many query heads."""
+        return program(self._attention_of(heads), self._layout)
+
+    def _attention_of(self, heads: int) -> Attention:
         if self._attention is None:
             self._attention = Attention(
-                self._layout,
-                self._positions,
-                heads=query.shape[1] // self._layout.head_dim,
-                same_sequence=self._same_sequence,
+                self._layout, self._positions, heads=heads, same_sequence=self._same_sequence
             )
-        return self._attention(layer, query, key, value, scale, window, soft_cap, bias)
+        return self._attention

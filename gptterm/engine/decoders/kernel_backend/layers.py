@@ -30,6 +30,7 @@ class Embedding:
 
     def __init__(self, table: StoredTensor) -> None:
         self._table = table
+        self.width = table.shape[1]
 
     def __call__(self, index: NDArray[np.int64], residual: Floats | None = None) -> Floats:
         """(m,) integers → (m, width) float32, with `residual` of that shape added.
@@ -52,17 +53,22 @@ class Rotary:
     def __init__(self, settings: RotarySettings, head_dim: int) -> None:
         self._frequencies = np.array(settings.frequencies(head_dim), np.float32)
         self._magnitude = np.float32(settings.magnitude)
-        self._neighbours = settings.neighbours
+        self.half = len(self._frequencies)
+        self.neighbours = settings.neighbours
         self._head_dim = head_dim
 
     def __call__(self, positions: NDArray[np.int64]) -> Rotation:
         """(m,) positions → the rotation of their queries and keys."""
+        return Rotation(*self.angles(positions), self._head_dim, neighbours=self.neighbours)
+
+    def angles(self, positions: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """(m,) positions → (m, half) cosines and sines."""
         angles = positions.astype(np.float32)[:, None] * self._frequencies
         cosine, sine = np.cos(angles), np.sin(angles)
         if self._magnitude != 1:
             cosine *= self._magnitude
             sine *= self._magnitude
-        return Rotation(cosine, sine, self._head_dim, neighbours=self._neighbours)
+        return cosine, sine
 
 
 class SoftCap:

@@ -3,6 +3,7 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "kernels.h"
+#include "program.h"
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
@@ -14,11 +15,12 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
-const int32_t kernels_layout[6] = {
+const int32_t kernels_layout[7] = {
     (int32_t)sizeof(linear),
     (int32_t)sizeof(layer_norm),
     (int32_t)sizeof(attention),
     (int32_t)sizeof(rotary_job),
+    (int32_t)sizeof(operation),
     PANEL,
     QUANT_BLOCK,
 };
