@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
     "warm": warm.warm_rows,
     "first": lambda _, rounds: startup.first_run_rows(rounds),
     "throughput": partial(isolated.rows_of, "benchmarks.throughput"),
+    "models": partial(isolated.rows_of, "benchmarks.real_models"),
     "inspect": partial(isolated.rows_of, "benchmarks.inspection"),
     "family": partial(isolated.rows_of, "benchmarks.gpt_family"),
     "turns": partial(isolated.rows_of, "benchmarks.multi_turn"),

@@ -45,9 +45,18 @@ def timed(steps: Steps) -> Contender:
 
 
 @cache
-def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
-    """gptterm's whole engine: decoder, samplers, detokenizer, stop strings, events."""
-    source = ModelSource(name=str(directory), directory=str(directory))
+def ours(path: Path, dtype: Dtype, device: str = "cpu") -> Steps:
+    """gptterm's whole engine: decoder, samplers, detokenizer, stop strings, events.
+
+    Args:
+        path: a directory, or a GGUF file.
+    """
+    is_file = path.suffix == ".gguf"
+    source = ModelSource(
+        name=str(path),
+        directory=str(path.parent if is_file else path),
+        gguf_file=path.name if is_file else None,
+    )
     engine = load_engine(LoadRequest(source=source, device=device, dtype=dtype))
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
@@ -72,6 +81,36 @@ def ours(directory: Path, dtype: Dtype, device: str = "cpu") -> Steps:
 def pipeline(directory: Path, dtype: Dtype) -> Contender:
     """gptterm's whole engine on the CPU, as a contender."""
     return timed(ours(directory, dtype))
+
+
+def prefill(path: Path, dtype: Dtype) -> Contender:
+    """gptterm's reading of a prompt: its tokens a second, to the first new one."""
+    steps = ours(path, dtype)
+
+    def read(prompt: Sequence[int]) -> None:
+        next(steps(prompt, 1, 1))
+
+    return _reading(read)
+
+
+def transformers_prefill(directory: Path, dtype: str) -> Contender:
+    """The same of transformers: one pass, with the logits of the last token."""
+    model = transformers_model(directory, dtype)
+    return _reading(lambda prompt: model(torch.tensor([list(prompt)]), logits_to_keep=1))
+
+
+def _reading(read: Callable[[Sequence[int]], object]) -> Contender:
+    """Times prompts that differ from the first token on: nothing is cached of the next one."""
+    count = 0
+
+    def run(prompt: Sequence[int], *_: int) -> float:
+        nonlocal count
+        count += 1
+        started = time.perf_counter()
+        read([id_ + count for id_ in prompt])
+        return len(prompt) / (time.perf_counter() - started)
+
+    return run
 
 
 def bare(directory: Path, dtype: Dtype) -> Steps:

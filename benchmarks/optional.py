@@ -64,15 +64,19 @@ def ctranslate2(directory: Path, precision: Precision) -> Contender:
     return run
 
 
-@cache
 def llama_cpp(directory: Path, precision: Precision) -> Contender:
-    """llama.cpp, one sample."""
+    """llama.cpp on a GPT-2 directory, one sample."""
+    return llama_cpp_file(gguf_file(directory, precision))
+
+
+@cache
+def llama_cpp_file(file: Path, _: str = "") -> Contender:
+    """llama.cpp on a GGUF file, one sample."""
     from llama_cpp import Llama
 
-    file = gguf_file(directory, precision)
     threads = torch.get_num_threads()
     model: Any = Llama(
-        str(file), n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False
+        str(file), n_ctx=0, n_threads=threads, n_threads_batch=threads, verbose=False
     )
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:

@@ -6,7 +6,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import batch, cluster, engines, optional, shapes, startup, throughput, warm
+from benchmarks import (
+    batch,
+    cluster,
+    engines,
+    gguf_shapes,
+    optional,
+    shapes,
+    startup,
+    throughput,
+    warm,
+)
 from benchmarks.report import Row, table
 from gptterm.engine.api import (
     Finished,
@@ -52,6 +62,19 @@ def test_the_model_is_made_once_and_runs(small: Path) -> None:
     assert shapes.make(small, SMALL) == small
     assert weights.stat().st_mtime_ns == made
     assert len(greedy(ModelSource(name="small", directory=str(small)))) == 12
+
+
+@pytest.mark.parametrize("kind", gguf_shapes.KINDS)
+def test_files_of_a_real_shape_run(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = gguf_shapes.Shape("qwen3", 2, 256, 512, 4, 2, 64, 1000)
+    monkeypatch.setitem(gguf_shapes.SHAPES, "small", sizes)
+    file = gguf_shapes.file_for(tmp_path, "small", kind)
+    assert gguf_shapes.file_for(tmp_path, "small", kind) == file
+    source = ModelSource(name="small", directory=str(tmp_path), gguf_file=file.name)
+    assert len(greedy(source)) == 12
+    assert engines.prefill(file, "float32")([5, 6, 7], 1, 1) > 0
 
 
 def test_contenders_time_the_tokens_after_the_first(small: Path) -> None:
