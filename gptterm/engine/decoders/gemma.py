@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,15 @@ class Block:
 
     window: int | None
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     query_norm: LayerNorm | None
     key_norm: LayerNorm | None
     attention_out: LinearLayer
     attention_norm: LayerNorm | None
     norm_2: LayerNorm
-    gate: LinearLayer
-    up: LinearLayer
+    mlp_in: LinearGroup
+    """Gate and up."""
     down: LinearLayer
     mlp_norm: LayerNorm | None
 
@@ -68,8 +67,7 @@ class Gemma:
         )
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
-            y = block.norm_1(x)
-            query, key, value = block.query(y), block.key(y), block.value(y)
+            query, key, value = block.attention_in(block.norm_1(x))
             if block.query_norm and block.key_norm:
                 query, key = block.query_norm(query), block.key_norm(key)
             rotate = rotate_near if block.window else rotate_far
@@ -81,8 +79,8 @@ class Gemma:
             )
             x = _add(x, attended, block.attention_out, block.attention_norm)
             step.tap(i, "attention", x)
-            y = block.norm_2(x)
-            x = _add(x, self._gate(block.gate(y), block.up(y)), block.down, block.mlp_norm)
+            gate, up = block.mlp_in(block.norm_2(x))
+            x = _add(x, self._gate(gate, up), block.down, block.mlp_norm)
         return x
 
     def logits(self, hidden: Array) -> Array:
@@ -125,17 +123,21 @@ def _block(
     return Block(
         window=window,
         norm_1=norm("input_layernorm"),
-        query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        ),
         query_norm=head_norm("q_norm"),
         key_norm=head_norm("k_norm"),
         attention_out=layers.linear(f"{attention}.o_proj", of_queries, width, bias=bias),
         # Gemma 1 has the names of Llama's norms.
         attention_norm=norm("post_attention_layernorm") if four_norms else None,
         norm_2=norm("pre_feedforward_layernorm" if four_norms else "post_attention_layernorm"),
-        gate=layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
-        up=layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        mlp_in=layers.group(
+            layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
+            layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        ),
         down=layers.linear(f"{mlp}.down_proj", inner, width, bias=False),
         mlp_norm=norm("post_feedforward_layernorm") if four_norms else None,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,8 @@ class Block:
 
     window: int | None
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     norm_2: LayerNorm
     mlp_in: LinearLayer
@@ -48,7 +47,7 @@ class GPTNeo:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            query, key, value = block.query(y), block.key(y), block.value(y)
+            query, key, value = block.attention_in(y)
             attended = step.attend(i, query, key, value, scale=1.0, window=block.window)
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
@@ -66,9 +65,11 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | N
     return Block(
         window=window,
         norm_1=layers.norm(f"{name}.ln_1", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
-        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
-        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, width, bias=False),
+            layers.linear(f"{attention}.k_proj", width, width, bias=False),
+            layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        ),
         attention_out=layers.linear(f"{attention}.out_proj", width, width),
         norm_2=layers.norm(f"{name}.ln_2", width, epsilon),
         mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner),

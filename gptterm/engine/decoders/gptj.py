@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,8 @@ class Block:
     """Layers of one transformer block."""
 
     norm: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     mlp_in: LinearLayer
     mlp_out: LinearLayer
@@ -48,8 +47,9 @@ class GPTJ:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm(x)
-            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
-            x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            query, key, value = block.attention_in(y)
+            attended = step.attend(i, rotate(query), rotate(key), value)
+            x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             x = block.mlp_out(self._activation(block.mlp_in(y)), residual=x)
         return x
@@ -63,9 +63,11 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
     width, inner, attention = config.hidden_size, config.intermediate_size, f"{name}.attn"
     return Block(
         norm=layers.norm(f"{name}.ln_1", width, config.norm_epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, width, bias=False),
-        key=layers.linear(f"{attention}.k_proj", width, width, bias=False),
-        value=layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, width, bias=False),
+            layers.linear(f"{attention}.k_proj", width, width, bias=False),
+            layers.linear(f"{attention}.v_proj", width, width, bias=False),
+        ),
         attention_out=layers.linear(f"{attention}.out_proj", width, width, bias=False),
         mlp_in=layers.linear(f"{name}.mlp.fc_in", width, inner),
         mlp_out=layers.linear(f"{name}.mlp.fc_out", inner, width),

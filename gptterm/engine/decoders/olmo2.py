@@ -8,22 +8,21 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
 class Block:
     """Layers of one transformer block."""
 
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     query_norm: LayerNorm
     key_norm: LayerNorm
     attention_out: LinearLayer
     norm_1: LayerNorm
-    gate: LinearLayer
-    up: LinearLayer
+    mlp_in: LinearGroup
+    """Gate and up."""
     down: LinearLayer
     norm_2: LayerNorm
 
@@ -50,11 +49,13 @@ class Olmo2:
         rotate = self._rotary(step.positions)
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
-            query, key = block.query_norm(block.query(x)), block.key_norm(block.key(x))
-            attended = step.attend(i, rotate(query), rotate(key), block.value(x))
+            query, key, value = block.attention_in(x)
+            query, key = rotate(block.query_norm(query)), rotate(block.key_norm(key))
+            attended = step.attend(i, query, key, value)
             x = x + block.norm_1(block.attention_out(attended))
             step.tap(i, "attention", x)
-            x = x + block.norm_2(block.down(self._gate(block.gate(x), block.up(x))))
+            gate, up = block.mlp_in(x)
+            x = x + block.norm_2(block.down(self._gate(gate, up)))
         return x
 
     def logits(self, hidden: Array) -> Array:
@@ -68,15 +69,19 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
     of_keys = config.num_kv_heads * config.head_dim
     attention, mlp, bias = f"{name}.self_attn", f"{name}.mlp", config.attention_bias
     return Block(
-        query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        ),
         query_norm=layers.rms_norm(f"{attention}.q_norm", of_queries, epsilon),
         key_norm=layers.rms_norm(f"{attention}.k_norm", of_keys, epsilon),
         attention_out=layers.linear(f"{attention}.o_proj", of_queries, width, bias=bias),
         norm_1=layers.rms_norm(f"{name}.post_attention_layernorm", width, epsilon),
-        gate=layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
-        up=layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        mlp_in=layers.group(
+            layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
+            layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        ),
         down=layers.linear(f"{mlp}.down_proj", inner, width, bias=False),
         norm_2=layers.rms_norm(f"{name}.post_feedforward_layernorm", width, epsilon),
     )

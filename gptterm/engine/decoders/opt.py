@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 _FIRST_ROW = 2
 
@@ -18,9 +18,8 @@ class Block:
     """Layers of one transformer block."""
 
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     norm_2: LayerNorm
     mlp_in: LinearLayer
@@ -50,7 +49,8 @@ class OPT:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            attended = step.attend(i, block.query(y), block.key(y), block.value(y))
+            query, key, value = block.attention_in(y)
+            attended = step.attend(i, query, key, value)
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             x = block.mlp_out(self._activation(block.mlp_in(block.norm_2(x))), residual=x)
@@ -66,9 +66,11 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
     attention, bias = f"{name}.self_attn", config.attention_bias
     return Block(
         norm_1=layers.norm(f"{name}.self_attn_layer_norm", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, width, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, width, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, width, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, width, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, width, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, width, bias=bias),
+        ),
         attention_out=layers.linear(f"{attention}.out_proj", width, width, bias=bias),
         norm_2=layers.norm(f"{name}.final_layer_norm", width, epsilon),
         mlp_in=layers.linear(f"{name}.fc1", width, inner, bias=bias),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,8 @@ class Block:
     """Layers of one transformer block."""
 
     norm: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     mlp_in: LinearLayer
     mlp_out: LinearLayer
@@ -47,8 +46,9 @@ class Phi:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm(x)
-            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
-            x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            query, key, value = block.attention_in(y)
+            attended = step.attend(i, rotate(query), rotate(key), value)
+            x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             x = block.mlp_out(self._activation(block.mlp_in(y)), residual=x)
         return x
@@ -64,9 +64,11 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
     of_keys = config.num_kv_heads * config.head_dim
     return Block(
         norm=layers.norm(f"{name}.input_layernorm", width, config.norm_epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, of_queries),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, of_queries),
+            layers.linear(f"{attention}.k_proj", width, of_keys),
+            layers.linear(f"{attention}.v_proj", width, of_keys),
+        ),
         attention_out=layers.linear(f"{attention}.dense", of_queries, width),
         mlp_in=layers.linear(f"{name}.mlp.fc1", width, inner),
         mlp_out=layers.linear(f"{name}.mlp.fc2", inner, width),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,13 @@ class Block:
     """Layers of one transformer block."""
 
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     norm_2: LayerNorm | None
     """None where attention and MLP read the same."""
-    gate: LinearLayer
-    up: LinearLayer
+    mlp_in: LinearGroup
+    """Gate and up."""
     down: LinearLayer
 
 
@@ -50,12 +49,14 @@ class StableLm:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
-            x = block.attention_out(step.attend(i, query, key, value), residual=x)
+            query, key, value = block.attention_in(y)
+            attended = step.attend(i, rotate(query), rotate(key), value)
+            x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             if block.norm_2 is not None:
                 y = block.norm_2(x)
-            x = block.down(self._gate(block.gate(y), block.up(y)), residual=x)
+            gate, up = block.mlp_in(y)
+            x = block.down(self._gate(gate, up), residual=x)
         return x
 
     def logits(self, hidden: Array) -> Array:
@@ -70,12 +71,16 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker) -> Block:
     second = f"{name}.post_attention_layernorm"
     return Block(
         norm_1=layers.norm(f"{name}.input_layernorm", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, width, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, width, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        ),
         attention_out=layers.linear(f"{attention}.o_proj", width, width, bias=False),
         norm_2=None if config.parallel else layers.norm(second, width, epsilon),
-        gate=layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
-        up=layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        mlp_in=layers.group(
+            layers.linear(f"{mlp}.gate_proj", width, inner, bias=False),
+            layers.linear(f"{mlp}.up_proj", width, inner, bias=False),
+        ),
         down=layers.linear(f"{mlp}.down_proj", inner, width, bias=False),
     )

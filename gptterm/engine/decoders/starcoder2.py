@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.config import DecoderConfig
-from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearLayer
+from gptterm.engine.decoders.layers import Array, LayerMaker, LayerNorm, LinearGroup, LinearLayer
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,8 @@ class Block:
 
     window: int | None
     norm_1: LayerNorm
-    query: LinearLayer
-    key: LinearLayer
-    value: LinearLayer
+    attention_in: LinearGroup
+    """Query, key and value."""
     attention_out: LinearLayer
     norm_2: LayerNorm
     mlp_in: LinearLayer
@@ -50,8 +49,8 @@ class Starcoder2:
         for i, block in enumerate(self._blocks):
             step.tap(i, "input", x)
             y = block.norm_1(x)
-            query, key, value = rotate(block.query(y)), rotate(block.key(y)), block.value(y)
-            attended = step.attend(i, query, key, value, window=block.window)
+            query, key, value = block.attention_in(y)
+            attended = step.attend(i, rotate(query), rotate(key), value, window=block.window)
             x = block.attention_out(attended, residual=x)
             step.tap(i, "attention", x)
             x = block.mlp_out(self._activation(block.mlp_in(block.norm_2(x))), residual=x)
@@ -70,9 +69,11 @@ def _block(name: str, config: DecoderConfig, layers: LayerMaker, window: int | N
     return Block(
         window=window,
         norm_1=layers.norm(f"{name}.input_layernorm", width, epsilon),
-        query=layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
-        key=layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
-        value=layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        attention_in=layers.group(
+            layers.linear(f"{attention}.q_proj", width, of_queries, bias=bias),
+            layers.linear(f"{attention}.k_proj", width, of_keys, bias=bias),
+            layers.linear(f"{attention}.v_proj", width, of_keys, bias=bias),
+        ),
         attention_out=layers.linear(f"{attention}.o_proj", of_queries, width, bias=bias),
         norm_2=layers.norm(f"{name}.post_attention_layernorm", width, epsilon),
         mlp_in=layers.linear(f"{name}.mlp.c_fc", width, inner, bias=bias),
