@@ -7,6 +7,9 @@ import msgspec
 
 from gptterm.engine.api import FinishReason, ModelInfo, SamplingParams, Timings, Usage
 
+SYSTEM = "system"
+"""Key of the system text, where it stands beside turns, which have ids."""
+
 TurnRole = Literal["user", "assistant"]
 # Bounds of what the history can store: a file may hold any number.
 TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]

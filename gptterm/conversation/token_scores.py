@@ -92,7 +92,7 @@ def score(tokens: Iterable[Token], text: str, start: int) -> list[ScoredToken]:
     begin = b"".join(token.piece for token in tokens).find(raw)
     if begin < 0 or not raw:
         return []
-    starts = _character_starts(text)
+    starts = character_starts(text)
     found: list[ScoredToken] = []
     at = -begin
     for token in tokens:
@@ -118,7 +118,7 @@ def _clamp(at: int, raw: bytes) -> int:
     return min(max(at, 0), len(raw))
 
 
-def _character_starts(text: str) -> list[int]:
+def character_starts(text: str) -> list[int]:
     """Number of characters that are complete after each number of bytes of the text."""
     complete = [0]
     for number, character in enumerate(text):

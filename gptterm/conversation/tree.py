@@ -328,15 +328,15 @@ class Conversation:
     def chat_prompt(
         self, reply_id: str, info: ModelInfo, transcript: Transcript | None = None
     ) -> ChatPrompt:
-        """Return the chat prompt for a reply: the turns before it, and its own text so far."""
+        """Return the chat prompt for a reply: the turns before it, and its own text so far.
+
+        For a user's turn, return that of a reply to it.
+        """
         messages = [Message(role="system", text=self._system)] if self._system else []
-        messages += [_message(turns, info) for turns in self._messages(reply_id)]
-        begun = self.node(reply_id).text != ""
-        if begun:
-            messages.append(_message((self.node(reply_id),), info))
+        messages += [_message(turns, info) for turns in self.messages(reply_id)]
         return ChatPrompt(
             messages=tuple(messages),
-            continue_last=begun,
+            continue_last=messages[-1].role == "assistant",
             transcript=transcript or Transcript(),
         )
 
@@ -351,15 +351,15 @@ class Conversation:
             text += f"\n{node.text}" if text and node.role == "user" else node.text
         return TextPrompt(text=text)
 
-    def _messages(self, reply_id: str) -> list[tuple[Node, ...]]:
-        """Return the turns before a reply, grouped into messages.
+    def messages(self, node_id: str) -> list[tuple[Node, ...]]:
+        """Return the turns of a chat prompt up to this one, grouped into messages.
 
         Chat templates require alternating roles: empty replies are left out, and consecutive user's
         turns are merged into one message.
         """
         found: list[tuple[Node, ...]] = []
-        for node_id in self.path_to(reply_id)[:-1]:
-            node = self.node(node_id)
+        for key in self.path_to(node_id):
+            node = self.node(key)
             if node.role == "assistant" and not node.text:
                 continue
             if found and found[-1][-1].role == node.role:
@@ -374,7 +374,7 @@ class Conversation:
         run = self.node(reply).generation if reply is not None else None
         if reply is None or run is None:
             return frozenset()
-        dropped = self._messages(reply)[: run.dropped_messages]
+        dropped = self.messages(reply)[: run.dropped_messages]
         return frozenset(node.id for turns in dropped for node in turns)
 
 

@@ -188,10 +188,16 @@ class Keymap:
         hints = []
         for ids, label in shown:
             keys = [self._first(bindings, identity).strip() for identity in ids.split()]
-            hints.append(
-                KeyHint("".join(map(sign, keys)), label, keys[0] if len(keys) == 1 else "")
-            )
+            hints.append(KeyHint(_joined_signs(keys), label, keys[0] if len(keys) == 1 else ""))
         return tuple(hints)
+
+
+def _joined_signs(keys: Sequence[str]) -> str:
+    """Signs of keys with one label: modifiers that they share are written once."""
+    shared = {key.rpartition("+")[0] for key in keys}
+    if len(keys) > 1 and len(shared) == 1 and (modifiers := shared.pop()):
+        return f"{modifiers}+{''.join(sign(key.rpartition('+')[2]) for key in keys)}"
+    return "".join(map(sign, keys))
 
 
 def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:

@@ -137,6 +137,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
     Args:
         found: The model is not found before this is set.
         last: Open the chat that was written last.
+        real: With the bundled model instead of the script.
     """
 
     @asynccontextmanager
@@ -150,6 +151,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
         client: EngineClient | None = None,
         found: asyncio.Event | None = None,
         last: bool = False,
+        real: bool = False,
         **options: object,
     ) -> AsyncIterator[Desk]:
         request = write_script(tmp_path, script or Script.saying("Hello, world."), name="gpt2")
@@ -164,14 +166,18 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
                 raise ModelError("there is no model called missing")
             return msgspec.structs.replace(request.source, name=settings.model)
 
+        if real:
+            options.setdefault("model", "tiny")
         if script is not None and script.endless:
             # On a slow day the usual limit comes before what a test does meanwhile.
             options.setdefault("max_tokens", 9999)
         settings = load_settings(options)
         if tui is not None:
             settings = msgspec.structs.replace(settings, tui=tui)
-        client = client or EngineClient(factory=FACTORY, log=home / "engine.log")
-        app = GpttermApp(settings, prompt, client, find, conversation=conversation)
+        log = home / "engine.log"
+        client = client or (EngineClient(log=log) if real else EngineClient(FACTORY, log=log))
+        finder = find_model if real else find
+        app = GpttermApp(settings, prompt, client, finder, conversation=conversation)
         async with app.run_test(size=size) as pilot:
             desk = Desk(app, pilot)
             if last:

@@ -119,7 +119,7 @@ async def test_regenerate_makes_a_sibling(open_tui: Open) -> None:
         await desk.press("ctrl+r")
         await desk.until(lambda: desk.idle and desk.turns[1][1] == "Second.")
         assert "2/2 ◂▸" in desk.text
-        await desk.press("ctrl+l", "left")
+        await desk.press("ctrl+l", "shift+left")
         assert desk.turns[1][1] == "First."
         assert "1/2 ◂▸" in desk.text
 
@@ -134,7 +134,7 @@ async def test_an_edit_is_a_branch_and_the_old_one_stays(open_tui: Open) -> None
         await desk.press("enter")
         await desk.until(lambda: desk.idle and len(desk.controller.chat.tree) == 4)
         assert desk.turns == [("user", "original changed"), ("assistant", "Second.")]
-        await desk.press("ctrl+l", "up", "left")
+        await desk.press("ctrl+l", "up", "shift+left")
         assert desk.turns == [("user", "original"), ("assistant", "First.")]
 
 

@@ -21,7 +21,7 @@ async def test_a_chat_is_kept_and_comes_back(open_tui: Open, path: Path) -> None
         await desk.say("Tell me.")
         await desk.press("ctrl+r")
         await desk.until(lambda: desk.idle and desk.turns[1][1] == "Second.")
-        await desk.press("ctrl+l", "left", "escape")
+        await desk.press("ctrl+l", "shift+left", "escape")
         assert "> Tell me." in desk.text
     (chat,) = load_all(path)
     assert texts(chat) == ["Tell me.", "First."]
@@ -30,7 +30,7 @@ async def test_a_chat_is_kept_and_comes_back(open_tui: Open, path: Path) -> None
         await desk.ready()
         assert desk.turns == [("user", "Tell me."), ("assistant", "First.")]
         assert "1/2 ◂▸" in desk.text
-        await desk.press("ctrl+l", "right")
+        await desk.press("ctrl+l", "shift+right")
         assert desk.turns[1][1] == "Second."
         await desk.press("escape")
         await desk.say("And on?")

@@ -88,7 +88,7 @@ async def test_both_went_on_at_once(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: desk.idle and "1/2" in desk.text)
         assert desk.turns[2] == ("user", "mine")
         assert desk.turns[3][1].count("word") == 60
-        await desk.press("ctrl+l", "up", "right")
+        await desk.press("ctrl+l", "up", "shift+right")
         await desk.until(lambda: desk.turns[2] == ("user", "theirs"))
     with History.open(path) as history:
         kept = history.load(history.last() or "")

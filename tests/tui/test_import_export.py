@@ -87,7 +87,7 @@ async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_pa
         assert [text for _, text in desk.turns[:2]] == ["first question", "first answer"]
         assert "A <b>title</b>␛[2J" in desk.text
         assert "1/2 ◂▸" in desk.text
-        await desk.press("ctrl+l", "up", "up", "right")
+        await desk.press("ctrl+l", "up", "up", "shift+right")
         await desk.until(lambda: desk.turns[1][1] == "another answer")
         assert not any((ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in desk.text)
         # Once more: nothing is there twice.

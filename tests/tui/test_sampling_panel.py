@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from gptterm.engine.api import Candidate, NextToken
+from gptterm.tui.state.chat_tokens import TokenLook
 from gptterm.tui.widgets.sampling import FILLED, SIGN, TRACK
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -118,9 +119,9 @@ async def test_the_distribution_is_asked_for_when_there_is_room_for_it(open_tui:
     async with open_tui(size=(60, 20)) as desk:
         await desk.ready()
         await desk.say("hello")
-        assert "next token H" not in desk.text
+        assert "H model" not in desk.text
         await desk.pilot.resize_terminal(120, 40)
-        await desk.until(lambda: "next token H" in desk.text)
+        await desk.until(lambda: "H model" in desk.text)
 
 
 @pytest.mark.parametrize("key", ["right", "enter"])
@@ -200,8 +201,10 @@ async def test_numbers_of_the_next_token_are_the_models_and_bars_what_is_drawn(
         await desk.press("f5", "down", "2", "enter")
         await desk.until(lambda: "cut top-k" in desk.text)
         first, second, third = (row(desk, word) for word in ("·the ", "·a ", "·of "))
-        assert first.endswith(".50 ██████████▍")  # .8 of 13 cells
-        assert second.endswith(".25 ██▋")
+        assert first.endswith(".50   .80 ████▓▓")  # .5 and .8 of 7 cells
+        assert second.endswith(".25   .20 █░")
+        assert "── top-k ──" in desk.text
+        assert re.search(r"H model \d\.\d · samplers \d\.\d bit", desk.text)
         assert ".12 cut top-k" in third
 
 
@@ -210,7 +213,7 @@ async def test_tokens_use_the_room_there_is(open_tui: Open) -> None:
         await desk.ready()
         await desk.say("hi")
         await desk.until(lambda: "·the" in desk.text)
-        desk.screen.distribution.show(LONG_TOKEN)
+        desk.screen.distribution.show(TokenLook(LONG_TOKEN))
         await desk.pilot.pause()
         assert row(desk, "·internationally").endswith("  .50 cut typical-p")
 

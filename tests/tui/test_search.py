@@ -79,7 +79,7 @@ async def test_what_was_found_is_marked_and_scrolled_to(open_tui: Open, path: Pa
         await desk.until(lambda: "2 hits" in desk.text)
         await desk.press("enter")
         await desk.until(lambda: marked(desk)[-1:] == ["need"])
-        await desk.press("ctrl+l", "left", "right", "up", "up")
+        await desk.press("ctrl+l", "shift+left", "shift+right", "up", "up")
         await desk.press("escape")
         assert marked(desk) == []
 

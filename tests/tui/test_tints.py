@@ -8,12 +8,14 @@ from gptterm.conversation.nodes import Generation
 from gptterm.conversation.token_scores import ScoredToken, pack, unpack
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
-from gptterm.tui.state.tints import LEGEND, tints_of
+from gptterm.tui.state.tints import kept_tints, legend
 from gptterm.tui.widgets.transcript.lines import Span
 from gptterm.tui.widgets.transcript.tints import tinted_lines
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 from tests.tui.saved import fill
+
+LEGEND = legend("surprisal")
 
 
 def scored(*tokens: tuple[int, int, float]) -> bytes:
@@ -22,16 +24,16 @@ def scored(*tokens: tuple[int, int, float]) -> bytes:
 
 
 def test_steps_of_the_scale_and_parts_of_characters() -> None:
-    assert tints_of(scored((0, 2, 0.5), (2, 4, 3.0), (4, 5, 20.0))) == (
+    assert kept_tints(scored((0, 2, 0.5), (2, 4, 3.0), (4, 5, 20.0))) == (
         (0, 2, 0),
         (2, 4, 2),
         (4, 5, 7),
     )
     # Two tokens of one character.
-    assert tints_of(scored((0, 0, 2.5), (0, 1, 2.5))) == ((0, 1, 3),)
+    assert kept_tints(scored((0, 0, 2.5), (0, 1, 2.5))) == ((0, 1, 3),)
     # A damaged order.
-    assert tints_of(scored((5, 6, 1.0), (0, 2, 1.0))) == ((5, 6, 1),)
-    assert tints_of(b"damaged") == ()
+    assert kept_tints(scored((5, 6, 1.0), (0, 2, 1.0))) == ((5, 6, 1),)
+    assert kept_tints(b"damaged") == ()
 
 
 def test_lines_with_controls_tabs_and_gaps() -> None:
@@ -59,7 +61,8 @@ async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> Non
         await desk.say("hi")
         await desk.press("ctrl+l", "t")
         assert LEGEND in desk.text
-        assert "none kept with this reply" in desk.text
+        # The scripted engine is no model.
+        await desk.until(lambda: "gpt2 cannot be looked into" in desk.text)
         assert not desk.controller.turns(desk.controller.chat)[-1].tints
         await desk.press("escape")
         await desk.say("again")
@@ -72,9 +75,11 @@ async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> Non
         await desk.press("ctrl+l")
         # Each of the script's tokens has log probability -0.5: step 0, which has no tint.
         assert LEGEND in desk.text
-        assert "none kept" not in desk.text
+        assert "cannot be looked into" not in desk.text
         await desk.press("t")
-        assert LEGEND not in desk.text
+        assert legend("rank") in desk.text
+        await desk.press("t", "t")
+        assert "surprisal" not in desk.text
 
 
 def saved_chat() -> Conversation:
@@ -102,8 +107,13 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
         assert three
         assert two.isdisjoint(three)
         assert two == {DARK[3].background}
-        await desk.press("left")
+        await desk.press("shift+left")
         assert backgrounds(desk, "words") == two
+        # What is kept can be walked without the model that wrote it.
+        await desk.press("right", "right")
+        await desk.until(lambda: "·words 5.0 bit" in desk.text)
+        assert "as kept with the reply" in desk.text
+        await desk.press("escape", "ctrl+l")
         desk.app.no_color = True
-        await desk.press("t", "t")
+        await desk.press("t", "t", "t", "t")
         assert "▁ other▄ words█." in desk.text

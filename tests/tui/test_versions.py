@@ -30,16 +30,16 @@ async def test_the_numbers_follow_the_version_in_view(open_tui: Open) -> None:
         desk.screen.change(seed=None)
         await desk.press("ctrl+l")
         await shows_seed(desk, 103)
-        await desk.press("left")
+        await desk.press("shift+left")
         await shows_seed(desk, 102)
         assert "3 tokens" in desk.screen.notice_line.hint
-        await desk.press("left")
+        await desk.press("shift+left")
         await shows_seed(desk, 101)
         # A notice stays until another turn or version is chosen.
         desk.screen.show_notice("good", "copied")
         desk.screen.painter.show_numbers()
         assert desk.screen.notice_line.hint == ""
-        await desk.press("right")
+        await desk.press("shift+right")
         await shows_seed(desk, 102)
 
 

@@ -115,9 +115,9 @@ async def test_another_version_has_no_next_token(open_tui: Open) -> None:
         await desk.press("ctrl+r")
         await desk.until(lambda: desk.idle and "2/2" in desk.text)
         await desk.until(lambda: "after the next reply" not in desk.text)
-        await desk.press("ctrl+l", "left")
+        await desk.press("ctrl+l", "shift+left")
         await desk.until(lambda: "1/2" in desk.text and "after the next reply" in desk.text)
-        await desk.press("right")
+        await desk.press("shift+right")
         await desk.until(lambda: "2/2" in desk.text and "after the next reply" not in desk.text)
 
 

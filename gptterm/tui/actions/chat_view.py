@@ -55,8 +55,8 @@ class ChatView(Protocol):
     def mark_warnings_read(self) -> None:
         """Reset the count of warnings in the status line."""
 
-    def toggle_tints(self) -> None:
-        """Tint the tokens of replies, or no longer."""
+    def cycle_tints(self) -> None:
+        """Tint all tokens by another measure, or no longer."""
 
     def close_suggestions(self) -> bool:
         """Hide the list over the prompt; False if there is none."""

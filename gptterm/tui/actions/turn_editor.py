@@ -1,8 +1,8 @@
 """Edit a turn in the prompt, to be sent as another version of the turn."""
 
+from gptterm.conversation.nodes import SYSTEM
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.controller import Controller
-from gptterm.tui.state.turns import SYSTEM
 from gptterm.tui.widgets.prompt import Prompt
 
 

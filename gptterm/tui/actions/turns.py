@@ -1,8 +1,8 @@
 """Actions on turns: edit, regenerate, continue, copy."""
 
+from gptterm.conversation.nodes import SYSTEM
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.state.turns import SYSTEM
 
 
 def act(view: ChatView, action: str, key: str) -> None:
@@ -28,7 +28,7 @@ def act(view: ChatView, action: str, key: str) -> None:
         case "export":
             export.export(view)
         case "tint":
-            view.toggle_tints()
+            view.cycle_tints()
 
 
 def edit(view: ChatView, key: str) -> None:

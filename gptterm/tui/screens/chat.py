@@ -24,9 +24,9 @@ from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
 from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.suggester import Suggester
+from gptterm.tui.screens.token_walk import TokenWalk
 from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.screens.welcome import Welcome
-from gptterm.tui.state import tints
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import (
@@ -101,6 +101,13 @@ class ChatScreen(Screen[None]):
         self.interrupt = Interrupt(self)
         self.escape = Escape(self)
         self._turn_views = TurnViews()
+        self.walk = TokenWalk(
+            controller,
+            self.transcript,
+            self._turn_views,
+            self.show_notice,
+            self.painter.refresh_distribution,
+        )
         self._submitted: str | None = None
         """Text sent last, while it is still in the prompt because it was refused."""
         self._draft_timer: Timer | None = None
@@ -178,6 +185,8 @@ class ChatScreen(Screen[None]):
         chat = self.controller.chat
         views = self._turn_views.update(chat.key, self.controller.turns(chat))
         self.transcript.show(views, keep_scroll=keep_scroll)
+        self.controller.tokens.refresh()
+        self.walk.update()
         self.show_list()
         self.show_placeholder()
         self.painter.show_numbers()
@@ -370,16 +379,22 @@ class ChatScreen(Screen[None]):
         tree, turn = self.controller.chat.tree, self.transcript.selected_turn
         known = turn is not None and turn.key in tree
         node = tree.node(turn.key) if turn and known else None
-        told = details(node) if node is not None else ""
-        if self.controller.tinted and node is not None:
-            told = f"{tints.describe(node)}{told and ' · '}{told}"
-        self.notice_line.hint = told
+        told = [details(node) if node is not None else ""]
+        if turn is not None:
+            told.insert(0, self.walk.describe(turn.key))
+        self.notice_line.hint = " · ".join(filter(None, told))
+        self.walk.leave_others(turn.key if turn else None)
 
-    def toggle_tints(self) -> None:
-        """Tint the tokens of replies, or no longer."""
+    def cycle_tints(self) -> None:
+        """Tint all tokens by another measure, or no longer."""
         self._turn_views.signs = bool(self.app.no_color)
-        self.controller.toggle_tints()
+        self.controller.tokens.cycle()
         self._show_details()
+
+    @on(Transcript.WalkRequested)
+    def _walk_requested(self, event: Transcript.WalkRequested) -> None:
+        self._turn_views.signs = bool(self.app.no_color)
+        self.walk.step(event.key, event.step)
 
     def _refresh_details(self) -> None:
         """Bring the details up to date, unless a notice has taken their place."""

@@ -35,6 +35,8 @@ _LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {
         Transcript.BINDINGS,
         (
             ("turn.up turn.down", "turn"),
+            ("token.previous token.next", "token"),
+            ("turn.tint", "tint"),
             ("turn.previous turn.next", "version"),
             ("turn.edit", "edit"),
             ("turn.regenerate", "again"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from textual.timer import Timer
 
 from gptterm.format import short_name
+from gptterm.tui.state.chat_tokens import TokenLook
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.reply import Reply
 from gptterm.tui.widgets.distribution import Distribution
@@ -183,10 +184,17 @@ class StreamPainter:
             self._stale = True
             while self._stale:
                 self._stale = False
-                found = await self._controller.next_token(self._distribution.capacity)
-                self._distribution.show(found, self._controller.engine.no_distribution)
+                self._distribution.show(await self._shown(self._distribution.capacity))
         finally:
             self._requesting = False
+
+    async def _shown(self, limit: int) -> TokenLook:
+        """What the model says in the walked token's place, else at the end of the text."""
+        controller = self._controller
+        if (look := await controller.tokens.look(limit)) is not None:
+            return look
+        found = await controller.next_token(limit)
+        return TokenLook(found, controller.engine.no_distribution)
 
 
 class _Numbers(NamedTuple):

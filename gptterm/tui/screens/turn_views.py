@@ -37,6 +37,15 @@ class TurnViews:
             views.append(view)
         return views
 
+    def show_cursor(self, chat: str, turn: Turn) -> TurnView | None:
+        """Draw another token of a turn as the one that is looked at; None: it has no view."""
+        _, view = self._cache.get(chat, {}).get(turn.key, (None, None))
+        if view is not None and not turn.is_streaming:
+            lines = tinted_lines(turn.text, turn.tints, turn.cursor, signs=self.signs)
+            view.set_lines(lines)
+            self._cache[chat][turn.key] = turn, view
+        return view
+
     def _forget_early_chats(self) -> None:
         """Drop the views of all but the latest chats; those of a stream are still appended to."""
         for chat in list(self._cache)[:-MAX_CHATS]:
@@ -49,7 +58,7 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
     if turn.is_streaming and before.is_streaming:
         return False
     drawn = (
-        (each.label, each.text, each.markdown, each.is_streaming, each.tints)
+        (each.label, each.text, each.markdown, each.is_streaming, each.tints, each.cursor)
         for each in (before, turn)
     )
     return len(set(drawn)) > 1
@@ -57,8 +66,8 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
 
 def _new_view(turn: Turn, *, signs: bool) -> TurnView:
     view = TurnView(turn.key, turn.role, turn.label)
-    if turn.tints:
-        view.set_lines(tinted_lines(turn.text, turn.tints, signs=signs))
+    if turn.tints or turn.cursor:
+        view.set_lines(tinted_lines(turn.text, turn.tints, turn.cursor, signs=signs))
     else:
         view.set_text(turn.text, markdown=turn.markdown)
     view.is_streaming = turn.is_streaming

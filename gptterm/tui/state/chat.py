@@ -5,14 +5,13 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
-from gptterm.conversation.nodes import Node
+from gptterm.conversation.nodes import SYSTEM, Node
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
-from gptterm.tui.state.tints import tints_of
+from gptterm.tui.state.tints import Tint
 from gptterm.tui.state.turns import (
     QUEUED,
-    SYSTEM,
     Turn,
     ending,
     is_stopped,
@@ -23,6 +22,7 @@ from gptterm.tui.state.turns import (
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver
+    from gptterm.tui.state.chat_tokens import ChatTokens
 
 UNTITLED = "new chat"
 
@@ -115,7 +115,11 @@ class Chat:
         return self.tree.chat_prompt(reply, info, settings.transcript)
 
     def turns(
-        self, info: ModelInfo | None, queued: Sequence[str], reason: str, *, tinted: bool = False
+        self,
+        info: ModelInfo | None,
+        queued: Sequence[str],
+        reason: str,
+        tokens: "ChatTokens | None" = None,
     ) -> list[Turn]:
         """Return the turns of the selected branch, and those still in the queue.
 
@@ -124,23 +128,34 @@ class Chat:
             queued: For each queued reply, the message to be sent before it, or "" if that
                 is a turn already.
             reason: Why they wait.
-            tinted: Tint the replies that have scores, as plain text.
+            tokens: Tints and the walked token; a turn that has either is plain text.
         """
         dropped = self.tree.out_of_context()
         turns = [
-            self._turn(self.tree.node(key), info, dropped=key in dropped, tinted=tinted)
+            self._turn(self.tree.node(key), info, tokens, dropped=key in dropped)
             for key in self.tree.path()
         ]
         if self.tree.system:
-            turns.insert(0, Turn(SYSTEM, "system", "system", self.tree.system))
+            tints, cursor = _shown_tokens(tokens, SYSTEM, b"")
+            system = Turn(SYSTEM, SYSTEM, SYSTEM, self.tree.system, tints=tints, cursor=cursor)
+            turns.insert(0, system)
         for message in queued:
             role, label = ("user", "you") if message else ("assistant", "…")
             turns.append(Turn(QUEUED, role, label, message, footer=reason))
         return turns
 
-    def _turn(self, node: Node, info: ModelInfo | None, *, dropped: bool, tinted: bool) -> Turn:
+    def turn(self, key: str, info: ModelInfo | None, tokens: "ChatTokens") -> Turn:
+        """Return one turn of the selected branch."""
+        if key == SYSTEM:
+            return self.turns(info, (), "", tokens)[0]
+        dropped = key in self.tree.out_of_context()
+        return self._turn(self.tree.node(key), info, tokens, dropped=dropped)
+
+    def _turn(
+        self, node: Node, info: ModelInfo | None, tokens: "ChatTokens | None", *, dropped: bool
+    ) -> Turn:
         streaming = self.tree.is_streaming(node.id)
-        tints = tints_of(node.scores) if tinted and not streaming else ()
+        tints, cursor = _shown_tokens(None if streaming else tokens, node.id, node.scores)
         return Turn(
             node.id,
             node.role,
@@ -150,11 +165,12 @@ class Chat:
             details=() if streaming else reply_details(node),
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
-            markdown=not streaming and not tints and self._is_markdown(node, info),
+            markdown=not (streaming or tints or cursor) and self._is_markdown(node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
+            cursor=cursor,
         )
 
     def _is_markdown(self, node: Node, info: ModelInfo | None) -> bool:
@@ -172,3 +188,10 @@ class Chat:
         if run.chat_template is None and info is not None and info.name == run.model:
             return info.has_chat_template and not run.raw
         return not run.raw and run.chat_template is not False
+
+
+def _shown_tokens(
+    tokens: "ChatTokens | None", key: str, scores: bytes
+) -> tuple[tuple[Tint, ...], tuple[int, int] | None]:
+    """Tints of a turn, and the part of it that the walked token spells."""
+    return ((), None) if tokens is None else (tokens.tints(key, scores), tokens.cursor(key))

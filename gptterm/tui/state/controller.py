@@ -18,6 +18,7 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.chat_list import ChatList
+from gptterm.tui.state.chat_tokens import ChatTokens
 from gptterm.tui.state.downloads import Downloads
 from gptterm.tui.state.engine_manager import EngineManager, Finder, find_model
 from gptterm.tui.state.events import (
@@ -74,8 +75,7 @@ class Controller:
         """The running generation, else the last one."""
         self.replying: Chat | None = None
         """The chat of the running generation."""
-        self.tinted = False
-        """Whether replies are tinted by their tokens' surprisal, and ask for what that takes."""
+        self.tokens = ChatTokens(self, lambda: self._emit(ChatChanged(self.chat, keep_scroll=True)))
         self._queue: list[QueuedReply] = []
         self._emit = emit
         self._generation: asyncio.Task[None] | None = None
@@ -298,12 +298,8 @@ class Controller:
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]
-        return chat.turns(self.engine.info, queued, self.wait_reason, tinted=self.tinted)
-
-    def toggle_tints(self) -> None:
-        """Tint replies by their tokens' surprisal, or no longer."""
-        self.tinted = not self.tinted
-        self._emit(ChatChanged(self.chat, keep_scroll=True))
+        tokens = self.tokens if chat is self.chat else None
+        return chat.turns(self.engine.info, queued, self.wait_reason, tokens)
 
     # ------------------------------------------------------------------------------ replies
 
@@ -415,7 +411,8 @@ class Controller:
             await self.chat_list.commit(chat)
             if reply.cancelled:
                 return
-            logprobs = ALTERNATIVES if self.tinted and not self.engine.no_distribution else None
+            scored = self.tokens.measure is not None and not self.engine.no_distribution
+            logprobs = ALTERNATIVES if scored else None
             request = settings.request(chat.prompt(key, settings, info), logprobs=logprobs)
             async with contextlib.aclosing(self.engine.client.generate(request)) as events:
                 async for event in events:

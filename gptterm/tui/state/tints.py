@@ -1,43 +1,51 @@
-"""Tints of a reply's tokens by their surprisal, from the scores that are kept with it."""
+"""Tints of a turn's tokens, by surprisal, rank or entropy."""
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
-from gptterm.charts.scales import RAMP, SURPRISAL
-from gptterm.conversation.nodes import Node
+from gptterm.charts.scales import RAMP
+from gptterm.charts.views.scores import SCALES, Measure
 from gptterm.conversation.token_scores import unpack
 
 ALTERNATIVES = 5
 """Of each token, asked for while tints are shown."""
-LEGEND = f"{SURPRISAL.title}: " + " ".join(
-    f"{sign} {mark}" for sign, mark in zip(RAMP, SURPRISAL.marks, strict=True)
-)
-"""The scale, by the signs that stand for the tints where there are no colours."""
+MEASURES: tuple[Measure, ...] = ("surprisal", "rank", "entropy")
 
 Tint = tuple[int, int, int]
 """Start and end of a part of the text, and its step on the scale, 0 to 7."""
 
 
-@lru_cache(64)
-def tints_of(scores: bytes) -> tuple[Tint, ...]:
-    """Return the tints of a turn with these scores; none without scores.
+def tints(values: Iterable[tuple[int, int, float | None]], measure: Measure) -> tuple[Tint, ...]:
+    """Return the tints of tokens in order: start, end, and the value of a measure.
 
-    Tokens that spell one character together are one part, with the sum of their surprisal.
+    Tokens that spell one character together are one part, with the sum of their surprisal, or the
+    largest of their ranks or entropies.
     """
-    found: list[Tint] = []
-    nats, done = 0.0, 0
-    for token in unpack(scores):
-        nats += max(0.0, -token.logprob)
-        if token.end <= token.start or token.start < done:
+    scale, found = SCALES[measure], list[Tint]()
+    pending, done = list[float](), 0
+    for start, end, value in values:
+        if value is not None:
+            pending.append(value)
+        if end <= start or start < done:
             continue
-        step = SURPRISAL.step(nats / math.log(2))
-        assert step is not None
-        found.append((token.start, token.end, step))
-        nats, done = 0.0, token.end
+        if pending:
+            total = sum(pending) if measure == "surprisal" else max(pending)
+            found.append((start, end, scale.step(total) or 0))
+        pending, done = [], end
     return tuple(found)
 
 
-def describe(node: Node) -> str:
-    """Return the legend, and why a reply is not tinted."""
-    lacking = node.role == "assistant" and not node.scores
-    return f"{LEGEND}{' · none kept with this reply: r makes one with them' if lacking else ''}"
+@lru_cache(64)
+def kept_tints(scores: bytes) -> tuple[Tint, ...]:
+    """Return the tints by surprisal that are kept with a reply; none without scores."""
+    tokens = unpack(scores)
+    bits = ((t.start, t.end, max(0.0, -t.logprob / math.log(2))) for t in tokens)
+    return tints(bits, "surprisal")
+
+
+def legend(measure: Measure) -> str:
+    """Return the scale of a measure, by the signs that stand for its tints without colours."""
+    scale = SCALES[measure]
+    steps = " ".join(f"{sign} {mark}" for sign, mark in zip(RAMP, scale.marks, strict=True))
+    return f"{scale.title}: {steps}"

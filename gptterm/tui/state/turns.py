@@ -7,8 +7,6 @@ from gptterm.format import latency, plural, short_name, token_rate
 from gptterm.terminal import one_line
 from gptterm.tui.state.tints import Tint
 
-SYSTEM = "system"
-"""Key of the system text, which is shown like a turn but is not one."""
 QUEUED = "queued"
 """Key of messages and replies that are still in the queue and have no node yet."""
 _MOST_THOUGHT = 2000
@@ -30,7 +28,8 @@ class Turn:
         dropped: The turn no longer fits the context.
         is_stopped: The reply was ended before its time.
         is_streaming: The text is still being written.
-        tints: Parts of the text by their surprisal; empty: it is not tinted.
+        tints: Parts of the text by a measure of their tokens; empty: it is not tinted.
+        cursor: Start and end of the token that is looked at.
     """
 
     key: str
@@ -46,6 +45,7 @@ class Turn:
     is_stopped: bool = False
     is_streaming: bool = False
     tints: tuple[Tint, ...] = ()
+    cursor: tuple[int, int] | None = None
 
 
 def speaker_label(node: Node) -> str:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
+CURSOR = "cursor"
+"""Style of the token that is looked at."""
+
 
 class Span(NamedTuple):
     """Part of a line in a style of its own."""

@@ -1,12 +1,13 @@
 """Lines of a text whose tokens are tinted."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from rich.style import Style
 
 from gptterm.charts.scales import DARK, LIGHT, RAMP
 from gptterm.terminal import display_text
-from gptterm.tui.widgets.transcript.lines import Line, Span
+from gptterm.tui.widgets.transcript.lines import CURSOR, Line, Span
 
 STYLE = "tint-"
 """Beginning of the styles' names; the step follows."""
@@ -18,32 +19,53 @@ def tint_style(name: str, *, dark: bool) -> Style:
     return Style(color=colours.text, bgcolor=colours.background)
 
 
-def tinted_lines(text: str, tints: Sequence[tuple[int, int, int]], *, signs: bool) -> list[Line]:
+def tinted_lines(
+    text: str,
+    tints: Sequence[tuple[int, int, int]],
+    cursor: tuple[int, int] | None = None,
+    *,
+    signs: bool,
+) -> list[Line]:
     """Cut a text into lines with a span for each tinted part.
 
     Args:
         tints: (start, end, step) of each part, in order.
+        cursor: start and end of the part that is looked at; a line's end in it gets a sign.
         signs: a sign before each part tells its step, where there are no colours.
     """
     lines, spans, row = list[Line](), list[Span](), ""
-    for part, step in _parts(text, tints):
+    for start, end, step in _parts(len(text), tints, cursor):
+        is_cursor = cursor is not None and cursor[0] <= start < cursor[1]
         sign = RAMP[step] if signs and step is not None else ""
+        part = text[start:end].replace("\n", "↵\n") if is_cursor else text[start:end]
         for number, piece in enumerate(f"{sign}{display_text(part)}".split("\n")):
             if number:
                 lines.append(Line(row, tuple(spans)))
                 spans, row = [], ""
+            place = len(row), len(row) + len(piece)
             if step and piece:
-                spans.append(Span(len(row), len(row) + len(piece), f"{STYLE}{step}"))
+                spans.append(Span(*place, f"{STYLE}{step}"))
+            if is_cursor and piece:
+                spans.append(Span(*place, CURSOR))
             row += piece
     return [*lines, Line(row, tuple(spans))]
 
 
-def _parts(text: str, tints: Sequence[tuple[int, int, int]]) -> Iterator[tuple[str, int | None]]:
-    """Parts of a text with their steps; None for what has none."""
+def _parts(
+    length: int, tints: Sequence[tuple[int, int, int]], cursor: tuple[int, int] | None
+) -> Iterator[tuple[int, int, int | None]]:
+    """Parts of a text with their steps, None for what has none; the cursor begins and ends one."""
     done = 0
-    for start, end, step in tints:
-        if start > done:
-            yield text[done:start], None
-        yield text[start:end], step
+    for start, end, step in (*tints, (length, length, 0)):
+        yield from _cut(done, start, None, cursor)
+        yield from _cut(start, end, step, cursor)
         done = end
-    yield text[done:], None
+
+
+def _cut(
+    start: int, end: int, step: int | None, cursor: tuple[int, int] | None
+) -> Iterator[tuple[int, int, int | None]]:
+    edges = [edge for edge in cursor or () if start < edge < end]
+    for low, high in pairwise((start, *edges, end)):
+        if low < high:
+            yield low, high, step

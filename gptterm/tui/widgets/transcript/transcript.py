@@ -38,14 +38,18 @@ class Transcript(ScrollView, can_focus=True):
         Binding("up", "select(-1)", "Turn above", id="turn.up", tooltip="Select the turn above"),
         Binding("down", "select(1)", "Turn below", id="turn.down", tooltip="Select the turn below"),
         Binding(
-            "left",
+            "left", "walk(-1)", "Token before", id="token.previous", tooltip="The token before"
+        ),
+        Binding("right", "walk(1)", "Token after", id="token.next", tooltip="The token after"),
+        Binding(
+            "shift+left",
             "sibling(-1)",
             "Earlier version",
             id="turn.previous",
             tooltip="Show the version of this turn made before it",
         ),
         Binding(
-            "right",
+            "shift+right",
             "sibling(1)",
             "Later version",
             id="turn.next",
@@ -64,7 +68,7 @@ class Transcript(ScrollView, can_focus=True):
             "act('tint')",
             "Tint",
             id="turn.tint",
-            tooltip="Tint the tokens of replies by their surprisal, or no longer",
+            tooltip="Tint all tokens by surprisal, then rank, entropy, or no longer",
         ),
         Binding("x", "act('export')", "Export", id="turn.export", tooltip="Export the chat"),
         Binding("home", "first", "First", id="turn.first", tooltip="Go to the first turn"),
@@ -93,6 +97,15 @@ class Transcript(ScrollView, can_focus=True):
         """A row of the placeholder was clicked."""
 
         index: int
+
+    @dataclass
+    class WalkRequested(Message):
+        """A key asked for another token of a turn, or a click for the one at a place."""
+
+        key: str
+        step: int = 0
+        place: tuple[int, int] | None = None
+        """Line and character, as they are drawn."""
 
     @dataclass
     class SiblingRequested(Message):
@@ -332,6 +345,21 @@ class Transcript(ScrollView, can_focus=True):
         """Request another version of the selected turn."""
         if turn := self.selected_turn:
             self.post_message(self.SiblingRequested(turn.key, step))
+
+    def action_walk(self, step: int) -> None:
+        """Request another token of the selected turn."""
+        if turn := self.selected_turn:
+            self.post_message(self.WalkRequested(turn.key, step))
+
+    def show_cursor(self, turn: TurnView) -> None:
+        """Scroll to the token that is looked at."""
+        row = turn.cursor_row
+        if row is None or turn not in self._turns:
+            return
+        y, view = self._top(self._turns.index(turn)) + 1 + row, self.scrollable_content_region
+        top = self.scroll_offset.y
+        if not top <= y < top + view.height - 1:
+            self.scroll_to(y=max(0, y - view.height // 2), animate=False, immediate=True)
 
     def action_act(self, action: str) -> None:
         """Request an action on the selected turn."""

@@ -82,6 +82,7 @@ class TurnPainter:
         "quote",
         "link",
         "highlight",
+        "cursor",
         "more",
     )
 

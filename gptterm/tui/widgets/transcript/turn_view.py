@@ -5,7 +5,7 @@ from array import array
 
 from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
-from gptterm.tui.widgets.transcript.lines import Line, Span, plain_lines
+from gptterm.tui.widgets.transcript.lines import CURSOR, Line, Span, plain_lines
 from gptterm.tui.widgets.transcript.markdown import Document, layout_markdown
 from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.wrap import wrap
@@ -232,6 +232,15 @@ class TurnView:
         """Indent and text of one body row."""
         line, start, end, indent = self.body_row(row)
         return indent + line.text[start:end]
+
+    @property
+    def cursor_row(self) -> int | None:
+        """Index of the body row that shows the token that is looked at."""
+        for index, line in enumerate(self.lines):
+            for span in line.spans:
+                if span.style == CURSOR:
+                    return self.row_at(index, span.start)
+        return None
 
     def row_at(self, line: int, start: int) -> int:
         """Index of the body row that shows character `start` of a line."""

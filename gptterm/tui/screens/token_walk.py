@@ -1,0 +1,114 @@
+"""Walk over the tokens of the transcript: the cursor in a turn, and what is said of it."""
+
+from collections.abc import Callable
+
+from gptterm.conversation.nodes import SYSTEM
+from gptterm.tui.screens.turn_views import TurnViews
+from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.state.tints import legend
+from gptterm.tui.widgets.transcript.transcript import Transcript
+
+
+class TokenWalk:
+    """Moves the cursor over the tokens of the selected turn.
+
+    Args:
+        notify: shows one line to the user.
+        on_moved: called when another token is looked at, or none.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        transcript: Transcript,
+        views: TurnViews,
+        notify: Callable[[NoticeKind, str], None],
+        on_moved: Callable[[], None],
+    ) -> None:
+        self._controller = controller
+        self._transcript = transcript
+        self._views = views
+        self._notify = notify
+        self._on_moved = on_moved
+        self._waiting: tuple[str, int] | None = None
+        """The step that is made once the model has read the chat."""
+
+    def step(self, key: str, by: int) -> None:
+        """Go to another token of a turn; the first time, have the model read the chat."""
+        tokens = self._controller.tokens
+        left = tokens.walked
+        if not tokens.walk(key, by):
+            self._ask(key, by)
+            return
+        tokens.refresh()
+        if left is not None and left.key != key:
+            self._draw(left.key)
+        self._draw(key, scroll=True)
+        self._on_moved()
+
+    def _ask(self, key: str, by: int) -> None:
+        engine = self._controller.engine
+        if engine.is_remote:
+            self._notify("info", "a server tells tokens of its next replies only: t asks for them")
+        elif not engine.ready:
+            self._notify("info", "the tokens are shown once the model is ready")
+        else:
+            self._waiting = key, by
+            self._controller.tokens.read()
+
+    def update(self) -> None:
+        """Make the step that waited, if the chat was read."""
+        tokens, waiting = self._controller.tokens, self._waiting
+        if waiting is None:
+            return
+        key, by = waiting
+        if tokens.walk(key, by):
+            self._waiting = None
+            self.step(key, 0)
+        elif tokens.problem or tokens.is_read:
+            self._waiting = None
+            self._notify("info", tokens.problem or "this text has no tokens to look at")
+
+    def leave(self) -> None:
+        """Look at no token."""
+        walked = self._controller.tokens.walked
+        self._waiting = None
+        if walked is not None:
+            self._controller.tokens.leave()
+            self._draw(walked.key)
+            self._on_moved()
+
+    def leave_others(self, key: str | None) -> None:
+        """Look at no token of another turn than the selected one."""
+        walked = self._controller.tokens.walked
+        if walked is not None and walked.key != key:
+            self.leave()
+
+    def _draw(self, key: str, *, scroll: bool = False) -> None:
+        controller, chat = self._controller, self._controller.chat
+        if key != SYSTEM and key not in chat.tree.path():
+            return
+        turn = chat.turn(key, controller.engine.info, controller.tokens)
+        view = self._views.show_cursor(chat.key, turn)
+        if view is not None:
+            self._transcript.refresh_turn(view)
+            if scroll:
+                self._transcript.show_cursor(view)
+
+    def describe(self, key: str) -> str:
+        """The scale of the tints, and why a turn has none."""
+        tokens, tree = self._controller.tokens, self._controller.chat.tree
+        if tokens.measure is None:
+            return ""
+        lacking = ""
+        if not tokens.tints(key, tree.node(key).scores if key in tree else b""):
+            lacking = f" · {tokens.problem or self._why_untinted()}"
+        return f"{legend(tokens.measure)}{lacking}"
+
+    def _why_untinted(self) -> str:
+        if self._controller.engine.is_remote:
+            return "a server scores its own next replies only"
+        if not self._controller.engine.ready:
+            return "scored once a model is loaded"
+        return "the model reads it" if self._controller.tokens.is_reading else "nothing to tint"

@@ -1,0 +1,59 @@
+"""Walk over the tokens of a chat with the bundled model: the pane, tints of all turns."""
+
+from gptterm.engine.inspection.requests import TokenRequest, TokenView
+from tests.tui.conftest import Desk, Open
+
+
+def marked(desk: Desk) -> str:
+    """The text under the cursor in the transcript."""
+    found = ""
+    for y in range(desk.screen.transcript.size.height):
+        for text, style, _ in desk.screen.transcript.render_line(y):
+            if style is not None and style.reverse:
+                found += text
+    return found
+
+
+async def test_the_walk_over_prompt_and_reply(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.5, max_tokens=6, seed=1) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        tree, tokens = desk.controller.chat.tree, desk.controller.tokens
+        reply = tree.node(tree.last_reply() or "")
+        await desk.press("ctrl+l", "left")
+        await desk.until(lambda: tokens.walked is not None)
+        assert tokens.walked is not None
+        assert tokens.walked.end == len(reply.text)
+        assert marked(desk) == reply.text[tokens.walked.start :]
+        await desk.until(lambda: " rank " in desk.text)
+        look = await tokens.look(5)
+        assert look is not None
+        assert look.score is not None
+        assert look.score.id == reply.ids[-1]
+        # What the pane says is what the engine says of these ids.
+        assert tokens.reading is not None
+        assert tokens.reading.ids[-len(reply.ids) :] == reply.ids
+        request = TokenRequest(
+            ids=tokens.reading.ids,
+            position=len(tokens.reading.ids) - 1,
+            sampling=desk.controller.settings.sampling,
+            limit=5,
+            prompt_tokens=len(tokens.reading.ids) - len(reply.ids),
+        )
+        events = [event async for event in desk.controller.engine.client.inspect(request)]
+        assert isinstance(events[-1], TokenView)
+        assert look.distribution == events[-1].distribution
+        # Another turn begins anew; its tokens spell its text.
+        await desk.press("up")
+        assert not marked(desk)
+        await desk.press("right", "right")
+        assert marked(desk) == " little"
+        await desk.press(*["right"] * 9)
+        assert marked(desk).strip() == "ran"
+        await desk.press("t")
+        await desk.until(
+            lambda: all(turn.tints for turn in desk.controller.turns(desk.controller.chat))
+        )
+        assert marked(desk).strip() == "ran"
+        await desk.press("escape")
+        await desk.until(lambda: not marked(desk))
