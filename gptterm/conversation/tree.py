@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from gptterm.conversation.nodes import Generation, Node, TurnRole
 from gptterm.conversation.reply_builder import ReplyBuilder
 from gptterm.engine.api import (
@@ -267,6 +269,15 @@ class Conversation:
         if self._nodes[reply_id].role != "assistant" or self.is_streaming(reply_id):
             raise ValueError("only a finished reply can be continued")
         self._builders[reply_id] = ReplyBuilder(self._nodes[reply_id], run)
+
+    def add_version(self, reply_id: str, version: Node) -> str:
+        """Add and select a sibling of a reply with the contents of `version`; return its id."""
+        reply = self._add("assistant", "", self._nodes[reply_id].parent)
+        own = self._nodes[reply]
+        self._nodes[reply] = msgspec.structs.replace(
+            version, id=own.id, parent=own.parent, role=own.role, created=own.created
+        )
+        return reply
 
     def apply_event(self, reply_id: str, event: Event) -> None:
         """Apply an event of the generation that writes a reply, selected or not.

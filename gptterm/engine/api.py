@@ -396,6 +396,8 @@ class Candidate(Data, frozen=True, kw_only=True):
     """Probability of being sampled; 0 if cut."""
     cut: str | None = None
     """The step that removed it: the label of a sampler, `ban` or `greedy`."""
+    special: bool = False
+    """It is no text: it ends the reply, or is one of the chat template's signs."""
 
 
 class NextToken(Data, frozen=True, kw_only=True):

@@ -99,6 +99,8 @@ _SIGNS = {
     "pagedown": "PgDn",
     "underscore": "_",
     "question_mark": "?",
+    "plus": "+",
+    "minus": "-",
 }
 
 _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
@@ -133,7 +135,7 @@ def sign(key: str) -> str:
 
 def spelled(key: str) -> str:
     """Format a key for a sentence: Ctrl+R, Enter, Alt+Enter, F5."""
-    names = {"escape": "Esc", "underscore": "_", "question_mark": "?"}
+    names = {"escape": "Esc", "underscore": "_", "question_mark": "?", "plus": "+", "minus": "-"}
     return "+".join(names.get(part, part.capitalize()) for part in key.strip().split("+"))
 
 

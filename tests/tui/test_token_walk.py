@@ -1,5 +1,7 @@
 """Walk over the tokens of a chat with the bundled model: the pane, tints of all turns."""
 
+import math
+
 from gptterm.engine.inspection.requests import TokenRequest, TokenView
 from tests.tui.conftest import Desk, Open
 
@@ -57,3 +59,40 @@ async def test_the_walk_over_prompt_and_reply(open_tui: Open) -> None:
         assert marked(desk).strip() == "ran"
         await desk.press("escape")
         await desk.until(lambda: not marked(desk))
+
+
+async def test_a_reply_grows_on_from_an_alternative_and_bans(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.0, max_tokens=8) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        tree, pane = desk.controller.chat.tree, desk.screen.distribution
+        first = tree.node(tree.last_reply() or "")
+        # The third token of the reply, and the second candidate in its place.
+        await desk.press("ctrl+l", "right", "right", "right", "enter")
+        await desk.until(lambda: pane.has_focus and " rank 1 " in desk.text)
+        await desk.press("down")
+        chosen = pane.candidates[1]
+        await desk.press("enter")
+        await desk.until(lambda: desk.idle and tree.last_reply() != first.id)
+        grown = tree.node(tree.last_reply() or "")
+        assert grown.ids[:3] == (*first.ids[:2], chosen.id)
+        assert len(grown.ids) == 3 + 8
+        assert grown.text.startswith(first.text[:3])
+        assert tree.siblings(grown.id) == (first.id, grown.id)
+        assert "2/2 ◂▸" in desk.text
+        # A banned token is not drawn, and is no beginning.
+        await desk.press("left", "enter")
+        await desk.until(lambda: pane.has_focus and " rank 1 " in desk.text)
+        pane.chosen = 0
+        banned = pane.candidates[0]
+        await desk.press("b")
+        await desk.until(lambda: "cut ban" in desk.text)
+        assert desk.controller.settings.sampling.logit_bias == ((banned.id, -math.inf),)
+        await desk.press("enter")
+        assert "is banned: b lifts that" in desk.text
+        await desk.press("b", "plus", "plus")
+        await desk.until(lambda: "bias +2" in desk.text)
+        assert desk.controller.settings.sampling.logit_bias == ((banned.id, 2.0),)
+        await desk.press("escape")
+        assert desk.screen.transcript.has_focus
+        assert marked(desk)

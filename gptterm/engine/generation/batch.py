@@ -171,8 +171,10 @@ class Batch:
             if is_out_of_memory(error):
                 raise OutOfMemoryError(out_of_memory(self._decoder.device)) from error
             raise
-        piece = self._tokenizer.piece
-        return next_token_distribution(logits[0], sampling, sequence.token_counts, piece, limit)
+        counts, tokenizer = sequence.token_counts, self._tokenizer
+        return next_token_distribution(
+            logits[0], sampling, counts, tokenizer.piece, limit, special=tokenizer.special_ids
+        )
 
     def close(self) -> None:
         """Drop all requests; the text of a single sequence stays in its prefix cache."""

@@ -92,9 +92,11 @@ class TokenViews:
         for token_id in ids[generated:position]:
             counts.add(token_id)
         own = ids[position] if position < len(ids) else None
+        tokenizer = self._tokenizer
         found = next_token_distribution(
-            row, request.sampling, counts, self._tokenizer.piece, limit, also=own
-        )
+            row, request.sampling, counts, tokenizer.piece, limit,
+            also=own, special=tokenizer.special_ids,
+        )  # fmt: skip
         candidate = next((c for c in found.candidates if c.id == own), None)
         return msgspec.structs.replace(found, candidates=found.candidates[:limit]), candidate
 

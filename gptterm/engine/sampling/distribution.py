@@ -1,6 +1,6 @@
 """Next-token distribution for display: before and after the samplers, and what cut each token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ def next_token_distribution(
     piece: Callable[[int], bytes],
     limit: int,
     also: int | None = None,
+    special: Container[int] = (),
 ) -> NextToken:
     """Return the distribution of one (vocabulary,) row of raw logits.
 
@@ -31,6 +32,7 @@ def next_token_distribution(
         piece: returns a token's bytes.
         limit: most candidates to return.
         also: id of a token to return behind them, if it is none of them.
+        special: ids of tokens that are no text.
 
     Raises:
         UnusableLogitsError: no token can be drawn.
@@ -51,7 +53,14 @@ def next_token_distribution(
     columns = zip(watched.tolist(), raw[watched].tolist(), used[watched].tolist(), strict=True)
     return NextToken(
         candidates=tuple(
-            Candidate(id=id_, piece=piece(id_), raw=p, used=q, cut=reasons.get(id_))
+            Candidate(
+                id=id_,
+                piece=piece(id_),
+                raw=p,
+                used=q,
+                cut=reasons.get(id_),
+                special=id_ in special,
+            )
             for id_, p, q in columns
         ),
         entropy_bits=_entropy_bits(raw),

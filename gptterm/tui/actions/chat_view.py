@@ -61,6 +61,9 @@ class ChatView(Protocol):
     def close_suggestions(self) -> bool:
         """Hide the list over the prompt; False if there is none."""
 
+    def show_alternatives(self, key: str) -> None:
+        """Go to the alternatives of the walked token, at first the turn's last one."""
+
     def focus_prompt(self) -> None:
         """Hide what covers the transcript and focus the prompt."""
 

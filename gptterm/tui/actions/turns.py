@@ -27,6 +27,8 @@ def act(view: ChatView, action: str, key: str) -> None:
             clipboard.copy_next_code(view, key, text)
         case "export":
             export.export(view)
+        case "alternatives":
+            view.show_alternatives(key)
         case "tint":
             view.cycle_tints()
 

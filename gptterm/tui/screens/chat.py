@@ -45,7 +45,7 @@ from gptterm.tui.state.events import (
 from gptterm.tui.state.turns import details
 from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.distribution import Distribution
-from gptterm.tui.widgets.key_groups import CHATS, PROMPT, SAMPLING, TRANSCRIPT
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CHATS, PROMPT, SAMPLING, TRANSCRIPT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
@@ -87,12 +87,13 @@ class ChatScreen(Screen[None]):
             controller, self.prompt, self._suggestions, self.submit, self.show_notice
         )
         self.keyline = KeyLine()
-        self.panes = Panes(self, self.chats, self.sampling, self.prompt)
+        self.panes = Panes(self, self.chats, self.sampling, self.distribution, self.prompt)
         self._areas: dict[str, Widget] = {
             PROMPT: self.prompt,
             TRANSCRIPT: self.transcript,
             SAMPLING: self.sampling,
             CHATS: self.chats,
+            ALTERNATIVES: self.distribution,
         }
         self.painter = StreamPainter(controller, self.status, self.transcript, self.distribution)
         self.painter.on_numbers = self._refresh_details
@@ -383,7 +384,8 @@ class ChatScreen(Screen[None]):
         if turn is not None:
             told.insert(0, self.walk.describe(turn.key))
         self.notice_line.hint = " · ".join(filter(None, told))
-        self.walk.leave_others(turn.key if turn else None)
+        if not self.distribution.has_focus:
+            self.walk.leave_others(turn.key if turn else None)
 
     def cycle_tints(self) -> None:
         """Tint all tokens by another measure, or no longer."""
@@ -395,6 +397,30 @@ class ChatScreen(Screen[None]):
     def _walk_requested(self, event: Transcript.WalkRequested) -> None:
         self._turn_views.signs = bool(self.app.no_color)
         self.walk.step(event.key, event.step)
+
+    @on(Distribution.WalkRequested)
+    def _walk_on(self, event: Distribution.WalkRequested) -> None:
+        if (walked := self.controller.tokens.walked) is not None:
+            self.walk.step(walked.key, event.step)
+
+    @on(Distribution.ActionRequested)
+    def _token_action(self, event: Distribution.ActionRequested) -> None:
+        from gptterm.tui.actions import tokens
+
+        tokens.act(self, event.action, event.candidate)
+        self.painter.show_numbers()
+
+    @on(Distribution.Left)
+    def _distribution_left(self) -> None:
+        walked = self.controller.tokens.walked
+        self.panes.fold()
+        self.transcript.resume(None if walked is None else walked.key)
+
+    def show_alternatives(self, key: str) -> None:
+        """Go to the alternatives of the walked token, at first the turn's last one."""
+        if self.controller.tokens.walked is None:
+            self.walk.step(key, -1)
+        self.panes.enter_below()
 
     def _refresh_details(self) -> None:
         """Bring the details up to date, unless a notice has taken their place."""

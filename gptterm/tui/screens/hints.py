@@ -7,7 +7,8 @@ from textual.binding import BindingType
 from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, Hints, Keymap
 from gptterm.tui.state.engine_manager import Phase
 from gptterm.tui.widgets.chats import ChatsPane
-from gptterm.tui.widgets.key_groups import CHATS, SAMPLING, TRANSCRIPT
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CHATS, SAMPLING, TRANSCRIPT
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -36,6 +37,7 @@ _LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {
         (
             ("turn.up turn.down", "turn"),
             ("token.previous token.next", "token"),
+            ("token.alternatives", "alternatives"),
             ("turn.tint", "tint"),
             ("turn.previous turn.next", "version"),
             ("turn.edit", "edit"),
@@ -54,6 +56,18 @@ _LINES: dict[str, tuple[Sequence[BindingType], Labels, Labels]] = {
             ("sampling.type", "type"),
             ("sampling.neutral", "neutral"),
             ("sampling.presets", "presets"),
+        ),
+        (),
+    ),
+    ALTERNATIVES: (
+        Distribution.BINDINGS,
+        (
+            ("next.up next.down", "choose"),
+            ("next.previous next.next", "token"),
+            ("next.grow", "grow on"),
+            ("next.ban", "ban"),
+            ("next.more next.less", "bias"),
+            ("next.leave", "back"),
         ),
         (),
     ),
@@ -89,7 +103,8 @@ def key_pairs(keymap: Keymap, area: str, busy: bool) -> Hints:
     back = ("stop", "stop" if busy else "back")
     if area in _LINES:
         bindings, own, shared = _LINES[area]
-        return line(bindings, *own) + line(CHAT_KEYS, *shared, back)
+        leaves = () if area == ALTERNATIVES else (back,)
+        return line(bindings, *own) + line(CHAT_KEYS, *shared, *leaves)
     now = (back,) if busy else (("regenerate", "again"),)
     return (
         *line(Prompt.BINDINGS, ("prompt.send", "send")),

@@ -5,7 +5,7 @@ from typing import Literal
 from textual.screen import Screen
 from textual.widget import Widget
 
-from gptterm.tui.widgets.key_groups import CHATS, SAMPLING
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CHATS, SAMPLING
 
 Pane = Literal["chats", "side"]
 
@@ -19,19 +19,24 @@ class Panes:
         screen: The screen.
         chats: Widget to focus in the pane `chats`.
         side: Widget to focus in the pane `side`.
+        below: The other widget of that pane that can have the focus.
         prompt: Widget to focus when a pane is left.
     """
 
-    def __init__(self, screen: Screen[None], chats: Widget, side: Widget, prompt: Widget) -> None:
+    def __init__(
+        self, screen: Screen[None], chats: Widget, side: Widget, below: Widget, prompt: Widget
+    ) -> None:
         self._screen = screen
         self._chats = chats
         self._side = side
+        self._below = below
         self._prompt = prompt
 
     @property
     def has_focus(self) -> bool:
         """Whether a pane has the focus."""
-        return self._chats.has_focus or self._side.has_focus
+        focused = self._screen.focused
+        return focused is not None and focused in (self._chats, self._side, self._below)
 
     @property
     def _narrow(self) -> bool:
@@ -63,7 +68,7 @@ class Panes:
         """Show the pane that an area of the key groups is in, if it is in one."""
         if area == CHATS:
             self._show("chats")
-        elif area == SAMPLING:
+        elif area in (SAMPLING, ALTERNATIVES):
             self._show("side")
 
     def toggle_chats(self) -> None:
@@ -86,6 +91,10 @@ class Panes:
         """Return to the prompt if the focused pane is hidden."""
         if not self._is_visible("chats" if self._chats.has_focus else "side"):
             self._prompt.focus()
+
+    def enter_below(self) -> None:
+        """Show the side pane and focus its other widget."""
+        self._enter("side", self._below)
 
     def _enter(self, name: Pane, widget: Widget) -> None:
         self._show(name)

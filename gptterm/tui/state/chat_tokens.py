@@ -55,6 +55,8 @@ class WalkedToken(NamedTuple):
     """Among the turn's tokens."""
     start: int
     end: int
+    within_character: bool = False
+    """The token before it ends within a character."""
 
 
 class TokenLook(NamedTuple):
@@ -137,16 +139,24 @@ class ChatTokens:
             at = 0 if step > 0 else len(tokens) - 1
         else:
             at = min(max(at + step, 0), len(tokens) - 1)
-        self.walked = WalkedToken(key, at, tokens[at].start, tokens[at].end)
+        within = at > 0 and tokens[at - 1].start == tokens[at - 1].end
+        self.walked = WalkedToken(key, at, tokens[at].start, tokens[at].end, within)
         return True
 
-    def walk_to(self, key: str, place: int) -> bool:
-        """Go to the token that spells a character of a turn."""
-        for number, token in enumerate(self._tokens(key)):
-            if token.start <= place < token.end:
-                self.walked = WalkedToken(key, number, token.start, token.end)
-                return True
-        return False
+    @property
+    def only_kept(self) -> bool:
+        """Whether the loaded model does not know the walked token: it was kept with the reply."""
+        return self.walked is not None and not self._read(self.walked.key)
+
+    def ids_before(self, walked: WalkedToken) -> tuple[int, ...]:
+        """Return the generated ids of a reply before the walked token; none if unknown."""
+        tokens, reading = self._read(walked.key), self.reading
+        ids = self._controller.chat.tree.node(walked.key).ids
+        at = len(ids) - len(tokens) + walked.number
+        if reading is None or at < 0 or walked.number >= len(tokens):
+            return ()
+        same = reading.ids[tokens[walked.number].position] == ids[at]
+        return ids[:at] if same else ()
 
     def leave(self) -> None:
         """Look at no token."""

@@ -5,13 +5,14 @@ It knows no widgets: it emits events, and the screen reads the state that change
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gptterm.config import Settings
+from gptterm.conversation.nodes import Node
 from gptterm.conversation.resume import resumed_model, system_text
 from gptterm.engine.api import NextToken, Started
 from gptterm.engine.ipc.client import EngineClient
@@ -109,6 +110,20 @@ class Controller:
             GpttermError, ValueError: No such setting, preset or value. Nothing changes then.
         """
         self._overrides.change(**values)
+        self._use_sampling()
+
+    @property
+    def biases(self) -> Mapping[int, float]:
+        """Values added to the logits of the loaded model's tokens, by id; -inf is a ban."""
+        return self._overrides.biases
+
+    def set_bias(self, token_id: int, value: float) -> None:
+        """Change the bias of a token until another model is loaded; 0 is none."""
+        self._overrides.set_bias(token_id, value)
+        self._use_sampling()
+
+    def _use_sampling(self) -> None:
+        """Have the running reply go on with the samplers that are set."""
         if self.replying is not None and not self.engine.is_remote:
             assert self.reply is not None
             sampling = self.settings.sampling
@@ -147,6 +162,7 @@ class Controller:
     async def _load(self, *, chosen: bool) -> None:
         async with self._engine_lock:
             await self._cancel_generation()
+            before = self.engine.info
             loaded = await self.engine.load(self.settings)
         if not loaded:
             self._overrides.undo_change_model()
@@ -156,6 +172,8 @@ class Controller:
             return
         self._overrides.keep_model()
         source, info = self.engine.source, self.engine.info
+        if before is None or info is None or before.name != info.name:
+            self._overrides.clear_biases()
         assert source is not None
         assert info is not None
         for notice in (*source.notices, *info.notices):
@@ -340,6 +358,21 @@ class Controller:
             return False
         self._enqueue(QueuedReply(self.chat, tree.node(reply).parent, reply=reply))
         return True
+
+    def grow(self, key: str, version: Node, *, goes_on: bool) -> str:
+        """Add another version of a reply, and have it written on if it is not whole.
+
+        Returns:
+            The version's key.
+        """
+        chat = self.chat
+        new = chat.tree.add_version(key, version)
+        if goes_on:
+            self._enqueue(QueuedReply(chat, chat.tree.node(new).parent, reply=new))
+        else:
+            chat.save()
+            self._emit(ChatChanged(chat))
+        return new
 
     def is_busy(self, chat: Chat) -> bool:
         """Whether a reply of this chat is running or queued."""

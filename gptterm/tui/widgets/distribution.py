@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
 
 from gptterm.charts.cells import fit, piece_text, probability
 from gptterm.engine.api import Candidate, NextToken
@@ -12,6 +16,7 @@ from gptterm.engine.inspection.requests import TokenScore
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.terminal import one_line
 from gptterm.tui.state.chat_tokens import TokenLook
+from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 PIECE_WIDTH = 8
@@ -26,7 +31,11 @@ HEADED = 6
 """Rows from which on the first one has the entropies."""
 
 
-class Distribution(RowWidget):
+def _act(keys: str, action: str, label: str, does: str) -> Binding:
+    return Binding(keys, f"act('{action}')", label, id=f"next.{action}", tooltip=does)
+
+
+class Distribution(RowWidget, can_focus=True):
     """Tokens with the model's probability and the one after the samplers, as numbers and a bar.
 
     What the samplers add to a bar, and what they take from it, is in two other tones.
@@ -35,8 +44,40 @@ class Distribution(RowWidget):
 
     PREFIX = "next"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"next--{name}" for name in ("piece", "own", "number", "bar", "gain", "loss", "cut", "line")
+        f"next--{name}"
+        for name in ("chosen", "piece", "own", "number", "bar", "gain", "loss", "cut", "line")
     }
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Above", id="next.up", tooltip="Choose the token above"),
+        Binding("down", "move(1)", "Below", id="next.down", tooltip="Choose the token below"),
+        Binding("left", "walk(-1)", "Before", id="next.previous", tooltip="The token before"),
+        Binding("right", "walk(1)", "After", id="next.next", tooltip="The token after"),
+        _act("enter", "grow", "Grow", "Grow the reply on from the chosen token, as a version"),
+        _act("b", "ban", "Ban", "Ban the chosen token, or lift that"),
+        _act("plus", "more", "Likelier", "Add 1 to the logit of the chosen token"),
+        _act("minus", "less", "Less likely", "Take 1 from the logit of the chosen token"),
+        Binding("escape", "leave", "Back", id="next.leave", tooltip="Back to the transcript"),
+    ]
+
+    chosen: reactive[int] = reactive(0)
+    """Index of the chosen candidate, while the pane has the focus."""
+
+    @dataclass
+    class ActionRequested(Message):
+        """A key of a candidate was pressed: `grow`, `ban`, `more` or `less`."""
+
+        action: str
+        candidate: Candidate
+
+    @dataclass
+    class WalkRequested(Message):
+        """Another token is to be looked at."""
+
+        step: int
+
+    class Left(Message):
+        """The pane is left for the transcript."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
@@ -71,6 +112,45 @@ class Distribution(RowWidget):
         self.border_subtitle = "" if found is None else _kept_text(found, shown)
         self.refresh()
 
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """The tokens that are known, the most probable first."""
+        found = self._shown.distribution
+        return () if found is None else found.candidates
+
+    async def on_key(self, event: events.Key) -> None:
+        """Handle keys in the order they were pressed."""
+        await run_own_binding(self, event)
+
+    def action_move(self, step: int) -> None:
+        """Choose a neighbour that is in view."""
+        shown = sum(not isinstance(row, str) for row in self._rows[: self._room])
+        self.chosen = min(max(self.chosen + step, 0), max(0, shown - 1))
+
+    def action_walk(self, step: int) -> None:
+        """Request another token of the turn."""
+        self.post_message(self.WalkRequested(step))
+
+    def action_act(self, action: str) -> None:
+        """Request an action on the chosen token."""
+        if self.chosen < len(self.candidates):
+            self.post_message(self.ActionRequested(action, self.candidates[self.chosen]))
+
+    def action_leave(self) -> None:
+        """Go back to the transcript."""
+        self.post_message(self.Left())
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the token under the mouse."""
+        y = event.y - self.gutter.top - (self.row_count >= HEADED)
+        if 0 <= y < len(self._rows) and not isinstance(row := self._rows[y], str):
+            self.chosen = self.candidates.index(row)
+
+    @property
+    def _room(self) -> int:
+        """Rows of candidates and the line between them."""
+        return self.row_count - (self.row_count >= HEADED)
+
     def row(self, y: int, width: int) -> Sequence[StyledText]:
         """Return the entropies, the line of the cut, or a token with its numbers."""
         found = self._shown.distribution
@@ -92,10 +172,12 @@ class Distribution(RowWidget):
         piece_width = max(PIECE_WIDTH, width - _NUMBERS - BAR_WIDTH)
         score = self._shown.score
         own = score is not None and candidate.id == score.id
-        piece = (fit(piece_text(candidate.piece), piece_width), "own" if own else "piece")
+        at = self.candidates[self.chosen] if self.chosen < len(self.candidates) else None
+        look = "chosen" if self.has_focus and candidate is at else "own" if own else "piece"
+        piece = (fit(piece_text(candidate.piece), piece_width), look)
         raw = f" {probability(candidate.raw):>{NUMBER_WIDTH}}"
         if candidate.cut is not None:
-            name = "own" if own else "cut"
+            name = "cut" if look == "piece" else look
             return (piece[0], name), (f"{raw} cut {candidate.cut}", "cut")
         if self._shown.is_kept:
             return piece, (f"{raw} ", "number"), (_bar(candidate.raw, BAR_WIDTH), "bar")

@@ -3,6 +3,7 @@
 from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, WRITE_KEYS, Group
 from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.continuations import Continuations
+from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
@@ -12,6 +13,7 @@ PROMPT = "prompt"
 TRANSCRIPT = "transcript"
 SAMPLING = "sampling panel"
 CHATS = "chats"
+ALTERNATIVES = "next token"
 TEXT = "text"
 CONTINUATIONS = "continuations"
 
@@ -20,6 +22,7 @@ CHAT_GROUPS: tuple[Group, ...] = (
     (PROMPT, Prompt.BINDINGS),
     (TRANSCRIPT, Transcript.BINDINGS),
     (SAMPLING, SamplingPanel.BINDINGS),
+    (ALTERNATIVES, Distribution.BINDINGS),
     (CHATS, ChatsPane.BINDINGS),
 )
 WRITE_GROUPS: tuple[Group, ...] = (

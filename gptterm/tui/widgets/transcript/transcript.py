@@ -55,6 +55,13 @@ class Transcript(ScrollView, can_focus=True):
             id="turn.next",
             tooltip="Show the version of this turn made after it",
         ),
+        Binding(
+            "enter",
+            "act('alternatives')",
+            "Alternatives",
+            id="token.alternatives",
+            tooltip="The alternatives of the token: grow the reply on from one, ban or bias it",
+        ),
         Binding("e", "act('edit')", "Edit", id="turn.edit", tooltip="Edit as a new branch"),
         Binding(
             "r", "act('regenerate')", "Again", id="turn.regenerate", tooltip="Make another reply"
@@ -86,7 +93,7 @@ class Transcript(ScrollView, can_focus=True):
         """A key of the selected turn was pressed."""
 
         action: str
-        """`edit`, `regenerate`, `copy`, `copy_code`, `tint` or `export`."""
+        """`edit`, `regenerate`, `copy`, `copy_code`, `alternatives`, `tint` or `export`."""
         key: str
 
     class SelectionChanged(Message):
@@ -311,6 +318,11 @@ class Transcript(ScrollView, can_focus=True):
         """Scroll to the end and stay there."""
         self.follow = True
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    def resume(self, key: str | None) -> None:
+        """Take the focus with a turn selected, where the view is; None: the last turn."""
+        self.selected = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
+        self.focus()
 
     def select_turn(self, key: str) -> None:
         """Select a turn, and scroll to its first highlight or its beginning."""
