@@ -80,6 +80,7 @@ class Matrix:
         row_labels: texts; likewise `column_labels`.
         numbers: write the values into the cells, where they fit.
         axes: names of what the rows and the columns are.
+        marked: row and column of a cell that stands out.
     """
 
     values: "NDArray[np.float32]"
@@ -88,6 +89,7 @@ class Matrix:
     column_labels: Sequence[str]
     axes: tuple[str, str]
     numbers: bool = False
+    marked: tuple[int, int] | None = None
 
 
 Block = TokenText | Table | Matrix

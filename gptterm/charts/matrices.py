@@ -28,7 +28,7 @@ def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[
     count = len(matrix.column_labels)
     if matrix.numbers and count * _NUMBER <= room:
         lines = _numbers(matrix, labels, ramp=ramp)
-    elif ramp or (2 * count <= room and len(labels) <= 32):
+    elif ramp or matrix.marked or (2 * count <= room and len(labels) <= 32):
         lines = _whole_cells(matrix, labels, room, ramp=ramp)
     else:
         lines = _half_blocks(matrix, labels, room)
@@ -44,12 +44,14 @@ def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[
 def _numbers(matrix: Matrix, labels: list[str], *, ramp: bool) -> Iterator[Line]:
     titles = "".join(f"{fit(label, _NUMBER - 1):>{_NUMBER}}" for label in matrix.column_labels)
     yield [Run(" " * cell_len(labels[0]) + titles.rstrip(), tone="dim")]
-    for label, row in zip(labels, matrix.values.tolist(), strict=True):
+    for i, (label, row) in enumerate(zip(labels, matrix.values.tolist(), strict=True)):
         line = [Run(label, tone="dim")]
-        for value in row:
+        for j, value in enumerate(row):
             text = "" if value != value else matrix.scale.write(value)
             step = None if ramp or value != value else matrix.scale.step(value)
-            line += [Run(" "), Run(f"{text:>{_NUMBER - 1}}", step)]
+            marked = matrix.marked == (i, j)
+            sign = Run("▸" if marked else " ", tone="strong")
+            line += [sign, Run(f"{text:>{_NUMBER - 1}}", step, "marked" if marked else "plain")]
         yield line
 
 
@@ -65,12 +67,14 @@ def _steps(matrix: Matrix, room: int) -> list[list[int | None]]:
 def _whole_cells(matrix: Matrix, labels: list[str], room: int, *, ramp: bool) -> Iterator[Line]:
     count = len(matrix.column_labels)
     each = 2 if 2 * count <= room else 1
-    for label, row in zip(labels, _steps(matrix, room), strict=True):
-        if ramp:
-            signs = "".join(SHADES[step or 0] * each for step in row)
-            yield [Run(label, tone="dim"), Run(signs)]
-        else:
-            yield [Run(label, tone="dim"), *(Run(" " * each, step) for step in row)]
+    hidden = max(0, count - room)
+    for i, (label, row) in enumerate(zip(labels, _steps(matrix, room), strict=True)):
+        runs = [Run(SHADES[step or 0] * each if ramp else " " * each, None if ramp else step)
+                for step in row]  # fmt: skip
+        if matrix.marked is not None and matrix.marked[0] == i and matrix.marked[1] >= hidden:
+            j = matrix.marked[1] - hidden
+            runs[j] = runs[j]._replace(text="▸".ljust(each), tone="marked")
+        yield [Run(label, tone="dim"), *runs]
 
 
 def _half_blocks(matrix: Matrix, labels: list[str], room: int) -> Iterator[Line]:

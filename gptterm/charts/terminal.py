@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.text import Text
 
 from gptterm.charts.figure import Figure
-from gptterm.charts.layout import block_lines
+from gptterm.charts.layout import section_lines
 from gptterm.charts.runs import Line, Run, legend, wrapped
 from gptterm.charts.scales import DARK, LIGHT, Scale
 
@@ -52,14 +52,7 @@ class TerminalPainter:
             yield from self.note(note)
         for section in figure.sections:
             yield "\n"
-            if section.title:
-                yield from self.lines(wrapped([Run(section.title, tone="strong")], self.width))
-            if section.block is not None:
-                yield from self.lines(block_lines(section.block, self.width, ramp=self.ramp))
-                if section.block.scale is not None:
-                    yield from self.legend(section.block.scale)
-            for note in section.notes:
-                yield from self.note(note)
+            yield from self.lines(section_lines(section, self.width, ramp=self.ramp))
 
     def note(self, text: str) -> Iterator[str]:
         """Yield the lines of a text about what is drawn."""

@@ -30,10 +30,11 @@ from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
-from gptterm.tui.widgets.key_groups import CHAT_GROUPS, SCREENS, WRITE_GROUPS
+from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS, SCREENS, WRITE_GROUPS
 from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
+    from gptterm.tui.screens.inspect import InspectScreen
     from gptterm.tui.screens.write import WriteScreen
 
 WIDGET_STYLES = (
@@ -61,6 +62,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "screens/chat.tcss",
         "screens/write.tcss",
+        "screens/inspect.tcss",
         *(f"widgets/{name}.tcss" for name in WIDGET_STYLES),
     ]
     TITLE = "gptterm"
@@ -113,6 +115,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         self._file = file
         self.write_screen: WriteScreen | None = None
         """Write mode, once it was opened."""
+        self.inspect_screen: InspectScreen | None = None
+        """Inspect mode, once it was opened."""
         for theme in themes.OWN:
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
@@ -219,11 +223,16 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
                 self.attention.reply_ended(event.reply)
         if self.write_screen is not None and self.write_screen.is_mounted:
             self.write_screen.show_engine()
+        if self.inspect_screen is not None and self.inspect_screen.is_mounted:
+            self.inspect_screen.engine_changed()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return every action of the screen, presets, themes, and quit."""
         if screen is self.write_screen:
-            yield from self._writing_commands()
+            yield from self._mode_commands(self.write_screen, WRITE_GROUPS)
+            return
+        if screen is self.inspect_screen:
+            yield from self._mode_commands(self.inspect_screen, INSPECT_GROUPS)
             return
         everywhere, *areas = CHAT_GROUPS
         yield from self._commands_of(everywhere)
@@ -240,11 +249,11 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         for area in areas:
             yield from self._commands_of(area)
 
-    def _writing_commands(self) -> Iterator[SystemCommand]:
-        write = self.write_screen
-        assert write is not None
-        for area, does, where, action in self.chat_screen.keymap.commands(WRITE_GROUPS):
-            run = partial(write.run_binding, area, action)
+    def _mode_commands(
+        self, screen: "WriteScreen | InspectScreen", groups: Sequence[keys.Group]
+    ) -> Iterator[SystemCommand]:
+        for area, does, where, action in self.chat_screen.keymap.commands(groups):
+            run = partial(screen.run_binding, area, action)
             yield SystemCommand(does, where, run)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
@@ -266,13 +275,34 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     def action_interrupt(self) -> None:
         """Copy, stop or quit, in dialogs too."""
-        if self.write_screen is not None and self.write_screen in self.screen_stack:
+        if self.inspect_screen is not None and self.inspect_screen in self.screen_stack:
+            self.inspect_screen.interrupt()
+        elif self.write_screen is not None and self.write_screen in self.screen_stack:
             self.write_screen.interrupt()
         else:
             self.chat_screen.interrupt.press()
 
+    def action_inspect(self) -> None:
+        """Go to Inspect mode, with what the screen shows."""
+        if self.screen is self.chat_screen:
+            subject = self.controller.tokens.subject(self.chat_screen.transcript.selected_key)
+        elif self.screen is self.write_screen and self.write_screen is not None:
+            subject = self.write_screen.subject()
+        else:
+            return
+        if self.inspect_screen is None:
+            from gptterm.tui.screens.inspect import InspectScreen
+
+            self.inspect_screen = InspectScreen(self.controller, self.chat_screen.keymap)
+            self.install_screen(self.inspect_screen, "inspect")
+        if subject is not None:
+            self.inspect_screen.open(subject)
+        self.push_screen(self.inspect_screen)
+
     def action_write(self) -> None:
         """Go to Write mode."""
+        if self.screen is self.inspect_screen:
+            self.pop_screen()
         if self.write_screen is None:
             from gptterm.tui.screens.write import WriteScreen
 
@@ -282,7 +312,9 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             self.push_screen(self.write_screen)
 
     def action_chat(self) -> None:
-        """Go from Write mode to the chat."""
+        """Go from Write or Inspect mode to the chat."""
+        if self.screen is self.inspect_screen:
+            self.pop_screen()
         if self.screen is self.write_screen:
             self.write_screen.writing.stop()
             self.pop_screen()

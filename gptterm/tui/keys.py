@@ -80,11 +80,37 @@ WRITE_KEYS: tuple[Binding, ...] = (
     _key("f2", "app.chat", "Chat", "write.chat", "Back to the chat"),
     _key("f1", "help", "Help", "write.help", "Show all keys"),
 )
+INSPECT_KEYS: tuple[Binding, ...] = (
+    _key("1", "view('token')", "Token", "inspect.token", "Token: what it is, its alternatives"),
+    _key("2", "view('heat')", "Heat", "inspect.heat", "Heat: the text tinted, perplexity so far"),
+    _key(
+        "3",
+        "view('attention')",
+        "Attention",
+        "inspect.attention",
+        "Attention: what the token attends to, and the heads",
+    ),
+    _key("4", "view('lens')", "Lens", "inspect.lens", "Lens: what each layer would have said"),
+    _key("t", "measure", "Measure", "inspect.measure", "Tint by surprisal, rank or entropy"),
+    _key("k", "head(-1, 0)", "Layer", "inspect.head-up", "The head in the layer before"),
+    _key("j", "head(1, 0)", "Layer", "inspect.head-down", "The head in the layer after"),
+    _key("h", "head(0, -1)", "Head", "inspect.head-left", "The head before"),
+    _key("l", "head(0, 1)", "Head", "inspect.head-right", "The head after"),
+    _key("a", "all", "All heads", "inspect.all", "The mean of all heads"),
+    _key("s", "statistic", "Statistic", "inspect.statistic", "The next statistic of the heads"),
+    _key("m", "map", "Map", "inspect.map", "The head's map, or the token's row"),
+    _key("f", "first", "First token", "inspect.first", "Hide the first token, or show it"),
+    _key("tab", "switch", "Other pane", "inspect.switch", "To the other pane, which scrolls"),
+    _key("o", "file", "File", "inspect.file", "Look into a file"),
+    _key("escape,f2", "app.chat", "Back", "inspect.chat", "Back to the chat"),
+    _key("f1", "help", "Help", "inspect.help", "Show all keys"),
+)
 APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+c", "app.interrupt", "Stop, quit", "interrupt", "Once: stop or copy; twice: quit"),
     _key("ctrl+p", "app.palette", "Palette", "palette", "Search all that can be done"),
     _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
     _key("f3", "app.write", "Write", "write", "Write: a text that the model continues"),
+    _key("f4", "app.inspect", "Inspect", "inspect", "Inspect: why the model says what it says"),
 )
 """Bindings that apply in dialogs too."""
 

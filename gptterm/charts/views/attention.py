@@ -35,7 +35,7 @@ _NAMES = {
 Weights = NDArray[np.float32]
 
 
-def _without_first(weights: Weights, window_start: int) -> Weights:
+def without_first(weights: Weights, window_start: int) -> Weights:
     """Weights with that of position 0 taken out, where the window shows it."""
     if window_start > 0 or weights.shape[-1] < 2:
         return weights
@@ -61,7 +61,7 @@ def attention_sections(
     """
     weights = view.weights.array()
     if hide_first:
-        weights = _without_first(weights, view.window_start)
+        weights = without_first(weights, view.window_start)
     row = weights.mean((0, 1)) if head is None else weights[head]
     whose = "mean of all heads" if head is None else head_name(*head)
     shown = pieces[view.window_start : view.position + 1]
@@ -129,7 +129,7 @@ def _head_table(view: AttentionView, weights: Weights, shown: Sequence[Piece]) -
             ]
         )
     columns = (
-        Column("head"),
+        Column("head", least=18),
         Column("attends to"),
         Column("at", right=True, optional=5),
         Column("weight", right=True),
@@ -145,7 +145,7 @@ def map_section(found: AttentionMap, pieces: Sequence[Piece], *, hide_first: boo
     """One head's attention, of each token of a window over the past."""
     weights = found.weights.array().copy()
     if hide_first:
-        weights = _without_first(weights, found.window_start)
+        weights = without_first(weights, found.window_start)
     rows, columns = weights.shape
     offset = found.first - found.window_start
     # What is behind a token has no weight: it is not seen.
@@ -163,16 +163,34 @@ def map_section(found: AttentionMap, pieces: Sequence[Piece], *, hide_first: boo
     )
 
 
-def heads_section(statistics: Numbers, statistic: HeadStatistic, scope: str) -> Section:
+def head_title(statistics: Numbers, statistic: HeadStatistic, head: tuple[int, int] | None) -> str:
+    """A head's name with its statistic: `layer 2 · head 1 · induction .93`."""
+    if head is None:
+        return "mean of all heads"
+    value = float(statistics.array()[(HEAD_STATISTICS.index(statistic), *head)])
+    return f"{head_name(*head)} · {statistic} {_scale(statistic).write(value)}"
+
+
+def _scale(statistic: HeadStatistic) -> Scale:
+    return HEAD_ENTROPY if statistic == "entropy" else WEIGHT
+
+
+def heads_section(
+    statistics: Numbers,
+    statistic: HeadStatistic,
+    scope: str,
+    marked: tuple[int, int] | None = None,
+) -> Section:
     """Every head's statistic, layers by heads.
 
     Args:
         statistics: of an `AttentionView` or a `HeadGrid`.
         scope: what they are about.
+        marked: the chosen head.
     """
     values = statistics.array()[HEAD_STATISTICS.index(statistic)]
     layers, heads = values.shape
-    scale: Scale = HEAD_ENTROPY if statistic == "entropy" else WEIGHT
+    scale = _scale(statistic)
     best = np.unravel_index(values.argmax(), values.shape)
     name = head_name(int(best[0]), int(best[1]))
     return Section(
@@ -184,6 +202,7 @@ def heads_section(statistics: Numbers, statistic: HeadStatistic, scope: str) -> 
             [str(head) for head in range(heads)],
             ("layer", "head"),
             numbers=True,
+            marked=marked,
         ),
         (f"largest: {name}, {scale.write(float(values[best]))}",),
     )

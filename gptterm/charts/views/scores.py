@@ -78,13 +78,21 @@ def score_row(token: TokenScore, position: int) -> tuple[Value, ...]:
     return row
 
 
-def scores_table(tokens: Sequence[TokenScore], measure: Measure) -> Table:
-    """Tokens in rows, from position 0 on; the column of the measure's numbers is tinted."""
+def scores_table(
+    tokens: Sequence[TokenScore], measure: Measure, first: int = 0, marked: int | None = None
+) -> Table:
+    """Tokens in rows; the column of the measure's numbers is tinted.
+
+    Args:
+        first: position of the first.
+        marked: position of the one that is looked at.
+    """
     scale = SCALES[measure]
     columns = _TABLE if any(token.alternatives for token in tokens) else _TABLE[:-1]
     rows = []
-    for position, token in enumerate(tokens):
-        cells = [Cell(str(position), dim=True), Cell(piece_text(token.piece))]
+    for position, token in enumerate(tokens, first):
+        sign = "▸" if position == marked else ""
+        cells = [Cell(f"{sign}{position}", dim=not sign), Cell(piece_text(token.piece))]
         if token.logprob is None or token.rank is None or token.entropy_bits is None:
             cells += [Cell("")] * (len(columns) - 2)
         else:

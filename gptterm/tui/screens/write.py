@@ -11,6 +11,7 @@ from textual.markup import escape
 from textual.screen import Screen
 
 from gptterm.document.stretches import changed_stretch
+from gptterm.engine.api import MixedPrompt
 from gptterm.errors import GpttermError
 from gptterm.format import plural, short_name
 from gptterm.paths import user_path
@@ -19,6 +20,7 @@ from gptterm.tui.actions.stop import QUIT_WITHIN_S
 from gptterm.tui.keys import APP_KEYS, WRITE_KEYS, Keymap
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.writing import MOST_SAMPLES, Writing
 from gptterm.tui.widgets.continuations import Continuation, Continuations
 from gptterm.tui.widgets.document_area import DocumentArea
@@ -267,6 +269,17 @@ class WriteScreen(Screen[None]):
         is_own = any(binding.action == action for binding in WRITE_KEYS)
         widget = self.list if area == CONTINUATIONS else self.area
         self.call_after_refresh((self if is_own else widget).run_action, action)
+
+    def subject(self) -> Subject | None:
+        """The document, to look into from the cursor on."""
+        writing, info = self.writing, self.writing.controller.engine.info
+        text = writing.document.text
+        if info is None or not text:
+            return None
+        parts = writing.document.prompt_parts(len(text), info)
+        name = "the text" if writing.file is None else writing.file.path.name
+        end = max(0, len(text[: self.area.place].encode()) - 1)
+        return Subject(name, MixedPrompt(parts=parts), byte=end)
 
     def interrupt(self) -> None:
         """Stop and say how to quit; the second time, quit."""

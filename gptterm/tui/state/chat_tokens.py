@@ -5,31 +5,29 @@ import contextlib
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from gptterm.charts.views.scores import Measure, measured
 from gptterm.conversation.nodes import SYSTEM
 from gptterm.conversation.token_map import TurnToken, chat_text, turn_tokens
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack
-from gptterm.engine.api import Candidate, Failed, ModelInfo, NextToken
+from gptterm.engine.api import Candidate, ModelInfo, NextToken
 from gptterm.engine.inspection.requests import (
     Encoded,
     EncodeRequest,
-    InspectionEvent,
-    InspectionRequest,
     ScoreRequest,
     TokenRequest,
     TokenScore,
     TokenScores,
     TokenView,
 )
-from gptterm.errors import GpttermError, error_of
+from gptterm.errors import GpttermError
+from gptterm.tui.state.asking import ask, events_of
+from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, tints
 
 if TYPE_CHECKING:
     from gptterm.tui.state.controller import Controller
-
-E = TypeVar("E", bound=InspectionEvent)
 
 
 class Reading(NamedTuple):
@@ -262,10 +260,10 @@ class ChatTokens:
         chat, info, texts, leaf = controller.chat, controller.engine.info, self._texts(), self._last
         assert info is not None
         assert leaf is not None
-        raw = settings.form == "raw"
+        raw, client = settings.form == "raw", controller.engine.client
         text = chat_text(chat.tree, leaf, info, settings.transcript, raw=raw)
-        found = await self._ask(EncodeRequest(prompt=text.prompt), Encoded)
-        marked = await self._ask(EncodeRequest(prompt=text.marked), Encoded)
+        found = await ask(client, EncodeRequest(prompt=text.prompt), Encoded)
+        marked = await ask(client, EncodeRequest(prompt=text.marked), Encoded)
         pieces = tuple(piece.piece for piece in found.pieces)
         turns = turn_tokens(pieces, b"".join(p.piece for p in marked.pieces), text.messages)
         ids = tuple(piece.id for piece in found.pieces)
@@ -287,10 +285,10 @@ class ChatTokens:
     async def _score(self, reading: Reading) -> None:
         """Score the rest, and show what is scored as it comes."""
         request = ScoreRequest(ids=reading.ids, start_token=False, first=len(reading.scores))
-        async with contextlib.aclosing(self._controller.engine.client.inspect(request)) as events:
+        async with contextlib.aclosing(
+            events_of(self._controller.engine.client, request)
+        ) as events:
             async for event in events:
-                if isinstance(event, Failed):
-                    raise error_of(event.kind, event.message)
                 if self.reading is not reading or not self._is_of_this(reading):
                     return
                 if isinstance(event, TokenScores):
@@ -299,19 +297,23 @@ class ChatTokens:
         if len(reading.scores) < len(reading.ids):
             raise GpttermError("the engine has not scored all of the text")
 
-    async def _ask(self, request: InspectionRequest, kind: type[E]) -> E:
-        """Return the answer to a request.
+    def subject(self, key: str | None) -> Subject | None:
+        """The chat, to look into: at the walked token, else at the end of a turn.
 
-        Raises:
-            GpttermError: it failed.
+        Args:
+            key: of the turn; None: the last one.
         """
-        async with contextlib.aclosing(self._controller.engine.client.inspect(request)) as events:
-            async for event in events:
-                if isinstance(event, Failed):
-                    raise error_of(event.kind, event.message)
-                if isinstance(event, kind):
-                    return event
-        raise GpttermError("the engine has ended")
+        controller, leaf = self._controller, self._last
+        info, settings = controller.engine.info, controller.settings
+        if info is None or leaf is None:
+            return None
+        raw = settings.form == "raw"
+        text = chat_text(controller.chat.tree, leaf, info, settings.transcript, raw=raw)
+        walked, position = self.walked, None
+        tokens = self._read(walked.key if walked is not None else key or leaf)
+        if tokens:
+            position = tokens[-1 if walked is None else walked.number].position
+        return Subject(controller.chat.title, text.prompt, position)
 
     # ------------------------------------------------------------------------ distributions
 
@@ -337,7 +339,7 @@ class ChatTokens:
             prompt_tokens=tokens[0].position if is_reply else None,
         )
         try:
-            view = await self._ask(request, TokenView)
+            view = await ask(self._controller.engine.client, request, TokenView)
         except GpttermError as error:
             return TokenLook(None, str(error))
         reason = "" if view.distribution else "the first token follows nothing"

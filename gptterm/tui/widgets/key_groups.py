@@ -1,10 +1,11 @@
 """All key bindings by the area that they apply to, for the help, the palette and the keymap."""
 
-from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, WRITE_KEYS, Group
+from gptterm.tui.keys import APP_KEYS, CHAT_KEYS, EVERYWHERE, INSPECT_KEYS, WRITE_KEYS, Group
 from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.continuations import Continuations
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
+from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -16,6 +17,7 @@ CHATS = "chats"
 ALTERNATIVES = "next token"
 TEXT = "text"
 CONTINUATIONS = "continuations"
+INSPECTED = "inspected text"
 
 CHAT_GROUPS: tuple[Group, ...] = (
     (EVERYWHERE, (*CHAT_KEYS, *APP_KEYS)),
@@ -29,6 +31,11 @@ WRITE_GROUPS: tuple[Group, ...] = (
     (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
     (CONTINUATIONS, Continuations.BINDINGS),
 )
-GROUPS = (*CHAT_GROUPS, *WRITE_GROUPS)
-SCREENS: tuple[tuple[Group, ...], ...] = (CHAT_GROUPS, ((EVERYWHERE, APP_KEYS), *WRITE_GROUPS))
+INSPECT_GROUPS: tuple[Group, ...] = ((INSPECTED, (*INSPECT_KEYS, *TokenText.BINDINGS)),)
+GROUPS = (*CHAT_GROUPS, *WRITE_GROUPS, *INSPECT_GROUPS)
+SCREENS: tuple[tuple[Group, ...], ...] = (
+    CHAT_GROUPS,
+    ((EVERYWHERE, APP_KEYS), *WRITE_GROUPS),
+    ((EVERYWHERE, APP_KEYS), *INSPECT_GROUPS),
+)
 """The groups that apply at a time."""

@@ -150,6 +150,11 @@ class Transcript(ScrollView, can_focus=True):
             return None
         return self._turns[self.selected]
 
+    @property
+    def selected_key(self) -> str | None:
+        """Key of the selected turn."""
+        return None if (turn := self.selected_turn) is None else turn.key
+
     def show(self, turns: Sequence[TurnView], *, keep_scroll: bool = False) -> None:
         """Replace all turns, and scroll to the end unless `keep_scroll`."""
         self._turns = list(turns)

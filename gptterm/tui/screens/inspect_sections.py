@@ -1,0 +1,113 @@
+"""Sections of Inspect mode's views: what is said about the token that is looked at."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from gptterm.charts.cells import piece_text, probability
+from gptterm.charts.figure import Cell, Column, Section, Table
+from gptterm.charts.views.attention import (
+    attention_sections,
+    head_title,
+    heads_section,
+    map_section,
+)
+from gptterm.charts.views.lens import lens_grid, lens_section
+from gptterm.charts.views.next_token import next_token_sections
+from gptterm.charts.views.scores import scores_table, summary_lines
+from gptterm.engine.inspection.requests import TokenView
+from gptterm.tui.state.inspecting import Inspecting
+
+NEIGHBOURS = 6
+"""Tokens before and after the one that is looked at, in the table of scores."""
+
+
+def sections(look: Inspecting) -> Sequence[Section]:
+    """Return what the view shows; why it shows nothing, if it does not."""
+    if look.problem:
+        return (Section("", None, (look.problem,)),)
+    if look.subject is None:
+        return (Section("", None, ("there is no text to look into yet: o opens a file",)),)
+    if not look.pieces:
+        return (Section("", None, ("reading the text",)),)
+    found = tuple(_VIEWS[look.view](look))
+    return found or (Section("", None, ("asking the model",)),)
+
+
+def _token(look: Inspecting) -> Iterator[Section]:
+    view = look.found.token
+    if view is None or view.position > len(look.pieces):
+        return
+    if view.position < len(look.pieces):
+        yield _facts(look, view)
+    after = look.pieces[view.position - 1].piece if view.position else b""
+    yield from next_token_sections(view, after)
+
+
+def _facts(look: Inspecting, view: TokenView) -> Section:
+    """The token: what it is, and what the model made of it."""
+    piece = look.pieces[view.position]
+    rows = [
+        ("token", piece_text(piece.piece)),
+        ("bytes", piece.piece.hex(" ").upper() or "none"),
+        ("id", str(piece.id)),
+    ]
+    score = view.score
+    if score is not None and score.logprob is not None and score.rank is not None:
+        used = f"cut by {view.cut}" if view.cut else probability(view.used or 0.0)
+        rows += [
+            ("probability", f"{probability(math.exp(score.logprob))} raw · {used} used"),
+            ("rank", f"{score.rank:,}"),
+            ("surprisal", f"{score.surprisal_bits:.2f} bits"),
+            ("entropy", f"{score.entropy_bits:.2f} bits"),
+        ]
+    cells = [(Cell(name, dim=True), Cell(text)) for name, text in rows]
+    title = f"token {view.position} of {len(look.pieces)}"
+    return Section(title, Table((Column("", least=11), Column("")), cells))
+
+
+def _heat(look: Inspecting) -> Iterator[Section]:
+    scores = look.scores
+    if not scores:
+        return
+    upto = scores[: look.looked_at + 1]
+    nats = [-score.logprob for score in upto if score.logprob is not None]
+    so_far = f"{math.exp(sum(nats) / len(nats)):,.4g}" if nats else "not known"
+    notes = [f"perplexity up to token {len(upto) - 1}: {so_far}"]
+    if look.summary is None:
+        notes.append(f"{len(scores):,} of {len(look.pieces):,} tokens scored")
+    else:
+        info = look.controller.engine.info
+        context = 0 if info is None else info.context_length
+        whole, *rest = summary_lines(look.summary, context, None, "")
+        notes += [f"the whole: {whole}", *rest]
+    yield Section("", None, notes)
+    first = max(0, look.looked_at - NEIGHBOURS)
+    near = scores[first : look.looked_at + NEIGHBOURS + 1]
+    if near:
+        yield Section("", scores_table(near, look.measure, first, marked=look.looked_at))
+
+
+def _attention(look: Inspecting) -> Iterator[Section]:
+    view, drawn = look.found.attention, look.found.map
+    if view is None:
+        return
+    if look.is_map and drawn is not None and (drawn.layer, drawn.head) == look.head:
+        yield map_section(drawn, look.pieces, hide_first=look.hides_first)
+        return
+    title = head_title(view.statistics, look.statistic, look.head)
+    grid = heads_section(view.statistics, look.statistic, "of this token", look.head)
+    yield Section(title, grid.block, grid.notes)
+    _, *rest = attention_sections(view, look.pieces, look.head, hide_first=look.hides_first)
+    yield from rest
+
+
+def _lens(look: Inspecting) -> Iterator[Section]:
+    view = look.found.lens
+    if view is None:
+        return
+    if len(view.columns) > 1:
+        yield lens_grid(view, look.pieces)
+    yield lens_section(view, len(view.columns) - 1, look.pieces)
+
+
+_VIEWS = {"token": _token, "heat": _heat, "attention": _attention, "lens": _lens}
