@@ -115,7 +115,7 @@ def turn_tokens(
 
 
 def _literals(marked: bytes, count: int) -> Iterator[bytes]:
-    """What stands before each mark; nothing, where a template has left one out."""
+    """Bytes before each mark; none, where a template has left one out."""
     for number in range(count):
         before, sign, after = marked.partition(mark(number).encode())
         marked = after if sign else marked
@@ -133,7 +133,7 @@ def _after(text: bytes, literal: bytes, at: int) -> int | None:
 
 
 class _Spelled(NamedTuple):
-    """What a prompt has of a message."""
+    """Part of a message that a prompt has."""
 
     begin: int
     """In bytes of the prompt."""

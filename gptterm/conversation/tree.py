@@ -386,7 +386,7 @@ class Conversation:
         if reply is None or run is None:
             return frozenset()
         dropped = self.messages(reply)[: run.dropped_messages]
-        return frozenset(node.id for turns in dropped for node in turns)
+        return frozenset(node.id for turns in dropped for node in turns) - {reply}
 
 
 def _message(turns: tuple[Node, ...], info: ModelInfo) -> Message:

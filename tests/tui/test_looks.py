@@ -233,7 +233,7 @@ async def test_a_speakers_line_is_true_of_the_version_in_view(open_tui: Open) ->
         tree = desk.controller.chat.tree
         versions = [tree.node(key).generation for key in tree.siblings(tree.path()[1])]
         await desk.press("ctrl+l")
-        for number, key in ((2, "left"), (1, "right")):
+        for number, key in ((2, "shift+left"), (1, "shift+right")):
             run = versions[number - 1]
             assert run is not None
             line = next(row for row in desk.rows if "◂▸" in row)

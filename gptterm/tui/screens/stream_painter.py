@@ -189,7 +189,7 @@ class StreamPainter:
             self._requesting = False
 
     async def _shown(self, limit: int) -> TokenLook:
-        """What the model says in the walked token's place, else at the end of the text."""
+        """The distribution in the walked token's place, else at the end of the text."""
         controller = self._controller
         if (look := await controller.tokens.look(limit)) is not None:
             return look

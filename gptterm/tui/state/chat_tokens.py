@@ -58,7 +58,7 @@ class WalkedToken(NamedTuple):
 
 
 class TokenLook(NamedTuple):
-    """What is shown of a token, or of the end of the text."""
+    """Distribution in the place of a token, or at the end of the text."""
 
     distribution: NextToken | None = None
     reason: str = ""
@@ -83,7 +83,7 @@ class ChatTokens:
         self._controller = controller
         self._on_change = on_change
         self.measure: Measure | None = None
-        """What tints the text; None: nothing does."""
+        """Measure that tints the text; None: nothing does."""
         self.walked: WalkedToken | None = None
         self.problem = ""
         """Why the model does not read the chat; empty if it does."""

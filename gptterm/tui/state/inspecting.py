@@ -50,7 +50,7 @@ MAP_LABEL, MAP_NOTES, FEWEST_MAP_ROWS = 13, 5, 8
 
 
 class Found(NamedTuple):
-    """What the model has shown, by view; None: nothing yet."""
+    """Answers of the model, by view; None: none yet."""
 
     token: TokenView | None = None
     attention: AttentionView | None = None

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.markup import escape
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -90,6 +91,7 @@ class Distribution(RowWidget, can_focus=True):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Report a change of size, or that it came into view."""
+        self._show_titles()
         if self.on_capacity_changed is not None:
             self.on_capacity_changed()
 
@@ -108,9 +110,17 @@ class Distribution(RowWidget, can_focus=True):
         self._shown = shown
         found = shown.distribution
         self._rows = [] if found is None else list(_with_line(found.candidates))
-        self.border_title = "next token" if shown.score is None else _own_title(shown.score)
-        self.border_subtitle = "" if found is None else _kept_text(found, shown)
+        self._show_titles()
         self.refresh()
+
+    def _show_titles(self) -> None:
+        """Show the token's own numbers, and the entropies where the rows have no room for them."""
+        shown, found = self._shown, self._shown.distribution
+        title = "next token" if shown.score is None else _own_title(shown.score)
+        if found is not None and shown.score is None and self.row_count < HEADED:
+            title = _entropies(found)
+        self.border_title = escape(title)
+        self.border_subtitle = "" if found is None else _kept_text(found, shown)
 
     @property
     def candidates(self) -> Sequence[Candidate]:

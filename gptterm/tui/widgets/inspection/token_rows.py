@@ -20,7 +20,7 @@ class TokenRows:
 
     def __init__(self, pieces: Sequence[bytes], width: int, spare: int = 0) -> None:
         self.texts: list[str] = []
-        """What is drawn of each token."""
+        """Texts of the tokens, as they are drawn."""
         self._firsts = array("I", [0])
         self._columns = array("I")
         self._rows = array("I")
