@@ -1,14 +1,17 @@
 """Tints of tokens in the transcript: `t`, its legend, signs without colours, after a restart."""
 
 import math
+import random
+from collections.abc import Iterable
 from pathlib import Path
 
 from gptterm.charts.scales import DARK
 from gptterm.conversation.nodes import Generation
-from gptterm.conversation.token_scores import ScoredToken, pack, unpack
+from gptterm.conversation.token_scores import ScoredToken, pack, score, unpack
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
-from gptterm.tui.state.tints import kept_tints, legend
+from gptterm.tui.state.stream_tints import StreamTints
+from gptterm.tui.state.tints import Tint, kept_tints, legend
 from gptterm.tui.widgets.transcript.lines import Span
 from gptterm.tui.widgets.transcript.tints import tinted_lines
 from tests.support.scripted import Script
@@ -117,3 +120,33 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
         desk.app.no_color = True
         await desk.press("t", "t", "t", "t")
         assert "▁ other▄ words█." in desk.text
+
+
+def test_tints_of_a_stream_are_those_that_are_kept() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        said = "".join(rng.choice("ab c\n€漢") for _ in range(rng.randint(1, 12)))
+        raw, pieces = f" {said}".encode(), list[bytes]()
+        while raw:
+            size = rng.randint(1, 4)
+            pieces.append(raw[:size])
+            raw = raw[size:]
+        tokens = [
+            Token(sample=0, id=1, text="", piece=piece, logprob=-rng.random() * 12)
+            for piece in pieces
+        ]
+        said = said.lstrip()
+        stream, tints, at = StreamTints(), list[Tint](), 0
+        for token in tokens:
+            stream.add(token)
+        while at < len(said):
+            part = said[at : at + rng.randint(0, 3)]
+            tints += [(start + at, end + at, step) for start, end, step in stream.cut(part)]
+            at += len(part)
+        kept = kept_tints(pack(score(tokens, said, 0)))
+        assert by_character(tints) == by_character(kept)
+
+
+def by_character(tints: Iterable[Tint]) -> dict[int, int]:
+    """The step of each character."""
+    return {place: step for start, end, step in tints for place in range(start, end)}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gptterm.terminal import display_text
+from gptterm.tui.widgets.transcript.lines import plain_lines
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 from gptterm.tui.widgets.transcript.wrap import wrap
 
@@ -30,7 +31,8 @@ def test_growing_text_wraps_like_whole_text(pieces: list[str], width: int) -> No
     grown = TurnView("1", "assistant", "gpt2")
     grown.layout(width)
     for piece in pieces:
-        grown.append(piece + "\n" if piece.endswith("-") else piece)
+        text = piece + "\n" if piece.endswith("-") else piece
+        grown.append(plain_lines(display_text(text)))
     whole = "".join(piece + "\n" if piece.endswith("-") else piece for piece in pieces)
     fresh = TurnView("2", "assistant", "gpt2", whole)
     fresh.layout(width)

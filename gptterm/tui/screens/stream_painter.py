@@ -116,11 +116,14 @@ class StreamPainter:
         if turn is None:
             return
         fresh = reply.drain()
+        tints = reply.tints(fresh)
+        if controller.tokens.measure != "surprisal":
+            tints = ()  # ranks and entropies are known once the reply was read
         if turn.footer != reply.activity:
             turn.footer = reply.activity
             self._transcript.refresh_turn(turn)
         if fresh:
-            self._transcript.append(turn, fresh)
+            self._transcript.append(turn, fresh, tints)
 
     # ------------------------------------------------------------------------------ numbers
 

@@ -17,6 +17,8 @@ from gptterm.engine.api import (
 )
 from gptterm.terminal import one_line
 from gptterm.tui.state.chat import Chat
+from gptterm.tui.state.stream_tints import StreamTints
+from gptterm.tui.state.tints import Tint
 
 _SHOWN_REASONING = 60
 """Characters."""
@@ -80,6 +82,7 @@ class Reply:
         self._reasoning = ""
         """The end of what a remote model wrote before its answer."""
         self._undrawn: list[str] = []
+        self._tints = StreamTints()
         self._first_at: float | None = None
         self._last_at = self.requested_at
 
@@ -93,6 +96,7 @@ class Reply:
                 self._last_at = now
                 self.tokens += 1
                 self._undrawn.append(event.text)
+                self._tints.add(event)
             case Started():
                 self.started = event
             case Reasoning():
@@ -110,6 +114,10 @@ class Reply:
         text = "".join(self._undrawn)
         self._undrawn.clear()
         return text
+
+    def tints(self, text: str) -> tuple[Tint, ...]:
+        """Return the tints of a drained text; to be asked for each, in order."""
+        return self._tints.cut(text)
 
     @property
     def first_token_s(self) -> float | None:

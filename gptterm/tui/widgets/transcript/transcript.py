@@ -21,6 +21,7 @@ from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.highlights import Finder
 from gptterm.tui.widgets.transcript.placeholder import Placeholder, PlaceholderRow
+from gptterm.tui.widgets.transcript.tints import tinted_lines
 from gptterm.tui.widgets.transcript.turn_painter import GUTTER, MARGIN, Column, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_view import TurnView
@@ -181,14 +182,18 @@ class Transcript(ScrollView, can_focus=True):
         self._placeholder = Placeholder(sections)
         self.refresh()
 
-    def append(self, turn: TurnView, text: str) -> None:
-        """Append text to a turn; cheapest for the last one."""
+    def append(self, turn: TurnView, text: str, tints: Sequence[tuple[int, int, int]] = ()) -> None:
+        """Append text to a turn; cheapest for the last one.
+
+        Args:
+            tints: (start, end, step) of parts of the text.
+        """
         if not self._laid_out:
             turn.set_text("\n".join(line.text for line in turn.lines) + text)
             return
         self._parser.warm_up()
         before = turn.height
-        changed = turn.append(text)
+        changed = turn.append(tinted_lines(text, tints, signs=bool(self.app.no_color)))
         # Rows before the first that changed stay in the cache.
         self._painter.discard(turn, range(1 + changed, max(before, turn.height)), self._width)
         if turn is not self._turns[-1]:

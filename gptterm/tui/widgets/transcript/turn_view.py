@@ -2,6 +2,7 @@
 
 import itertools
 from array import array
+from collections.abc import Sequence
 
 from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
@@ -174,22 +175,23 @@ class TurnView:
             self._highlights = find_highlights(self.lines, self._finder)
         return self._highlights
 
-    def append(self, text: str) -> int:
-        """Add to plain text. Only the last row so far is wrapped again.
+    def append(self, more: Sequence[Line]) -> int:
+        """Add lines, the first to the end of the last one. Only the last row is wrapped again.
 
         Returns:
             The first body row that changed.
         """
-        first, *rest = display_text(text).split("\n")
-        last = Line(self.lines[-1].text + first)
-        self.lines[-1] = last
+        first, *rest = more
+        last, shift = self.lines[-1], len(self.lines[-1].text)
+        spans = (Span(start + shift, end + shift, style) for start, end, style in first.spans)
+        self.lines[-1] = Line(last.text + first.text, (*last.spans, *spans))
         changed = max(0, len(self.rows) - 1)
         start = self.rows.pop()[1] if self.rows else 0
         index = len(self.lines) - 1
         self._wrap_line(index, start)
         for line in rest:
             index += 1
-            self.lines.append(Line(line))
+            self.lines.append(line)
             self._wrap_line(index)
         return changed
 
