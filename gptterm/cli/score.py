@@ -1,7 +1,7 @@
 """`gptterm score`: how a model sees a text, or how two do."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from gptterm.cli.inspection import (
 )
 from gptterm.cli.options import ValueParamType, setting_option
 from gptterm.cli.run import load_here
+from gptterm.cli.score_form import ScoreForm
 from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config.value_types import Integer
@@ -40,21 +41,6 @@ if TYPE_CHECKING:
 
 _ALTERNATIVES = ValueParamType(Integer(Range(0, MOST_ALTERNATIVES, integer=True)))
 _STRIDE = ValueParamType(Integer(Range(1, integer=True)))
-
-
-class ScoreForm(NamedTuple):
-    """How a text is scored, and how the scores are shown."""
-
-    measure: Literal["surprisal", "rank", "entropy"]
-    as_table: bool
-    totals: bool
-    alternatives: int
-    stride: int | None
-    no_start: bool
-    as_json: bool
-    pictures: Pictures
-    compare: str | None
-    compare_dtype: str | None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

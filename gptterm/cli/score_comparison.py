@@ -4,7 +4,7 @@ import functools
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gptterm.charts.figure import Figure
 from gptterm.charts.plain import row_text
@@ -18,6 +18,7 @@ from gptterm.charts.views.comparison import (
 from gptterm.cli.console import json_line
 from gptterm.cli.inspection import print_figure
 from gptterm.cli.inspection_json import score_object
+from gptterm.cli.score_form import ScoreForm
 from gptterm.cli.score_output import MOST_DRAWN
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams
@@ -25,9 +26,6 @@ from gptterm.engine.api import ModelInfo
 from gptterm.engine.inspection.comparison import ComparedToken, Comparison
 from gptterm.errors import GpttermError
 from gptterm.format import plural
-
-if TYPE_CHECKING:
-    from gptterm.cli.score import ScoreForm
 
 MOST_LISTED = 20
 """Tokens of the table of disagreements."""
@@ -192,7 +190,7 @@ class FigureOfComparison:
 
 
 def outputs(
-    form: "ScoreForm", models: tuple[ModelInfo, ModelInfo], streams: Streams
+    form: ScoreForm, models: tuple[ModelInfo, ModelInfo], streams: Streams
 ) -> list[ComparisonOutput]:
     """Where a comparison goes: stdout, and the files that are to be drawn."""
     output: ComparisonOutput

@@ -6,17 +6,18 @@ from typing import Any
 
 import msgspec
 
+from gptterm.charts.scales import SURPRISAL
 from gptterm.conversation.export import format_of, without_infinities, write_export
 from gptterm.conversation.html_page import escaped, page
+from gptterm.conversation.tinted_html import LEGEND, STYLES
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
 
 FORMAT = "gptterm document"
 VERSION = 1
-_MOST_BITS = 16.0
-"""Surprisal that gets the strongest tint."""
 _STYLES = """main { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
-footer { font-size: .75rem; opacity: .6; margin-top: 2rem; }"""
+footer { font-size: .75rem; opacity: .6; margin-top: 2rem; }
+"""
 
 
 def export_document(document: Document, path: Path) -> None:
@@ -91,9 +92,10 @@ def to_html(document: Document, title: str) -> str:
     parts.append(escaped(document.text[at:]))
     models = {edit.run.model for edit in document.edits() if edit.run is not None}
     foot = "Written by a person" + (f" and {', '.join(sorted(models))}" if models else "")
-    foot += ". The stronger a tint, the less the model expected the token." if models else "."
-    main = f'<main dir="auto">{"".join(parts)}</main>'
-    return page(title, _STYLES, f"{main}\n<footer>{escaped(foot)}</footer>")
+    legend = f". Tinted by {LEGEND}" if models else "."
+    main = f'<main dir="auto" class="text">{"".join(parts)}</main>'
+    footer = f'<footer class="text">{escaped(foot)}{legend}</footer>'
+    return page(title, _STYLES + STYLES, f"{main}\n{footer}")
 
 
 def _tinted(edit: Edit, first: int, last: int) -> str:
@@ -107,12 +109,10 @@ def _tinted(edit: Edit, first: int, last: int) -> str:
         if ends[token] < 0:
             continue
         text = escaped(edit.text[begin : ends[token]])
-        share = min(1.0, bits / _MOST_BITS)
-        style = f"background: rgb(220 120 0 / {share:.2f})"
+        step = SURPRISAL.step(bits)
+        kind = f' class="s{step}"' if step else ""
         parts.append(
-            f'<span style="{style}" title="{bits:.1f} bits">{text}</span>'
-            if edit.logprobs
-            else text
+            f'<span{kind} title="{bits:.1f} bits">{text}</span>' if edit.logprobs else text
         )
         begin, bits = ends[token], 0.0
     return "".join(parts)

@@ -24,6 +24,8 @@ COLLECT_EVERY = 4
 and what is frozen when it becomes garbage is not collected by others."""
 RATES = 8
 """Rates that the status line draws."""
+ENTROPIES = 16
+"""Entropies that the pane of the next token draws."""
 NUMBERS_EVERY = 6
 """Frames between two updates of the numbers: flickering digits cannot be read."""
 
@@ -53,6 +55,7 @@ class StreamPainter:
         self._timer: Timer | None = None
         self._frame = 0
         self._rates: deque[float] = deque(maxlen=RATES)
+        self._entropies: deque[float] = deque(maxlen=ENTROPIES)
         self._counted = (0, 0.0)
         """Tokens at the last count, and its time."""
         self._replies = 0
@@ -74,6 +77,7 @@ class StreamPainter:
         gc.freeze()
         self._frame = 0
         self._rates.clear()
+        self._entropies.clear()
         self._counted = (0, time.perf_counter())
         if self._timer is None:
             self._timer = self._transcript.set_interval(1 / FRAMES_PER_S, self._tick)
@@ -197,7 +201,10 @@ class StreamPainter:
         if (look := await controller.tokens.look(limit)) is not None:
             return look
         found = await controller.next_token(limit)
-        return TokenLook(found, controller.engine.no_distribution)
+        if found is not None and controller.replying is controller.chat:
+            self._entropies.append(found.entropy_bits)
+        reason = controller.engine.no_distribution
+        return TokenLook(found, reason, entropies=tuple(self._entropies))
 
 
 class _Numbers(NamedTuple):

@@ -69,6 +69,8 @@ class TokenLook(NamedTuple):
     """In the prompt, if that is known."""
     is_kept: bool = False
     """Only what was kept with the reply is known: nothing about the samplers."""
+    entropies: tuple[float, ...] = ()
+    """Of the model's distribution while the reply was written, the latest last; in bits."""
 
 
 class ChatTokens:

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from gptterm.charts.cells import fit, piece_text, probability
+from gptterm.charts.scales import ENTROPY, RAMP
 from gptterm.engine.api import Candidate, NextToken
 from gptterm.engine.inspection.requests import TokenScore
 from gptterm.engine.samplers import SAMPLERS
@@ -116,7 +117,9 @@ class Distribution(RowWidget, can_focus=True):
     def _show_titles(self) -> None:
         """Show the token's own numbers, and the entropies where the rows have no room for them."""
         shown, found = self._shown, self._shown.distribution
-        title = "next token" if shown.score is None else _own_title(shown.score)
+        title = f"next token {_sparkline(shown.entropies)}".rstrip()
+        if shown.score is not None:
+            title = _own_title(shown.score)
         if found is not None and shown.score is None and self.row_count < HEADED:
             title = _entropies(found)
         self.border_title = escape(title)
@@ -226,6 +229,11 @@ def _entropies(found: NextToken) -> str:
         return "as kept with the reply"
     model, used = found.entropy_bits, found.used_entropy_bits
     return f"H model {model:.1f} · samplers {used:.1f} bit"
+
+
+def _sparkline(entropies: Sequence[float]) -> str:
+    """Entropies as signs of their steps, the latest last."""
+    return "".join(RAMP[ENTROPY.step(value) or 0] for value in entropies if not math.isnan(value))
 
 
 def _kept_text(found: NextToken, shown: TokenLook) -> str:
