@@ -20,12 +20,12 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.generation.loader import load_engine
+from gptterm.engine.inspection.answers import ScoreSummary
 from gptterm.engine.inspection.requests import (
     AttentionRequest,
     InspectionRequest,
     LensRequest,
     ScoreRequest,
-    ScoreSummary,
     TokenRequest,
 )
 from gptterm.engine.runtime.device import configure_threads

@@ -21,8 +21,8 @@ from gptterm.cli.signals import EXIT_BASE, Interrupted, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config.value_types import MAX_INTEGER, Integer, Text, Word
 from gptterm.engine.api import ChatPrompt, Message, ModelInfo, Piece, Prompt, TextPrompt
+from gptterm.engine.inspection.answers import HEAD_STATISTICS
 from gptterm.engine.inspection.requests import (
-    HEAD_STATISTICS,
     MOST_ALTERNATIVES,
     MOST_MAP_ROWS,
     InspectableEngine,

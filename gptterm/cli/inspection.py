@@ -16,11 +16,10 @@ from gptterm.cli.streams import ReaderGoneError, Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.definitions import SETTINGS
 from gptterm.engine.api import Failed, ModelSource, Prompt
+from gptterm.engine.inspection.answers import Encoded, InspectionEvent
 from gptterm.engine.inspection.requests import (
-    Encoded,
     EncodeRequest,
     InspectableEngine,
-    InspectionEvent,
     InspectionRequest,
 )
 from gptterm.errors import GpttermError, UsageError, error_of

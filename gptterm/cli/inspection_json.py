@@ -6,7 +6,7 @@ import msgspec
 
 from gptterm.cli.results import piece_object
 from gptterm.engine.api import Alternative, NextToken, Piece
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
     AttentionMap,
     AttentionView,

@@ -20,26 +20,28 @@ from gptterm.cli.inspection_json import (
 from gptterm.cli.signals import Interrupted, Signals
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import Piece, SamplingParams
-from gptterm.engine.inspection.requests import (
-    MOST_LENS_POSITIONS,
+from gptterm.engine.inspection.answers import (
     AttentionMap,
-    AttentionMapRequest,
-    AttentionRequest,
     AttentionView,
     HeadGrid,
-    HeadGridRequest,
     HeadStatistic,
-    InspectableEngine,
-    InspectionRequest,
     InspectionResult,
-    LensRequest,
     LensView,
-    ScoreRequest,
     ScoreSummary,
-    TokenRequest,
     TokenScore,
     TokenScores,
     TokenView,
+)
+from gptterm.engine.inspection.requests import (
+    MOST_LENS_POSITIONS,
+    AttentionMapRequest,
+    AttentionRequest,
+    HeadGridRequest,
+    InspectableEngine,
+    InspectionRequest,
+    LensRequest,
+    ScoreRequest,
+    TokenRequest,
 )
 from gptterm.errors import UsageError
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gptterm.engine.api import ChatPrompt, Failed, Message, Prompt, TextPrompt, Transcript
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     Encoded,
+    ScoreSummary,
+    is_last,
+)
+from gptterm.engine.inspection.requests import (
     EncodeRequest,
     InspectableEngine,
     InspectionRequest,
     ScoreRequest,
-    ScoreSummary,
-    is_last,
 )
 from gptterm.errors import UsageError, error_of
 

@@ -25,12 +25,11 @@ from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config.value_types import Integer
 from gptterm.engine.api import ModelSource, TextPrompt, TokenPrompt
+from gptterm.engine.inspection.answers import ScoreSummary, TokenScores
 from gptterm.engine.inspection.requests import (
     MOST_ALTERNATIVES,
     InspectableEngine,
     ScoreRequest,
-    ScoreSummary,
-    TokenScores,
 )
 from gptterm.errors import GpttermError
 from gptterm.ranges import Range

@@ -18,7 +18,7 @@ from gptterm.cli.console import json_line
 from gptterm.cli.inspection_json import score_object
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import ModelInfo
-from gptterm.engine.inspection.requests import ScoreSummary, TokenScore
+from gptterm.engine.inspection.answers import ScoreSummary, TokenScore
 from gptterm.errors import GpttermError
 from gptterm.format import plural
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gptterm.cli.inspect import VIEWS
-from gptterm.engine.inspection.requests import HEAD_STATISTICS
+from gptterm.engine.inspection.answers import HEAD_STATISTICS
 from tests.cli.command import run, spawn
 
 TEXT = "Once upon a time there was a little"

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from gptterm.engine.inspection.requests import HEAD_STATISTICS
+from gptterm.engine.inspection.answers import HEAD_STATISTICS
 from gptterm.tui.screens.inspect import InspectScreen
 from gptterm.tui.state.inspecting import Inspecting
 from tests.tui.conftest import Desk, Open

@@ -2,7 +2,8 @@
 
 import math
 
-from gptterm.engine.inspection.requests import TokenRequest, TokenView
+from gptterm.engine.inspection.answers import TokenView
+from gptterm.engine.inspection.requests import TokenRequest
 from tests.tui.conftest import Desk, Open
 
 

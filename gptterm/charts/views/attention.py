@@ -13,7 +13,7 @@ from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import Cell, Column, Matrix, Section, Table, TintedToken, TokenText
 from gptterm.charts.scales import HEAD_ENTROPY, WEIGHT, Scale
 from gptterm.engine.api import Piece
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
     AttentionMap,
     AttentionView,

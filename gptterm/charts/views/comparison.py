@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import Cell, Column, Section, Table, TintedToken, TokenText, Value
 from gptterm.charts.scales import KL
+from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.inspection.comparison import ComparedToken
-from gptterm.engine.inspection.requests import TokenScore
 
 COLUMNS = (
     "position", "id", "piece", "kl", "logprob", "rank", "entropy_bits", "other_logprob",

@@ -7,7 +7,11 @@ from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import Cell, Column, Section, Table
 from gptterm.charts.scales import KL, PROBABILITY
 from gptterm.engine.api import Piece
-from gptterm.engine.inspection.requests import LensCell, LensRow, LensView
+from gptterm.engine.inspection.answers import (
+    LensCell,
+    LensRow,
+    LensView,
+)
 
 
 def row_name(row: LensRow, layers: int) -> str:

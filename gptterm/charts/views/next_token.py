@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import Cell, Column, Section, Table
 from gptterm.engine.api import Candidate, NextToken
-from gptterm.engine.inspection.requests import TokenView
+from gptterm.engine.inspection.answers import TokenView
 
 _COLUMNS = (
     Column("rank", right=True, optional=3),

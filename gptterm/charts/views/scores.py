@@ -15,7 +15,7 @@ from gptterm.charts.figure import (
     Value,
 )
 from gptterm.charts.scales import ENTROPY, RANK, SURPRISAL, Scale
-from gptterm.engine.inspection.requests import ScoreSummary, TokenScore
+from gptterm.engine.inspection.answers import ScoreSummary, TokenScore
 from gptterm.format import plural
 
 Measure = Literal["surprisal", "rank", "entropy"]

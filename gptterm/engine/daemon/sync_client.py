@@ -20,7 +20,8 @@ from gptterm.engine.api import (
 from gptterm.engine.daemon.fingerprint import as_requested
 from gptterm.engine.daemon.launcher import DaemonConnection, attach
 from gptterm.engine.generation.event_tally import EventTally
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
+from gptterm.engine.inspection.answers import InspectionEvent
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client_protocol import (
     ClientProtocol,

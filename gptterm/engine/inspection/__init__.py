@@ -1,6 +1,7 @@
 """Inspection: what a model thinks of a text, and why.
 
-requests    the contract: requests, events, `InspectableEngine`
+requests    the contract: requests, `InspectableEngine`
+answers     the contract: what answers them
 inspector   answers requests with a decoder, by
 scores      log probability, rank and entropy of each token
 attention   attention weights, and statistics of the heads

@@ -8,16 +8,18 @@ import numpy as np
 from gptterm.engine.decoders.attention_step import Point
 from gptterm.engine.decoders.base import Ids
 from gptterm.engine.decoders.tap import AttentionWeights, Floats, Observable
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
     AttentionMap,
-    AttentionMapRequest,
-    AttentionRequest,
     AttentionView,
     HeadGrid,
-    HeadGridRequest,
     Numbers,
     Progress,
+)
+from gptterm.engine.inspection.requests import (
+    AttentionMapRequest,
+    AttentionRequest,
+    HeadGridRequest,
 )
 from gptterm.engine.inspection.text_cache import TextCaches, as_ids
 from gptterm.engine.inspection.windows import view_start

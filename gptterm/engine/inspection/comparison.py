@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.engine.decoders.base import Cache, Decoder, Logits
+from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.inspection.pieces import TextPieces, best_tokens
-from gptterm.engine.inspection.requests import ScoreRequest, TokenScore
+from gptterm.engine.inspection.requests import ScoreRequest
 from gptterm.engine.inspection.text_cache import as_ids
 from gptterm.engine.inspection.token_statistics import RowStatistics, row_statistics
 from gptterm.engine.inspection.windows import Window, score_windows

@@ -7,16 +7,15 @@ from typing import Literal, cast
 from gptterm.engine.api import Failed, Piece, TokenPrompt
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.decoders.tap import Observable
+from gptterm.engine.inspection.answers import Encoded, InspectionEvent
 from gptterm.engine.inspection.attention import AttentionViews
 from gptterm.engine.inspection.lens import Lens
 from gptterm.engine.inspection.pieces import TextPieces
 from gptterm.engine.inspection.requests import (
     AttentionMapRequest,
     AttentionRequest,
-    Encoded,
     EncodeRequest,
     HeadGridRequest,
-    InspectionEvent,
     InspectionRequest,
     LensRequest,
     ScoreRequest,

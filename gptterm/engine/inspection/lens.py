@@ -14,15 +14,15 @@ import numpy as np
 from gptterm.engine.decoders.attention_step import Point
 from gptterm.engine.decoders.base import Cache, Ids, Logits
 from gptterm.engine.decoders.tap import AttentionWeights, Floats, Observable
-from gptterm.engine.inspection.pieces import best_tokens
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     LensCell,
     LensColumn,
-    LensRequest,
     LensRow,
     LensView,
     Progress,
 )
+from gptterm.engine.inspection.pieces import best_tokens
+from gptterm.engine.inspection.requests import LensRequest
 from gptterm.engine.inspection.text_cache import TextCaches, as_ids
 from gptterm.engine.inspection.token_statistics import LOWEST, row_statistics
 from gptterm.engine.inspection.windows import view_start

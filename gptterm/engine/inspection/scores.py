@@ -5,14 +5,14 @@ from functools import partial
 from typing import NamedTuple
 
 from gptterm.engine.decoders.base import Cache, Decoder, Ids
-from gptterm.engine.inspection.pieces import TextPieces, best_tokens
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     InspectionEvent,
-    ScoreRequest,
     ScoreSummary,
     TokenScore,
     TokenScores,
 )
+from gptterm.engine.inspection.pieces import TextPieces, best_tokens
+from gptterm.engine.inspection.requests import ScoreRequest
 from gptterm.engine.inspection.text_cache import TextCache, TextCaches, as_ids
 from gptterm.engine.inspection.token_statistics import row_statistics
 from gptterm.engine.inspection.windows import Window, score_windows

@@ -8,7 +8,7 @@ import numpy as np
 
 from gptterm.engine.decoders.base import Cache, Decoder, Ids
 from gptterm.engine.decoders.kv_cache import KVCache
-from gptterm.engine.inspection.requests import Progress
+from gptterm.engine.inspection.answers import Progress
 
 T = TypeVar("T")
 Find = Callable[[Ids], tuple[Cache, int]]

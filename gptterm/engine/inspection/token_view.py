@@ -8,8 +8,13 @@ import numpy as np
 
 from gptterm.engine.api import Candidate, NextToken
 from gptterm.engine.decoders.base import Cache, Decoder, Ids, Logits
+from gptterm.engine.inspection.answers import (
+    Progress,
+    TokenScore,
+    TokenView,
+)
 from gptterm.engine.inspection.pieces import TextPieces
-from gptterm.engine.inspection.requests import Progress, TokenRequest, TokenScore, TokenView
+from gptterm.engine.inspection.requests import TokenRequest
 from gptterm.engine.inspection.text_cache import TextCaches, as_ids
 from gptterm.engine.inspection.token_statistics import row_statistics
 from gptterm.engine.inspection.windows import view_start

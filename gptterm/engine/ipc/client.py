@@ -28,7 +28,8 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
+from gptterm.engine.inspection.answers import InspectionEvent
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.engine.ipc import LOCAL_ENGINE
 from gptterm.engine.ipc.client_protocol import Generation
 from gptterm.engine.ipc.connection import Connection

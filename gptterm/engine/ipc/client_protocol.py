@@ -23,7 +23,8 @@ from gptterm.engine.api import (
     SamplingParams,
     Token,
 )
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest, is_last
+from gptterm.engine.inspection.answers import InspectionEvent, is_last
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.engine.ipc.errors import load_error
 from gptterm.engine.ipc.protocol import (
     Cancel,

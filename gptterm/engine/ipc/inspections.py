@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from gptterm.engine.api import Engine, Failed
-from gptterm.engine.inspection.requests import InspectableEngine, InspectionEvent, is_last
+from gptterm.engine.inspection.answers import InspectionEvent, is_last
+from gptterm.engine.inspection.requests import InspectableEngine
 from gptterm.engine.ipc.client_channel import ClientChannel
 from gptterm.engine.ipc.protocol import InspectionFrame, QueryInspection
 

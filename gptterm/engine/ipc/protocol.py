@@ -20,7 +20,8 @@ from gptterm.engine.api import (
     Piece,
     SamplingParams,
 )
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
+from gptterm.engine.inspection.answers import InspectionEvent
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.errors import FailureKind
 
 LoadStage = Literal["starting", "importing", "loading"]

@@ -12,7 +12,8 @@ from gptterm.engine.api import (
     NextToken,
     SamplingParams,
 )
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
+from gptterm.engine.inspection.answers import InspectionEvent
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.engine.remote.discovery import model_info
 from gptterm.engine.remote.distribution import distribution
 from gptterm.engine.remote.servers import Servers

@@ -14,7 +14,7 @@ from gptterm.charts.views.attention import (
 from gptterm.charts.views.lens import lens_grid, lens_section
 from gptterm.charts.views.next_token import next_token_sections
 from gptterm.charts.views.scores import scores_table, summary_lines
-from gptterm.engine.inspection.requests import TokenView
+from gptterm.engine.inspection.answers import TokenView
 from gptterm.tui.state.inspecting import Inspecting
 
 NEIGHBOURS = 6

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from gptterm.engine.api import Failed
-from gptterm.engine.inspection.requests import InspectionEvent, InspectionRequest
+from gptterm.engine.inspection.answers import InspectionEvent
+from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.errors import GpttermError, error_of
 from gptterm.tui.state.engine_manager import Client
 

@@ -12,14 +12,16 @@ from gptterm.conversation.nodes import SYSTEM
 from gptterm.conversation.token_map import TurnToken, chat_text, turn_tokens
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack
 from gptterm.engine.api import Candidate, ModelInfo, NextToken
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     Encoded,
-    EncodeRequest,
-    ScoreRequest,
-    TokenRequest,
     TokenScore,
     TokenScores,
     TokenView,
+)
+from gptterm.engine.inspection.requests import (
+    EncodeRequest,
+    ScoreRequest,
+    TokenRequest,
 )
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask, events_of

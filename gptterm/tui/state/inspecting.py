@@ -12,25 +12,27 @@ from gptterm.charts.scales import WEIGHT, Scale
 from gptterm.charts.views.attention import without_first
 from gptterm.charts.views.scores import SCALES, Measure, measured
 from gptterm.engine.api import ModelInfo, Piece
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
-    MOST_LENS_POSITIONS,
-    MOST_MAP_ROWS,
     AttentionMap,
-    AttentionMapRequest,
-    AttentionRequest,
     AttentionView,
     Encoded,
-    EncodeRequest,
     HeadStatistic,
-    LensRequest,
     LensView,
-    ScoreRequest,
     ScoreSummary,
-    TokenRequest,
     TokenScore,
     TokenScores,
     TokenView,
+)
+from gptterm.engine.inspection.requests import (
+    MOST_LENS_POSITIONS,
+    MOST_MAP_ROWS,
+    AttentionMapRequest,
+    AttentionRequest,
+    EncodeRequest,
+    LensRequest,
+    ScoreRequest,
+    TokenRequest,
 )
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask, events_of

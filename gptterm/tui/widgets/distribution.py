@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from gptterm.charts.cells import fit, piece_text, probability
 from gptterm.charts.scales import ENTROPY, RAMP
 from gptterm.engine.api import Candidate, NextToken
-from gptterm.engine.inspection.requests import TokenScore
+from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.terminal import one_line
 from gptterm.tui.state.chat_tokens import TokenLook

@@ -19,15 +19,17 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.daemon.sync_client import DaemonEngine
 from gptterm.engine.generation.loader import load_engine
+from gptterm.engine.inspection.answers import (
+    ScoreSummary,
+    TokenScores,
+    TokenView,
+)
 from gptterm.engine.inspection.requests import (
     EncodeRequest,
     InspectableEngine,
     InspectionRequest,
     ScoreRequest,
-    ScoreSummary,
     TokenRequest,
-    TokenScores,
-    TokenView,
 )
 from gptterm.engine.ipc import LOCAL_ENGINE
 from tests.support.daemon import opened

@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.api import Failed
-from gptterm.engine.inspection.requests import (
-    InspectableEngine,
+from gptterm.engine.inspection.answers import (
     InspectionEvent,
-    InspectionRequest,
     Progress,
     TokenScores,
     is_last,
 )
+from gptterm.engine.inspection.requests import InspectableEngine, InspectionRequest
 
 R = TypeVar("R")
 

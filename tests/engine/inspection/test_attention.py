@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.inspection.attention import head_statistics
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
     AttentionMap,
-    AttentionMapRequest,
-    AttentionRequest,
     AttentionView,
     HeadGrid,
+)
+from gptterm.engine.inspection.attention import head_statistics
+from gptterm.engine.inspection.requests import (
+    AttentionMapRequest,
+    AttentionRequest,
     HeadGridRequest,
 )
 from tests.engine.checkpoints import POSITIONS, draw_ids

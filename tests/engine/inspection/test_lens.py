@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.inspection.requests import LensCell, LensRequest, LensView
+from gptterm.engine.inspection.answers import LensCell, LensView
+from gptterm.engine.inspection.requests import LensRequest
 from tests.engine.checkpoints import POSITIONS, draw_ids
 from tests.engine.inspection.looks import reference_rank, result_of
 from tests.engine.references import lens, observe

@@ -10,13 +10,12 @@ import torch
 
 from gptterm.engine.api import TextPrompt
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     Encoded,
-    EncodeRequest,
-    ScoreRequest,
     ScoreSummary,
     TokenScores,
 )
+from gptterm.engine.inspection.requests import EncodeRequest, ScoreRequest
 from gptterm.engine.inspection.token_statistics import row_statistics
 from gptterm.engine.sampling.chain import NotFiniteError
 from tests.engine.checkpoints import (

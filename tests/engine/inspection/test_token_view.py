@@ -7,7 +7,8 @@ import pytest
 from gptterm.engine.api import SamplingParams, Token
 from gptterm.engine.decoders.base import Cache, Ids, Logits
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.inspection.requests import TokenRequest, TokenView
+from gptterm.engine.inspection.answers import TokenView
+from gptterm.engine.inspection.requests import TokenRequest
 from tests.engine.checkpoints import POSITIONS, draw_ids
 from tests.engine.inspection.looks import (
     events_of,

@@ -9,15 +9,17 @@ import torch
 
 from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.inspection.requests import (
-    AttentionRequest,
+from gptterm.engine.inspection.answers import (
     AttentionView,
     HeadGrid,
+    LensView,
+    TokenView,
+)
+from gptterm.engine.inspection.requests import (
+    AttentionRequest,
     HeadGridRequest,
     LensRequest,
-    LensView,
     TokenRequest,
-    TokenView,
 )
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine import references

@@ -15,14 +15,16 @@ from gptterm.engine.api import (
     TokenPrompt,
 )
 from gptterm.engine.generation.loader import load_engine
-from gptterm.engine.inspection.requests import (
+from gptterm.engine.inspection.answers import (
     InspectionEvent,
-    InspectionRequest,
-    ScoreRequest,
     ScoreSummary,
-    TokenRequest,
     TokenScores,
     TokenView,
+)
+from gptterm.engine.inspection.requests import (
+    InspectionRequest,
+    ScoreRequest,
+    TokenRequest,
 )
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.ipc.client_protocol import ClientProtocol
