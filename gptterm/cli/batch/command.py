@@ -1,9 +1,8 @@
 """The command `gptterm batch`: its options and its help."""
 
-from typing import NamedTuple
-
 import click
 
+from gptterm.cli.batch.options import BatchOptions
 from gptterm.cli.help import SectionedCommand
 from gptterm.cli.options import (
     CONTEXT,
@@ -33,22 +32,6 @@ settings of its own (temperature, max_tokens, seed, stop, form, ...). Lines of O
 the number of its line; with --seed N, line 1 has the seed N, line 2 the seed N + 1. A line that
 fails gets an "error", and the exit code at the end is 1.
 """
-
-
-class BatchOptions(NamedTuple):
-    """Options that are not settings."""
-
-    file: str | None
-    plain: bool
-    concurrency: int | None
-    unordered: bool
-    output: str | None
-    resume: bool
-    retry_errors: bool
-    logprobs: int | None
-    api_key: str
-    quiet: bool
-    verbose: bool
 
 
 def _parameters() -> list[click.Parameter]:

@@ -1,17 +1,16 @@
-"""Jobs: what a line of the input asks for, in our form or as plain text."""
+"""Jobs: what a line of the input asks for, with the settings of the run and its own."""
 
 from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
-from gptterm.cli.batch.reader import MOST_LINE_BYTES, Line
 from gptterm.config import Settings
 from gptterm.config.definitions import SETTINGS
 from gptterm.config.file import did_you_mean
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, Prompt, Role, TextPrompt
 from gptterm.errors import UsageError
-from gptterm.format import byte_size, shorten
+from gptterm.format import shorten
 from gptterm.json_values import as_text
 
 _ROLES: dict[str, Role] = {
@@ -25,8 +24,9 @@ _LINE_SETTINGS = (
     "preset", "seed", "stop", "form", "overflow", "system",
 )  # fmt: skip
 """Settings that a line may have for itself."""
-_ASKED: tuple[str, ...] = ("prompt", "messages")
-_KEYS = ("id", *_ASKED, "logprobs", *_LINE_SETTINGS)
+ASKED: tuple[str, ...] = ("prompt", "messages")
+"""The keys of what a line asks, of which it has one."""
+_KEYS = ("id", *ASKED, "logprobs", *_LINE_SETTINGS)
 _OF_THE_RUN = (
     *("model", "server", "adapter", "device", "dtype", "context", "keep_alive", "offline"),
 )
@@ -57,14 +57,13 @@ class BadLineError(ValueError):
         self.is_openai = is_openai
 
 
-class JobParser:
-    """Parses lines into jobs.
+class JobMaker:
+    """Makes the jobs of lines.
 
     Args:
         settings: what holds for a line that says nothing else.
         answers: whether the model has a chat, for lines that leave it open.
         logprobs: alternatives a token for all lines; None: no log probabilities.
-        plain: lines are prompts, not JSON.
         models: the model's names, for lines that name one.
         note: called with what the user should know, more than once perhaps.
     """
@@ -75,43 +74,14 @@ class JobParser:
         *,
         answers: bool,
         logprobs: int | None = None,
-        plain: bool = False,
         models: Container[str] = (),
         note: Callable[[str], None],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.logprobs = logprobs
         self._answers = answers
-        self._logprobs = logprobs
-        self._plain = plain
         self._models = models
         self._note = note
-
-    def parse(self, line: Line) -> Job | None:
-        """Return the job of a line; None for a blank one.
-
-        Raises:
-            BadLineError: it cannot be run.
-        """
-        if line.data is None:
-            raise BadLineError(f"the line is longer than {byte_size(MOST_LINE_BYTES)}")
-        if not line.data.strip():
-            return None
-        if self._plain:
-            return self.job(line.number, self._settings, {"prompt": _text(line.data)})
-        return self._parse_object(line.number, _decoded(line.data))
-
-    def _parse_object(self, number: int, fields: dict[str, Any]) -> Job:
-        if "custom_id" in fields or "body" in fields:
-            from gptterm.cli.batch.openai_lines import parse
-
-            return parse(number, fields, self)
-        id_ = _id(fields.pop("id", None))
-        try:
-            logprobs = line_logprobs(fields.pop("logprobs", self._logprobs))
-            asked = {key: fields.pop(key) for key in _ASKED if key in fields}
-            return self.job(number, self.with_fields(fields), asked, logprobs=logprobs, id_=id_)
-        except ValueError as error:
-            raise BadLineError(str(error), id_) from None
 
     def note_model(self, name: object) -> None:
         """Tell the user if a line names another model than the one that runs."""
@@ -125,7 +95,7 @@ class JobParser:
             ValueError: one is unknown, or has a bad value.
         """
         if not fields:
-            return self._settings
+            return self.settings
         values: dict[str, object] = {}
         for name, value in fields.items():
             if name in _OF_THE_RUN:
@@ -138,7 +108,7 @@ class JobParser:
             except ValueError as error:
                 raise ValueError(f"{name} {error}") from None
         try:
-            return self._settings.with_values(values, "line")
+            return self.settings.with_values(values, "line")
         except UsageError as error:
             raise ValueError(str(error)) from None
 
@@ -162,7 +132,7 @@ class JobParser:
             ValueError: its prompt is not one.
         """
         prompt = self._prompt(settings, asked)
-        logprobs = self._logprobs if logprobs is None else logprobs
+        logprobs = self.logprobs if logprobs is None else logprobs
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
         if request.seed is not None and settings.origins["seed"] != "line":
             # Equal prompts get different texts, and a line's text depends on no other line.
@@ -230,30 +200,5 @@ def line_logprobs(value: object) -> int | None:
     raise ValueError(f"logprobs must be a whole number from 0 to {_MOST_LOGPROBS}")
 
 
-def _id(value: object) -> str | int | None:
-    if value is None or isinstance(value, str) or type(value) is int:
-        return value
-    raise BadLineError("id must be a text or a whole number")
-
-
 def _hint(name: str) -> str:
     return did_you_mean(name, _KEYS) or "; see gptterm batch --help"
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise BadLineError(f"not valid UTF-8 (at byte {error.start})") from None
-
-
-def _decoded(data: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadLineError(f"not valid JSON: {error} (--lines takes plain text)") from None
-    except RecursionError:
-        raise BadLineError("not valid JSON: it is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise BadLineError("the line is no JSON object (--lines takes plain text)")
-    return value

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gptterm.cli.batch.command import BatchOptions
+from gptterm.cli.batch.options import BatchOptions
 from gptterm.cli.batch.output_file import Manifest
 from gptterm.config import Settings
 from gptterm.engine.api import ModelInfo

@@ -5,17 +5,14 @@ Source: OpenAI's API reference, "Batch", the request input object and the output
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from gptterm.cli.batch.jobs import BadLineError, Job, line_logprobs
+from gptterm.cli.batch.jobs import BadLineError, Job, JobMaker, line_logprobs
 from gptterm.cli.results import Results, SampleResult, token_logprobs
 from gptterm.engine.api import ModelInfo
 from gptterm.json_values import as_object
-
-if TYPE_CHECKING:
-    from gptterm.cli.batch.jobs import JobParser
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 _PASSED = {
@@ -31,7 +28,7 @@ _MOST_CHOICES = 128
 _FINISH = {"eos": "stop", "stop": "stop", "length": "length"}
 
 
-def parse(number: int, fields: dict[str, Any], parser: "JobParser") -> Job:
+def parse(number: int, fields: dict[str, Any], maker: JobMaker) -> Job:
     """Return the job of a line.
 
     Raises:
@@ -50,16 +47,16 @@ def parse(number: int, fields: dict[str, Any], parser: "JobParser") -> Job:
         body = fields.get("body")
         if not isinstance(body, dict):
             raise ValueError("body must be an object")
-        return _job(number, id_, url, dict(body), parser)
+        return _job(number, id_, url, dict(body), maker)
     except ValueError as error:
         raise BadLineError(str(error), id_, is_openai=True) from None
 
 
-def _job(number: int, id_: str, url: str, body: dict[str, Any], parser: "JobParser") -> Job:
+def _job(number: int, id_: str, url: str, body: dict[str, Any], maker: JobMaker) -> Job:
     key = "messages" if url == CHAT else "prompt"
     asked = {key: body.pop(key)} if key in body else {}
     if (model := body.pop("model", None)) is not None:
-        parser.note_model(model)
+        maker.note_model(model)
     samples = body.pop("n", None)
     if samples is None:
         samples = 1
@@ -74,8 +71,8 @@ def _job(number: int, id_: str, url: str, body: dict[str, Any], parser: "JobPars
                 values[_PASSED[name]] = value
         elif name not in _WITHOUT_EFFECT:
             raise ValueError(f"{name} is not supported")
-    settings = parser.with_fields(values)
-    job = parser.job(number, settings, asked, logprobs=logprobs, samples=samples, id_=id_, url=url)
+    settings = maker.with_fields(values)
+    job = maker.job(number, settings, asked, logprobs=logprobs, samples=samples, id_=id_, url=url)
     if bias:
         sampling = msgspec.structs.replace(job.request.sampling, logit_bias=bias)
         job = job._replace(request=msgspec.structs.replace(job.request, sampling=sampling))

@@ -5,7 +5,8 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from gptterm.cli.batch import openai_lines
-from gptterm.cli.batch.jobs import BadLineError, Job, JobParser
+from gptterm.cli.batch.jobs import BadLineError, Job
+from gptterm.cli.batch.line_parser import LineParser
 from gptterm.cli.batch.reader import Line, LineReader
 from gptterm.cli.batch.sink import Sink
 from gptterm.cli.batch.writer import BackgroundWriter
@@ -65,7 +66,7 @@ class BatchRun:
     def __init__(
         self,
         reader: LineReader,
-        parser: JobParser,
+        parser: LineParser,
         sink: Sink,
         writer: BackgroundWriter,
         info: ModelInfo,

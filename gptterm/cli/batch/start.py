@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from gptterm.cli.batch.command import BatchOptions
-from gptterm.cli.batch.jobs import JobParser
+from gptterm.cli.batch.jobs import JobMaker
+from gptterm.cli.batch.line_parser import LineParser
 from gptterm.cli.batch.local import ROWS, run_local
 from gptterm.cli.batch.manifest import Content, new_manifest, survey
+from gptterm.cli.batch.options import BatchOptions
 from gptterm.cli.batch.output_file import OutputFile
 from gptterm.cli.batch.progress import Display, progress
 from gptterm.cli.batch.reader import LineReader
@@ -162,10 +163,11 @@ class _Batch:
         logprobs = options.logprobs
         if logprobs is not None and info.vocab_size:
             logprobs = min(logprobs, info.vocab_size)
-        parser = JobParser(
-            self._settings, answers=info.has_chat_template, logprobs=logprobs,
-            plain=options.plain, models=names, note=self._note,
+        maker = JobMaker(
+            self._settings, answers=info.has_chat_template, logprobs=logprobs, models=names,
+            note=self._note,
         )  # fmt: skip
+        parser = LineParser(maker, plain=options.plain)
         output = self._output
         window = max(_WINDOW, 16 * (options.concurrency or 0))
         sink = Sink(writer.put, ordered=not options.unordered, window=window)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gptterm.cli.batch.jobs import BadLineError, Job, JobParser
+from gptterm.cli.batch.jobs import BadLineError, Job, JobMaker
+from gptterm.cli.batch.line_parser import LineParser
 from gptterm.cli.batch.reader import Line
 from gptterm.config import load_settings
 from gptterm.engine.api import ChatPrompt, Message, TextPrompt
@@ -14,9 +15,9 @@ from gptterm.engine.api import ChatPrompt, Message, TextPrompt
 CHAT = "/v1/chat/completions"
 
 
-def parser(answers: bool = False, plain: bool = False, **options: object) -> JobParser:
+def parser(answers: bool = False, plain: bool = False, **options: object) -> LineParser:
     settings = load_settings(options, environ={})
-    return JobParser(settings, answers=answers, plain=plain, note=lambda _: None)
+    return LineParser(JobMaker(settings, answers=answers, note=lambda _: None), plain=plain)
 
 
 def job(fields: dict[str, Any], number: int = 1, **options: Any) -> Job:
