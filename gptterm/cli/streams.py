@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import select
+import stat
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -58,6 +59,16 @@ class Streams:
             if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF):
                 raise ReaderGoneError from None
             raise GpttermError(f"cannot write to stdout: {error.strerror}") from None
+
+    def takes(self, size: int) -> bool:
+        """Whether stdout takes so many bytes without a wait for its reader."""
+        if stat.S_ISREG(os.fstat(self._out).st_mode):
+            return True
+        if not hasattr(select, "poll") or size > select.PIPE_BUF:
+            return False
+        poll = select.poll()
+        poll.register(self._out, select.POLLOUT)
+        return any(flags & select.POLLOUT for _, flags in poll.poll(0))
 
     def reader_gone(self) -> bool:
         """Whether stdout is a pipe or socket whose reader has closed it."""

@@ -135,8 +135,10 @@ class _Batch:
         total = None if content is None else content.lines
         with progress(self._streams, total) as display, self._streams.silenced():
             self._show_note = display.note
-            write = self._streams.write_bytes if self._output is None else self._output.write
-            writer = BackgroundWriter(write)
+            if self._output is None:
+                writer = BackgroundWriter(self._streams.write_bytes, self._streams.takes)
+            else:
+                writer = BackgroundWriter(self._output.write, lambda _: True)
             run = self._new_run(reader, source, info, display, writer)
             if isinstance(engine, BatchingEngine):
                 run_local(engine, run, self._options.concurrency or ROWS, self._interrupted)

@@ -9,14 +9,18 @@ _MOST_BYTES = 8 << 20
 
 
 class BackgroundWriter:
-    """Writes records in their order, in a thread of its own.
+    """Writes records in their order: at once what blocks nobody, the others in a thread.
 
     Args:
-        write: writes whole records; what it raises ends the writing.
+        write: writes a whole record; what it raises ends the writing.
+        is_ready: whether it would write so many bytes without a wait.
     """
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], is_ready: Callable[[int], bool] = lambda _: False
+    ) -> None:
         self._write = write
+        self._is_ready = is_ready
         self._records: deque[bytes] = deque()
         self._size = 0
         """Bytes in `_records`, and of the one that is being written."""
@@ -25,12 +29,15 @@ class BackgroundWriter:
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, record: bytes) -> None:
-        """Add a record; returns at once.
+        """Write a record, or leave it to the thread; returns at once.
 
-        Raises what writing an earlier one raised.
+        Raises what writing it, or an earlier one, raised.
         """
         with self._changed:
             self.check()
+            if not self._size and self._is_ready(len(record)):
+                self._write(record)
+                return
             self._records.append(record)
             self._size += len(record)
             self._changed.notify_all()

@@ -51,25 +51,38 @@ class Delta(NamedTuple):
 
 
 def parse(chunk: object) -> Delta:
-    """Parse a chunk of a stream, or a whole reply of a server that does not stream."""
+    """Parse a chunk of a stream, or a whole reply of a server that does not stream.
+
+    Most chunks have a text and nothing else, and a batch gets tens of thousands a second.
+    """
     if not isinstance(chunk, dict):
         return Delta(error="it sent something that is not a chunk of a reply")
     error = error_text(chunk)
     if error:
         return Delta(error=error)
-    choice = next((c for c in as_objects(chunk.get("choices")) if not c.get("index")), {})
+    choice: Object = {}
+    for each in as_list(chunk.get("choices")):
+        if isinstance(each, dict) and not each.get("index"):
+            choice = each
+            break
     body = as_object(choice.get("delta")) or as_object(choice.get("message"))
     text = as_text(body.get("content")) or as_text(choice.get("text"))
     refusal = as_text(body.get("refusal"))
-    tokens = _logprobs(choice.get("logprobs"), text) or _probabilities(chunk, text)
+    tokens: tuple[TokenInfo, ...] = ()
+    if choice.get("logprobs"):
+        tokens = _logprobs(choice["logprobs"], text)
+    if not tokens and "completion_probabilities" in chunk:
+        tokens = _probabilities(chunk, text)
+    if tokens:
+        tokens = _with_ids(tokens, choice.get("token_ids"))
     reason = choice.get("stop_reason")
     return Delta(
         text=text or refusal,
         reasoning=as_text(body.get("reasoning")) or as_text(body.get("reasoning_content")),
-        tokens=_with_ids(tokens, choice.get("token_ids")),
+        tokens=tokens,
         finish=as_text(choice.get("finish_reason")),
         stop=reason if isinstance(reason, str) else None,
-        counts=_counts(chunk.get("usage")),
+        counts=_counts(chunk["usage"]) if "usage" in chunk else None,
     )
 
 
@@ -87,6 +100,8 @@ def error_text(chunk: Object) -> str:
     if chunk.get("object") == "error" or ("message" in chunk and "choices" not in chunk):
         return as_text(chunk.get("message")) or "no reason given"
     detail = chunk.get("detail")
+    if detail is None:
+        return ""
     if isinstance(detail, str):
         return detail
     found = [

@@ -239,15 +239,17 @@ class _Attempt:
                     return False
                 parser = EventParser()
                 while part := await stream.read():
-                    for data in parser.push(part):
+                    found = parser.push(part)
+                    for data in found:
                         if data.startswith("[DONE]"):
                             await stream.rest()
                             return True
                         self._push(json.loads(data) if data.strip() else {})
-                        patience = _COUNTS_TIMEOUT_S if self._reply.complete else limit
-                        deadline.reschedule(loop.time() + patience)
                     if self._reply.overlong:
                         break
+                    if found:  # a server that trickles parts of one event says nothing
+                        patience = _COUNTS_TIMEOUT_S if self._reply.complete else limit
+                        deadline.reschedule(loop.time() + patience)
         return False
 
     async def _receive_whole(self, stream: Stream, kind: str) -> None:
