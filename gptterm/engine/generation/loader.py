@@ -13,7 +13,12 @@ from gptterm.engine.decoders.config import SHORTEST_CONTEXT
 from gptterm.engine.gguf.reader import GgufFile, read_header
 from gptterm.engine.gguf_parts import part_paths
 from gptterm.engine.quantization import conversion_cache
-from gptterm.engine.runtime.memory_bounds import check_weights, converted_size, item_size
+from gptterm.engine.runtime.memory_bounds import (
+    check_weights,
+    converted_size,
+    is_spread,
+    item_size,
+)
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
 
@@ -140,8 +145,10 @@ def _load_decoder(
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
             dtype = _auto(device, directory, may_be_converted=not adapters)
+        # A native decoder runs on one device; the library spreads a model over several.
+        spread = False
         if not quantised_by_library and parse_config(config) is not None:
-            check_weights(_needed(directory, device, dtype), device)
+            spread = is_spread(_needed(directory, device, dtype), device)
         if dtype == "int8":
             quantised = None
             if device == "cpu":
@@ -152,7 +159,7 @@ def _load_decoder(
                     " (`gptterm models info` tells which has one); try --dtype bfloat16"
                 )
             return quantised[0], "native", quantised[1]
-        if not quantised_by_library:
+        if not (quantised_by_library or spread):
             decoder = native.load(directory, config, device, dtype, adapters=adapters)
             if decoder is not None:
                 return decoder, "native", None

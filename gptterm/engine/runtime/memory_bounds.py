@@ -43,7 +43,7 @@ def check_weights(needed: int, device: str) -> None:
 
 
 def is_spread(needed: int, device: str) -> bool:
-    """Whether a model of the transformers library is to be spread over several devices.
+    """Whether a model is to be spread over several devices, which the transformers library does.
 
     Raises:
         OutOfMemoryError: it fits neither the device nor, where it is a GPU, that and main memory.

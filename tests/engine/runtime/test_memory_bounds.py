@@ -8,6 +8,7 @@ import pytest
 
 from gptterm.engine.api import Dtype, Failed, GenerateRequest, TokenPrompt
 from gptterm.engine.decoders.transformers_decoder import placement, spread_notices
+from gptterm.engine.generation import loader
 from gptterm.engine.runtime import device, memory_bounds
 from gptterm.errors import OutOfMemoryError
 from tests.engine.checkpoints import ARCHITECTURES, library, load, make, save
@@ -54,6 +55,15 @@ def test_a_spread_model_says_so(tmp_path: Path) -> None:
     assert spread_notices(model) == (
         "too large for one device: spread over cpu, disk, and slower for it",
     )
+
+
+def test_a_model_that_one_gpu_cannot_hold_goes_through_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = save(make(ARCHITECTURES["llama"]()), tmp_path)
+    assert load(directory).info.decoder == "native"
+    monkeypatch.setattr(loader, "is_spread", lambda *_: True)
+    assert load(directory).info.decoder == "transformers"
 
 
 def test_a_prompt_without_room_is_refused(
