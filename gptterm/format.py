@@ -39,9 +39,9 @@ def parameter_count(parameters: int) -> str:
     return f"{parameters / 1e6:,.1f} M parameters"
 
 
-def plural(number: int, noun: str) -> str:
-    """Format a count with its noun: `1 chat`, `3 chats`, `1,024 tokens`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str, several: str = "") -> str:
+    """Format a count with its noun: `1 chat`, `3 chats`, `1,024 tokens`; or another plural."""
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -17,6 +17,16 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
+def fit_words(text: str, width: int) -> str:
+    """Cut a text to at most `width` cells at the end of a word, if that leaves half of it."""
+    if cell_len(text) <= width:
+        return text
+    cut = set_cell_size(text, max(0, width - 1))
+    # The word that ends at the cut is whole.
+    words = cut if text[len(cut) : len(cut) + 1] == " " else cut.rpartition(" ")[0]
+    return f"{(words if cell_len(words) * 2 >= width else cut).rstrip()}…"
+
+
 def bar(fraction: float, width: int) -> str:
     """Draw a bar in eighths of a cell; anything above zero is visible."""
     if width <= 0 or fraction <= 0:

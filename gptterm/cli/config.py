@@ -122,7 +122,7 @@ def _tables(settings: Settings) -> list[tuple[str, str]]:
 
 
 _TRANSCRIPT = ("preamble", "user", "assistant")
-_TUI = ("theme", "mouse", "reduced_motion")
+_TUI = ("theme", "mouse", "reduced_motion", "panes")
 
 
 def _toml(value: object) -> str:
@@ -178,6 +178,7 @@ def _create(file: Path) -> None:
         "# [tui]",
         "# mouse = true",
         "# reduced_motion = false",
+        '# panes = "both"',
         "",
     ]
     if file.is_symlink():

@@ -152,6 +152,11 @@ TUI: dict[str, Setting] = {
     "theme": Setting(Text("the name of a theme", empty=False), "auto", "colours of the TUI"),
     "mouse": Setting(Boolean(), True, "use the mouse"),
     "reduced_motion": Setting(Boolean(), False, "no blinking and no animation"),
+    "panes": Setting(
+        Word.of("both", "chats", "sampling", "none"),
+        "both",
+        "panes beside the transcript where there is room: one from 100 columns on, both from 140",
+    ),
 }
 
 _NEUTRAL: dict[str, object] = {sampler.name: sampler.neutral for sampler in SAMPLERS.values()}

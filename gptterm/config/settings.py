@@ -49,6 +49,7 @@ class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Action to key."""
     mouse: bool = True
     reduced_motion: bool = False
+    panes: str = "both"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

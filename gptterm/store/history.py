@@ -280,6 +280,10 @@ class History:
             lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
         )
 
+    def branches(self, ids: Sequence[str]) -> dict[str, int]:
+        """Count the branches of conversations that have more than one."""
+        return self._reader.read(lambda c: summaries.count_branches(c, ids), {})
+
     def used_models(self) -> list[UsedModel]:
         """Return the models that wrote replies here, the last one used first."""
         return self._reader.read(read_used_models, [])

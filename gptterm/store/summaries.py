@@ -2,7 +2,7 @@
 
 import datetime
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -53,6 +53,20 @@ def select(
         (UNTITLED, *values),
     )
     return [_summary(row) for row in rows]
+
+
+def count_branches(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Count the last turns of conversations: those that have more than one."""
+    marks = ", ".join("?" * len(ids))
+    return dict(
+        connection.execute(
+            "SELECT c.id, count(*) FROM conversations c JOIN turns t ON t.conversation = c.seq"
+            f" WHERE c.id IN ({marks}) AND NOT EXISTS (SELECT 1 FROM turns u"
+            " WHERE u.conversation = t.conversation AND u.parent = t.id)"
+            " GROUP BY c.id HAVING count(*) > 1",
+            ids,
+        )
+    )
 
 
 def _summary(row: tuple[Any, ...]) -> ConversationSummary:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from gptterm.tui.screens.write import WriteScreen
 
 WIDGET_STYLES = (
-    "status", "transcript/transcript", "sampling", "distribution", "chats", "notice", "prompt",
-    "keyline", "options", "table_list", "document_area", "continuations",
+    "status", "transcript/transcript", "sampling", "presets", "distribution", "chats", "notice",
+    "prompt", "keyline", "options", "table_list", "document_area", "continuations",
 )  # fmt: skip
 
 POLL_INTERVAL_S = 2.0

@@ -132,7 +132,7 @@ def path(home: Path) -> Path:
 
 @pytest.fixture
 def open_tui(tmp_path: Path, home: Path) -> Open:
-    """Opens the TUI: `async with open_tui(script, size=(120, 40), temperature=0) as desk`.
+    """Opens the TUI: `async with open_tui(script, size=(140, 40), temperature=0) as desk`.
 
     Args:
         found: The model is not found before this is set.
@@ -144,7 +144,7 @@ def open_tui(tmp_path: Path, home: Path) -> Open:
     async def opened(
         script: Script | None = None,
         *,
-        size: tuple[int, int] = (120, 40),
+        size: tuple[int, int] = (140, 40),
         prompt: str | None = None,
         tui: TuiSettings | None = None,
         conversation: str | None = None,

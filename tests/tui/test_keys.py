@@ -126,6 +126,32 @@ async def test_wide_panes_hide_and_come_back(open_tui: Open) -> None:
         assert desk.screen.chats.has_focus
 
 
+async def test_one_pane_has_room_and_is_remembered(open_tui: Open, home: Path) -> None:
+    def shown(desk: Desk) -> tuple[bool, bool]:
+        return "chats" in desk.rows[1], "temperature" in desk.text
+
+    async with open_tui(size=(120, 40)) as desk:
+        assert shown(desk) == (False, True)
+        await desk.press("ctrl+b")
+        await desk.until(lambda: desk.screen.chats.has_focus)
+        assert shown(desk) == (True, False)
+        # Hidden: the other one does not take its place.
+        await desk.press("ctrl+b")
+        assert shown(desk) == (False, False)
+        await desk.pilot.resize_terminal(160, 40)
+        assert shown(desk) == (False, False)
+        await desk.press("ctrl+b")
+        assert shown(desk) == (True, False)
+        await desk.until(lambda: 'panes = "chats"' in (home / "config.toml").read_text())
+    async with open_tui(size=(160, 40)) as desk:
+        assert shown(desk) == (True, False)
+        await desk.press("f5")
+        await desk.until(lambda: desk.screen.sampling.has_focus)
+        assert shown(desk) == (True, True)
+        await desk.pilot.resize_terminal(120, 40)
+        await desk.until(lambda: shown(desk) == (False, True))
+
+
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (99, 30)])
 async def test_narrow_panes_come_over_the_transcript(open_tui: Open, size: tuple[int, int]) -> None:
     async with open_tui(size=size) as desk:

@@ -59,6 +59,16 @@ async def test_neutral_and_presets(open_tui: Open) -> None:
         await desk.press("enter")
         assert desk.controller.settings.sampling.temperature == 1.1
         assert "sampling · creative" in desk.text
+        # The chips under the samplers, and what the chosen one does.
+        assert "▪creative" in desk.text
+        await desk.press("down")
+        await desk.until(lambda: "keep the N likeliest tokens; 0" in desk.text)
+        y = next(y for y, row in enumerate(desk.rows) if " focused " in row)
+        await desk.pilot.click(offset=(desk.rows[y].index("focused") + 1, y))
+        await desk.until(lambda: desk.controller.settings.sampling.temperature == 0.3)
+        await desk.until(lambda: "▪focused" in desk.text)
+        await desk.press("escape")
+        await desk.until(lambda: "keep the N likeliest" not in desk.text)
 
 
 async def test_stop_seed_and_order(open_tui: Open) -> None:

@@ -76,6 +76,7 @@ def snap(
     measured = stream_painter._numbers
     monkeypatch.setattr(stream_painter, "_numbers", lambda controller: held(measured(controller)))
     monkeypatch.setattr("gptterm.tui.state.chat.reply_details", fixed_details)
+    monkeypatch.setattr("gptterm.tui.widgets.chats.clock", lambda when, _: "12:34" if when else "")
     monkeypatch.setattr(
         "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
     )
@@ -84,7 +85,7 @@ def snap(
         steps: Steps,
         script: Script | None = None,
         *,
-        size: tuple[int, int] = (120, 36),
+        size: tuple[int, int] = (140, 36),
         theme: str = "dark",
         ready: bool = True,
     ) -> bool:

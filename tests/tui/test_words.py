@@ -233,7 +233,7 @@ async def test_a_chat_in_memory_is_deleted_and_brought_back(open_tui: Open) -> N
 async def test_a_pane_without_room_has_no_focus(open_tui: Open, key: str) -> None:
     async with open_tui(size=(120, 30)) as desk:
         await desk.ready()
-        await desk.press(key, *([key] if key == "ctrl+b" else []))
+        await desk.press(key)
         await desk.until(lambda: desk.screen.panes.has_focus)
         await desk.pilot.resize_terminal(60, 20)
         await desk.until(lambda: desk.screen.prompt.has_focus)

@@ -1,20 +1,24 @@
 """The chat screen: its widgets, its keys, and what the controller's events change on it."""
 
+import contextlib
 from functools import partial
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from gptterm.errors import GpttermError
+from gptterm.config.edit import save_text
+from gptterm.errors import GpttermError, UsageError
 from gptterm.format import short_name
+from gptterm.paths import config_file
 from gptterm.terminal import display_text, one_line
+from gptterm.threads import in_daemon_thread
 from gptterm.tui.actions import turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.stop import Escape, Interrupt
@@ -22,6 +26,7 @@ from gptterm.tui.actions.turn_editor import TurnEditor
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
+from gptterm.tui.screens.side_pane import SidePane
 from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.suggester import Suggester
 from gptterm.tui.screens.token_walk import TokenWalk
@@ -79,6 +84,7 @@ class ChatScreen(Screen[None]):
         self.transcript = Transcript()
         self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
+        self.side = SidePane(self.sampling, self.distribution)
         self.notice_line = NoticeLine()
         self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
         self.prompt = Prompt(self.submit, self._choose)
@@ -87,7 +93,14 @@ class ChatScreen(Screen[None]):
             controller, self.prompt, self._suggestions, self.submit, self.show_notice
         )
         self.keyline = KeyLine()
-        self.panes = Panes(self, self.chats, self.sampling, self.distribution, self.prompt)
+        self.panes = Panes(
+            self,
+            self.chats,
+            (self.sampling, self.distribution),
+            self.prompt,
+            controller.settings.tui.panes,
+            self._remember_panes,
+        )
         self._areas: dict[str, Widget] = {
             PROMPT: self.prompt,
             TRANSCRIPT: self.transcript,
@@ -121,9 +134,7 @@ class ChatScreen(Screen[None]):
         with Horizontal(id="main"):
             yield self.chats
             yield self.transcript
-            with Vertical(id="side"):
-                yield self.sampling
-                yield self.distribution
+            yield self.side
         yield self._suggestions
         yield self.notice_line
         yield self.prompt
@@ -132,6 +143,8 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show the open chat."""
         self.prompt.focus()
+        self.panes.fit()
+        self.side.show(self.controller.settings)
         self.show_chat()
 
     # ------------------------------------------------------------------------------ showing
@@ -143,7 +156,7 @@ class ChatScreen(Screen[None]):
                 if self.controller.engine.phase == "finding":
                     self.notice_line.end_text(self.controller.engine.error)
                 # A model's own defaults are among the settings from now on.
-                self.sampling.show(self.controller.settings)
+                self.side.show(self.controller.settings)
                 if self.controller.queued or self.controller.engine.ready:
                     self.show_chat(keep_scroll=True)
                 else:
@@ -343,7 +356,7 @@ class ChatScreen(Screen[None]):
             return False
         # It was about a value typed before.
         self.notice_line.end("error")
-        self.sampling.show(self.controller.settings)
+        self.side.show(self.controller.settings)
         self.painter.show_numbers()
         return True
 
@@ -352,10 +365,6 @@ class ChatScreen(Screen[None]):
         changed = self.change(**{event.name: event.value})
         if changed and self.controller.acts_next_reply(event.name):
             self.show_notice("info", f"{event.name.replace('_', ' ')}: from the next reply")
-
-    @on(SamplingPanel.Selected)
-    def _field_selected(self, event: SamplingPanel.Selected) -> None:
-        self.notice_line.hint = event.help
 
     @on(SamplingPanel.Refused)
     def _value_refused(self, event: SamplingPanel.Refused) -> None:
@@ -453,6 +462,15 @@ class ChatScreen(Screen[None]):
         self.panes.fold()
         self.prompt.focus()
 
+    def _remember_panes(self, shown: str) -> None:
+        """Save which panes are shown, as a setting; where that fails, for this run only."""
+
+        def save() -> None:
+            with contextlib.suppress(UsageError):
+                save_text(config_file(), "tui", "panes", shown)
+
+        start_worker(self, partial(in_daemon_thread, save), group="panes")
+
     def run_binding(self, area: str, action: str) -> None:
         """Run the action of a binding of one of the `GROUPS`, from elsewhere."""
         target = self._areas.get(area)
@@ -476,8 +494,10 @@ class ChatScreen(Screen[None]):
             self.panes.fold()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Take the focus from a pane that no longer has room."""
-        if self.panes.has_focus:
+        """Show the panes that have room, and take the focus from one that has none."""
+        had_focus = self.panes.has_focus
+        self.panes.fit()
+        if had_focus:
             self.call_after_refresh(self.panes.leave_hidden)
 
     # -------------------------------------------------------------------------- key actions
@@ -495,7 +515,7 @@ class ChatScreen(Screen[None]):
 
     def action_toggle_sampling(self) -> None:
         """Show the sampling panel and focus it; from there, hide it."""
-        self.panes.toggle_side()
+        self.panes.toggle_sampling()
         self.painter.refresh_distribution()
 
     def action_focus_transcript(self) -> None:

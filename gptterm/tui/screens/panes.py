@@ -1,5 +1,6 @@
-"""Side panes: beside the transcript if the screen is wide enough, else over it on demand."""
+"""Side panes: both, one or none beside the transcript by its width, or over it on demand."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from textual.screen import Screen
@@ -7,96 +8,130 @@ from textual.widget import Widget
 
 from gptterm.tui.widgets.key_groups import ALTERNATIVES, CHATS, SAMPLING
 
-Pane = Literal["chats", "side"]
+Pane = Literal["chats", "sampling"]
+
+ROOM_FOR_ONE, ROOM_FOR_BOTH = 100, 140
+"""Columns from which a pane, and both, stand beside the transcript."""
 
 
 class Panes:
     """Shows and hides the side panes by classes of the screen, which its stylesheet uses.
 
-    `-no-NAME` hides a pane of a wide screen; `-over-NAME` shows one over a narrow screen.
+    `-no-NAME` hides a pane beside the transcript; `-over-NAME` shows one over it.
 
     Args:
         screen: The screen.
-        chats: Widget to focus in the pane `chats`.
-        side: Widget to focus in the pane `side`.
-        below: The other widget of that pane that can have the focus.
+        chats: Widget to focus in the pane of chats.
+        side: Widget to focus in the pane of samplers, and the other one that can have the focus.
         prompt: Widget to focus when a pane is left.
+        wanted: The panes to show where there is room: `both`, one, or `none`.
+        remember: Called with that word when the user has changed it.
     """
 
     def __init__(
-        self, screen: Screen[None], chats: Widget, side: Widget, below: Widget, prompt: Widget
+        self,
+        screen: Screen[None],
+        chats: Widget,
+        side: tuple[Widget, Widget],
+        prompt: Widget,
+        wanted: str,
+        remember: Callable[[str], None],
     ) -> None:
         self._screen = screen
-        self._chats = chats
-        self._side = side
-        self._below = below
+        self._widgets: dict[Pane, tuple[Widget, ...]] = {"chats": (chats,), "sampling": side}
         self._prompt = prompt
+        self._remember = remember
+        self._wanted: list[Pane] = [
+            name for name in ("sampling", "chats") if wanted in (name, "both")
+        ]
+        """Panes to show where there is room, the first one first."""
 
     @property
     def has_focus(self) -> bool:
         """Whether a pane has the focus."""
-        focused = self._screen.focused
-        return focused is not None and focused in (self._chats, self._side, self._below)
+        return self._focused is not None
 
     @property
-    def _narrow(self) -> bool:
-        return self._screen.has_class("-narrow")
+    def _focused(self) -> Pane | None:
+        focused = self._screen.focused
+        return next((name for name, widgets in self._widgets.items() if focused in widgets), None)
+
+    @property
+    def _room(self) -> int:
+        """Number of panes that there is room for beside the transcript."""
+        width = self._screen.app.size.width
+        return (width >= ROOM_FOR_ONE) + (width >= ROOM_FOR_BOTH)
 
     def _is_visible(self, name: Pane) -> bool:
-        if self._narrow:
+        if not self._room:
             return self._screen.has_class(f"-over-{name}")
-        return not self._screen.has_class(f"-no-{name}")
+        return name in self._wanted[: self._room]
+
+    def fit(self) -> None:
+        """Show what there is room for; call it at the beginning and after a change of size."""
+        for name in self._widgets:
+            self._screen.set_class(name not in self._wanted[: self._room], f"-no-{name}")
 
     def _show(self, name: Pane) -> None:
-        if self._narrow:
+        if not self._room:
             self.fold()
             self._screen.add_class(f"-over-{name}")
-        else:
-            self._screen.remove_class(f"-no-{name}")
+        elif not self._is_visible(name):
+            self._change([name, *(other for other in self._wanted if other != name)])
 
     def _hide(self, name: Pane) -> None:
-        if self._narrow:
+        if not self._room:
             self.fold()
+        elif self._room == 1:
+            # Another one in its place would be no hiding.
+            self._change([])
         else:
-            self._screen.add_class(f"-no-{name}")
+            self._change([other for other in self._wanted if other != name])
+
+    def _change(self, wanted: list[Pane]) -> None:
+        self._wanted = wanted
+        self.fit()
+        self._remember("both" if len(wanted) > 1 else wanted[0] if wanted else "none")
 
     def fold(self) -> None:
         """Hide what lies over the transcript."""
-        self._screen.remove_class("-over-chats", "-over-side")
+        self._screen.remove_class("-over-chats", "-over-sampling")
 
     def show_area(self, area: str) -> None:
         """Show the pane that an area of the key groups is in, if it is in one."""
         if area == CHATS:
             self._show("chats")
         elif area in (SAMPLING, ALTERNATIVES):
-            self._show("side")
+            self._show("sampling")
 
     def toggle_chats(self) -> None:
         """Show the chats and focus them, or hide them and return to the prompt."""
         if self._is_visible("chats"):
-            self._hide("chats")
-            self._prompt.focus()
+            self._leave("chats")
         else:
-            self._enter("chats", self._chats)
+            self._enter("chats")
 
-    def toggle_side(self) -> None:
-        """Show the side pane and focus it; if it has the focus, hide it."""
-        if not self._side.has_focus:
-            self._enter("side", self._side)
-            return
-        self._hide("side")
-        self._prompt.focus()
+    def toggle_sampling(self) -> None:
+        """Show the samplers and focus them; if they have the focus, hide them."""
+        if self._widgets["sampling"][0].has_focus:
+            self._leave("sampling")
+        else:
+            self._enter("sampling")
 
     def leave_hidden(self) -> None:
-        """Return to the prompt if the focused pane is hidden."""
-        if not self._is_visible("chats" if self._chats.has_focus else "side"):
+        """Return to the prompt if the pane that had the focus is hidden, and so lost it."""
+        if self._focused is None or not self._is_visible(self._focused):
             self._prompt.focus()
 
     def enter_below(self) -> None:
         """Show the side pane and focus its other widget."""
-        self._enter("side", self._below)
+        self._enter("sampling", 1)
 
-    def _enter(self, name: Pane, widget: Widget) -> None:
+    def _leave(self, name: Pane) -> None:
+        self._hide(name)
+        self._prompt.focus()
+
+    def _enter(self, name: Pane, index: int = 0) -> None:
         self._show(name)
         # A widget cannot be focused before it is displayed.
-        self._screen.call_after_refresh(widget.focus)
+        self._screen.call_after_refresh(self._widgets[name][index].focus)

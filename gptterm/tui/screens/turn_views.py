@@ -68,6 +68,8 @@ def _new_view(turn: Turn, *, signs: bool) -> TurnView:
     view = TurnView(turn.key, turn.role, turn.label)
     if turn.tints or turn.cursor:
         view.set_lines(tinted_lines(turn.text, turn.tints, turn.cursor, signs=signs))
+    elif turn.is_streaming and turn.markdown:
+        view.stream_markdown(turn.text)
     else:
         view.set_text(turn.text, markdown=turn.markdown)
     view.is_streaming = turn.is_streaming

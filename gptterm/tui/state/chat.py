@@ -165,7 +165,9 @@ class Chat:
             details=() if streaming else reply_details(node),
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
-            markdown=not (streaming or tints or cursor) and self._is_markdown(node, info),
+            # What is tinted while it is written is plain.
+            markdown=not (tints or cursor or (streaming and tokens is not None and tokens.tinted))
+            and self._is_markdown(node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,

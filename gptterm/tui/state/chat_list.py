@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
+COUNTED = 100
+"""Chats whose branches are counted."""
 
 
 class Entry(NamedTuple):
@@ -43,6 +45,9 @@ class Entry(NamedTuple):
     model: str = ""
     """The model of the latest reply; empty for none."""
     turns: int = 0
+    updated: float = 0.0
+    """Seconds since 1970; 0 where nothing is saved."""
+    branches: int = 1
 
 
 class Changed(NamedTuple):
@@ -97,6 +102,8 @@ class ChatList:
         """Number of chats asked for: only the last one is shown."""
         self._changes: list[Changed | Deleted] = []
         """Changes that can be undone, the last one last."""
+        self._branches: dict[str, int] = {}
+        """Numbers of branches of chats that have more than one."""
         self._version = 0
         """Version of the history at the last poll."""
 
@@ -130,6 +137,9 @@ class ChatList:
         elif self.current.empty:
             self._emit(ChatOpened(self.current))
         self._emit(ListChanged())
+        await self._count_branches()
+        if self._branches:
+            self._emit(ListChanged())
 
     async def _wait_open(self, timeout: float | None = None) -> None:
         if self._opening is not None:
@@ -189,13 +199,23 @@ class ChatList:
         listed = {summary.id for _, group in self._groups for summary in group}
         hidden = {change.key for change in self._changes if isinstance(change, Deleted)}
         new = [
-            Entry(chat.key, chat.title, "today")
+            Entry(chat.key, chat.title, "today", model=chat.model, turns=len(chat.tree))
             for chat in self.chats
             if chat.key not in listed | hidden and not chat.listed
             if chat is self.current or not chat.empty
         ]
         entries = [
-            Entry(each.id, each.title, heading, each.pinned, each.archived, each.model, each.turns)
+            Entry(
+                each.id,
+                each.title,
+                heading,
+                each.pinned,
+                each.archived,
+                each.model,
+                each.turns,
+                each.updated,
+                self._branches.get(each.id, 1),
+            )
             for heading, group in self._groups
             for each in group
         ]
@@ -210,12 +230,19 @@ class ChatList:
         if groups is None:
             return
         self._groups = groups
+        await self._count_branches()
         listed = {summary.id: summary for _, group in groups for summary in group}
         for chat in self.chats:
             if (summary := listed.get(chat.key)) is not None:
                 chat.listed = True
                 chat.tree.title = summary.title if summary.titled else ""
         self._emit(ListChanged())
+
+    async def _count_branches(self) -> None:
+        """Count the branches of the chats at the top of the list: counting takes time."""
+        ids = [summary.id for _, group in self._groups for summary in group][:COUNTED]
+        counted = await self._history.ask(lambda history: history.branches(ids), quiet=True)
+        self._branches = counted or {}
 
     async def poll(self, is_busy: Callable[[Chat], bool]) -> None:
         """Show what other programs have written: in the list, and in the open chat.

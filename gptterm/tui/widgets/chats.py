@@ -1,5 +1,6 @@
-"""Chats pane: pinned chats, then the others by day, the latest first."""
+"""Chats pane: pinned chats, then the others by day, the latest first; two lines each."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from gptterm.charts.cells import fit
+from gptterm.charts.cells import fit, fit_words
+from gptterm.format import plural, short_name
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.chat_list import Entry
 from gptterm.tui.widgets.key_dispatch import run_own_binding
@@ -25,7 +27,8 @@ class ChatsPane(RowWidget, can_focus=True):
 
     PREFIX = "chats"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"chats--{name}" for name in ("open", "selected", "title", "busy", "group")
+        f"chats--{name}"
+        for name in ("open", "selected", "title", "busy", "group", "about", "selected-about")
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Above", id="chats.up", tooltip="Choose the chat above"),
@@ -71,7 +74,7 @@ class ChatsPane(RowWidget, can_focus=True):
         self._open_key = ""
         self._busy: Collection[str] = ()
         self._rows: list[int | str] = []
-        """Indices of entries, and headings."""
+        """Headings, and for each entry its index, twice."""
         self._row_of: list[int] = []
         """Row of each entry."""
         self.border_title = "chats"
@@ -105,7 +108,7 @@ class ChatsPane(RowWidget, can_focus=True):
                 group = entry.group
                 self._rows.append(group)
             self._row_of.append(len(self._rows))
-            self._rows.append(index)
+            self._rows += [index, index]
             if entry.key == wanted:
                 selected = index
         self.selected = selected
@@ -128,11 +131,11 @@ class ChatsPane(RowWidget, can_focus=True):
         if self.selected >= len(self._row_of):
             return 0
         # A row below it is in view too, to show that there is more.
-        below = min(self._row_of[self.selected] + 2, len(self._rows))
+        below = min(self._row_of[self.selected] + 3, len(self._rows))
         return max(0, below - self.size.height)
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:
-        """Return a heading, or a sign and a title."""
+        """Return a heading, a sign and a title, or what there is to say about a chat."""
         number = y + self._first_row
         if number >= len(self._rows):
             return ()
@@ -142,8 +145,12 @@ class ChatsPane(RowWidget, can_focus=True):
         entry = self._entries[index]
         is_open, busy = entry.key == self._open_key, entry.key in self._busy
         selected = self.has_focus and index == self.selected
+        if number > self._row_of[index]:
+            style = "selected-about" if selected else "about"
+            return ((fit(f"  {describe(entry, time.time(), width - 2)}", width), style),)
         sign = "▸ " if selected else "● " if busy else "> " if is_open else "  "
-        text = fit(sign + display_text(one_line(entry.title)), width)
+        title = fit_words(display_text(one_line(entry.title)), width - len(sign))
+        text = fit(sign + title, width)
         if selected:
             return ((text, "selected"),)
         return ((text, "busy" if busy else "open" if is_open else "title"),)
@@ -176,3 +183,32 @@ class ChatsPane(RowWidget, can_focus=True):
         if 0 <= number < len(self._rows) and isinstance(index := self._rows[number], int):
             self.selected = index
             self.action_open()
+
+
+def describe(entry: Entry, now: float, width: int) -> str:
+    """Return when a chat was written last, the model, and how many turns and branches it has.
+
+    The model is left out where that would not fit into `width` cells.
+    """
+    if not entry.turns:
+        return "nothing said yet"
+    branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
+    when, turns = clock(entry.updated, now), plural(entry.turns, "turn")
+    model = short_name(entry.model) if entry.model else ""
+    whole = " · ".join(filter(None, (when, model, turns, branches)))
+    return whole if len(whole) <= width else " · ".join(filter(None, (when, turns, branches)))
+
+
+def clock(when: float, now: float) -> str:
+    """Return the time of a day that is not long ago, else the day; nothing for 0.
+
+    Args:
+        when: Seconds since 1970, as `now`.
+    """
+    if not when:
+        return ""
+    then, today = time.localtime(when), time.localtime(now)
+    if now - when < 86_400:
+        return time.strftime("%H:%M", then)
+    day = f"{then.tm_mday} {time.strftime('%b', then)}"
+    return day if then.tm_year == today.tm_year else f"{day} {then.tm_year}"

@@ -189,11 +189,14 @@ class Transcript(ScrollView, can_focus=True):
             tints: (start, end, step) of parts of the text.
         """
         if not self._laid_out:
-            turn.set_text("\n".join(line.text for line in turn.lines) + text)
+            turn.add_text(text)
             return
         self._parser.warm_up()
         before = turn.height
-        changed = turn.append(tinted_lines(text, tints, signs=bool(self.app.no_color)))
+        if turn.is_markdown_stream:
+            changed = turn.append_markdown(text)
+        else:
+            changed = turn.append(tinted_lines(text, tints, signs=bool(self.app.no_color)))
         # Rows before the first that changed stay in the cache.
         self._painter.discard(turn, range(1 + changed, max(before, turn.height)), self._width)
         if turn is not self._turns[-1]:

@@ -8,6 +8,7 @@ from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import CURSOR, Line, Span, plain_lines
 from gptterm.tui.widgets.transcript.markdown import Document, layout_markdown
+from gptterm.tui.widgets.transcript.markdown_stream import MarkdownStream
 from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.wrap import wrap
 
@@ -53,6 +54,7 @@ class TurnView:
         "_finder",
         "_footer",
         "_highlights",
+        "_stream",
         "_width",
         "details",
         "dropped",
@@ -96,6 +98,8 @@ class TurnView:
         """Text to be parsed as Markdown; its lines are plain until `set_document`."""
         self._document: Document | None = None
         """The parsed text, if it has tables, which are laid out for each width."""
+        self._stream: MarkdownStream | None = None
+        """Markdown that is being written."""
         self._width = 0
         self.lines: list[Line] = plain_lines(display_text(text))
         self.rows = BodyRows()
@@ -148,6 +152,19 @@ class TurnView:
         self._document = None
         self.set_lines(plain_lines(shown))
 
+    def stream_markdown(self, text: str) -> None:
+        """Replace the text by the beginning of Markdown that is being written."""
+        self._stream = MarkdownStream()
+        self.add_text(text)
+
+    def add_text(self, text: str) -> None:
+        """Add to the text before the first `layout`."""
+        if self._stream is None:
+            self.set_text("\n".join(line.text for line in self.lines) + text)
+        else:
+            self._stream.feed(display_text(text))
+            self.set_lines(self._stream.lines(0))
+
     def set_document(self, document: Document) -> None:
         """Replace the plain lines of `markdown_source` by its parsed form."""
         self.markdown_source = ""
@@ -195,6 +212,30 @@ class TurnView:
             self._wrap_line(index)
         return changed
 
+    @property
+    def is_markdown_stream(self) -> bool:
+        """Whether it is Markdown that is being written."""
+        return self._stream is not None
+
+    def append_markdown(self, text: str) -> int:
+        """Add to Markdown that is being written. Only its last block is drawn anew.
+
+        Returns:
+            The first body row that changed.
+        """
+        stream = self._stream
+        assert stream is not None
+        stream.feed(display_text(text))
+        stable, lines = stream.fresh_lines(self._width)
+        self.lines[stable:] = lines
+        while len(self.rows) and self.rows[len(self.rows) - 1][0] >= stable:
+            self.rows.pop()
+        changed = len(self.rows)
+        for index in range(stable, len(self.lines)):
+            self._wrap_line(index)
+        self._highlights = None
+        return changed
+
     def layout(self, width: int) -> None:
         """Wrap for `width` cells, unless that was done last."""
         if width == self._width:
@@ -202,6 +243,9 @@ class TurnView:
         self._width = width
         if self._document is not None:
             self.lines = layout_markdown(self._document, width)
+            self._highlights = None
+        elif self._stream is not None:
+            self.lines = self._stream.lines(width)
             self._highlights = None
         self.rows = BodyRows()
         for index in range(len(self.lines)):

@@ -1,0 +1,51 @@
+"""Side pane: the samplers with their presets and meanings, and the next token."""
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from gptterm.config import Settings
+from gptterm.tui.state.completions import preset_in_use
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.presets import Meaning, PresetChips
+from gptterm.tui.widgets.sampling import SamplingPanel
+
+
+class SidePane(Vertical):
+    """Right of the transcript, or over it.
+
+    Args:
+        sampling: The samplers, which the screen listens to.
+        distribution: The next token, which the stream painter fills.
+    """
+
+    def __init__(self, sampling: SamplingPanel, distribution: Distribution) -> None:
+        super().__init__(id="side")
+        self._sampling = sampling
+        self._distribution = distribution
+        self._presets = PresetChips()
+        self._meaning = Meaning()
+
+    def compose(self) -> ComposeResult:
+        """Lay the widgets out."""
+        yield self._sampling
+        yield self._presets
+        yield self._meaning
+        yield self._distribution
+
+    def show(self, settings: Settings) -> None:
+        """Show settings."""
+        self._sampling.show(settings)
+        self._presets.show(tuple(settings.presets), preset_in_use(settings))
+
+    @on(SamplingPanel.Selected)
+    def _selected(self, event: SamplingPanel.Selected) -> None:
+        self._meaning.show(event.help)
+
+    @on(PresetChips.Chosen)
+    def _preset_chosen(self, event: PresetChips.Chosen) -> None:
+        self.post_message(SamplingPanel.Changed("preset", event.name))
+
+    def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
+        """Hide the meaning of what was chosen."""
+        self._meaning.show("")
