@@ -24,7 +24,7 @@ def fit_words(text: str, width: int) -> str:
     cut = set_cell_size(text, max(0, width - 1))
     # The word that ends at the cut is whole.
     words = cut if text[len(cut) : len(cut) + 1] == " " else cut.rpartition(" ")[0]
-    return f"{(words if cell_len(words) * 2 >= width else cut).rstrip()}…"
+    return f"{(words if cell_len(words) * 2 >= width else cut).rstrip(' ,;:.-')}…"
 
 
 def bar(fraction: float, width: int) -> str:

@@ -188,15 +188,16 @@ class ChatsPane(RowWidget, can_focus=True):
 def describe(entry: Entry, now: float, width: int) -> str:
     """Return when a chat was written last, the model, and how many turns and branches it has.
 
-    The model is left out where that would not fit into `width` cells.
+    What does not fit into `width` cells is left out: the model first, then the time.
     """
     if not entry.turns:
         return "nothing said yet"
     branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
     when, turns = clock(entry.updated, now), plural(entry.turns, "turn")
     model = short_name(entry.model) if entry.model else ""
-    whole = " · ".join(filter(None, (when, model, turns, branches)))
-    return whole if len(whole) <= width else " · ".join(filter(None, (when, turns, branches)))
+    forms = ((when, model, turns, branches), (when, turns, branches), (turns, branches))
+    texts = [" · ".join(filter(None, form)) for form in forms]
+    return next((text for text in texts if len(text) <= width), texts[-1])
 
 
 def clock(when: float, now: float) -> str:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 CURSOR = "cursor"
 """Style of the token that is looked at."""
+LINK = "link "
+"""Before the address, in the style of a link that can be opened."""
 
 
 class Span(NamedTuple):
@@ -16,7 +18,8 @@ class Span(NamedTuple):
     start: int
     end: int
     style: str
-    """Name of a component class of the transcript, without `turn--`."""
+    """Name of a component class of the transcript, without `turn--`; of a link, `LINK` and its
+    address."""
 
 
 @dataclass(frozen=True, slots=True)

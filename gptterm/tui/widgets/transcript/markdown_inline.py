@@ -1,14 +1,16 @@
 """Inline tokens of Markdown to text with styled spans."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from markdown_it.token import Token
 
 from gptterm.terminal import display_text
-from gptterm.tui.widgets.transcript.lines import Span, spans_by_line
+from gptterm.tui.widgets.transcript.lines import LINK, Span, spans_by_line
 
 STYLES = {"strong_open": "strong", "em_open": "emphasis", "s_open": "strike"}
 NO_ALT_TEXT = "image"
+_WEB = re.compile(r"https?://[!-~]{1,2000}")
 
 
 def inline_text(tokens: Sequence[Token]) -> tuple[str, list[Span]]:
@@ -32,6 +34,14 @@ def split_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, Sequenc
 def _decoded(text: str) -> str:
     """Sanitise text again after unescaping: an entity may be any character."""
     return display_text(text).replace("\n", " ")
+
+
+def link_style(url: str) -> str:
+    """The style of a link's text: one that can be clicked names its address.
+
+    Only web addresses, and none with characters that a terminal could take for the end of one.
+    """
+    return f"{LINK}{url}" if _WEB.fullmatch(url) else "link"
 
 
 class _InlineRenderer:
@@ -62,7 +72,7 @@ class _InlineRenderer:
                     self._image(token)
                 case "link_open":
                     self._links.append((token, len(self.parts)))
-                    self._begin("link")
+                    self._begin(link_style(str(token.attrs.get("href", ""))))
                 case "link_close":
                     self._end()
                     link, first = self._links.pop()
@@ -92,7 +102,7 @@ class _InlineRenderer:
 
     def _image(self, token: Token) -> None:
         first = len(self.parts)
-        self._begin("link")
+        self._begin(link_style(str(token.attrs.get("src", ""))))
         self.render(token.children or ())
         if first == len(self.parts):
             self._write(NO_ALT_TEXT)

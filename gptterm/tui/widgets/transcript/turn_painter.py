@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.row_widget import StyledText
-from gptterm.tui.widgets.transcript.lines import Span
+from gptterm.tui.widgets.transcript.lines import LINK, Span
 from gptterm.tui.widgets.transcript.tints import STYLE as TINT
 from gptterm.tui.widgets.transcript.tints import tint_style
 from gptterm.tui.widgets.transcript.turn_view import TurnView
@@ -103,7 +103,10 @@ class TurnPainter:
                 self._strips.pop((turn.version, row, selected, width), None)
 
     def style(self, name: str) -> Style:
-        """The style of a component class, without what it inherits."""
+        """The style of a component class, without what it inherits; of a link, with its address."""
+        if name.startswith(LINK):
+            # Not kept: a chat may have any number of addresses.
+            return self.style("link") + Style(link=name.removeprefix(LINK))
         if (style := self._styles.get(name)) is None:
             if name.startswith(TINT):
                 style = tint_style(name, dark=self._widget.app.current_theme.dark)
