@@ -127,7 +127,7 @@ async def test_hostile_text_draws_nothing_but_signs(open_tui: Open) -> None:
         # The pane on the right stands where it did.
         assert {
             row.index(label) for label in ("top-k", "min-p") for row in desk.rows if label in row
-        } == {89}
+        } == {109}
 
 
 async def test_a_resize_while_streaming(open_tui: Open) -> None:

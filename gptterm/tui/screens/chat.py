@@ -366,6 +366,12 @@ class ChatScreen(Screen[None]):
         if changed and self.controller.acts_next_reply(event.name):
             self.show_notice("info", f"{event.name.replace('_', ' ')}: from the next reply")
 
+    @on(SamplingPanel.Selected)
+    def _field_selected(self, event: SamplingPanel.Selected) -> None:
+        if not self.has_class("-tall"):
+            # The side pane has no room for it.
+            self.notice_line.hint = event.help
+
     @on(SamplingPanel.Refused)
     def _value_refused(self, event: SamplingPanel.Refused) -> None:
         self.show_notice("error", event.reason)
