@@ -166,7 +166,7 @@ class Chat:
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
             # What is tinted while it is written is plain.
-            markdown=not (tints or cursor or (streaming and tokens is not None and tokens.tinted))
+            markdown=not (tints or cursor or (streaming and tokens is not None and tokens.measure))
             and self._is_markdown(node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
