@@ -27,6 +27,8 @@ SUBCOMMANDS = (
     ["models", "pull"], ["models", "convert"], ["config", "show"], ["config", "path"], ["config"],
     ["engine", "status"], ["engine", "stop"], ["doctor"], ["nosuch"],
     ["batch", "-m", "tiny", "-n", "1"], ["batch", "-m", "tiny", "-n", "1", "--lines"],
+    ["tokenize", "-m", "tiny"], ["score", "-m", "tiny"], ["score", "-m", "tiny", "--table"],
+    ["inspect", "-m", "tiny", "--view", "heads"], ["inspect", "-m", "tiny", "--view", "lens"],
 )  # fmt: skip
 
 
