@@ -9,7 +9,7 @@ next one belongs: a wrong width cannot move the borders to the right of it.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from rich import _unicode_data, cells
 
@@ -80,11 +80,16 @@ def _moved(column: int | None, part: re.Match[str]) -> int | None:
     return None
 
 
+WIDTHS_KEPT = 512
+"""Texts whose width is remembered: a screenful. Rich remembers 4,096, which are 1 MB."""
+
+
 @cache
 def count_spacing_marks() -> None:
-    """Have Rich count combining marks that take space as one cell, as `wcwidth` does.
+    """Have Rich count combining marks that take space as one cell, and forget widths sooner.
 
-    That is what tmux, xterm and the terminals of VTE draw; others need less, never more.
+    The marks' width is that of `wcwidth`, which tmux, xterm and the terminals of VTE draw; others
+    need less, never more.
     """
     load = _unicode_data.load
 
@@ -95,7 +100,7 @@ def count_spacing_marks() -> None:
 
     cells.load_cell_table = load_with_marks  # type: ignore[attr-defined]
     cells.get_character_cell_size.cache_clear()
-    cells.cached_cell_len.cache_clear()
+    cells.cached_cell_len = lru_cache(WIDTHS_KEPT)(cells.cached_cell_len.__wrapped__)
 
 
 def _with_marks(widths: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Literal, Self
@@ -120,7 +121,9 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def _pieces(reply: str | bytes | list[str | bytes]) -> Iterator[bytes]:
     if isinstance(reply, str):
-        reply = list(re.findall(r"\s*\S+|\s+$", reply))
+        for word in re.finditer(r"\s*\S+|\s+$", reply):
+            yield word[0].encode()
+        return
     parts = reply if isinstance(reply, list) else [reply]
     for part in parts:
         yield part.encode() if isinstance(part, str) else part
@@ -245,10 +248,14 @@ class ScriptedEngine:
         return None
 
     def _start(self, request: GenerateRequest) -> Started:
-        ids = tuple(piece.id for piece in self._encode(request.prompt))
         room = max(1, self.script.context_length - request.max_tokens)
-        dropped = max(0, len(ids) - room)
-        ids = ids[dropped:]
+        last: deque[int] = deque(maxlen=room)
+        count = 0
+        for last_id in self._encode(request.prompt):
+            last.append(last_id)
+            count += 1
+        ids = tuple(last) or (EOS_ID,)
+        dropped = max(0, count - room)
         reused = min(_common(self._prompt, ids), len(ids) - 1)
         self._prompt = ids
         return Started(
@@ -262,17 +269,19 @@ class ScriptedEngine:
             notices=self.script.notices,
         )
 
-    def _encode(self, prompt: Prompt) -> tuple[Piece, ...]:
+    def _encode(self, prompt: Prompt) -> Iterator[int]:
+        """The ids one by one: a long chat's take ten times its text."""
         match prompt:
             case TextPrompt(text=text):
-                found = self.tokenize(text)
+                yield from map(_id, _pieces(text))
             case TokenPrompt(ids=ids):
-                found = tuple(Piece(id=i, piece=b"?") for i in ids)
+                yield from ids
             case MixedPrompt(parts=parts):
-                found = tuple(piece for part in parts for piece in self._encode(part))
+                for part in parts:
+                    yield from self._encode(part)
             case ChatPrompt(messages=messages):
-                found = self.tokenize("".join(f"{m.role}: {m.text}\n" for m in messages))
-        return found or (Piece(id=EOS_ID, piece=b""),)
+                text = "".join(f"{m.role}: {m.text}\n" for m in messages)
+                yield from map(_id, _pieces(text))
 
     def _prefill(self, tokens: int, faults: list[Fault]) -> Iterator[Event]:
         for chunk in range(self.script.prefill_chunks):

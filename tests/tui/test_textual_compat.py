@@ -15,6 +15,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.linux_inline_driver import LinuxInlineDriver
+from textual.widgets import TextArea
 
 import gptterm.tui
 from gptterm.tui import textual_compat
@@ -93,6 +94,7 @@ def test_the_private_parts_are_there() -> None:
     for driver in (LinuxDriver, LinuxInlineDriver):
         assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
     assert callable(StylesCache.get_inner_outer.cache_clear)
+    assert {"_line_cache", "LRUCache"} <= set(TextArea.__init__.__code__.co_names)
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []
     assert parser._timeout_time

@@ -66,7 +66,7 @@ async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> Non
         assert LEGEND in desk.text
         # The scripted engine is no model.
         await desk.until(lambda: "gpt2 cannot be looked into" in desk.text)
-        assert not desk.controller.turns(desk.controller.chat)[-1].tints
+        assert not list(desk.controller.turns(desk.controller.chat))[-1].tints
         await desk.press("escape")
         await desk.say("again")
         tree = desk.controller.chat.tree

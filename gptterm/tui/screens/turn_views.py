@@ -1,6 +1,6 @@
 """Cache of turn views, so that turns are parsed and wrapped only once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from gptterm.tui.state.turns import QUEUED, Turn
 from gptterm.tui.widgets.transcript.tints import tinted_lines
@@ -19,7 +19,7 @@ class TurnViews:
         self._cache: dict[str, dict[str, tuple[Turn, TurnView]]] = {}
         """By chat, the latest last."""
 
-    def update(self, chat: str, turns: Sequence[Turn]) -> list[TurnView]:
+    def update(self, chat: str, turns: Iterable[Turn]) -> list[TurnView]:
         """Return a view of each turn of a chat, made anew where the turn's text changed.
 
         A reply's view has to be made when its stream begins: from then on the text is appended
@@ -30,6 +30,10 @@ class TurnViews:
         views: list[TurnView] = []
         for turn in turns:
             before, view = cache.get(turn.key, (None, None))
+            if view is not None and turn == before and turn.key != QUEUED:
+                # The turn made before is kept: a chat's new ones would be all there beside it.
+                views.append(view)
+                continue
             if turn.key == QUEUED or view is None or before is None or _is_outdated(before, turn):
                 view = _new_view(turn, signs=self.signs)
             _set_state(view, turn)

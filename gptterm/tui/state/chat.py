@@ -1,6 +1,6 @@
 """A chat of the TUI: the conversation tree, its saver and its draft."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -120,8 +120,8 @@ class Chat:
         queued: Sequence[str],
         reason: str,
         tokens: "ChatTokens | None" = None,
-    ) -> list[Turn]:
-        """Return the turns of the selected branch, and those still in the queue.
+    ) -> Iterator[Turn]:
+        """Yield the turns of the selected branch, and those still in the queue.
 
         Args:
             info: The model that is loaded, if there is one.
@@ -131,23 +131,19 @@ class Chat:
             tokens: Tints and the walked token; a turn that has either is plain text.
         """
         dropped = self.tree.out_of_context()
-        turns = [
-            self._turn(self.tree.node(key), info, tokens, dropped=key in dropped)
-            for key in self.tree.path()
-        ]
         if self.tree.system:
             tints, cursor = _shown_tokens(tokens, SYSTEM, b"")
-            system = Turn(SYSTEM, SYSTEM, SYSTEM, self.tree.system, tints=tints, cursor=cursor)
-            turns.insert(0, system)
+            yield Turn(SYSTEM, SYSTEM, SYSTEM, self.tree.system, tints=tints, cursor=cursor)
+        for key in self.tree.path():
+            yield self._turn(self.tree.node(key), info, tokens, dropped=key in dropped)
         for message in queued:
             role, label = ("user", "you") if message else ("assistant", "…")
-            turns.append(Turn(QUEUED, role, label, message, footer=reason))
-        return turns
+            yield Turn(QUEUED, role, label, message, footer=reason)
 
     def turn(self, key: str, info: ModelInfo | None, tokens: "ChatTokens") -> Turn:
         """Return one turn of the selected branch."""
         if key == SYSTEM:
-            return self.turns(info, (), "", tokens)[0]
+            return next(self.turns(info, (), "", tokens))
         dropped = key in self.tree.out_of_context()
         return self._turn(self.tree.node(key), info, tokens, dropped=dropped)
 

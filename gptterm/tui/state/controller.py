@@ -5,7 +5,7 @@ It knows no widgets: it emits events, and the screen reads the state that change
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -311,8 +311,8 @@ class Controller:
         queued = [queued.message for queued in self._queue if queued.chat is self.chat]
         self.chat_list.set_draft(self.chat, "\n\n".join(filter(None, [*queued, text])))
 
-    def turns(self, chat: Chat) -> list[Turn]:
-        """Return the turns of a chat to be shown, with its queued replies."""
+    def turns(self, chat: Chat) -> Iterator[Turn]:
+        """Yield the turns of a chat to be shown, with its queued replies."""
         queued = [
             queued.message for queued in self._queue if queued.chat is chat and queued.reply is None
         ]

@@ -5,17 +5,23 @@ Textual is pinned in constraints.txt; tests check that each of these exists in t
 
 import os
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual import constants
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.await_complete import AwaitComplete
+from textual.cache import LRUCache
 from textual.driver import Driver
 from textual.worker import WorkerFailed
 
+if TYPE_CHECKING:
+    from textual.widgets import TextArea
+
 Result = TypeVar("Result")
+DRAWN_LINES = 128
+"""Rows that a text area keeps as it drew them; more than a tall one shows."""
 
 
 def add_key_sequence(sequence: str, key: str) -> None:
@@ -29,6 +35,14 @@ def write_to_terminal(app: App[Any], data: str) -> None:
     if (driver := app._driver) is not None:
         driver.write(data)
         driver.flush()
+
+
+def keep_few_lines(area: "TextArea") -> None:
+    """Have a text area keep few rows as it drew them, of texts that are no longer there.
+
+    Textual keeps 1,024: each 2 KB, with one more for each text of the line and place of the cursor.
+    """
+    area._line_cache = LRUCache(DRAWN_LINES)
 
 
 class TerminalApp(App[Result]):

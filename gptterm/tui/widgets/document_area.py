@@ -11,6 +11,7 @@ from textual.widgets.text_area import Edit, EditResult, Location
 from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
 from gptterm.tui.terminal_input import pasted_text
+from gptterm.tui.textual_compat import keep_few_lines
 
 _LINE_ENDS = {
     **{code: 0x2400 + code for code in (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E)},
@@ -56,6 +57,7 @@ class DocumentArea(TextArea):
             tab_behavior="focus",
             read_only=True,
         )
+        keep_few_lines(self)
         self._edited = edited
         self._walk = walk
         self.shown = ""

@@ -13,6 +13,7 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.terminal import printable
 from gptterm.tui.terminal_input import pasted_text
+from gptterm.tui.textual_compat import keep_few_lines
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 
 ChoiceKey = Literal["up", "down", "enter", "tab"]
@@ -64,6 +65,7 @@ class Prompt(TextArea):
             show_line_numbers=False,
             tab_behavior="focus",
         )
+        keep_few_lines(self)
         self._submit = submit
         self._choose = choose
         self.sent: list[str] = []

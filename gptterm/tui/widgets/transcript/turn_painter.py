@@ -25,7 +25,7 @@ MAX_TEXT_WIDTH = 96
 """Cells; longer rows are hard to read."""
 GAP = 2
 """Least cells between the speaker and the details."""
-STRIP_CACHE_SIZE = 256
+STRIP_CACHE_SIZE = 128
 STREAM_CURSOR = "▌"
 """Drawn at the end of a text that is being streamed."""
 STOPPED = " ■"

@@ -10,6 +10,7 @@ from gptterm.tui.widgets.transcript.lines import CURSOR, Line, Span, plain_lines
 from gptterm.tui.widgets.transcript.markdown import Document, layout_markdown
 from gptterm.tui.widgets.transcript.markdown_stream import MarkdownStream
 from gptterm.tui.widgets.transcript.markdown_table import Table
+from gptterm.tui.widgets.transcript.packed_lines import PackedLines
 from gptterm.tui.widgets.transcript.wrap import wrap
 
 _VERSIONS = itertools.count()
@@ -101,7 +102,7 @@ class TurnView:
         self._stream: MarkdownStream | None = None
         """Markdown that is being written."""
         self._width = 0
-        self.lines: list[Line] = plain_lines(display_text(text))
+        self.lines: Sequence[Line] = PackedLines(plain_lines(display_text(text)))
         self.rows = BodyRows()
 
     @property
@@ -171,9 +172,9 @@ class TurnView:
         self._document = document if any(isinstance(b, Table) for b in document) else None
         self.set_lines(layout_markdown(document, 0))
 
-    def set_lines(self, lines: list[Line]) -> None:
+    def set_lines(self, lines: Sequence[Line]) -> None:
         """Replace the lines; the next `layout` wraps them."""
-        self.lines = lines
+        self.lines = PackedLines(lines)
         self._width = 0
         self._highlights = None
 
@@ -199,17 +200,18 @@ class TurnView:
             The first body row that changed.
         """
         first, *rest = more
-        last, shift = self.lines[-1], len(self.lines[-1].text)
+        if not isinstance(self.lines, list):
+            self.lines = list(self.lines)
+        lines = self.lines
+        last, shift = lines[-1], len(lines[-1].text)
         spans = (Span(start + shift, end + shift, style) for start, end, style in first.spans)
-        self.lines[-1] = Line(last.text + first.text, (*last.spans, *spans))
+        lines[-1] = Line(last.text + first.text, (*last.spans, *spans))
         changed = max(0, len(self.rows) - 1)
         start = self.rows.pop()[1] if self.rows else 0
-        index = len(self.lines) - 1
-        self._wrap_line(index, start)
+        self._wrap_line(len(lines) - 1, lines[-1], start)
         for line in rest:
-            index += 1
-            self.lines.append(line)
-            self._wrap_line(index)
+            lines.append(line)
+            self._wrap_line(len(lines) - 1, line)
         return changed
 
     @property
@@ -242,18 +244,17 @@ class TurnView:
             return
         self._width = width
         if self._document is not None:
-            self.lines = layout_markdown(self._document, width)
+            self.lines = PackedLines(layout_markdown(self._document, width))
             self._highlights = None
         elif self._stream is not None:
             self.lines = self._stream.lines(width)
             self._highlights = None
         self.rows = BodyRows()
-        for index in range(len(self.lines)):
-            self._wrap_line(index)
+        for index, line in enumerate(self.lines):
+            self._wrap_line(index, line)
         self.invalidate()
 
-    def _wrap_line(self, index: int, start: int = 0) -> None:
-        line = self.lines[index]
+    def _wrap_line(self, index: int, line: Line, start: int = 0) -> None:
         room = self._width - len(self._fitted(line.initial_indent))
         for begin, end in wrap(line.text, room, start):
             self.rows.append((index, begin, end))
