@@ -12,6 +12,8 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.document._document import Document
+from textual.document._wrapped_document import WrappedDocument
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.linux_inline_driver import LinuxInlineDriver
@@ -100,6 +102,20 @@ def test_the_private_parts_are_there() -> None:
     assert parser._timeout_time
     named = (inspect.signature(c._build_driver).parameters for c in (App, TerminalApp))
     assert len(set(map(tuple, named))) == 1
+
+
+def test_a_text_areas_rows_are_counted_once() -> None:
+    textual_compat.count_rows_once()
+    document = Document("a b c d\n\nwords that are wrapped")
+    wrapped = WrappedDocument(document, width=5)
+    for start, end, text in (
+        ((0, 1), (0, 1), "x y z\nq\n"),
+        ((0, 0), (3, 2), ""),
+        ((0, 0), (0, 0), ""),
+    ):
+        edited = document.replace_range(start, end, text)
+        wrapped.wrap_range(start, end, edited.end_location)
+        assert wrapped.height == sum(len(offsets) + 1 for offsets in wrapped._wrap_offsets)
 
 
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

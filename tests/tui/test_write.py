@@ -13,6 +13,7 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.screens.write import WriteScreen
+from gptterm.tui.widgets.document_area import shown_text
 from gptterm.tui.widgets.key_groups import WRITE_GROUPS
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
@@ -33,6 +34,7 @@ class WriteDesk(Desk):
         """The document's text, which is what is shown."""
         text = self.write.writing.document.text
         assert self.write.area.shown == text
+        assert self.write.area.text == shown_text(text)
         return text
 
     @property

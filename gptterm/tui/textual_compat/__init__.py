@@ -5,6 +5,7 @@ Textual is pinned in constraints.txt; tests check that each of these exists in t
 
 import os
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual import constants
@@ -43,6 +44,16 @@ def keep_few_lines(area: "TextArea") -> None:
     Textual keeps 1,024: each 2 KB, with one more for each text of the line and place of the cursor.
     """
     area._line_cache = LRUCache(DRAWN_LINES)
+
+
+@cache
+def count_rows_once() -> None:
+    """Have text areas know their height: Textual adds all lines up for each row that it draws."""
+    from textual.document._wrapped_document import WrappedDocument
+
+    WrappedDocument.height = property(  # type: ignore[method-assign,assignment]
+        lambda self: len(self._offset_to_line_info)
+    )
 
 
 class TerminalApp(App[Result]):

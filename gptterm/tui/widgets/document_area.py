@@ -11,7 +11,7 @@ from textual.widgets.text_area import Edit, EditResult, Location
 from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
 from gptterm.tui.terminal_input import pasted_text
-from gptterm.tui.textual_compat import keep_few_lines
+from gptterm.tui.textual_compat import count_rows_once, keep_few_lines
 
 _LINE_ENDS = {
     **{code: 0x2400 + code for code in (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E)},
@@ -49,6 +49,7 @@ class DocumentArea(TextArea):
     def __init__(
         self, edited: Callable[[int, int, str], None], walk: Callable[[int], None]
     ) -> None:
+        self._joined: str | None = None
         super().__init__(
             compact=False,
             highlight_cursor_line=False,
@@ -58,11 +59,28 @@ class DocumentArea(TextArea):
             read_only=True,
         )
         keep_few_lines(self)
+        count_rows_once()
         self._edited = edited
         self._walk = walk
         self.shown = ""
         """The document's text as far as it is shown."""
         self._mirroring = False
+
+    @property
+    def text(self) -> str:
+        """The text as it is drawn, joined once for all rows: each asks whether it is empty."""
+        if self._joined is None:
+            self._joined = self.document.text
+        return self._joined
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self.load_text(value)
+
+    def load_text(self, text: str) -> None:
+        """Replace the text as it is drawn."""
+        self._joined = None
+        super().load_text(text)
 
     @property
     def place(self) -> int:
@@ -71,7 +89,7 @@ class DocumentArea(TextArea):
 
     def _place_of(self, location: Location) -> int:
         row, column = location
-        return sum(len(self.document.get_line(i)) + 1 for i in range(row)) + column
+        return sum(map(len, self.document.lines[:row])) + row + column
 
     def _location_of(self, place: int) -> Location:
         before = self.shown.rfind("\n", 0, place)
@@ -104,6 +122,7 @@ class DocumentArea(TextArea):
 
     def edit(self, edit: Edit) -> EditResult:
         """Have a person's edit made in the document, then show it."""
+        self._joined = None
         if self._mirroring:
             return super().edit(edit)
         first, last = sorted((edit.from_location, edit.to_location))
