@@ -45,13 +45,13 @@ def to_json(document: Document) -> str:
         "id": document.id,
         "current": document.current,
         "text": document.text,
-        "edits": [_edit(edit) for edit in document.edits()],
+        "edits": [_edit(edit, document.names.get(edit.id, "")) for edit in document.edits()],
     }
     encoded = msgspec.json.encode(without_infinities(data))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
-def _edit(edit: Edit) -> dict[str, Any]:
+def _edit(edit: Edit, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": edit.id,
         "parent": edit.parent,
@@ -60,6 +60,8 @@ def _edit(edit: Edit) -> dict[str, Any]:
         "text": edit.text,
         "created": edit.created,
     }
+    if name:
+        found["name"] = name
     if edit.ids:
         found["tokens"] = _tokens(edit)
     if edit.run is not None:

@@ -78,6 +78,8 @@ class Document:
         self._selected: dict[str | None, str] = {}
         self._builders: dict[str, _Builder] = {}
         self._ends: dict[str, list[int]] = {}
+        self.names: dict[str, str] = {}
+        """Version → the name that a person gave it; empty for one that was taken back."""
         self._path: list[_Applied] = []
         self._text = ""
         self._spans: tuple[Span, ...] = ()

@@ -61,6 +61,7 @@ class DocumentSaver:
         """The versions as the history has them, once the job is done."""
         self._saved_view = (document.current, digest)
         self._saved_selected = _selected(document)
+        self._saved_names = dict(document.names)
         self._written: list[Edit] = []
         """Those that the job writes."""
         self.error = ""
@@ -75,7 +76,8 @@ class DocumentSaver:
         return [edit for edit in self.document.edits() if self._saved.get(edit.id) is not edit]
 
     def _moved(self) -> bool:
-        return bool(self._saved) and self._view != self._saved_view
+        unlike = self._view != self._saved_view or self.document.names != self._saved_names
+        return bool(self._saved) and unlike
 
     @property
     def _view(self) -> tuple[str | None, bytes]:
@@ -91,6 +93,8 @@ class DocumentSaver:
     def _begin(self, changed: list[Edit]) -> None:
         document, selected = self.document, _selected(self.document)
         moved = [pair for pair in selected.items() if self._saved_selected.get(pair[0]) != pair[1]]
+        names = dict(document.names)
+        named = [pair for pair in names.items() if self._saved_names.get(pair[0]) != pair[1]]
         view, is_new = self._view, not self._saved
         first, path = document.edits()[0].created, self.path
 
@@ -100,6 +104,10 @@ class DocumentSaver:
             connection.executemany(
                 "UPDATE edits SET selected_child = ? WHERE document = ? AND id = ?",
                 [(child, seq, edit) for edit, child in moved],
+            )
+            connection.executemany(
+                "UPDATE edits SET name = ? WHERE document = ? AND id = ?",
+                [(name, seq, edit) for edit, name in named],
             )
             connection.execute(
                 "UPDATE documents SET updated = ?, current = ?, digest = ? WHERE seq = ?",
@@ -114,6 +122,7 @@ class DocumentSaver:
         self._saved.update((edit.id, edit) for edit in changed)
         self._saved_view = view
         self._saved_selected = selected
+        self._saved_names = names
         self._written = changed
 
     def _settle(self, timeout: float) -> None:
@@ -128,12 +137,14 @@ class DocumentSaver:
         except _MissingError:
             self._saved.clear()
             self._saved_selected.clear()
+            self._saved_names.clear()
         except Exception as error:
             self.error = str(error)
             for edit in self._written:
                 self._saved.pop(edit.id, None)
             self._saved_view = ("", b"")
             self._saved_selected.clear()
+            self._saved_names.clear()
         self._job = None
 
     def flush(self, timeout: float = 2.0) -> bool:
@@ -198,7 +209,8 @@ def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | 
 
     Versions that do not fit their text, of a damaged history, are left out with those below them.
     """
-    if schema.version_of(connection) < schema.VERSION_WITH_DOCUMENTS:
+    version = schema.version_of(connection)
+    if version < schema.VERSION_WITH_DOCUMENTS:
         return None  # on a disk where it cannot be migrated
     found = connection.execute(
         "SELECT seq, id, current, digest FROM documents WHERE path = ?"
@@ -208,9 +220,10 @@ def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | 
     if found is None:
         return None
     seq, document, current, digest = found
+    name = "name" if version >= schema.VERSION_WITH_VERSION_NAMES else "''"
     rows = connection.execute(
         "SELECT id, parent, start, removed, text, created, selected_child, ids, lengths,"
-        " logprobs, run"
+        f" logprobs, run, {name}"
         " FROM edits WHERE document = ? ORDER BY seq",
         (seq,),
     ).fetchall()
@@ -224,6 +237,7 @@ def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | 
         if child is not None and child.parent == row[0]:
             selected[row[0]] = row[6]
     restored = Document(id=document, edits=edits.values(), selected=selected)
+    restored.names = {row[0]: str(row[11]) for row in rows if row[11] and row[0] in edits}
     wanted = current if current in edits else None
     while wanted is not None:
         try:
@@ -235,7 +249,7 @@ def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | 
 
 
 def _edit(row: tuple[Any, ...]) -> Edit:
-    version, parent, start, removed, text, created, _, ids, lengths, logprobs, run = row
+    version, parent, start, removed, text, created, _, ids, lengths, logprobs, run, _ = row
     unpacked, sizes = unpack_ids(ids), unpack_ids(lengths)
     if len(unpacked) != len(sizes) or sum(sizes) != len(text.encode()):
         unpacked = sizes = ()

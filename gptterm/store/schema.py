@@ -192,7 +192,13 @@ CREATE TABLE edits (                    -- a version is the edit that made it
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS)
+VERSION_NAMES = """
+ALTER TABLE edits ADD COLUMN name TEXT NOT NULL DEFAULT '';     -- a person's; empty: it has none
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES
+)  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
 VERSION_WITH_SIGNS = 2
@@ -200,6 +206,7 @@ VERSION_WITH_IMPORTED_TITLES = 3
 VERSION_WITH_WRITING_ORDER = 4
 VERSION_WITH_SCORES = 5
 VERSION_WITH_DOCUMENTS = 6
+VERSION_WITH_VERSION_NAMES = 7
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
 

@@ -75,6 +75,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
         "Continue at the cursor",
     ),
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
+    _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
     _key("ctrl+s", "save", "Save", "write.save", "Write the file"),
     _key("ctrl+e", "export", "Export", "write.export", "Export: text, HTML, the tree as JSON"),
     _key("f2", "app.chat", "Chat", "write.chat", "Back to the chat"),

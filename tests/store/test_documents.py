@@ -37,15 +37,20 @@ def test_a_document_comes_back_whole(history: History, path: Path) -> None:
     document = saver.document
     document.replace(0, 0, "The fox 人 é")
     saver.save()
-    written(document, 3, [0, 1, 4])
+    named = written(document, 3, [0, 1, 4])
+    document.names[named] = "with a 人"
     document.replace(1, 2, "")
     assert saver.flush()
     document.undo()
     document.undo()
-    written(document, 3, [6])
+    other = written(document, 3, [6])
+    assert saver.flush()
+    assert reopened(path).names == {named: "with a 人"}
+    document.names.update({named: "", other: "other"})
     assert saver.unsaved
     assert saver.flush()
     again = reopened(path)
+    assert again.names == {other: "other"}
     assert_same(document, again)
     assert parts(again) == parts(document) == ["The", [6], " fox 人 é"]
     again.undo()

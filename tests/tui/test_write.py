@@ -120,6 +120,21 @@ async def test_several_continuations_are_chosen_among(open_write: Open) -> None:
         assert "So one." in texts
         await desk.press("escape")
         assert desk.write.area.has_focus
+        await desk.press("ctrl+b")
+        await desk.until(lambda: "map of the versions" in desk.text and "ppl" in desk.text)
+        seen = []
+        for key in ("up", "down", "down", "up", "up"):
+            await desk.press(key)
+            seen.append(desk.written)
+        assert seen == ["So", "So one.", "So two.", "So one.", "So"]
+        await desk.press("n")
+        await desk.until(lambda: "name the branch" in desk.text)
+        await desk.type("start")
+        await desk.press("enter")
+        await desk.until(lambda: "● start" in desk.text)
+        await desk.press("ctrl+b")
+        await desk.until(lambda: "map of the versions" not in desk.text)
+        assert desk.write.area.has_focus
 
 
 async def test_escape_stops_and_keeps_the_text(open_write: Open) -> None:

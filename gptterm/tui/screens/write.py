@@ -7,9 +7,11 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.markup import escape
 from textual.screen import Screen
 
+from gptterm.document.branches import Branch, branches, rename
 from gptterm.document.stretches import changed_stretch
 from gptterm.engine.api import MixedPrompt
 from gptterm.errors import GpttermError
@@ -24,10 +26,11 @@ from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.writing import MOST_SAMPLES, Writing
 from gptterm.tui.widgets.continuations import Continuation, Continuations
 from gptterm.tui.widgets.document_area import DocumentArea
-from gptterm.tui.widgets.key_groups import CONTINUATIONS
+from gptterm.tui.widgets.key_groups import CONTINUATIONS, MAP
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.widgets.version_map import VersionMap
 from gptterm.tui.workers import start_worker
 
 FRAME_S = 0.05
@@ -52,6 +55,9 @@ class WriteScreen(Screen[None]):
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
         self.list = Continuations(self._choose, self._more, self._rank)
+        self.map = VersionMap(self._walk_to, self._name_branch)
+        self._branches: list[Branch] = []
+        """Those that the map shows."""
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
         self._is_stale = False
@@ -65,7 +71,9 @@ class WriteScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay the widgets out."""
         yield self.status
-        yield self.area
+        with Horizontal():
+            yield self.area
+            yield self.map
         yield self.list
         yield self.notice_line
         yield self._keyline
@@ -76,6 +84,7 @@ class WriteScreen(Screen[None]):
         self.set_interval(FRAME_S, self._draw)
         self.set_interval(SAVE_S, self.writing.save_history)
         self.set_interval(COUNT_S, self._count)
+        self.set_interval(COUNT_S, self._draw_map)
         self.show_engine()
         start_worker(self, self._open)
 
@@ -125,7 +134,17 @@ class WriteScreen(Screen[None]):
                 *self._keymap.line(WRITE_KEYS, ("write.stop", "to the text")),
             )
             return
-        more = [("write.save", "save"), ("write.chat", "chat")]
+        elif self.map.has_focus:
+            self._keyline.keys = (
+                *self._keymap.line(
+                    VersionMap.BINDINGS, ("map.up map.down", "walk"), ("map.name", "name")
+                ),
+                *self._keymap.line(
+                    WRITE_KEYS, ("write.stop", "to the text"), ("write.map", "hide the map")
+                ),
+            )
+            return
+        more = [("write.map", "map"), ("write.save", "save"), ("write.chat", "chat")]
         self._keyline.keys = self._keymap.line(WRITE_KEYS, *shown, *more)
 
     def _changed(self) -> None:
@@ -151,6 +170,12 @@ class WriteScreen(Screen[None]):
             self.area.focus()
         self.list.show(rows, chosen)
         self.show_engine()
+
+    def _draw_map(self) -> None:
+        """Show the branches, where the map is shown."""
+        if self.map.display and self.writing.opened:
+            self._branches = branches(self.writing.document)
+            self.map.show(self._branches)
 
     def _count(self) -> None:
         text = self.writing.document.text
@@ -184,6 +209,32 @@ class WriteScreen(Screen[None]):
     def _choose(self, row: int) -> None:
         self.writing.show(self.writing.continuations[row])
         self._draw()
+
+    def _walk_to(self, branch: int) -> None:
+        """Bring a branch of the map into view, at its end."""
+        chosen = self._branches[branch]
+        if not chosen.is_current:
+            self.writing.show(chosen.last)
+        self._follows = True
+        self._draw()
+        self._follows = False
+        self._draw_map()
+
+    def _name_branch(self, branch: int) -> None:
+        """Ask for the name of a branch, and give it to its last version."""
+        from gptterm.tui.dialogs.input import InputDialog, InputRequest
+
+        chosen = self._branches[branch]
+
+        async def name(text: str) -> str:
+            rename(self.writing.document, chosen, text)
+            return text
+
+        def done(_: str | None) -> None:
+            self._draw_map()
+
+        request = InputRequest("name the branch", "name", "empty: no name", chosen.name)
+        self.app.push_screen(InputDialog(request, name), done)
 
     def _rank(self) -> None:
         self.writing.ranked = not self.writing.ranked
@@ -220,12 +271,21 @@ class WriteScreen(Screen[None]):
         """Stop; when idle, go to the continuations, or back to the text."""
         if self.writing.stop():
             self.show_notice("info", "stopped")
-        elif self.list.has_focus or not self.writing.continuations:
+        elif self.list.has_focus or self.map.has_focus or not self.writing.continuations:
             self.area.focus()
         else:
             self.list.display = True
             self.list.focus()
         self.show_engine()
+
+    def action_map(self) -> None:
+        """Show the map and go to it; from there, or where it is of no use, hide it."""
+        shown = not (self.map.has_focus or not len(self.writing.document))
+        self.map.display = shown
+        (self.map if shown else self.area).focus()
+        if not len(self.writing.document):
+            self.show_notice("info", "there are no versions yet")
+        self.call_after_refresh(self._draw_map)
 
     def action_save(self) -> None:
         """Write the file."""
@@ -267,7 +327,9 @@ class WriteScreen(Screen[None]):
     def run_binding(self, area: str, action: str) -> None:
         """Run the action of a binding of one of the `WRITE_GROUPS`, from elsewhere."""
         is_own = any(binding.action == action for binding in WRITE_KEYS)
-        widget = self.list if area == CONTINUATIONS else self.area
+        if area == MAP and not self.map.display:
+            self.action_map()
+        widget = {CONTINUATIONS: self.list, MAP: self.map}.get(area, self.area)
         self.call_after_refresh((self if is_own else widget).run_action, action)
 
     def subject(self) -> Subject | None:

@@ -9,6 +9,7 @@ from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
+from gptterm.tui.widgets.version_map import VersionMap
 
 PROMPT = "prompt"
 TRANSCRIPT = "transcript"
@@ -18,6 +19,7 @@ ALTERNATIVES = "next token"
 TEXT = "text"
 CONTINUATIONS = "continuations"
 INSPECTED = "inspected text"
+MAP = "map of the versions"
 
 CHAT_GROUPS: tuple[Group, ...] = (
     (EVERYWHERE, (*CHAT_KEYS, *APP_KEYS)),
@@ -30,6 +32,7 @@ CHAT_GROUPS: tuple[Group, ...] = (
 WRITE_GROUPS: tuple[Group, ...] = (
     (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
     (CONTINUATIONS, Continuations.BINDINGS),
+    (MAP, VersionMap.BINDINGS),
 )
 INSPECT_GROUPS: tuple[Group, ...] = ((INSPECTED, (*INSPECT_KEYS, *TokenText.BINDINGS)),)
 GROUPS = (*CHAT_GROUPS, *WRITE_GROUPS, *INSPECT_GROUPS)

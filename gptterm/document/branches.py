@@ -1,0 +1,97 @@
+"""Branches of a document: runs of versions between the forks of its tree, for a map of it."""
+
+import math
+from typing import NamedTuple
+
+from gptterm.document.edits import Edit
+from gptterm.document.tree import Document
+
+MOST_TEXT = 120
+"""Characters of a branch's text that are kept."""
+
+
+class Branch(NamedTuple):
+    """Versions that follow each other without a fork."""
+
+    first: str
+    """The version that begins it."""
+    last: str
+    """The version that it ends with."""
+    depth: int
+    """Forks above it."""
+    name: str
+    """Of its last version with a name; empty for none."""
+    text: str
+    """The beginning of what its edits wrote."""
+    words: int
+    tokens: int
+    """Those of models, with known probabilities."""
+    bits: float | None
+    """Their mean surprisal; None without any."""
+    is_selected: bool
+    """It is on the path to the version in view, or behind it."""
+    is_current: bool
+    """The version in view is one of its own."""
+
+    @property
+    def perplexity(self) -> float | None:
+        """2 to the mean surprisal; None where that is not known."""
+        return None if self.bits is None else 2.0 ** min(1000.0, self.bits)
+
+
+def branches(document: Document) -> list[Branch]:
+    """Return the branches, each before those that fork from it, the oldest first."""
+    selected = set[str]()
+    at = document.selected_child(None)
+    while at is not None:
+        selected.add(at)
+        at = document.selected_child(at)
+    found: list[Branch] = []
+    waiting = [(child, 0) for child in reversed(document.children(None))]
+    while waiting:
+        first, depth = waiting.pop()
+        run = [first]
+        while len(children := document.children(run[-1])) == 1:
+            run.append(children[0])
+        found.append(_branch(document, run, depth, is_selected=first in selected))
+        waiting.extend((child, depth + 1) for child in reversed(children))
+    return found
+
+
+def rename(document: Document, branch: Branch, name: str) -> None:
+    """Name a branch at its end; its earlier names, and with an empty name all of them, go."""
+    at: str | None = branch.last
+    while at is not None:
+        if document.names.get(at):
+            document.names[at] = ""
+        at = None if at == branch.first else document.edit(at).parent
+    if name:
+        document.names[branch.last] = name
+
+
+def _branch(document: Document, run: list[str], depth: int, *, is_selected: bool) -> Branch:
+    edits = [document.edit(version) for version in run]
+    text = _beginning(edits)
+    logprobs = [each for edit in edits for each in edit.logprobs]
+    names = (name for version in reversed(run) if (name := document.names.get(version, "")))
+    return Branch(
+        first=run[0],
+        last=run[-1],
+        depth=depth,
+        name=next(names, ""),
+        text=text,
+        words=sum(len(edit.text.split()) for edit in edits),
+        tokens=len(logprobs),
+        bits=-math.fsum(logprobs) / len(logprobs) / math.log(2) if logprobs else None,
+        is_selected=is_selected,
+        is_current=document.current in run,
+    )
+
+
+def _beginning(edits: list[Edit]) -> str:
+    text = ""
+    for edit in edits:
+        text += edit.text
+        if len(text) >= MOST_TEXT:
+            break
+    return text[:MOST_TEXT]

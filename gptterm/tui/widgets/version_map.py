@@ -1,0 +1,91 @@
+"""Map of a document's versions: its branches, two rows each, to walk among."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.cells import set_cell_size
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from gptterm.document.branches import Branch
+from gptterm.format import plural
+from gptterm.terminal import one_line
+from gptterm.tui.themes import MUTED
+from gptterm.tui.widgets.options import GUTTER, Options
+
+INDENT = "  "
+MOST_INDENT = 6
+"""Forks that are shown by an indent; deeper ones stand below each other."""
+OPEN, OTHER = "● ", "○ "
+"""Signs of the branch in view and of the others."""
+EMPTY = "(only deletions)"
+
+
+class VersionMap(Options):
+    """Shows branches and walks among them.
+
+    Args:
+        walk: called with the number of the branch to bring into view.
+        rename: called with that of the branch to name.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "walk(-1)", "Above", id="map.up", tooltip="The branch above"),
+        Binding("down,j", "walk(1)", "Below", id="map.down", tooltip="The branch below"),
+        Binding("n", "name", "Name", id="map.name", tooltip="Name the branch in view"),
+    ]
+
+    def __init__(self, walk: Callable[[int], None], rename: Callable[[int], None]) -> None:
+        super().__init__()
+        self._walk = walk
+        self._rename = rename
+        self._branches: list[Branch] = []
+        self._drawn_width = 0
+        self.border_title = "map of the versions"
+
+    def show(self, branches: Sequence[Branch]) -> None:
+        """Show the branches of a document."""
+        width = self.scrollable_content_region.width - GUTTER
+        if (list(branches), width) == (self._branches, self._drawn_width):
+            return
+        self._branches, self._drawn_width = list(branches), width
+        self.set_options([Option(_label(branch, width)) for branch in branches])
+        current = (number for number, each in enumerate(branches) if each.is_current)
+        self.highlighted = next(current, None)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Bring the branch that was clicked into view."""
+        event.stop()
+        self._walk(event.option_index)
+
+    def action_walk(self, by: int) -> None:
+        """Bring the branch above or below into view; from the empty text, the first."""
+        if self._branches:
+            at = -1 if self.highlighted is None else self.highlighted
+            self._walk(min(max(at + by, 0), len(self._branches) - 1))
+
+    def action_name(self) -> None:
+        """Name the branch in view."""
+        if self.highlighted is not None:
+            self._rename(self.highlighted)
+
+
+def _label(branch: Branch, width: int) -> Content:
+    """Name or beginning of a branch; under it its length and how well the model likes it."""
+    indent = INDENT * min(branch.depth, MOST_INDENT)
+    sign = OPEN if branch.is_current else OTHER
+    title = one_line(branch.name or branch.text) or EMPTY
+    room = max(4, width - len(indent) - len(sign))
+    numbers = [plural(branch.words, "word")]
+    if branch.bits is not None:
+        numbers.append(f"ppl {branch.perplexity:.3g} · {branch.bits:.2f} bits")
+    style = "bold" if branch.name else "" if branch.is_selected else MUTED
+    return Content.assemble(
+        indent,
+        sign,
+        (set_cell_size(title, room).rstrip(), style),
+        "\n",
+        (set_cell_size(f"{indent}  {' · '.join(numbers)}", width).rstrip(), MUTED),
+    )
