@@ -76,6 +76,8 @@ WRITE_KEYS: tuple[Binding, ...] = (
     ),
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
     _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
+    _key("ctrl+f", "find", "Find", "write.find", "Find in the text; again: the next place"),
+    _key("ctrl+r", "replace", "Replace", "write.replace", "Replace everywhere in the text"),
     _key("ctrl+s", "save", "Save", "write.save", "Write the file"),
     _key("ctrl+e", "export", "Export", "write.export", "Export: text, HTML, the tree as JSON"),
     _key("f2", "app.chat", "Chat", "write.chat", "Back to the chat"),

@@ -137,6 +137,29 @@ async def test_several_continuations_are_chosen_among(open_write: Open) -> None:
         assert desk.write.area.has_focus
 
 
+async def test_find_and_replace(open_write: Open) -> None:
+    async with open_write() as desk:
+        area = desk.write.area
+        await desk.type("one two One")
+        await desk.press("ctrl+f")
+        await desk.type("on")
+        await desk.press("enter")
+        await desk.until(lambda: area.selected_text == "on")
+        await desk.press("ctrl+f", "enter")
+        await desk.until(lambda: area.selected_text == "On")
+        assert "2 of 2 places" in desk.said
+        await desk.press("ctrl+r", "e", "enter")
+        await desk.until(lambda: "replace one by" in desk.text)
+        await desk.type("a")
+        await desk.press("enter")
+        await desk.until(lambda: area.shown == "a two a")
+        assert desk.written == "a two a"
+        await desk.press("ctrl+z")
+        assert desk.written == "one two One"
+        await desk.press("ctrl+f", "x", "enter")
+        await desk.until(lambda: "does not contain" in desk.text)
+
+
 async def test_escape_stops_and_keeps_the_text(open_write: Open) -> None:
     async with open_write(Script.saying(" w" * 9, rate=100, endless=True), max_tokens=9999) as desk:
         await desk.type("go")

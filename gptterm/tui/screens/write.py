@@ -64,6 +64,8 @@ class WriteScreen(Screen[None]):
         self._follows = False
         """The cursor goes with what is written."""
         self._counted = ""
+        self.sought = ""
+        """What was found or replaced last."""
         self._interrupted_at = -QUIT_WITHIN_S
         self.refusal: GpttermError | None = None
         """Why the document could not be opened."""
@@ -286,6 +288,19 @@ class WriteScreen(Screen[None]):
         if not len(self.writing.document):
             self.show_notice("info", "there are no versions yet")
         self.call_after_refresh(self._draw_map)
+
+    def action_find(self) -> None:
+        """Find in the text."""
+        from gptterm.tui.actions.find import ask_find
+
+        self._draw()
+        ask_find(self)
+
+    def action_replace(self) -> None:
+        """Replace everywhere in the text."""
+        from gptterm.tui.actions.find import ask_replace
+
+        ask_replace(self)
 
     def action_save(self) -> None:
         """Write the file."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
-from textual.widgets.text_area import Edit, EditResult, Location
+from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
@@ -94,6 +94,11 @@ class DocumentArea(TextArea):
     def _location_of(self, place: int) -> Location:
         before = self.shown.rfind("\n", 0, place)
         return self.shown.count("\n", 0, place), place - before - 1
+
+    def select(self, start: int, end: int) -> None:
+        """Select a stretch of the text, and show it; the cursor is at its end."""
+        self.focus()
+        self.selection = Selection(self._location_of(start), self._location_of(end))
 
     def show(self, text: str, *, follow: bool = False) -> None:
         """Show the document's text.
