@@ -60,6 +60,27 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
     )
 
 
+@history.command("documents", context_settings=_HELP)
+@click.option("-n", "--limit", default=30, metavar="N", help="At most N documents.  [30]",
+              type=LIMIT)  # fmt: skip
+@_json_option
+def list_documents(limit: int, as_json: bool) -> None:
+    """List the texts of Write mode, the latest first.
+
+    `gptterm write FILE` opens one with all its versions.
+    """
+    with open_history() as store:
+        found = store.documents(limit)
+    if as_json:
+        print_json(summary._asdict() for summary in found)
+        return
+    now = time.time()
+    print_table(
+        ("WRITTEN", "VERSIONS", "FILE"),
+        [(when(d.updated, now), str(d.versions), d.path or "(no file)") for d in found],
+    )
+
+
 class _Search(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Search for signs like -> and --, which are no option's name."""

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
@@ -202,6 +202,28 @@ def _write(connection: sqlite3.Connection, seq: int, edits: Iterable[Edit]) -> N
             for edit in edits
         ],
     )  # fmt: skip
+
+
+class DocumentSummary(NamedTuple):
+    """A document in a list."""
+
+    path: str
+    """Of its file; empty for the one that has none."""
+    updated: float
+    """Seconds since 1970."""
+    versions: int
+
+
+def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
+    """Return the documents that `read` finds, the latest first."""
+    if schema.version_of(connection) < schema.VERSION_WITH_DOCUMENTS:
+        return []
+    rows = connection.execute(
+        "SELECT path, max(updated), (SELECT count(*) FROM edits WHERE document = documents.seq)"
+        " FROM documents GROUP BY path ORDER BY max(updated) DESC LIMIT ?",
+        (limit,),
+    )
+    return [DocumentSummary(path, read_time(updated), versions) for path, updated, versions in rows]
 
 
 def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | None:

@@ -13,7 +13,7 @@ from gptterm.document.tree import Document
 from gptterm.engine.api import Event, Failed, Finished, Started, Token
 from gptterm.store import documents, search, summaries
 from gptterm.store.database import Database, Notify
-from gptterm.store.documents import DocumentSaver
+from gptterm.store.documents import DocumentSaver, DocumentSummary
 from gptterm.store.errors import HistoryError
 from gptterm.store.maintenance import is_due, purge, run_maintenance
 from gptterm.store.merge import Merge, Merged, index_terms, merge, plan, plan_new
@@ -174,6 +174,15 @@ class History:
         found = self._reader.read(lambda c: documents.read(c, path), None)
         document, digest = found or (Document(), b"")
         return DocumentSaver(document, path, digest, self._writer.submit)
+
+    def documents(self, limit: int = 1000) -> list[DocumentSummary]:
+        """Return the documents of all files, the latest first.
+
+        Raises:
+            HistoryError: they cannot be read.
+        """
+        self._settle()
+        return self._reader.read(lambda c: documents.listed(c, limit), [])
 
     # ------------------------------------------------------------------------------- saving
 

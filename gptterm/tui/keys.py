@@ -76,6 +76,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
     ),
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
     _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
+    _key("ctrl+o", "open", "Open", "write.open", "Open another text"),
     _key("ctrl+f", "find", "Find", "write.find", "Find in the text; again: the next place"),
     _key("ctrl+r", "replace", "Replace", "write.replace", "Replace everywhere in the text"),
     _key("ctrl+s", "save", "Save", "write.save", "Write the file"),

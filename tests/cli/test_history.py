@@ -244,7 +244,7 @@ def chats(path: Path) -> list[Conversation]:
     return made
 
 
-def test_list(env: dict[str, str], chats: list[Conversation]) -> None:
+def test_list(env: dict[str, str], chats: list[Conversation], path: Path) -> None:
     lines = run(["history", "list"], env).text.splitlines()
     assert [line.split()[0] for line in lines] == ["ID", *(c.id[:8] for c in chats[::-1])]
     assert "Tell me" in lines[-1]
@@ -252,6 +252,13 @@ def test_list(env: dict[str, str], chats: list[Conversation]) -> None:
     listed = rows(run(["history", "list", "--json", "-n", "2"], env))
     assert [row["id"] for row in listed] == [chats[2].id, chats[1].id]
     assert listed[1] | {"title": "人工智能", "turns": 2, "model": "scripted"} == listed[1]
+    with History.open(path) as history:
+        saver = history.open_document("/stories/fox.txt")
+        saver.document.replace(0, 0, "The fox")
+        assert saver.flush()
+    (head, text) = run(["history", "documents"], env).text.splitlines()
+    assert head.split() == ["WRITTEN", "VERSIONS", "FILE"]
+    assert text.split()[-2:] == ["1", "/stories/fox.txt"]
 
 
 def test_an_empty_list(env: dict[str, str], path: Path) -> None:

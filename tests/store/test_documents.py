@@ -70,6 +70,8 @@ def test_every_file_has_its_own(history: History) -> None:
         saver = history.open_document(name)
         saver.document.replace(0, 0, name)
         assert saver.flush()
+    assert [(each.path, each.versions) for each in history.documents()] == [("b", 1), ("a", 1)]
+    assert [each.path for each in history.documents(1)] == ["b"]
     assert history.open_document("a").document.text == "a"
     assert history.open_document("b").document.text == "b"
     assert history.open_document("c").document.text == ""

@@ -203,6 +203,35 @@ async def test_a_file_is_opened_written_and_kept(open_write: Open, tmp_path: Pat
         assert desk.written.endswith("weiter")
 
 
+async def test_another_text_is_opened(open_write: Open, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    other.write_text("there")
+    async with open_write(file=one) as desk:
+        await desk.type("here")
+        await desk.press("ctrl+o")
+        await desk.until(lambda: "open a text" in desk.text)
+        await desk.type(str(other))
+        await desk.press("enter")
+        await desk.until(lambda: desk.write.area.shown == "there")
+        await desk.type(" too")
+        assert desk.written == "there too"
+        await desk.press("ctrl+z", "ctrl+o")
+        await desk.until(lambda: "1 version" in desk.text)
+        await desk.type("one.txt")
+        await desk.press("enter")
+        await desk.until(lambda: desk.write.area.shown == "here")
+        await desk.press("ctrl+z")
+        assert desk.written == ""
+        await desk.press("ctrl+o")
+        await desk.until(lambda: "open a text" in desk.text)
+        await desk.type(str(folder))
+        await desk.press("enter")
+        await desk.until(lambda: "folder" in desk.said)
+        assert desk.written == ""
+
+
 async def test_a_file_changed_elsewhere(open_write: Open, tmp_path: Path) -> None:
     file = tmp_path / "story.txt"
     async with open_write(file=file) as desk:

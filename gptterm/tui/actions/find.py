@@ -1,20 +1,16 @@
 """Find and replace in the text of Write mode."""
 
-from typing import TYPE_CHECKING
-
 from gptterm.document.find import find, next_place, replaced
 from gptterm.errors import UsageError
 from gptterm.format import plural
 from gptterm.terminal import one_line
+from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
-
-if TYPE_CHECKING:
-    from gptterm.tui.screens.write import WriteScreen
 
 HINT = "as it is written; without a capital letter, those of the text do not matter"
 
 
-def ask_find(screen: "WriteScreen") -> None:
+def ask_find(screen: WriteView) -> None:
     """Ask what to find, and select the next place of it behind the cursor."""
 
     async def check(wanted: str) -> str:
@@ -34,7 +30,7 @@ def ask_find(screen: "WriteScreen") -> None:
     screen.app.push_screen(InputDialog(request, check), done)
 
 
-def ask_replace(screen: "WriteScreen") -> None:
+def ask_replace(screen: WriteView) -> None:
     """Ask what to replace everywhere and by what; it becomes one version."""
 
     async def check(wanted: str) -> str:
@@ -67,7 +63,7 @@ def ask_replace(screen: "WriteScreen") -> None:
     screen.app.push_screen(InputDialog(request, check), chosen)
 
 
-def _places(screen: "WriteScreen", wanted: str) -> list[tuple[int, int]]:
+def _places(screen: WriteView, wanted: str) -> list[tuple[int, int]]:
     """The places of a text that is in the document.
 
     Raises:

@@ -1,6 +1,7 @@
 """The write screen: one document, and the continuations of the place that was continued last."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -84,7 +85,7 @@ class WriteScreen(Screen[None]):
         """Open the document."""
         self.area.focus()
         self.set_interval(FRAME_S, self._draw)
-        self.set_interval(SAVE_S, self.writing.save_history)
+        self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
         self.set_interval(COUNT_S, self._draw_map)
         self.show_engine()
@@ -100,6 +101,26 @@ class WriteScreen(Screen[None]):
         self.area.read_only = False
         self._draw()
         self.area.move_cursor(self.area.document.end)
+
+    async def switch(self, file: Path | None) -> None:
+        """Open the document of another file; if that fails, say why and stay with this one."""
+        left = self.writing
+        writing = Writing(left.controller, file, self._changed, self.show_notice)
+        await left.close()
+        try:
+            await writing.open()
+        except GpttermError as error:
+            self.show_notice("error", str(error))
+            return
+        self.writing = writing
+        self._draw()
+        self._count()
+        self._draw_map()
+        self.area.focus()
+        self.area.move_cursor(self.area.document.end)
+
+    def _save(self) -> None:
+        self.writing.save_history()
 
     # ------------------------------------------------------------------------------ showing
 
@@ -288,6 +309,12 @@ class WriteScreen(Screen[None]):
         if not len(self.writing.document):
             self.show_notice("info", "there are no versions yet")
         self.call_after_refresh(self._draw_map)
+
+    def action_open(self) -> None:
+        """Choose another text."""
+        from gptterm.tui.actions.documents import choose_document
+
+        start_worker(self, partial(choose_document, self))
 
     def action_find(self) -> None:
         """Find in the text."""

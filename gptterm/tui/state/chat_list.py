@@ -25,7 +25,7 @@ from gptterm.tui.state.history_access import (
 
 if TYPE_CHECKING:
     from gptterm.store import History, SearchHit, UsedModel
-    from gptterm.store.documents import DocumentSaver
+    from gptterm.store.documents import DocumentSaver, DocumentSummary
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
@@ -171,6 +171,10 @@ class ChatList:
         await self._begun.wait()
         await self._wait_open()
         return await self._history.open_document(path)
+
+    async def documents(self) -> "list[DocumentSummary]":
+        """Return the documents in the history, the latest first."""
+        return await self._history.documents()
 
     def set_draft(self, chat: Chat, text: str) -> None:
         """Save text typed but not sent, without waiting for the disk."""

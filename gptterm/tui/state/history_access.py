@@ -17,7 +17,7 @@ from gptterm.tui.state.events import ControllerEvent, Notified
 
 if TYPE_CHECKING:
     from gptterm.store import ConversationSummary, History, SearchHit
-    from gptterm.store.documents import DocumentSaver
+    from gptterm.store.documents import DocumentSaver, DocumentSummary
     from gptterm.store.imports import Report
 
 LIST_LIMIT = 5000
@@ -107,6 +107,10 @@ class HistoryAccess:
     async def open_document(self, path: str) -> "DocumentSaver | None":
         """Load the document of a file; None where documents are not saved."""
         return await self.ask(lambda history: history.open_document(path)) if self._save else None
+
+    async def documents(self) -> "list[DocumentSummary]":
+        """Return the documents in the history, the latest first; none where it cannot be read."""
+        return await self.ask(lambda history: history.documents()) or []
 
     def attach_saver(self, chat: Chat) -> None:
         """Save a chat from now on, if chats are saved."""
