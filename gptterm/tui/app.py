@@ -174,6 +174,10 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             await super().on_event(event)
 
     async def _start(self) -> None:
+        # Not needed for the first frame.
+        from gptterm.tui.allocator import keep_little
+
+        keep_little()
         # The start makes no garbage to speak of: what it made is counted as old, unseen.
         gc.freeze()
         gc.unfreeze()
