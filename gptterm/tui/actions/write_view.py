@@ -17,7 +17,7 @@ class WriteView(Protocol):
     writing: Writing
     area: DocumentArea
     sought: str
-    """What was found or replaced last."""
+    """Text that was found or replaced last."""
 
     @property
     def app(self) -> App[Any]:

@@ -66,7 +66,7 @@ class WriteScreen(Screen[None]):
         """The cursor goes with what is written."""
         self._counted = ""
         self.sought = ""
-        """What was found or replaced last."""
+        """Text that was found or replaced last."""
         self._interrupted_at = -QUIT_WITHIN_S
         self.refusal: GpttermError | None = None
         """Why the document could not be opened."""
