@@ -200,9 +200,7 @@ class TurnView:
             The first body row that changed.
         """
         first, *rest = more
-        if not isinstance(self.lines, list):
-            self.lines = list(self.lines)
-        lines = self.lines
+        lines = self._unpacked()
         last, shift = lines[-1], len(lines[-1].text)
         spans = (Span(start + shift, end + shift, style) for start, end, style in first.spans)
         lines[-1] = Line(last.text + first.text, (*last.spans, *spans))
@@ -213,6 +211,12 @@ class TurnView:
             lines.append(line)
             self._wrap_line(len(lines) - 1, line)
         return changed
+
+    def _unpacked(self) -> list[Line]:
+        """The lines as a list, as they stay while they grow."""
+        if not isinstance(self.lines, list):
+            self.lines = list(self.lines)
+        return self.lines
 
     @property
     def is_markdown_stream(self) -> bool:
@@ -228,13 +232,14 @@ class TurnView:
         stream = self._stream
         assert stream is not None
         stream.feed(display_text(text))
-        stable, lines = stream.fresh_lines(self._width)
-        self.lines[stable:] = lines
+        stable, fresh = stream.fresh_lines(self._width)
+        lines = self._unpacked()
+        lines[stable:] = fresh
         while len(self.rows) and self.rows[len(self.rows) - 1][0] >= stable:
             self.rows.pop()
         changed = len(self.rows)
-        for index in range(stable, len(self.lines)):
-            self._wrap_line(index)
+        for index in range(stable, len(lines)):
+            self._wrap_line(index, lines[index])
         self._highlights = None
         return changed
 
