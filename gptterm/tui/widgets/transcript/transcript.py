@@ -1,9 +1,7 @@
 """Transcript widget: turns drawn row by row, in a view that follows the stream."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -24,6 +22,7 @@ from gptterm.tui.widgets.transcript.placeholder import Placeholder, PlaceholderR
 from gptterm.tui.widgets.transcript.tints import tinted_lines
 from gptterm.tui.widgets.transcript.turn_painter import GUTTER, MARGIN, Column, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser
+from gptterm.tui.widgets.transcript.turn_stack import TurnStack
 from gptterm.tui.widgets.transcript.turn_view import TurnView
 
 MORE_BELOW = " ↓ more below · End "
@@ -124,8 +123,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
-        self._turns: list[TurnView] = []
-        self._ends: list[int] = []
+        self._stack = TurnStack()
         self._painter = TurnPainter(self)
         self._parser = TurnParser(self, self._relayout)
         self._finder: Finder | None = None
@@ -142,14 +140,14 @@ class Transcript(ScrollView, can_focus=True):
     @property
     def turns(self) -> Sequence[TurnView]:
         """The turns shown, oldest first."""
-        return self._turns
+        return self._stack.turns
 
     @property
     def selected_turn(self) -> TurnView | None:
         """The selected turn, if there is one."""
-        if self.selected is None or not 0 <= self.selected < len(self._turns):
+        if self.selected is None or not 0 <= self.selected < len(self.turns):
             return None
-        return self._turns[self.selected]
+        return self.turns[self.selected]
 
     @property
     def selected_key(self) -> str | None:
@@ -158,8 +156,8 @@ class Transcript(ScrollView, can_focus=True):
 
     def show(self, turns: Sequence[TurnView], *, keep_scroll: bool = False) -> None:
         """Replace all turns, and scroll to the end unless `keep_scroll`."""
-        self._turns = list(turns)
-        self._parser.parse(self._turns)
+        self._stack.turns = list(turns)
+        self._parser.parse(self.turns)
         for turn in turns:
             turn.highlight(self._finder)
         if self.selected is not None:
@@ -173,7 +171,7 @@ class Transcript(ScrollView, can_focus=True):
         """Highlight what `finder` finds, in these turns and in later ones; None ends it."""
         if finder is not self._finder:
             self._finder = finder
-            for turn in self._turns:
+            for turn in self.turns:
                 turn.highlight(finder)
             self.refresh()
 
@@ -199,14 +197,14 @@ class Transcript(ScrollView, can_focus=True):
             changed = turn.append(tinted_lines(text, tints, signs=bool(self.app.no_color)))
         # Rows before the first that changed stay in the cache.
         self._painter.discard(turn, range(1 + changed, max(before, turn.height)), self._width)
-        if turn is not self._turns[-1]:
+        if turn is not self.turns[-1]:
             self._layout_turns()
             self.refresh()
             return
-        top = self._top(len(self._turns) - 1) + 1 + changed
         if turn.height != before:
-            self._ends[-1] = self._top(len(self._turns) - 1) + turn.height
+            self._stack.resize_last()
             self._update_virtual_size()
+        top = self._stack.top_of(len(self.turns) - 1) + 1 + changed
         self.refresh_lines(top, turn.height - changed)
 
     def refresh_turn(self, turn: TurnView) -> None:
@@ -216,32 +214,27 @@ class Transcript(ScrollView, can_focus=True):
         self.refresh()
 
     def _layout_turns(self) -> None:
-        """Wrap the turns that are not wrapped for this width, and compute where each ends."""
+        """Lay the turns out for the width of the view."""
         self._width = self.scrollable_content_region.width
         width = Column.of(self._width).text_width
         if width <= 0:
             return
         self._laid_out = width
-        for turn in self._turns:
-            turn.layout(width)
-        self._ends = list(accumulate(turn.height for turn in self._turns))
+        self._stack.layout(width)
         self._update_virtual_size()
 
     def _update_virtual_size(self) -> None:
         self._is_resizing = True
-        height = self._ends[-1] if self._ends else 0
-        self.virtual_size = Size(self._width, height)
+        self.virtual_size = Size(self._width, self._stack.height)
         if self.follow:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         self._is_resizing = False
 
-    def _top(self, index: int) -> int:
-        return self._ends[index - 1] if index else 0
-
-    def _locate(self, y: int) -> tuple[int, int]:
-        """Index of the turn at a row of the content, and the row within it."""
-        index = bisect_right(self._ends, y)
-        return index, y - self._top(index)
+    @property
+    def _view(self) -> range:
+        """Rows of the content in view."""
+        top = self.scroll_offset.y
+        return range(top, top + self.scrollable_content_region.height)
 
     # ---------------------------------------------------------------------------- scrolling
 
@@ -264,33 +257,19 @@ class Transcript(ScrollView, can_focus=True):
 
     def _relayout(self) -> None:
         """Lay out what has changed, and keep the same words at the top of the view."""
-        anchor = self._anchor()
+        anchor = self._stack.anchor_at(self.scroll_offset.y)
         self._layout_turns()
         if anchor is not None and not self.follow:
-            index, line, start = anchor
-            turn = self._turns[index]
-            row = self._top(index) + (1 + turn.row_at(line, start) if line >= 0 else 0)
+            row = self._stack.row_at(anchor)
             self.scroll_to(y=row, animate=False, immediate=True, force=True)
         self.refresh()
-
-    def _anchor(self) -> tuple[int, int, int] | None:
-        """Turn, line and character at the top of the view; line -1 stands for a header."""
-        if not self._turns or not self._ends:
-            return None
-        index, row = self._locate(self.scroll_offset.y)
-        if index >= len(self._turns):
-            return None
-        turn = self._turns[index]
-        if not 1 <= row <= len(turn.rows):
-            return index, -1, 0
-        return index, turn.rows[row - 1][0], turn.rows[row - 1][1]
 
     # ---------------------------------------------------------------------------- selecting
 
     def on_focus(self) -> None:
         """Select the last turn."""
-        if self._turns and self.selected is None:
-            self.selected = len(self._turns) - 1
+        if self.turns and self.selected is None:
+            self.selected = len(self.turns) - 1
 
     def on_blur(self) -> None:
         """Select nothing while the focus is elsewhere."""
@@ -309,14 +288,11 @@ class Transcript(ScrollView, can_focus=True):
         """Select a neighbour, after scrolling through a turn taller than the view."""
         if self.selected is None:
             return
-        top, end = self._top(self.selected), self._ends[self.selected]
-        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
-        if step > 0 and end > view_top + view + 1 and end - top > view:
-            self.scroll_to(y=view_top + view // 2, animate=False)
-        elif step < 0 and top < view_top and end - top > view:
-            self.scroll_to(y=view_top - view // 2, animate=False)
-        else:
+        row = self._stack.scroll_within_turn(self.selected, step, self._view)
+        if row is None:
             self._select_index(self.selected + step)
+        else:
+            self.scroll_to(y=row, animate=False)
 
     def action_first(self) -> None:
         """Select the first turn."""
@@ -324,7 +300,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def action_last(self) -> None:
         """Select the last turn and follow the end."""
-        self._select_index(len(self._turns) - 1)
+        self._select_index(len(self.turns) - 1)
         self.follow_end()
 
     def follow_end(self) -> None:
@@ -334,37 +310,24 @@ class Transcript(ScrollView, can_focus=True):
 
     def resume(self, key: str | None) -> None:
         """Take the focus with a turn selected, where the view is; None: the last turn."""
-        self.selected = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
+        self.selected = self._stack.index_of(key)
         self.focus()
 
     def select_turn(self, key: str) -> None:
         """Select a turn, and scroll to its first highlight or its beginning."""
-        index = next((i for i, turn in enumerate(self._turns) if turn.key == key), None)
+        index = self._stack.index_of(key)
         if index is not None:
             self.focus()
             self.selected = index
-            self.scroll_to(y=self._highlight_or_top(index), animate=False, immediate=True)
-
-    def _highlight_or_top(self, index: int) -> int:
-        """The row to scroll to, so that the first highlight of a turn is in view."""
-        turn, top = self._turns[index], self._top(index)
-        if not turn.highlights:
-            return top
-        line, spans = next(iter(turn.highlights.items()))
-        row = top + 1 + turn.row_at(line, spans[0].start)
-        room = self.scrollable_content_region.height
-        return top if row < top + room else row - room // 3
+            row = self._stack.scroll_for_highlight(index, self._view)
+            self.scroll_to(y=row, animate=False, immediate=True)
 
     def _select_index(self, index: int) -> None:
-        if not 0 <= index < len(self._turns):
+        if not 0 <= index < len(self.turns):
             return
         self.selected = index
-        top, end = self._top(index), self._ends[index]
-        view_top, view = self.scroll_offset.y, self.scrollable_content_region.height
-        if top < view_top or end - top > view:
-            self.scroll_to(y=top, animate=False)
-        elif end > view_top + view:
-            self.scroll_to(y=end - view, animate=False)
+        if (row := self._stack.scroll_for_turn(index, self._view)) is not None:
+            self.scroll_to(y=row, animate=False)
 
     def action_sibling(self, step: int) -> None:
         """Request another version of the selected turn."""
@@ -378,13 +341,8 @@ class Transcript(ScrollView, can_focus=True):
 
     def show_cursor(self, turn: TurnView) -> None:
         """Scroll to the token that is looked at."""
-        row = turn.cursor_row
-        if row is None or turn not in self._turns:
-            return
-        y, view = self._top(self._turns.index(turn)) + 1 + row, self.scrollable_content_region
-        top = self.scroll_offset.y
-        if not top <= y < top + view.height - 1:
-            self.scroll_to(y=max(0, y - view.height // 2), animate=False, immediate=True)
+        if (row := self._stack.scroll_for_cursor(turn, self._view)) is not None:
+            self.scroll_to(y=row, animate=False, immediate=True)
 
     def action_act(self, action: str) -> None:
         """Request an action on the selected turn."""
@@ -393,7 +351,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select the turn under the mouse; on its arrows, request another version."""
-        if not self._ends:
+        if not self._stack.height:
             row_at = self._placeholder.row_at(event.y, Size(self._width, self.size.height))
             if row_at is not None and row_at.item is not None:
                 self.post_message(self.ItemTaken(row_at.item))
@@ -401,13 +359,13 @@ class Transcript(ScrollView, can_focus=True):
         if not self.follow and event.y == self.size.height - 1 and event.x in self._more_below:
             self.follow_end()
             return
-        index, row = self._locate(event.y + self.scroll_offset.y)
-        if index >= len(self._turns):
+        index, row = self._stack.locate(event.y + self.scroll_offset.y)
+        if index >= len(self.turns):
             return
         self.selected = index
         left, cells = Column.of(self._width)
         right = left + cells - MARGIN - event.x
-        if row == 0 and self._turns[index].position[1] > 1 and 0 < right <= 2:
+        if row == 0 and self.turns[index].position[1] > 1 and 0 < right <= 2:
             self.action_sibling(-1 if right == 2 else 1)
 
     @property
@@ -430,13 +388,13 @@ class Transcript(ScrollView, can_focus=True):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The drawn text of a mouse selection."""
-        if not self._ends:
+        if not self._stack.height:
             return None
         first = selection.start.y if selection.start else 0
-        last = selection.end.y if selection.end else self._ends[-1] - 1
+        last = selection.end.y if selection.end else self._stack.height - 1
         picked: list[str] = []
         margin = Column.of(self._width).left + GUTTER
-        for y in range(max(0, first), min(last, self._ends[-1] - 1) + 1):
+        for y in range(max(0, first), min(last, self._stack.height - 1) + 1):
             text = self._row_strip(y).text
             start, end = selection.get_span(y) or (0, -1)
             picked.append(text[max(start, margin) : None if end < 0 else end])
@@ -459,12 +417,12 @@ class Transcript(ScrollView, can_focus=True):
             self._base = self.rich_style
         covered = not self.follow and y == self.size.height - 1
         y += self.scroll_offset.y
-        if not self._ends:
+        if not self._stack.height:
             if (row := self._placeholder.row_at(y, Size(self._width, self.size.height))) is None:
                 return Strip.blank(self._width, self._base)
             indent = self._placeholder.indent
             return self._painter.render_parts(row.parts, indent, self._width, self._base)
-        if y >= self._ends[-1]:
+        if y >= self._stack.height:
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)
         if (selection := self.text_selection) and (span := selection.get_span(y)):
@@ -480,8 +438,8 @@ class Transcript(ScrollView, can_focus=True):
         return Strip.join([strip.crop(0, span.start), said, strip.crop(span.stop)])
 
     def _row_strip(self, y: int) -> Strip:
-        index, row = self._locate(y)
+        index, row = self._stack.locate(y)
         base = self._base or self.rich_style
         return self._painter.render_row(
-            self._turns[index], row, self._width, index == self.selected, base
+            self.turns[index], row, self._width, index == self.selected, base
         )
