@@ -25,6 +25,7 @@ from gptterm.tui.attention import Attention
 from gptterm.tui.no_color import NoColor
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens.chat import ChatScreen
+from gptterm.tui.screens.chat_events import show_event
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent, ReplyEnded
@@ -221,7 +222,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     def _show_event(self, event: ControllerEvent) -> None:
         if self.chat_screen.is_mounted:
-            self.chat_screen.show_event(event)
+            show_event(self.chat_screen, event)
             self.attention.show_title(self.chat_screen.terminal_title)
             if isinstance(event, ReplyEnded):
                 self.attention.reply_ended(event.reply)

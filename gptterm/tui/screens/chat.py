@@ -1,6 +1,5 @@
 """The chat screen: its widgets, its keys, and what the controller's events change on it."""
 
-import contextlib
 from functools import partial
 from typing import ClassVar
 
@@ -10,20 +9,17 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 
-from gptterm.config.edit import save_text
-from gptterm.errors import GpttermError, UsageError
+from gptterm.errors import GpttermError
 from gptterm.format import short_name
-from gptterm.paths import config_file
 from gptterm.terminal import display_text, one_line
-from gptterm.threads import in_daemon_thread
 from gptterm.tui.actions import turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.stop import Escape, Interrupt
 from gptterm.tui.actions.turn_editor import TurnEditor
 from gptterm.tui.keys import CHAT_KEYS, Keymap
+from gptterm.tui.screens.draft import Draft
 from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
 from gptterm.tui.screens.side_pane import SidePane
@@ -34,19 +30,7 @@ from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.screens.welcome import Welcome
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.controller import Controller
-from gptterm.tui.state.events import (
-    ChatChanged,
-    ChatOpened,
-    ControllerEvent,
-    DownloadChanged,
-    EngineChanged,
-    ListChanged,
-    ModelMismatch,
-    NoticeKind,
-    Notified,
-    ReplyEnded,
-    ReplyStarted,
-)
+from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.turns import details
 from gptterm.tui.widgets.chats import ChatsPane
 from gptterm.tui.widgets.distribution import Distribution
@@ -61,8 +45,6 @@ from gptterm.tui.widgets.transcript.transcript import Transcript
 from gptterm.tui.workers import start_worker
 
 _STEPS: dict[ChoiceKey, int] = {"up": -1, "down": 1}
-DRAFT_DELAY_S = 0.5
-"""Delay between typing and saving the draft."""
 
 
 class ChatScreen(Screen[None]):
@@ -84,7 +66,6 @@ class ChatScreen(Screen[None]):
         self.transcript = Transcript()
         self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
-        self.side = SidePane(self.sampling, self.distribution)
         self.notice_line = NoticeLine()
         self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
         self.prompt = Prompt(self.submit, self._choose)
@@ -99,7 +80,6 @@ class ChatScreen(Screen[None]):
             (self.sampling, self.distribution),
             self.prompt,
             controller.settings.tui.panes,
-            self._remember_panes,
         )
         self._areas: dict[str, Widget] = {
             PROMPT: self.prompt,
@@ -122,11 +102,10 @@ class ChatScreen(Screen[None]):
             self.show_notice,
             self.painter.refresh_distribution,
         )
+        self.side = SidePane(self, self.sampling, self.distribution)
+        self._draft = Draft(self, controller, self.prompt, self.turn_editor)
         self._submitted: str | None = None
         """Text sent last, while it is still in the prompt because it was refused."""
-        self._draft_timer: Timer | None = None
-        self._chat_shown = False
-        """Whether a chat was opened."""
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out."""
@@ -149,47 +128,11 @@ class ChatScreen(Screen[None]):
 
     # ------------------------------------------------------------------------------ showing
 
-    def show_event(self, event: ControllerEvent) -> None:
-        """Show what an event of the controller has changed."""
-        match event:
-            case EngineChanged():
-                if self.controller.engine.phase == "finding":
-                    self.notice_line.end_text(self.controller.engine.error)
-                # A model's own defaults are among the settings from now on.
-                self.side.show(self.controller.settings)
-                if self.controller.queued or self.controller.engine.ready:
-                    self.show_chat(keep_scroll=True)
-                else:
-                    self.show_placeholder()
-                    self.painter.show_numbers()
-            case ReplyStarted(chat=chat):
-                self._turn_views.update(chat.key, self.controller.turns(chat))
-                if chat is self.controller.chat:
-                    self.show_chat()
-                self.painter.start()
-                self._show_reply_boundary()
-            case ReplyEnded(chat=chat):
-                self.painter.stop()
-                if chat is self.controller.chat:
-                    self.show_chat(keep_scroll=True)
-                self._show_reply_boundary()
-            case ChatChanged(chat=chat, keep_scroll=keep_scroll):
-                if chat is self.controller.chat:
-                    self.show_chat(keep_scroll=keep_scroll)
-            case ChatOpened(left=left, turn=turn):
-                self._show_opened(left, turn)
-            case ListChanged():
-                self.show_list()
-                self.show_placeholder()
-            case DownloadChanged():
-                self.show_placeholder()
-            case ModelMismatch(name=name):
-                key = self.keymap.first(CHAT_KEYS, "chat.model")
-                self.show_notice("info", f"this chat was written by {name}: {key} loads that model")
-            case Notified(kind=kind, text=text):
-                self.show_notice(kind, text)
+    def update_views(self, chat: Chat) -> None:
+        """Bring the views of a chat's turns up to date."""
+        self._turn_views.update(chat.key, self.controller.turns(chat))
 
-    def _show_reply_boundary(self) -> None:
+    def show_reply_boundary(self) -> None:
         """Show what changes when a reply begins or ends."""
         self.show_keys()
         start_worker(self, self.controller.chat_list.refresh)
@@ -304,8 +247,7 @@ class ChatScreen(Screen[None]):
         if self.prompt.message != self._submitted:
             self._submitted = None
             self._show_hint(text)
-        if self._draft_timer is None:
-            self._draft_timer = self.set_timer(DRAFT_DELAY_S, self.save_draft)
+        self._draft.save_soon()
 
     def _show_hint(self, text: str) -> None:
         """Show the list for what is typed, and what a command expects."""
@@ -316,26 +258,14 @@ class ChatScreen(Screen[None]):
 
     def save_draft(self) -> None:
         """Save text typed but not sent."""
-        self._draft_timer = None
-        self.controller.save_draft(self.turn_editor.draft)
+        self._draft.save()
 
-    def _show_opened(self, left: Chat, turn: str | None) -> None:
+    def show_opened(self, left: Chat, turn: str | None) -> None:
         """Show the chat that was opened with its draft, and save the draft of the other one."""
-        chat = self.controller.chat
-        if left is not chat:
+        if left is not self.controller.chat:
             self.notice_line.end("info", "good", "error")
             self.transcript.highlight(None)
-            draft = self.turn_editor.draft
-            self.turn_editor.cancel()
-            # Text typed before the last chat was loaded is meant for that chat.
-            if left.empty and not self._chat_shown:
-                chat.draft = draft or chat.draft
-            else:
-                self.controller.chat_list.set_draft(left, draft)
-            self.prompt.sent = self.prompt.sent or chat.user_messages
-        self._chat_shown = True
-        if left is not chat or not self.prompt.message:
-            self.prompt.put(chat.draft)
+        self._draft.switch(left)
         self.show_chat()
         if turn is not None:
             # The transcript is wrapped once it has its size.
@@ -359,22 +289,6 @@ class ChatScreen(Screen[None]):
         self.side.show(self.controller.settings)
         self.painter.show_numbers()
         return True
-
-    @on(SamplingPanel.Changed)
-    def _setting_changed(self, event: SamplingPanel.Changed) -> None:
-        changed = self.change(**{event.name: event.value})
-        if changed and self.controller.acts_next_reply(event.name):
-            self.show_notice("info", f"{event.name.replace('_', ' ')}: from the next reply")
-
-    @on(SamplingPanel.Selected)
-    def _field_selected(self, event: SamplingPanel.Selected) -> None:
-        if not self.has_class("-tall"):
-            # The side pane has no room for it.
-            self.notice_line.hint = event.help
-
-    @on(SamplingPanel.Refused)
-    def _value_refused(self, event: SamplingPanel.Refused) -> None:
-        self.show_notice("error", event.reason)
 
     @on(SamplingPanel.PresetsRequested)
     def _presets_requested(self) -> None:
@@ -467,15 +381,6 @@ class ChatScreen(Screen[None]):
         """Hide panes that cover the transcript and focus the prompt."""
         self.panes.fold()
         self.prompt.focus()
-
-    def _remember_panes(self, shown: str) -> None:
-        """Save which panes are shown, as a setting; where that fails, for this run only."""
-
-        def save() -> None:
-            with contextlib.suppress(UsageError):
-                save_text(config_file(), "tui", "panes", shown)
-
-        start_worker(self, partial(in_daemon_thread, save), group="panes")
 
     def run_binding(self, area: str, action: str) -> None:
         """Run the action of a binding of one of the `GROUPS`, from elsewhere."""

@@ -1,12 +1,18 @@
 """Side panes: both, one or none beside the transcript by its width, or over it on demand."""
 
-from collections.abc import Callable
+import contextlib
+from functools import partial
 from typing import Literal
 
 from textual.screen import Screen
 from textual.widget import Widget
 
+from gptterm.config.edit import save_text
+from gptterm.errors import UsageError
+from gptterm.paths import config_file
+from gptterm.threads import in_daemon_thread
 from gptterm.tui.widgets.key_groups import ALTERNATIVES, CHATS, SAMPLING
+from gptterm.tui.workers import start_worker
 
 Pane = Literal["chats", "sampling"]
 
@@ -25,7 +31,6 @@ class Panes:
         side: Widget to focus in the pane of samplers, and the other one that can have the focus.
         prompt: Widget to focus when a pane is left.
         wanted: The panes to show where there is room: `both`, one, or `none`.
-        remember: Called with that word when the user has changed it.
     """
 
     def __init__(
@@ -35,12 +40,10 @@ class Panes:
         side: tuple[Widget, Widget],
         prompt: Widget,
         wanted: str,
-        remember: Callable[[str], None],
     ) -> None:
         self._screen = screen
         self._widgets: dict[Pane, tuple[Widget, ...]] = {"chats": (chats,), "sampling": side}
         self._prompt = prompt
-        self._remember = remember
         self._wanted: list[Pane] = [
             name for name in ("sampling", "chats") if wanted in (name, "both")
         ]
@@ -91,7 +94,8 @@ class Panes:
     def _change(self, wanted: list[Pane]) -> None:
         self._wanted = wanted
         self.fit()
-        self._remember("both" if len(wanted) > 1 else wanted[0] if wanted else "none")
+        shown = "both" if len(wanted) > 1 else wanted[0] if wanted else "none"
+        start_worker(self._screen, partial(in_daemon_thread, partial(_save, shown)), group="panes")
 
     def fold(self) -> None:
         """Hide what lies over the transcript."""
@@ -135,3 +139,9 @@ class Panes:
         self._show(name)
         # A widget cannot be focused before it is displayed.
         self._screen.call_after_refresh(self._widgets[name][index].focus)
+
+
+def _save(shown: str) -> None:
+    """Save which panes are shown, as a setting; where that fails, they are for this run only."""
+    with contextlib.suppress(UsageError):
+        save_text(config_file(), "tui", "panes", shown)

@@ -5,6 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from gptterm.config import Settings
+from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.state.completions import preset_in_use
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.presets import Meaning, PresetChips
@@ -15,12 +16,14 @@ class SidePane(Vertical):
     """Right of the transcript, or over it.
 
     Args:
-        sampling: The samplers, which the screen listens to.
+        view: The chat screen.
+        sampling: The samplers.
         distribution: The next token, which the stream painter fills.
     """
 
-    def __init__(self, sampling: SamplingPanel, distribution: Distribution) -> None:
+    def __init__(self, view: ChatView, sampling: SamplingPanel, distribution: Distribution) -> None:
         super().__init__(id="side")
+        self._view = view
         self._sampling = sampling
         self._distribution = distribution
         self._presets = PresetChips()
@@ -41,6 +44,20 @@ class SidePane(Vertical):
     @on(SamplingPanel.Selected)
     def _selected(self, event: SamplingPanel.Selected) -> None:
         self._meaning.show(event.help)
+        if not self.screen.has_class("-tall"):
+            # The pane has no room for it.
+            self._view.notice_line.hint = event.help
+
+    @on(SamplingPanel.Changed)
+    def _changed(self, event: SamplingPanel.Changed) -> None:
+        changed = self._view.change(**{event.name: event.value})
+        if changed and self._view.controller.acts_next_reply(event.name):
+            name = event.name.replace("_", " ")
+            self._view.show_notice("info", f"{name}: from the next reply")
+
+    @on(SamplingPanel.Refused)
+    def _refused(self, event: SamplingPanel.Refused) -> None:
+        self._view.show_notice("error", event.reason)
 
     @on(PresetChips.Chosen)
     def _preset_chosen(self, event: PresetChips.Chosen) -> None:
