@@ -7,7 +7,7 @@ import pytest
 
 from gptterm.charts.cells import fit_words
 from gptterm.store import History
-from gptterm.tui.state.chat_list import Entry
+from gptterm.tui.state.chat_entries import Entry
 from gptterm.tui.widgets.chats import clock, describe
 from tests.store.chats import talk
 from tests.tui.saved import fill

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import shorten
 from gptterm.tui.state.chat import Chat
+from gptterm.tui.state.chat_entries import Entry, saved_entries
 from gptterm.tui.state.events import (
     ChatChanged,
     ChatOpened,
@@ -31,23 +32,6 @@ TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
 COUNTED = 100
 """Chats whose branches are counted."""
-
-
-class Entry(NamedTuple):
-    """A chat in the list."""
-
-    key: str
-    title: str
-    group: str
-    """Heading that it is listed under."""
-    pinned: bool = False
-    archived: bool = False
-    model: str = ""
-    """The model of the latest reply; empty for none."""
-    turns: int = 0
-    updated: float = 0.0
-    """Seconds since 1970; 0 where nothing is saved."""
-    branches: int = 1
 
 
 class Changed(NamedTuple):
@@ -208,21 +192,7 @@ class ChatList:
             if chat.key not in listed | hidden and not chat.listed
             if chat is self.current or not chat.empty
         ]
-        entries = [
-            Entry(
-                each.id,
-                each.title,
-                heading,
-                each.pinned,
-                each.archived,
-                each.model,
-                each.turns,
-                each.updated,
-                self._branches.get(each.id, 1),
-            )
-            for heading, group in self._groups
-            for each in group
-        ]
+        entries = saved_entries(self._groups, self._branches)
         pinned = sum(entry.pinned and not entry.archived for entry in entries)
         return [*entries[:pinned], *new, *entries[pinned:]]
 

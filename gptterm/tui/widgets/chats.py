@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from gptterm.charts.cells import fit, fit_words
 from gptterm.format import plural, short_name
 from gptterm.terminal import display_text, one_line
-from gptterm.tui.state.chat_list import Entry
+from gptterm.tui.state.chat_entries import Entry
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
