@@ -210,7 +210,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     def _load_and_send(self) -> None:
         """Load the model and send the first message."""
-        self.controller.load()
+        self.controller.loader.load()
         if self._first_prompt is not None:
             self.chat_screen.send(self._first_prompt)
 

@@ -80,7 +80,7 @@ async def test_the_first_model_is_not_there(open_tui: Open) -> None:
         assert "^O chooses another model" in desk.text
         assert "is loading" not in desk.text
         assert "Messages wait until a model is loaded" in desk.text
-        desk.controller.load("gpt2")
+        desk.controller.loader.load("gpt2")
         await desk.until(lambda: "gpt2 is ready to chat" in desk.text)
         assert "Message gpt2, or / for commands" in desk.text
 

@@ -65,7 +65,7 @@ async def controller(
     chosen = load_settings({"model": model, "max_tokens": 4, "save": False, "temperature": 0})
     opened = Controller(chosen, said.append, client, find, history=folder / "history.db")
     await opened.open_history(None)
-    opened.load()
+    opened.loader.load()
     try:
         yield opened
     finally:
@@ -100,7 +100,7 @@ async def do(opened: Controller, step: Step) -> None:
         case "seconds", float(seconds):
             await asyncio.sleep(seconds)
         case "load", str(name):
-            opened.load(name)
+            opened.loader.load(name)
         case "send", _:
             opened.send("hello")
         case "stop", _:
@@ -178,14 +178,14 @@ async def test_the_engine_of_the_users_does_the_same(tmp_path: Path) -> None:
     client = new_client(load_settings({}))
     async with controller(tmp_path, "tiny", client, find_model, said) as opened:
         await until(lambda: opened.engine.phase == "loading")
-        opened.load(str(tmp_path / "one"))
+        opened.loader.load(str(tmp_path / "one"))
         await until(lambda: opened.engine.activity == "loading")
         opened.change(top_k=3)
-        opened.load(str(tmp_path / "two"))
+        opened.loader.load(str(tmp_path / "two"))
         await until(lambda: opened.engine.phase == "loading")
-        opened.load(str(tmp_path / "three"))
+        opened.loader.load(str(tmp_path / "three"))
         await until(lambda: not opened.chat_list.current.empty or opened.engine.error)
-        opened.load(str(tmp_path / "two"))
+        opened.loader.load(str(tmp_path / "two"))
         model, text = await answer(opened)
         assert model == opened.settings.model == str(tmp_path / "two")
         assert "tw" in text
@@ -198,8 +198,8 @@ async def test_a_model_that_fails_leaves_other_settings_alone(tmp_path: Path) ->
     client = EngineClient(factory=FACTORY, log=tmp_path / "engine.log")
     async with controller(tmp_path, "quick", client, scripted_finder(tmp_path), said) as opened:
         await until(lambda: opened.engine.ready)
-        opened.load("slower")
-        opened.load(MISSING)
+        opened.loader.load("slower")
+        opened.loader.load(MISSING)
         opened.change(top_k=7)
         await until(lambda: opened.engine.error)
         assert await answer(opened) == ("quick", "I am quick")

@@ -56,7 +56,7 @@ def _run(view: ChatView, command: commands.Command) -> bool:
         case NewChat():
             chats.new(view)
         case UseModel(name=name):
-            controller.load(name)
+            controller.loader.load(name)
         case SetSystem(text=text):
             controller.set_system(text)
             view.show_notice("good", "system text set" if text else "system text removed")

@@ -92,13 +92,13 @@ def choose_model(view: ChatView) -> None:
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            controller.load(name)
+            controller.loader.load(name)
 
     async def ask() -> None:
         engine, settings = controller.engine, controller.settings
         loaded = engine.info.name if engine.ready and engine.info is not None else ""
         entries = await models_at_hand(controller)
-        fetch = partial(controller.fetch, chosen=True)
+        fetch = partial(controller.loader.fetch, chosen=True)
         dialog = ModelDialog(entries, loaded, fetch, controller.downloads.progress)
         view.app.push_screen(dialog, chosen)
         remote = await discovery.list_all(
@@ -134,6 +134,6 @@ def choose_command(app: App[Any]) -> None:
 def load_chat_model(view: ChatView) -> None:
     """Load the model that wrote the open chat."""
     if model := view.controller.other_model:
-        view.controller.load(model)
+        view.controller.loader.load(model)
     else:
         view.show_notice("info", "no other model wrote this chat")

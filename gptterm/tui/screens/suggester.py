@@ -166,7 +166,7 @@ class Suggester:
         except UsageError as error:
             self._notify("error", str(error))
             return
-        tokens = await self._controller.count_tokens(text)
+        tokens = await self._controller.engine.count_tokens(text)
         size = plural(len(text), "character") if tokens is None else plural(tokens, "token")
         if not self._prompt.replace_word(word, f"[{name} · {size}]", text):
             self._notify("info", f"{name} was not put in: the cursor is elsewhere")

@@ -117,7 +117,7 @@ class Welcome:
             yield Item(
                 f"{short_name(offer.name)}, {offer.purpose}",
                 detail,
-                lambda name=offer.name: self._controller.fetch(name),  # type: ignore[misc]
+                lambda name=offer.name: self._controller.loader.fetch(name),  # type: ignore[misc]
             )
 
     # ------------------------------------------------------------------------------- drawing

@@ -5,9 +5,8 @@ It knows no widgets: it emits events, and the screen reads the state that change
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +16,7 @@ from gptterm.conversation.resume import resumed_model, system_text
 from gptterm.engine.api import NextToken, Started
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
+from gptterm.tui.state.background import spawn
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.chat_list import ChatList
 from gptterm.tui.state.chat_tokens import ChatTokens
@@ -33,20 +33,15 @@ from gptterm.tui.state.events import (
     ReplyEnded,
     ReplyStarted,
 )
+from gptterm.tui.state.model_loader import ModelLoader
 from gptterm.tui.state.reply import QueuedReply, Reply
 from gptterm.tui.state.settings_overrides import SettingsOverrides
 from gptterm.tui.state.tints import ALTERNATIVES
 from gptterm.tui.state.turns import Turn
 
-if TYPE_CHECKING:
-    from gptterm.store.documents import DocumentSaver
-
-COUNT_TIMEOUT_S = 3.0
-"""Longest wait for a count of tokens."""
-
 
 class Controller:
-    """Owns the state; every method that changes it is here.
+    """Owns the state; what changes it is here or in the parts it owns.
 
     Args:
         settings: Settings to start with.
@@ -80,10 +75,13 @@ class Controller:
         self._queue: list[QueuedReply] = []
         self._emit = emit
         self._generation: asyncio.Task[None] | None = None
-        self._loading: asyncio.Task[None] | None = None
-        self._engine_lock = asyncio.Lock()
-        """Held by a load until its end: one that is cancelled still has to kill its process, which
-        must not be its successor's."""
+        self.loader = ModelLoader(
+            self,
+            self._overrides,
+            self._forward,
+            make_way=self._cancel_generation,
+            on_end=self._go_on,
+        )
 
     @property
     def chat(self) -> Chat:
@@ -96,10 +94,10 @@ class Controller:
         return self._overrides.settings
 
     def _forward(self, event: ControllerEvent) -> None:
-        """Emit an event of the list of chats."""
+        """Emit an event of the list of chats or of a load."""
         self._emit(event)
         if isinstance(event, ChatOpened):
-            self._check_model()
+            self.check_model()
 
     # ----------------------------------------------------------------------------- settings
 
@@ -128,7 +126,7 @@ class Controller:
             assert self.reply is not None
             sampling = self.settings.sampling
             self.replying.tree.change_sampling(self.reply.key, sampling)
-            self._spawn(self.engine.client.set_sampling(sampling))
+            spawn(self.engine.client.set_sampling(sampling))
 
     def last_reply_for(self, key: str) -> Reply | None:
         """Return the last generation if it wrote this turn of the open chat."""
@@ -143,80 +141,6 @@ class Controller:
         return self.replying is not None and later
 
     # ------------------------------------------------------------------------------- engine
-
-    def load(self, model: str | None = None) -> None:
-        """Load a model, by default that of the settings.
-
-        A running generation is stopped, and a load that is under way is cancelled.
-        """
-        if model is not None:
-            self._overrides.change_model(model)
-        self.engine.announce_load()
-        self._begin_load(self._load(chosen=model is not None))
-
-    def _begin_load(self, load: Coroutine[None, None, None]) -> None:
-        if self._loading is not None:
-            self._loading.cancel()
-        self._loading = asyncio.create_task(load)
-
-    async def _load(self, *, chosen: bool) -> None:
-        async with self._engine_lock:
-            await self._cancel_generation()
-            before = self.engine.info
-            loaded = await self.engine.load(self.settings)
-        if not loaded:
-            self._overrides.undo_change_model()
-            self._notify("error", self.engine.error)
-            self._update_queued()
-            self._start_next()
-            return
-        self._overrides.keep_model()
-        source, info = self.engine.source, self.engine.info
-        if before is None or info is None or before.name != info.name:
-            self._overrides.clear_biases()
-        assert source is not None
-        assert info is not None
-        for notice in (*source.notices, *info.notices):
-            self._notify("warning", notice)
-        from gptterm.models import generation_defaults
-
-        self._overrides.set_model_defaults(generation_defaults(source))
-        self._emit(EngineChanged())
-        if not chosen:
-            self._check_model()
-        self._start_next()
-        if self.engine.is_bundled:
-            await self.downloads.find_offers(offline=self.settings.offline)
-
-    def fetch(self, name: str, *, chosen: bool = False) -> None:
-        """Download a model beside the loaded one.
-
-        It is loaded then if it was chosen for this chat, or if that is still empty.
-        """
-        self._spawn(self._fetch(name, chosen))
-
-    async def _fetch(self, name: str, chosen: bool) -> None:
-        if not await self.downloads.fetch(name):
-            return
-        if (chosen or self.chat.empty) and self.replying is None:
-            self.load(name)
-        else:
-            self._notify("good", f"{name} is on this machine now: /model {name} loads it")
-
-    def restart_if_dead(self) -> None:
-        """Start the engine again after it has died, unless a model is being loaded anyway."""
-        if self.engine.phase == "ready" and not self.engine.client.alive:
-            self._begin_load(self._restart_engine())
-
-    async def _restart_engine(self) -> None:
-        async with self._engine_lock:
-            restarted = await self.engine.reload(self.settings)
-        if restarted:
-            self._notify("info", "the engine was restarted")
-            self._start_next()
-        else:
-            self._notify("error", self.engine.error)
-            self._update_queued()
 
     def _set_ahead(self, ahead: int) -> None:
         """Note how many generations of other clients a warm engine runs before ours."""
@@ -237,13 +161,6 @@ class Controller:
             # The engine died between question and answer; the generation reports it.
             return None
 
-    async def count_tokens(self, text: str) -> int | None:
-        """Count a text's tokens; None where the model cannot be asked."""
-        if self.engine.ready and isinstance(client := self.engine.client, EngineClient):
-            with contextlib.suppress(GpttermError, TimeoutError):
-                return len(await asyncio.wait_for(client.tokenize(text), COUNT_TIMEOUT_S))
-        return None
-
     async def close(self) -> str:
         """End all tasks and processes, and save what was written.
 
@@ -253,7 +170,7 @@ class Controller:
         self._emit = _ignore
         if self.reply is not None and self.replying is not None:
             self.reply.cancelled = True
-        tasks = [task for task in (self._loading, self._generation) if task is not None]
+        tasks = [task for task in (self.loader.task, self._generation) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self.engine.close(), return_exceptions=True)
@@ -282,7 +199,8 @@ class Controller:
         info, model = self.engine.info, self.chat.model
         return model if info is not None and self.engine.ready and model != info.name else ""
 
-    def _check_model(self) -> None:
+    def check_model(self) -> None:
+        """Tell if another model than the loaded one wrote the open chat."""
         if (model := self.other_model) and self.replying is None:
             self._emit(ModelMismatch(model))
 
@@ -290,10 +208,6 @@ class Controller:
         """Show what other programs have written, unless a reply is running here."""
         if self.replying is None:
             await self.chat_list.poll(self.is_busy)
-
-    async def open_document(self, path: str) -> "DocumentSaver | None":
-        """Load the document of a file; None where documents are not saved."""
-        return await self.chat_list.open_document(path)
 
     def set_system(self, text: str) -> None:
         """Set the system text of the open chat, from the next reply on."""
@@ -403,7 +317,7 @@ class Controller:
             self._emit(ChatChanged(queued.chat))
         if self._generation is not None and self.reply is not None and self.replying is not None:
             self.reply.cancelled = True
-            self._spawn(self.engine.client.cancel())
+            spawn(self.engine.client.cancel())
             stopped = True
         return stopped
 
@@ -412,9 +326,9 @@ class Controller:
         queued.chat.save()
         self._emit(ChatChanged(queued.chat))
         if self.engine.phase == "failed":
-            self.load()
+            self.loader.load()
         else:
-            self.restart_if_dead()
+            self.loader.restart_if_dead()
         self._start_next()
 
     async def _cancel_generation(self) -> None:
@@ -469,25 +383,18 @@ class Controller:
             self._notify("info", "the model has nothing to add")
         if reply.failed is not None and not reply.cancelled:
             self._notify("error", reply.failed.message)
-        self.restart_if_dead()
+        self.loader.restart_if_dead()
         self._start_next()
 
-    def _update_queued(self) -> None:
-        """Have the reasons of queued replies shown again."""
-        for queued in self._queue:
-            self._emit(ChatChanged(queued.chat))
+    def _go_on(self, loaded: bool) -> None:
+        """Go on with the queue after a load; if that failed, show anew why replies wait."""
+        if not loaded:
+            for queued in self._queue:
+                self._emit(ChatChanged(queued.chat))
+        self._start_next()
 
     def _notify(self, kind: NoticeKind, text: str) -> None:
         self._emit(Notified(kind, text))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        _TASKS.add(task)
-        task.add_done_callback(_TASKS.discard)
-
-
-_TASKS: set[asyncio.Task[None]] = set()
-"""Strong references: the event loop itself holds its tasks only weakly."""
 
 
 def _ignore(_event: ControllerEvent) -> None:

@@ -1,6 +1,7 @@
 """Lifecycle of the engine process: find a model, load it, restart after a crash."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -26,6 +27,8 @@ STAGES = {
     "importing": "starting the engine",
     "loading": "loading",
 }
+COUNT_TIMEOUT_S = 3.0
+"""Longest wait for a count of tokens."""
 
 
 def new_client(settings: Settings) -> EngineClient:
@@ -195,6 +198,13 @@ class EngineManager:
         self.error = ""
         self._set_phase("ready", "")
         return True
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Count a text's tokens; None where the model cannot be asked."""
+        if self.ready and self._remote is None:
+            with contextlib.suppress(GpttermError, TimeoutError):
+                return len(await asyncio.wait_for(self._local.tokenize(text), COUNT_TIMEOUT_S))
+        return None
 
     async def close(self) -> None:
         """End the process, and close all connections."""

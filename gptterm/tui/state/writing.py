@@ -100,7 +100,7 @@ class Writing:
         """
         file = self.file
         key = "" if file is None else str(file.path)
-        self._saver = await self.controller.open_document(key)
+        self._saver = await self.controller.chat_list.open_document(key)
         if self._saver is not None:
             self.document = self._saver.document
         if file is not None:
@@ -291,7 +291,7 @@ class Writing:
                 self.document.finish(version, "error" if error else "cancelled", error=error)
             if self._streaming == versions:
                 self._streaming = ()
-            self.controller.restart_if_dead()
+            self.controller.loader.restart_if_dead()
             self._on_change()
 
     def _count(self, version: str, event: Event) -> None:
