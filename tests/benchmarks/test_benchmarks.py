@@ -148,7 +148,7 @@ def test_a_warm_engine_is_timed_beside_a_cold_start(small: Path) -> None:
 def test_a_scripted_server_keeps_time_and_counts_what_is_in_flight() -> None:
     load = batch.serve(16, 4, 0.05, 4)
     assert load.requests == 16
-    assert load.wall_s >= 4 * 0.2
+    assert load.wall_s >= 4 * 0.05
     assert 0 < load.mean_in_flight <= 4
 
 

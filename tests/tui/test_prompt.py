@@ -175,6 +175,19 @@ async def test_two_slashes_send_one(open_tui: Open) -> None:
         assert desk.turns[0] == ("user", "/etc/passwd")
 
 
+async def test_a_list_for_an_earlier_line_takes_nothing(open_tui: Open) -> None:
+    async with open_tui(size=(100, 30)) as desk:
+        await desk.ready()
+        prompt, shown = desk.screen.prompt, desk.screen.query_one("#suggestions", TableList)
+        await desk.type("/max-tok")
+        await desk.until(lambda: shown.display)
+        # Faster than the screen hears of it.
+        prompt.insert("ens 5")
+        prompt.action_send()
+        await desk.until(lambda: desk.controller.settings.max_tokens == 5)
+        assert prompt.text == ""
+
+
 async def test_the_list_over_the_prompt(open_tui: Open) -> None:
     async with open_tui(size=(100, 30)) as desk:
         await desk.ready()

@@ -209,7 +209,7 @@ class ChatScreen(Screen[None]):
 
     def _choose(self, key: ChoiceKey) -> bool:
         """Choose or take something from the list, or from the empty prompt on the first screen."""
-        if self._suggester.press(key):
+        if self._suggester.press(key, self._typed_line):
             return True
         if self.turn_editor or self.prompt.text or self.prompt.is_recalled or key == "tab":
             return False
@@ -238,7 +238,6 @@ class ChatScreen(Screen[None]):
 
     @on(Prompt.Changed)
     def _typed(self) -> None:
-        text = self.prompt.text
         if self.prompt.message != self.controller.chat.draft:
             # Not the draft of a chat that was just opened: someone types.
             self.transcript.highlight(None)
@@ -246,14 +245,17 @@ class ChatScreen(Screen[None]):
         # the answer to it.
         if self.prompt.message != self._submitted:
             self._submitted = None
-            self._show_hint(text)
+            self._show_hint()
         self._draft.save_soon()
 
-    def _show_hint(self, text: str) -> None:
+    @property
+    def _typed_line(self) -> str:
+        """The text to complete; none while the arrows go through the history, or of a turn."""
+        return "" if self.prompt.is_recalled or self.turn_editor else self.prompt.text
+
+    def _show_hint(self) -> None:
         """Show the list for what is typed, and what a command expects."""
-        # The arrows go on through the history.
-        is_typed = not self.prompt.is_recalled and not self.turn_editor
-        self._suggester.update(text if is_typed else "")
+        self._suggester.update(self._typed_line)
         self.notice_line.hint = self._suggester.hint
 
     def save_draft(self) -> None:
@@ -398,7 +400,7 @@ class ChatScreen(Screen[None]):
         """Show the keys of the focused widget."""
         self.show_keys()
         if self.prompt.has_focus:
-            self._show_hint(self.prompt.text)
+            self._show_hint()
         else:
             self.close_suggestions()
         if not self.panes.has_focus:

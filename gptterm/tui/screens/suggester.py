@@ -56,6 +56,8 @@ class Suggester:
         self._mentions: Sequence[Mention] = ()
         """Files, while the word at the cursor begins with @."""
         self._notify = notify
+        self._line = ""
+        """The line that the list is for."""
         self._models: Sequence[tuple[str, str]] = ()
         """Models at hand, and what is known of each."""
         self._asked_models = False
@@ -75,6 +77,7 @@ class Suggester:
             line: The text of the prompt; empty to show nothing.
             is_new: Something was typed; otherwise the highlighted row stays.
         """
+        self._line = line
         is_command = line.startswith("/") and not line.startswith("//") and "\n" not in line
         found = complete(line, self._present()) if is_command else Completions()
         self.hint = _hint(line, found) if is_command else ""
@@ -99,8 +102,17 @@ class Suggester:
         self._list.display = False
         return was_open
 
-    def press(self, key: ChoiceKey) -> bool:
-        """Move in the list, or take its highlighted row; False if that is not for the list."""
+    def press(self, key: ChoiceKey, line: str) -> bool:
+        """Move in the list, or take its highlighted row; False if that is not for the list.
+
+        Args:
+            key: The key.
+            line: The text of the prompt. Where it was typed faster than it was shown, the list is
+                still for an earlier one, and what it offers must not replace this one.
+        """
+        if line != self._line:
+            self._mentions = ()
+            self.update(line)
         if not self.is_open:
             if key == "tab":
                 self.update(self._prompt.text)

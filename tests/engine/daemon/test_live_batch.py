@@ -190,14 +190,15 @@ def test_a_client_that_is_killed_makes_room(folder: Path, model: LoadRequest) ->
     del folder
     launched(model, rows=2)
     stays, waits = joined(model, 2)
-    stays.begin(asked(max_tokens=ENDLESS))
-    wait_until(lambda: stays.is_at(Token))
     command = [sys.executable, "-c", CLIENT, model.source.directory]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as killed:
         assert killed.stdout is not None
         while killed.stdout.readline().strip() != "Token":
             assert killed.poll() is None
+        # Later than the other process: even an endless text ends while that one starts.
+        stays.begin(asked(max_tokens=ENDLESS))
+        wait_until(lambda: stays.is_at(Token))
         waits.begin(asked(1, max_tokens=20))
         wait_until(lambda: waits.told == [2])
         killed.send_signal(signal.SIGKILL)
