@@ -1,9 +1,12 @@
 """Stop the generation: Esc and Ctrl+C, which also copies and quits."""
 
 import time
+from typing import Any
+
+from textual.app import App
 
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.keys import APP_KEYS
+from gptterm.tui.keys import APP_KEYS, Keymap
 
 QUIT_WITHIN_S = 2.0
 """Two presses of Ctrl+C within this time quit."""
@@ -51,12 +54,29 @@ def stop(view: ChatView) -> None:
     view.focus_prompt()
 
 
+class QuitKey:
+    """The key that quits when it is pressed twice within `QUIT_WITHIN_S`."""
+
+    def __init__(self, keymap: Keymap) -> None:
+        self._keymap = keymap
+        self._pressed_at = -QUIT_WITHIN_S
+
+    def press(self, app: App[Any]) -> str:
+        """Quit at the second press; at the first one, return how to: never empty."""
+        now = time.monotonic()
+        if now - self._pressed_at < QUIT_WITHIN_S:
+            app.exit(0)
+            return ""
+        self._pressed_at = now
+        return f"{self._keymap.spelled(APP_KEYS, 'interrupt')} again quits"
+
+
 class Interrupt:
-    """Ctrl+C: distinguishes the first press from the second."""
+    """Ctrl+C in the chat."""
 
     def __init__(self, view: ChatView) -> None:
         self._view = view
-        self._pressed_at = -QUIT_WITHIN_S
+        self._quit = QuitKey(view.keymap)
 
     def press(self) -> None:
         """Copy the selection; else stop and say how to quit; the second time, quit."""
@@ -69,12 +89,9 @@ class Interrupt:
             view.clear_selection()
             view.prompt.move_cursor(view.prompt.cursor_location)
             return
-        now = time.monotonic()
-        if now - self._pressed_at < QUIT_WITHIN_S:
-            view.app.exit(0)
+        again = self._quit.press(view.app)
+        if not again:
             return
-        self._pressed_at = now
-        again = f"{view.keymap.spelled(APP_KEYS, 'interrupt')} again quits"
         if view.controller.stop():
             view.show_notice("info", f"stopped; {again}")
         elif view.app.screen.focused is view.prompt and view.prompt.text:

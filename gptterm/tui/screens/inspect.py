@@ -1,6 +1,5 @@
 """The inspect screen: a text, and what the model shows of the token that is looked at."""
 
-import time
 from typing import ClassVar
 
 from textual import events, on
@@ -13,8 +12,8 @@ from textual.screen import Screen
 from gptterm.format import short_name
 from gptterm.paths import user_path
 from gptterm.terminal import display_text, one_line
-from gptterm.tui.actions.stop import QUIT_WITHIN_S
-from gptterm.tui.keys import APP_KEYS, INSPECT_KEYS, Hints, Keymap
+from gptterm.tui.actions.stop import QuitKey
+from gptterm.tui.keys import INSPECT_KEYS, Hints, Keymap
 from gptterm.tui.screens.inspect_sections import sections
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
@@ -46,7 +45,7 @@ class InspectScreen(Screen[None]):
         self.figure = FigurePane()
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
-        self._interrupted_at = -QUIT_WITHIN_S
+        self._quit = QuitKey(keymap)
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out."""
@@ -201,10 +200,5 @@ class InspectScreen(Screen[None]):
 
     def interrupt(self) -> None:
         """Say how to quit; the second time, quit."""
-        now = time.monotonic()
-        if now - self._interrupted_at < QUIT_WITHIN_S:
-            self.app.exit(0)
-            return
-        self._interrupted_at = now
-        again = f"{self._keymap.spelled(APP_KEYS, 'interrupt')} again quits"
-        self.show_notice("info", again)
+        if again := self._quit.press(self.app):
+            self.show_notice("info", again)

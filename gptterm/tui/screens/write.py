@@ -1,6 +1,5 @@
 """The write screen: one document, and the continuations of the place that was continued last."""
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +18,8 @@ from gptterm.errors import GpttermError
 from gptterm.format import plural, short_name
 from gptterm.paths import user_path
 from gptterm.terminal import one_line
-from gptterm.tui.actions.stop import QUIT_WITHIN_S
-from gptterm.tui.keys import APP_KEYS, WRITE_KEYS, Keymap
+from gptterm.tui.actions.stop import QuitKey
+from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.subjects import Subject
@@ -67,7 +66,7 @@ class WriteScreen(Screen[None]):
         self._counted = ""
         self.sought = ""
         """Text that was found or replaced last."""
-        self._interrupted_at = -QUIT_WITHIN_S
+        self._quit = QuitKey(keymap)
         self.refusal: GpttermError | None = None
         """Why the document could not be opened."""
 
@@ -387,10 +386,5 @@ class WriteScreen(Screen[None]):
 
     def interrupt(self) -> None:
         """Stop and say how to quit; the second time, quit."""
-        now = time.monotonic()
-        if now - self._interrupted_at < QUIT_WITHIN_S:
-            self.app.exit(0)
-            return
-        self._interrupted_at = now
-        again = f"{self._keymap.spelled(APP_KEYS, 'interrupt')} again quits"
-        self.show_notice("info", f"stopped; {again}" if self.writing.stop() else again)
+        if again := self._quit.press(self.app):
+            self.show_notice("info", f"stopped; {again}" if self.writing.stop() else again)
