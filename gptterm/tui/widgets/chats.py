@@ -79,9 +79,8 @@ class ChatsPane(RowWidget, can_focus=True):
         """Row of each entry."""
         self.border_title = "chats"
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as there is room for."""
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return as many rows as there is room for."""
         return max(1, self.size.height)
 
     def show(self, entries: Sequence[Entry], open_key: str, busy: Collection[str]) -> None:

@@ -89,9 +89,8 @@ class Continuations(RowWidget, can_focus=True):
         self.border_title = f"{len(rows)} continuations"
         self.refresh(layout=layout)
 
-    @property
-    def row_count(self) -> int:
-        """A row for each."""
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return a row for each."""
         return max(1, len(self._rows))
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:

@@ -96,9 +96,8 @@ class Distribution(RowWidget, can_focus=True):
         if self.on_capacity_changed is not None:
             self.on_capacity_changed()
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as there is room for."""
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return as many rows as there is room for."""
         return max(1, self.size.height)
 
     @property

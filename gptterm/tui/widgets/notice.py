@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple
 
-from textual.geometry import Size
 from textual.reactive import reactive
 
 from gptterm.charts.cells import fit
@@ -86,16 +85,8 @@ class NoticeLine(RowWidget):
         text = display_text(self.notice.text)
         return Notice(self.notice.kind, f"{SIGNS[self.notice.kind]} {text}")
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as the text needs, up to `MAX_ROWS`."""
-        return self._rows_at(self.size.width)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """Return the height for `height: auto`."""
-        return self._rows_at(width)
-
-    def _rows_at(self, width: int) -> int:
+    def rows_at(self, width: int) -> int:
+        """Return as many rows as the text needs, up to `MAX_ROWS`."""
         shown = self._shown
         return 1 if shown is None else min(MAX_ROWS, len(wrap(shown.text, width)))
 

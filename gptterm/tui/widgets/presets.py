@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Size
 from textual.message import Message
 
 from gptterm.charts.cells import fit
@@ -45,16 +44,8 @@ class PresetChips(RowWidget):
         self._names, self._used = names, used
         self.refresh(layout=changed)
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as the names need, up to `MAX_ROWS`."""
-        return self._rows_at(self.size.width)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """Return the height for `height: auto`."""
-        return self._rows_at(width)
-
-    def _rows_at(self, width: int) -> int:
+    def rows_at(self, width: int) -> int:
+        """Return as many rows as the names need, up to `MAX_ROWS`."""
         return min(MAX_ROWS, max((y for _, _, y in self._chips(width)), default=-1) + 1)
 
     def _chips(self, width: int) -> Iterator[tuple[str, int, int]]:
@@ -109,13 +100,8 @@ class Meaning(RowWidget):
         self.display = bool(text)
         self.refresh(layout=True)
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as the text needs."""
-        return len(wrap(self.text, max(1, self.size.width)))
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """Return the height for `height: auto`."""
+    def rows_at(self, width: int) -> int:
+        """Return as many rows as the text needs."""
         return len(wrap(self.text, max(1, width)))
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:

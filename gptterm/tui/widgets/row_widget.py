@@ -27,10 +27,14 @@ class RowWidget(Widget):
         super().__init__(id=id)
         self._text_styles: dict[str, Style] = {}
 
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return the number of rows at a width, in cells."""
+        return 1
+
     @property
     def row_count(self) -> int:
         """Number of rows."""
-        return 1
+        return self.rows_at(self.size.width)
 
     def row(self, y: int, width: int) -> Sequence[StyledText]:
         """Return the styled texts of row `y`, at most `width` cells."""
@@ -38,7 +42,7 @@ class RowWidget(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """Return the height for `height: auto`."""
-        return self.row_count
+        return self.rows_at(width)
 
     def notify_style_update(self) -> None:
         """Forget the styles: colours may have changed."""

@@ -88,9 +88,8 @@ class SamplingPanel(RowWidget, can_focus=True):
         self._settings = settings
         self._update_title()
 
-    @property
-    def row_count(self) -> int:
-        """One row per field."""
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return one row per field."""
         return len(FIELDS)
 
     @property

@@ -79,9 +79,8 @@ class TableList(RowWidget):
         self._first = 0
         """Index of the row drawn first."""
 
-    @property
-    def row_count(self) -> int:
-        """As many rows as there is room for."""
+    def rows_at(self, width: int) -> int:  # noqa: ARG002
+        """Return as many rows as there are entries."""
         return max(len(self.rows), bool(self.empty_text))
 
     @property
