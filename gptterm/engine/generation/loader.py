@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gptterm.engine.decoders.base import Decoder
     from gptterm.engine.decoders.lora import Adapter
     from gptterm.engine.generation.engine import LocalEngine
+    from gptterm.engine.quantization.conversion_cache import Conversion
     from gptterm.engine.text.tokenizer import Tokenizer
 
 
@@ -41,9 +42,9 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     directory = Path(source.directory)
     # A GGUF file is one file: its neighbours say nothing about it.
     config: dict[str, Any] = {}
+    conversion = None
     if source.gguf_file is None:
         config = read_json(directory / "config.json")
-        conversion = None
         if not request.adapters:
             conversion = conversion_cache.find_for(directory, request.dtype)
         read_ahead([conversion.path] if conversion else weight_files(directory))
@@ -58,7 +59,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     tokenizer = reading.result()
     trim()
-    decoder, name, fidelity_kl = _load_decoder(request, config, tokenizer, reading.gguf)
+    decoder, name, fidelity_kl = _load_decoder(request, config, tokenizer, reading.gguf, conversion)
     if request.context is not None:
         decoder.limit_context(request.context)
     if decoder.context_length < SHORTEST_CONTEXT:
@@ -123,10 +124,13 @@ def _load_decoder(
     config: dict[str, Any],
     tokenizer: Tokenizer,
     gguf: GgufFile | None,
+    conversion: Conversion | None,
 ) -> tuple[Decoder, Literal["native", "transformers"], float | None]:
     """Load a native decoder where there is one, and one of the transformers library otherwise.
 
-    With it comes what int8 weights cost in fidelity; None for other dtypes.
+    On a CPU, a conversion takes the place of the model's own weights.
+
+    With the decoder comes what int8 weights cost in fidelity; None for other dtypes.
     """
     from gptterm.engine.decoders import native
     from gptterm.engine.decoders.config_parsers.registry import parse_config
@@ -144,15 +148,15 @@ def _load_decoder(
         # A quantised model is computed in the dtype that its config.json names.
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
-            dtype = _auto(device, directory, may_be_converted=not adapters)
+            dtype = _auto(device, directory, conversion)
         # A native decoder runs on one device; the library spreads a model over several.
         spread = False
         if not quantised_by_library and parse_config(config) is not None:
-            spread = is_spread(_needed(directory, device, dtype), device)
+            spread = is_spread(_needed(directory, device, dtype, conversion), device)
         if dtype == "int8":
             quantised = None
             if device == "cpu":
-                quantised = load_int8(directory, config, tokenizer, adapters)
+                quantised = load_int8(directory, config, tokenizer, conversion, adapters)
             if quantised is None:
                 raise ModelError(
                     "int8 is for models with a decoder of gptterm's own, on the CPU"
@@ -175,13 +179,13 @@ def _load_decoder(
         raise
 
 
-def _needed(directory: Path, device: str, dtype: str) -> int:
+def _needed(directory: Path, device: str, dtype: str, conversion: Conversion | None) -> int:
     """Bytes that the weights of a native decoder take, besides files that are mapped."""
     from gptterm.engine.decoders.weights import stored_weights
 
     stored, size = stored_weights(directory)
-    is_mapped = device == "cpu" and dtype == stored == "float32"
-    is_mapped |= device == "cpu" and conversion_cache.find_for(directory, dtype) is not None
+    is_converted = dtype == "int8" and conversion is not None
+    is_mapped = device == "cpu" and (is_converted or dtype == stored == "float32")
     return 0 if is_mapped else converted_size(size, stored, dtype)
 
 
@@ -213,12 +217,12 @@ def _load_gguf(
     return library_decoder, "transformers", None
 
 
-def _auto(device: str, directory: Path, *, may_be_converted: bool) -> Dtype:
+def _auto(device: str, directory: Path, conversion: Conversion | None) -> Dtype:
     """Resolve `auto`: int8 if the user has converted the model for it."""
     from gptterm.engine.decoders.weights import stored_weights
     from gptterm.engine.runtime.device import select_dtype
 
-    if device == "cpu" and may_be_converted and conversion_cache.find_for(directory, "auto"):
+    if device == "cpu" and conversion is not None:
         return "int8"
     stored, size = stored_weights(directory)
     return select_dtype(device, stored, size)

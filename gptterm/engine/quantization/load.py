@@ -10,7 +10,7 @@ from gptterm.engine.decoders.int8_weights import Int8Weights, load_conversion, s
 from gptterm.engine.decoders.lora import Adapter
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.quantization import conversion_cache
-from gptterm.engine.quantization.conversion_cache import SIZE_LIMIT
+from gptterm.engine.quantization.conversion_cache import SIZE_LIMIT, Conversion
 from gptterm.engine.quantization.fidelity import TEXT, mean_kl
 from gptterm.engine.text.tokenizer import Tokenizer
 
@@ -19,17 +19,18 @@ def load_int8(
     directory: Path,
     config: dict[str, Any],
     tokenizer: Tokenizer,
+    conversion: Conversion | None,
     adapters: Sequence[Adapter] = (),
 ) -> tuple[NativeDecoder, float] | None:
     """Load a decoder on the CPU, and its mean KL divergence from float32 in nats a token.
 
-    None if there is no native decoder for config.json. With adapters, which are merged before the
-    weights are quantised, that is done at every start.
+    None if there is no native decoder for config.json. Without a conversion of the model the
+    weights are quantised, and saved as one; with adapters, which are merged before that, there is
+    none, and it is done at every start.
 
     Raises:
         ModelError: as `native.load`.
     """
-    conversion = None if adapters else conversion_cache.find(directory)
     weights = Int8Weights(None if conversion is None else load_conversion(conversion.path))
     decoder = native.load(directory, config, "cpu", "int8", weights, adapters)
     if decoder is None:

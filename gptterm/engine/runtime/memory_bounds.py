@@ -48,13 +48,10 @@ def is_spread(needed: int, device: str) -> bool:
     Raises:
         OutOfMemoryError: it fits neither the device nor, where it is a GPU, that and main memory.
     """
-    if needed <= _SMALL:
-        return False
-    free = free_memory(device)
     if device == "cpu":
         check_weights(needed, device)
         return False
-    if needed <= _PLACED * free:
+    if needed <= _SMALL or needed <= _PLACED * (free := free_memory(device)):
         return False
     everywhere = free + available_memory()
     if not device.startswith("cuda") or needed > _PLACED * everywhere:
