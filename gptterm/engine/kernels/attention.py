@@ -45,8 +45,9 @@ class KVLayout:
             if not array.flags.writeable:
                 raise ValueError("keys and values must be writable")
         self._arrays = (keys, values)  # kept alive for their addresses
-        self.addresses = [(address(k), address(v)) for k, v in zip(keys, values, strict=True)]
-        self.table = (ctypes.c_void_p * (2 * len(keys)))(*chain(*self.addresses))
+        pairs = chain(*zip(keys, values, strict=True))
+        self.table = (ctypes.c_void_p * (2 * len(keys)))(*map(address, pairs))
+        """Addresses of the keys and the values of each layer."""
 
 
 class Attention:
@@ -150,7 +151,8 @@ class Attention:
         struct.bias, struct.bias_stride = self._bias(bias)
         struct.query, struct.key, struct.value = address(query), address(key), address(value)
         struct.query_stride, struct.kv_stride = query.strides[0] // 4, key.strides[0] // 4
-        struct.keys, struct.values = self._layout.addresses[layer]
+        table = self._layout.table
+        struct.keys, struct.values = table[2 * layer], table[2 * layer + 1]
         struct.y = address(y)
         if not self._forward(self.address):
             raise IndexError(

@@ -112,7 +112,7 @@ class Rotation:
             check(array, name, FLOAT32, *cosine.shape)
             for name, array in (("cosine", cosine), ("sine", sine))
         ]
-        self.addresses = [*map(address, self._arrays)]
+        self._addresses = [*map(address, self._arrays)]
 
     def __call__(self, x: Floats) -> Floats:
         """(m, heads · head_dim) float32 → the same: in place where `x` is contiguous.
@@ -129,7 +129,7 @@ class Rotation:
         if x.size:
             heads = x.shape[1] // self._head_dim
             sizes = (self._rows, heads, self._head_dim, self._half, self._neighbours)
-            struct = RotaryStruct(*sizes, address(x), *self.addresses)
+            struct = RotaryStruct(*sizes, address(x), *self._addresses)
             self._forward(ctypes.addressof(struct), self._threads)
         return x
 

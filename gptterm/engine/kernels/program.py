@@ -110,7 +110,7 @@ class Program:
 
     Args:
         widths: of the slots.
-        given: slots that the caller fills before each run.
+        at: where each slot is, by `places`.
         result: the slot that is asked for.
     """
 
@@ -118,15 +118,17 @@ class Program:
         self,
         widths: Sequence[int],
         operations: Sequence[Operation],
-        given: Sequence[int],
+        at: Sequence[int],
         result: int,
         rows: int,
     ) -> None:
         self._run = loaded_library().program_run
         self._threads = thread_count()
         self._rows, self._result = rows, result
-        at = places(widths, operations, given, result)
-        arrays = {at[slot]: np.empty((rows, width), FLOAT32) for slot, width in enumerate(widths)}
+        arrays = {
+            place: np.empty((rows, width), FLOAT32)
+            for place, width in dict(zip(at, widths, strict=True)).items()
+        }
         self.slots = [arrays[place] for place in at]
         self._addresses = [address(array) for array in self.slots]
         self._kept: list[Any] = []  # structs whose addresses are in the operations
@@ -164,7 +166,7 @@ class Program:
                 struct.layer = layer.address
             case Kind.LINEARS:
                 results = (ctypes.c_void_p * len(writes))(*(self._addresses[i] for i in writes))
-                self._kept += [results, layer]
+                self._kept.append(results)
                 struct.layer = ctypes.addressof(layer.addresses)
                 struct.number, struct.results = len(writes), ctypes.addressof(results)
             case Kind.ROTARY:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm
 from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, LinearGroup
-from gptterm.engine.kernels.program import AttentionOf, Kind, Operation, Program, RotaryOf
+from gptterm.engine.kernels.program import AttentionOf, Kind, Operation, Program, RotaryOf, places
 
 MOST_ROWS = 64
 """Rows for which a program is bound; of more, Python's share is small."""
@@ -209,16 +209,16 @@ class RecordableLayers(KernelLayers):
 
     def group(self, *layers: LinearLayer) -> Any:
         inner = [layer.layer for layer in layers if isinstance(layer, Recordable)]
-        linears = [layer for layer in inner if isinstance(layer, Linear)]
-        assert len(linears) == len(layers)
-        return Recordable(LinearGroup(linears))
+        return Recordable(super().group(*cast("list[Linear]", inner)))
 
 
 class RecordedPass:
     """A recorded forward pass, for any number of rows."""
 
     def __init__(self, recording: Recording, result: Slot) -> None:
-        self._recording, self._result = recording, result
+        self._recording, self._result = recording, result.number
+        given = [slot.number for entry in recording.given for slot in entry.slots]
+        self._places = places(recording.widths, recording.operations, given, self._result)
         self._programs = lru_cache(_PROGRAMS)(self._program)
         self._in_use = threading.Lock()
 
@@ -235,9 +235,8 @@ class RecordedPass:
             self._in_use.release()
 
     def _program(self, rows: int) -> Program:
-        recording = self._recording
-        given = [slot.number for entry in recording.given for slot in entry.slots]
-        return Program(recording.widths, recording.operations, given, self._result.number, rows)
+        widths, operations = self._recording.widths, self._recording.operations
+        return Program(widths, operations, self._places, self._result, rows)
 
 
 def _fill(given: Given, index: NDArray[np.int64], slots: Sequence[Floats]) -> None:
