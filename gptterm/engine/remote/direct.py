@@ -2,7 +2,7 @@
 
 The openai client takes 2 ms of a core for a request, so that a few hundred requests a second keep
 it busy. This does what a batch needs of it, in a tenth of that: keys, TLS, retries, bounds. Servers
-behind a proxy are reached by `transport`.
+behind a proxy are reached by `openai_transport`.
 """
 
 import asyncio
@@ -25,8 +25,6 @@ from gptterm.engine.api import RemoteModel
 from gptterm.engine.remote.exchange import (
     CONNECT_TIMEOUT_S,
     MOST_ERROR_BYTES,
-    REST_S,
-    RETRIES,
     StatusError,
     TransportError,
     read_bounded,
@@ -74,7 +72,7 @@ def is_direct(url: str) -> bool:
 class DirectTransport:
     """A pool of connections to one server, as many as there are requests at once."""
 
-    def __init__(self, remote: RemoteModel, access: Access, retries: int = RETRIES) -> None:
+    def __init__(self, remote: RemoteModel, access: Access, retries: int) -> None:
         parts = urlsplit(remote.url)
         assert parts.hostname is not None
         self._host = parts.hostname
@@ -192,12 +190,6 @@ class _Stream:
                     return decoded
         except (OSError, ProtocolError, zlib.error) as error:
             raise TransportError from error
-
-    async def rest(self) -> None:
-        """See `Stream.rest`."""
-        with contextlib.suppress(TimeoutError, TransportError):
-            async with asyncio.timeout(REST_S):
-                await self.read()
 
 
 def _tls() -> ssl.SSLContext:

@@ -1,5 +1,7 @@
 """Exchange: what a transport promises to a session. Posts, answers, errors; no I/O."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -10,7 +12,7 @@ MOST_ERROR_BYTES = 64 << 10
 RETRIES = 2
 """Of a request that failed for now; the server's Retry-After says when, else 0.5 s and more."""
 CONNECT_TIMEOUT_S = 10.0
-REST_S = 0.1
+_REST_S = 0.1
 """Wait for the end of a stream after its last event: the connection can then be kept."""
 
 
@@ -62,10 +64,6 @@ class Stream(Protocol):
         """
         ...
 
-    async def rest(self) -> None:
-        """Read the end of a body that has nothing more to say, if it is there."""
-        ...
-
 
 class Transport(Protocol):
     """The way to one server."""
@@ -100,3 +98,10 @@ async def read_bounded(stream: Stream, most: int, *, cut: bool = False) -> bytes
                 raise BodyTooLongError
             break
     return bytes(body[:most])
+
+
+async def read_rest(stream: Stream) -> None:
+    """Read the end of a body that has nothing more to say, if it is there."""
+    with contextlib.suppress(TimeoutError, TransportError):
+        async with asyncio.timeout(_REST_S):
+            await stream.read()

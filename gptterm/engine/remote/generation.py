@@ -20,6 +20,7 @@ from gptterm.engine.remote.exchange import (
     Transport,
     TransportError,
     read_bounded,
+    read_rest,
 )
 from gptterm.engine.remote.reply import ReplyStream, ServerFailedError
 from gptterm.engine.remote.server_sent_events import EventParser
@@ -123,7 +124,8 @@ class Generation:
             except StatusError as error:
                 # A call beside this one may have been refused the same meanwhile.
                 if known == session.learned.count and not self._learn(error, call):
-                    raise _FailureError(session.status_problem(error)) from None
+                    problem = session.describe.status(error.status, error.headers, error.body)
+                    raise _FailureError(problem) from None
                 continue
             return
         raise _FailureError(Problem("internal", f"{remote.server} refuses one field after another"))
@@ -242,7 +244,7 @@ class _Attempt:
                     found = parser.push(part)
                     for data in found:
                         if data.startswith("[DONE]"):
-                            await stream.rest()
+                            await read_rest(stream)
                             return True
                         self._push(json.loads(data) if data.strip() else {})
                     if self._reply.overlong:

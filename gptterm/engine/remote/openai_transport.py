@@ -4,7 +4,6 @@ The client's own stream is not used: it takes a stream that was cut for one that
 loses errors that are plain texts.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NoReturn
@@ -18,7 +17,6 @@ from gptterm.engine.remote.exchange import (
     CONNECT_TIMEOUT_S,
     MOST_BODY_BYTES,
     MOST_ERROR_BYTES,
-    REST_S,
     StatusError,
     TransportError,
     read_bounded,
@@ -146,12 +144,6 @@ class _Stream:
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise TransportError(cut=isinstance(error, httpx2.RemoteProtocolError)) from error
         return b""
-
-    async def rest(self) -> None:
-        """See `Stream.rest`."""
-        with contextlib.suppress(TimeoutError, TransportError):
-            async with asyncio.timeout(REST_S):
-                await self.read()
 
 
 def _lowered(response: httpx2.Response) -> dict[str, str]:

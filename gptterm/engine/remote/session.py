@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from gptterm.engine.api import Event, GenerateRequest, RemoteModel, Token
 from gptterm.engine.generation.event_tally import EventTally
 from gptterm.engine.remote import memory, requests
-from gptterm.engine.remote.errors import Describer, Problem
-from gptterm.engine.remote.exchange import StatusError, Transport
+from gptterm.engine.remote.errors import Describer
+from gptterm.engine.remote.exchange import Transport
 from gptterm.engine.remote.generation import Emit, Generation
 from gptterm.engine.remote.servers import Access
 from gptterm.engine.remote.transports import open_openai
@@ -79,10 +79,6 @@ class Session:
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.close()
-
-    def status_problem(self, error: StatusError) -> Problem:
-        """Describe an answer that is an error."""
-        return self.describe.status(error.status, error.headers, error.body)
 
     # ------------------------------------------------------------------------- generating
 
