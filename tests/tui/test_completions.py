@@ -3,7 +3,7 @@
 import pytest
 
 from gptterm.config import Settings, load_settings
-from gptterm.conversation.commands import COMMANDS, parse_line
+from gptterm.conversation.commands import COMMANDS, ChangeSetting, parse_line
 from gptterm.tui.state.completions import Completion, Present, complete
 from gptterm.tui.state.fuzzy import match
 
@@ -29,6 +29,13 @@ def names(line: str, present: Present) -> list[str]:
 def rows(line: str, present: Present) -> dict[str, Completion]:
     """What is listed, by its name."""
     return {row.name: row for row in complete(line, present).rows}
+
+
+def test_stop_texts_are_offered_as_they_are_typed() -> None:
+    texts = ("END", "\n", 'a "b"')
+    present = Present(load_settings({"stop": list(texts)}))
+    (offered,) = (row for row in complete("/stop ", present).rows if row.value == "in use")
+    assert parse_line(offered.line) == ChangeSetting("stop", texts)
 
 
 def test_every_command_is_listed_with_its_present_value(present: Present) -> None:

@@ -6,7 +6,7 @@ from textual.containers import Vertical
 
 from gptterm.config import Settings
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.state.completions import preset_in_use
+from gptterm.tui.state.presets import preset_in_use
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.presets import Meaning, PresetChips
 from gptterm.tui.widgets.sampling import SamplingPanel

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from gptterm.conversation.command_help import hint
-from gptterm.conversation.commands import split_command
 from gptterm.errors import UsageError
 from gptterm.format import plural, shorten
 from gptterm.terminal import one_line
 from gptterm.threads import in_daemon_thread
-from gptterm.tui.actions.export import file_name
-from gptterm.tui.state.completions import Completion, Completions, Present, complete
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.mentions import Mention, find_mentions, read_mention, word_before
-from gptterm.tui.state.model_table import facts
 from gptterm.tui.widgets.prompt import ChoiceKey, Prompt
 from gptterm.tui.widgets.table_list import Column, Row, TableList, row
 from gptterm.tui.workers import start_worker
+
+if TYPE_CHECKING:
+    # Commands are imported when one is begun: the first frame needs none.
+    from gptterm.tui.state.completions import Completion, Completions, Present
 
 NAMES = (
     Column("name"),
@@ -52,7 +52,8 @@ class Suggester:
         self._prompt = prompt
         self._list = shown
         self._submit = submit
-        self._found = Completions()
+        self._rows: Sequence[Completion] = ()
+        """Commands or values."""
         self._mentions: Sequence[Mention] = ()
         """Files, while the word at the cursor begins with @."""
         self._notify = notify
@@ -68,7 +69,7 @@ class Suggester:
     @property
     def is_open(self) -> bool:
         """Whether there is something to choose from."""
-        return bool(self._found.rows or self._mentions)
+        return bool(self._rows or self._mentions)
 
     def update(self, line: str, *, is_new: bool = True) -> None:
         """Show what fits the line that is typed.
@@ -79,26 +80,27 @@ class Suggester:
         """
         self._line = line
         is_command = line.startswith("/") and not line.startswith("//") and "\n" not in line
-        found = complete(line, self._present()) if is_command else Completions()
-        self.hint = _hint(line, found) if is_command else ""
+        found = self._complete(line) if is_command else None
+        self.hint = _hint(line, found) if found is not None else ""
         self._look_up_models(line)
         word = None if is_command or not line else word_before(self._prompt.before_cursor)
         if word is not None:
             find = partial(self._find_files, word)
             start_worker(self._prompt, find, exclusive=True, group="files")
             return
-        if not found.rows and not self.is_open:
+        completions = found.rows if found is not None else ()
+        if not completions and not self.is_open:
             return
         self._mentions = ()
-        chosen = found.preferred if is_new else self._list.key
-        self._found = found
-        rows = [_row(completion) for completion in found.rows]
-        self._list.show(rows, NAMES, chosen)
+        preferred = found.preferred if found is not None else ""
+        self._rows = completions
+        rows = [_row(completion) for completion in completions]
+        self._list.show(rows, NAMES, preferred if is_new else self._list.key)
         self._list.display = self.is_open
 
     def close(self) -> bool:
         """Hide the list; False if there is none."""
-        was_open, self._found, self._mentions = self.is_open, Completions(), ()
+        was_open, self._rows, self._mentions = self.is_open, (), ()
         self._list.display = False
         return was_open
 
@@ -130,7 +132,7 @@ class Suggester:
         if self._mentions:
             self._take_file(line)
             return True
-        completion = next(found for found in self._found.rows if found.line == line)
+        completion = next(found for found in self._rows if found.line == line)
         submits = submits and completion.is_whole
         self._prompt.put(line.strip() if submits else line)
         if submits:
@@ -138,7 +140,15 @@ class Suggester:
             self._submit(line.strip())
         return True
 
-    def _present(self) -> Present:
+    def _complete(self, line: str) -> "Completions":
+        from gptterm.tui.state.completions import complete
+
+        return complete(line, self._present())
+
+    def _present(self) -> "Present":
+        from gptterm.tui.actions.export import file_name
+        from gptterm.tui.state.completions import Present
+
         controller = self._controller
         tree, info = controller.chat.tree, controller.engine.info
         reply = tree.last_reply()
@@ -158,7 +168,7 @@ class Suggester:
         found = await in_daemon_thread(lambda: find_mentions(word))
         if word_before(self._prompt.before_cursor) != word:
             return
-        self._found, self._mentions = Completions(), found
+        self._rows, self._mentions = (), found
         self._list.show([row(item.typed, item.name, item.about) for item in found], FILES)
         self._list.display = self.is_open
 
@@ -193,6 +203,7 @@ class Suggester:
 
     async def _list_models(self) -> None:
         from gptterm.tui.actions.pickers import models_at_hand
+        from gptterm.tui.state.model_table import facts
 
         entries = await models_at_hand(self._controller)
         self._models = [(entry.name, facts(entry)) for entry in entries]
@@ -200,12 +211,15 @@ class Suggester:
             self.update(self._prompt.text, is_new=not self.is_open)
 
 
-def _row(completion: Completion) -> Row:
+def _row(completion: "Completion") -> Row:
     texts = completion.name, completion.argument, completion.help, completion.value
     return row(completion.line, *texts)._replace(matched=completion.matched)
 
 
-def _hint(line: str, found: Completions) -> str:
+def _hint(line: str, found: "Completions") -> str:
+    from gptterm.conversation.command_help import hint
+    from gptterm.conversation.commands import split_command
+
     head, gap, _ = split_command(line)
     if gap or found.rows:
         return hint(line)

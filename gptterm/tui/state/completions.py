@@ -13,9 +13,11 @@ from gptterm.conversation.commands import (
     canonical_name,
     split_command,
 )
-from gptterm.engine.samplers import SAMPLERS
+from gptterm.engine.samplers import ORDERS, SAMPLERS
 from gptterm.format import setting_value, shorten
+from gptterm.tui.fields import quote
 from gptterm.tui.state.fuzzy import Match, best
+from gptterm.tui.state.presets import preset_details, preset_in_use
 
 SHOWN_VALUE = 24
 """Characters of a present value."""
@@ -119,32 +121,13 @@ def _value(spec: CommandSpec, present: Present) -> str:
 
 def _shown(setting: str, value: object) -> str:
     if isinstance(value, tuple):
-        return " ".join(map(repr, value)) or "off"
+        return " ".join(map(quote, value)) or "off"
     if value is None:
         return "random"
     sampler = SAMPLERS.get(setting)
     if sampler is not None and value == sampler.neutral and sampler.neutral_word:
         return sampler.neutral_word
     return setting_value(value)
-
-
-def preset_in_use(settings: Settings) -> str:
-    """Return the first preset all of whose values are in effect; empty for none."""
-    for name, values in settings.presets.items():
-        if all(settings.value(key) == value for key, value in values.items()):
-            return name
-    return ""
-
-
-def preset_details(settings: Settings, name: str) -> str:
-    """Describe a preset by its values that are not neutral."""
-    neutral = settings.presets["neutral"]
-    changed = (
-        f"{key.replace('_', '-')} {setting_value(value)}"
-        for key, value in settings.presets[name].items()
-        if value != neutral.get(key)
-    )
-    return ", ".join(changed) or "every sampler off"
 
 
 def _values(spec: CommandSpec, argument: str, present: Present) -> Completions:
@@ -199,7 +182,7 @@ def _known_values(spec: CommandSpec, present: Present) -> Iterator[_Value]:
                 details = preset_details(settings, name)
                 yield name, details, "in use" if name == in_use else ""
         case "sampler-order":
-            for name in SETTINGS["sampler_order"].type.metavar.split("|"):
+            for name in ORDERS:
                 yield name, "", "in use" if name == settings.sampling.order else ""
         case "seed":
             yield "random", "another one each time", "in use" if settings.seed is None else ""
