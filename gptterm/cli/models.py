@@ -291,7 +291,7 @@ def _facts(source: "ModelSource | None") -> dict[str, Any]:
         "architecture": metadata.architecture,
         "parameters": metadata.parameters,
         "context_length": metadata.context_length,
-        "kind": "chat" if metadata.has_chat_template else "base",
+        "kind": metadata.kind,
         "decoder": metadata.decoder,
     }
 
@@ -321,10 +321,12 @@ def _memory(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, int]:
 
     A GGUF file's own types, which `auto` keeps on a CPU, count as `auto`.
     """
+    from gptterm.engine.runtime.memory_bounds import item_size
+
     if not metadata.parameters:
         return {}
-    sizes = {"float32": 4, "bfloat16": 2, "float16": 2}
-    found = {dtype: metadata.parameters * size for dtype, size in sizes.items()}
+    dtypes = ("float32", "bfloat16", "float16")
+    found = {dtype: metadata.parameters * item_size(dtype) for dtype in dtypes}
     return found | ({"auto": metadata.size} if is_gguf else {"int8": metadata.parameters})
 
 

@@ -38,6 +38,11 @@ class ModelMetadata(NamedTuple):
     vocab_size: int
     has_chat_template: bool
 
+    @property
+    def kind(self) -> Literal["chat", "base"]:
+        """Whether it was made to talk with."""
+        return "chat" if self.has_chat_template else "base"
+
 
 def read_metadata(source: ModelSource) -> ModelMetadata:
     """Read config.json, the tokenizer's configuration and the headers of the weights.

@@ -1,6 +1,6 @@
 """Offers: models on the Hub that are worth having, with what is known before a download."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gptterm.models.cache import cached_models, is_offline
 
@@ -15,6 +15,11 @@ class Offer(NamedTuple):
     parameters: int
     context: int
     """Tokens."""
+
+    @property
+    def kind(self) -> Literal["chat", "base"]:
+        """Whether it was made to talk with."""
+        return "chat" if self.purpose == _TALK else "base"
 
 
 _TALK, _WRITE = "to talk with", "to write with"

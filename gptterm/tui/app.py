@@ -257,10 +257,12 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def _mode_commands(
         self, screen: "WriteScreen | InspectScreen", groups: Sequence[keys.Group]
     ) -> Iterator[SystemCommand]:
+        from gptterm.tui.actions.pickers import choose_theme
+
         for area, does, where, action in self.chat_screen.keymap.commands(groups):
             run = partial(screen.run_binding, area, action)
             yield SystemCommand(does, where, run)
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Theme", "Change the colours", partial(choose_theme, screen))
 
     def _commands_of(self, group: keys.Group) -> Iterator[SystemCommand]:
         chat = self.chat_screen

@@ -181,6 +181,15 @@ async def test_a_theme_is_shown_while_it_is_highlighted_and_kept(
         await desk.press("enter")
         await desk.until(lambda: "saved to config.toml" in desk.notice)
         assert desk.app.theme == "gptterm-contrast"
+        # The same from the palette of another mode.
+        await desk.press("f3")
+        await desk.until(lambda: desk.app.screen is desk.app.write_screen)
+        desk.app.action_palette()
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
+        await desk.type("theme")
+        await desk.press("enter")
+        await desk.until(lambda: "─ theme " in desk.text)
+        await desk.press("escape")
     assert load_settings({}).tui.theme == "contrast"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gptterm.engine.remote.servers import Server, Servers
 from gptterm.models import bundled
 from gptterm.store import History, UsedModel
 from gptterm.tui.dialogs.models import ModelDialog
@@ -40,12 +41,15 @@ def by_name(entries: list[ModelEntry]) -> dict[str, ModelEntry]:
 def test_every_model_stands_in_one_section(cache: Path) -> None:
     used = [
         UsedModel("x@http://localhost:1/v1", None),
+        UsedModel("lab/big", 30.0),
         UsedModel("gone", 9.0),
         UsedModel("tiny", 120.0),
     ]
-    found = by_name(read_models(used, Wanted()))
+    servers = Servers(named={"lab": Server(url="http://lab:8000/v1")})
+    found = by_name(read_models(used, Wanted(servers=servers)))
     assert [name for name, entry in found.items() if entry.section == "recent"] == [
         "x@http://localhost:1/v1",
+        "lab/big",
         "tiny",
     ]
     assert "gone" not in found

@@ -17,18 +17,8 @@ if TYPE_CHECKING:
     from gptterm.tui.actions.stop import Escape
 
 
-class ChatView(Protocol):
-    """The parts of the chat screen that actions may use."""
-
-    controller: Controller
-    keymap: Keymap
-    prompt: Prompt
-    transcript: Transcript
-    notice_line: NoticeLine
-    turn_editor: TurnEditor
-    escape: "Escape"
-    copied_code: tuple[str, int]
-    """Turn whose code was copied last, and the index of the block."""
+class ScreenView(Protocol):
+    """The parts of any mode's screen that actions may use."""
 
     @property
     def app(self) -> App[Any]:
@@ -43,14 +33,28 @@ class ChatView(Protocol):
     ) -> object:
         """Run a coroutine function beside the screen."""
 
+    def show_notice(self, kind: NoticeKind, text: str) -> None:
+        """Show one line to the user."""
+
+
+class ChatView(ScreenView, Protocol):
+    """The parts of the chat screen that actions may use."""
+
+    controller: Controller
+    keymap: Keymap
+    prompt: Prompt
+    transcript: Transcript
+    notice_line: NoticeLine
+    turn_editor: TurnEditor
+    escape: "Escape"
+    copied_code: tuple[str, int]
+    """Turn whose code was copied last, and the index of the block."""
+
     def get_selected_text(self) -> str | None:
         """Return the text selected with the mouse."""
 
     def clear_selection(self) -> None:
         """Clear the selection."""
-
-    def show_notice(self, kind: NoticeKind, text: str) -> None:
-        """Show one line to the user."""
 
     def mark_warnings_read(self) -> None:
         """Reset the count of warnings in the status line."""

@@ -12,12 +12,12 @@ from gptterm.errors import UsageError
 from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
 from gptterm.tui import themes
-from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.actions.chat_view import ChatView, ScreenView
 from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
 from gptterm.tui.keys import WHERE
-from gptterm.tui.state.completions import preset_details
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.model_table import ModelEntry, Wanted, read_models
+from gptterm.tui.state.presets import preset_details
 from gptterm.tui.widgets.table_list import row
 
 _SERVERS_TIMEOUT_S = 3.0
@@ -36,7 +36,7 @@ def choose_preset(view: ChatView) -> None:
     view.app.push_screen(ChoiceDialog("preset", choices), chosen)
 
 
-def choose_theme(view: ChatView) -> None:
+def choose_theme(view: ScreenView) -> None:
     """Choose a theme, which is shown while it is highlighted, and saved to config.toml."""
     app, before = view.app, view.app.theme
     own = {theme.name for theme in themes.OWN}
@@ -80,7 +80,7 @@ async def models_at_hand(controller: Controller) -> list[ModelEntry]:
     info = controller.engine.info
     settings = controller.settings
     device = info.device if info is not None and not controller.engine.is_remote else "cpu"
-    wanted = Wanted(device, settings.dtype, settings.offline)
+    wanted = Wanted(device, settings.dtype, settings.offline, settings.servers)
     return await in_daemon_thread(lambda: read_models(used, wanted))
 
 

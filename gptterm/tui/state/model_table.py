@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptterm.engine.api import ModelSource
-from gptterm.errors import GpttermError
+from gptterm.engine.remote.servers import Servers, host
+from gptterm.errors import GpttermError, UsageError
 from gptterm.format import byte_size, token_rate
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from gptterm.store import UsedModel
 
 MOST_RECENT = 5
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 
 
 class ModelEntry(NamedTuple):
@@ -48,6 +48,7 @@ class Wanted(NamedTuple):
     device: str = "cpu"
     dtype: str = "auto"
     offline: bool = False
+    servers: Servers = Servers()
 
 
 def read_models(used: Sequence["UsedModel"], wanted: Wanted) -> list[ModelEntry]:
@@ -84,8 +85,12 @@ def _recent(used: Sequence["UsedModel"], wanted: Wanted) -> Iterator[ModelEntry]
     for model in used:
         if found == MOST_RECENT:
             return
-        if "@http" in model.name:
-            entry = ModelEntry(model.name, "", detail=f"on {model.name.rpartition('@')[2]}")
+        try:
+            remote = wanted.servers.find(model.name)
+        except UsageError:  # its address is no longer valid
+            continue
+        if remote is not None:
+            entry = ModelEntry(model.name, "", detail=f"on {host(remote)}")
         else:
             entry = _describe(model.name, wanted)
         if entry.is_usable:
@@ -101,7 +106,7 @@ def _offered(offer: "Offer", offline: bool) -> ModelEntry:
         offer.parameters,
         offer.size,
         context=offer.context,
-        kind="chat" if offer.purpose == "to talk with" else "base",
+        kind=offer.kind,
         detail=why if offline else f"⏎ downloads {byte_size(offer.size)}",
         is_usable=not offline,
         is_download=True,
@@ -110,6 +115,7 @@ def _offered(offer: "Offer", offline: bool) -> ModelEntry:
 
 def _describe(name: str, wanted: Wanted) -> ModelEntry:
     """Read a model's files; it is not usable where they cannot be read."""
+    from gptterm.engine.runtime.memory_bounds import item_size
     from gptterm.models import BUNDLED, find_local, read_metadata
 
     try:
@@ -118,8 +124,8 @@ def _describe(name: str, wanted: Wanted) -> ModelEntry:
         dtype = _dtype(source, metadata.dtypes, metadata.size, wanted)
     except (GpttermError, OSError) as error:
         return ModelEntry(name, "", detail=str(error), is_usable=False)
-    each = _BYTES.get(dtype)
-    weights = metadata.parameters * each if each else metadata.size
+    is_gguf = source.gguf_file is not None
+    weights = metadata.size if is_gguf else metadata.parameters * item_size(dtype)
     cache = metadata.context_length * metadata.cache_bytes_per_token
     return ModelEntry(
         name,
@@ -128,7 +134,7 @@ def _describe(name: str, wanted: Wanted) -> ModelEntry:
         metadata.size,
         weights + (2 * cache if dtype == "float32" else cache),
         metadata.context_length,
-        "chat" if metadata.has_chat_template else "base",
+        metadata.kind,
         dtype,
         detail=str(Path(source.directory, source.gguf_file or ""))
         if name != BUNDLED
