@@ -12,7 +12,7 @@ import click
 from gptterm.cli.console import print_path
 from gptterm.cli.streams import configure_libraries
 from gptterm.config import Settings, load_settings
-from gptterm.config.definitions import SETTINGS, env_variable
+from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI, env_variable
 from gptterm.config.file import read_config
 from gptterm.environment import editor
 from gptterm.errors import GpttermError, ModelError, UsageError
@@ -113,16 +113,12 @@ def _tables(settings: Settings) -> list[tuple[str, str]]:
     return [
         ("", ""),
         ("[transcript]", ""),
-        *((f"{name} = {_toml(getattr(transcript, name))}", "") for name in _TRANSCRIPT),
+        *((f"{name} = {_toml(getattr(transcript, name))}", "") for name in TRANSCRIPT),
         ("", ""),
         ("[tui]", ""),
-        *((f"{name} = {_toml(getattr(tui, name))}", "") for name in _TUI),
+        *((f"{name} = {_toml(getattr(tui, name))}", "") for name in TUI),
         *((f"keys.{name} = {_toml(key)}", "") for name, key in tui.keys.items()),
     ]
-
-
-_TRANSCRIPT = ("preamble", "user", "assistant")
-_TUI = ("theme", "mouse", "reduced_motion", "panes")
 
 
 def _toml(value: object) -> str:

@@ -21,7 +21,6 @@ from gptterm.tui.state.inspecting import VIEWS, Inspecting, View
 from gptterm.tui.state.subjects import Subject, file_subject
 from gptterm.tui.widgets.inspection.figure_pane import FigurePane
 from gptterm.tui.widgets.inspection.token_text import TokenText
-from gptterm.tui.widgets.key_groups import INSPECTED
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
@@ -72,7 +71,7 @@ class InspectScreen(Screen[None]):
             return
         look = self.inspecting
         scale, values = look.tints()
-        pieces = look.bytes
+        pieces = look.spelled
         self.text.show(pieces, look.position, scale, values)
         name = "" if look.subject is None else look.subject.name
         at = "" if not pieces else f" · token {look.position:,} of {len(pieces):,}"
@@ -192,10 +191,10 @@ class InspectScreen(Screen[None]):
 
         self.app.push_screen(help_dialog(self._keymap, commands_first=False))
 
-    def run_binding(self, area: str, action: str) -> None:
+    def run_binding(self, _area: str, action: str) -> None:
         """Run the action of a binding of one of the `INSPECT_GROUPS`, from elsewhere."""
         is_own = any(binding.action == action for binding in INSPECT_KEYS)
-        widget = self if is_own or area != INSPECTED else self.text
+        widget = self if is_own else self.text
         self.call_after_refresh(widget.run_action, action)
 
     def interrupt(self) -> None:

@@ -60,7 +60,7 @@ class WriteScreen(Screen[None]):
         """Those that the map shows."""
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
-        self._is_stale = False
+        self._is_stale = self._map_is_stale = False
         self._follows = False
         """The cursor goes with what is written."""
         self._counted = ""
@@ -86,7 +86,7 @@ class WriteScreen(Screen[None]):
         self.set_interval(FRAME_S, self._draw)
         self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
-        self.set_interval(COUNT_S, self._draw_map)
+        self.set_interval(COUNT_S, self._refresh_map)
         self.show_engine()
         start_worker(self, self._open)
 
@@ -170,7 +170,7 @@ class WriteScreen(Screen[None]):
         self._keyline.keys = self._keymap.line(WRITE_KEYS, *shown, *more)
 
     def _changed(self) -> None:
-        self._is_stale = True
+        self._is_stale = self._map_is_stale = True
 
     def _draw(self) -> None:
         """Show what has changed since the last frame."""
@@ -193,9 +193,15 @@ class WriteScreen(Screen[None]):
         self.list.show(rows, chosen)
         self.show_engine()
 
+    def _refresh_map(self) -> None:
+        """Show the branches anew if they may have changed: to count their words takes time."""
+        if self._map_is_stale:
+            self._draw_map()
+
     def _draw_map(self) -> None:
         """Show the branches, where the map is shown."""
         if self.map.display and self.writing.opened:
+            self._map_is_stale = False
             self._branches = branches(self.writing.document)
             self.map.show(self._branches)
 

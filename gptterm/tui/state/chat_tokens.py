@@ -67,8 +67,6 @@ class TokenLook(NamedTuple):
     """Why there is none; empty if there is none yet."""
     score: TokenScore | None = None
     """Of the token in the text; None at its end."""
-    position: int | None = None
-    """In the prompt, if that is known."""
     is_kept: bool = False
     """Only what was kept with the reply is known: nothing about the samplers."""
     entropies: tuple[float, ...] = ()
@@ -311,13 +309,12 @@ class ChatTokens:
         info, settings = controller.engine.info, controller.settings
         if info is None or leaf is None:
             return None
-        raw = settings.form == "raw"
-        text = chat_text(controller.chat.tree, leaf, info, settings.transcript, raw=raw)
+        prompt = controller.chat.prompt(leaf, settings, info)
         walked, position = self.walked, None
         tokens = self._read(walked.key if walked is not None else key or leaf)
         if tokens:
             position = tokens[-1 if walked is None else walked.number].position
-        return Subject(controller.chat.title, text.prompt, position)
+        return Subject(controller.chat.title, prompt, position)
 
     # ------------------------------------------------------------------------ distributions
 
@@ -347,7 +344,7 @@ class ChatTokens:
         except GpttermError as error:
             return TokenLook(None, str(error))
         reason = "" if view.distribution else "the first token follows nothing"
-        return TokenLook(view.distribution, reason, view.score, position)
+        return TokenLook(view.distribution, reason, view.score)
 
     def _kept_look(self, walked: WalkedToken) -> TokenLook:
         tokens = self._kept(walked.key)

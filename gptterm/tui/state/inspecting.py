@@ -91,16 +91,14 @@ class Inspecting:
         self._info: ModelInfo | None = None
         """The model that the ids are of."""
         self._ids: tuple[int, ...] = ()
-        self._bytes: tuple[bytes, ...] = ()
+        self.spelled: tuple[bytes, ...] = ()
+        """Bytes of the tokens."""
+        self._measured: dict[Measure, list[float | None]] = {}
+        """Of the tokens that are scored, as far as they were shown."""
         self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
         self._scoring: asyncio.Task[None] | None = None
         self._is_stale = False
-
-    @property
-    def bytes(self) -> tuple[bytes, ...]:
-        """Bytes of the tokens."""
-        return self._bytes
 
     def set_room(self, columns: int, rows: int) -> None:
         """Note the cells that there are for a map or a lens."""
@@ -124,7 +122,8 @@ class Inspecting:
             self._start()
 
     def _reset(self) -> None:
-        self.pieces, self._ids, self._bytes, self._info = (), (), (), None
+        self.pieces, self._ids, self.spelled, self._info = (), (), (), None
+        self._measured = {}
         self.found, self.scores, self.summary, self.problem = Found(), [], None, ""
         if self._scoring is not None:
             self._scoring.cancel()
@@ -233,7 +232,7 @@ class Inspecting:
             return False
         self.pieces, self._info = found.pieces, engine.info
         self._ids = tuple(piece.id for piece in found.pieces)
-        self._bytes = tuple(piece.piece for piece in found.pieces)
+        self.spelled = tuple(piece.piece for piece in found.pieces)
         self.position = self._place(subject)
         if not self.pieces:
             self.problem = "there is no text to look into"
@@ -245,7 +244,7 @@ class Inspecting:
             return min(subject.position, self.last)
         if subject.byte is None:
             return self.last
-        ends = accumulate(len(piece) for piece in self._bytes)
+        ends = accumulate(len(piece) for piece in self.spelled)
         return next((i for i, end in enumerate(ends) if end > subject.byte), self.last)
 
     async def _ask(self) -> None:
@@ -310,7 +309,9 @@ class Inspecting:
             return WEIGHT, self._weights()
         if self.view == "lens" or not self.scores:
             return None, ()
-        return SCALES[self.measure], [measured(score, self.measure) for score in self.scores]
+        values = self._measured.setdefault(self.measure, [])
+        values += [measured(score, self.measure) for score in self.scores[len(values) :]]
+        return SCALES[self.measure], values
 
     def _weights(self) -> list[float | None]:
         view = self.found.attention

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gptterm.engine.api import Prompt, TextPrompt
 from gptterm.errors import UsageError
-from gptterm.format import byte_size
+from gptterm.regular_files import read_regular
 from gptterm.threads import in_daemon_thread
 
 MOST_BYTES = 1 << 22
@@ -28,18 +28,10 @@ async def file_subject(path: Path) -> Subject:
     Raises:
         UsageError: it cannot be read, is empty, too large, or no text in UTF-8.
     """
-
-    def read() -> str:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise UsageError(f"{path.name} is larger than {byte_size(MOST_BYTES)}")
-        return data.decode()
-
     try:
-        text = await in_daemon_thread(read)
+        text = (await in_daemon_thread(lambda: read_regular(path, MOST_BYTES))).decode()
     except OSError as error:
-        raise UsageError(f"{path.name}: {error.strerror}") from None
+        raise UsageError(f"{path.name}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path.name} is no text in UTF-8") from None
     if not text:

@@ -55,6 +55,10 @@ class VersionMap(Options):
         current = (number for number, each in enumerate(branches) if each.is_current)
         self.highlighted = next(current, None)
 
+    def on_resize(self) -> None:
+        """Shorten the titles anew."""
+        self.show(self._branches)
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Bring the branch that was clicked into view."""
         event.stop()

@@ -107,12 +107,10 @@ class Transcript(ScrollView, can_focus=True):
 
     @dataclass
     class WalkRequested(Message):
-        """A key asked for another token of a turn, or a click for the one at a place."""
+        """A key asked for another token of a turn."""
 
         key: str
-        step: int = 0
-        place: tuple[int, int] | None = None
-        """Line and character, as they are drawn."""
+        step: int
 
     @dataclass
     class SiblingRequested(Message):
