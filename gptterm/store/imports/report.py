@@ -113,6 +113,11 @@ class Report:
             *self.left_out.lines("chat"),
             *self.files_left_out.lines("file"),
             *self.messages_left_out.lines("message"),
+            *(
+                [f"passed over {plural(self.ignored, 'file')} without chats"]
+                if self.ignored
+                else []
+            ),
         ]
 
     def as_object(self) -> dict[str, Any]:
