@@ -26,12 +26,17 @@ def tinted(node: Node) -> str:
             continue
         parts.append(escaped(node.text[done:start]))
         bits = sum(max(0.0, -token.logprob) for token in tokens) / math.log(2)
-        step = SURPRISAL.step(bits)
-        note = escaped(one_line(" · ".join(map(_note, tokens))))
-        kind = f' class="s{step}"' if step else ""
-        parts.append(f'<span{kind} title="{note}">{escaped(node.text[start:end])}</span>')
+        note = one_line(" · ".join(map(_note, tokens)))
+        parts.append(tinted_span(node.text[start:end], bits, note))
         done = end
     return "".join([*parts, escaped(node.text[done:])])
+
+
+def tinted_span(text: str, bits: float, note: str) -> str:
+    """Render a text as HTML, tinted by its surprisal in bits, with a note under the mouse."""
+    step = SURPRISAL.step(bits)
+    kind = f' class="s{step}"' if step else ""
+    return f'<span{kind} title="{escaped(note)}">{escaped(text)}</span>'
 
 
 def _spans(node: Node) -> Iterator[tuple[int, int, list[ScoredToken]]]:

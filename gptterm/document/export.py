@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from gptterm.charts.scales import SURPRISAL
 from gptterm.conversation.export import format_of, without_infinities, write_export
 from gptterm.conversation.html_page import escaped, page
-from gptterm.conversation.tinted_html import LEGEND, STYLES
+from gptterm.conversation.tinted_html import LEGEND, STYLES, tinted_span
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
 
@@ -110,11 +109,8 @@ def _tinted(edit: Edit, first: int, last: int) -> str:
             bits += -edit.logprobs[token] / math.log(2)
         if ends[token] < 0:
             continue
-        text = escaped(edit.text[begin : ends[token]])
-        step = SURPRISAL.step(bits)
-        kind = f' class="s{step}"' if step else ""
-        parts.append(
-            f'<span{kind} title="{bits:.1f} bits">{text}</span>' if edit.logprobs else text
-        )
+        text = edit.text[begin : ends[token]]
+        known = bool(edit.logprobs)
+        parts.append(tinted_span(text, bits, f"{bits:.1f} bits") if known else escaped(text))
         begin, bits = ends[token], 0.0
     return "".join(parts)
