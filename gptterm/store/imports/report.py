@@ -108,16 +108,13 @@ class Report:
 
     def lines(self) -> list[str]:
         """Format the report: the summary, then one line per reason for leaving something out."""
+        others = f"passed over {plural(self.ignored, 'file')} without chats"
         return [
             self.summary(),
             *self.left_out.lines("chat"),
             *self.files_left_out.lines("file"),
             *self.messages_left_out.lines("message"),
-            *(
-                [f"passed over {plural(self.ignored, 'file')} without chats"]
-                if self.ignored
-                else []
-            ),
+            *([others] if self.ignored else []),
         ]
 
     def as_object(self) -> dict[str, Any]:

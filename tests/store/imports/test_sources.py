@@ -167,6 +167,7 @@ def test_an_archive(history: History, tmp_path: Path) -> None:
     report = import_into(history, file)
     assert report.chats == {"new": 3}
     assert (report.ignored, report.problems, bool(report.left_out)) == (2, [], False)
+    assert "passed over 2 files without chats" in report.lines()
 
 
 def test_one_bad_part_does_not_lose_the_others(history: History, tmp_path: Path) -> None:
