@@ -29,8 +29,9 @@ _HELP = """Run many prompts.
 FILE, or stdin, has one JSON object a line: "prompt" or "messages", and perhaps an "id" and
 settings of its own (temperature, max_tokens, seed, stop, form, ...). Lines of OpenAI's batch API
 (custom_id, url, body) are taken, too. Each line gets one line of JSON, the object of --json with
-the number of its line; with --seed N, line 1 has the seed N, line 2 the seed N + 1. A line that
-fails gets an "error", and the exit code at the end is 1.
+the number of its line; with --seed N, line 1 has the seed N, line 2 the seed N + 1, and a line that
+wants several choices seeds that no other line has. A line that fails gets an "error", and the exit
+code at the end is 1.
 """
 
 

@@ -31,7 +31,13 @@ _OF_THE_RUN = (
     *("model", "server", "adapter", "device", "dtype", "context", "keep_alive", "offline"),
 )
 _MOST_LOGPROBS = 1000
+MOST_SAMPLES = 128
+"""Continuations that one line can ask for."""
 _SEEDS = 2**63
+_SAMPLED_SEEDS = 2**31
+"""Distance from the seeds of lines with one sample to those of lines with several: a fixed one, so
+that a line's seeds depend on its number alone. Half of what llama.cpp, whose seeds have 32 bits,
+tells apart: no two lines of 16 million share a seed there, of 2 billion elsewhere."""
 
 
 class Job(NamedTuple):
@@ -126,7 +132,7 @@ class JobMaker:
         """Make the job of a line.
 
         Args:
-            samples: number of continuations; each has a seed of its own.
+            samples: number of continuations, 1 to `MOST_SAMPLES`; each has a seed of its own.
 
         Raises:
             ValueError: its prompt is not one.
@@ -135,8 +141,7 @@ class JobMaker:
         logprobs = self.logprobs if logprobs is None else logprobs
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
         if request.seed is not None and settings.origins["seed"] != "line":
-            # Equal prompts get different texts, and a line's text depends on no other line.
-            seed = (request.seed + (number - 1) * samples) % _SEEDS
+            seed = _line_seed(request.seed, number, samples)
             request = msgspec.structs.replace(request, seed=seed)
         return Job(number, request, asked, id_, url)
 
@@ -154,6 +159,16 @@ class JobMaker:
         if form == "chat" or (form == "auto" and self._answers):
             return _chat(settings, (Message(role="user", text=text),))
         return TextPrompt(text=text)
+
+
+def _line_seed(seed: int, number: int, samples: int) -> int:
+    """Return the seed of a line's first sample; sample i has this plus i.
+
+    Equal prompts get different texts: no two lines share a seed, whatever the others ask for.
+    """
+    if samples == 1:
+        return (seed + number - 1) % _SEEDS
+    return (seed + _SAMPLED_SEEDS + (number - 1) * MOST_SAMPLES) % _SEEDS
 
 
 def _chat(settings: Settings, messages: tuple[Message, ...]) -> ChatPrompt:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gptterm.cli.batch.jobs import BadLineError, Job, JobMaker, line_logprobs
+from gptterm.cli.batch.jobs import MOST_SAMPLES, BadLineError, Job, JobMaker, line_logprobs
 from gptterm.cli.results import Results, SampleResult, token_logprobs
 from gptterm.engine.api import ModelInfo
 from gptterm.json_values import as_object
@@ -24,7 +24,6 @@ _PASSED = {
 } | {"max_completion_tokens": "max_tokens", "repeat_penalty": "repetition_penalty"}  # fmt: skip
 """Fields of a body that are settings."""
 _WITHOUT_EFFECT = frozenset({"stream", "stream_options", "user", "metadata", "store"})
-_MOST_CHOICES = 128
 _FINISH = {"eos": "stop", "stop": "stop", "length": "length"}
 
 
@@ -60,8 +59,8 @@ def _job(number: int, id_: str, url: str, body: dict[str, Any], maker: JobMaker)
     samples = body.pop("n", None)
     if samples is None:
         samples = 1
-    if type(samples) is not int or not 1 <= samples <= _MOST_CHOICES:
-        raise ValueError(f"n must be a whole number from 1 to {_MOST_CHOICES}")
+    if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
+        raise ValueError(f"n must be a whole number from 1 to {MOST_SAMPLES}")
     bias = _bias(body.pop("logit_bias", None))
     logprobs = _logprobs(url, body)
     values: dict[str, Any] = {"form": "chat" if url == CHAT else "raw"}

@@ -153,13 +153,17 @@ def test_a_line_of_openai_has_the_settings_of_its_body() -> None:
     assert (text.request.prompt, text.request.logprobs) == (TextPrompt(text="Hi"), 3)
 
 
-def test_a_line_of_openai_may_want_several_choices_each_with_its_seed() -> None:
+@pytest.mark.parametrize("seed", [0, 5, 2**63 - 200, 2**63 - 2**31 - 300])
+def test_no_two_lines_share_a_seed_whatever_their_numbers_of_choices(seed: int) -> None:
     def seeds(number: int, n: int) -> list[int]:
         line = {"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "x", "n": n}}
-        request = job(line, number, seed=5).request
+        request = job(line, number, seed=seed).request
         assert request.seed is not None
         assert request.samples == n
         return [request.seed + sample for sample in range(n)]
 
-    assert [seeds(number, 1) for number in (1, 2)] == [[5], [6]]
-    assert [seeds(number, 3) for number in (1, 2)] == [[5, 6, 7], [8, 9, 10]]
+    counts = [1, 3, 2, 128, 1, 1, 127, 2, 64, 1, *[128, 1] * 20]
+    drawn = [each for number, n in enumerate(counts, 1) for each in seeds(number, n)]
+    assert len({each % 2**32 for each in drawn}) == sum(counts)
+    assert seeds(7, 1) == [(seed + 6) % 2**63]
+    assert seeds(7, 2) == seeds(7, 3)[:2]
