@@ -7,19 +7,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli.batch.test_command import jsonl, objects
 from tests.cli.command import finish, handles_signals, run, start, wait_until
 from tests.support.llm_server import Answer, LlmServer, Request, chat, refusal, sse, stream, usage
 
 MODELS = [{"id": "qwen", "owned_by": "vllm", "max_model_len": 4096}]
-
-
-@pytest.fixture
-def env(env: dict[str, str]) -> dict[str, str]:
-    proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENAI_BASE_URL"}
-    return {name: value for name, value in env.items() if name.upper() not in proxies}
 
 
 def asked(request: Request) -> str:
