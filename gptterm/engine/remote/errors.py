@@ -134,7 +134,13 @@ class Describer:
                 return "internal", (
                     f"{where} failed ({status}){reason}: try again; the server's log says more"
                 )
-        return "internal", f"{where} refuses the request ({status}){reason}"
+        return "internal", (
+            f"{where} refuses the request ({status}){reason}; {self._doctor} shows what it takes"
+        )
+
+    @property
+    def _doctor(self) -> str:
+        return f"`gptterm doctor --server {self._remote.server}`"
 
     def _reason(self, refusal: Refusal) -> str:
         if refusal.is_page:
@@ -153,7 +159,7 @@ class Describer:
         if refusal.message and not refusal.is_page and _NO_MODEL.search(refusal.message):
             return (
                 f"{self._where} has no model {self._remote.model or '(none named)'}{reason}; "
-                f"`gptterm doctor --server {self._remote.server}` lists its models"
+                f"{self._doctor} lists its models"
             )
         return (
             f"{self._remote.url} is not the address of an OpenAI-compatible API "

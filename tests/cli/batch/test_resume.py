@@ -61,9 +61,13 @@ def test_killed_as_it_writes_every_line_is_there_once(
 def test_killed_at_a_hundred_random_moments_every_line_is_there_once(
     tmp_path: Path, env: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def respond(request: Request) -> Answer:
+        time.sleep(0.02)  # a server's: else most moments would be of the start
+        return echo(request)
+
     dice = random.Random(11)
     amid = 0
-    with LlmServer(models=MODELS, respond=echo) as server:
+    with LlmServer(models=MODELS, respond=respond) as server:
         (tmp_path / "whole").mkdir()
         begun = time.monotonic()
         assert run(command(server, tmp_path / "whole"), env).code == 0

@@ -333,16 +333,39 @@ async def test_a_busy_server_is_asked_again_when_it_says() -> None:
         assert len(server.posts) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [(400, "internal"), (401, "model"), (403, "model"), (404, "model"), (413, "prompt_too_long")],
-)
-async def test_what_will_not_change_is_not_asked_again(status: int, kind: str) -> None:
-    with LlmServer(refusal(status, {"error": {"message": "no"}})) as server:
-        found = await events(server.url)
-        assert len(server.posts) == 1
-    assert isinstance(found[-1], Failed)
-    assert found[-1].kind == kind
+STATUSES = {
+    400: ("internal", "refuses the request (400): It broke", 1),
+    401: ("model", "refuses the key of OPENAI_API_KEY: It broke; give another key", 1),
+    403: ("model", "forbids this: It broke: the key may not use this model", 1),
+    404: ("model", "is not the address of an OpenAI-compatible API (404: It broke)", 1),
+    408: ("internal", "timed out (408): It broke: try again", 3),
+    409: ("internal", "reports a conflict: It broke: try again", 3),
+    413: ("prompt_too_long", "too long for 127.0.0.1", 1),
+    422: ("internal", "refuses the request (422): It broke", 1),
+    429: ("internal", "limits the rate of requests: It broke: try again", 3),
+    500: ("internal", "failed (500): It broke: try again", 3),
+    503: ("internal", "is overloaded (503): It broke: try again later", 3),
+    529: ("internal", "is overloaded (529): It broke: try again later", 3),
+}
+"""By status: the failure's kind, a part of its line, and how often it is asked for."""
+
+
+async def test_each_status_is_a_line_and_only_what_may_change_is_asked_again() -> None:
+    with LlmServer(stream("x")) as server:
+        used = session(server.url, key=KEY)
+        for status, (kind, part, asked) in STATUSES.items():
+            body = {"error": {"message": "It broke."}}
+            server.answers = [refusal(status, body, **{"retry-after-ms": "1"})]
+            before = len(server.posts)
+            found = [event async for event in used.generate(HELLO)]
+            assert len(server.posts) - before == asked, status
+            (failed,) = found
+            assert isinstance(failed, Failed)
+            assert failed.kind == kind
+            assert part in failed.message
+            assert failed.message.isprintable()
+            assert KEY not in failed.message
+        await used.close()
 
 
 async def test_an_endless_error_page_is_read_in_part() -> None:
