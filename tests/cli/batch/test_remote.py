@@ -198,7 +198,7 @@ def test_lines_of_openai_go_to_the_call_they_name(env: dict[str, str]) -> None:
     }
     with LlmServer(stream("Hel", "lo"), models=MODELS) as server:
         result = run(["batch", "--server", server.url, "--seed", "1"], env, jsonl([line]))
-        assert [post.body["seed"] for post in server.posts] == [1, 2]
+        assert [post.body["seed"] - 2**31 for post in server.posts] == [1, 2]
     assert (result.code, result.stderr) == (0, "")
     body = json.loads(result.stdout)["response"]["body"]
     messages = [choice["message"] for choice in body["choices"]]
