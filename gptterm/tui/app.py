@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,6 +37,7 @@ from gptterm.tui.workers import start_worker
 if TYPE_CHECKING:
     from gptterm.tui.screens.inspect import InspectScreen
     from gptterm.tui.screens.write import WriteScreen
+    from gptterm.tui.state.subjects import Subject
 
 WIDGET_STYLES = (
     "status", "transcript/transcript", "sampling", "presets", "distribution", "chats", "notice",
@@ -291,10 +292,12 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
     def action_inspect(self) -> None:
         """Go to Inspect mode, with what the screen shows."""
+        find: Callable[[], Subject | None]
         if self.screen is self.chat_screen:
-            subject = self.controller.tokens.subject(self.chat_screen.transcript.selected_key)
+            selected = self.chat_screen.transcript.selected_key
+            find = partial(self.controller.tokens.subject, selected)
         elif self.screen is self.write_screen and self.write_screen is not None:
-            subject = self.write_screen.subject()
+            find = self.write_screen.subject
         else:
             return
         if self.inspect_screen is None:
@@ -302,8 +305,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
             self.inspect_screen = InspectScreen(self.controller, self.chat_screen.keymap)
             self.install_screen(self.inspect_screen, "inspect")
-        if subject is not None:
-            self.inspect_screen.open(subject)
+        self.inspect_screen.inspecting.open_when_ready(find)
         self.push_screen(self.inspect_screen)
 
     def action_write(self) -> None:

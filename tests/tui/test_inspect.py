@@ -1,12 +1,15 @@
 """Inspect mode with the bundled model: its views, keys, the mouse, sizes, other texts."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
+from gptterm.conversation.tree import Conversation
 from gptterm.engine.inspection.answers import HEAD_STATISTICS
 from gptterm.tui.screens.inspect import InspectScreen
 from gptterm.tui.state.inspecting import Inspecting
 from tests.tui.conftest import Desk, Open
+from tests.tui.saved import fill
 
 
 def opened(desk: Desk) -> InspectScreen:
@@ -24,6 +27,9 @@ def shows(desk: Desk, text: str) -> bool:
 async def test_a_chat_in_every_view(open_tui: Open) -> None:
     async with open_tui(real=True, temperature=0.0, max_tokens=12, size=(120, 40)) as desk:
         await desk.ready()
+        await desk.press("f4")
+        await desk.until(partial(shows, desk, "there is no text to look into yet"))
+        await desk.press("escape")
         await desk.say("The little fox ran")
         tree = desk.controller.chat.tree
         reply = tree.node(tree.last_reply() or "")
@@ -107,13 +113,21 @@ async def heads(desk: Desk, look: Inspecting) -> None:
     assert look.head is None
 
 
-async def test_a_file_and_what_cannot_be_looked_into(open_tui: Open, tmp_path: Path) -> None:
+async def test_before_the_model_a_file_and_what_cannot_be_looked_into(
+    open_tui: Open, path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("Once upon a time")
     (tmp_path / "bad.txt").write_bytes(b"\xff")
-    async with open_tui() as desk:
-        await desk.ready()
+    chat, found = Conversation(), asyncio.Event()
+    chat.add_user("What was asked before")
+    fill(path, chat)
+    async with open_tui(found=found, last=True) as desk:
         await desk.press("f4")
-        await desk.until(partial(shows, desk, "there is no text to look into yet"))
+        await desk.until(partial(shows, desk, "the model is still loading: looking for the model"))
+        found.set()
+        # The scripted engine is no model.
+        await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))
+        assert "What was asked before" in desk.rows[1]
         for name, says in (("none.txt", "No such file"), ("bad.txt", "is no text in UTF-8")):
             await desk.press("o")
             await desk.type(str(tmp_path / name))
@@ -123,6 +137,5 @@ async def test_a_file_and_what_cannot_be_looked_into(open_tui: Open, tmp_path: P
         await desk.press("o")
         await desk.type(str(tmp_path / "notes.txt"))
         await desk.press("enter")
-        # The scripted engine is no model.
-        await desk.until(lambda: "gpt2 cannot be looked into" in desk.text)
-        assert "notes.txt" in desk.text
+        await desk.until(lambda: "notes.txt" in desk.text)
+        await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))

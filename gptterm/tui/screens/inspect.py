@@ -74,8 +74,8 @@ class InspectScreen(Screen[None]):
         pieces = look.spelled
         self.text.show(pieces, look.position, scale, values)
         name = "" if look.subject is None else look.subject.name
-        at = "" if not pieces else f" · token {look.position:,} of {len(pieces):,}"
-        self.text.border_title = escape(display_text(one_line(name))) + at
+        at = "" if not pieces else f"token {look.position:,} of {len(pieces):,} · "
+        self.text.border_title = at + escape(display_text(one_line(name)))
         self.text.border_subtitle = "" if scale is None else scale.title
         self.figure.border_title = f"{VIEWS.index(look.view) + 1} {look.view}"
         self.figure.show(sections(look))
@@ -98,7 +98,6 @@ class InspectScreen(Screen[None]):
     def engine_changed(self) -> None:
         """Show the model; read the text anew if it is another one."""
         self.inspecting.engine_changed()
-        self.show_engine()
 
     def _keys(self) -> Hints:
         line, view = self._keymap.line, self.inspecting.view

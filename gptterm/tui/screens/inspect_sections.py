@@ -23,6 +23,8 @@ NEIGHBOURS = 6
 
 def sections(look: Inspecting) -> Sequence[Section]:
     """Return what the view shows; why it shows nothing, if it does not."""
+    if waits := look.waits_for:
+        return (Section("", None, (waits,)),)
     if look.problem:
         return (Section("", None, (look.problem,)),)
     if look.subject is None:

@@ -88,6 +88,8 @@ class Inspecting:
         self.summary: ScoreSummary | None = None
         self.problem = ""
         """Why the view shows nothing."""
+        self._find: Callable[[], Subject | None] | None = None
+        """Finds the text once a model is ready, whose chat template spells it."""
         self._info: ModelInfo | None = None
         """The model that the ids are of."""
         self._ids: tuple[int, ...] = ()
@@ -110,16 +112,37 @@ class Inspecting:
 
     def open(self, subject: Subject) -> None:
         """Look into a text."""
-        self.subject = subject
+        self.subject, self._find = subject, None
         self._reset()
         self._start()
 
+    def open_when_ready(self, find: Callable[[], Subject | None]) -> None:
+        """Look into what `find` finds once a model is ready; None: what was looked at stays."""
+        self._find = find
+        self.engine_changed()
+
     def engine_changed(self) -> None:
-        """Read the text anew if another model is there."""
-        engine = self.controller.engine
+        """Find the text if that waits for a model; read it anew if another model is there."""
+        engine, find = self.controller.engine, self._find
+        if engine.ready and find is not None:
+            self._find = None
+            if (subject := find()) is not None:
+                self.open(subject)
         if self.subject is not None and engine.ready and engine.info is not self._info:
             self._reset()
             self._start()
+        self._on_change()
+
+    @property
+    def waits_for(self) -> str:
+        """Why no model can be asked (yet); empty if one can."""
+        engine = self.controller.engine
+        if engine.ready:
+            return ""
+        if engine.phase == "failed":
+            return f"no model is loaded: {engine.error}"
+        loading = engine.phase in ("finding", "loading")
+        return f"the model is still loading: {engine.activity}" if loading else "no model is loaded"
 
     def _reset(self) -> None:
         self.pieces, self._ids, self.spelled, self._info = (), (), (), None
@@ -223,7 +246,6 @@ class Inspecting:
         if subject is None:
             return False
         if not engine.ready:
-            self.problem = engine.error or f"waiting for the model: {engine.activity}"
             return False
         if self._info is engine.info:
             return bool(self.pieces)
