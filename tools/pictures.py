@@ -1,25 +1,30 @@
-"""Draw the README's pictures: the real app and the real commands, on the bundled model.
+"""Draw the pictures of README and docs: the real app and commands, on the bundled model.
 
     python -m tools.pictures [DIRECTORY]
 
-Writes chat.svg and what the commands draw into DIRECTORY (by default assets/). The reply
-is the same every time, since the seed is fixed; only the rates in the status line differ.
+Writes what the app shows (chat.svg, tints.svg, inspect.svg) and what the commands draw into
+DIRECTORY (by default assets/). The reply is the same every time, since the seed is fixed; only
+the rates in the status line differ.
 """
 
 import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from gptterm.config import load_settings
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.screens.inspect import InspectScreen
 
 SIZE = (116, 34)
 ASKED = "Tell me a story about a fox and a lantern."
-PATIENCE_S = 60
+PATIENCE_S = 120
+WALKED = 18
+"""The token of the reply that is looked at, from 1."""
 TEXT = (
     "Once upon a time there was a little fox. One day the fox found a lantern by the river. "
     "The lantern hummed a theorem, and the little fox was very happy.\n"
@@ -29,22 +34,42 @@ COPIED = ["Once upon a time there was a little fox. The fox found a lantern. The
 """A text that goes on with a word said before."""
 
 
-async def draw_chat(directory: Path) -> Path:
-    """Ask the bundled model for a story and save the screen."""
+async def draw_app(directory: Path) -> list[Path]:
+    """Ask the bundled model for a story and save the screen: the chat, tinted, looked into."""
     # No settings and no chats of whoever draws it.
     with TemporaryDirectory() as home, patch.dict(os.environ, GPTTERM_HOME=home):
         return await _draw(directory)
 
 
-async def _draw(directory: Path) -> Path:
+async def _draw(directory: Path) -> list[Path]:
     settings = load_settings({"model": "tiny", "seed": 7, "offline": True})
     app = GpttermApp(settings, ASKED)
-    async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
-        while app.controller.reply is None or app.controller.replying is not None:
+    paths = []
+
+    async def until(condition: Callable[[], object]) -> None:
+        while not condition():
             await pilot.pause(0.1)
-        await pilot.pause(0.5)  # the distribution after the last token
-        app.save_screenshot("chat.svg", str(directory))
-    return directory / "chat.svg"
+        await pilot.pause(0.5)  # what is asked of the model then, and drawn
+
+    def save(name: str) -> None:
+        app.save_screenshot(name, str(directory))
+        paths.append(directory / name)
+
+    async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
+        controller = app.controller
+        await until(lambda: controller.reply is not None and controller.replying is None)
+        save("chat.svg")
+        await pilot.press("ctrl+l", "t", *["right"] * WALKED)
+        await until(lambda: controller.tokens.walked is not None and controller.tokens.is_read)
+        save("tints.svg")
+        await pilot.press("f4", "3")
+        screen = app.inspect_screen
+        assert isinstance(screen, InspectScreen)
+        await until(lambda: screen.inspecting.found.attention is not None)
+        await pilot.press("k")
+        await until(lambda: screen.inspecting.head is not None)
+        save("inspect.svg")
+    return paths
 
 
 def draw_commands(directory: Path) -> list[Path]:
@@ -74,7 +99,7 @@ def main() -> None:
     """Draw the pictures into the directory given on the command line."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "assets")
     directory.mkdir(parents=True, exist_ok=True)
-    print(asyncio.run(draw_chat(directory)), *draw_commands(directory), sep="\n")
+    print(*asyncio.run(draw_app(directory)), *draw_commands(directory), sep="\n")
 
 
 if __name__ == "__main__":
