@@ -49,14 +49,26 @@ async def test_a_chat_goes_to_the_server_and_shows_what_it_tells(
         assert desk.controller.engine.client.pid is None
         await desk.say("hi")
         assert desk.turns[-1] == ("assistant", "Hello there.")
-        assert "vLLM sends none" in desk.text
+        await desk.until(lambda: "no probabilities: vLLM" in desk.text)
+        await desk.press("ctrl+l", "t")
+        await desk.until(lambda: "no tints: vLLM sends none" in desk.text)
+        await desk.press("right")
+        await desk.until(lambda: "no tokens to look at: vLLM sends none" in desk.text)
+        await desk.press("t", "t", "t", "escape")
         server.answers = [WITH_LOGPROBS]
         await desk.say("again")
         await desk.until(lambda: "2 told by the server" in desk.text)
         assert "Yes" in desk.text
         assert "90" in desk.text
-    roles = [message["role"] for message in server.posts[-1].body["messages"]]
-    assert roles == ["user", "assistant", "user"]
+        # Kept with the reply, and grown on from, though the server tells no ids.
+        await desk.press("ctrl+l", "enter")
+        await desk.until(lambda: "2 kept" in desk.text)
+        server.answers = [stream(", it is.")]
+        await desk.press("down", "enter")
+        await desk.until(lambda: desk.idle and desk.turns[-1] == ("assistant", "No, it is."))
+    messages = server.posts[-1].body["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
+    assert messages[-1]["content"] == "No"
 
 
 async def test_a_chat_may_change_between_here_and_a_server(

@@ -163,8 +163,8 @@ class Generation:
     def _start(self, call: requests.Call, first: Event) -> Started:
         session, notices = self._session, list(call.notices)
         lacks = isinstance(first, Token) and first.logprob is None and not first.alternatives
-        if lacks and call.wants_logprobs:
-            session.learned.no_logprobs = True
+        if isinstance(first, Token) and call.wants_logprobs:
+            session.learned.no_logprobs = lacks
         if self._request.logprobs is not None and (lacks or not call.wants_logprobs):
             notices.append(f"no log probabilities: {session.no_logprobs}")
         if session.learned.no_chat and call.path == requests.TEXT:

@@ -203,7 +203,8 @@ class StreamPainter:
         found = await controller.next_token(limit)
         if found is not None and controller.replying is controller.chat:
             self._entropies.append(found.entropy_bits)
-        reason = controller.engine.no_distribution
+        lacking = controller.engine.no_distribution
+        reason = f"no probabilities: {lacking}" if lacking else ""
         return TokenLook(found, reason, entropies=tuple(self._entropies))
 
 

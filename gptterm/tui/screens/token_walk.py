@@ -49,7 +49,9 @@ class TokenWalk:
 
     def _ask(self, key: str, by: int) -> None:
         engine = self._controller.engine
-        if engine.is_remote:
+        if engine.no_distribution:
+            self._notify("info", f"no tokens to look at: {engine.no_distribution}")
+        elif engine.is_remote:
             self._notify("info", "a server tells tokens of its next replies only: t asks for them")
         elif not engine.ready:
             self._notify("info", "the tokens are shown once the model is ready")
@@ -107,8 +109,11 @@ class TokenWalk:
         return f"{legend(tokens.measure)}{lacking}"
 
     def _why_untinted(self) -> str:
-        if self._controller.engine.is_remote:
+        engine = self._controller.engine
+        if engine.no_distribution:
+            return f"no tints: {engine.no_distribution}"
+        if engine.is_remote:
             return "a server scores its own next replies only"
-        if not self._controller.engine.ready:
+        if not engine.ready:
             return "scored once a model is loaded"
         return "the model reads it" if self._controller.tokens.is_reading else "nothing to tint"

@@ -352,7 +352,8 @@ class ChatTokens:
             return TokenLook(None, "not known")
         token = tokens[walked.number]
         own = ScoredAlternative(token.id, token.piece, token.logprob)
-        shown = {other.id: other for other in (*token.alternatives, own)}
+        # By their bytes too: not every server tells ids.
+        shown = {(other.id, other.piece): other for other in (*token.alternatives, own)}
         candidates = tuple(
             Candidate(id=t.id, piece=t.piece, raw=math.exp(t.logprob), used=0.0)
             for t in sorted(shown.values(), key=lambda t: -t.logprob)

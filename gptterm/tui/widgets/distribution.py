@@ -1,6 +1,7 @@
 """Next-token distribution: the most likely tokens, and the filter that removed each."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -167,8 +168,9 @@ class Distribution(RowWidget, can_focus=True):
         """Return the entropies, the line of the cut, or a token with its numbers."""
         found = self._shown.distribution
         if found is None:
-            reason = fit(one_line(self._shown.reason), width) if self._shown.reason else ""
-            return (((reason or "after the next reply") if y == 0 else "", "cut"),)
+            reason = one_line(self._shown.reason) or "after the next reply"
+            lines = textwrap.wrap(reason, max(1, width))[y : y + 1]
+            return tuple((fit(line, width), "cut") for line in lines)
         if self.row_count >= HEADED:
             if y == 0:
                 return ((fit(_entropies(found), width), "cut"),)
@@ -183,7 +185,7 @@ class Distribution(RowWidget, can_focus=True):
     def _candidate(self, candidate: Candidate, width: int) -> Sequence[StyledText]:
         piece_width = max(PIECE_WIDTH, width - _NUMBERS - BAR_WIDTH)
         score = self._shown.score
-        own = score is not None and candidate.id == score.id
+        own = score is not None and (candidate.id, candidate.piece) == (score.id, score.piece)
         at = self.candidates[self.chosen] if self.chosen < len(self.candidates) else None
         look = "chosen" if self.has_focus and candidate is at else "own" if own else "piece"
         piece = (fit(piece_text(candidate.piece), piece_width), look)
