@@ -13,6 +13,7 @@ from gptterm.cli.console import print_path
 from gptterm.cli.streams import configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI, env_variable
+from gptterm.config.edit import to_toml
 from gptterm.config.file import read_config
 from gptterm.environment import editor
 from gptterm.errors import GpttermError, ModelError, UsageError
@@ -123,23 +124,7 @@ def _tables(settings: Settings) -> list[tuple[str, str]]:
 
 def _toml(value: object) -> str:
     """Format a value as config.toml does; an unset one cannot be written there."""
-    match value:
-        case None:
-            return "(not set)"
-        case bool():
-            return str(value).lower()
-        case str():
-            return _quoted(value)
-        case tuple():
-            return f"[{', '.join(_quoted(str(item)) for item in value)}]"
-        case _:
-            return str(value)
-
-
-def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
+    return "(not set)" if value is None else to_toml(value)
 
 
 def _create(file: Path) -> None:

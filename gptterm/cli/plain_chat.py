@@ -163,6 +163,8 @@ class PlainChat:
                 self._streams.inform(f"Written to {one_line(str(path))}.")
             case commands.ShowStats():
                 self._statistics()
+            case commands.ShowSettings():
+                raise UsageError("`gptterm config edit` changes the settings outside of a chat")
             case commands.CopyReply() | commands.TogglePlain():
                 raise UsageError("that works in the drawn chat only; this one is plain text")
             case commands.Regenerate() | commands.ContinueReply() | commands.EditMessage():

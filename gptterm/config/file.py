@@ -69,17 +69,27 @@ def read_config(path: Path) -> ConfigFile:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from None
     try:
         text = source.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-        return _Validator(path, text).validate(_loads(text))
-    except RecursionError:
-        raise UsageError(f"{one_line(str(path))}:1: its values are nested too deeply") from None
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{one_line(str(path))}:{line}: not valid UTF-8") from None
+    return parse_config(path, text)
+
+
+def parse_config(path: Path, text: str) -> ConfigFile:
+    """Check the text of a config.toml.
+
+    Raises:
+        UsageError: it is not TOML, or has an unknown key or a bad value.
+    """
+    try:
+        return _Validator(path, text).validate(_loads(text))
+    except RecursionError:
+        raise UsageError(f"{one_line(str(path))}:1: its values are nested too deeply") from None
     except ValueError as error:
         # "Expected '=' after a key (at line 3, column 5)", or "(at end of document)"
         message, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)
-        line = int(found.group(1)) if found else max(1, len(source.splitlines()))
+        line = int(found.group(1)) if found else max(1, len(text.splitlines()))
         message = _repetition(text, line) or message
         raise UsageError(f"{one_line(str(path))}:{line}: {one_line(message)}") from None
 

@@ -27,6 +27,8 @@ class ValueType:
     """Stands for the value in `--help`."""
     expected: str
     """The range in words, after `must be`."""
+    words: tuple[str, ...] = ()
+    """All values, if they are a few words."""
 
     def validate(self, value: object) -> object:
         """Return a typed value as it is stored."""
@@ -140,7 +142,9 @@ class Word(ValueType):
     def of(cls, *words: str) -> "Word":
         """Exactly these words."""
         either = "|".join(words)
-        return cls(either, f"{', '.join(words[:-1])} or {words[-1]}", either)
+        made = cls(either, f"{', '.join(words[:-1])} or {words[-1]}", either)
+        made.words = words
+        return made
 
     def validate(self, value: object) -> str:
         if not isinstance(value, str) or not self._pattern.fullmatch(value):
@@ -153,6 +157,7 @@ class Boolean(ValueType):
 
     metavar = "true|false"
     expected = "true or false"
+    words = ("true", "false")
     _WORDS = {  # noqa: RUF012 - read only
         "1": True, "true": True, "yes": True, "on": True,
         "0": False, "false": False, "no": False, "off": False, "": False,

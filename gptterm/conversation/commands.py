@@ -105,6 +105,11 @@ class CopyReply:
 
 
 @dataclass(frozen=True)
+class ShowSettings:
+    """Show the settings of config.toml, to be changed."""
+
+
+@dataclass(frozen=True)
 class ShowStats:
     """Show counts and rates."""
 
@@ -122,7 +127,7 @@ class Quit:
 Command = (
     ShowHelp | NewChat | UseModel | SetSystem | ChangeSetting | UsePreset | Regenerate
     | ContinueReply | EditMessage | ExportChat | CopyReply
-    | ShowStats | TogglePlain | Quit
+    | ShowSettings | ShowStats | TogglePlain | Quit
 )  # fmt: skip
 ParsedLine = SendMessage | Command
 
@@ -183,6 +188,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ("save",),
     ),
     CommandSpec("copy", "[code]", "copy the last reply, or its last code block"),
+    CommandSpec("settings", "", "change what config.toml sets, and save it"),
     CommandSpec("stats", "", "show token counts and rates"),
     CommandSpec("plain", "", "switch to the plain line-by-line chat, and back"),
     CommandSpec("quit", "", "quit gptterm", ("exit", "q")),
@@ -196,6 +202,7 @@ _WITHOUT_ARGUMENT: dict[str, Command] = {
     "new": NewChat(),
     "regenerate": Regenerate(),
     "continue": ContinueReply(),
+    "settings": ShowSettings(),
     "stats": ShowStats(),
     "plain": TogglePlain(),
     "quit": Quit(),
@@ -326,7 +333,7 @@ def _parse_export(argument: str) -> ExportChat:
     flag, rest = re.match(r"(--overwrite(?:\s+|$))?(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
     if not rest:
         raise UsageError("/export needs the name of a file that ends in .md, .html, .json or .txt")
-    name = _quoted_strings(rest)
+    name = quoted_strings(rest)
     path = Path(rest if name is None else name[0])
     format_of(path)
     try:
@@ -336,7 +343,7 @@ def _parse_export(argument: str) -> ExportChat:
 
 
 def _parse_text(spec: CommandSpec, argument: str) -> str:
-    quoted = _quoted_strings(argument)
+    quoted = quoted_strings(argument)
     if quoted is None:
         return argument
     if len(quoted) > 1:
@@ -347,7 +354,7 @@ def _parse_text(spec: CommandSpec, argument: str) -> str:
 def _parse_stop(spec: CommandSpec, argument: str) -> tuple[str, ...]:
     if argument.lower() == "off":
         return ()
-    texts = _quoted_strings(argument)
+    texts = quoted_strings(argument)
     try:
         checked = SETTINGS["stop"].type.validate([argument] if texts is None else texts)
     except ValueError as error:
@@ -356,7 +363,7 @@ def _parse_stop(spec: CommandSpec, argument: str) -> tuple[str, ...]:
     return checked
 
 
-def _quoted_strings(argument: str) -> list[str] | None:
+def quoted_strings(argument: str) -> list[str] | None:
     r"""Parse JSON strings such as `"a" "b\n"`; None for anything else."""
     texts: list[str] = []
     decoder = json.JSONDecoder()

@@ -50,6 +50,7 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _run("ctrl+g", "editor", "Editor", "editor", "Edit the prompt in $EDITOR"),
     _run("ctrl+s", "export", "Export", "export", "Export the chat"),
     _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
+    _run("f7", "settings", "Settings", "settings", "Change the settings in config.toml"),
     _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
     _run("f1", "help", "Help", "help", "Show all keys and commands"),
     Binding(

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.config.edit import save_text, with_text
+from gptterm.config.edit import save_value, with_value
 from gptterm.errors import UsageError
+
+LIST = 'stop = [\n  "a # b", # why\n  "]",\n] # end\ntop_k = 3\n'
 
 
 @pytest.mark.parametrize(
@@ -24,23 +26,52 @@ from gptterm.errors import UsageError
         ("[tui.keys]\nstop = 'f9'\n", "[tui.keys]\nstop = 'f9'\n\n[tui]\ntheme = \"light\"\n"),
     ],
 )
-def test_a_text_is_set_and_the_rest_stays(source: str, changed: str) -> None:
-    assert with_text(source, "tui", "theme", "light") == changed
+def test_a_text_is_set_in_a_table_and_the_rest_stays(source: str, changed: str) -> None:
+    assert with_value(source, "tui", "theme", "light") == changed
     assert tomllib.loads(changed)["tui"]["theme"] == "light"
 
 
-@pytest.mark.parametrize("source", ['tui = {theme = "a"}', 'tui.theme = "a"', "nonsense ="])
+@pytest.mark.parametrize(
+    ("source", "name", "value", "changed"),
+    [
+        ("", "top_p", 0.9, "top_p = 0.9\n"),
+        ("# mine\n", "save", False, "save = false\n\n# mine\n"),
+        ("# x\n\n# top_k = 0\n\n# y\n", "top_k", 40, "# x\n\n# top_k = 0\ntop_k = 40\n\n# y\n"),
+        (
+            "top_k = 3\n\n# of the screen\n[tui]\n",
+            "seed",
+            7,
+            "top_k = 3\nseed = 7\n\n# of the screen\n[tui]\n",
+        ),
+        (LIST, "stop", ('"', "\x7f"), 'stop = ["\\"", "\\u007f"] # end\ntop_k = 3\n'),
+        (LIST, "stop", None, "top_k = 3\n"),
+        ("top_k = 3 # why\n", "top_k", None, ""),
+        ("[tui]\n", "top_k", None, "[tui]\n"),
+        ('keep_alive = "off"\r\n', "keep_alive", 5.0, "keep_alive = 5.0\r\n"),
+    ],
+)
+def test_values_of_any_type_are_set_and_removed(
+    source: str, name: str, value: object, changed: str
+) -> None:
+    assert with_value(source, "", name, value) == changed
+    stored = tomllib.loads(changed).get(name)
+    assert (tuple(stored) if isinstance(stored, list) else stored) == value
+
+
+@pytest.mark.parametrize(
+    "source", ['tui = {theme = "a"}', 'tui.theme = "a"', "nonsense =", "tui = 3", "top_k = -1"]
+)
 def test_other_forms_are_refused(source: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(source)
-    with pytest.raises(UsageError, match="cannot edit"):
-        save_text(path, "tui", "theme", "light")
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        save_value(path, "tui", "theme", "light")
     assert path.read_text() == source
 
 
 def test_a_link_stays_one_and_a_missing_folder_is_made(tmp_path: Path) -> None:
     path, target = tmp_path / "config.toml", tmp_path / "dotfiles" / "gptterm.toml"
     path.symlink_to(target)
-    save_text(path, "tui", "theme", 'a "b" é')
+    save_value(path, "tui", "theme", 'a "b" é')
     assert path.is_symlink()
     assert tomllib.loads(target.read_text()) == {"tui": {"theme": 'a "b" é'}}

@@ -220,7 +220,7 @@ def test_more_below(snap: Snap) -> None:
     assert snap(scroll, Script.saying(MARKDOWN * 3))
 
 
-@pytest.mark.parametrize("key", ["f1", "ctrl+o", "ctrl+p", "ctrl+s"])
+@pytest.mark.parametrize("key", ["f1", "ctrl+o", "ctrl+p", "ctrl+s", "f7"])
 def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     shown = {
@@ -228,6 +228,7 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
         "ctrl+o": "to be had",
         "ctrl+p": "Another reply beside",
         "ctrl+s": ".md",
+        "f7": "keep-alive",
     }
 
     async def call(desk: Desk) -> None:

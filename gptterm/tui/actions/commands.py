@@ -15,6 +15,7 @@ from gptterm.conversation.commands import (
     SendMessage,
     SetSystem,
     ShowHelp,
+    ShowSettings,
     ShowStats,
     TogglePlain,
     UseModel,
@@ -24,7 +25,7 @@ from gptterm.conversation.export import export
 from gptterm.errors import GpttermError
 from gptterm.format import latency, parameter_count, plural, setting_value, token_rate
 from gptterm.terminal import one_line
-from gptterm.tui.actions import chats, clipboard, help_pages, turns
+from gptterm.tui.actions import chats, clipboard, help_pages, settings, turns
 from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.fields import quote
@@ -74,6 +75,8 @@ def _run(view: ChatView, command: commands.Command) -> bool:
             _export(view, path, overwrite)
         case CopyReply(code=code):
             return _copy(view, code)
+        case ShowSettings():
+            settings.show_settings(view)
         case ShowStats():
             view.show_notice("info", stats(view))
         case TogglePlain():

@@ -1,11 +1,12 @@
 """Choose a model or a preset."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from textual.app import App
 
-from gptterm.config.edit import save_text
+from gptterm.config.edit import save_value
 from gptterm.engine.remote import discovery
 from gptterm.engine.remote.servers import full_name, host
 from gptterm.errors import UsageError
@@ -16,6 +17,7 @@ from gptterm.tui.actions.chat_view import ChatView, ScreenView
 from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
 from gptterm.tui.keys import WHERE
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.model_table import ModelEntry, Wanted, read_models
 from gptterm.tui.state.presets import preset_details
 from gptterm.tui.widgets.table_list import row
@@ -36,8 +38,13 @@ def choose_preset(view: ChatView) -> None:
     view.app.push_screen(ChoiceDialog("preset", choices), chosen)
 
 
-def choose_theme(view: ScreenView) -> None:
-    """Choose a theme, which is shown while it is highlighted, and saved to config.toml."""
+def choose_theme(view: ScreenView, say: Callable[[str], None] | None = None) -> None:
+    """Choose a theme, which is shown while it is highlighted, and saved to config.toml.
+
+    Args:
+        view: The screen.
+        say: Told what was done; None: the notice line is.
+    """
     app, before = view.app, view.app.theme
     own = {theme.name for theme in themes.OWN}
     # A setting names ours before another of the same name.
@@ -57,12 +64,17 @@ def choose_theme(view: ScreenView) -> None:
         app.theme = own_name if own_name in own else name
 
     async def save(name: str) -> None:
+        kind: NoticeKind
         try:
-            await in_daemon_thread(lambda: save_text(config_file(), "tui", "theme", name))
+            await in_daemon_thread(lambda: save_value(config_file(), "tui", "theme", name))
         except UsageError as error:
-            view.show_notice("error", f"the theme is for this run only: {error}")
+            kind, said = "error", f"the theme is for this run only: {error}"
         else:
-            view.show_notice("good", f"theme {name}, saved to config.toml")
+            kind, said = "good", f"theme {name}, saved to config.toml"
+        if say is None:
+            view.show_notice(kind, said)
+        else:
+            say(said)
 
     def chosen(name: str | None) -> None:
         if name is None:

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from gptterm.tui.actions import chats, editor, export, help_pages, navigation, pickers, turns
+from gptterm.tui.actions import (
+    chats,
+    editor,
+    export,
+    help_pages,
+    navigation,
+    pickers,
+    settings,
+    turns,
+)
 from gptterm.tui.actions.chat_view import ChatView
 
 ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
@@ -17,6 +26,7 @@ ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
     "theme": pickers.choose_theme,
     "editor": editor.edit_prompt,
     "export": export.export,
+    "settings": settings.show_settings,
     "notices": help_pages.show_notices,
     "help": help_pages.show_help,
     "focus_prompt": navigation.focus_prompt,

@@ -24,6 +24,8 @@ class InputRequest(NamedTuple):
     hint: str
     value: str = ""
     """Initial value."""
+    is_selected: bool = False
+    """Typing replaces the value."""
 
 
 class InputDialog(ModalScreen[str | None]):
@@ -50,7 +52,7 @@ class InputDialog(ModalScreen[str | None]):
         with Vertical() as box:
             box.border_title = self._request.title
             box.border_subtitle = f"⏎ {self._request.verb} · esc back"
-            yield Input(printable(self._request.value), select_on_focus=False)
+            yield Input(printable(self._request.value), select_on_focus=self._request.is_selected)
             yield Static(self._request.hint, markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

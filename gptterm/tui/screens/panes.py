@@ -7,7 +7,7 @@ from typing import Literal
 from textual.screen import Screen
 from textual.widget import Widget
 
-from gptterm.config.edit import save_text
+from gptterm.config.edit import save_value
 from gptterm.errors import UsageError
 from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
@@ -144,4 +144,4 @@ class Panes:
 def _save(shown: str) -> None:
     """Save which panes are shown, as a setting; where that fails, they are for this run only."""
     with contextlib.suppress(UsageError):
-        save_text(config_file(), "tui", "panes", shown)
+        save_value(config_file(), "tui", "panes", shown)

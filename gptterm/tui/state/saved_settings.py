@@ -1,0 +1,140 @@
+"""Settings of config.toml: their values in the file, as text and from text."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gptterm.config import Settings
+from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI, Setting
+from gptterm.config.edit import save_value
+from gptterm.config.file import ConfigFile, read_config, unknown_preset
+from gptterm.config.value_types import Text, TextList
+from gptterm.conversation.commands import quoted_strings
+from gptterm.errors import UsageError
+from gptterm.format import setting_value
+from gptterm.tui.fields import FIELDS, quote
+
+_TABLES: Mapping[str, Mapping[str, Setting]] = {"": SETTINGS, "transcript": TRANSCRIPT, "tui": TUI}
+_FIELDS = {field.name: field for field in FIELDS}
+_AT_START = frozenset(
+    ("model", "server", "device", "dtype", "context", "adapter", "keep_alive", "offline", "save")
+)
+"""Settings that act when a model is loaded or gptterm is started."""
+
+
+class SavedSetting(NamedTuple):
+    """A setting that config.toml can have."""
+
+    table: str
+    """The table it is in; empty for none."""
+    name: str
+    saved: object
+    """Its value in the file; None where that has none."""
+    winner: str = ""
+    """The option or the variable that wins over the file in this run."""
+
+    @property
+    def key(self) -> str:
+        """Table and name."""
+        return f"{self.table}.{self.name}"
+
+    @property
+    def setting(self) -> Setting:
+        """Its definition."""
+        return _TABLES[self.table][self.name]
+
+    @property
+    def section(self) -> str:
+        """Heading that it is listed under."""
+        if self.table:
+            return _SECTIONS[self.table]
+        is_sampler = self.setting.sampling or self.name in ("preset", "seed", "stop")
+        return "sampling" if is_sampler else "model, prompt, history"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the file has it."""
+        return self.saved is not None
+
+    @property
+    def text(self) -> str:
+        """The value that counts in the file, as it is typed."""
+        return self.spell(self.saved if self.is_set else self.setting.default)
+
+    def spell(self, value: object) -> str:
+        """Return a value as it is typed; empty for one that is not set."""
+        if self.name in _FIELDS and not self.table:
+            return _FIELDS[self.name].format(value)
+        match value:
+            case None:
+                return ""
+            case bool():
+                return str(value).lower()
+            case tuple():
+                return shlex.join(map(str, value))
+            case str():
+                return value if value.isprintable() and not value.startswith('"') else quote(value)
+        return setting_value(value)
+
+    def parse(self, text: str) -> object:
+        """Parse a typed value; None for an empty text, which unsets it.
+
+        Raises:
+            ValueError: It is not valid; the message says what is expected.
+        """
+        kind = self.setting.type
+        if not text:
+            return None
+        try:
+            if self.name in _FIELDS and not self.table:
+                return _FIELDS[self.name].parse(text)
+            if isinstance(kind, TextList):
+                return kind.validate(shlex.split(text))
+            quoted = quoted_strings(text) if isinstance(kind, Text) else None
+            return kind.validate(quoted[0]) if quoted else kind.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {error}") from None
+
+
+_SECTIONS = {"transcript": "chat with a model without a chat template", "tui": "screen"}
+
+
+def saved_settings(path: Path, settings: Settings) -> list[SavedSetting]:
+    """Read what config.toml sets, section by section.
+
+    Raises:
+        UsageError: The file cannot be read, or is not valid.
+    """
+    found = list(_settings(read_config(path), settings))
+    sections = list(dict.fromkeys(each.section for each in found))
+    return sorted(found, key=lambda each: sections.index(each.section))
+
+
+def _settings(config: ConfigFile, settings: Settings) -> Iterator[SavedSetting]:
+    values = {"": config.values, "transcript": config.transcript, "tui": config.tui}
+    for table, definitions in _TABLES.items():
+        for name in definitions:
+            origin = "" if table else settings.origins[name]
+            from_outside = origin == "option" or origin.startswith("GPTTERM_")
+            winner = origin if from_outside else ""
+            yield SavedSetting(table, name, values[table].get(name), winner)
+
+
+def save(path: Path, entry: SavedSetting, value: object, settings: Settings) -> None:
+    """Write a value to config.toml; None removes it.
+
+    Raises:
+        UsageError: gptterm would not start with it, or the file cannot be written.
+    """
+    if not entry.table and value is not None:
+        if entry.name == "preset" and value not in settings.presets:
+            raise UsageError(unknown_preset(str(value), settings.presets))
+        if entry.name == "server":
+            settings.with_values({"server": value}, "config.toml").with_server()
+    save_value(path, entry.table, entry.name, value)
+
+
+def acts_at_once(entry: SavedSetting) -> bool:
+    """Whether a saved value can be in effect in this run."""
+    return not entry.table and entry.name not in _AT_START and not entry.winner
