@@ -3,11 +3,10 @@
 import math
 from typing import NamedTuple
 
+from gptterm.conversation.branches import MOST_TEXT, runs
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
-
-MOST_TEXT = 120
-"""Characters of a branch's text that are kept."""
+from gptterm.format import plural
 
 
 class Branch(NamedTuple):
@@ -38,6 +37,14 @@ class Branch(NamedTuple):
         """2 to the mean surprisal; None where that is not known."""
         return None if self.bits is None else 2.0 ** min(1000.0, self.bits)
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Its length, and how well the model likes it."""
+        length = plural(self.words, "word")
+        if self.bits is None:
+            return (length,)
+        return length, f"ppl {self.perplexity:.3g} · {self.bits:.2f} bits"
+
 
 def branches(document: Document) -> list[Branch]:
     """Return the branches, each before those that fork from it, the oldest first."""
@@ -46,16 +53,10 @@ def branches(document: Document) -> list[Branch]:
     while at is not None:
         selected.add(at)
         at = document.selected_child(at)
-    found: list[Branch] = []
-    waiting = [(child, 0) for child in reversed(document.children(None))]
-    while waiting:
-        first, depth = waiting.pop()
-        run = [first]
-        while len(children := document.children(run[-1])) == 1:
-            run.append(children[0])
-        found.append(_branch(document, run, depth, is_selected=first in selected))
-        waiting.extend((child, depth + 1) for child in reversed(children))
-    return found
+    return [
+        _branch(document, run, depth, is_selected=run[0] in selected)
+        for run, depth in runs(document.children)
+    ]
 
 
 def rename(document: Document, branch: Branch, name: str) -> None:

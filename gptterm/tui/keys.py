@@ -52,6 +52,7 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
     _run("f7", "settings", "Settings", "settings", "Change the settings in config.toml"),
     _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
+    _run("f9", "branches", "Branches", "branches", "The map of the chat's branches"),
     _run("f1", "help", "Help", "help", "Show all keys and commands"),
     Binding(
         "question_mark",

@@ -33,7 +33,7 @@ def written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({}, []),
         ({"search": "ctrl+r"}, ["Ctrl+R is the key of regenerate and search"]),
         ({"search": "ctrl+r", "regenerate": "ctrl+f"}, []),
-        ({"search": "f9, f7", "regenerate": "f7"}, ["F7 is the key of regenerate and search"]),
+        ({"search": "f10, f12", "regenerate": "f12"}, ["F12 is the key of regenerate and search"]),
         ({"turn.edit": "c"}, ["C is the key of turn.edit and turn.copy"]),
         ({"turn.edit": "p"}, []),  # another area's
         ({"search": "ctrl+y"}, []),  # another screen's
@@ -87,15 +87,15 @@ async def test_help_shows_keys_and_commands_and_escape_leaves(open_tui: Open) ->
 
 
 async def test_keys_can_be_given_to_others(open_tui: Open) -> None:
-    tui = TuiSettings(keys={"new": "f9", "prompt.send": "ctrl+enter", "nonsense": "f8"})
+    tui = TuiSettings(keys={"new": "f10", "prompt.send": "ctrl+enter", "nonsense": "f8"})
     async with open_tui(tui=tui) as desk:
         assert "no action nonsense" in desk.notice
         await desk.ready()
         await desk.type("hi")
         await desk.press("ctrl+enter")
         await desk.until(lambda: desk.idle and len(desk.turns) == 2)
-        assert "F9 new" in desk.rows[-1]
-        await desk.press("f9")
+        assert "F10 new" in desk.rows[-1]
+        await desk.press("f10")
         assert desk.turns == []
 
 

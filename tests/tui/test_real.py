@@ -248,16 +248,16 @@ def test_the_table_tui_of_the_configuration(start: Start, tmp_path: Path) -> Non
         mouse = false
 
         [tui.keys]
-        regenerate = "f7"
-        nonsense = "f9"
+        regenerate = "f12"
+        nonsense = "f11"
     """)
     tty = start("-n", "5")
     tty.until(lambda: tty.shows("[tui.keys] there is no action nonsense; see F1"))
     assert b"48;2;251;250;247" in tty.written  # the light theme's background
     assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
     tty.say("Once upon a time")
-    tty.until(lambda: tty.shows("F7 again"))
-    tty.send(b"\x1b[18~")
+    tty.until(lambda: tty.shows("F12 again"))
+    tty.send(b"\x1b[24~")
     tty.until(lambda: tty.shows("2/2"))
 
 

@@ -41,6 +41,19 @@ async def test_the_numbers_follow_the_version_in_view(open_tui: Open) -> None:
         assert desk.screen.notice_line.hint == ""
         await desk.press("shift+right")
         await shows_seed(desk, 102)
+        # The map walks them too: Esc goes back to where it began, Enter stays.
+        await desk.press("f9")
+        await desk.until(lambda: "● B and on." in desk.text)
+        assert [part.split()[0] for part in desk.text.split("○")[1:]] == ["go", "A.", "C."]
+        await desk.press("up")
+        await desk.until(lambda: "● A." in desk.text)
+        assert desk.turns[-1] == ("assistant", "A.")
+        await desk.press("escape")
+        assert desk.turns[-1] == ("assistant", "B and on.")
+        await desk.press("f9", "down", "enter")
+        await desk.until(lambda: "C." in desk.text and "○" not in desk.text)
+        assert desk.turns[-1] == ("assistant", "C.")
+        assert desk.screen.transcript.has_focus
 
 
 async def shows_seed(desk: Desk, seed: int) -> None:

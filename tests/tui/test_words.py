@@ -137,17 +137,17 @@ async def test_a_model_that_was_chosen_is_not_offered_against(open_tui: Open, pa
 
 
 async def test_sentences_name_the_keys_as_they_are(open_tui: Open) -> None:
-    tui = TuiSettings(keys={"interrupt": "f9", "stop": "f10", "new": "nokey", "palette": "f7"})
+    tui = TuiSettings(keys={"interrupt": "f11", "stop": "f10", "new": "nokey", "palette": "f12"})
     async with open_tui(ENDLESS, tui=tui) as desk:
         assert "new: there is no key nokey" in desk.notice
         assert "^N new" in desk.rows[-1]
-        assert "F7 palette" in desk.rows[-1]
+        assert "F12 palette" in desk.rows[-1]
         await begin(desk)
         await desk.press("ctrl+r")
         assert desk.notice == "stop the reply first (F10)"
-        await desk.press("f9")
-        assert "F9 again quits" in desk.notice
-        await desk.press("f7")
+        await desk.press("f11")
+        assert "F11 again quits" in desk.notice
+        await desk.press("f12")
         await desk.until(lambda: desk.app.screen is not desk.screen)
 
 

@@ -68,6 +68,9 @@ class ChatView(ScreenView, Protocol):
     def show_alternatives(self, key: str) -> None:
         """Go to the alternatives of the walked token, at first the turn's last one."""
 
+    def show_chat(self, *, keep_scroll: bool = False) -> None:
+        """Show the turns of the open chat."""
+
     def focus_prompt(self) -> None:
         """Hide what covers the transcript and focus the prompt."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gptterm.tui.actions import (
+    branches,
     chats,
     editor,
     export,
@@ -27,6 +28,7 @@ ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
     "editor": editor.edit_prompt,
     "export": export.export,
     "settings": settings.show_settings,
+    "branches": branches.show_map,
     "notices": help_pages.show_notices,
     "help": help_pages.show_help,
     "focus_prompt": navigation.focus_prompt,

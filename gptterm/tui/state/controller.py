@@ -220,6 +220,11 @@ class Controller:
         self.chat.tree.select_sibling(key, by)
         self.chat.save()
 
+    def select_turn(self, key: str) -> None:
+        """Select the path to a turn of the open chat, and on from there."""
+        self.chat.tree.select(key)
+        self.chat.save()
+
     def save_draft(self, text: str) -> None:
         """Save text typed in the open chat, after the queued messages that are no turns yet."""
         queued = [queued.message for queued in self._queue if queued.chat is self.chat]

@@ -1,7 +1,7 @@
-"""Map of a document's versions: its branches, two rows each, to walk among."""
+"""Map of the branches of a document or a chat, two rows each, to walk among."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.cells import set_cell_size
 from textual.binding import Binding, BindingType
@@ -9,8 +9,6 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from gptterm.document.branches import Branch
-from gptterm.format import plural
 from gptterm.terminal import one_line
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
@@ -23,12 +21,40 @@ OPEN, OTHER = "● ", "○ "
 EMPTY = "(only deletions)"
 
 
+class Branch(Protocol):
+    """The parts of a branch that are drawn."""
+
+    @property
+    def depth(self) -> int:
+        """Forks above it."""
+
+    @property
+    def name(self) -> str:
+        """Its name; empty for none."""
+
+    @property
+    def text(self) -> str:
+        """Its beginning."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Its sizes, shown under it."""
+
+    @property
+    def is_selected(self) -> bool:
+        """It is on the path in view."""
+
+    @property
+    def is_current(self) -> bool:
+        """The place in view is in it."""
+
+
 class VersionMap(Options):
     """Shows branches and walks among them.
 
     Args:
         walk: called with the number of the branch to bring into view.
-        rename: called with that of the branch to name.
+        rename: called with that of the branch to name; None where branches have no names.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +63,9 @@ class VersionMap(Options):
         Binding("n", "name", "Name", id="map.name", tooltip="Name the branch in view"),
     ]
 
-    def __init__(self, walk: Callable[[int], None], rename: Callable[[int], None]) -> None:
+    def __init__(
+        self, walk: Callable[[int], None], rename: Callable[[int], None] | None = None
+    ) -> None:
         super().__init__()
         self._walk = walk
         self._rename = rename
@@ -46,7 +74,7 @@ class VersionMap(Options):
         self.border_title = "map of the versions"
 
     def show(self, branches: Sequence[Branch]) -> None:
-        """Show the branches of a document."""
+        """Show branches."""
         width = self.scrollable_content_region.width - GUTTER
         if (list(branches), width) == (self._branches, self._drawn_width):
             return
@@ -72,24 +100,21 @@ class VersionMap(Options):
 
     def action_name(self) -> None:
         """Name the branch in view."""
-        if self.highlighted is not None:
+        if self.highlighted is not None and self._rename is not None:
             self._rename(self.highlighted)
 
 
 def _label(branch: Branch, width: int) -> Content:
-    """Name or beginning of a branch; under it its length and how well the model likes it."""
+    """Name or beginning of a branch, and its numbers under it."""
     indent = INDENT * min(branch.depth, MOST_INDENT)
     sign = OPEN if branch.is_current else OTHER
     title = one_line(branch.name or branch.text) or EMPTY
     room = max(4, width - len(indent) - len(sign))
-    numbers = [plural(branch.words, "word")]
-    if branch.bits is not None:
-        numbers.append(f"ppl {branch.perplexity:.3g} · {branch.bits:.2f} bits")
     style = "bold" if branch.name else "" if branch.is_selected else MUTED
     return Content.assemble(
         indent,
         sign,
         (set_cell_size(title, room).rstrip(), style),
         "\n",
-        (set_cell_size(f"{indent}  {' · '.join(numbers)}", width).rstrip(), MUTED),
+        (set_cell_size(f"{indent}  {' · '.join(branch.numbers)}", width).rstrip(), MUTED),
     )

@@ -1,0 +1,36 @@
+"""Branches of a chat: the runs of turns between its forks."""
+
+from gptterm.conversation.branches import chat_branches
+from gptterm.conversation.nodes import Generation
+from gptterm.conversation.tree import Conversation
+
+
+def test_branches_are_listed_each_before_its_forks() -> None:
+    chat = Conversation()
+    assert chat_branches(chat, None) == []
+    run = Generation(model="org/some")
+
+    def answer(user: str, text: str) -> str:
+        reply = chat.begin_reply(user, run)
+        chat.append(reply, text)
+        chat.finish(reply, "eos")
+        return reply
+
+    first = chat.add_user("one")
+    a = answer(first, "a")
+    second = chat.add_user("two")
+    b = answer(second, "b")
+    c = answer(first, "c")
+    other = chat.edit(first, "another")
+    chat.select(b)
+    found = chat_branches(chat, second)
+    assert [(each.text, each.depth, each.first, each.last) for each in found] == [
+        ("one", 0, first, first),
+        ("a", 1, a, b),
+        ("c", 1, c, c),
+        ("another", 0, other, other),
+    ]
+    assert [each.is_selected for each in found] == [True, True, False, False]
+    assert [each.is_current for each in found] == [False, True, False, False]
+    assert found[0].numbers == ("you", "1 turn")
+    assert found[1].numbers == ("some", "3 turns")
