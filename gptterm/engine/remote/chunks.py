@@ -4,6 +4,7 @@ A server is untrusted: any field can be missing, null or of another type. What m
 as absent.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable
@@ -48,6 +49,24 @@ class Delta(NamedTuple):
     counts: Counts | None = None
     error: str = ""
     """The server failed in the middle of its reply, for this reason."""
+
+
+_RAW_ERROR = re.compile(r'\{"error": ?"(.*)"\}\s*', re.DOTALL)
+
+
+def decode(data: str) -> object:
+    """Decode an event's data. `transformers serve` writes the text of an error without escapes.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(data) if data.strip() else {}
+    except ValueError:
+        if (error := _RAW_ERROR.fullmatch(data)) is not None:
+            return {"error": error[1]}
+        raise
 
 
 def parse(chunk: object) -> Delta:

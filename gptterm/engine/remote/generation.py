@@ -10,7 +10,7 @@ import msgspec
 
 from gptterm.engine.api import Event, Failed, GenerateRequest, Started, Token
 from gptterm.engine.remote import requests
-from gptterm.engine.remote.chunks import parse
+from gptterm.engine.remote.chunks import decode, parse
 from gptterm.engine.remote.errors import Problem, is_too_long, parse_body
 from gptterm.engine.remote.exchange import (
     MOST_BODY_BYTES,
@@ -246,7 +246,7 @@ class _Attempt:
                         if data.startswith("[DONE]"):
                             await read_rest(stream)
                             return True
-                        self._push(json.loads(data) if data.strip() else {})
+                        self._push(decode(data))
                     if self._reply.overlong:
                         break
                     if found:  # a server that trickles parts of one event says nothing

@@ -1,7 +1,7 @@
 """Server-sent events: from the bytes of a stream to the data of its events. No I/O.
 
 Source: the HTML standard, "Parsing an event stream". Names and ids of events say nothing in any
-dialect, and are ignored.
+dialect, and are ignored. Old versions of llama.cpp have a field of their own for errors.
 """
 
 from gptterm.engine.remote.exchange import MOST_BODY_BYTES, BodyTooLongError
@@ -69,6 +69,9 @@ class EventParser:
             self._size = 0
         elif line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
+            self._grow(len(line))
+        elif line.startswith(b"error:"):
+            self._data.append(b'{"error":%b}' % line[6:])
             self._grow(len(line))
         elif line == b"data":
             self._data.append(b"")
