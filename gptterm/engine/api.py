@@ -264,6 +264,10 @@ class Token(Data, frozen=True, kw_only=True):
     """The token's own bytes, which may be part of a character."""
     logprob: float | None = None
     """Natural logarithm of the model's probability, before penalties and filters."""
+    rank: int | None = None
+    """Over the whole vocabulary, 1 for the most probable; with log probabilities, if local."""
+    entropy_bits: float | None = None
+    """Of the model's distribution in the token's place; known where the rank is."""
     alternatives: tuple[Alternative, ...] = ()
 
 

@@ -5,8 +5,10 @@ import secrets
 import time
 from collections.abc import Generator
 
+import msgspec
+import numpy as np
+
 from gptterm.engine.api import (
-    Alternative,
     Finished,
     FinishReason,
     GenerateRequest,
@@ -16,10 +18,11 @@ from gptterm.engine.api import (
     Usage,
 )
 from gptterm.engine.decoders.base import Logits
+from gptterm.engine.inspection.pieces import best_tokens
+from gptterm.engine.inspection.token_statistics import row_statistics
 from gptterm.engine.prompt.context_budget import FittedPrompt
 from gptterm.engine.sampling.batched import sample_tokens
-from gptterm.engine.sampling.chain import TokenCounts, topk
-from gptterm.engine.sampling.distribution import log_softmax
+from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.stop_strings import StopMatcher
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -84,15 +87,13 @@ class Sequence:
         self._latest = time.perf_counter()
         if self._count == 1:
             self._first = self._latest
-        logprob, alternatives = self._score(token_id, logits)
-        yield Token(
+        token = Token(
             sample=self._index,
             id=token_id,
             text=self._shown(self._stops.push(self._detokenizer.push(token_id))),
             piece=self._tokenizer.piece(token_id),
-            logprob=logprob,
-            alternatives=alternatives,
         )
+        yield token if self._logprobs is None else self._scored(token, logits, self._logprobs)
         if self._stops.matched is not None:
             yield self._finish("stop")
         elif self._count == self._max_tokens:
@@ -105,19 +106,16 @@ class Sequence:
             self._strip = not text
         return text
 
-    def _score(
-        self, token_id: int, logits: Logits | None
-    ) -> tuple[float | None, tuple[Alternative, ...]]:
-        if self._logprobs is None:
-            return None, ()
+    def _scored(self, token: Token, logits: Logits | None, alternatives: int) -> Token:
+        """The token with its log probability, rank, entropy and alternatives."""
         assert logits is not None
-        scores = log_softmax(logits)
-        best = topk(scores, self._logprobs)
-        pairs: list[tuple[int, float]] = list(
-            zip(best.tolist(), scores[best].tolist(), strict=True)
-        )
-        return float(scores[token_id]), tuple(
-            Alternative(id=i, piece=self._tokenizer.piece(i), logprob=value) for i, value in pairs
+        (found,) = row_statistics(logits[None], np.array([token.id]))
+        return msgspec.structs.replace(
+            token,
+            logprob=found.logprob,
+            rank=found.rank,
+            entropy_bits=found.entropy_bits,
+            alternatives=best_tokens(logits, found.log_total, self._tokenizer, alternatives),
         )
 
     def _finish(self, reason: FinishReason) -> Finished:

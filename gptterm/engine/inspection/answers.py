@@ -73,7 +73,7 @@ class TokenScore(Data, frozen=True, kw_only=True):
     @property
     def surprisal_bits(self) -> float | None:
         """-log2 of the probability."""
-        return None if self.logprob is None else -self.logprob / math.log(2)
+        return None if self.logprob is None else max(0.0, -self.logprob / math.log(2))
 
 
 class TokenScores(Data, frozen=True, kw_only=True):

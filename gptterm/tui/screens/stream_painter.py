@@ -11,7 +11,7 @@ from textual.timer import Timer
 from gptterm.format import short_name
 from gptterm.tui.state.chat_tokens import TokenLook
 from gptterm.tui.state.controller import Controller
-from gptterm.tui.state.reply import Reply
+from gptterm.tui.state.reply import ENTROPIES, Reply
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.status import Status, StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -24,8 +24,6 @@ COLLECT_EVERY = 4
 and what is frozen when it becomes garbage is not collected by others."""
 RATES = 8
 """Rates that the status line draws."""
-ENTROPIES = 16
-"""Entropies that the pane of the next token draws."""
 NUMBERS_EVERY = 6
 """Frames between two updates of the numbers: flickering digits cannot be read."""
 
@@ -120,9 +118,7 @@ class StreamPainter:
         if turn is None:
             return
         fresh = reply.drain()
-        tints = reply.tints(fresh)
-        if controller.tokens.measure != "surprisal":
-            tints = ()  # ranks and entropies are known once the reply was read
+        tints = reply.tints(fresh, controller.tokens.measure)
         if turn.footer != reply.activity:
             turn.footer = reply.activity
             self._transcript.refresh_turn(turn)
@@ -201,11 +197,14 @@ class StreamPainter:
         if (look := await controller.tokens.look(limit)) is not None:
             return look
         found = await controller.next_token(limit)
+        reply = controller.reply
         if found is not None and controller.replying is controller.chat:
             self._entropies.append(found.entropy_bits)
+        # With log probabilities each token tells its own; else those that were asked for.
+        told = reply.entropies if reply is not None and reply.chat is controller.chat else ()
         lacking = controller.engine.no_distribution
         reason = f"no probabilities: {lacking}" if lacking else ""
-        return TokenLook(found, reason, entropies=tuple(self._entropies))
+        return TokenLook(found, reason, entropies=tuple(told or self._entropies))
 
 
 class _Numbers(NamedTuple):

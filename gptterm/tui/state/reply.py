@@ -1,8 +1,10 @@
 """Replies: queued, and streaming from the engine."""
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
+from gptterm.charts.views.scores import Measure
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import (
@@ -20,6 +22,8 @@ from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.stream_tints import StreamTints
 from gptterm.tui.state.tints import Tint
 
+ENTROPIES = 16
+"""Entropies that the pane of the next token draws: those of the last tokens."""
 _SHOWN_REASONING = 60
 """Characters."""
 
@@ -79,6 +83,8 @@ class Reply:
         """Generations of other clients of a warm engine that run first."""
         self.tokens = 0
         """Tokens received."""
+        self.entropies: deque[float] = deque(maxlen=ENTROPIES)
+        """Of the model's distribution in the place of each token, in bits, where it is told."""
         self._reasoning = ""
         """The end of what a remote model wrote before its answer."""
         self._undrawn: list[str] = []
@@ -97,6 +103,8 @@ class Reply:
                 self.tokens += 1
                 self._undrawn.append(event.text)
                 self._tints.add(event)
+                if event.entropy_bits is not None:
+                    self.entropies.append(event.entropy_bits)
             case Started():
                 self.started = event
             case Reasoning():
@@ -115,9 +123,9 @@ class Reply:
         self._undrawn.clear()
         return text
 
-    def tints(self, text: str) -> tuple[Tint, ...]:
+    def tints(self, text: str, measure: Measure | None) -> tuple[Tint, ...]:
         """Return the tints of a drained text; to be asked for each, in order."""
-        return self._tints.cut(text)
+        return self._tints.cut(text, measure)
 
     @property
     def first_token_s(self) -> float | None:

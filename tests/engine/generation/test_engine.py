@@ -301,6 +301,9 @@ def test_logprobs_are_the_models(engine: LocalEngine, model: Any, samples: int) 
         for token in found.tokens(sample):
             expected = torch.log_softmax(reference(model, ids), 0)
             assert token.logprob == pytest.approx(float(expected[token.id]), abs=1e-4)
+            assert token.rank == 1 + int((expected > expected[token.id]).sum())
+            entropy = float(-(expected.exp() * expected).sum()) / math.log(2)
+            assert token.entropy_bits == pytest.approx(entropy, abs=1e-4)
             best = torch.topk(expected, 4)
             assert [a.id for a in token.alternatives] == best.indices.tolist()
             values = [a.logprob for a in token.alternatives]
