@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gptterm.charts.scales import DARK
+from gptterm.charts.views.scores import Measure
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.token_scores import ScoredToken, pack, score, unpack
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
 from gptterm.tui.state.stream_tints import StreamTints
-from gptterm.tui.state.tints import Tint, kept_tints, legend
+from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, legend
+from gptterm.tui.state.tints import tints as whole_tints
 from gptterm.tui.widgets.transcript.lines import Span
-from gptterm.tui.widgets.transcript.tints import tinted_lines
+from gptterm.tui.widgets.transcript.tints import offset_at, tinted_lines
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 from tests.tui.saved import fill
@@ -46,6 +48,11 @@ def test_lines_with_controls_tabs_and_gaps() -> None:
     assert [line.spans for line in lines] == [(Span(0, 5, "tint-3"),), (Span(0, 2, "tint-5"),)]
     lines = tinted_lines(text, ((0, 2, 3), (3, 6, 0)), signs=True)
     assert [line.text for line in lines] == ["▄a    b▁", "c␇d"]
+    # What is clicked is what is drawn there; behind a line, its end.
+    for signs, row in ((False, "attttb\n\n"), (True, "aattttb\n")):
+        at = [offset_at(text, ((0, 2, 3), (3, 6, 0)), None, (0, x), signs=signs) for x in range(8)]
+        assert "".join(text[i] for i in at).replace("\t", "t")[: len(row)] == row
+    assert [offset_at(text, (), (4, 5), (1, x), signs=False) for x in range(5)] == [4, 5, 6, 7, 7]
 
 
 def backgrounds(desk: Desk, word: str) -> set[str]:
@@ -124,7 +131,7 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
 
 def test_tints_of_a_stream_are_those_that_are_kept() -> None:
     rng = random.Random(3)
-    for _ in range(200):
+    for measure in MEASURES * 100:
         said = "".join(rng.choice("ab c\n€漢") for _ in range(rng.randint(1, 12)))
         raw, pieces = f" {said}".encode(), list[bytes]()
         while raw:
@@ -132,19 +139,32 @@ def test_tints_of_a_stream_are_those_that_are_kept() -> None:
             pieces.append(raw[:size])
             raw = raw[size:]
         tokens = [
-            Token(sample=0, id=1, text="", piece=piece, logprob=-rng.random() * 12)
-            for piece in pieces
-        ]
+            Token(
+                sample=0, id=i, text="", piece=piece, logprob=-rng.random() * 12,
+                rank=rng.randint(1, 3000), entropy_bits=rng.random() * 9,
+            )
+            for i, piece in enumerate(pieces)
+        ]  # fmt: skip
         said = said.lstrip()
         stream, tints, at = StreamTints(), list[Tint](), 0
         for token in tokens:
             stream.add(token)
         while at < len(said):
             part = said[at : at + rng.randint(0, 3)]
-            tints += [(start + at, end + at, step) for start, end, step in stream.cut(part)]
+            cut = stream.cut(part, measure)
+            tints += [(start + at, end + at, step) for start, end, step in cut]
             at += len(part)
-        kept = kept_tints(pack(score(tokens, said, 0)))
-        assert by_character(tints) == by_character(kept)
+        scores = score(tokens, said, 0)
+        values = ((each.start, each.end, value(tokens[each.id], measure)) for each in scores)
+        assert by_character(tints) == by_character(whole_tints(values, measure))
+        if measure == "surprisal":
+            assert by_character(tints) == by_character(kept_tints(pack(scores)))
+
+
+def value(token: Token, measure: Measure) -> float | None:
+    """What tints a token."""
+    surprisal = -(token.logprob or 0.0) / math.log(2)
+    return {"surprisal": surprisal, "rank": token.rank, "entropy": token.entropy_bits}[measure]
 
 
 def by_character(tints: Iterable[Tint]) -> dict[int, int]:

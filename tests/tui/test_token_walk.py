@@ -58,6 +58,11 @@ async def test_the_walk_over_prompt_and_reply(open_tui: Open) -> None:
             lambda: all(turn.tints for turn in desk.controller.turns(desk.controller.chat))
         )
         assert marked(desk).strip() == "ran"
+        transcript = desk.screen.transcript
+        y = next(y for y in range(5) if "The little" in transcript.render_line(y).text)
+        x = transcript.render_line(y).text.index("fox")
+        await desk.pilot.click(transcript, offset=(x + 1, y))
+        await desk.until(lambda: marked(desk) == " fox")
         await desk.press("escape")
         await desk.until(lambda: not marked(desk))
 

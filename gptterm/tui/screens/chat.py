@@ -329,6 +329,10 @@ class ChatScreen(Screen[None]):
         self._turn_views.signs = bool(self.app.no_color)
         self.walk.step(event.key, event.step)
 
+    @on(Transcript.TextClicked)
+    def _text_clicked(self, event: Transcript.TextClicked) -> None:
+        self.walk.go_to(event.key, event.place)
+
     @on(Distribution.WalkRequested)
     def _walk_on(self, event: Distribution.WalkRequested) -> None:
         if (walked := self.controller.tokens.walked) is not None:

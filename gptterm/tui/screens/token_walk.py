@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from gptterm.conversation.nodes import SYSTEM
 from gptterm.tui.screens.turn_views import TurnViews
+from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.tints import legend
+from gptterm.tui.widgets.transcript.tints import offset_at
 from gptterm.tui.widgets.transcript.transcript import Transcript
 
 
@@ -38,10 +40,32 @@ class TokenWalk:
         """Go to another token of a turn; the first time, have the model read the chat."""
         tokens = self._controller.tokens
         left = tokens.walked
-        if not tokens.walk(key, by):
+        if tokens.walk(key, by):
+            self._show(key, left)
+        else:
             self._ask(key, by)
+
+    def go_to(self, key: str, place: tuple[int, int]) -> None:
+        """Go to the token at a place of a turn, where tokens are looked at and not Markdown.
+
+        Args:
+            place: line of the turn, and column in it.
+        """
+        tokens = self._controller.tokens
+        left = tokens.walked
+        if (tokens.measure is None and left is None) or not self._has(key):
             return
-        tokens.refresh()
+        turn = self._controller.chat.turn(key, self._controller.engine.info, tokens)
+        if turn.markdown or turn.is_streaming:
+            return
+        signs = self._views.signs
+        at = offset_at(turn.text, turn.tints, turn.cursor, place, signs=signs)
+        if tokens.walk_to(key, at):
+            self._show(key, left)
+
+    def _show(self, key: str, left: WalkedToken | None) -> None:
+        """Draw the walked token of a turn, and no longer the one that was left."""
+        self._controller.tokens.refresh()
         if left is not None and left.key != key:
             self._draw(left.key)
         self._draw(key, scroll=True)
@@ -89,7 +113,7 @@ class TokenWalk:
 
     def _draw(self, key: str, *, scroll: bool = False) -> None:
         controller, chat = self._controller, self._controller.chat
-        if key != SYSTEM and key not in chat.tree.path():
+        if not self._has(key):
             return
         turn = chat.turn(key, controller.engine.info, controller.tokens)
         view = self._views.show_cursor(chat.key, turn)
@@ -97,6 +121,10 @@ class TokenWalk:
             self._transcript.refresh_turn(view)
             if scroll:
                 self._transcript.show_cursor(view)
+
+    def _has(self, key: str) -> bool:
+        """Whether the open branch has a turn."""
+        return key == SYSTEM or key in self._controller.chat.tree.path()
 
     def describe(self, key: str) -> str:
         """The scale of the tints, and why a turn has none."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -139,9 +139,20 @@ class ChatTokens:
             at = 0 if step > 0 else len(tokens) - 1
         else:
             at = min(max(at + step, 0), len(tokens) - 1)
+        self._look_at(key, tokens, at)
+        return True
+
+    def walk_to(self, key: str, place: int) -> bool:
+        """Go to the token that spells a character of a turn; False if its tokens are not known."""
+        tokens = self._tokens(key)
+        if tokens:
+            at = bisect_right(tokens, place, key=lambda token: token.end)
+            self._look_at(key, tokens, min(at, len(tokens) - 1))
+        return bool(tokens)
+
+    def _look_at(self, key: str, tokens: Sequence[TurnToken | ScoredToken], at: int) -> None:
         within = at > 0 and tokens[at - 1].start == tokens[at - 1].end
         self.walked = WalkedToken(key, at, tokens[at].start, tokens[at].end, within)
-        return True
 
     @property
     def only_kept(self) -> bool:

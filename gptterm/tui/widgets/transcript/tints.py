@@ -51,6 +51,34 @@ def tinted_lines(
     return [*lines, Line(row, tuple(spans))]
 
 
+def offset_at(
+    text: str,
+    tints: Sequence[tuple[int, int, int]],
+    cursor: tuple[int, int] | None,
+    place: tuple[int, int],
+    *,
+    signs: bool,
+) -> int:
+    """The character of a text that `tinted_lines` draws at a place: line, and column in it."""
+    line, column = place
+    at = width = 0
+    for start, end, step in _parts(len(text), tints, cursor):
+        begin = start
+        for number, piece in enumerate(text[start:end].split("\n")):
+            if number:
+                at, width, begin = at + 1, 0, begin + 1
+            elif signs and step is not None:
+                width += 1
+            if at > line:
+                return begin - 1
+            for index, character in enumerate(piece if at == line else ""):
+                width += len(display_text(character))
+                if width > column:
+                    return begin + index
+            begin += len(piece)
+    return len(text)
+
+
 def _parts(
     length: int, tints: Sequence[tuple[int, int, int]], cursor: tuple[int, int] | None
 ) -> Iterator[tuple[int, int, int | None]]:

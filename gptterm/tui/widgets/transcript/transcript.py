@@ -113,6 +113,14 @@ class Transcript(ScrollView, can_focus=True):
         step: int
 
     @dataclass
+    class TextClicked(Message):
+        """The text of a turn was clicked."""
+
+        key: str
+        place: tuple[int, int]
+        """Line, and column in it."""
+
+    @dataclass
     class SiblingRequested(Message):
         """A key or a click asked for another version of a turn."""
 
@@ -360,10 +368,14 @@ class Transcript(ScrollView, can_focus=True):
         index, row = self._stack.locate(event.y + self.scroll_offset.y)
         if index >= len(self.turns):
             return
-        self.selected = index
+        turn = self.turns[index]
         left, cells = Column.of(self._width)
         right = left + cells - MARGIN - event.x
-        if row == 0 and self.turns[index].position[1] > 1 and 0 < right <= 2:
+        if 0 < row <= len(turn.rows):
+            place = turn.place_at(row - 1, max(0, event.x - left - GUTTER))
+            self.post_message(self.TextClicked(turn.key, place))
+        self.selected = index
+        if row == 0 and turn.position[1] > 1 and 0 < right <= 2:
             self.action_sibling(-1 if right == 2 else 1)
 
     @property

@@ -4,6 +4,8 @@ import itertools
 from array import array
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from gptterm.terminal import display_text
 from gptterm.tui.widgets.transcript.highlights import Finder, find_highlights
 from gptterm.tui.widgets.transcript.lines import CURSOR, Line, Span, plain_lines
@@ -284,6 +286,15 @@ class TurnView:
         """Indent and text of one body row."""
         line, start, end, indent = self.body_row(row)
         return indent + line.text[start:end]
+
+    def place_at(self, row: int, cell: int) -> tuple[int, int]:
+        """Line, and column in its text, that a cell of a body row shows."""
+        line, start, end, indent = self.body_row(row)
+        text, column = line.text[start:end], 0
+        cell -= len(indent)
+        while column < len(text) and cell >= (width := cell_len(text[column])):
+            cell, column = cell - width, column + 1
+        return self.rows[row][0], start + column
 
     @property
     def cursor_row(self) -> int | None:
