@@ -25,6 +25,8 @@ ASKED = "Tell me a story about a fox and a lantern."
 PATIENCE_S = 120
 WALKED = 18
 """The token of the reply that is looked at, from 1."""
+FURTHER = 7
+"""Tokens from there to a name that was said before: heads look at what followed it."""
 TEXT = (
     "Once upon a time there was a little fox. One day the fox found a lantern by the river. "
     "The lantern hummed a theorem, and the little fox was very happy.\n"
@@ -65,6 +67,8 @@ async def _draw(directory: Path) -> list[Path]:
         await pilot.press("f4", "3")
         screen = app.inspect_screen
         assert isinstance(screen, InspectScreen)
+        await until(lambda: screen.inspecting.found.attention is not None)
+        await pilot.press(*["right"] * FURTHER)
         await until(lambda: screen.inspecting.found.attention is not None)
         await pilot.press("k")
         await until(lambda: screen.inspecting.head is not None)
