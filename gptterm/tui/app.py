@@ -123,7 +123,12 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             self.register_theme(theme)
         name = themes.theme_name(settings.tui.theme, self.available_themes, os.environ)
         self.theme = name or themes.DARK.name
-        self._no_color_filter = NoColor(self.current_theme.dark)
+        # Textual would parse all styles with its own theme first, and again for this one.
+        dark = self.current_theme.dark
+        self.add_class(f"-theme-{self.theme}", "-dark-mode" if dark else "-light-mode")
+        self._styled_with = self.get_css_variables(), self.classes
+        self.stylesheet.set_variables(self._styled_with[0])
+        self._no_color_filter = NoColor(dark)
         self._unknown_theme = "" if name else settings.tui.theme
         if settings.tui.reduced_motion:
             self.animation_level = "none"
@@ -135,6 +140,13 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the styles' variables that Textual does not have."""
         return themes.variables(self.current_theme)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse the styles again, if the theme has changed."""
+        styled_with = self.get_css_variables(), self.classes
+        if styled_with != self._styled_with:
+            self._styled_with = styled_with
+            super().refresh_css(animate)
 
     def get_default_screen(self) -> ChatScreen:
         """Return the chat screen."""
