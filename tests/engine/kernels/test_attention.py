@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -66,57 +67,46 @@ class Layer:
 
 
 @pytest.mark.parametrize(("heads", "head_dim"), [(12, 64), (2, 8), (3, 25), (1, 80)])
-@pytest.mark.parametrize("scale", [None, 1.0])
-@pytest.mark.parametrize("window", [None, 1, 64, 100])
-@pytest.mark.parametrize("start", [0, 62, 150])
 @pytest.mark.parametrize("same_sequence", [True, False])
 @pytest.mark.parametrize("kept", [torch.float32, torch.float16])
 def test_what_a_token_attends_to(
-    heads: int,
-    head_dim: int,
-    scale: float | None,
-    window: int | None,
-    start: int,
-    same_sequence: bool,
-    kept: torch.dtype,
+    heads: int, head_dim: int, same_sequence: bool, kept: torch.dtype
 ) -> None:
-    layer = Layer(heads, head_dim, same_sequence, kept)
-    positions = [start, start + 1, start + 2] if same_sequence else [start, 7, start + 40]
-    found = layer.attend(positions, scale, window)
+    for start, window, scale in product((0, 62, 150), (None, 1, 64, 100), (None, 1.0)):
+        layer = Layer(heads, head_dim, same_sequence, kept)
+        positions = [start, start + 1, start + 2] if same_sequence else [start, 7, start + 40]
+        found = layer.attend(positions, scale, window)
+        hold_to_the_softmax(layer, found, positions, scale, window)
+
+
+def hold_to_the_softmax(
+    layer: Layer, found: Tensor, positions: list[int], scale: float | None, window: int | None
+) -> None:
     for row, position in enumerate(positions):
-        sequence = 0 if same_sequence else row
-        stored = layer.keys[sequence, :, position].flatten()
-        assert torch.equal(stored, layer.key[row].to(kept))
-        stored = layer.values[sequence, :, position].flatten()
-        assert torch.equal(stored, layer.value[row].to(kept))
+        sequence = 0 if layer.same_sequence else row
+        for cache, new in ((layer.keys, layer.key), (layer.values, layer.value)):
+            assert torch.equal(cache[sequence, :, position].flatten(), new[row].to(layer.kept))
         exact = layer.expected(row, position, scale, window)
-        torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            found[row].double(), exact, rtol=1e-5, atol=1e-5,
+            msg=lambda text: f"positions {positions}, scale {scale}, window {window}: {text}",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("groups", [2, 3, 4])
 @pytest.mark.parametrize(("heads", "head_dim"), [(3, 64), (1, 25), (2, 20)])
-@pytest.mark.parametrize("window", [None, 40])
 @pytest.mark.parametrize("same_sequence", [True, False])
 @pytest.mark.parametrize("kept", [torch.float32, torch.float16])
 def test_query_heads_that_share_keys_and_values(
-    groups: int,
-    heads: int,
-    head_dim: int,
-    window: int | None,
-    same_sequence: bool,
-    kept: torch.dtype,
+    groups: int, heads: int, head_dim: int, same_sequence: bool, kept: torch.dtype
 ) -> None:
     layer = Layer(heads, head_dim, same_sequence, kept, groups)
     positions = [90, 91, 92] if same_sequence else [90, 7, 130]
-    found = layer.attend(positions, None, window)
-    for row, position in enumerate(positions):
-        sequence = 0 if same_sequence else row
-        for cache, new in ((layer.keys, layer.key), (layer.values, layer.value)):
-            assert torch.equal(cache[sequence, :, position].flatten(), new[row].to(kept))
-        exact = layer.expected(row, position, None, window)
-        torch.testing.assert_close(found[row].double(), exact, rtol=1e-5, atol=1e-5)
-    alone = layer.attend(positions[:1], None, window)
-    assert torch.equal(alone[0], found[0])
+    for window in (None, 40):
+        found = layer.attend(positions, None, window)
+        hold_to_the_softmax(layer, found, positions, None, window)
+        alone = layer.attend(positions[:1], None, window)
+        assert torch.equal(alone[0], found[0])
 
 
 def test_heads_that_cannot_share_keys_and_values() -> None:
