@@ -168,7 +168,11 @@ def test_the_editor_has_the_terminal_that_is_drawn_on(start: Start, tmp_path: Pa
     assert out.read_bytes() == b""
 
 
-WAITING = "import sys; print('lent', sys.argv[-1][-3:]); input()"
+# Python's own handler only takes a note of Ctrl-C, which no read that is just beginning sees.
+WAITING = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "print('lent', sys.argv[-1][-3:]); input()"
+)
 
 
 @pytest.mark.parametrize(
