@@ -1,7 +1,7 @@
 """Every decoder against one pass over the whole sequence, without a cache, by transformers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,15 @@ class Pair:
 
     decoder: Decoder
     model: Any
+    logits: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
+    """Of the model, after ids: many tests ask for the same."""
+
+    def expected(self, ids: list[int]) -> Tensor:
+        """(vocabulary,) logits of the model after ids."""
+        key = tuple(ids)
+        if key not in self.logits:
+            self.logits[key] = reference(self.model, ids)
+        return self.logits[key]
 
     def feed(self, cache: Cache | BatchedCache, *rows: list[int], last: int = 1) -> Tensor:
         return feed(self.decoder, cache, *rows, last=last)
@@ -50,25 +59,27 @@ class Pair:
         found = self.feed(cache, *rows)
         assert found.shape == (len(rows), VOCABULARY)
         for row, ids, before in zip(found, rows, past, strict=True):
-            torch.testing.assert_close(
-                row, reference(self.model, before + ids), rtol=0, atol=TOLERANCE
-            )
+            torch.testing.assert_close(row, self.expected(before + ids), rtol=0, atol=TOLERANCE)
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
     @cache
+    def model_and_logits(name: str) -> tuple[Any, dict[tuple[int, ...], Tensor]]:
+        return make(ARCHITECTURES[name]()), {}
+
+    @cache
     def pair(name: str) -> Pair:
-        model = make(ARCHITECTURES[name.split()[0]]())
+        model, logits = model_and_logits(name.split()[0])
         if name.split(" on ")[0] not in NATIVE:
-            return Pair(TransformersDecoder(model, "cpu", "float32"), model)
+            return Pair(TransformersDecoder(model, "cpu", "float32"), model, logits)
         directory = save(model, tmp_path_factory.mktemp("decoders") / name)
         with pytest.MonkeyPatch.context() as patch:
             if name.endswith("on torch"):
                 patch.setattr(native, "library", lambda: None)
             decoder = native.load(directory, read_json(directory / "config.json"), "cpu", "float32")
         assert decoder is not None
-        return Pair(decoder, model)
+        return Pair(decoder, model, logits)
 
     return pair
 
