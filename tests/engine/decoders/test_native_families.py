@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from gptterm.engine.api import Dtype
 from tests.engine.checkpoints import (
@@ -40,9 +41,15 @@ def model(named: tuple[str, Any]) -> Any:
     return named[1]
 
 
-@pytest.fixture
-def directory(model: Any, tmp_path: Path) -> Path:
-    return save(model, tmp_path / "model")
+@pytest.fixture(scope="module")
+def directory(named: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(named[1], tmp_path_factory.mktemp("families") / "model")
+
+
+@pytest.fixture(scope="module")
+def exact(named: tuple[str, Any]) -> dict[int, Tensor]:
+    """Log probabilities of transformers in float32, after so many ids."""
+    return {size: reference(named[1], IDS[:size]).log_softmax(0) for size in range(1, 60, 4)}
 
 
 def test_weights_in_several_files(model: Any, tmp_path: Path) -> None:
@@ -59,16 +66,15 @@ GPT_NEO_LIMITS: dict[Dtype, float] = {"float16": 2e-5, "bfloat16": 4e-3, "int8":
 
 @pytest.mark.parametrize("dtype", LIMITS)
 def test_how_far_a_dtype_is_from_float32(
-    name: str, dtype: Dtype, model: Any, directory: Path
+    name: str, dtype: Dtype, model: Any, directory: Path, exact: dict[int, Tensor]
 ) -> None:
     engine = load(directory, dtype)
     assert (engine.info.dtype, engine.info.decoder) == (dtype, "native")
     assert engine.info.parameters == sum(p.numel() for p in model.parameters())
     divergences = []
-    for size in range(1, 60, 4):
-        exact = torch.log_softmax(reference(model, IDS[:size]), 0)
+    for size, expected in exact.items():
         found = log_probabilities(engine, IDS[:size])
-        divergences.append(float((exact.exp() * (exact - found)).sum()))
+        divergences.append(float((expected.exp() * (expected - found)).sum()))
     limits = GPT_NEO_LIMITS if name == "gpt-neo" else LIMITS
     assert sum(divergences) / len(divergences) < limits[dtype]
 
