@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from gptterm.engine.api import (
     Event,
@@ -46,7 +47,8 @@ class LocalEngine:
         self.static = _static_decoding(decoder)
         self._tokenizer = tokenizer
         self._prefixes = PrefixPool(decoder)
-        self._inspector = Inspector(decoder, tokenizer, self._prefixes.find)
+        self._batches: WeakSet[Batch] = WeakSet()
+        self._inspector = Inspector(decoder, tokenizer, self._prefixes.find, self._generates)
         self._latest: tuple[Batch, int] | None = None
         """The latest request that `generate` has run, in a batch of its own."""
         self._running: object = None
@@ -102,10 +104,16 @@ class LocalEngine:
         return self._batch(rows, on_error, steady=steady)
 
     def _batch(self, rows: int, on_error: OnError | None = None, *, steady: bool = True) -> Batch:
-        return Batch(
+        batch = Batch(
             self.decoder, self._tokenizer, self._prefixes, rows, self.static, on_error,
             steady=steady,
         )  # fmt: skip
+        self._batches.add(batch)
+        return batch
+
+    def _generates(self) -> bool:
+        """Whether any batch has something to do."""
+        return any(batch.ready for batch in self._batches)
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         """Change the samplers of the running generation from its next token on."""

@@ -108,7 +108,7 @@ class AttentionViews:
         """Positions of passes whose weights are not too large."""
         decoder = self._decoder
         rows = _WEIGHTS_BYTES // (4 * decoder.num_layers * decoder.num_heads * columns)
-        rows = min(max(rows, 1), decoder.prefill_chunk)
+        rows = min(max(rows, 1), self._caches.chunk())
         for at in range(first, end, rows):
             yield at, min(at + rows, end)
 

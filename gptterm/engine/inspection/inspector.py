@@ -1,6 +1,6 @@
 """Inspector: answers requests about texts with a loaded model."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cached_property
 from typing import Literal, cast
 
@@ -38,12 +38,15 @@ class Inspector:
 
     Args:
         find: see `TextCaches`.
+        is_beside: see `TextCaches`.
     """
 
-    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, find: Find | None = None) -> None:
+    def __init__(
+        self, decoder: Decoder, tokenizer: Tokenizer, find: Find, is_beside: Callable[[], bool]
+    ) -> None:
         self._decoder = decoder
         self._tokenizer = tokenizer
-        self._caches = TextCaches(decoder, find)
+        self._caches = TextCaches(decoder, find, is_beside)
         self._token_views = TokenViews(decoder, tokenizer, self._caches)
 
     def inspect(self, request: InspectionRequest) -> Events:

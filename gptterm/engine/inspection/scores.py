@@ -58,9 +58,9 @@ class Scoring:
         context = decoder.context_length
         self._stride = min(request.stride or max(1, context // 2), context)
         self._windows = list(score_windows(len(self._text), context, self._stride))
-        self._caches = TextCaches(decoder) if len(self._windows) > 1 else caches
+        self._caches = caches.apart() if len(self._windows) > 1 else caches
         rows = _LOGITS_BYTES // (4 * decoder.vocab_size)
-        self._rows = min(max(rows, _FEWEST_ROWS), decoder.prefill_chunk)
+        self._rows = max(rows, _FEWEST_ROWS)
 
     def events(self) -> Generator[InspectionEvent, None, None]:
         """Yield scores of chunks of the text, then the summary."""
@@ -87,12 +87,14 @@ class Scoring:
         """Score the tokens of a window, and yield them by chunks."""
         first = max(window.first, self._request.first + len(self._start))
         read = self._text[window.start : window.end - 1]
-        for at in range(first, window.end, self._rows):
-            end = min(at + self._rows, window.end)
+        at = first
+        while at < window.end:
+            end = min(at + min(self._rows, self._caches.chunk()), window.end)
             tokens = yield from cache.run(
                 read, at - 1 - window.start, end - 1 - window.start, partial(self._score, at)
             )
             yield TokenScores(first=at - len(self._start), tokens=tokens)
+            at = end
 
     def _score(self, first: int, ids: Ids, cache: Cache) -> tuple[TokenScore, ...]:
         """Feed the ids before tokens from `first` on, and score those."""

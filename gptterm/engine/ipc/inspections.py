@@ -1,5 +1,6 @@
 """Inspections of an engine process: those of all clients, in turns."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Inspections:
     def __init__(self, on_error: Callable[[BaseException], Failed]) -> None:
         self._on_error = on_error
         self._running: deque[_Inspection] = deque()
+        self._rest_until = 0.0
+        """Time by `time.monotonic` up to which generations go first: as long as a step took."""
 
     @property
     def busy(self) -> bool:
@@ -62,8 +65,14 @@ class Inspections:
             if (inspection.channel, inspection.call) == (channel, call):
                 self._end(inspection)
 
-    def step(self) -> None:
-        """Run one inspection up to its next event, and post that."""
+    def step(self, *, is_beside: bool) -> None:
+        """Run one inspection up to its next event, and post that.
+
+        Args:
+            is_beside: generations run, which get as much of the time.
+        """
+        if is_beside and time.monotonic() < self._rest_until:
+            return
         for inspection in list(self._running):
             if inspection.channel.closed:
                 self._end(inspection)
@@ -71,7 +80,10 @@ class Inspections:
             inspection = self._running[0]
             self._running.rotate(-1)
             if not inspection.waits:
+                started = time.monotonic()
                 self._step(inspection)
+                now = time.monotonic()
+                self._rest_until = now + (now - started)
                 return
 
     def end_all(self, message: str) -> None:

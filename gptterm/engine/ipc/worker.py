@@ -174,7 +174,7 @@ class Worker:
             for channel, query in self.scheduler.pop_queries():
                 self._answer(channel, query)
             generations.step()
-            self._inspections.step()
+            self._inspections.step(is_beside=generations.ready)
             generations.pause_unread()
         message = self._stopping or "the engine was closed"
         generations.end_all(message)

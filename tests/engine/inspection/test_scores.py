@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
-from gptterm.engine.api import TextPrompt
+from gptterm.engine.api import Failed, GenerateRequest, TextPrompt, TokenPrompt
 from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.inspection.answers import (
     Encoded,
@@ -16,7 +19,10 @@ from gptterm.engine.inspection.answers import (
     TokenScores,
 )
 from gptterm.engine.inspection.requests import EncodeRequest, ScoreRequest
+from gptterm.engine.inspection.text_cache import BESIDE_CHUNK
 from gptterm.engine.inspection.token_statistics import row_statistics
+from gptterm.engine.ipc.inspections import Inspections
+from gptterm.engine.ipc.protocol import QueryInspection
 from gptterm.engine.sampling.chain import NotFiniteError
 from tests.engine.checkpoints import (
     ARCHITECTURES,
@@ -196,3 +202,37 @@ def test_statistics_of_rows() -> None:
         logits[0, 5] = value
         with pytest.raises(NotFiniteError):
             row_statistics(logits, targets)
+
+
+def test_passes_are_short_while_a_reply_is_written(tmp_path: Path) -> None:
+    engine = load(save(make(ARCHITECTURES["gpt2"]()), tmp_path))
+    ids = tuple(draw_ids(POSITIONS))
+    asked = ScoreRequest(ids=ids, start_token=False)
+    alone = scores_of(events_of(engine, asked))
+    batch = engine.new_batch(1, lambda error: Failed(kind="internal", message=str(error)))
+    prompt = TokenPrompt(ids=ids[:4])
+    batch.submit(GenerateRequest(prompt=prompt, max_tokens=8, ignore_eos=True))
+    list(batch.step())
+    events = list(engine.inspect(msgspec.structs.replace(asked, ids=ids[::-1])))
+    parts = [event.tokens for event in events if isinstance(event, TokenScores)]
+    assert max(map(len, parts)) == BESIDE_CHUNK < POSITIONS - 1
+    # One such pass, then generations get as much of the time.
+    frames = list[Any]()
+    channel: Any = SimpleNamespace(
+        closed=False, send_buffer=SimpleNamespace(
+            drained=True, has_room=True, post=lambda frame, **_: frames.append(frame.event)
+        ),
+    )  # fmt: skip
+    inspections = Inspections(lambda error: Failed(kind="internal", message=str(error)))
+    inspections.begin(engine, channel, QueryInspection(call=1, request=asked))
+    inspections._rest_until = math.inf
+    inspections.step(is_beside=True)
+    assert not frames
+    inspections.step(is_beside=False)
+    assert frames
+    batch.close()
+    while inspections.busy:
+        inspections.step(is_beside=False)
+    found = scores_of(frames)
+    assert [t.rank for t in found.tokens] == [t.rank for t in alone.tokens]
+    assert found.tokens[-1].logprob == pytest.approx(alone.tokens[-1].logprob, abs=1e-5)
