@@ -27,6 +27,7 @@ class Subcommand(NamedTuple):
 SUBCOMMANDS = {
     "batch": Subcommand("gptterm.cli.batch.command", "many prompts at once: JSON lines in and out"),
     "write": Subcommand("gptterm.cli.write", "write a text together with a model: Write mode"),
+    "web": Subcommand("gptterm.cli.web", "the TUI in a browser"),
     "classify": Subcommand("gptterm.cli.classify", "one of a few labels for each line"),
     "models": Subcommand("gptterm.cli.models", "models and downloads: list, info, path, pull, ..."),
     "tokenize": Subcommand("gptterm.cli.tokenize", "a text's tokens: ids and pieces"),

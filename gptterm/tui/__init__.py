@@ -18,6 +18,7 @@ def run(
     conversation: str | None = None,
     write: bool = False,
     file: "Path | None" = None,
+    in_browser: bool = False,
     note: "Callable[[str], None]",
 ) -> "int | ContinuePlain":
     """Run the TUI until the user quits.
@@ -29,6 +30,7 @@ def run(
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         write: Begin in Write mode.
         file: The file of Write mode; None for the text that has none.
+        in_browser: The session of a visitor of the web server, which stdin and stdout connect to.
         note: Prints a line for the user once the terminal is free again.
 
     Returns:
@@ -42,9 +44,9 @@ def run(
     from gptterm.terminal import one_line
     from gptterm.tui.app import GpttermApp
     from gptterm.tui.result import ContinuePlain
-    from gptterm.tui.stderr_guard import stderr_to
+    from gptterm.tui.stderr_guard import log_to, stderr_to
 
-    with stderr_to(tui_log()):
+    with log_to(tui_log()) if in_browser else stderr_to(tui_log()):
         app = GpttermApp(settings, prompt, conversation=conversation, write=write, file=file)
         result = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:

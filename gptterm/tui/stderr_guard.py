@@ -52,6 +52,17 @@ def stderr_to(log: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def log_to(log: Path) -> Iterator[None]:
+    """Redirect descriptor 2 as `stderr_to` does, where none of the three is a terminal."""
+    sink = open_log(log)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.close(sink)
+
+
+@contextlib.contextmanager
 def _own_size() -> Iterator[None]:
     """Unset the variables with a terminal size, which may be out of date."""
     said = {name: os.environ.pop(name) for name in SIZE_VARIABLES if name in os.environ}

@@ -70,6 +70,11 @@ class TerminalApp(App[Result]):
         """Whether `exit` was called."""
         return self._exit
 
+    async def _on_exit_app(self) -> None:
+        """Exit as by a key when the driver says so: a page of a browser was closed."""
+        self._exit = True
+        await super()._on_exit_app()
+
     def _handle_exception(self, error: Exception) -> None:
         cause = error.error if isinstance(error, WorkerFailed) else error
         if self.failure is None and isinstance(cause, Exception):
