@@ -22,7 +22,7 @@ run: $(READY) ## start gptterm (ARGS="..." passes options; a pipe into it works)
 	@$(BIN)/gptterm $(ARGS)
 
 test: $(READY) ## the test suite
-	$(BIN)/pytest -n auto --dist loadscope
+	$(BIN)/pytest -n auto --dist loadscope --no-loadscope-reorder
 
 test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
 	$(BIN)/pytest -m slow --override-ini addopts=

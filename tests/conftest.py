@@ -2,7 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # No deadlines: on a busy machine an example may take long.
@@ -13,6 +15,44 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONG = (
+    "benchmarks/test_runs.py",
+    "tui/test_terminal.py",
+    "tui/test_words.py",
+    "tui/test_snapshots.py",
+    "tui/test_real.py",
+    "tui/test_looks.py",
+    "tui/test_history.py",
+    "tui/test_chat.py",
+    "engine/decoders/test_decoders.py",
+    "tui/test_keys.py",
+    "engine/generation/test_graph_replay.py",
+    "models/test_commands.py",
+    "engine/generation/test_batch.py",
+    "tui/test_hand.py",
+    "engine/generation/test_cuda_graph.py",
+    "tui/test_prompt.py",
+    "tui/test_write.py",
+    "tools/test_tiny_model.py",
+    "engine/decoders/test_native_families.py",
+    "models/test_hub.py",
+    "cli/test_history.py",
+    "cli/batch/test_resume.py",
+    "test_readme.py",
+    "test_docs.py",
+)
+"""Modules of ten seconds and more, the longest first. They begin before the others: one that begins
+last leaves the other processes without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long modules first, in their order."""
+    folder = Path(__file__).parent
+    rank = {folder / name: number for number, name in enumerate(LONG)}
+    assert all(path.is_file() for path in rank)
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """Number of workers for `-n auto`: tests of screens and processes wait half of their time."""
-    return 2 * (os.cpu_count() or 1)
+    """Number of workers for `-n auto`: tests of screens and processes mostly wait."""
+    return 3 * (os.cpu_count() or 1)
