@@ -10,12 +10,13 @@ from pygments.lexers import get_lexer_by_name
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from gptterm.conversation import code_colours, markdown_parser
+from gptterm.conversation.code_colours import LANGUAGES
+from gptterm.conversation.markdown_parser import MAX_TABLE_CELLS
 from gptterm.terminal import display_text
-from gptterm.tui.widgets.transcript import markdown_code, markdown_parser
 from gptterm.tui.widgets.transcript.lines import Line, Span
 from gptterm.tui.widgets.transcript.markdown import code_blocks, layout_markdown, parse_markdown
-from gptterm.tui.widgets.transcript.markdown_code import LANGUAGES, highlight_code
-from gptterm.tui.widgets.transcript.markdown_parser import MAX_TABLE_CELLS
+from gptterm.tui.widgets.transcript.markdown_code import highlight_code
 from gptterm.tui.widgets.transcript.markdown_table import Table
 from gptterm.tui.widgets.transcript.transcript import Transcript
 from gptterm.tui.widgets.transcript.turn_view import TurnView
@@ -372,7 +373,7 @@ def test_every_language_has_a_lexer(language: str) -> None:
 
 
 def test_the_colours_of_code_are_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markdown_code, "BUDGET_S", -1.0)
+    monkeypatch.setattr(code_colours, "BUDGET_S", -1.0)
     assert highlight_code("def f(): pass", "python") == {}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gptterm.tui.widgets.transcript import markdown_code
+from gptterm.conversation import code_colours
 from gptterm.tui.widgets.transcript.markdown import layout_markdown, parse_markdown
 from gptterm.tui.widgets.transcript.markdown_stream import LONGEST_PARSED, MarkdownStream
 from gptterm.tui.widgets.transcript.turn_view import TurnView
@@ -54,7 +54,7 @@ the end"""
 
 @pytest.mark.parametrize("step", [1, 2, 7, 40, 1000])
 def test_the_end_is_as_if_parsed_at_once(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markdown_code, "BUDGET_S", 60.0)
+    monkeypatch.setattr(code_colours, "BUDGET_S", 60.0)
     stream, view = MarkdownStream(), TurnView("k", "assistant", "gpt2")
     view.stream_markdown("")
     view.layout(30)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import SYSTEM, Node
+from gptterm.conversation.reply_markdown import is_markdown
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
@@ -163,29 +164,13 @@ class Chat:
             thought="" if streaming else thought(node),
             # What is tinted while it is written is plain.
             markdown=not (tints or cursor or (streaming and tokens is not None and tokens.measure))
-            and self._is_markdown(node, info),
+            and is_markdown(self.tree, node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
             cursor=cursor,
         )
-
-    def _is_markdown(self, node: Node, info: ModelInfo | None) -> bool:
-        """Whether a turn is a chat model's reply, or one that was imported.
-
-        Text of a base model, and a raw continuation, is plain. A reply edited by hand is what the
-        version is that a model wrote.
-        """
-        if node.role == "user":
-            return False
-        versions = (node, *map(self.tree.node, self.tree.siblings(node.id)))
-        run = next((version.generation for version in versions if version.generation), None)
-        if run is None or run.origin:
-            return True
-        if run.chat_template is None and info is not None and info.name == run.model:
-            return info.has_chat_template and not run.raw
-        return not run.raw and run.chat_template is not False
 
 
 def _shown_tokens(

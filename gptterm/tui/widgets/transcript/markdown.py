@@ -28,8 +28,8 @@ def parse_markdown(source: str) -> Document:
     Args:
         source: `display_text` of a reply.
     """
+    from gptterm.conversation.markdown_parser import BudgetExceededError, parse_blocks
     from gptterm.tui.widgets.transcript.markdown_blocks import BlockRenderer
-    from gptterm.tui.widgets.transcript.markdown_parser import BudgetExceededError, parse_blocks
 
     env: dict[str, Any] = {}
     try:
@@ -56,7 +56,7 @@ def layout_markdown(document: Document, width: int) -> list[Line]:
 
 def code_blocks(source: str) -> list[str]:
     """The contents of the code blocks, in order; none if the parser's budget is exceeded."""
-    from gptterm.tui.widgets.transcript.markdown_parser import BudgetExceededError, parse_blocks
+    from gptterm.conversation.markdown_parser import BudgetExceededError, parse_blocks
 
     try:
         tokens = parse_blocks(source, {})

@@ -7,10 +7,10 @@ from typing import Any
 
 from markdown_it.token import Token
 
+from gptterm.conversation.markdown_parser import has_inline_marks, parse_inline
 from gptterm.tui.widgets.transcript.lines import Line, Span
 from gptterm.tui.widgets.transcript.markdown_code import highlight_code
 from gptterm.tui.widgets.transcript.markdown_inline import inline_text, split_lines
-from gptterm.tui.widgets.transcript.markdown_parser import has_inline_marks, parse_inline
 from gptterm.tui.widgets.transcript.markdown_table import Alignment, Table
 
 QUOTE_BAR = "▎ "
