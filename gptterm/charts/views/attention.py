@@ -180,6 +180,7 @@ def heads_section(
     statistic: HeadStatistic,
     scope: str,
     marked: tuple[int, int] | None = None,
+    most: int | None = None,
 ) -> Section:
     """Every head's statistic, layers by heads.
 
@@ -187,22 +188,29 @@ def heads_section(
         statistics: of an `AttentionView` or a `HeadGrid`.
         scope: what they are about.
         marked: the chosen head.
+        most: layers that there is room for: those around the chosen head, else the largest value.
     """
     values = statistics.array()[HEAD_STATISTICS.index(statistic)]
     layers, heads = values.shape
     scale = _scale(statistic)
     best = np.unravel_index(values.argmax(), values.shape)
     name = head_name(int(best[0]), int(best[1]))
+    notes = [f"largest: {name}, {scale.write(float(values[best]))}"]
+    first, shown = 0, min(layers, most or layers)
+    if shown < layers:
+        middle = int(best[0]) if marked is None else marked[0]
+        first = min(max(0, middle - shown // 2), layers - shown)
+        notes.append(f"layers {first} to {first + shown - 1} of {layers}")
     return Section(
         f"heads: {_NAMES[statistic]}, {scope}",
         Matrix(
-            values,
+            values[first : first + shown],
             scale._replace(name=_NAMES[statistic]),
-            [str(layer) for layer in range(layers)],
+            [str(layer) for layer in range(first, first + shown)],
             [str(head) for head in range(heads)],
             ("layer", "head"),
             numbers=True,
-            marked=marked,
+            marked=None if marked is None else (marked[0] - first, marked[1]),
         ),
-        (f"largest: {name}, {scale.write(float(values[best]))}",),
+        notes,
     )

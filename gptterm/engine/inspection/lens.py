@@ -92,6 +92,11 @@ class Lens:
         seen = np.maximum(logits, logits.max(-1, keepdims=True) + LOWEST)
         expected = seen @ weights / weights.sum(dtype=np.float64)
         own_entropy = found[-1].entropy_bits * math.log(2)
+        divergences = [
+            max(0.0, own.log_total - float(expected[i]) - own_entropy)
+            for i, own in enumerate(found[:-1])
+        ]
+        divergences.append(0.0)  # of the last layer from itself, without what rounding adds
         then = None if following is None else row_statistics(logits, np.full(count, following))
         return tuple(
             LensCell(
@@ -101,7 +106,7 @@ class Lens:
                 next_probability=math.exp(then[i].logprob) if then is not None else None,
                 next_rank=then[i].rank if then is not None else None,
                 entropy_bits=own.entropy_bits,
-                kl=max(0.0, own.log_total - float(expected[i]) - own_entropy),
+                kl=divergences[i],
             )
             for i, own in enumerate(found)
         )

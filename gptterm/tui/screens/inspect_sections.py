@@ -19,6 +19,8 @@ from gptterm.tui.state.inspecting import Inspecting
 
 NEIGHBOURS = 6
 """Tokens before and after the one that is looked at, in the table of scores."""
+FEWEST_LAYERS, GRID_NOTES = 4, 4
+"""Of the grid of heads, which leaves half of the rows to what the head attends to."""
 
 
 def sections(look: Inspecting) -> Sequence[Section]:
@@ -55,9 +57,9 @@ def _facts(look: Inspecting, view: TokenView) -> Section:
     ]
     score = view.score
     if score is not None and score.logprob is not None and score.rank is not None:
-        used = f"cut by {view.cut}" if view.cut else probability(view.used or 0.0)
+        used = f"cut by {view.cut}" if view.cut else f"{probability(view.used or 0.0)} used"
         rows += [
-            ("probability", f"{probability(math.exp(score.logprob))} raw · {used} used"),
+            ("probability", f"{probability(math.exp(score.logprob))} raw · {used}"),
             ("rank", f"{score.rank:,}"),
             ("surprisal", f"{score.surprisal_bits:.2f} bits"),
             ("entropy", f"{score.entropy_bits:.2f} bits"),
@@ -97,7 +99,8 @@ def _attention(look: Inspecting) -> Iterator[Section]:
         yield map_section(drawn, look.pieces, hide_first=look.hides_first)
         return
     title = head_title(view.statistics, look.statistic, look.head)
-    grid = heads_section(view.statistics, look.statistic, "of this token", look.head)
+    most = max(FEWEST_LAYERS, look.room[1] // 2 - GRID_NOTES)
+    grid = heads_section(view.statistics, look.statistic, "of this token", look.head, most)
     yield Section(title, grid.block, grid.notes)
     _, *rest = attention_sections(view, look.pieces, look.head, hide_first=look.hides_first)
     yield from rest
