@@ -1,4 +1,4 @@
-"""The TUI in a pseudo-terminal: first frame, key to frame while streaming, idle load, memory.
+"""The TUI in a pseudo-terminal: first frame, key to frame (streaming, Inspect mode), load, memory.
 
     python -m benchmarks.tui [--seconds 60] [--model DIR]
 
@@ -33,6 +33,10 @@ MEBIBYTE = 2**20
 TAIL_BYTES = 2**16
 STREAMED_TOKENS = 128
 RATE = re.compile(rb"([\d.]+) tok/s")
+INSPECTED, MOVES = 1000, 40
+"""Tokens of the text that is looked into, and keys."""
+POSITION = re.compile(rb"at position (\d+)")
+F4, LEFT = b"\x1bOS", b"\x1b[D"
 
 
 class ScreenTimeoutError(Exception):
@@ -204,6 +208,37 @@ def streaming_rows(directory: Path, rounds: int) -> list[Row]:
     return [Row("tokens a second in the TUI, float32", "tok/s", rates, reach="≥ 0.90 ×")]
 
 
+def inspect_rows(directory: Path, rounds: int) -> list[Row]:
+    """Measure Inspect mode over 1,000 tokens: its first view, and from a key to its frame."""
+    text = "Once upon a time there was a king who " * (INSPECTED // 9)
+    command = ["-m", "gptterm", "-m", str(directory), "--dtype", "float32"]
+    command += ["--raw", "-n", "1", "-i", text]
+    first: list[float] = []
+    taken: list[float] = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as home:
+            terminal = Terminal(command, Path(home))
+            terminal.wait_for(b"cut after")
+            terminal.read_for(1.0)
+            pressed = time.perf_counter()
+            terminal.send(F4)
+            first.append(terminal.wait_for(b"at position ") - pressed)
+            terminal.read_for(1.0)
+            at = int(POSITION.findall(terminal.tail)[-1])
+            for step in range(1, MOVES + 1):
+                pressed = time.perf_counter()
+                terminal.send(LEFT)
+                seen = terminal.wait_for(b"at position %d" % (at - step))
+                taken.append(1000 * (seen - pressed))
+                terminal.read_for(KEY_EVERY_S)
+            terminal.close()
+    what = f"Inspect mode, {INSPECTED} tokens, float32"
+    return [
+        Row(f"{what}: first view", "s", {"gptterm": first}, True, "≤ 1"),
+        *percentiles(f"{what}: key to frame", taken),
+    ]
+
+
 def _last_rate(written: bytes) -> float:
     """The last rate that was shown.
 
@@ -232,6 +267,7 @@ def tui_rows(directory: Path | None, rounds: int, seconds: float) -> Iterator[Ro
     if directory is not None:
         parts.insert(1, partial(loading_rows, directory, rounds))
         parts.append(partial(streaming_rows, directory, rounds))
+        parts.append(partial(inspect_rows, directory, rounds))
     for part in parts:
         try:
             yield from part()

@@ -94,10 +94,11 @@ def test_a_later_turn_is_timed_beside_one_without_a_history(
 
 
 def test_every_look_into_a_model_is_timed(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, count in (("LENGTH", 60), ("SCORED", 1100), ("DECODED", 3)):
+    counts = {"LENGTH": 60, "SCORED": 1100, "LONG": 1100, "DECODED": 3, "DECODINGS": 1}
+    for name, count in counts.items():
         monkeypatch.setattr(inspection, name, count)
     rows = list(inspection.rows(small, rounds=1))
-    assert len(rows) == 2 * 6 + 2
+    assert len(rows) == 2 * 6 + 2 + 2
     assert all(row.median(name) > 0 for row in rows for name in row.runs)
     assert [*rows[-2].runs] == ["gptterm", "transformers"]
 
