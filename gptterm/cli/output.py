@@ -1,12 +1,15 @@
 """Print a generation: as streamed text, or as one JSON object a line."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gptterm.cli.console import json_line
 from gptterm.cli.results import Results, result_object
 from gptterm.cli.streams import Streams
 from gptterm.engine.api import Event, Finished, ModelInfo, Reasoning, Token
 from gptterm.format import byte_size, parameter_count, token_rate
+
+if TYPE_CHECKING:
+    from gptterm.cli.word_wrap import WordWrapper
 
 
 class Writer(Protocol):
@@ -25,7 +28,7 @@ class TextWriter:
     """Prints text only: the first sample as it streams, the others when they are complete.
 
     Each sample ends with a newline, its own or an added one. `strip` drops white space at the
-    beginning of a sample.
+    beginning of a sample; `width`, in cells, has its lines broken between words.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class TextWriter:
         echo: str = "",
         stream: bool,
         strip: bool = False,
+        width: int | None = None,
     ) -> None:
         self._streams = streams
         self._results = results
         self._echo = echo
         self._stream = stream
         self._strip = strip
+        self._wrapper = None if width is None else _wrapper(width)
         self._printed = 0
         """Characters of the current sample's text that are on stdout."""
         self._current = 0
@@ -85,6 +90,8 @@ class TextWriter:
         self._printed = len(text)
         if last and not (self._echo + text).endswith("\n"):
             new += "\n"
+        if self._wrapper is not None:
+            new = self._wrapper.feed(new)
         if new:
             self._streams.write(new)
 
@@ -95,6 +102,13 @@ class TextWriter:
             number, total = self._current + 1, len(self._results.samples)
             seed = _seed(self._results.seed(self._current))
             streams.say(streams.dim(f"--- sample {number} of {total}, {seed} ---"))
+
+
+def _wrapper(width: int) -> "WordWrapper":
+    # For a chat on a terminal only.
+    from gptterm.cli.word_wrap import WordWrapper
+
+    return WordWrapper(width)
 
 
 class JsonWriter:

@@ -293,7 +293,7 @@ class _ReplyWriter:
     """Prints a reply and saves it in the chat."""
 
     def __init__(self, streams: Streams, results: Results, chat: OpenChat, reply: str) -> None:
-        self._text = TextWriter(streams, results, stream=True)
+        self._text = TextWriter(streams, results, stream=True, width=streams.width)
         self._chat = chat
         self._reply = reply
 

@@ -40,6 +40,16 @@ class Streams:
         self.out_is_terminal = os.isatty(self._out)
         self.err_is_terminal = os.isatty(self.err)
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that stdout is; None if it is none."""
+        if not self.out_is_terminal:
+            return None
+        try:
+            return os.get_terminal_size(self._out).columns or None
+        except OSError:
+            return None
+
     def write(self, text: str) -> None:
         """Write generated text, unchanged to a pipe, with visible control characters to a terminal.
 
