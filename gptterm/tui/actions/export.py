@@ -1,11 +1,14 @@
-"""Export the chat to a file."""
+"""Export the chat, or the document of Write mode, to a file."""
 
 import textwrap
+from collections.abc import Callable
+from pathlib import Path
 
 from gptterm.conversation.export import export as write_export
 from gptterm.paths import user_path
 from gptterm.terminal import one_line
-from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.actions.chat_view import ChatView, ScreenView
+from gptterm.tui.dialogs.input import InputDialog, InputRequest
 
 LONGEST_NAME = 40
 """Characters of the file name proposed for an export."""
@@ -13,25 +16,35 @@ LONGEST_NAME = 40
 
 def export(view: ChatView) -> None:
     """Ask for a file name and write the chat to it."""
-    from gptterm.tui.dialogs.input import InputDialog, InputRequest
-
     tree = view.controller.chat.tree
     if not len(tree):
         view.show_notice("info", "there is nothing to export yet")
         return
+    hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
+    name = f"{file_name(tree.title)}.md"
+    request = InputRequest("export the chat", "write", hint, name)
+    ask_export(view, request, lambda path: write_export(tree, path))
 
-    async def write(name: str) -> str:
+
+def ask_export(view: ScreenView, request: InputRequest, write: Callable[[Path], None]) -> None:
+    """Ask for a file name, and say what was written.
+
+    Args:
+        view: The screen.
+        request: Texts of the dialog, with a file name to begin with.
+        write: Writes the file.
+    """
+
+    async def submit(name: str) -> str:
         path = user_path(name)
-        write_export(tree, path)
+        write(path)
         return f"wrote {one_line(str(path))}"
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
             view.show_notice("good", sentence)
 
-    hint = ".md Markdown · .html page · .json everything, with token ids · .txt text"
-    request = InputRequest("export the chat", "write", hint, f"{file_name(tree.title)}.md")
-    view.app.push_screen(InputDialog(request, write), done)
+    view.app.push_screen(InputDialog(request, submit), done)
 
 
 def file_name(title: str) -> str:

@@ -16,7 +16,6 @@ from gptterm.document.stretches import changed_stretch
 from gptterm.engine.api import MixedPrompt
 from gptterm.errors import GpttermError
 from gptterm.format import plural, short_name
-from gptterm.paths import user_path
 from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
@@ -342,28 +341,19 @@ class WriteScreen(Screen[None]):
     def action_export(self) -> None:
         """Ask for a file name and export the document to it."""
         from gptterm.document.export import export_document
-        from gptterm.tui.dialogs.input import InputDialog, InputRequest
+        from gptterm.tui.actions.export import ask_export
+        from gptterm.tui.dialogs.input import InputRequest
 
         file, document = self.writing.file, self.writing.document
         if not len(document):
             self.show_notice("info", "there is nothing to export yet")
             return
-
-        async def write(name: str) -> str:
-            path = user_path(name)
-            export_document(document, path)
-            return f"wrote {one_line(str(path))}"
-
-        def done(sentence: str | None) -> None:
-            if sentence is not None:
-                self.show_notice("good", sentence)
-
         hint = (
             ".html tinted by surprisal · .json all versions, with ids and logprobs · .md .txt text"
         )
         name = "text" if file is None else file.path.stem
         request = InputRequest("export the text", "write", hint, f"{name}.html")
-        self.app.push_screen(InputDialog(request, write), done)
+        ask_export(self, request, lambda path: export_document(document, path))
 
     def action_help(self) -> None:
         """Show all keys."""
