@@ -8,6 +8,7 @@ from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI
 from gptterm.paths import config_file
 from gptterm.tui.dialogs.settings import SettingsDialog
 from gptterm.tui.state.saved_settings import SavedSetting
+from gptterm.tui.widgets.options import BAR
 from tests.tui.conftest import Open
 
 TABLES = {"": SETTINGS, "transcript": TRANSCRIPT, "tui": TUI}
@@ -47,10 +48,13 @@ async def test_settings_are_changed_checked_and_saved(
     config = home / "config.toml"
     config.write_text("# mine\ntop_p = 0.9 # why\n")
     assert config_file() == config
-    async with open_tui(size=(100, 30)) as desk:
+    async with open_tui(size=(80, 24)) as desk:
         await desk.ready()
         await desk.press("f7")
         await desk.until(lambda: isinstance(desk.app.screen, SettingsDialog))
+        # The last one and what is said of it are in view.
+        await desk.press("up")
+        await desk.until(lambda: f"{BAR} panes" in desk.text and "panes beside" in desk.text)
         # A bad value is told under it, and can be corrected.
         await desk.type("top-p")
         await desk.press("enter")
