@@ -220,7 +220,7 @@ def test_more_below(snap: Snap) -> None:
     assert snap(scroll, Script.saying(MARKDOWN * 3))
 
 
-@pytest.mark.parametrize("key", ["f1", "ctrl+o", "ctrl+p", "ctrl+s", "f7"])
+@pytest.mark.parametrize("key", ["f1", "ctrl+o", "ctrl+p", "ctrl+s", "f7", "f9"])
 def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     shown = {
@@ -229,6 +229,7 @@ def test_screens_over_the_chat(snap: Snap, key: str, monkeypatch: pytest.MonkeyP
         "ctrl+p": "Another reply beside",
         "ctrl+s": ".md",
         "f7": "keep-alive",
+        "f9": "● hi",
     }
 
     async def call(desk: Desk) -> None:
