@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from textual._wait import wait_for_idle
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
@@ -25,6 +27,7 @@ from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
 PAUSE_S = 0.02
+IDLE_WITHIN_S = 0.1
 
 Open = Callable[..., AbstractAsyncContextManager["Desk"]]
 
@@ -131,6 +134,16 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop, "QUIT_WITHIN_S", 60.0)
     monkeypatch.setattr(stop, "BACK_WITHIN_S", 0.0)
     monkeypatch.setattr(notice, "LIFE_S", {})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def busy() -> Iterator[None]:
+    """While a reply streams, the app is never idle: a key is not waited after for a second."""
+    short = partial(wait_for_idle, max_sleep=IDLE_WITHIN_S)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textual.app.wait_for_idle", short)
+        patch.setattr("textual.pilot.wait_for_idle", short)
+        yield
 
 
 @pytest.fixture
