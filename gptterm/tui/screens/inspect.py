@@ -8,6 +8,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.markup import escape
 from textual.screen import Screen
+from textual.widget import Widget
 
 from gptterm.format import short_name
 from gptterm.paths import user_path
@@ -75,9 +76,12 @@ class InspectScreen(Screen[None]):
         self.text.show(pieces, look.position, scale, values)
         name = "" if look.subject is None else look.subject.name
         at = "" if not pieces else f"token {look.position:,} of {len(pieces):,} · "
-        self.text.border_title = at + escape(display_text(one_line(name)))
-        self.text.border_subtitle = "" if scale is None else scale.title
-        self.figure.border_title = f"{VIEWS.index(look.view) + 1} {look.view}"
+        _set_titles(
+            self.text,
+            at + escape(display_text(one_line(name))),
+            "" if scale is None else scale.title,
+        )
+        _set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")
         self.figure.show(sections(look))
         self.show_engine()
 
@@ -200,3 +204,11 @@ class InspectScreen(Screen[None]):
         """Say how to quit; the second time, quit."""
         if again := self._quit.press(self.app):
             self.show_notice("info", again)
+
+
+def _set_titles(widget: Widget, title: str, subtitle: str) -> None:
+    """Set what has changed: each draws the whole widget again."""
+    if (widget.border_title or "") != title:
+        widget.border_title = title
+    if (widget.border_subtitle or "") != subtitle:
+        widget.border_subtitle = subtitle

@@ -30,6 +30,8 @@ class FigurePane(ScrollView, can_focus=True):
         self._sections: Sequence[Section] = ()
         self._lines: list[Line] = []
         self._strips: dict[int, Strip] = {}
+        self._base: Style | None = None
+        """To ask Textual for it costs more than to draw a row."""
 
     def show(self, sections: Sequence[Section]) -> None:
         """Show sections."""
@@ -45,12 +47,12 @@ class FigurePane(ScrollView, can_focus=True):
         if width <= 0:
             return
         ramp = bool(self.app.no_color)
-        self._lines = []
+        lines: list[Line] = []
         for section in self._sections:
-            self._lines += [
-                *([[]] if self._lines else []),
-                *section_lines(section, width, ramp=ramp),
-            ]
+            lines += [*([[]] if lines else []), *section_lines(section, width, ramp=ramp)]
+        if lines == self._lines and self.virtual_size.width == width:
+            return
+        self._lines = lines
         self._strips.clear()
         self.virtual_size = Size(width, len(self._lines))
         self.refresh()
@@ -58,11 +60,14 @@ class FigurePane(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget what was drawn: colours may have changed."""
         self._strips.clear()
+        self._base = None
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
         """Render one row of the view."""
-        width, base = self.scrollable_content_region.width, self.rich_style
+        if self._base is None:
+            self._base = self.rich_style
+        width, base = self.scrollable_content_region.width, self._base
         y += self.scroll_offset.y
         if y >= len(self._lines):
             return Strip.blank(width, base)

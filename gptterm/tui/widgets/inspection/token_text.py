@@ -21,6 +21,7 @@ from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
 END = "▌"
 """Stands for what comes after the last token."""
+STRIP_CACHE_SIZE = 256
 
 
 def _move(keys: str, action: str, name: str, label: str, does: str) -> Binding:
@@ -57,6 +58,10 @@ class TokenText(ScrollView, can_focus=True):
         self._scale: Scale | None = None
         self._values: Sequence[float | None] = ()
         self._tints: list[Style] = []
+        self._strips: dict[int, Strip] = {}
+        """Rows without the cursor."""
+        self._base: Style | None = None
+        """To ask Textual for it costs more than to draw a row."""
 
     def show(
         self,
@@ -72,10 +77,13 @@ class TokenText(ScrollView, can_focus=True):
             scale: of the values; None: no tints.
             values: of the first tokens.
         """
+        shown = self._pieces, self._cursor, self._scale, self._values
+        if (wanted := (pieces, cursor, scale, tuple(values))) == shown:
+            return
         if pieces is not self._pieces:
-            self._pieces = pieces
             self._laid_out = (0, False)
-        self._cursor, self._scale, self._values = cursor, scale, values
+        self._pieces, self._cursor, self._scale, self._values = wanted
+        self._strips.clear()
         self._layout_rows()
         self._show_cursor()
         self.refresh()
@@ -89,6 +97,7 @@ class TokenText(ScrollView, can_focus=True):
         if wanted[0] > 0 and wanted != self._laid_out:
             self._laid_out = wanted
             self._rows = TokenRows(self._pieces, wanted[0], int(self._signs))
+            self._strips.clear()
             self.virtual_size = Size(wanted[0], len(self._rows))
 
     def _show_cursor(self) -> None:
@@ -144,15 +153,27 @@ class TokenText(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         """Forget the styles: colours may have changed."""
-        self._tints = []
+        self._tints, self._base = [], None
+        self._strips.clear()
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
         """Render one row of the view."""
-        width, base = self.scrollable_content_region.width, self.rich_style
+        if self._base is None:
+            self._base = self.rich_style
+        width, base = self.scrollable_content_region.width, self._base
         y += self.scroll_offset.y
         if y >= len(self._rows):
             return Strip.blank(width, base)
+        if y == self._rows.row_of(self._cursor):
+            return self._row(y, width, base)
+        if (strip := self._strips.get(y)) is None:
+            if len(self._strips) >= STRIP_CACHE_SIZE:
+                self._strips.clear()
+            strip = self._strips[y] = self._row(y, width, base)
+        return strip
+
+    def _row(self, y: int, width: int, base: Style) -> Strip:
         cells = [self._cell(token, base) for token in self._rows.tokens(y)]
         if self._cursor >= len(self._pieces) and y == len(self._rows) - 1:
             cells.append(Segment(END, base + self._cursor_style))
