@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.engine.api import SamplingParams
 from gptterm.engine.samplers import SAMPLERS
-from gptterm.format import plural, token_rate
+from gptterm.format import plural, shorten, token_rate
 from gptterm.terminal import one_line
 
+SHOWN_SYSTEM = 40
+"""Characters of a system text."""
 _ENDS = {
     None: "unfinished",
     "length": "stopped at max tokens",
@@ -77,4 +79,6 @@ def _labels(run: Generation, sampling: SamplingParams) -> dict[str, str]:
     if run.stop_texts:
         texts = " ".join(json.dumps(text, ensure_ascii=False) for text in run.stop_texts)
         labels["stop"] = f"stop {one_line(texts)}"
+    if run.system:
+        labels["system"] = f"system {shorten(run.system, SHOWN_SYSTEM)}"
     return labels

@@ -62,6 +62,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     chat_template: bool | None = None
     """The prompt was rendered by the model's own chat template: a reply of a chat model. None: not
     known, of an import or of an older version's run."""
+    system: str = ""
+    """The system text that the prompt began with; empty for none, or where it is not known."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
     seed: Seed | None = None

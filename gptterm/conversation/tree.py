@@ -247,7 +247,7 @@ class Conversation:
             ValueError: the turn is a reply itself.
         """
         reply = self._add("assistant", "", self._require_user(user_id))
-        self._builders[reply] = ReplyBuilder(self._nodes[reply], run)
+        self._builders[reply] = ReplyBuilder(self._nodes[reply], self._with_system(run))
         return reply
 
     def regenerate(self, reply_id: str, run: Generation) -> str:
@@ -268,7 +268,15 @@ class Conversation:
         """
         if self._nodes[reply_id].role != "assistant" or self.is_streaming(reply_id):
             raise ValueError("only a finished reply can be continued")
-        self._builders[reply_id] = ReplyBuilder(self._nodes[reply_id], run)
+        self._builders[reply_id] = ReplyBuilder(self._nodes[reply_id], self._with_system(run))
+
+    def _with_system(self, run: Generation) -> Generation:
+        """The run with the system text of now, which may be another one later."""
+        return (
+            run
+            if run.raw or not self._system
+            else msgspec.structs.replace(run, system=self._system)
+        )
 
     def add_version(self, reply_id: str, version: Node) -> str:
         """Add and select a sibling of a reply with the contents of `version`; return its id."""

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from gptterm.conversation.attribution import generation_summary
 from gptterm.conversation.nodes import Generation
+from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import NEUTRAL, SamplingParams, Timings
 
 
@@ -55,6 +56,24 @@ def test_what_was_changed_on_the_way_follows() -> None:
         " · top-k off · then n · top-k 40 · seed 6 · 13 tokens"
     )
     assert generation_summary([nothing]) == "n · temperature 0.8 · top-k 40 · seed 7 · 0 tokens"
+
+
+def test_a_reply_remembers_the_system_text_it_was_written_under() -> None:
+    chat = Conversation("Be terse.\nAlways.")
+    run = Generation(model="m", sampling=NEUTRAL, tokens=1)
+    reply = chat.begin_reply(chat.add_user("hi"), run)
+    chat.finish(reply, "eos")
+    chat.system = "Be verbose."
+    chat.continue_reply(reply, run)
+    chat.finish(reply, "eos")
+    node = chat.node(reply)
+    assert [run.system for run in node.generations] == ["Be terse.\nAlways.", "Be verbose."]
+    told = generation_summary([replace(run, tokens=1) for run in node.generations])
+    assert "system Be terse. Always. · then system Be verbose." in told
+    # It is no part of a raw continuation.
+    raw = chat.begin_reply(chat.add_user("go on"), replace(run, raw=True))
+    chat.finish(raw, "eos")
+    assert chat.node(raw).generations[0].system == ""
 
 
 def test_an_imported_reply_has_a_model_at_most() -> None:
