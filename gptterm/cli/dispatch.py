@@ -128,6 +128,8 @@ def _drawn(
     left = run(
         settings, prompt,
         inline=options.inline, conversation=requested_chat(options), note=streams.note,
+        # What was drawn is gone: the shell's scrollback gets the text.
+        leave=streams.write if options.inline and streams.out_is_terminal else None,
     )  # fmt: skip
     if isinstance(left, int):
         return left

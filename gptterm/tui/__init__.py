@@ -20,6 +20,7 @@ def run(
     file: "Path | None" = None,
     in_browser: bool = False,
     note: "Callable[[str], None]",
+    leave: "Callable[[str], None] | None" = None,
 ) -> "int | ContinuePlain":
     """Run the TUI until the user quits.
 
@@ -32,6 +33,7 @@ def run(
         file: The file of Write mode; None for the text that has none.
         in_browser: The session of a visitor of the web server, which stdin and stdout connect to.
         note: Prints a line for the user once the terminal is free again.
+        leave: Prints the open chat's transcript then; None: it is not printed.
 
     Returns:
         The exit code, or the chat to continue in plain mode.
@@ -60,4 +62,9 @@ def run(
         raise GpttermError(f"internal error, {reason} (see {tui_log()})")
     if result is None and not app.is_exiting:
         raise GpttermError(f"internal error: the screen was closed (see {tui_log()})")
+    tree = app.controller.chat.tree
+    if leave is not None and len(tree) and not isinstance(result, ContinuePlain):
+        from gptterm.conversation.export import to_text
+
+        leave(to_text(tree))
     return result or 0

@@ -239,6 +239,8 @@ def test_inline_and_no_mouse(start: Start) -> None:
     tty.until(lambda: tty.shows("below"))
     assert tty.ended() == 0
     assert tty.shows("above")
+    # The chat stays in the scrollback.
+    assert [row.strip() for row in tty.display if row.strip() in ("You:", "hi")] == ["You:", "hi"]
     # Neither a screen of its own nor reports of the mouse: the terminal scrolls and selects.
     assert ENTERED not in tty.written
     assert not re.search(rb"\x1b\[\?100[0236]h", tty.written)
