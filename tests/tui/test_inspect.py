@@ -51,6 +51,20 @@ async def test_a_chat_in_every_view(open_tui: Open) -> None:
         lens = look.found.lens
         assert lens is not None
         assert lens.columns[-1].position == look.position
+        # Columns that stay in view are not asked for again; they are what they would be.
+        await desk.press("left")
+        await desk.until(
+            lambda: look.found.lens and look.found.lens.columns[-1] == lens.columns[-2]
+        )
+        moved, look.found = look.found.lens, look.found._replace(lens=None)
+        look.show("lens")
+        await desk.until(lambda: look.found.lens is not None)
+        assert moved is not None
+        assert look.found.lens is not None
+        assert [(c.position, c.cells[-1].best[0].id) for c in moved.columns] == [
+            (c.position, c.cells[-1].best[0].id) for c in look.found.lens.columns
+        ]
+        await desk.press("right")
         # A small screen has all of it, one above the other.
         await desk.pilot.resize_terminal(60, 20)
         await desk.until(lambda: "4 lens" in desk.text and "The little fox" in desk.rows[1])

@@ -18,6 +18,7 @@ from gptterm.engine.inspection.answers import (
     AttentionView,
     Encoded,
     HeadStatistic,
+    LensColumn,
     LensView,
     ScoreSummary,
     TokenScore,
@@ -285,10 +286,27 @@ class Inspecting:
             case "attention":
                 await self._ask_attention(position)
             case "lens":
-                count = min(MOST_LENS_POSITIONS, max(1, self.room[0] // LENS_CELLS))
-                positions = tuple(range(max(0, position + 1 - count), position + 1))
-                lens = LensRequest(ids=ids, positions=positions, limit=BEST)
-                self.found = self.found._replace(lens=await ask(client, lens, LensView))
+                await self._ask_lens(position)
+
+    async def _ask_lens(self, position: int) -> None:
+        """Ask for the positions that were not in view: each takes the head for every layer."""
+        client, ids, known = self.controller.engine.client, self._ids, dict[int, LensColumn]()
+        if self.found.lens is not None:
+            known = {column.position: column for column in self.found.lens.columns}
+        count = min(MOST_LENS_POSITIONS, max(1, self.room[0] // LENS_CELLS))
+        positions = range(max(0, position + 1 - count), position + 1)
+        new = tuple(each for each in positions if each not in known)
+        if new:
+            request = LensRequest(ids=ids, positions=new, limit=BEST)
+            view = await ask(client, request, LensView)
+            if self._ids is not ids:
+                return  # of another text
+            known |= {column.position: column for column in view.columns}
+            self.found = self.found._replace(lens=view)
+        if (lens := self.found.lens) is not None:
+            columns = tuple(known[each] for each in positions)
+            shown = LensView(rows=lens.rows, columns=columns)
+            self.found = self.found._replace(lens=shown)
 
     async def _ask_attention(self, position: int) -> None:
         client, ids = self.controller.engine.client, self._ids
