@@ -130,3 +130,4 @@ def test_the_first_frame_needs_no_database_and_no_model(tmp_path: Path) -> None:
     modules = set(json.loads(report.read_text()))
     assert "textual" in modules
     assert not modules & {"sqlite3", "torch", "transformers", "numpy", "huggingface_hub"}
+    assert not modules & {"markdown_it", "pygments", "html", "aiohttp"}

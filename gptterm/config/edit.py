@@ -1,6 +1,5 @@
 """Edits of config.toml that keep its comments and its order."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -79,6 +78,9 @@ def to_toml(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
+            # Not needed for the first frame.
+            import json
+
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case tuple() | list():
             return f"[{', '.join(map(to_toml, value))}]"

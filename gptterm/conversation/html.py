@@ -10,8 +10,9 @@ from typing import NamedTuple
 from gptterm.conversation.attribution import generation_summary, speaker
 from gptterm.conversation.html_page import escaped, page
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.reply_form import is_markdown
 from gptterm.conversation.reply_markdown import STYLES as MARKDOWN_STYLES
-from gptterm.conversation.reply_markdown import is_markdown, markdown_html
+from gptterm.conversation.reply_markdown import markdown_html
 from gptterm.conversation.tinted_html import LEGEND, STYLES, tinted
 from gptterm.conversation.tree import Conversation
 from gptterm.format import plural

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import SYSTEM, Node
-from gptterm.conversation.reply_markdown import is_markdown
+from gptterm.conversation.reply_form import is_markdown
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
