@@ -101,6 +101,7 @@ def snap(
 
         async def run(pilot: Pilot[int | ContinuePlain]) -> None:
             desk = Desk(app, pilot)
+            await desk.until(lambda: desk.controller.chat_list.is_settled)
             if ready:
                 await desk.ready()
             await steps(desk)
