@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Containers often forbid Python to keep what it has compiled; then each of the suite's two thousand
+# processes would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-llama check lint types contracts check-c bench clean
