@@ -1,4 +1,4 @@
-"""A real server: `transformers serve` with the bundled model. Its start takes half a minute."""
+"""A real server: `transformers serve` with the bundled model."""
 
 import os
 import socket
@@ -26,7 +26,6 @@ from gptterm.engine.remote.engine import RemoteEngine, find_remote
 from gptterm.engine.remote.servers import Access, Servers
 from gptterm.models import bundled
 
-pytestmark = pytest.mark.slow
 PATIENCE_S = 240.0
 
 
