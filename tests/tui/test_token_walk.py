@@ -75,7 +75,15 @@ async def test_a_reply_grows_on_from_an_alternative_and_bans(open_tui: Open) -> 
         first = tree.node(tree.last_reply() or "")
         # The third token of the reply, and the second candidate in its place.
         await desk.press("ctrl+l", "right", "right", "right", "enter")
-        await desk.until(lambda: pane.has_focus and " rank 1 " in desk.text)
+        tokens = desk.controller.tokens
+        await desk.until(lambda: pane.has_focus and tokens.walked and pane.walked == tokens.walked)
+        # What the pane shows of another token is no beginning in the place of this one.
+        tokens.walk(first.id, -1)
+        await desk.press("enter")
+        assert "on their way: press it once more" in desk.notice
+        assert tree.last_reply() == first.id
+        desk.screen.walk.step(first.id, 1)
+        await desk.until(lambda: pane.walked == tokens.walked)
         await desk.press("down")
         chosen = pane.candidates[1]
         await desk.press("enter")
@@ -88,7 +96,7 @@ async def test_a_reply_grows_on_from_an_alternative_and_bans(open_tui: Open) -> 
         assert "2/2 ◂▸" in desk.text
         # A banned token is not drawn, and is no beginning.
         await desk.press("left", "enter")
-        await desk.until(lambda: pane.has_focus and " rank 1 " in desk.text)
+        await desk.until(lambda: pane.has_focus and tokens.walked and pane.walked == tokens.walked)
         pane.chosen = 0
         banned = pane.candidates[0]
         await desk.press("b")

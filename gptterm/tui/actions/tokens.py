@@ -17,11 +17,11 @@ BIAS_STEP = 1.0
 BIAS_MOST = 100.0
 
 
-def act(view: ChatView, action: str, candidate: Candidate) -> None:
-    """Run an action of the pane's keys on a token."""
+def act(view: ChatView, action: str, candidate: Candidate, walked: WalkedToken | None) -> None:
+    """Run an action of the pane's keys on an alternative to the walked token."""
     match action:
         case "grow":
-            grow(view, candidate)
+            grow(view, candidate, walked)
         case "ban":
             ban(view, candidate)
         case "more":
@@ -37,26 +37,28 @@ class _Refusal(Exception):  # noqa: N818 (it is no error)
     """Why a reply cannot be grown on from a token; for the user."""
 
 
-def grow(view: ChatView, candidate: Candidate) -> None:
+def grow(view: ChatView, candidate: Candidate, walked: WalkedToken | None) -> None:
     """Make another version of the walked reply: its text before the token, then the candidate.
 
     It is written on from there, unless the candidate is the end of the reply.
     """
     controller = view.controller
-    walked, info = controller.tokens.walked, controller.engine.info
+    info = controller.engine.info
     if refuse_if_busy(view):
         return
     try:
-        if walked is None:
+        if (now := controller.tokens.walked) is None:
             raise _Refusal("← and → choose a token of a reply first")
+        if walked != now:
+            raise _Refusal("the alternatives of this token are on their way: press it once more")
         if info is None or not controller.engine.ready:
             raise _Refusal("a reply grows on once a model is loaded")
-        version = _version(view, walked, candidate, info)
+        version = _version(view, now, candidate, info)
     except _Refusal as refusal:
         view.show_notice("info", str(refusal))
         return
     controller.tokens.leave()
-    grown = controller.grow(walked.key, version, goes_on=not candidate.special)
+    grown = controller.grow(now.key, version, goes_on=not candidate.special)
     view.transcript.resume(grown)
     name = piece_text(candidate.piece)
     said = "the reply ends here" if candidate.special else f"from {name} on, as another version"

@@ -342,7 +342,7 @@ class ChatScreen(Screen[None]):
     def _token_action(self, event: Distribution.ActionRequested) -> None:
         from gptterm.tui.actions import tokens
 
-        tokens.act(self, event.action, event.candidate)
+        tokens.act(self, event.action, event.candidate, event.walked)
         self.painter.show_numbers()
 
     @on(Distribution.Left)

@@ -71,6 +71,8 @@ class TokenLook(NamedTuple):
     """Only what was kept with the reply is known: nothing about the samplers."""
     entropies: tuple[float, ...] = ()
     """Of the model's distribution while the reply was written, the latest last; in bits."""
+    walked: WalkedToken | None = None
+    """The token in whose place it is; None: at the end of the text."""
 
 
 class ChatTokens:
@@ -337,6 +339,9 @@ class ChatTokens:
         walked = self.walked
         if walked is None:
             return None
+        return (await self._look(walked, limit))._replace(walked=walked)
+
+    async def _look(self, walked: WalkedToken, limit: int) -> TokenLook:
         tokens = self._read(walked.key)
         if self.reading is None or walked.number >= len(tokens):
             return self._kept_look(walked)

@@ -18,7 +18,7 @@ from gptterm.engine.api import Candidate, NextToken
 from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.terminal import one_line
-from gptterm.tui.state.chat_tokens import TokenLook
+from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
@@ -72,6 +72,8 @@ class Distribution(RowWidget, can_focus=True):
 
         action: str
         candidate: Candidate
+        walked: WalkedToken | None
+        """The token that it is an alternative to."""
 
     @dataclass
     class WalkRequested(Message):
@@ -126,6 +128,11 @@ class Distribution(RowWidget, can_focus=True):
         self.border_subtitle = "" if found is None else _kept_text(found, shown)
 
     @property
+    def walked(self) -> WalkedToken | None:
+        """The token whose alternatives are shown: for a moment the one before, after a step."""
+        return self._shown.walked
+
+    @property
     def candidates(self) -> Sequence[Candidate]:
         """The tokens that are known, the most probable first."""
         found = self._shown.distribution
@@ -147,7 +154,8 @@ class Distribution(RowWidget, can_focus=True):
     def action_act(self, action: str) -> None:
         """Request an action on the chosen token."""
         if self.chosen < len(self.candidates):
-            self.post_message(self.ActionRequested(action, self.candidates[self.chosen]))
+            candidate = self.candidates[self.chosen]
+            self.post_message(self.ActionRequested(action, candidate, self.walked))
 
     def action_leave(self) -> None:
         """Go back to the transcript."""
