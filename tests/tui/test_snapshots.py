@@ -76,6 +76,8 @@ def snap(
     measured = stream_painter._numbers
     monkeypatch.setattr(stream_painter, "_numbers", lambda controller: held(measured(controller)))
     monkeypatch.setattr("gptterm.tui.state.chat.reply_details", fixed_details)
+    # It has as many steps as were asked for on the way, or none.
+    monkeypatch.setattr("gptterm.tui.widgets.distribution._sparkline", lambda _: "")
     monkeypatch.setattr("gptterm.tui.widgets.chats.clock", lambda when, _: "12:34" if when else "")
     monkeypatch.setattr(
         "gptterm.tui.screens.chat.details", lambda _: "gpt2 · temperature 0.8 · seed 42"
