@@ -54,5 +54,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Number of workers for `-n auto`: tests of screens and processes mostly wait."""
-    return 3 * (os.cpu_count() or 1)
+    """Number of workers for `-n auto`: tests of screens and processes wait half of their time."""
+    return 2 * (os.cpu_count() or 1)
