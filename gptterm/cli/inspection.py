@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -12,7 +11,7 @@ from gptterm.cli.options import adapter_option, setting_option
 from gptterm.cli.prompt import decoded, read_stdin, without_newline
 from gptterm.cli.run import find_model, load_model
 from gptterm.cli.signals import Interrupted, Signals
-from gptterm.cli.streams import ReaderGoneError, Streams, configure_libraries
+from gptterm.cli.streams import COLUMNS, ReaderGoneError, Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.definitions import SETTINGS
 from gptterm.engine.api import Failed, ModelSource, Prompt
@@ -196,7 +195,7 @@ def print_figure(streams: Streams, figure: "Figure") -> None:
     if streams.out_is_terminal:
         from gptterm.charts.terminal import TerminalPainter
 
-        lines = TerminalPainter(terminal_width()).figure(figure)
+        lines = TerminalPainter(streams.width or COLUMNS).figure(figure)
     else:
         from gptterm.charts.plain import figure_text
 
@@ -246,11 +245,3 @@ def _write(path: str, parts: Iterable[str]) -> None:
             file.writelines(parts)
     except OSError as error:
         raise GpttermError(f"cannot write {escaped(path)}: {error.strerror}") from None
-
-
-def terminal_width() -> int:
-    """Columns of the terminal on stdout."""
-    try:
-        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or 80
-    except OSError:
-        return 80

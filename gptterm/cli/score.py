@@ -16,13 +16,12 @@ from gptterm.cli.inspection import (
     local_model,
     print_figure,
     read_document,
-    terminal_width,
 )
 from gptterm.cli.options import ValueParamType, setting_option
 from gptterm.cli.run import load_here
 from gptterm.cli.score_form import ScoreForm
 from gptterm.cli.signals import EXIT_BASE, Signals
-from gptterm.cli.streams import Streams
+from gptterm.cli.streams import COLUMNS, Streams
 from gptterm.config.value_types import Integer
 from gptterm.engine.api import ModelSource, TextPrompt, TokenPrompt
 from gptterm.engine.inspection.answers import ScoreSummary, TokenScores
@@ -163,7 +162,7 @@ class _Scoring:
                 info, form.measure, lambda figure: print_figure(streams, figure), as_table=True
             )
         else:
-            output = score_output.DrawnScores(streams, info, form.measure, terminal_width())
+            output = score_output.DrawnScores(streams, info, form.measure, streams.width or COLUMNS)
         if not form.pictures:
             return [output]
         save = form.pictures.save

@@ -18,6 +18,9 @@ from typing import TextIO, cast
 from gptterm.errors import GpttermError
 from gptterm.terminal import is_dumb, one_line, printable
 
+COLUMNS = 80
+"""Of a terminal that does not tell."""
+
 
 class ReaderGoneError(Exception):
     """The reader of stdout has closed it: exit silently, as after SIGPIPE."""
