@@ -40,6 +40,7 @@ class BranchMap(ModalScreen[bool]):
         self._branches = branches
         self._walk = walk
         self._map = VersionMap(self._walk_to)
+        self._shown: Sequence[ChatBranch] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the map."""
@@ -53,10 +54,11 @@ class BranchMap(ModalScreen[bool]):
         self.call_after_refresh(self._show)
 
     def _show(self) -> None:
-        self._map.show(self._branches())
+        self._shown = self._branches()
+        self._map.show(self._shown)
 
     def _walk_to(self, number: int) -> None:
-        self._walk(self._branches()[number])
+        self._walk(self._shown[number])
         self._show()
 
     def action_close(self, keep: bool) -> None:
