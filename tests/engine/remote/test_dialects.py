@@ -205,13 +205,6 @@ async def said(session: Session, prompt: Prompt) -> list[Event]:
     return [event async for event in session.generate(request)]
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.mark.parametrize("kind", SPEAKS)
 async def test_each_kind_of_server_answers_and_continues(kind: str) -> None:
     dialect = SPEAKS[kind]

@@ -58,13 +58,6 @@ def _both_transports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(f"{__name__}.prepare", request.param)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 def session(url: str, *, timeout_s: float = 20.0, key: str = "", dialect: str = "") -> Session:
     remote = Servers().find(f"m@{url}")
     assert remote is not None
