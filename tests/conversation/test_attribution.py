@@ -77,7 +77,7 @@ def test_a_reply_remembers_the_system_text_it_was_written_under() -> None:
 
 
 def test_an_imported_reply_has_a_model_at_most() -> None:
-    """What it was made with is not known, and not made up."""
+    """Its samplers are not known, and not made up."""
     theirs = Generation(model="gpt-4o\x1b[2J", origin="ChatGPT", reason="eos")
     assert generation_summary([theirs]) == "gpt-4o␛[2J · from ChatGPT"
     assert generation_summary([Generation(model="", origin="Claude")]) == "from Claude"

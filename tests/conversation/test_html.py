@@ -36,7 +36,7 @@ ATTACKS = [
 
 
 class Reader(HTMLParser):
-    """What a browser would make of it."""
+    """Parser of the page, as a browser has one."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""What the engine's tests share. One thread: their models are tiny, and they run side by side."""
+"""Fixtures of the engine's tests. One thread: their models are tiny, and they run side by side."""
 
 from __future__ import annotations
 

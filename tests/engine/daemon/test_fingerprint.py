@@ -1,4 +1,4 @@
-"""What a daemon's model is to a client."""
+"""Fingerprint of a daemon's model: the one that a client asks for, or another."""
 
 from pathlib import Path
 

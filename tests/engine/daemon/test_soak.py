@@ -29,7 +29,7 @@ REQUESTS, WARM_UP = 2000, 400
 
 
 class Size(NamedTuple):
-    """What a process holds."""
+    """Memory, descriptors and threads of a process."""
 
     memory: int
     descriptors: int

@@ -137,7 +137,7 @@ def test_rotary_settings_of_older_files(beside: bool, tmp_path: Path) -> None:
 
 
 def test_a_config_that_says_only_what_it_must(model: Any, directory: Path) -> None:
-    """What is left out has the value that transformers gives it."""
+    """A key that is left out has the value that transformers gives it."""
     config = json.loads((directory / "config.json").read_text())
     bare = type(model.config)()
     needed = {k: v for k, v in config.items() if getattr(bare, k, None) != v or k == "model_type"}
