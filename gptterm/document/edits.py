@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -63,6 +64,22 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             whole = end == len(data) or data[end] & 0xC0 != 0x80
             found.append(characters if whole else -1)
         return found
+
+
+def parents_first(edits: Iterable[Edit]) -> list[Edit]:
+    """Sort edits so that parents come before their children; those without theirs are left out."""
+    order: list[Edit] = []
+    known: set[str | None] = {None}
+    waiting: dict[str | None, list[Edit]] = {}
+    for edit in edits:
+        ready = [edit] if edit.parent in known else []
+        if not ready:
+            waiting.setdefault(edit.parent, []).append(edit)
+        while ready:
+            order.append(ready.pop())
+            known.add(order[-1].id)
+            ready += reversed(waiting.pop(order[-1].id, []))
+    return order
 
 
 class Span(NamedTuple):

@@ -1,7 +1,8 @@
 """Document: a tree of versions, of which one is in view.
 
-Every edit makes a version below the one that it changes, and no version is ever removed. Undo goes
-to the parent, redo to the child that was in view last. Continuations of one text are siblings.
+Every edit makes a version below the one that it changes, and no version is ever removed: those that
+a person prunes are passed over. Undo goes to the parent, redo to the child that was in view last.
+Continuations of one text are siblings.
 """
 
 import time
@@ -11,18 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node
-from gptterm.conversation.reply_builder import ReplyBuilder
-from gptterm.document.edits import Edit, Span, split
-from gptterm.engine.api import (
-    Event,
-    Failed,
-    FinishReason,
-    ModelInfo,
-    TextPrompt,
-    Token,
-    TokenPrompt,
-)
+from gptterm.conversation.nodes import Generation
+from gptterm.document.edits import Edit, Span, parents_first, split
+from gptterm.document.settings import DocumentSettings
+from gptterm.document.streams import Stream
+from gptterm.engine.api import Event, FinishReason, ModelInfo, TextPrompt, TokenPrompt
 
 MOST_TYPED = 400
 """Characters of typing in one version."""
@@ -37,15 +31,6 @@ class _Applied(NamedTuple):
     removed: str
     spans: tuple[Span, ...]
     """Those of the version before."""
-
-
-class _Builder(NamedTuple):
-    """Origin and progress of a version that a model writes."""
-
-    reply: ReplyBuilder
-    lengths: list[int]
-    """Bytes of each token."""
-    logprobs: list[float | None]
 
 
 class Document:
@@ -76,10 +61,15 @@ class Document:
         self._edits: dict[str, Edit] = {}
         self._children: dict[str | None, list[str]] = {None: []}
         self._selected: dict[str | None, str] = {}
-        self._builders: dict[str, _Builder] = {}
+        self._streams: dict[str, Stream] = {}
         self._ends: dict[str, list[int]] = {}
         self.names: dict[str, str] = {}
         """Version → the name that a person gave it; empty for one that was taken back."""
+        self.bookmarks: dict[str, int | None] = {}
+        """Version → a place in its text; None for a bookmark that was taken back."""
+        self.pruned: dict[str, float | None] = {}
+        """First version of a branch → since when it is passed over; None: no more."""
+        self.settings = DocumentSettings()
         self._path: list[_Applied] = []
         self._text = ""
         self._spans: tuple[Span, ...] = ()
@@ -120,6 +110,10 @@ class Document:
         """The stretches of the text with known tokens, in order."""
         return self._spans
 
+    def path(self) -> tuple[str, ...]:
+        """Return the versions that led to the one in view, which is the last."""
+        return tuple(applied.edit for applied in self._path)
+
     def __len__(self) -> int:
         return len(self._edits)
 
@@ -132,16 +126,18 @@ class Document:
         return tuple(self._edits.values())
 
     def children(self, version: str | None) -> tuple[str, ...]:
-        """Return the versions made from this one, oldest first."""
-        return tuple(self._children[version])
+        """Return the versions made from this one, oldest first, without the pruned ones."""
+        children = self._children[version]
+        return tuple(child for child in children if self.pruned.get(child) is None)
 
     def selected_child(self, version: str | None) -> str | None:
-        """Return the child of a version that was in view last."""
-        return self._selected.get(version)
+        """Return the child of a version that was in view last, or its last one."""
+        selected, children = self._selected.get(version), self.children(version)
+        return selected if selected in children else children[-1] if children else None
 
     def is_streaming(self, version: str) -> bool:
         """Whether a model is writing the version."""
-        return version in self._builders
+        return version in self._streams
 
     def prompt_parts(
         self, end: int, info: ModelInfo | None
@@ -211,11 +207,19 @@ class Document:
 
     def redo(self) -> bool:
         """Go to the child that was in view last; False where there is none."""
-        child = self._selected.get(self.current)
+        child = self.selected_child(self.current)
         if child is None:
             return False
         self.go(child)
         return True
+
+    def reparent(self, version: str, parent: str) -> None:
+        """Put a version, which is not in view, below another one with the text of its parent."""
+        edit = self._edits[version]
+        self._children[edit.parent].remove(version)
+        self._children[parent].append(version)
+        self._edits[version] = msgspec.structs.replace(edit, parent=parent)
+        self._edits = {each.id: each for each in parents_first(self._edits.values())}
 
     def _enter(self, edit: Edit) -> None:
         """Apply an edit of the version in view to the text."""
@@ -334,10 +338,8 @@ class Document:
             edit = Edit(
                 id=uuid.uuid4().hex, parent=parent, start=at, created=self._clock(), run=run
             )
-            node = Node(id=edit.id, parent=None, role="assistant", text="", created=edit.created)
             seed = None if run.seed is None else run.seed + number
-            builder = ReplyBuilder(node, msgspec.structs.replace(run, seed=seed))
-            self._builders[edit.id] = _Builder(builder, [], [])
+            self._streams[edit.id] = Stream(edit, msgspec.structs.replace(run, seed=seed))
             self._insert(edit)
             versions.append(edit.id)
         self.go(versions[0])
@@ -348,42 +350,23 @@ class Document:
 
         Events after its end are ignored.
         """
-        if version not in self._builders:
+        if version not in self._streams:
             self._edits[version]  # raises KeyError for an unknown one
             return
-        builder = self._builders[version]
-        builder.reply.apply(event)
-        if isinstance(event, Token):
-            builder.lengths.append(len(event.piece))
-            builder.logprobs.append(event.logprob)
-        self._store(version, ended=builder.reply.finished or isinstance(event, Failed))
+        self._store(version, ended=self._streams[version].apply(event))
 
     def finish(self, version: str, reason: FinishReason, *, error: str = "") -> None:
         """End a version whose generation did not; no effect on one that has ended."""
-        if version in self._builders:
-            self._builders[version].reply.finish(reason, error=error)
+        if version in self._streams:
+            self._streams[version].finish(reason, error)
             self._store(version, ended=True)
 
     def _store(self, version: str, *, ended: bool) -> None:
         """Take over what was written."""
-        builder = self._builders[version]
         edit = self._edits[version]
-        if not ended:
-            changes: dict[str, object] = {"text": builder.reply.new_text}
-        else:
-            del self._builders[version]
-            node = builder.reply.node()
-            sizes = tuple(builder.lengths[: len(node.ids)])
-            fits = sum(sizes) == len(node.text.encode())
-            logprobs = builder.logprobs[: len(sizes)] if fits else []
-            changes = {
-                "text": node.text,
-                "ids": node.ids if fits else (),
-                "lengths": sizes if fits else (),
-                "logprobs": () if None in logprobs else tuple(logprobs),
-                "run": node.generation,
-            }
-        grown = msgspec.structs.replace(edit, **changes)
+        grown = self._streams[version].written(edit, ended=ended)
+        if ended:
+            del self._streams[version]
         shown = self.current == version
         if shown:
             self._leave()

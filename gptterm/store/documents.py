@@ -1,17 +1,18 @@
 """Documents in the history: rows of their edits, and the saver that keeps them up to date.
 
-Versions have random ids and are never removed, so two programs may write to one document: its tree
-then has both.
+Versions have random ids and are not removed before they were pruned for a week, so two programs may
+write to one document: its tree then has both.
 """
 
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from gptterm.document.edits import Edit
+from gptterm.document import settings
+from gptterm.document.edits import Edit, parents_first
 from gptterm.document.tree import Document
 from gptterm.store import schema
 from gptterm.store.errors import HistoryError
@@ -25,6 +26,8 @@ from gptterm.store.serialization import (
     unpack_ids,
 )
 
+_LONGEST_LINE = 200
+"""Characters of a text's beginning that are shown in a list."""
 Job = Callable[[sqlite3.Connection], Any]
 
 
@@ -41,7 +44,7 @@ class DocumentSaver:
     Args:
         document: a new one, or as the history has it.
         path: of the file that it is the text of; empty for none.
-        digest: of that file when it was last read or written; empty for never.
+        stored: what the history has beside the document.
         submit: has a job run in a transaction, in another thread.
     """
 
@@ -49,19 +52,21 @@ class DocumentSaver:
         self,
         document: Document,
         path: str,
-        digest: bytes,
+        stored: "Stored",
         submit: Callable[[Job], "Future[Any]"],
     ) -> None:
         self.document = document
         self.path = path
-        self.digest = digest
+        self.digest = stored.digest
+        """Of the file when it was last read or written; empty for never."""
+        self.title = stored.title
         self._submit = submit
         self._job: Future[Any] | None = None
         self._saved = {edit.id: edit for edit in document.edits()}
         """The versions as the history has them, once the job is done."""
-        self._saved_view = (document.current, digest)
+        self._saved_row = self._row_values()
         self._saved_selected = _selected(document)
-        self._saved_names = dict(document.names)
+        self._saved_marks = _marks(document)
         self._written: list[Edit] = []
         """Those that the job writes."""
         self.error = ""
@@ -76,12 +81,18 @@ class DocumentSaver:
         return [edit for edit in self.document.edits() if self._saved.get(edit.id) is not edit]
 
     def _moved(self) -> bool:
-        unlike = self._view != self._saved_view or self.document.names != self._saved_names
-        return bool(self._saved) and unlike
+        """Whether something beside the versions has changed."""
+        is_begun = bool(self._saved) or self.document.settings != settings.DocumentSettings()
+        unlike = self._row_values() != self._saved_row or _marks(self.document) != self._saved_marks
+        return is_begun and unlike
 
-    @property
-    def _view(self) -> tuple[str | None, bytes]:
-        return self.document.current, self.digest
+    def _row_values(self) -> tuple[object, ...]:
+        """The columns of the document's row that change."""
+        document = self.document
+        return (
+            document.current, self.digest, self.title or None, _first_line(document.text),
+            settings.encode(document.settings),
+        )  # fmt: skip
 
     def save(self) -> None:
         """Have the changes written in the background, unless a write is still under way."""
@@ -93,10 +104,11 @@ class DocumentSaver:
     def _begin(self, changed: list[Edit]) -> None:
         document, selected = self.document, _selected(self.document)
         moved = [pair for pair in selected.items() if self._saved_selected.get(pair[0]) != pair[1]]
-        names = dict(document.names)
-        named = [pair for pair in names.items() if self._saved_names.get(pair[0]) != pair[1]]
-        view, is_new = self._view, not self._saved
-        first, path = document.edits()[0].created, self.path
+        marks = _marks(document)
+        marked = {name: _changes(marks[name], self._saved_marks[name]) for name in marks}
+        row, is_new = self._row_values(), not self._saved
+        first = next((edit.created for edit in document.edits()), time.time())
+        path = self.path
 
         def job(connection: sqlite3.Connection) -> None:
             seq = _row(connection, document.id, first, path, is_new=is_new)
@@ -105,13 +117,15 @@ class DocumentSaver:
                 "UPDATE edits SET selected_child = ? WHERE document = ? AND id = ?",
                 [(child, seq, edit) for edit, child in moved],
             )
-            connection.executemany(
-                "UPDATE edits SET name = ? WHERE document = ? AND id = ?",
-                [(name, seq, edit) for edit, name in named],
-            )
+            for column, changes in marked.items():
+                connection.executemany(
+                    f"UPDATE edits SET {column} = ? WHERE document = ? AND id = ?",
+                    [(value, seq, edit) for edit, value in changes.items()],
+                )
             connection.execute(
-                "UPDATE documents SET updated = ?, current = ?, digest = ? WHERE seq = ?",
-                (time.time(), *view, seq),
+                "UPDATE documents SET updated = ?, current = ?, digest = ?, title = ?,"
+                " first_line = ?, settings = ? WHERE seq = ?",
+                (time.time(), *row, seq),
             )
 
         try:
@@ -120,9 +134,9 @@ class DocumentSaver:
             self.error = str(error)
             return
         self._saved.update((edit.id, edit) for edit in changed)
-        self._saved_view = view
+        self._saved_row = row
         self._saved_selected = selected
-        self._saved_names = names
+        self._saved_marks = marks
         self._written = changed
 
     def _settle(self, timeout: float) -> None:
@@ -136,16 +150,19 @@ class DocumentSaver:
             return
         except _MissingError:
             self._saved.clear()
-            self._saved_selected.clear()
-            self._saved_names.clear()
+            self._forget()
         except Exception as error:
             self.error = str(error)
             for edit in self._written:
                 self._saved.pop(edit.id, None)
-            self._saved_view = ("", b"")
-            self._saved_selected.clear()
-            self._saved_names.clear()
+            self._forget()
         self._job = None
+
+    def _forget(self) -> None:
+        """Have everything beside the versions written again."""
+        self._saved_row = ()
+        self._saved_selected = {}
+        self._saved_marks = {name: {} for name in self._saved_marks}
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Save, and wait until all is on the disk. False: it is not, or cannot be."""
@@ -166,6 +183,24 @@ def _selected(document: Document) -> dict[str, str]:
     """Version → its child that was in view last."""
     found = {edit.id: document.selected_child(edit.id) for edit in document.edits()}
     return {version: child for version, child in found.items() if child is not None}
+
+
+def _marks(document: Document) -> dict[str, dict[str, Any]]:
+    """Names, bookmarks and prunings of versions, by their column in the rows of those."""
+    return {
+        "name": dict(document.names),
+        "bookmark": dict(document.bookmarks),
+        "pruned": dict(document.pruned),
+    }
+
+
+def _changes(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in new.items() if key not in old or old[key] != value}
+
+
+def _first_line(text: str) -> str:
+    """The beginning of a text, by which it is found again."""
+    return " ".join(text[:_LONGEST_LINE].split("\n\n")[0].split())
 
 
 def _row(
@@ -190,8 +225,9 @@ def _write(connection: sqlite3.Connection, seq: int, edits: Iterable[Edit]) -> N
         "INSERT INTO edits (document, id, parent, start, removed, text, created, ids, lengths,"
         " logprobs, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (document, id) DO UPDATE SET"
-        " start = excluded.start, removed = excluded.removed, text = excluded.text,"
-        " ids = excluded.ids, lengths = excluded.lengths, logprobs = excluded.logprobs,"
+        " parent = excluded.parent, start = excluded.start, removed = excluded.removed,"
+        " text = excluded.text, ids = excluded.ids, lengths = excluded.lengths,"
+        " logprobs = excluded.logprobs,"
         " run = excluded.run",
         [
             (
@@ -207,71 +243,166 @@ def _write(connection: sqlite3.Connection, seq: int, edits: Iterable[Edit]) -> N
 class DocumentSummary(NamedTuple):
     """A document in a list."""
 
+    id: str
     path: str
-    """Of its file; empty for the one that has none."""
+    """Of its file; empty for none."""
+    title: str
+    """That was given to it, or its first line."""
     updated: float
     """Seconds since 1970."""
     versions: int
 
 
 def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
-    """Return the documents that `read` finds, the latest first."""
-    if schema.version_of(connection) < schema.VERSION_WITH_DOCUMENTS:
+    """Return the documents, the latest first; of those of one file, the one written to last."""
+    version = schema.version_of(connection)
+    if version < schema.VERSION_WITH_DOCUMENTS:
         return []
+    is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
+    title = "coalesce(title, first_line)" if is_new else "''"
     rows = connection.execute(
-        "SELECT path, max(updated), (SELECT count(*) FROM edits WHERE document = documents.seq)"
-        " FROM documents GROUP BY path ORDER BY max(updated) DESC LIMIT ?",
+        f"SELECT id, path, {title}, max(updated),"
+        " (SELECT count(*) FROM edits WHERE document = documents.seq)"
+        " FROM documents GROUP BY path, CASE path WHEN '' THEN seq END"
+        " ORDER BY max(updated) DESC LIMIT ?",
         (limit,),
     )
-    return [DocumentSummary(path, read_time(updated), versions) for path, updated, versions in rows]
+    return [
+        DocumentSummary(name, path, title, read_time(updated), versions)
+        for name, path, title, updated, versions in rows
+    ]
 
 
-def read(connection: sqlite3.Connection, path: str) -> tuple[Document, bytes] | None:
-    """Read the document of a file that was written to last, and its digest of the file.
+class Stored(NamedTuple):
+    """Columns of a document's row beside its versions."""
+
+    digest: bytes = b""
+    """Of its file when that was last read or written; empty for never."""
+    title: str = ""
+
+
+class Found(NamedTuple):
+    """A document of the history."""
+
+    document: Document
+    path: str
+    stored: Stored
+
+
+def read(connection: sqlite3.Connection, path: str, name: str = "") -> Found | None:
+    """Read the document of a file that was written to last.
 
     Versions that do not fit their text, of a damaged history, are left out with those below them.
+
+    Args:
+        path: of the file; empty for the documents without one.
+        name: id of a document, whatever its file is.
     """
     version = schema.version_of(connection)
     if version < schema.VERSION_WITH_DOCUMENTS:
         return None  # on a disk where it cannot be migrated
+    is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
     found = connection.execute(
-        "SELECT seq, id, current, digest FROM documents WHERE path = ?"
-        " ORDER BY updated DESC LIMIT 1",
-        (path,),
+        f"SELECT seq, id, path, current, digest, {'title, settings' if is_new else 'NULL, NULL'}"
+        f" FROM documents WHERE {'id' if name else 'path'} = ? ORDER BY updated DESC LIMIT 1",
+        (name or path,),
     ).fetchone()
     if found is None:
         return None
-    seq, document, current, digest = found
-    name = "name" if version >= schema.VERSION_WITH_VERSION_NAMES else "''"
+    seq, name, path, current, digest, title, options = found
+    columns = "name" if version >= schema.VERSION_WITH_VERSION_NAMES else "''"
+    columns += ", bookmark, pruned" if is_new else ", NULL, NULL"
     rows = connection.execute(
         "SELECT id, parent, start, removed, text, created, selected_child, ids, lengths,"
-        f" logprobs, run, {name}"
-        " FROM edits WHERE document = ? ORDER BY seq",
+        f" logprobs, run, {columns} FROM edits WHERE document = ? ORDER BY seq",
         (seq,),
     ).fetchall()
-    edits: dict[str, Edit] = {}
+    document = _restored(name, rows)
+    document.settings = settings.decode(options)
+    _go(document, current)
+    return Found(document, path, Stored(bytes(digest or b""), str(title or "")))
+
+
+def _restored(name: str, rows: list[tuple[Any, ...]]) -> Document:
+    """Return the document of rows of edits."""
+    edits = {edit.id: edit for edit in parents_first(map(_edit, rows))}
     selected: dict[str, str] = {}
-    for row in rows:
-        if row[1] is None or row[1] in edits:
-            edits[row[0]] = _edit(row)
     for row in rows:
         child = edits.get(row[6])
         if child is not None and child.parent == row[0]:
             selected[row[0]] = row[6]
-    restored = Document(id=document, edits=edits.values(), selected=selected)
-    restored.names = {row[0]: str(row[11]) for row in rows if row[11] and row[0] in edits}
-    wanted = current if current in edits else None
+    document = Document(id=name, edits=edits.values(), selected=selected)
+    for version, *_, label, bookmark, pruned in rows:
+        if version not in edits:
+            continue
+        if label:
+            document.names[version] = str(label)
+        if isinstance(bookmark, int):
+            document.bookmarks[version] = bookmark
+        if isinstance(pruned, float):
+            document.pruned[version] = pruned
+    _keep_written(document)
+    return document
+
+
+def _keep_written(document: Document) -> None:
+    """Restore the branches that another program has written to after they were pruned."""
+    latest = _latest(document.edits())
+    for version, then in document.pruned.items():
+        if then is not None and latest[version] > then:
+            document.pruned[version] = None
+
+
+def _latest(edits: Sequence[Edit]) -> dict[str, float]:
+    """Version → when it or one below it was written last."""
+    latest = {edit.id: edit.created for edit in edits}
+    for edit in reversed(edits):
+        if edit.parent is not None:
+            latest[edit.parent] = max(latest[edit.parent], latest[edit.id])
+    return latest
+
+
+def _go(document: Document, current: object) -> None:
+    """Bring a version into view, or the next one above that fits the text and is not pruned."""
+    known = {edit.id: edit.parent for edit in document.edits()}
+    wanted = current if isinstance(current, str) and current in known else None
+    above: str | None = wanted
+    while above is not None:
+        if document.pruned.get(above) is not None:
+            wanted = known[above]
+        above = known[above]
     while wanted is not None:
         try:
-            restored.go(wanted)
+            document.go(wanted)
             break
         except ValueError:
-            wanted = edits[wanted].parent
-    return restored, bytes(digest or b"")
+            wanted = known[wanted]
+
+
+def purge_pruned(connection: sqlite3.Connection, until: float) -> None:
+    """Remove the branches that were pruned before a time for good."""
+    query = "SELECT DISTINCT document FROM edits WHERE pruned <= ?"
+    for (seq,) in connection.execute(query, (until,)).fetchall():
+        (name,) = connection.execute("SELECT id FROM documents WHERE seq = ?", (seq,)).fetchone()
+        found = read(connection, "", name)
+        assert found is not None
+        gone = _pruned_before(found.document, until)
+        connection.executemany(
+            "DELETE FROM edits WHERE document = ? AND id = ?", [(seq, each) for each in gone]
+        )
+
+
+def _pruned_before(document: Document, until: float) -> list[str]:
+    gone: dict[str | None, None] = {}
+    for edit in document.edits():
+        then = document.pruned.get(edit.id)
+        if edit.parent in gone or (then is not None and then <= until):
+            gone[edit.id] = None
+    return [each for each in gone if each is not None]
 
 
 def _edit(row: tuple[Any, ...]) -> Edit:
-    version, parent, start, removed, text, created, _, ids, lengths, logprobs, run, _ = row
+    version, parent, start, removed, text, created, _, ids, lengths, logprobs, run, *_ = row
     unpacked, sizes = unpack_ids(ids), unpack_ids(lengths)
     if len(unpacked) != len(sizes) or sum(sizes) != len(text.encode()):
         unpacked = sizes = ()

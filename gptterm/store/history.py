@@ -164,19 +164,25 @@ class History:
 
     # ---------------------------------------------------------------------------- documents
 
-    def open_document(self, path: str) -> DocumentSaver:
+    def open_document(self, path: str, name: str = "") -> DocumentSaver:
         """Load the document of a file, or begin one, which is written once it has an edit.
+
+        Args:
+            path: of the file; empty for the documents without one: the one written to last.
+            name: id of a document, whatever its file is; another document is never loaded then.
 
         Raises:
             HistoryError: it cannot be read.
         """
         self._settle()
-        found = self._reader.read(lambda c: documents.read(c, path), None)
-        document, digest = found or (Document(), b"")
-        return DocumentSaver(document, path, digest, self._writer.submit)
+        found = self._reader.read(lambda c: documents.read(c, path, name), None)
+        if found is None:
+            new = Document(id=name or None)
+            return DocumentSaver(new, path, documents.Stored(), self._writer.submit)
+        return DocumentSaver(found.document, found.path, found.stored, self._writer.submit)
 
     def documents(self, limit: int = 1000) -> list[DocumentSummary]:
-        """Return the documents of all files, the latest first.
+        """Return the documents, the latest first; of those of one file, the one written to last.
 
         Raises:
             HistoryError: they cannot be read.

@@ -1,31 +1,34 @@
-"""Maintenance when a history is opened: interrupted replies, deleted chats, wrong times."""
+"""Maintenance when a history is opened: interrupted replies, what was deleted, wrong times."""
 
 import sqlite3
 import time
 
 from gptterm.conversation.nodes import LATEST
-from gptterm.store import serialization
+from gptterm.store import documents, schema, serialization
 
 DELETED_RETENTION_S = 7 * 86400.0
-"""Time for which a deleted conversation can be restored."""
+"""Time for which a deleted conversation or a pruned branch can be restored."""
 _TOO_LATE = f"SELECT seq FROM conversations WHERE deleted IS NULL AND updated > {LATEST}"
 _IS_DUE = (
     "SELECT EXISTS (SELECT 1 FROM pieces)"
     " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
     f" OR EXISTS ({_TOO_LATE})"
 )
+_HAS_PRUNED = "SELECT EXISTS (SELECT 1 FROM edits WHERE pruned IS NOT NULL)"
 
 
 def is_due(connection: sqlite3.Connection) -> bool:
-    """Whether there may be pieces to merge, conversations to purge or times to repair."""
-    (due,) = connection.execute(_IS_DUE).fetchone()
-    return bool(due)
+    """Whether there may be pieces to merge, something to purge or times to repair."""
+    has_pruned = schema.version_of(connection) >= schema.VERSION_WITH_DOCUMENT_SETTINGS
+    queries = (_IS_DUE, _HAS_PRUNED) if has_pruned else (_IS_DUE,)
+    return any(connection.execute(query).fetchone()[0] for query in queries)
 
 
 def run_maintenance(connection: sqlite3.Connection) -> None:
     """Merge pieces, purge what was deleted long ago, repair times."""
     merge_pieces(connection)
     purge(connection, DELETED_RETENTION_S)
+    documents.purge_pruned(connection, time.time() - DELETED_RETENTION_S)
     repair_times(connection)
 
 

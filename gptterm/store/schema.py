@@ -196,8 +196,18 @@ VERSION_NAMES = """
 ALTER TABLE edits ADD COLUMN name TEXT NOT NULL DEFAULT '';     -- a person's; empty: it has none
 """
 
+DOCUMENT_SETTINGS = """
+ALTER TABLE documents ADD COLUMN title TEXT;        -- NULL: nobody gave it one
+ALTER TABLE documents ADD COLUMN first_line TEXT NOT NULL DEFAULT '';   -- of the text in view
+ALTER TABLE documents ADD COLUMN settings TEXT;     -- JSON, see gptterm.document.settings
+ALTER TABLE edits ADD COLUMN bookmark INTEGER;      -- characters before it; NULL: none
+ALTER TABLE edits ADD COLUMN pruned REAL;           -- since when, with all below; NULL: it is not
+CREATE INDEX edits_pruned ON edits (pruned) WHERE pruned IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
-    FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES
+    FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES,
+    DOCUMENT_SETTINGS,
 )  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
@@ -207,6 +217,7 @@ VERSION_WITH_WRITING_ORDER = 4
 VERSION_WITH_SCORES = 5
 VERSION_WITH_DOCUMENTS = 6
 VERSION_WITH_VERSION_NAMES = 7
+VERSION_WITH_DOCUMENT_SETTINGS = 8
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
 

@@ -114,7 +114,7 @@ def said(chat: Conversation) -> set[tuple[str, str]]:
 
 
 def write_version(path: Path, version: int) -> None:
-    """Write a history of an older schema version, with one chat."""
+    """Write a history of an older schema version, with one chat, and a document where it can."""
     connection = sqlite3.connect(path, isolation_level=None)
     schema.migrate(connection, schema.MIGRATIONS[:version])
     connection.execute(
@@ -138,6 +138,14 @@ def write_version(path: Path, version: int) -> None:
         connection.execute("UPDATE turns SET signs = signs_of(text)")
     if version >= schema.VERSION_WITH_WRITING_ORDER:
         connection.execute("UPDATE turns SET spaced = spaced_of(text)")
+    if version >= schema.VERSION_WITH_DOCUMENTS:
+        connection.execute(
+            "INSERT INTO documents (id, created, updated, current) VALUES ('d', 1.0, 2.0, '1')"
+        )
+        connection.execute(
+            "INSERT INTO edits (document, id, start, removed, text, created)"
+            " VALUES (1, '1', 0, 0, 'old text', 1.0)"
+        )
     connection.close()
 
 

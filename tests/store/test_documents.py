@@ -4,10 +4,14 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from gptterm.document.bookmarks import toggle
+from gptterm.document.pruning import Pruning
+from gptterm.document.settings import DocumentSettings
 from gptterm.document.tree import Document
 from gptterm.store import History
 from gptterm.store.recovery import recover
@@ -16,9 +20,9 @@ from tests.document.test_tree import RUN, check_spans, end, parts, write, writte
 FILE = "/stories/fox.txt"
 
 
-def reopened(path: Path) -> Document:
+def reopened(path: Path, file: str = FILE) -> Document:
     with History.open(path) as history:
-        return history.open_document(FILE).document
+        return history.open_document(file).document
 
 
 def assert_same(one: Document, other: Document) -> None:
@@ -56,6 +60,83 @@ def test_a_document_comes_back_whole(history: History, path: Path) -> None:
     again.undo()
     assert again.redo()
     assert again.text == document.text
+
+
+def test_marks_settings_and_what_is_pruned_come_back(history: History, path: Path) -> None:
+    saver = history.open_document("")
+    document = saver.document
+    document.settings = DocumentSettings(note="gloomy", values={"top_k": 3, "stop": ["."]})
+    assert saver.flush()
+    assert reopened(path, "").settings == document.settings
+    fork = document.replace(0, 0, "Once\nupon")
+    kept = document.replace(9, 9, " a")
+    document.go(fork)
+    document.replace(9, 9, " a")
+    document.go(fork)
+    document.replace(9, 9, " the")
+    pruning = Pruning(document)
+    assert toggle(document, 3)
+    assert pruning.merge() == 1
+    assert saver.flush()
+    pruning.prune(kept)
+    assert saver.flush()
+    assert [each[2:3] for each in history.documents()] == [("Once upon the",)]
+    again = reopened(path, "")
+    assert again.bookmarks == {document.current: 3}
+    assert again.pruned == document.pruned
+    assert_same(document, again)
+    assert len(Pruning(again).restore()) == len(Pruning(again).restore()) == 1
+    assert len(again.children(fork)) == 3
+
+
+def test_a_branch_that_another_program_writes_to_is_not_pruned(path: Path) -> None:
+    with History.open(path) as one, History.open(path) as other:
+        first = one.open_document("")
+        version = first.document.replace(0, 0, "both")
+        assert first.flush()
+        second = other.open_document("")
+        Pruning(first.document).prune(version)
+        assert first.flush()
+        assert reopened(path, "").text == ""
+        second.document.replace(4, 4, " other")
+        assert second.flush()
+    assert reopened(path, "").text == "both other"
+
+
+def test_what_was_pruned_is_purged_after_a_week(history: History, path: Path) -> None:
+    saver = history.open_document("")
+    document = saver.document
+    kept = document.replace(0, 0, "kept")
+    for text in ("old", "new"):
+        document.go(kept)
+        document.replace(4, 4, text)
+        document.replace(4, 4, text)
+    old, new = document.children(kept)
+    document.pruned.update({old: time.time() - 8 * 86400, new: time.time() - 6 * 86400})
+    assert saver.flush()
+    history.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE edits SET created = 1")
+    again = reopened(path, "")
+    assert (again.text, len(again)) == ("kept", 3)
+    Pruning(again).restore()
+    assert again.text == "keptnewnew"
+
+
+def test_documents_without_a_file_are_told_apart(history: History) -> None:
+    savers = [history.open_document("", name) for name in ("one", "two")]
+    for saver in savers:
+        saver.document.replace(0, 0, saver.document.id)
+        assert saver.flush()
+    savers[0].title = "The first"
+    assert savers[0].flush()
+    assert [(each.id, each.title) for each in history.documents()] == [
+        ("one", "The first"),
+        ("two", "two"),
+    ]
+    assert history.open_document("").document.text == "one"
+    again = history.open_document("", "two")
+    assert (again.document.text, again.title) == ("two", "")
 
 
 def test_a_document_without_an_edit_is_not_written(history: History, path: Path) -> None:

@@ -43,6 +43,12 @@ def test_from_every_version_on(path: Path, version: int) -> None:
             assert [hit.turn for hit in history.search(query)] == ["2"], query
         assert history.search("->") == []
         assert history.draft() == "unsent"
+        text = "old text" if version >= schema.VERSION_WITH_DOCUMENTS else ""
+        saver = history.open_document("")
+        assert saver.document.text == text
+        saver.document.bookmarks[saver.document.replace(0, 0, "An ")] = 3
+        assert saver.flush()
+        assert [each.title for each in history.documents()] == [f"An {text}".strip()]
         chat.add_user("new")
         assert history.saver(chat).commit()
     check_integrity(path)

@@ -21,7 +21,9 @@ from pathlib import Path
 from gptterm.store import History
 from tests.store.chats import talk
 history = History.open(Path(sys.argv[1]))
-history.add(talk("first", "chat", "questions", "answers"))
+# A log for which the file need not grow could go into it, and make room.
+system = "kind " * 20_000 if sys.argv[2] != "closed" else ""
+history.add(talk("first", "chat", "questions", "answers", system=system))
 if sys.argv[2] != "closed":
     os._exit(0)
 history.close()

@@ -19,7 +19,7 @@ async def choose_document(screen: WriteView) -> None:
 
     now = time.time()
     rows = []
-    for path, updated, versions in await screen.writing.controller.chat_list.documents():
+    for _, path, _, updated, versions in await screen.writing.controller.chat_list.documents():
         detail = f"{day_name(updated, now)} · {plural(versions, 'version')}"
         file = Path(path)
         named = row(path, file.name, f"{detail} · {file.parent}")
