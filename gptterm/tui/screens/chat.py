@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.widget import Widget
 
 from gptterm.errors import GpttermError
@@ -19,6 +18,7 @@ from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.stop import Escape, Interrupt
 from gptterm.tui.actions.turn_editor import TurnEditor
 from gptterm.tui.keys import CHAT_KEYS, Keymap
+from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.draft import Draft
 from gptterm.tui.screens.hints import key_pairs, prompt_placeholder
 from gptterm.tui.screens.panes import Panes
@@ -47,7 +47,7 @@ from gptterm.tui.workers import start_worker
 _STEPS: dict[ChoiceKey, int] = {"up": -1, "down": 1}
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(ModeScreen):
     """Chat mode."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(CHAT_KEYS)
@@ -109,6 +109,7 @@ class ChatScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay the widgets out."""
+        self.panes.fit(update=False)
         yield self.status
         with Horizontal(id="main"):
             yield self.chats
@@ -122,7 +123,6 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show the open chat."""
         self.prompt.focus()
-        self.panes.fit()
         self.side.show(self.controller.settings)
         self.show_chat()
 

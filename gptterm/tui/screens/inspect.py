@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.markup import escape
-from textual.screen import Screen
 from textual.widget import Widget
 
 from gptterm.format import short_name
@@ -15,6 +14,7 @@ from gptterm.paths import user_path
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import INSPECT_KEYS, Hints, Keymap
+from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.inspect_sections import sections
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
@@ -27,7 +27,7 @@ from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
 
 
-class InspectScreen(Screen[None]):
+class InspectScreen(ModeScreen):
     """Inspect mode."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(INSPECT_KEYS)

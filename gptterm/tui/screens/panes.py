@@ -70,10 +70,15 @@ class Panes:
             return self._screen.has_class(f"-over-{name}")
         return name in self._wanted[: self._room]
 
-    def fit(self) -> None:
-        """Show what there is room for; call it at the beginning and after a change of size."""
-        for name in self._widgets:
-            self._screen.set_class(name not in self._wanted[: self._room], f"-no-{name}")
+    def fit(self, *, update: bool = True) -> None:
+        """Show what there is room for; call it at the beginning and after a change of size.
+
+        Args:
+            update: Style the widgets again; at the beginning they have not been styled yet.
+        """
+        shown = self._wanted[: self._room]
+        hidden = {f"-no-{name}": name not in shown for name in self._widgets}
+        self._screen.update_classes(hidden, update=update)
 
     def _show(self, name: Pane) -> None:
         if not self._room:

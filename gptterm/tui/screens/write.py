@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.markup import escape
-from textual.screen import Screen
 
 from gptterm.document.branches import Branch, branches, rename
 from gptterm.document.stretches import changed_stretch
@@ -19,6 +18,7 @@ from gptterm.format import plural, short_name
 from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
+from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.subjects import Subject
@@ -38,7 +38,7 @@ COUNT_S = 0.5
 """Time between two counts of the words, which take 20 ms of a text of 100,000."""
 
 
-class WriteScreen(Screen[None]):
+class WriteScreen(ModeScreen):
     """Write mode.
 
     Args:
