@@ -1,5 +1,8 @@
 """Streams: versions of a document while a model writes them."""
 
+from bisect import bisect_right
+from itertools import accumulate
+
 import msgspec
 
 from gptterm.conversation.nodes import Generation, Node
@@ -34,6 +37,17 @@ class Stream:
     def finish(self, reason: FinishReason, error: str) -> None:
         """End it."""
         self._reply.finish(reason, error=error)
+
+    def scored(self, edit: Edit) -> Edit:
+        """Return the version with the tokens that its text has by now; their ids are not known."""
+        size = len(edit.text.encode())
+        count = bisect_right(list(accumulate(self._lengths)), size)
+        logprobs = self._logprobs[:count]
+        return msgspec.structs.replace(
+            edit,
+            lengths=tuple(self._lengths[:count]),
+            logprobs=() if None in logprobs else tuple(logprobs),
+        )
 
     def written(self, edit: Edit, *, ended: bool) -> Edit:
         """Return the version with what was written so far; its tokens only once it has ended."""

@@ -16,7 +16,14 @@ from gptterm.conversation.nodes import Generation
 from gptterm.document.edits import Edit, Span, parents_first, split
 from gptterm.document.settings import DocumentSettings
 from gptterm.document.streams import Stream
-from gptterm.engine.api import Event, FinishReason, ModelInfo, TextPrompt, TokenPrompt
+from gptterm.engine.api import (
+    Alternative,
+    Event,
+    FinishReason,
+    ModelInfo,
+    TextPrompt,
+    TokenPrompt,
+)
 
 MOST_TYPED = 400
 """Characters of typing in one version."""
@@ -139,16 +146,24 @@ class Document:
         """Whether a model is writing the version."""
         return version in self._streams
 
+    def written(self, version: str) -> Edit:
+        """Return the edit that made a version; one that is being written, with its tokens so far.
+
+        Its ids are not known before it ends.
+        """
+        edit, stream = self._edits[version], self._streams.get(version)
+        return edit if stream is None else stream.scored(edit)
+
     def prompt_parts(
-        self, end: int, info: ModelInfo | None
+        self, end: int, info: ModelInfo | None, start: int = 0
     ) -> tuple[TextPrompt | TokenPrompt, ...]:
-        """Return the text up to a place for this model: its own tokens as ids, the rest as text.
+        """Return the text between two places for this model: its tokens as ids, the rest as text.
 
         Of a text that is much longer than the context, the end.
         """
-        limit = 0
+        limit = start
         if info is not None and info.context_length:
-            limit = max(0, end - _CHARS_A_TOKEN * info.context_length)
+            limit = max(start, end - _CHARS_A_TOKEN * info.context_length)
         parts: list[TextPrompt | TokenPrompt] = []
         at = limit
 
@@ -162,7 +177,7 @@ class Document:
                 continue
             if span.start >= end:
                 break
-            part = span if span.end <= end else split(span, end, self._ends_of(edit)).before
+            part = span if span.end <= end else split(span, end, self.ends_of(edit)).before
             if part is not None:
                 add_text(part.start)
                 ids = edit.ids[part.first : part.first + part.tokens]
@@ -256,7 +271,7 @@ class Document:
     def _divide(
         self, span: Span, start: int, end: int, by: int, before: list[Span], after: list[Span]
     ) -> None:
-        ends = self._ends_of(self._edits[span.edit])
+        ends = self.ends_of(self._edits[span.edit])
         cut = 0
         if span.start < start:
             left = split(span, start, ends)
@@ -270,7 +285,8 @@ class Document:
                 after.append(right.after.moved(by))
         self.cut_tokens += cut
 
-    def _ends_of(self, edit: Edit) -> list[int]:
+    def ends_of(self, edit: Edit) -> list[int]:
+        """Return `Edit.token_ends`, counted once."""
         if edit.id not in self._ends:
             self._ends[edit.id] = edit.token_ends()
         return self._ends[edit.id]
@@ -301,6 +317,29 @@ class Document:
         )
         self._add(edit)
         self._is_open = typing
+        return edit.id
+
+    def swap(self, start: int, end: int, text: str, token: Alternative, run: Generation) -> str:
+        """Replace a stretch of the text by one token of a model; return the version with that.
+
+        Args:
+            text: what the token spells.
+            run: the model's.
+        """
+        edit = Edit(
+            id=uuid.uuid4().hex,
+            parent=self.current,
+            start=start,
+            removed=end - start,
+            text=text,
+            created=self._clock(),
+            ids=(token.id,),
+            lengths=(len(text.encode()),),
+            logprobs=(token.logprob,),
+            run=msgspec.structs.replace(run, tokens=1, reason="length"),
+        )
+        self._add(edit)
+        self._is_open = False
         return edit.id
 
     def _add(self, edit: Edit) -> None:

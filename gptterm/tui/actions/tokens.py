@@ -1,6 +1,7 @@
 """Actions on the alternatives of a token: grow a reply on from one, ban it, bias it."""
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -22,19 +23,35 @@ def act(view: ChatView, action: str, candidate: Candidate, walked: WalkedToken |
     match action:
         case "grow":
             grow(view, candidate, walked)
-        case "ban":
-            ban(view, candidate)
-        case "more":
-            bias(view, candidate, BIAS_STEP)
-        case "less":
-            bias(view, candidate, -BIAS_STEP)
+        case "ban" | "more" | "less":
+            _bias(view, action, candidate)
 
 
 # ------------------------------------------------------------------------------------ growing
 
 
-class _Refusal(Exception):  # noqa: N818 (it is no error)
-    """Why a reply cannot be grown on from a token; for the user."""
+class Refusal(Exception):  # noqa: N818 (it is no error)
+    """Why a text cannot be grown on from a token; for the user."""
+
+
+def spelled(candidate: Candidate, *, within_character: bool) -> str:
+    """Return the text of a candidate that is to take a token's place; empty for one that ends it.
+
+    Args:
+        within_character: the token's place is inside a character.
+
+    Raises:
+        Refusal: it cannot take the place.
+    """
+    name = piece_text(candidate.piece)
+    if candidate.cut == "ban":
+        raise Refusal(f"{name} is banned: b lifts that")
+    if within_character:
+        raise Refusal("this token is inside a character: go to the one that begins it")
+    try:
+        return "" if candidate.special else candidate.piece.decode()
+    except UnicodeDecodeError:
+        raise Refusal(f"{name} is only a part of a character") from None
 
 
 def grow(view: ChatView, candidate: Candidate, walked: WalkedToken | None) -> None:
@@ -48,13 +65,13 @@ def grow(view: ChatView, candidate: Candidate, walked: WalkedToken | None) -> No
         return
     try:
         if (now := controller.tokens.walked) is None:
-            raise _Refusal("← and → choose a token of a reply first")
+            raise Refusal("← and → choose a token of a reply first")
         if walked != now:
-            raise _Refusal("the alternatives of this token are on their way: press it once more")
+            raise Refusal("the alternatives of this token are on their way: press it once more")
         if info is None or not controller.engine.ready:
-            raise _Refusal("a reply grows on once a model is loaded")
+            raise Refusal("a reply grows on once a model is loaded")
         version = _version(view, now, candidate, info)
-    except _Refusal as refusal:
+    except Refusal as refusal:
         view.show_notice("info", str(refusal))
         return
     controller.tokens.leave()
@@ -69,25 +86,18 @@ def _version(view: ChatView, walked: WalkedToken, candidate: Candidate, info: Mo
     """The reply up to the candidate, as a version that has ended there.
 
     Raises:
-        _Refusal: it cannot be one.
+        Refusal: it cannot be one.
     """
     controller = view.controller
-    tree, name = controller.chat.tree, piece_text(candidate.piece)
+    tree = controller.chat.tree
     if walked.key == SYSTEM or tree.node(walked.key).role != "assistant":
-        raise _Refusal("only a reply grows on from a token: e edits a message")
-    if candidate.cut == "ban":
-        raise _Refusal(f"{name} is banned: b lifts that")
+        raise Refusal("only a reply grows on from a token: e edits a message")
     node = tree.node(walked.key)
-    if walked.within_character:
-        raise _Refusal("this token is inside a character: go to the one that begins it")
-    try:
-        piece = "" if candidate.special else candidate.piece.decode()
-    except UnicodeDecodeError:
-        raise _Refusal(f"{name} is only a part of a character") from None
+    piece = spelled(candidate, within_character=walked.within_character)
     before = node.text[: walked.start]
     text = f"{before}{piece}" if before else piece.lstrip()
     if not text:
-        raise _Refusal("nothing would be left of the reply: r makes another one")
+        raise Refusal("nothing would be left of the reply: r makes another one")
     ids = controller.tokens.ids_before(walked) if node.written_by(info) else ()
     if ids and not candidate.special:
         ids = (*ids, candidate.id) if candidate.id != NO_ID else ()
@@ -118,28 +128,31 @@ def _scores(node: Node, start: int, candidate: Candidate, end: int) -> bytes:
 # ------------------------------------------------------------------------------------- biases
 
 
-def ban(view: ChatView, candidate: Candidate) -> None:
-    """Never draw a token again, or lift that."""
-    name = piece_text(candidate.piece)
-    if view.controller.biases.get(candidate.id) == -math.inf:
-        _set(view, candidate, 0.0, f"{name} is no longer banned")
-    else:
-        _set(view, candidate, -math.inf, f"{name} is banned: never drawn until b lifts it")
+def changed_bias(
+    action: str, candidate: Candidate, biases: Mapping[int, float]
+) -> tuple[float, str]:
+    """Return the bias that an action gives to a token, and a line that says so.
 
-
-def bias(view: ChatView, candidate: Candidate, by: float) -> None:
-    """Make a token likelier, or less likely."""
-    before = view.controller.biases.get(candidate.id, 0.0)
+    Args:
+        action: `ban` bans it, or lifts that; `more` and `less` change its odds.
+        biases: those so far.
+    """
+    name, before = piece_text(candidate.piece), biases.get(candidate.id, 0.0)
+    if action == "ban":
+        if before == -math.inf:
+            return 0.0, f"{name} is no longer banned"
+        return -math.inf, f"{name} is banned: never drawn until b lifts it"
+    by = BIAS_STEP if action == "more" else -BIAS_STEP
     value = by if before == -math.inf else before + by
     value = min(max(value, -BIAS_MOST), BIAS_MOST)
-    said = f"bias {value:+g}" if value else "no bias"
-    _set(view, candidate, value, f"{piece_text(candidate.piece)}: {said}")
+    return value, f"{name}: bias {value:+g}" if value else f"{name}: no bias"
 
 
-def _set(view: ChatView, candidate: Candidate, value: float, said: str) -> None:
-    engine = view.controller.engine
-    if engine.is_remote or candidate.id == NO_ID or view.controller.tokens.only_kept:
+def _bias(view: ChatView, action: str, candidate: Candidate) -> None:
+    controller = view.controller
+    if controller.engine.is_remote or candidate.id == NO_ID or controller.tokens.only_kept:
         view.show_notice("info", "only tokens of a model on this machine can be banned or biased")
         return
-    view.controller.set_bias(candidate.id, value)
+    value, said = changed_bias(action, candidate, controller.biases)
+    controller.set_bias(candidate.id, value)
     view.show_notice("info", said)

@@ -29,5 +29,8 @@ class WriteView(Protocol):
     def show_notice(self, kind: NoticeKind, text: str) -> None:
         """Show one line to the user."""
 
+    def grow_on(self, place: int) -> None:
+        """Continue the text at a place, where the cursor goes."""
+
     async def switch(self, file: Path | None) -> None:
         """Open the document of another file; None for the one without a file."""

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -19,13 +19,16 @@ from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
+from gptterm.tui.screens.document_walk import DocumentWalk
+from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.writing import MOST_SAMPLES, Writing
 from gptterm.tui.widgets.continuations import Continuation, Continuations
+from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
-from gptterm.tui.widgets.key_groups import CONTINUATIONS, MAP
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, TEXT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
@@ -55,6 +58,8 @@ class WriteScreen(ModeScreen):
         self.area = DocumentArea(self._edited, self._walk)
         self.list = Continuations(self._choose, self._more, self._rank)
         self.map = VersionMap(self._walk_to, self._name_branch)
+        self.pane = Distribution()
+        self.walk = DocumentWalk(lambda: self.writing, self.area, self.pane)
         self._branches: list[Branch] = []
         """Those that the map shows."""
         self.notice_line = NoticeLine()
@@ -75,6 +80,7 @@ class WriteScreen(ModeScreen):
         with Horizontal():
             yield self.area
             yield self.map
+            yield self.pane
         yield self.list
         yield self.notice_line
         yield self._keyline
@@ -86,6 +92,7 @@ class WriteScreen(ModeScreen):
         self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
         self.set_interval(COUNT_S, self._refresh_map)
+        self.set_interval(COUNT_S, self.walk.refresh)
         self.show_engine()
         start_worker(self, self._open)
 
@@ -145,28 +152,12 @@ class WriteScreen(ModeScreen):
             seed=None if self.writing.started is None else self.writing.started.seed,
             saved=controller.chat_list.saves,
         )
-        shown = [("write.continue", "continue"), ("write.stop", "continuations")]
-        if self.writing.streaming:
-            shown = [("write.stop", "stop")]
-        elif self.list.has_focus:
-            own = [("list.up list.down", "choose"), ("list.more", "more"), ("list.rank", "rank")]
-            self._keyline.keys = (
-                *self._keymap.line(Continuations.BINDINGS, *own),
-                *self._keymap.line(WRITE_KEYS, ("write.stop", "to the text")),
-            )
-            return
-        elif self.map.has_focus:
-            self._keyline.keys = (
-                *self._keymap.line(
-                    VersionMap.BINDINGS, ("map.up map.down", "walk"), ("map.name", "name")
-                ),
-                *self._keymap.line(
-                    WRITE_KEYS, ("write.stop", "to the text"), ("write.map", "hide the map")
-                ),
-            )
-            return
-        more = [("write.map", "map"), ("write.save", "save"), ("write.chat", "chat")]
-        self._keyline.keys = self._keymap.line(WRITE_KEYS, *shown, *more)
+        self._keyline.keys = hints(self._keymap, self._focus_area, streaming=self.writing.streaming)
+
+    @property
+    def _focus_area(self) -> str:
+        areas = {CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane}
+        return next((area for area, widget in areas.items() if widget.has_focus), TEXT)
 
     def _changed(self) -> None:
         self._is_stale = self._map_is_stale = True
@@ -263,6 +254,31 @@ class WriteScreen(ModeScreen):
         request = InputRequest("name the branch", "name", "empty: no name", chosen.name)
         self.app.push_screen(InputDialog(request, name), done)
 
+    @on(DocumentArea.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.walk.look()
+
+    @on(Distribution.WalkRequested)
+    def _walk_requested(self, event: Distribution.WalkRequested) -> None:
+        self.walk.step(event.step)
+
+    @on(Distribution.ActionRequested)
+    def _token_action(self, event: Distribution.ActionRequested) -> None:
+        from gptterm.tui.actions import document_tokens
+
+        document_tokens.act(self, event.action, event.candidate, event.walked)
+        self.walk.look()
+
+    @on(Distribution.Left)
+    def _pane_left(self) -> None:
+        self.area.focus()
+
+    def grow_on(self, place: int) -> None:
+        """Continue the text at a place, where the cursor goes."""
+        self._draw()
+        self.area.go_to(place)
+        self.action_continue()
+
     def _rank(self) -> None:
         self.writing.ranked = not self.writing.ranked
         order = "by perplexity" if self.writing.ranked else "by age"
@@ -298,7 +314,7 @@ class WriteScreen(ModeScreen):
         """Stop; when idle, go to the continuations, or back to the text."""
         if self.writing.stop():
             self.show_notice("info", "stopped")
-        elif self.list.has_focus or self.map.has_focus or not self.writing.continuations:
+        elif self._focus_area != TEXT or not self.writing.continuations:
             self.area.focus()
         else:
             self.list.display = True
@@ -313,6 +329,16 @@ class WriteScreen(ModeScreen):
         if not len(self.writing.document):
             self.show_notice("info", "there are no versions yet")
         self.call_after_refresh(self._draw_map)
+
+    def action_tint(self) -> None:
+        """Tint the tokens by another measure, or no longer."""
+        self.show_notice("info", self.walk.cycle())
+
+    def action_alternatives(self) -> None:
+        """Show the alternatives to the token under the cursor and go to them, or hide them."""
+        shown = not self.pane.has_focus
+        self.walk.show_pane(shown)
+        (self.pane if shown else self.area).focus()
 
     def action_open(self) -> None:
         """Choose another text."""
@@ -366,7 +392,11 @@ class WriteScreen(ModeScreen):
         is_own = any(binding.action == action for binding in WRITE_KEYS)
         if area == MAP and not self.map.display:
             self.action_map()
-        widget = {CONTINUATIONS: self.list, MAP: self.map}.get(area, self.area)
+        if area == ALTERNATIVES and not self.pane.display:
+            self.walk.show_pane(True)
+        widget = {CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane}.get(
+            area, self.area
+        )
         self.call_after_refresh((self if is_own else widget).run_action, action)
 
     def subject(self) -> Subject | None:

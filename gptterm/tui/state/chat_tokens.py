@@ -9,22 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gptterm.charts.views.scores import Measure, measured
 from gptterm.conversation.nodes import SYSTEM
-from gptterm.conversation.token_map import TurnToken, chat_text, turn_tokens
+from gptterm.conversation.token_map import TurnToken, chat_text
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack
 from gptterm.engine.api import Candidate, ModelInfo, NextToken
-from gptterm.engine.inspection.answers import (
-    Encoded,
-    TokenScore,
-    TokenScores,
-    TokenView,
-)
-from gptterm.engine.inspection.requests import (
-    EncodeRequest,
-    ScoreRequest,
-    TokenRequest,
-)
+from gptterm.engine.inspection.answers import TokenScore, TokenView
+from gptterm.engine.inspection.requests import TokenRequest
 from gptterm.errors import GpttermError
-from gptterm.tui.state.asking import ask, events_of
+from gptterm.tui.state.asking import ask
+from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, tints
 
@@ -277,40 +269,23 @@ class ChatTokens:
         assert leaf is not None
         raw, client = settings.form == "raw", controller.engine.client
         text = chat_text(chat.tree, leaf, info, settings.transcript, raw=raw)
-        found = await ask(client, EncodeRequest(prompt=text.prompt), Encoded)
-        marked = await ask(client, EncodeRequest(prompt=text.marked), Encoded)
-        pieces = tuple(piece.piece for piece in found.pieces)
-        turns = turn_tokens(pieces, b"".join(p.piece for p in marked.pieces), text.messages)
-        ids = tuple(piece.id for piece in found.pieces)
-        scores = self._still_valid(info, ids)
+        ids, turns = await read_tokens(client, text.prompt, text.marked, text.messages)
+        before, scores = self.reading, list[TokenScore]()
+        if before is not None and before.info is info:
+            scores = still_valid(before.ids, before.scores, ids)
         self.reading = reading = Reading(chat.key, info, raw, texts, ids, turns, scores)
         self._tints.clear()
         if self.measure is not None and len(scores) < len(ids):
             await self._score(reading)
 
-    def _still_valid(self, info: ModelInfo, ids: tuple[int, ...]) -> list[TokenScore]:
-        """Scores of the tokens that both readings begin with."""
-        before = self.reading
-        if before is None or before.info is not info:
-            return []
-        pairs = zip(before.ids, ids, strict=False)
-        same = next((i for i, (one, other) in enumerate(pairs) if one != other), len(ids))
-        return before.scores[:same]
-
     async def _score(self, reading: Reading) -> None:
         """Score the rest, and show what is scored as it comes."""
-        request = ScoreRequest(ids=reading.ids, start_token=False, first=len(reading.scores))
-        async with contextlib.aclosing(
-            events_of(self._controller.engine.client, request)
-        ) as events:
-            async for event in events:
+        client = self._controller.engine.client
+        async with contextlib.aclosing(score_rest(client, reading.ids, reading.scores)) as parts:
+            async for _ in parts:
                 if self.reading is not reading or not self._is_of_this(reading):
                     return
-                if isinstance(event, TokenScores):
-                    reading.scores.extend(event.tokens)
-                    self._on_change()
-        if len(reading.scores) < len(reading.ids):
-            raise GpttermError("the engine has not scored all of the text")
+                self._on_change()
 
     def subject(self, key: str | None) -> Subject | None:
         """The chat, to look into: at the walked token, else at the end of a turn.

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gptterm.conversation.nodes import Generation
+from gptterm.document.biases import Biases
 from gptterm.document.stretches import changed_stretch
 from gptterm.document.text_file import TextFile
 from gptterm.document.tree import Document
 from gptterm.engine.api import (
+    Alternative,
     Event,
     Failed,
     Finished,
     GenerateRequest,
     MixedPrompt,
+    ModelInfo,
     Prompt,
     Reasoning,
+    SamplingParams,
     Started,
     TextPrompt,
     Token,
@@ -31,7 +35,9 @@ from gptterm.engine.api import (
 from gptterm.errors import GpttermError
 from gptterm.format import plural
 from gptterm.threads import in_daemon_thread
+from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.document_tokens import DocumentTokens
 from gptterm.tui.state.events import NoticeKind
 
 if TYPE_CHECKING:
@@ -61,6 +67,10 @@ class Writing:
         self.document = Document()
         self.opened = False
         """Whether the document was loaded; it cannot be edited before."""
+        self.biases = Biases()
+        self.text_tokens = DocumentTokens(
+            controller.engine, lambda: self.document, lambda: self.sampling, on_change
+        )
         self.ranked = False
         """Whether continuations are ordered by perplexity, instead of age."""
         self._saver: DocumentSaver | None = None
@@ -224,6 +234,13 @@ class Writing:
 
     # -------------------------------------------------------------------------- continuing
 
+    @property
+    def sampling(self) -> SamplingParams:
+        """The samplers, with the biases of this document and without those of the chat."""
+        biases = self.biases.of(self.controller.engine.info)
+        sampling = self.controller.settings.sampling
+        return msgspec.structs.replace(sampling, logit_bias=tuple(biases.items()))
+
     def stop(self) -> bool:
         """End the continuations with the text so far; False if none is written."""
         if not self._streaming:
@@ -250,18 +267,50 @@ class Writing:
         prompt: Prompt = MixedPrompt(parts=self.document.prompt_parts(place, info))
         if self.controller.engine.is_remote:
             prompt = TextPrompt(text=self.document.text[:place])
-        run = Generation.for_model(
-            info, settings.sampling,
-            seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,
-        )  # fmt: skip
+        run = self._run(info)
         self._streaming = versions = self.document.begin(place, run, samples)
         self.started, self.finished, self.tokens = None, None, 0
         self._counts = dict.fromkeys(versions, 0)
         logprobs = None if self.controller.engine.is_remote else 0
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
+        request = msgspec.structs.replace(request, sampling=self.sampling)
         self._task = asyncio.create_task(self._generate(versions, request))
         self._on_change()
         return True
+
+    def _run(self, info: ModelInfo) -> Generation:
+        """Model and settings of a continuation."""
+        settings = self.controller.settings
+        return Generation.for_model(
+            info, self.sampling,
+            seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,
+        )  # fmt: skip
+
+    def swap(self, walked: WalkedToken, text: str, token: Alternative) -> str:
+        """Put another token in the place of one, from where the text is to be continued.
+
+        What a model wrote after it in one go is regrown; what a person wrote stays.
+
+        Args:
+            text: what the token spells; empty: it ends the text.
+
+        Returns:
+            Why that cannot be now; empty if it is done.
+        """
+        problem = self._problem(len(self.document.text))
+        info = self.controller.engine.info
+        if problem or info is None:
+            return problem
+        end = max(
+            (span.end for span in self.document.spans if span.start <= walked.start < span.end),
+            default=walked.end,
+        )
+        if text:
+            self.document.swap(walked.start, end, text, token, self._run(info))
+        else:
+            self.document.replace(walked.start, end, "")
+        self._on_change()
+        return ""
 
     def _problem(self, place: int) -> str:
         """Why nothing can be continued now; empty if it can."""

@@ -46,6 +46,11 @@ def keep_few_lines(area: "TextArea") -> None:
     area._line_cache = LRUCache(DRAWN_LINES)
 
 
+def forget_lines(area: "TextArea") -> None:
+    """Have a text area draw all rows anew."""
+    area._line_cache.clear()
+
+
 @cache
 def count_rows_once() -> None:
     """Have text areas know their height: Textual adds all lines up for each row that it draws."""

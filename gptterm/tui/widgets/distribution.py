@@ -56,11 +56,11 @@ class Distribution(RowWidget, can_focus=True):
         Binding("down", "move(1)", "Below", id="next.down", tooltip="Choose the token below"),
         Binding("left", "walk(-1)", "Before", id="next.previous", tooltip="The token before"),
         Binding("right", "walk(1)", "After", id="next.next", tooltip="The token after"),
-        _act("enter", "grow", "Grow", "Grow the reply on from the chosen token, as a version"),
+        _act("enter", "grow", "Grow", "Grow the text on from the chosen token, as a version"),
         _act("b", "ban", "Ban", "Ban the chosen token, or lift that"),
         _act("plus", "more", "Likelier", "Add 1 to the logit of the chosen token"),
         _act("minus", "less", "Less likely", "Take 1 from the logit of the chosen token"),
-        Binding("escape", "leave", "Back", id="next.leave", tooltip="Back to the transcript"),
+        Binding("escape", "leave", "Back", id="next.leave", tooltip="Back to the text"),
     ]
 
     chosen: reactive[int] = reactive(0)

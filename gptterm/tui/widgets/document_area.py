@@ -1,8 +1,12 @@
 """Text area of a document, whose text it mirrors character by character."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import ClassVar
 
+from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
@@ -10,8 +14,10 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
+from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
-from gptterm.tui.textual_compat import count_rows_once, keep_few_lines
+from gptterm.tui.textual_compat import count_rows_once, forget_lines, keep_few_lines
+from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
 _LINE_ENDS = {
     **{code: 0x2400 + code for code in (0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E)},
@@ -21,6 +27,14 @@ _LINE_ENDS = {
 
 _OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
 """Stands for a control that has no picture of its own."""
+
+_LONG_LINE = 2000
+"""Characters up to which all of a line is tinted."""
+_MARKED = Style(underline=True, bold=True)
+_COLOURLESS = (Style(), *[Style()] * 3, *[Style(underline=True)] * 2, *[Style(reverse=True)] * 2)
+"""Styles of the steps without colours, as `COLOURLESS` says."""
+COLOURLESS = "underlined from the 5th step, reversed from the 7th"
+_tint = lru_cache(32)(lambda step, dark: tint_style(f"{STYLE}{step}", dark=dark))
 
 
 def shown_text(text: str) -> str:
@@ -65,6 +79,12 @@ class DocumentArea(TextArea):
         self.shown = ""
         """The document's text as far as it is shown."""
         self._mirroring = False
+        self.tints: Callable[[int, int], Sequence[Tint]] | None = None
+        """Returns the tints between two places; None: there are none."""
+        self.marked: tuple[int, int] | None = None
+        """The token that is looked at."""
+        self._starts: tuple[str, list[int]] = ("", [0])
+        """A text, and the places where its lines begin."""
 
     @property
     def text(self) -> str:
@@ -81,6 +101,52 @@ class DocumentArea(TextArea):
         """Replace the text as it is drawn."""
         self._joined = None
         super().load_text(text)
+
+    # ------------------------------------------------------------------------------- tints
+
+    def draw_tints(self) -> None:
+        """Draw all rows anew: tints have changed."""
+        forget_lines(self)
+        self.refresh()
+
+    def get_line(self, line_index: int) -> Text:
+        """Return a line; the part of it that is in view is tinted."""
+        line = super().get_line(line_index)
+        if self.tints is None and self.marked is None:
+            return line
+        begin = self._line_starts[line_index]
+        first, last = self._in_view(line_index, len(line.plain))
+        if self.tints is not None:
+            for start, end, step in self.tints(begin + first, begin + last):
+                if step:
+                    line.stylize(self._tint_style(step), start - begin, end - begin)
+        if self.marked is not None:
+            start, end = self.marked
+            line.stylize(_MARKED, max(0, start - begin), max(0, end - begin))
+        return line
+
+    def _tint_style(self, step: int) -> Style:
+        if self.app.no_color:
+            return _COLOURLESS[step]
+        return _tint(step, self.app.current_theme.dark)
+
+    @property
+    def _line_starts(self) -> list[int]:
+        if self._starts[0] is not self.shown:
+            lengths = (len(line) + 1 for line in self.document.lines)
+            self._starts = self.shown, list(accumulate(lengths, initial=0))
+        return self._starts[1]
+
+    def _in_view(self, line: int, length: int) -> tuple[int, int]:
+        """The part of a line that is in view; of a short one, all."""
+        if length <= _LONG_LINE:
+            return 0, length
+        wrapped, top = self.wrapped_document, self.scroll_offset.y
+        edges = [0, *wrapped.get_offsets(line), length]
+        first_row = wrapped.location_to_offset((line, 0)).y
+        low = min(max(0, top - first_row), len(edges) - 2)
+        high = min(max(low + 1, top + self.size.height - first_row + 1), len(edges) - 1)
+        return edges[low], edges[high]
 
     @property
     def place(self) -> int:
@@ -99,6 +165,10 @@ class DocumentArea(TextArea):
         """Select a stretch of the text, and show it; the cursor is at its end."""
         self.focus()
         self.selection = Selection(self._location_of(start), self._location_of(end))
+
+    def go_to(self, place: int) -> None:
+        """Move the cursor to a place in the text."""
+        self.move_cursor(self._location_of(place))
 
     def show(self, text: str, *, follow: bool = False) -> None:
         """Show the document's text.

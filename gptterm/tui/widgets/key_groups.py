@@ -32,10 +32,11 @@ CHAT_GROUPS: tuple[Group, ...] = (
 WRITE_GROUPS: tuple[Group, ...] = (
     (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
     (CONTINUATIONS, Continuations.BINDINGS),
+    (ALTERNATIVES, Distribution.BINDINGS),
     (MAP, VersionMap.BINDINGS),
 )
 INSPECT_GROUPS: tuple[Group, ...] = ((INSPECTED, (*INSPECT_KEYS, *TokenText.BINDINGS)),)
-GROUPS = (*CHAT_GROUPS, *WRITE_GROUPS, *INSPECT_GROUPS)
+GROUPS = tuple(dict(CHAT_GROUPS + WRITE_GROUPS + INSPECT_GROUPS).items())
 SCREENS: tuple[tuple[Group, ...], ...] = (
     CHAT_GROUPS,
     ((EVERYWHERE, APP_KEYS), *WRITE_GROUPS),

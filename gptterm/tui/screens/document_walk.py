@@ -1,0 +1,93 @@
+"""Tokens of the document on the write screen: tints in the text, the pane of alternatives."""
+
+from collections.abc import Callable
+
+from gptterm.tui.state.chat_tokens import TokenLook
+from gptterm.tui.state.tints import legend
+from gptterm.tui.state.writing import Writing
+from gptterm.tui.widgets.distribution import Distribution
+from gptterm.tui.widgets.document_area import COLOURLESS, DocumentArea
+from gptterm.tui.workers import start_worker
+
+
+class DocumentWalk:
+    """Draws what is known of the document's tokens, and moves the cursor over them.
+
+    Args:
+        writing: returns the document's state.
+        area: shows the text.
+        pane: shows the alternatives to the token under the cursor.
+    """
+
+    def __init__(
+        self, writing: Callable[[], Writing], area: DocumentArea, pane: Distribution
+    ) -> None:
+        self._writing = writing
+        self._area = area
+        self._pane = pane
+        pane.on_capacity_changed = self.look
+        self._asking = self._is_stale = False
+
+    def cycle(self) -> str:
+        """Tint by the next measure, or no longer; return the scale."""
+        tokens = self._writing().text_tokens
+        tokens.cycle()
+        self._area.tints = None if tokens.measure is None else self._tints
+        self.refresh()
+        if tokens.measure is None:
+            return "no tints"
+        signs = f" · {COLOURLESS}" if self._area.app.no_color else ""
+        lacking = f" · what is typed is not tinted: {tokens.lacking}" if tokens.lacking else ""
+        return f"{legend(tokens.measure)}{signs}{lacking}"
+
+    def _tints(self, start: int, end: int) -> tuple[tuple[int, int, int], ...]:
+        return self._writing().text_tokens.tints(start, end)
+
+    def show_pane(self, shown: bool) -> None:
+        """Show the alternatives, or hide them."""
+        self._pane.display = self._writing().text_tokens.is_looking = shown
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Have the model read what it has not yet, and draw what it has."""
+        tokens = self._writing().text_tokens
+        if self._area.tints is None and self._area.marked is None and not self._pane.display:
+            return
+        tokens.refresh(self._area.place)
+        self._area.draw_tints()
+        self.look()
+
+    def look(self) -> None:
+        """Show the alternatives to the token under the cursor."""
+        if not self._pane.display:
+            if self._area.marked is not None:
+                self._area.marked = None
+                self._area.draw_tints()
+            return
+        self._is_stale = True
+        if not self._asking:
+            self._asking = True
+            start_worker(self._pane, self._ask, exit_on_error=False)
+
+    async def _ask(self) -> None:
+        try:
+            while self._is_stale:
+                self._is_stale = False
+                place = self._area.place
+                self._show(await self._writing().text_tokens.look(place, self._pane.capacity))
+        finally:
+            self._asking = False
+
+    def _show(self, look: TokenLook) -> None:
+        self._pane.show(look)
+        walked = look.walked
+        marked = None if walked is None else (walked.start, walked.end)
+        if marked != self._area.marked:
+            self._area.marked = marked
+            self._area.draw_tints()
+
+    def step(self, by: int) -> None:
+        """Move the cursor to another token."""
+        place = self._writing().text_tokens.step(self._area.place, by)
+        if place is not None:
+            self._area.go_to(place)

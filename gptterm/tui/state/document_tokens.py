@@ -1,0 +1,366 @@
+"""Tokens of a document: what the model makes of each, tints, the one under the cursor."""
+
+import asyncio
+import contextlib
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from gptterm.charts.views.scores import Measure, measured
+from gptterm.conversation.token_map import Part, TurnToken, mark
+from gptterm.document.edits import Edit, Span
+from gptterm.document.stretches import Stretch, changed_stretch
+from gptterm.document.tree import Document
+from gptterm.engine.api import MixedPrompt, ModelInfo, SamplingParams, TextPrompt
+from gptterm.engine.inspection.answers import TokenScore, TokenView
+from gptterm.engine.inspection.requests import TokenRequest
+from gptterm.errors import GpttermError
+from gptterm.tui.state.asking import ask
+from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
+from gptterm.tui.state.engine_manager import EngineManager
+from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
+from gptterm.tui.state.tints import MEASURES, Tint, tints
+
+MOST_READ = 16_000
+"""Characters that the model reads around the cursor, of a longer text: some 4,000 tokens."""
+_STEP = MOST_READ // 4
+"""The stretch stays the same while the cursor stays within so many characters."""
+
+
+class Reading(NamedTuple):
+    """A stretch of the text as the loaded model reads it. Places are those of `text`."""
+
+    info: ModelInfo
+    text: str
+    """The whole text."""
+    start: int
+    end: int
+    ids: tuple[int, ...]
+    tokens: tuple[TurnToken, ...]
+    scores: list[TokenScore]
+    """Of the first ids; they grow."""
+
+
+class DocumentTokens:
+    """Tints of a document's tokens, and the alternatives to the one under the cursor.
+
+    Args:
+        document: returns the document.
+        sampling: returns the samplers of its continuations.
+        on_change: called when tints or tokens have changed.
+    """
+
+    def __init__(
+        self,
+        engine: EngineManager,
+        document: Callable[[], Document],
+        sampling: Callable[[], SamplingParams],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._document = document
+        self._sampling = sampling
+        self._on_change = on_change
+        self.measure: Measure | None = None
+        """Measure that tints the text; None: nothing does."""
+        self.is_looking = False
+        """The alternatives to the token under the cursor are shown."""
+        self.problem = ""
+        """Why the model does not read the text; empty if it does."""
+        self._refused_by: ModelInfo | None = None
+        self.reading: Reading | None = None
+        self._read_tints: tuple[Measure, int, tuple[Tint, ...]] | None = None
+        """Of the reading, by measure and number of scores."""
+        self._kept: dict[str, tuple[Edit, tuple[Tint, ...]]] = {}
+        """Tints of models' edits by surprisal; places are those of their texts."""
+        self._task: asyncio.Task[None] | None = None
+
+    def cycle(self) -> None:
+        """Tint by the next measure, after the last one by none."""
+        at = -1 if self.measure is None else MEASURES.index(self.measure)
+        self.measure = MEASURES[at + 1] if at + 1 < len(MEASURES) else None
+        self._on_change()
+
+    # ------------------------------------------------------------------------------ reading
+
+    def refresh(self, place: int) -> None:
+        """Have the model read what it has not yet around a place, if that is to be shown."""
+        if self.measure is None and not self.is_looking:
+            return
+        engine = self._engine
+        if self._refused_by is not engine.info:
+            self.problem, self._refused_by = "", None
+        can = engine.ready and not engine.is_remote and not self.problem
+        busy = self._task is not None and not self._task.done()
+        if can and not busy and not self._is_read(place):
+            self._task = asyncio.create_task(self._read(place))
+
+    def _is_read(self, place: int) -> bool:
+        document, reading = self._document(), self.reading
+        current, text = document.current, document.text
+        if not text or (current is not None and document.is_streaming(current)):
+            return True  # it is read once it is whole
+        if reading is None or not self._is_current(reading):
+            return False
+        if (reading.start, reading.end) != _stretch(text, place):
+            return False
+        return self.measure is None or len(reading.scores) >= len(reading.ids)
+
+    def _is_current(self, reading: Reading) -> bool:
+        return reading.info is self._engine.info and reading.text == self._document().text
+
+    async def _read(self, place: int) -> None:
+        try:
+            await self._read_once(place)
+        except GpttermError as error:
+            self.problem = str(error)
+            self._refused_by = self._engine.info
+        self._on_change()
+
+    async def _read_once(self, place: int) -> None:
+        document, info, client = self._document(), self._engine.info, self._engine.client
+        assert info is not None
+        text = document.text
+        start, end = _stretch(text, place)
+        parts = document.prompt_parts(end, info, start)
+        message = ((Part("", text[start:end], 0),),)
+        ids, turns = await read_tokens(
+            client, MixedPrompt(parts=parts), TextPrompt(text=mark(0)), message
+        )
+        before, scores = self.reading, list[TokenScore]()
+        if before is not None and before.info is info:
+            scores = still_valid(before.ids, before.scores, ids)
+        tokens = tuple(
+            TurnToken(token.position, start + token.start, start + token.end)
+            for token in turns.get("", ())
+        )
+        self.reading = reading = Reading(info, text, start, end, ids, tokens, scores)
+        self._read_tints = None
+        self._on_change()
+        if self.measure is None or len(scores) >= len(ids):
+            return
+        async with contextlib.aclosing(score_rest(client, ids, scores)) as steps:
+            async for _ in steps:
+                if not self._is_current(reading):
+                    return
+                self._on_change()
+
+    # ------------------------------------------------------------------------------- tints
+
+    def tints(self, start: int, end: int) -> tuple[Tint, ...]:
+        """Return the tints of a stretch of the text: as it was read, else as it was written."""
+        if self.measure is None:
+            return ()
+        found = list(self._tints_as_read(start, end))
+        if self.measure == "surprisal":
+            edges = [start, *(edge for tint in found for edge in tint[:2]), end]
+            gaps = [(low, high) for low, high in list(pairwise(edges))[::2] if low < high]
+            for low, high in gaps:
+                found += self._tints_as_written(low, high)
+        return tuple(sorted(found))
+
+    def _tints_as_read(self, start: int, end: int) -> Iterator[Tint]:
+        """Those of the reading: of what was edited since, not; of what follows, as it was."""
+        reading, measure = self.reading, self.measure
+        if reading is None or measure is None or reading.info is not self._engine.info:
+            return
+        known = self._read_tints
+        if known is None or known[:2] != (measure, len(reading.scores)):
+            scored = [t for t in reading.tokens if t.position < len(reading.scores)]
+            values = (
+                (t.start, t.end, measured(reading.scores[t.position], measure)) for t in scored
+            )
+            known = self._read_tints = measure, len(reading.scores), tints(values, measure)
+        parts, change = known[2], self._change(reading)
+        by = len(change.text) - (change.end - change.start)
+        yield from _between(parts, 0, start, min(end, change.start))
+        yield from _between(parts, by, max(start, change.end + by), end)
+
+    def _change(self, reading: Reading) -> Stretch:
+        """The stretch that was edited since a reading."""
+        text = self._document().text
+        if text is reading.text:
+            return Stretch(len(text), len(text), "")
+        return changed_stretch(reading.text, text)
+
+    def _tints_as_written(self, start: int, end: int) -> Iterator[Tint]:
+        """Those of the log probabilities that models' tokens were written with."""
+        document = self._document()
+        spans, current = document.spans, document.current
+        if current is not None and document.is_streaming(current):
+            edit = document.written(current)
+            whole = Span(edit.start, edit.start + len(edit.text), edit.id, 0, len(edit.lengths))
+            yield from _between(_edit_tints(edit), edit.start, start, min(whole.end, end))
+        at = bisect_right(spans, start, key=lambda span: span.end)
+        for span in spans[at:]:
+            if span.start >= end:
+                return
+            edit = document.edit(span.edit)
+            known = self._kept.get(edit.id)
+            if known is None or known[0] is not edit:
+                known = self._kept[edit.id] = edit, _edit_tints(edit)
+            ends = document.ends_of(edit)
+            origin = span.start - (ends[span.first - 1] if span.first else 0)
+            yield from _between(known[1], origin, max(start, span.start), min(end, span.end))
+
+    def bits(self, start: int, end: int) -> tuple[float, int]:
+        """Return the sum of the surprisals in a stretch of the text, and the number of tokens.
+
+        Of tokens that are not read, it has those that models wrote.
+        """
+        total, count, at = 0.0, 0, start
+        reading = self.reading
+        if reading is not None and reading.info is self._engine.info:
+            change = self._change(reading)
+            by = len(change.text) - (change.end - change.start)
+            scored = reading.tokens[: len(reading.scores)]
+            for low, high, moved in ((0, change.start, 0), (change.end, len(reading.text), by)):
+                values = [
+                    (token, bits)
+                    for token in scored
+                    if low <= token.start and token.end <= high
+                    if start <= token.start + moved and token.end + moved <= end
+                    if token.position < len(reading.scores)
+                    if (bits := reading.scores[token.position].surprisal_bits) is not None
+                ]
+                if values:
+                    before = self._bits_as_written(at, values[0][0].start + moved)
+                    at = values[-1][0].end + moved
+                    total += before[0] + math.fsum(bits for _, bits in values)
+                    count += before[1] + len(values)
+        rest = self._bits_as_written(at, end)
+        return total + rest[0], count + rest[1]
+
+    def _bits_as_written(self, start: int, end: int) -> tuple[float, int]:
+        document, total, count = self._document(), 0.0, 0
+        spans = document.spans
+        at = bisect_right(spans, start, key=lambda span: span.end)
+        for span in spans[at:]:
+            if span.start >= end:
+                break
+            edit = document.edit(span.edit)
+            if not edit.logprobs:
+                continue
+            tokens = range(span.first, span.first + span.tokens)
+            if not (start <= span.start and span.end <= end):
+                ends = document.ends_of(edit)
+                origin = span.start - (ends[span.first - 1] if span.first else 0)
+                tokens = range(*_within(ends, tokens, start - origin, end - origin))
+            total -= math.fsum(edit.logprobs[tokens.start : tokens.stop]) / math.log(2)
+            count += len(tokens)
+        return total, count
+
+    # -------------------------------------------------------------------------- the cursor
+
+    def at(self, place: int) -> WalkedToken | None:
+        """Return the token that spells the character at a place, or the end of the text.
+
+        None: the model has not read it yet.
+        """
+        reading = self.reading
+        if reading is None or not self._is_current(reading):
+            return None
+        if not reading.start <= place <= reading.end or not reading.tokens:
+            return None
+        tokens = reading.tokens
+        if place >= tokens[-1].end:
+            at_end = tokens[-1].end == len(reading.text)
+            return WalkedToken("", len(tokens), place, place) if at_end else None
+        number = bisect_right(tokens, place, key=lambda token: token.end)
+        token = tokens[number]
+        if not token.start <= place:
+            return None
+        within = number > 0 and tokens[number - 1].start == tokens[number - 1].end
+        return WalkedToken("", number, token.start, token.end, within)
+
+    def step(self, place: int, by: int) -> int | None:
+        """Return the beginning of another token than that at a place; None if it is not known."""
+        walked, reading = self.at(place), self.reading
+        if walked is None or reading is None:
+            return None
+        number = min(max(walked.number + by, 0), len(reading.tokens))
+        if number == len(reading.tokens):
+            return reading.tokens[-1].end
+        return reading.tokens[number].start
+
+    async def look(self, place: int, limit: int) -> TokenLook:
+        """Return what the model would have said in the place of the token at a place."""
+        engine, walked, reading = self._engine, self.at(place), self.reading
+        if walked is None or reading is None:
+            return TokenLook(None, self._why_unknown())
+        is_end = walked.number == len(reading.tokens)
+        request = TokenRequest(
+            ids=reading.ids,
+            position=len(reading.ids) if is_end else reading.tokens[walked.number].position,
+            sampling=self._sampling(),
+            limit=limit,
+        )
+        try:
+            view = await ask(engine.client, request, TokenView)
+        except GpttermError as error:
+            return TokenLook(None, str(error))
+        reason = "" if view.distribution else "the first token follows nothing"
+        return TokenLook(view.distribution, reason, view.score, walked=walked)
+
+    def _why_unknown(self) -> str:
+        engine = self._engine
+        if not self._document().text:
+            return "there is no text yet"
+        if engine.no_distribution:
+            return f"no probabilities: {engine.no_distribution}"
+        if engine.is_remote:
+            return "a server does not score a text"
+        if not engine.ready:
+            return "once the model is ready"
+        return self.problem or "the model reads the text"
+
+    @property
+    def lacking(self) -> str:
+        """Why a text that is to be tinted is not, as far as it is typed; empty if it is."""
+        engine = self._engine
+        reads = engine.ready and not engine.is_remote and not self.problem
+        return "" if reads else self._why_unknown()
+
+
+def _stretch(text: str, place: int) -> tuple[int, int]:
+    """The part of a text that is read for a place: all, or what is around it from a word on."""
+    if len(text) <= MOST_READ:
+        return 0, len(text)
+    start = max(0, place // _STEP - 2) * _STEP
+    end = min(len(text), start + MOST_READ)
+    space = text.find(" ", start, start + 64) if start else 0
+    return max(space, start), end
+
+
+def _between(parts: Sequence[Tint], by: int, start: int, end: int) -> Iterator[Tint]:
+    """The tints that lie between two places, moved."""
+    at = bisect_left(parts, start - by, key=lambda part: part[0])
+    for low, high, step in parts[at:]:
+        if high + by > end:
+            return
+        yield low + by, high + by, step
+
+
+def _edit_tints(edit: Edit) -> tuple[Tint, ...]:
+    """Tints of an edit by surprisal."""
+    if not edit.logprobs:
+        return ()
+    ends, at = edit.token_ends(), 0
+    values: list[tuple[int, int, float | None]] = []
+    for end, logprob in zip(ends, edit.logprobs, strict=True):
+        bits = max(0.0, -logprob / math.log(2))
+        values.append((at, max(at, end), bits))
+        at = max(at, end)
+    return tints(values, "surprisal")
+
+
+def _within(ends: Sequence[int], tokens: range, start: int, end: int) -> tuple[int, int]:
+    """The first of an edit's tokens that lies between two places of its text, and the last + 1."""
+    inside, at = [], 0
+    for token, last in enumerate(ends):
+        if token in tokens and start <= at and last <= end:
+            inside.append(token)
+        at = max(at, last)
+    return (inside[0], inside[-1] + 1) if inside else (0, 0)

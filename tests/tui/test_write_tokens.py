@@ -1,0 +1,170 @@
+"""Tokens of a document with the bundled model: tints, alternatives, swaps, bans."""
+
+import math
+from pathlib import Path
+
+from gptterm.charts.scales import DARK
+from gptterm.config import load_settings
+from gptterm.conversation.nodes import Generation
+from gptterm.conversation.token_map import TurnToken
+from gptterm.document.tree import Document
+from gptterm.engine.api import Finished, SamplingParams, Timings, Token, Usage
+from gptterm.engine.inspection.answers import TokenScore
+from gptterm.engine.ipc.client import EngineClient
+from gptterm.tui.app import GpttermApp
+from gptterm.tui.state.document_tokens import DocumentTokens, Reading, _stretch
+from gptterm.tui.state.engine_manager import EngineManager, find_model
+from tests.tui.test_write import WriteDesk
+
+
+def tinted(desk: WriteDesk, word: str) -> set[str]:
+    """Backgrounds of the cells of the text that show a word, of those that tints have."""
+    found = set()
+    shades = {step.background for step in DARK}
+    for y in range(desk.write.area.size.height):
+        for text, style, _ in desk.write.area.render_line(y):
+            if word in text and style is not None and style.bgcolor is not None:
+                found.add(style.bgcolor.name)
+    return found & shades
+
+
+async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
+    settings = load_settings({"model": "tiny", "temperature": 0.0, "max_tokens": 8})
+    client = EngineClient(log=home / "engine.log")
+    app = GpttermApp(settings, None, client, find_model, write=True)
+    async with app.run_test(size=(120, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.opened()
+        writing, area, pane = desk.write.writing, desk.write.area, desk.write.pane
+        tokens, document = writing.text_tokens, writing.document
+        await desk.type("The little fox zzgq")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("ctrl+t")
+        assert "surprisal, bits" in desk.said
+        # Typed text is read by the model; the tints stay where they are while one types on.
+        await desk.until(lambda: tinted(desk, "zz"))
+        assert tokens.reading is not None
+        assert (
+            "".join(document.text[t.start : t.end] for t in tokens.reading.tokens) == document.text
+        )
+        bits, count = tokens.bits(0, len(document.text))
+        assert count == len(tokens.reading.ids) - 1
+        # What was kept with the run is what the reading says of it.
+        (span,) = document.spans
+        read = tokens.bits(span.start, span.end)
+        written = document.edit(span.edit).logprobs
+        assert read[1] == len(written)
+        assert math.isclose(read[0], -math.fsum(written) / math.log(2), rel_tol=1e-3)
+        assert bits > read[0]
+        # The token under the cursor, and its neighbours.
+        await desk.press("ctrl+l")
+        await desk.until(lambda: pane.has_focus and "H model" in desk.text)
+        assert tokens.at(area.place) is not None
+        place = span.start
+        area.go_to(place)
+        await desk.until(lambda: area.marked is not None and area.marked[0] == place)
+        first = document.edit(span.edit).ids
+        assert pane.candidates[0].id == first[0]
+        await desk.press("right")
+        walked = tokens.at(area.place)
+        assert walked is not None
+        assert walked.start == area.place > place
+        await desk.press("left", "down")
+        await desk.until(lambda: pane.walked == tokens.at(area.place))
+        chosen = pane.candidates[1]
+        before = document.text[:place]
+        await desk.press("enter")
+        await desk.until(lambda: area.has_focus and not writing.streaming)
+        assert document.text.startswith(before + chosen.piece.decode())
+        swap = document.edit(document.edit(document.current or "").parent or "")
+        assert swap.ids == (chosen.id,)
+        # Only what follows the swap was computed: all before was in the cache.
+        assert writing.finished is not None
+        usage = writing.finished.usage
+        assert usage.prompt_tokens - usage.reused_tokens <= 2
+        await desk.press("ctrl+z", "ctrl+z")
+        assert document.edit(document.current or "").ids == first
+        # A banned token takes no place, and is not drawn; in another text it may be.
+        area.go_to(place)
+        await desk.press("ctrl+l")
+        await desk.until(lambda: pane.has_focus and pane.walked == tokens.at(place))
+        pane.chosen = 0
+        await desk.press("b")
+        assert "is banned" in desk.said
+        assert "in this text" in desk.said
+        await desk.until(lambda: "cut ban" in desk.text)
+        await desk.press("enter")
+        assert "is banned: b lifts that" in desk.said
+        assert desk.controller.biases == {}
+        await desk.press("ctrl+z")
+        await desk.press("escape", "ctrl+z", "tab")
+        await desk.done()
+        assert first[0] not in document.edit(document.current or "").ids
+        await desk.press("ctrl+t", "ctrl+t", "ctrl+t")
+        assert desk.said == "no tints"
+        assert not tinted(desk, "zz")
+
+
+def write(document: Document, *pieces: bytes) -> None:
+    """Have a model write tokens of 5 bits at the end."""
+    (version,) = document.begin(len(document.text), Generation(model="m"))
+    for number, piece in enumerate(pieces):
+        token = Token(
+            sample=0, id=number, text=piece.decode(), piece=piece, logprob=-5 * math.log(2)
+        )
+        document.apply_event(version, token)
+    usage = Usage(prompt_tokens=1, completion_tokens=2, reused_tokens=0, dropped_tokens=0)
+    timings = Timings(first_token_s=0, total_s=0, tokens_per_s=0)
+    document.apply_event(
+        version, Finished(sample=0, reason="eos", text="", usage=usage, timings=timings)
+    )
+
+
+def test_tints_as_written_as_read_and_after_an_edit(home: Path) -> None:
+    engine = EngineManager(EngineClient(log=home / "log"), find_model, lambda: None)
+    document = Document()
+    tokens = DocumentTokens(engine, lambda: document, SamplingParams, lambda: None)
+    document.replace(0, 0, "ab")
+    write(document, b" c", b" d")
+    tokens.cycle()
+    assert tokens.tints(0, 6) == ((2, 4, 3), (4, 6, 3))
+    assert tokens.tints(3, 5) == ()
+    assert tokens.bits(0, 6) == (10.0, 2)
+    assert tokens.bits(0, 5) == (5.0, 1)
+    # As it is read, all of it has tints; what is inserted has none, and the rest keeps its own.
+    scores = [
+        TokenScore(id=n, piece=b"", logprob=-bits * math.log(2)) for n, bits in enumerate((1, 2, 9))
+    ]
+    read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(3))
+    tokens.reading = Reading(None, document.text, 0, 6, (0, 1, 2), read, scores)  # type: ignore[arg-type]
+    assert tokens.tints(0, 6) == ((0, 2, 1), (2, 4, 2), (4, 6, 5))
+    assert tokens.bits(0, 6) == (12.0, 3)
+    assert tokens.step(0, 1) == 2
+    assert tokens.step(5, 1) == 6
+    document.replace(2, 2, "xyz")
+    assert tokens.tints(0, 9) == ((0, 2, 1), (5, 7, 2), (7, 9, 5))
+    assert tokens.bits(0, 9) == (12.0, 3)
+    assert tokens.at(0) is None
+    # A stream is tinted as it comes; between two changes, what models wrote is as it was written.
+    (version,) = document.begin(9, Generation(model="m"))
+    document.apply_event(
+        version, Token(sample=0, id=1, text="e", piece=b"e", logprob=-5 * math.log(2))
+    )
+    document.apply_event(
+        version, Token(sample=0, id=1, text="", piece="€".encode()[:2], logprob=-1.0)
+    )
+    assert tokens.tints(7, 10) == ((7, 9, 3), (9, 10, 3))
+    tokens.cycle()
+    assert tokens.tints(0, 9) == ()  # no ranks were told
+
+
+def test_what_is_read_of_a_long_text() -> None:
+    text = "word " * 20_000
+    assert _stretch(text[:16_000], 15_000) == (0, 16_000)
+    for place in (0, 9_000, 50_000, 100_000):
+        start, end = _stretch(text, place)
+        assert start <= max(0, place - 7_000)
+        assert place <= end <= start + 16_000
+        assert _stretch(text, place + 1) == (start, end)
+        assert start == 0 or text[start] == " "
