@@ -75,7 +75,7 @@ def test_the_logits_are_those_of_the_growing_cache(
 ) -> None:
     """At every length: across buckets, and up to the last position."""
     monkeypatch.setattr("gptterm.engine.decoders.torch_backend.static_kv_cache._NARROWEST", 32)
-    slack = 1e-5 if dtype == "float32" else 0.1
+    slack = 1e-4 if dtype == "float32" else 0.1
     decoder = load(save(make(ARCHITECTURES[name]()), tmp_path), dtype).decoder
     assert isinstance(decoder, TorchDecoder)
     past, usual = decoder.new_cache(), decoder.new_cache()

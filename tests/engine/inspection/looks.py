@@ -61,3 +61,15 @@ def reference_rank(logits: Tensor, token_id: int) -> int:
     """1 + the tokens before it by descending logit, then ascending id."""
     order = logits.argsort(descending=True, stable=True)
     return int((order == token_id).nonzero()) + 1
+
+
+def reference_ranks(logits: Tensor, token_id: int, slack: float = 2e-5) -> range:
+    """Ranks that a token can have where each logit is computed to within half of `slack`.
+
+    Two ways to compute logits differ in their last bits, by the CPU's instructions too.
+    """
+    own = logits[token_id]
+    return range(
+        int((logits > own + slack).sum()) + 1,
+        int((logits >= own - slack).sum()) + 1,
+    )

@@ -24,7 +24,7 @@ from gptterm.engine.inspection.requests import (
 from gptterm.engine.text.tokenizer_files import load_tokenizer
 from tests.engine import references
 from tests.engine.checkpoints import ARCHITECTURES, draw_ids, load, make, save
-from tests.engine.inspection.looks import failure_of, reference_rank, result_of
+from tests.engine.inspection.looks import failure_of, reference_ranks, result_of
 from tests.engine.runs import request, run
 
 IDS = draw_ids(40)
@@ -63,7 +63,7 @@ def test_attention_and_lens(name: str, tmp_path: Path) -> None:
             logprobs = logits.double().log_softmax(-1)
             best = logprobs.topk(3)
             assert [a.logprob for a in cell.best] == pytest.approx(best.values.tolist(), abs=1e-4)
-            assert cell.rank == reference_rank(logits, said)
+            assert cell.rank in reference_ranks(logits, said)
     assert run(engine, request(IDS[:10])).ids() == usual
 
 
