@@ -190,12 +190,6 @@ NEO = {
     "max_position_embeddings": 16,
     "attention_types": [[["global", "local"], 1]],
 }
-OLMO = {
-    **SIZES,
-    "model_type": "olmo",
-    "architectures": ["OlmoForCausalLM"],
-    "intermediate_size": 16,
-}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +197,6 @@ OLMO = {
     [
         ({"activation_function": "relu"}, "an activation other than GELU's approximation"),
         (NEO, ""),
-        (OLMO, "model_type 'olmo' has no native decoder"),
     ],
 )
 def test_info_tells_what_will_compute_a_model(

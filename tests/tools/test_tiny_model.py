@@ -246,14 +246,14 @@ def test_a_stream_can_be_entered_in_the_middle() -> None:
 
 
 def test_the_smoke_run_learns_resumes_and_writes_a_model(tmp_path: Path) -> None:
-    settings = replace(SMOKE, steps=30)
+    settings = replace(SMOKE, steps=14)
     before = Trainer(settings, tmp_path / "work").held_out_loss()
     half = Trainer(settings, tmp_path / "work")
-    half.run(until=15)
+    half.run(until=7)
     whole = Trainer(settings, tmp_path / "work")
-    assert whole.step == 15
+    assert whole.step == 7
     after = whole.run()
-    assert after < before - 1
+    assert after < before - 0.7
     straight = Trainer(settings, tmp_path / "other")
     assert straight.run() == pytest.approx(after, abs=1e-4)
     whole.export(tmp_path / "model")

@@ -167,6 +167,11 @@ def test_what_is_not_computed_here_goes_to_transformers(changes: dict[str, Any])
     assert why_not_native({"model_type": "llama", **SIZES} | changes)
 
 
+def test_a_family_without_a_decoder_is_named() -> None:
+    config = {"model_type": "olmo", **SIZES}
+    assert why_not_native(config) == "model_type 'olmo' has no native decoder"
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
