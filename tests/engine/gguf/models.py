@@ -12,6 +12,9 @@ import transformers
 from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
 from numpy.typing import NDArray
 
+from gptterm.engine.api import Dtype, LoadRequest, ModelSource
+from gptterm.engine.generation.engine import LocalEngine
+from gptterm.engine.generation.loader import load_engine
 from tests.engine.gguf.files import vocabulary, write_gguf
 
 Array = NDArray[Any]
@@ -173,3 +176,9 @@ def rope_factors(config: Any) -> NDArray[np.float32]:
         smooth = np.clip((context / length - low) / (high - low), 0, 1)
         factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
     return np.array(factors, np.float32)
+
+
+def load(file: Path, dtype: Dtype = "auto") -> LocalEngine:
+    """An engine over a file."""
+    source = ModelSource(name=file.name, directory=str(file.parent), gguf_file=file.name)
+    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))

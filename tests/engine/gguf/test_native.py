@@ -8,9 +8,7 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType, quants
 
-from gptterm.engine.api import Dtype, LoadRequest, ModelSource
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.kernels.blocks import FORMATS
 from gptterm.errors import ModelError
 from tests.engine.checkpoints import (
@@ -22,7 +20,7 @@ from tests.engine.checkpoints import (
     make,
     reference,
 )
-from tests.engine.gguf.models import Array, save_gguf
+from tests.engine.gguf.models import Array, load, save_gguf
 from tests.engine.kernels.random_blocks import random_blocks
 
 IDS = draw_ids(60)
@@ -37,11 +35,6 @@ FAMILIES = {
 
 RARER = ("Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4")
 """Types of weights without kernels."""
-
-
-def load(file: Path, dtype: Dtype = "auto") -> LocalEngine:
-    source = ModelSource(name=file.name, directory=str(file.parent), gguf_file=file.name)
-    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
 
 
 def qwen2() -> Any:
