@@ -59,6 +59,12 @@ def branches(document: Document) -> list[Branch]:
     ]
 
 
+def count_branches(document: Document, version: str) -> int:
+    """Count the branch that begins with a version and those that fork from it."""
+    below = runs(lambda at: (version,) if at is None else document.children(at))
+    return sum(1 for _ in below)
+
+
 def rename(document: Document, branch: Branch, name: str) -> None:
     """Name a branch at its end; its earlier names, and with an empty name all of them, go."""
     at: str | None = branch.last

@@ -86,6 +86,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
         "write.alternatives",
         "The alternatives to the token under the cursor, or hide them",
     ),
+    _key("ctrl+d", "bookmarks", "Bookmarks", "write.bookmarks", "Set a bookmark, or go to one"),
     _key("ctrl+o", "open", "Open", "write.open", "Open another text"),
     _key("ctrl+f", "find", "Find", "write.find", "Find in the text; again: the next place"),
     _key("ctrl+r", "replace", "Replace", "write.replace", "Replace everywhere in the text"),

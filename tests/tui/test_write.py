@@ -132,9 +132,42 @@ async def test_several_continuations_are_chosen_among(open_write: Open) -> None:
         await desk.type("start")
         await desk.press("enter")
         await desk.until(lambda: "● start" in desk.text)
+        # Two of the three say the same.
+        await desk.press("m")
+        assert "merged 1 branch into equal ones; u undoes it" in desk.said
+        await desk.press("m")
+        assert "no branches are equal" in desk.said
+        await desk.press("down", "d")
+        assert "pruned the branch; u brings it back" in desk.said
+        assert (desk.written, len(desk.write.writing.document)) == ("So", 4)
+        await desk.until(lambda: "So one." not in desk.text)
+        await desk.press("u")
+        assert desk.written == "So one."
+        await desk.press("u")
+        assert "brought back 1 branch" in desk.said
+        await desk.press("u")
+        assert "nothing is pruned" in desk.said
         await desk.press("ctrl+b")
         await desk.until(lambda: "map of the versions" not in desk.text)
         assert desk.write.area.has_focus
+
+
+async def test_bookmarks_lead_back(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("Once upon")
+        await desk.press("left", "left", "ctrl+d")
+        await desk.until(lambda: "set a bookmark at the cursor" in desk.text)
+        await desk.press("enter")
+        assert desk.said == "set a bookmark"
+        await desk.press("ctrl+z")
+        assert desk.written == ""
+        await desk.press("ctrl+d", "down")
+        await desk.until(lambda: "…Once up" in desk.text and "in another version" in desk.text)
+        await desk.press("enter")
+        assert (desk.written, desk.write.area.place) == ("Once upon", 7)
+        assert desk.write.area.has_focus
+        await desk.press("ctrl+d", "enter")
+        assert desk.said == "took the bookmark back"
 
 
 async def test_find_and_replace(open_write: Open) -> None:

@@ -32,5 +32,11 @@ class WriteView(Protocol):
     def grow_on(self, place: int) -> None:
         """Continue the text at a place, where the cursor goes."""
 
+    def draw_followed(self) -> None:
+        """Show what has changed, with the cursor at the end of it."""
+
+    def go_to(self, version: str, place: int) -> None:
+        """Bring a version into view, with the cursor at a place of it."""
+
     async def switch(self, file: Path | None) -> None:
         """Open the document of another file; None for the one without a file."""

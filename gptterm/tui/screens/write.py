@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.markup import escape
 
-from gptterm.document.branches import Branch, branches, rename
 from gptterm.document.stretches import changed_stretch
 from gptterm.engine.api import MixedPrompt
 from gptterm.errors import GpttermError
@@ -19,6 +18,7 @@ from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
+from gptterm.tui.screens.document_map import MapPane
 from gptterm.tui.screens.document_walk import DocumentWalk
 from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
@@ -32,7 +32,6 @@ from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, TEX
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
-from gptterm.tui.widgets.version_map import VersionMap
 from gptterm.tui.workers import start_worker
 
 FRAME_S = 0.05
@@ -57,14 +56,13 @@ class WriteScreen(ModeScreen):
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
         self.list = Continuations(self._choose, self._more, self._rank)
-        self.map = VersionMap(self._walk_to, self._name_branch)
+        self._map = MapPane(self)
+        self.map = self._map.widget
         self.pane = Distribution()
         self.walk = DocumentWalk(lambda: self.writing, self.area, self.pane)
-        self._branches: list[Branch] = []
-        """Those that the map shows."""
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
-        self._is_stale = self._map_is_stale = False
+        self._is_stale = False
         self._follows = False
         """The cursor goes with what is written."""
         self._counted = ""
@@ -91,7 +89,7 @@ class WriteScreen(ModeScreen):
         self.set_interval(FRAME_S, self._draw)
         self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
-        self.set_interval(COUNT_S, self._refresh_map)
+        self.set_interval(COUNT_S, self._map.refresh)
         self.set_interval(COUNT_S, self.walk.refresh)
         self.show_engine()
         start_worker(self, self._open)
@@ -120,7 +118,7 @@ class WriteScreen(ModeScreen):
         self.writing = writing
         self._draw()
         self._count()
-        self._draw_map()
+        self._map.draw()
         self.area.focus()
         self.area.move_cursor(self.area.document.end)
 
@@ -160,7 +158,7 @@ class WriteScreen(ModeScreen):
         return next((area for area, widget in areas.items() if widget.has_focus), TEXT)
 
     def _changed(self) -> None:
-        self._is_stale = self._map_is_stale = True
+        self._is_stale = self._map.is_stale = True
 
     def _draw(self) -> None:
         """Show what has changed since the last frame."""
@@ -182,18 +180,6 @@ class WriteScreen(ModeScreen):
             self.area.focus()
         self.list.show(rows, chosen)
         self.show_engine()
-
-    def _refresh_map(self) -> None:
-        """Show the branches anew if they may have changed: to count their words takes time."""
-        if self._map_is_stale:
-            self._draw_map()
-
-    def _draw_map(self) -> None:
-        """Show the branches, where the map is shown."""
-        if self.map.display and self.writing.opened:
-            self._map_is_stale = False
-            self._branches = branches(self.writing.document)
-            self.map.show(self._branches)
 
     def _count(self) -> None:
         text = self.writing.document.text
@@ -220,39 +206,23 @@ class WriteScreen(ModeScreen):
         moved = self.writing.undo() if by < 0 else self.writing.redo()
         if not moved:
             self.show_notice("info", "this is the first version" if by < 0 else "nothing to redo")
+        self.draw_followed()
+
+    def draw_followed(self) -> None:
+        """Show what has changed, with the cursor at the end of it."""
         self._follows = True
         self._draw()
         self._follows = False
+
+    def go_to(self, version: str, place: int) -> None:
+        """Bring a version into view, with the cursor at a place of it."""
+        self.writing.show(version)
+        self._draw()
+        self.area.select(place, place)
 
     def _choose(self, row: int) -> None:
         self.writing.show(self.writing.continuations[row])
         self._draw()
-
-    def _walk_to(self, branch: int) -> None:
-        """Bring a branch of the map into view, at its end."""
-        chosen = self._branches[branch]
-        if not chosen.is_current:
-            self.writing.show(chosen.last)
-        self._follows = True
-        self._draw()
-        self._follows = False
-        self._draw_map()
-
-    def _name_branch(self, branch: int) -> None:
-        """Ask for the name of a branch, and give it to its last version."""
-        from gptterm.tui.dialogs.input import InputDialog, InputRequest
-
-        chosen = self._branches[branch]
-
-        async def name(text: str) -> str:
-            rename(self.writing.document, chosen, text)
-            return text
-
-        def done(_: str | None) -> None:
-            self._draw_map()
-
-        request = InputRequest("name the branch", "name", "empty: no name", chosen.name)
-        self.app.push_screen(InputDialog(request, name), done)
 
     @on(DocumentArea.SelectionChanged)
     def _cursor_moved(self) -> None:
@@ -328,7 +298,14 @@ class WriteScreen(ModeScreen):
         (self.map if shown else self.area).focus()
         if not len(self.writing.document):
             self.show_notice("info", "there are no versions yet")
-        self.call_after_refresh(self._draw_map)
+        self.call_after_refresh(self._map.draw)
+
+    def action_bookmarks(self) -> None:
+        """Set a bookmark, or go to one."""
+        from gptterm.tui.actions.bookmarks import choose_bookmark
+
+        self._draw()
+        choose_bookmark(self)
 
     def action_tint(self) -> None:
         """Tint the tokens by another measure, or no longer."""

@@ -4,7 +4,7 @@ from gptterm.tui.keys import WRITE_KEYS, Hints, Keymap
 from gptterm.tui.widgets.continuations import Continuations
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP
-from gptterm.tui.widgets.version_map import VersionMap
+from gptterm.tui.widgets.version_map import DocumentMap, VersionMap
 
 _BACK = ("write.stop", "to the text")
 
@@ -18,8 +18,15 @@ def hints(keymap: Keymap, area: str, *, streaming: bool) -> Hints:
             *keymap.line(WRITE_KEYS, _BACK),
         )
     if not streaming and area == MAP:
+        own = [
+            ("map.name", "name"),
+            ("map.prune", "prune"),
+            ("map.restore", "undo"),
+            ("map.merge", "merge"),
+        ]
         return (
-            *keymap.line(VersionMap.BINDINGS, ("map.up map.down", "walk"), ("map.name", "name")),
+            *keymap.line(VersionMap.BINDINGS, ("map.up map.down", "walk")),
+            *keymap.line(DocumentMap.BINDINGS, *own),
             *keymap.line(WRITE_KEYS, _BACK, ("write.map", "hide the map")),
         )
     if not streaming and area == ALTERNATIVES:

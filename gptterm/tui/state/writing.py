@@ -14,6 +14,8 @@ import msgspec
 
 from gptterm.conversation.nodes import Generation
 from gptterm.document.biases import Biases
+from gptterm.document.branches import count_branches
+from gptterm.document.pruning import Pruning
 from gptterm.document.stretches import changed_stretch
 from gptterm.document.text_file import TextFile
 from gptterm.document.tree import Document
@@ -65,6 +67,7 @@ class Writing:
         self.controller = controller
         self.file = None if file is None else TextFile(file)
         self.document = Document()
+        self._pruning = Pruning(self.document)
         self.opened = False
         """Whether the document was loaded; it cannot be edited before."""
         self.biases = Biases()
@@ -113,6 +116,7 @@ class Writing:
         self._saver = await self.controller.chat_list.open_document(key)
         if self._saver is not None:
             self.document = self._saver.document
+            self._pruning = Pruning(self.document)
         if file is not None:
             text = self._filed = await in_daemon_thread(file.read)
             self._take_over(text, file)
@@ -207,6 +211,28 @@ class Writing:
         """Bring another continuation into view; those that stream go on."""
         self.document.go(version)
         self._on_change()
+
+    def prune(self, version: str) -> int:
+        """Prune the branch that begins with a version; return how many with those below it."""
+        self.stop()
+        below = count_branches(self.document, version)
+        self._pruning.prune(version)
+        self._on_change()
+        return below
+
+    def restore(self) -> int:
+        """Bring back what was pruned or merged last; return how many branches."""
+        self.stop()
+        restored = len(self._pruning.restore())
+        self._on_change()
+        return restored
+
+    def merge(self) -> int:
+        """Merge equal branches; return how many."""
+        self.stop()
+        merged = self._pruning.merge()
+        self._on_change()
+        return merged
 
     @property
     def continuations(self) -> tuple[str, ...]:

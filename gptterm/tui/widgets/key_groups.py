@@ -9,7 +9,7 @@ from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.transcript.transcript import Transcript
-from gptterm.tui.widgets.version_map import VersionMap
+from gptterm.tui.widgets.version_map import DocumentMap, VersionMap
 
 PROMPT = "prompt"
 TRANSCRIPT = "transcript"
@@ -33,7 +33,7 @@ WRITE_GROUPS: tuple[Group, ...] = (
     (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
     (CONTINUATIONS, Continuations.BINDINGS),
     (ALTERNATIVES, Distribution.BINDINGS),
-    (MAP, VersionMap.BINDINGS),
+    (MAP, (*VersionMap.BINDINGS, *DocumentMap.BINDINGS)),
 )
 INSPECT_GROUPS: tuple[Group, ...] = ((INSPECTED, (*INSPECT_KEYS, *TokenText.BINDINGS)),)
 GROUPS = tuple(dict(CHAT_GROUPS + WRITE_GROUPS + INSPECT_GROUPS).items())

@@ -54,21 +54,16 @@ class VersionMap(Options):
 
     Args:
         walk: called with the number of the branch to bring into view.
-        rename: called with that of the branch to name; None where branches have no names.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "walk(-1)", "Above", id="map.up", tooltip="The branch above"),
         Binding("down,j", "walk(1)", "Below", id="map.down", tooltip="The branch below"),
-        Binding("n", "name", "Name", id="map.name", tooltip="Name the branch in view"),
     ]
 
-    def __init__(
-        self, walk: Callable[[int], None], rename: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, walk: Callable[[int], None]) -> None:
         super().__init__()
         self._walk = walk
-        self._rename = rename
         self._branches: list[Branch] = []
         self._drawn_width = 0
         self.border_title = "map of the versions"
@@ -98,10 +93,39 @@ class VersionMap(Options):
             at = -1 if self.highlighted is None else self.highlighted
             self._walk(min(max(at + by, 0), len(self._branches) - 1))
 
-    def action_name(self) -> None:
-        """Name the branch in view."""
-        if self.highlighted is not None and self._rename is not None:
-            self._rename(self.highlighted)
+
+class DocumentMap(VersionMap):
+    """Map of a document's branches, which can be changed.
+
+    Args:
+        walk: called with the number of the branch to bring into view.
+        act: called with `name`, `prune`, `restore` or `merge`, and the number of the branch in
+            view, if there is one.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "act('name')", "Name", id="map.name", tooltip="Name the branch in view"),
+        Binding(
+            "d,delete", "act('prune')", "Prune", id="map.prune",
+            tooltip="Prune the branch in view, with all that forks from it",
+        ),
+        Binding(
+            "u", "act('restore')", "Undo", id="map.restore",
+            tooltip="Restore what was pruned or merged last, for a week",
+        ),
+        Binding(
+            "m", "act('merge')", "Merge", id="map.merge",
+            tooltip="Merge branches as far as their text and tokens are equal",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self, walk: Callable[[int], None], act: Callable[[str, int | None], None]) -> None:
+        super().__init__(walk)
+        self._act = act
+
+    def action_act(self, name: str) -> None:
+        """Change the branches."""
+        self._act(name, self.highlighted)
 
 
 def _label(branch: Branch, width: int) -> Content:
