@@ -22,9 +22,14 @@ def row_name(row: LensRow, layers: int) -> str:
     return name if row.point == "input" else f"{name} attn"
 
 
-def lens_grid(view: LensView, pieces: Sequence[Piece]) -> Section:
-    """Each layer's best token after several positions, tinted by the final token's probability."""
+def lens_grid(view: LensView, pieces: Sequence[Piece], most: int | None = None) -> Section:
+    """Each layer's best token after several positions, tinted by the final token's probability.
+
+    Args:
+        most: Layers to show; of a deeper model every second, third, …, counted from the last.
+    """
     layers = view.rows[-1].layer
+    step = 1 if most is None else -(-(layers + 1) // most)
     columns = [Column("layer")]
     count = len(view.columns)
     for i, column in enumerate(view.columns):
@@ -33,7 +38,7 @@ def lens_grid(view: LensView, pieces: Sequence[Piece]) -> Section:
     rows = []
     for number in reversed(range(len(view.rows))):
         row = view.rows[number]
-        if row.point == "attention":
+        if row.point == "attention" or (layers - row.layer) % step:
             continue  # `lens_section` has them
         cells = [Cell(row_name(row, layers), dim=True)]
         cells += [_grid_cell(column.cells[number]) for column in view.columns]
@@ -41,6 +46,7 @@ def lens_grid(view: LensView, pieces: Sequence[Piece]) -> Section:
     return Section(
         "logit lens: each layer's best token",
         Table(columns, rows, PROBABILITY._replace(name="probability of the final token")),
+        (f"one layer in {step}; all of them are below",) if step > 1 else (),
     )
 
 

@@ -20,7 +20,7 @@ from gptterm.tui.state.inspecting import Inspecting
 NEIGHBOURS = 6
 """Tokens before and after the one that is looked at, in the table of scores."""
 FEWEST_LAYERS, GRID_NOTES = 4, 4
-"""Of the grid of heads, which leaves half of the rows to what the head attends to."""
+"""Of the grids of heads and of the lens, which leave half of the rows to what stands below."""
 
 
 def sections(look: Inspecting) -> Sequence[Section]:
@@ -99,11 +99,15 @@ def _attention(look: Inspecting) -> Iterator[Section]:
         yield map_section(drawn, look.pieces, hide_first=look.hides_first)
         return
     title = head_title(view.statistics, look.statistic, look.head)
-    most = max(FEWEST_LAYERS, look.room[1] // 2 - GRID_NOTES)
+    most = _most_layers(look)
     grid = heads_section(view.statistics, look.statistic, "of this token", look.head, most)
     yield Section(title, grid.block, grid.notes)
     _, *rest = attention_sections(view, look.pieces, look.head, hide_first=look.hides_first)
     yield from rest
+
+
+def _most_layers(look: Inspecting) -> int:
+    return max(FEWEST_LAYERS, look.room[1] // 2 - GRID_NOTES)
 
 
 def _lens(look: Inspecting) -> Iterator[Section]:
@@ -111,7 +115,7 @@ def _lens(look: Inspecting) -> Iterator[Section]:
     if view is None:
         return
     if len(view.columns) > 1:
-        yield lens_grid(view, look.pieces)
+        yield lens_grid(view, look.pieces, _most_layers(look))
     yield lens_section(view, len(view.columns) - 1, look.pieces)
 
 
