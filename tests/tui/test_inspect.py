@@ -142,6 +142,12 @@ async def test_before_the_model_a_file_and_what_cannot_be_looked_into(
         # The scripted engine is no model.
         await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))
         assert "What was asked before" in desk.rows[1]
+        # No key is offered for heads that there are none of.
+        await desk.press("3")
+        await desk.until(lambda: "3 attention" in desk.text)
+        await desk.until(lambda: "cannot be looked into" in desk.text and "file" in desk.rows[-1])
+        assert "statistic" not in desk.rows[-1]
+        await desk.press("1")
         for name, says in (("none.txt", "No such file"), ("bad.txt", "is no text in UTF-8")):
             await desk.press("o")
             await desk.type(str(tmp_path / name))

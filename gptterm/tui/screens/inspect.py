@@ -109,7 +109,7 @@ class InspectScreen(ModeScreen):
         shown = [(views, "view")]
         if view == "heat":
             shown.append(("inspect.measure", "measure"))
-        if view == "attention":
+        if view == "attention" and not self.inspecting.problem:
             shown += [
                 ("inspect.head-left inspect.head-down inspect.head-up inspect.head-right", "head"),
                 ("inspect.all", "all heads"),
