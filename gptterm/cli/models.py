@@ -303,17 +303,11 @@ def _last_used() -> dict[str, float]:
 
     if not history_file().exists():
         return {}
-    used: dict[str, float] = {}
     try:
         with open_history() as store:
-            for chat in store.conversations(archived=None, limit=_MOST_CHATS):
-                used[chat.model] = max(used.get(chat.model, 0.0), chat.updated)
+            return store.last_use()
     except GpttermError:  # the list of models does not need it
         return {}
-    return used
-
-
-_MOST_CHATS = 2000
 
 
 def _memory(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, int]:

@@ -27,7 +27,7 @@ from gptterm.store.queries import (
     search_turns,
 )
 from gptterm.store.summaries import ConversationSummary
-from gptterm.store.used_models import UsedModel, read_used_models
+from gptterm.store.used_models import UsedModel, read_last_use, read_used_models
 from gptterm.store.writer_thread import WriterThread
 
 COMMIT_S = 2.0
@@ -302,6 +302,10 @@ class History:
     def used_models(self) -> list[UsedModel]:
         """Return the models that wrote replies here, the last one used first."""
         return self._reader.read(read_used_models, [])
+
+    def last_use(self) -> dict[str, float]:
+        """Return when each model last wrote, in seconds since 1970, by name."""
+        return self._reader.read(read_last_use, {})
 
     def last(self) -> str | None:
         """Return the id of the conversation written to last; None where there is none."""

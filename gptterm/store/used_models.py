@@ -36,3 +36,11 @@ def read_used_models(connection: sqlite3.Connection) -> list[UsedModel]:
         rate = run.timings.tokens_per_s if measured and run.timings is not None else 0.0
         rates[run.model] = max(rates.get(run.model, 0.0), rate)
     return [UsedModel(name, rate or None) for name, rate in rates.items()]
+
+
+def read_last_use(connection: sqlite3.Connection) -> dict[str, float]:
+    """Return when each model last wrote, in seconds since 1970, by the name it was loaded with."""
+    found = connection.execute(
+        "SELECT model, max(updated) FROM conversations WHERE deleted IS NULL GROUP BY model"
+    )
+    return dict(found.fetchall())

@@ -88,6 +88,8 @@ def test_the_history_tells_which_models_were_used(tmp_path: Path) -> None:
     fill(path, talk("a", "b", model="first"), talk("c", "d", model="second"))
     with History.open(path) as history:
         assert [model.name for model in history.used_models()] == ["second", "first"]
+        last = {chat.model: chat.updated for chat in history.conversations()}
+        assert history.last_use() == last
 
 
 def test_paths_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,12 @@
 """Identity of a request's daemon: its name, and a fingerprint of version and model files."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from gptterm import __version__
-from gptterm.engine.api import LoadRequest, ModelInfo
+from gptterm.engine.api import AdapterSource, LoadRequest, ModelInfo
 from gptterm.engine.daemon.handshake import EngineStatus
 from gptterm.engine.daemon.registry import digest
 from gptterm.engine.gguf_parts import part_names
@@ -28,7 +28,7 @@ def name_prefix(request: LoadRequest, factory: str) -> str:
 def daemon_name(request: LoadRequest, factory: str) -> str:
     """Return the name of the daemon for a request's model, adapters, device, dtype and context."""
     context = () if request.context is None else (str(request.context),)
-    adapters = (f"{os.path.realpath(a.directory)}={a.scale}" for a in request.adapters)
+    adapters = (f"{path}={scale}" for path, scale in _real(request.adapters))
     parts = (request.device, request.dtype, *context, *adapters)
     return name_prefix(request, factory) + digest(*parts)[:6]
 
@@ -42,8 +42,13 @@ def serves(status: EngineStatus, request: LoadRequest) -> bool:
     device = "cuda:0" if request.device == "cuda" else request.device
     devices = (status.device, status.asked_device)
     dtypes = (status.dtype, status.asked_dtype)
-    alike = request.context == status.context and request.adapters == status.adapters
+    alike = request.context == status.context and _real(request.adapters) == _real(status.adapters)
     return alike and device in devices and request.dtype in dtypes
+
+
+def _real(adapters: Iterable[AdapterSource]) -> list[tuple[str, float]]:
+    """Directories behind all links, and scales."""
+    return [(os.path.realpath(each.directory), each.scale) for each in adapters]
 
 
 def fingerprint_of(request: LoadRequest) -> str:

@@ -49,6 +49,8 @@ class AdaptedWeights:
         self._changes: dict[str, list[Change]] = {}
         self._whole: dict[str, StoredTensor] = {}
         self._used: set[str] = set()
+        self._changed_by: dict[str, str] = {}
+        """Names of adapters, by the tensor that they change first."""
         shared = config.token_embedding if config.tie_word_embeddings else None
         self._stand_ins = {config.own_head: config.token_embedding} if shared else {}
         for adapter in adapters:
@@ -59,7 +61,6 @@ class AdaptedWeights:
         elif shared:
             config = replace(config, tie_word_embeddings=False)
         self.config = config
-        self._adapters = adapters
 
     def _add(self, adapter: Adapter, config: DecoderConfig) -> None:
         for full_name, change in adapter.changes.items():
@@ -78,6 +79,7 @@ class AdaptedWeights:
 
     def _hold(self, adapter: Adapter, full_name: str, name: str, shape: tuple[int, ...]) -> None:
         """Hold what an adapter changes against the model's weights."""
+        self._changed_by.setdefault(name, adapter.name)
         found = self._weights.shape_of(self._stand_ins.get(name, name))
         if found != shape:
             raise adapter.misfit(full_name, shape, found)
@@ -119,9 +121,10 @@ class AdaptedWeights:
         """
         unused = (self._changes.keys() | self._whole.keys()) - self._used
         if unused:
+            name = min(unused)
             raise ModelError(
-                f"the adapter {self._adapters[0].name} changes {escaped(min(unused))}, with which"
-                " this model does not compute"
+                f"the adapter {self._changed_by[name]} changes {escaped(name)}, with which this"
+                " model does not compute"
             )
 
     def __iter__(self) -> Iterator[StoredTensor]:

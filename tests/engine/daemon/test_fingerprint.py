@@ -52,6 +52,10 @@ def test_an_engine_with_an_adapter_is_another_engine(tmp_path: Path) -> None:
     assert len({daemon_name(request, "") for request in requests}) == 3
     status = EngineStatus(pid=1, device="auto", dtype="auto", adapters=given[2])
     assert [serves(status, request) for request in requests] == [False, False, True]
+    link = tmp_path / "link"
+    link.symlink_to(adapter)
+    linked = AdapterSource(directory=str(link), scale=0.5)
+    assert serves(status, LoadRequest(source=source, adapters=(linked,)))
     before = fingerprint_of(requests[1])
     (adapter / "adapter_config.json").write_text("{ }")
     assert fingerprint_of(requests[1]) != before

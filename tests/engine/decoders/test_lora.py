@@ -203,6 +203,24 @@ def test_the_adapter_of_another_model_is_refused(name: str, files: Path) -> None
         load(files / name, files / "adapter")
 
 
+def test_an_adapter_of_weights_that_are_not_computed_with_is_named(tmp_path: Path) -> None:
+    model = make(ARCHITECTURES["llama"]())
+    directory = save(model, tmp_path / "model")
+    fits, does_not = tmp_path / "fits", tmp_path / "does-not"
+    for path in (fits, does_not):
+        adapt(model, path, target_modules=["q_proj"]).unload()
+    weights = load_file(directory / "model.safetensors")
+    own = weights["model.layers.0.self_attn.q_proj.weight"]
+    weights["model.layers.0.extra.weight"] = own.clone()
+    save_file(weights, directory / "model.safetensors")
+    changes = load_file(does_not / "adapter_model.safetensors")
+    changes = {name.replace("self_attn.q_proj", "extra"): t for name, t in changes.items()}
+    changes = {name: tensor for name, tensor in changes.items() if ".0.extra" in name}
+    save_file(changes, does_not / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match=r"adapter \S*does-not changes layers\.0\.extra\.weight"):
+        load(directory, fits, does_not)
+
+
 def test_no_adapter_at_all(files: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is no LoRA adapter: it has no adapter_config\.json"):
         load(files / "llama", tmp_path)
