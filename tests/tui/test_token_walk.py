@@ -21,6 +21,7 @@ async def test_the_walk_over_prompt_and_reply(open_tui: Open) -> None:
     async with open_tui(real=True, temperature=0.5, max_tokens=6, seed=1) as desk:
         await desk.ready()
         await desk.say("The little fox ran")
+        assert "6.1 kB/token" in desk.rows[0]
         tree, tokens = desk.controller.chat.tree, desk.controller.tokens
         reply = tree.node(tree.last_reply() or "")
         await desk.press("ctrl+l", "left")

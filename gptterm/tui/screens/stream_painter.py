@@ -155,6 +155,7 @@ class StreamPainter:
             rates=tuple(self._rates) if controller.replying is controller.chat else (),
             first_token_s=numbers.first_token_s,
             context=numbers.context,
+            cache_bytes=0 if info is None or not engine.ready else info.cache_bytes_per_token,
             seed=numbers.seed,
             saved=controller.chat_list.saves,
             warnings=self.unread_warnings,

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.reactive import reactive
 
 from gptterm.charts.cells import bar, fit
-from gptterm.format import latency, plural, token_rate
+from gptterm.format import byte_size, latency, plural, token_rate
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 COLUMNS = "▁▂▃▄▅▆▇█"
@@ -37,6 +37,8 @@ class Status:
     first_token_s: float | None = None
     context: tuple[int, int] | None = None
     """Tokens of prompt and reply, and the limit."""
+    cache_bytes: int = 0
+    """Of the KV cache, a token."""
     seed: int | None = None
     saved: bool = True
     """Whether the chats are saved."""
@@ -64,6 +66,7 @@ class StatusLine(RowWidget):
             left.append((f" · {status.device}", "faint"))
         numbers = _numbers(status)
         removable = [
+            "cache",
             "rates",
             "first",
             "brand",
@@ -127,6 +130,8 @@ def _numbers(status: Status) -> dict[str, StyledText]:
         parts["context"] = (f"   {used}/{limit} ", style)
         parts["meter"] = (filled, "full" if style == "notice" else "meter")
         parts["rest"] = (" " * (METER_WIDTH - len(filled)), "track")
+    if status.cache_bytes:
+        parts["cache"] = (f"   {byte_size(status.cache_bytes)}/token", "faint")
     if status.seed is not None:
         parts["seed"] = (f"   seed {status.seed}", "faint")
     return parts
