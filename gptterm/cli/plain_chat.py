@@ -165,7 +165,9 @@ class PlainChat:
                 self._statistics()
             case commands.ShowSettings():
                 raise UsageError("`gptterm config edit` changes the settings outside of a chat")
-            case commands.CopyReply() | commands.TogglePlain():
+            case commands.TogglePlain():
+                raise UsageError("this is the plain chat; gptterm -c goes on with it, drawn")
+            case commands.CopyReply():
                 raise UsageError("that works in the drawn chat only; this one is plain text")
             case commands.Regenerate() | commands.ContinueReply() | commands.EditMessage():
                 self._again(line)

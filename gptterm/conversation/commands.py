@@ -116,7 +116,7 @@ class ShowStats:
 
 @dataclass(frozen=True)
 class TogglePlain:
-    """Switch to the plain chat, line by line."""
+    """Go on in the plain chat, line by line."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("copy", "[code]", "copy the last reply, or its last code block"),
     CommandSpec("settings", "", "change what config.toml sets, and save it"),
     CommandSpec("stats", "", "show token counts and rates"),
-    CommandSpec("plain", "", "switch to the plain line-by-line chat, and back"),
+    CommandSpec("plain", "", "go on in the plain line-by-line chat"),
     CommandSpec("quit", "", "quit gptterm", ("exit", "q")),
 )  # fmt: skip
 

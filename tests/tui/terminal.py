@@ -72,6 +72,11 @@ class Terminal:
             self._wait()
         raise AssertionError("it never was so; the screen:\n" + "\n".join(self.display))
 
+    def settle(self) -> None:
+        """Wait until nothing more is drawn for a moment."""
+        while select.select([self.process.fd], [], [], LOOK_AGAIN_S)[0] and self.read():
+            pass
+
     def _wait(self) -> None:
         """Wait until something is written, but not for long: the program needs the processor."""
         select.select([self.process.fd], [], [], LOOK_AGAIN_S)

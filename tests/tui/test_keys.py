@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from textual.binding import Binding
 from textual.widgets import Input
 
 from gptterm.config import TuiSettings
@@ -98,38 +97,6 @@ async def test_keys_can_be_given_to_others(open_tui: Open) -> None:
         assert "F10 new" in desk.rows[-1]
         await desk.press("f10")
         assert desk.turns == []
-
-
-async def test_every_key_of_the_help_reaches_its_action(
-    open_tui: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All in one app: what a key does is tested where that is made."""
-    run: list[str] = []
-
-    async def note(_: object, action: str | tuple[str, tuple[str, ...]], *__: object) -> bool:
-        run.append(str(action))
-        return True
-
-    async with open_tui() as desk:
-        await desk.ready()
-        await desk.say("hi")
-        monkeypatch.setattr(type(desk.app), "run_action", note)
-        silent = []
-        for heading, bindings in CHAT_GROUPS:
-            # In the prompt, some keys that count everywhere else are text, or scroll that first.
-            widget = desk.screen._areas.get(heading, desk.screen.transcript)
-            widget.focus()
-            await desk.until(lambda: widget.has_focus)  # noqa: B023
-            for binding in bindings:
-                assert isinstance(binding, Binding)
-                for key in binding.key.split(","):
-                    run.clear()
-                    await desk.pilot.press(key)
-                    # The transcript scrolls itself by the page.
-                    name = re.sub(r"run\('(\w+)'\)", r"\1", binding.action)
-                    if not any(name in action for action in run):
-                        silent.append((heading, key, binding.action, list(run)))
-        assert silent == []
 
 
 def test_every_action_that_a_key_runs_is_registered() -> None:

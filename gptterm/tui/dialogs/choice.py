@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from gptterm.terminal import one_line
 from gptterm.tui.state.fuzzy import best
 from gptterm.tui.widgets.table_list import Column, Row, TableList
+from gptterm.tui.widgets.text_field import TextField
 
 COLUMNS = (Column("name"), Column("text", shrinks=20))
 """A name, and what it is."""
@@ -68,7 +69,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         with Vertical() as box:
             box.border_title = self._title
             box.border_subtitle = "↑↓ move · ⏎ choose · esc back"
-            yield Input(placeholder=self._free or "type to filter")
+            yield TextField(placeholder=self._free or "type to filter")
             yield self._list
             yield self._detail
 

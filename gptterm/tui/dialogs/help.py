@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from gptterm.conversation.command_help import command_help
 from gptterm.terminal import display_text
-from gptterm.tui.keys import Keymap
+from gptterm.tui.keys import Group, Keymap
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.key_groups import GROUPS
 from gptterm.tui.widgets.notice import SIGNS, Notice
@@ -94,9 +94,12 @@ def _in_columns(key: str, what: str, left: int, right: int) -> Iterator[Content]
         key, gap = "", left
 
 
-def help_dialog(keymap: Keymap, *, commands_first: bool = False) -> HelpDialog:
-    """Make the help: the user's keys, and the commands."""
-    sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in GROUPS]
+def help_dialog(
+    keymap: Keymap, *, first: Sequence[Group] = (), commands_first: bool = False
+) -> HelpDialog:
+    """Make the help: the user's keys, those of the mode that it is called from first; commands."""
+    groups = [*first, *(group for group in GROUPS if group not in first)]
+    sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in groups]
     sections.append(("", [("( )", "id of a key for [tui.keys] in config.toml")]))
     commands: Section = ("commands", command_help())
     sections.insert(0 if commands_first else len(sections) - 1, commands)

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from gptterm.errors import GpttermError
 from gptterm.terminal import one_line, printable
+from gptterm.tui.widgets.text_field import TextField
 from gptterm.tui.workers import start_worker
 
 
@@ -52,7 +53,9 @@ class InputDialog(ModalScreen[str | None]):
         with Vertical() as box:
             box.border_title = self._request.title
             box.border_subtitle = f"⏎ {self._request.verb} · esc back"
-            yield Input(printable(self._request.value), select_on_focus=self._request.is_selected)
+            yield TextField(
+                printable(self._request.value), select_on_focus=self._request.is_selected
+            )
             yield Static(self._request.hint, markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

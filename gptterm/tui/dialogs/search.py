@@ -20,6 +20,7 @@ from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.history_access import SEARCH_LIMIT
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
+from gptterm.tui.widgets.text_field import TextField
 from gptterm.tui.workers import start_worker
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SearchDialog(ModalScreen[Chosen | None]):
         with Vertical() as box:
             box.border_title = "search all chats"
             box.border_subtitle = "↑↓ move · ⏎ open · esc back"
-            yield Input(placeholder="words")
+            yield TextField(placeholder="words")
             yield Static(HINT, markup=False)
             yield Options()
 

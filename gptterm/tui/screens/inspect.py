@@ -191,8 +191,9 @@ class InspectScreen(ModeScreen):
     def action_help(self) -> None:
         """Show all keys."""
         from gptterm.tui.dialogs.help import help_dialog
+        from gptterm.tui.widgets.key_groups import INSPECT_GROUPS
 
-        self.app.push_screen(help_dialog(self._keymap, commands_first=False))
+        self.app.push_screen(help_dialog(self._keymap, first=INSPECT_GROUPS))
 
     def run_binding(self, _area: str, action: str) -> None:
         """Run the action of a binding of one of the `INSPECT_GROUPS`, from elsewhere."""

@@ -142,8 +142,9 @@ class Panes:
 
     def _enter(self, name: Pane, index: int = 0) -> None:
         self._show(name)
-        # A widget cannot be focused before it is displayed.
-        self._screen.call_after_refresh(self._widgets[name][index].focus)
+        # What is not displayed takes no focus, and Textual applies styles whenever it is idle.
+        self._screen.app.stylesheet.update(self._screen)
+        self._widgets[name][index].focus()
 
 
 def _save(shown: str) -> None:

@@ -361,8 +361,9 @@ class WriteScreen(ModeScreen):
     def action_help(self) -> None:
         """Show all keys."""
         from gptterm.tui.dialogs.help import help_dialog
+        from gptterm.tui.widgets.key_groups import WRITE_GROUPS
 
-        self.app.push_screen(help_dialog(self._keymap, commands_first=False))
+        self.app.push_screen(help_dialog(self._keymap, first=WRITE_GROUPS))
 
     def run_binding(self, area: str, action: str) -> None:
         """Run the action of a binding of one of the `WRITE_GROUPS`, from elsewhere."""
