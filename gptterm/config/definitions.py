@@ -159,6 +159,9 @@ TUI: dict[str, Setting] = {
     ),
 }
 
+PRESET = {name: setting for name, setting in SETTINGS.items() if setting.sampling}
+"""A preset of config.toml, `[presets.NAME]`."""
+
 _NEUTRAL: dict[str, object] = {sampler.name: sampler.neutral for sampler in SAMPLERS.values()}
 """Every sampler off."""
 

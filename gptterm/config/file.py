@@ -9,6 +9,7 @@ import msgspec
 
 from gptterm.config.definitions import (
     BUILT_IN_PRESETS,
+    PRESET,
     SERVER,
     SETTINGS,
     TASK,
@@ -188,7 +189,7 @@ class _Validator:
 
     def validate(self, data: Mapping[str, object]) -> ConfigFile:
         presets = {
-            name: self._values(value, _PRESET_SETTINGS, ("presets", name))
+            name: self._values(value, PRESET, ("presets", name))
             for name, value in self._table(data, "presets").items()
         }
         tui = dict(self._table(data, "tui"))
@@ -302,4 +303,3 @@ class _Validator:
 _TABLES = ("presets", "servers", "tasks", "transcript", "tui")
 _SERVER_NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
 _HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]{1,100}", re.ASCII)
-_PRESET_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.sampling}

@@ -293,6 +293,13 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
 
             choose_command(self)
 
+    def action_settings(self) -> None:
+        """Show the settings of config.toml, unless a dialog is open already."""
+        if not self.screen.is_modal:
+            from gptterm.tui.actions.settings import show_settings
+
+            show_settings(self.chat_screen)
+
     def action_interrupt(self) -> None:
         """Copy, stop or quit, in dialogs too."""
         if self.inspect_screen is not None and self.inspect_screen in self.screen_stack:

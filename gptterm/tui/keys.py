@@ -50,7 +50,6 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _run("ctrl+g", "editor", "Editor", "editor", "Edit the prompt in $EDITOR"),
     _run("ctrl+s", "export", "Export", "export", "Export the chat"),
     _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
-    _run("f7", "settings", "Settings", "settings", "Change the settings in config.toml"),
     _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
     _run("f9", "branches", "Branches", "branches", "The map of the chat's branches"),
     _run("f1", "help", "Help", "help", "Show all keys and commands"),
@@ -126,6 +125,7 @@ APP_KEYS: tuple[Binding, ...] = (
     _key("ctrl+q", "app.quit", "Quit", "quit", "Quit"),
     _key("f3", "app.write", "Write", "write", "Write: a text that the model continues"),
     _key("f4", "app.inspect", "Inspect", "inspect", "Inspect: why the model says what it says"),
+    _key("f7", "app.settings", "Settings", "settings", "Change the settings in config.toml"),
 )
 """Bindings that apply in dialogs too."""
 
@@ -205,7 +205,7 @@ class Keymap:
         return spelled(self._first(bindings, identity))
 
     def _first(self, bindings: Sequence[BindingType], identity: str) -> str:
-        binding = next(b for b in _identified(bindings) if b.id == identity)
+        binding = next(b for b in identified(bindings) if b.id == identity)
         return self.mapping.get(identity, binding.key).split(",")[0]
 
     def table(self, bindings: Sequence[BindingType]) -> list[tuple[str, str]]:
@@ -215,14 +215,14 @@ class Keymap:
                 " ".join(sign(key) for key in self.mapping.get(b.id or "", b.key).split(",")),
                 f"{b.tooltip or b.description}  ({b.id})",
             )
-            for b in _identified(bindings)
+            for b in identified(bindings)
         ]
 
     def commands(self, groups: Iterable[Group]) -> Iterator[tuple[str, str, str, str]]:
         """Yield (heading, sentence, keys and where they apply, action) of each binding."""
         for heading, bindings in groups:
             where = "" if heading == EVERYWHERE else f"{WHERE}{heading}"
-            for binding, (keys, _) in zip(_identified(bindings), self.table(bindings), strict=True):
+            for binding, (keys, _) in zip(identified(bindings), self.table(bindings), strict=True):
                 does = binding.tooltip or binding.description
                 yield heading, does, f"{keys}{where}", binding.action
 
@@ -243,7 +243,8 @@ def _joined_signs(keys: Sequence[str]) -> str:
     return "".join(map(sign, keys))
 
 
-def _identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
+def identified(bindings: Sequence[BindingType]) -> Iterator[Binding]:
+    """Yield the bindings that have an id."""
     for binding in bindings:
         if isinstance(binding, Binding) and binding.id is not None:
             yield binding
@@ -259,7 +260,7 @@ def usable(
     """
     screens = tuple(screens)
     groups = [group for screen in screens for group in screen]
-    known = {b.id for _, bindings in groups for b in _identified(bindings)}
+    known = {b.id for _, bindings in groups for b in identified(bindings)}
     valid, problems = {}, []
     for name, given in keymap.items():
         wrong = [key for key in given.split(",") if not _is_key(key)]
@@ -279,7 +280,7 @@ def _clashes(keymap: Mapping[str, str], groups: Sequence[Group]) -> Iterator[str
     told = set[str]()
     for _, bindings in groups:
         users: dict[str, list[str]] = {}
-        for binding in {b.id: b for b in _identified([*everywhere, *bindings])}.values():
+        for binding in {b.id: b for b in identified([*everywhere, *bindings])}.values():
             identity = binding.id or ""
             for key in keymap.get(identity, binding.key).split(","):
                 users.setdefault(key.strip(), []).append(identity)

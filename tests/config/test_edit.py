@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.config.edit import save_value, with_value
+from gptterm.config.edit import save_value, with_value, without_table
 from gptterm.errors import UsageError
 
 LIST = 'stop = [\n  "a # b", # why\n  "]",\n] # end\ntop_k = 3\n'
@@ -27,7 +27,7 @@ LIST = 'stop = [\n  "a # b", # why\n  "]",\n] # end\ntop_k = 3\n'
     ],
 )
 def test_a_text_is_set_in_a_table_and_the_rest_stays(source: str, changed: str) -> None:
-    assert with_value(source, "tui", "theme", "light") == changed
+    assert with_value(source, ("tui",), "theme", "light") == changed
     assert tomllib.loads(changed)["tui"]["theme"] == "light"
 
 
@@ -53,9 +53,39 @@ def test_a_text_is_set_in_a_table_and_the_rest_stays(source: str, changed: str) 
 def test_values_of_any_type_are_set_and_removed(
     source: str, name: str, value: object, changed: str
 ) -> None:
-    assert with_value(source, "", name, value) == changed
+    assert with_value(source, (), name, value) == changed
     stored = tomllib.loads(changed).get(name)
     assert (tuple(stored) if isinstance(stored, list) else stored) == value
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "name", "changed"),
+    [
+        ("", ("tui", "keys"), "new", '[tui.keys]\nnew = "f9"\n'),
+        ("[tui]\nmouse = true\n", ("tui", "keys"), "chat.model",
+         '[tui]\nmouse = true\n\n[tui.keys]\n"chat.model" = "f9"\n'),
+        ("[ tui . 'keys' ]\n'chat.model' = \"f6\" # mine\n", ("tui", "keys"), "chat.model",
+         "[ tui . 'keys' ]\n\"chat.model\" = \"f9\" # mine\n"),
+        ("", ("presets", "my own"), "order", '[presets."my own"]\norder = "f9"\n'),
+    ],
+)  # fmt: skip
+def test_tables_within_tables_and_quoted_names(
+    source: str, table: tuple[str, ...], name: str, changed: str
+) -> None:
+    assert with_value(source, table, name, "f9") == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("", ""),
+        ("[servers.b]\nurl = 1\n", "[servers.b]\nurl = 1\n"),
+        ("# x\n[servers.a] # why\nurl = 1\n\n# of b\n[servers.b]\n", "# x\n# of b\n[servers.b]\n"),
+        ("[servers.a]\n[servers.a.headers]\nx = 1\n[tui]\n", "[tui]\n"),
+    ],
+)
+def test_a_table_is_removed_with_those_within_it(source: str, left: str) -> None:
+    assert without_table(source, ("servers", "a")) == left
 
 
 @pytest.mark.parametrize(
@@ -65,13 +95,13 @@ def test_other_forms_are_refused(source: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(source)
     with pytest.raises(UsageError, match=r"config\.toml"):
-        save_value(path, "tui", "theme", "light")
+        save_value(path, ("tui",), "theme", "light")
     assert path.read_text() == source
 
 
 def test_a_link_stays_one_and_a_missing_folder_is_made(tmp_path: Path) -> None:
     path, target = tmp_path / "config.toml", tmp_path / "dotfiles" / "gptterm.toml"
     path.symlink_to(target)
-    save_value(path, "tui", "theme", 'a "b" é')
+    save_value(path, ("tui",), "theme", 'a "b" é')
     assert path.is_symlink()
     assert tomllib.loads(target.read_text()) == {"tui": {"theme": 'a "b" é'}}

@@ -11,7 +11,7 @@ from gptterm.tui.state.saved_settings import SavedSetting
 from gptterm.tui.widgets.options import BAR
 from tests.tui.conftest import Open
 
-TABLES = {"": SETTINGS, "transcript": TRANSCRIPT, "tui": TUI}
+TABLES = {(): SETTINGS, ("transcript",): TRANSCRIPT, ("tui",): TUI}
 
 
 def test_built_in_values_are_spelled_as_they_are_parsed() -> None:
@@ -36,7 +36,7 @@ def test_built_in_values_are_spelled_as_they_are_parsed() -> None:
     ],
 )
 def test_typed_values(name: str, text: str, value: object) -> None:
-    entry = SavedSetting("", name, None)
+    entry = SavedSetting((), name, None)
     assert entry.parse(text) == value
     assert entry.parse(entry.spell(value)) == value
 
@@ -54,6 +54,8 @@ async def test_settings_are_changed_checked_and_saved(
         await desk.until(lambda: isinstance(desk.app.screen, SettingsDialog))
         # The last one and what is said of it are in view.
         await desk.press("up")
+        await desk.until(lambda: f"{BAR} tasks" in desk.text)
+        await desk.press("up", "up", "up", "up")
         await desk.until(lambda: f"{BAR} panes" in desk.text and "panes beside" in desk.text)
         # A bad value is told under it, and can be corrected.
         await desk.type("top-p")
@@ -82,3 +84,47 @@ async def test_settings_are_changed_checked_and_saved(
         assert config.read_text() == '# mine\ntop_p = 0.5 # why\ndtype = "bfloat16"\n'
         await desk.press("escape")
         assert desk.app.screen is desk.screen
+
+
+async def test_keys_and_tables_are_changed_from_any_mode(open_tui: Open, home: Path) -> None:
+    config = home / "config.toml"
+    config.write_text("# mine\n[presets.old] # why\ntop_k = 3\n")
+    async with open_tui(size=(100, 30)) as desk:
+        await desk.ready()
+
+        async def choose(text: str, shows: str) -> None:
+            await desk.type(text)
+            await desk.press("enter")
+            await desk.until(lambda: shows in desk.text)
+
+        await desk.press("f3")
+        await desk.until(lambda: desk.app.screen is desk.app.write_screen)
+        await desk.press("f7")
+        await desk.until(lambda: isinstance(desk.app.screen, SettingsDialog))
+        await choose("which key does", "─ keys ─")
+        await choose("all chats", "press the key for")
+        # Keys that work in every dialog are taken too; what speaks against one is told.
+        await desk.press("ctrl+q")
+        await desk.until(lambda: "Ctrl+Q is the key of search and quit" in desk.text)
+        await desk.press("x")
+        await desk.until(lambda: "X is typed as a character" in desk.text)
+        await desk.press("f10")
+        await desk.until(lambda: "[tui.keys]" in config.read_text())
+        await desk.until(lambda: "─ keys ─" in desk.text)
+        await desk.press("escape")
+        # A preset: a new one, and one that is removed.
+        await desk.press("ctrl+u")
+        await choose("sets of sampler", "old")
+        await choose("mine", "preset mine")
+        await choose("temperature", "⏎ save")
+        await choose("0.4", "temperature 0.40 is saved, from the next start on")
+        await desk.press("escape", "ctrl+u")
+        await choose("sets of sampler", "old")
+        await choose("old", "preset old")
+        await choose("out of config", "removed it")
+        expected = '# mine\n[tui.keys]\nsearch = "f10"\n\n[presets.mine]\ntemperature = 0.4\n'
+        assert config.read_text() == expected
+        await desk.press("escape", "escape", "f2")
+        await desk.until(lambda: desk.app.screen is desk.screen)
+        await desk.press("f10")
+        await desk.until(lambda: "search all chats" in desk.text)

@@ -56,6 +56,9 @@ class ChatView(ScreenView, Protocol):
     def clear_selection(self) -> None:
         """Clear the selection."""
 
+    def show_keys(self) -> None:
+        """Show the keys that matter now."""
+
     def mark_warnings_read(self) -> None:
         """Reset the count of warnings in the status line."""
 

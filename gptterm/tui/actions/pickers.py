@@ -66,7 +66,7 @@ def choose_theme(view: ScreenView, say: Callable[[str], None] | None = None) -> 
     async def save(name: str) -> None:
         kind: NoticeKind
         try:
-            await in_daemon_thread(lambda: save_value(config_file(), "tui", "theme", name))
+            await in_daemon_thread(lambda: save_value(config_file(), ("tui",), "theme", name))
         except UsageError as error:
             kind, said = "error", f"the theme is for this run only: {error}"
         else:

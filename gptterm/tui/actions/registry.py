@@ -10,7 +10,6 @@ from gptterm.tui.actions import (
     help_pages,
     navigation,
     pickers,
-    settings,
     turns,
 )
 from gptterm.tui.actions.chat_view import ChatView
@@ -27,7 +26,6 @@ ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
     "theme": pickers.choose_theme,
     "editor": editor.edit_prompt,
     "export": export.export,
-    "settings": settings.show_settings,
     "branches": branches.show_map,
     "notices": help_pages.show_notices,
     "help": help_pages.show_help,

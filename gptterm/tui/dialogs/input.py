@@ -44,7 +44,7 @@ class InputDialog(ModalScreen[str | None]):
     ]
 
     def __init__(self, request: InputRequest, submit: Callable[[str], Awaitable[str]]) -> None:
-        super().__init__()
+        super().__init__(classes="asks")
         self._request = request
         self._submit = submit
 

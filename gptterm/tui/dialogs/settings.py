@@ -1,4 +1,4 @@
-"""Settings dialog: all settings of config.toml, to be changed one by one."""
+"""Settings dialog: the settings of config.toml, or of a table in it, to be changed one by one."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,26 +20,35 @@ class SettingsDialog(ChoiceDialog):
     """Dismissed with None.
 
     Args:
+        title: Title of the dialog.
         entries: The settings, by section.
-        change: Called with the one to change.
+        links: Rows after them that lead elsewhere.
+        choose: Called with the setting to change, or the key of a link.
     """
 
     def __init__(
-        self, entries: Sequence[SavedSetting], change: Callable[[SavedSetting], None]
+        self,
+        title: str,
+        entries: Sequence[SavedSetting],
+        links: Sequence[Row],
+        choose: Callable[[SavedSetting | str], None],
     ) -> None:
         self._entries = entries
-        self._change = change
-        super().__init__("settings", _rows(entries), columns=COLUMNS)
+        self._links = links
+        self._choose = choose
+        super().__init__(title, [*_rows(entries), *links], columns=COLUMNS)
 
     def show_settings(self, entries: Sequence[SavedSetting], said: str) -> None:
         """Show the settings after a change, and what it has done."""
         self._entries = entries
-        self.set_rows(_rows(entries))
+        self.set_rows([*_rows(entries), *self._links])
         self.query_one(Vertical).border_subtitle = said
 
     def describe(self, key: str) -> str:
         """Say what a setting does, what it can be, and what wins over it."""
         entry = self._find(key)
+        if entry is None:
+            return ""
         parts = [entry.setting.help, f"must be {entry.setting.type.expected}"]
         if entry.is_set and entry.setting.default not in (None, ()):
             parts.append(f"built-in: {entry.spell(entry.setting.default)}")
@@ -48,11 +57,11 @@ class SettingsDialog(ChoiceDialog):
         return " · ".join(parts)
 
     def take(self, key: str) -> None:
-        """Change a setting."""
-        self._change(self._find(key))
+        """Change a setting, or follow a link."""
+        self._choose(self._find(key) or key)
 
-    def _find(self, key: str) -> SavedSetting:
-        return next(entry for entry in self._entries if entry.key == key)
+    def _find(self, key: str) -> SavedSetting | None:
+        return next((entry for entry in self._entries if entry.key == key), None)
 
 
 def _rows(entries: Sequence[SavedSetting]) -> list[Row]:
@@ -62,7 +71,8 @@ def _rows(entries: Sequence[SavedSetting]) -> list[Row]:
         if entry.section != section:
             section = entry.section
             rows.append(row("", section))
-        value = entry.text or ("not set" if entry.setting.default is None else "none")
+        is_set = entry.is_set or (entry.setting.default is not None and not entry.is_named)
+        value = (entry.text or "none") if is_set else "not set"
         where = entry.winner or ("config.toml" if entry.is_set else "")
         rows.append(row(entry.key, entry.name.replace("_", "-"), value, where))
     return rows

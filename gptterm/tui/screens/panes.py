@@ -150,4 +150,4 @@ class Panes:
 def _save(shown: str) -> None:
     """Save which panes are shown, as a setting; where that fails, they are for this run only."""
     with contextlib.suppress(UsageError):
-        save_value(config_file(), "tui", "panes", shown)
+        save_value(config_file(), ("tui",), "panes", shown)

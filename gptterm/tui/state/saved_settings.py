@@ -6,16 +6,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gptterm.config import Settings
-from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI, Setting
-from gptterm.config.edit import save_value
+from gptterm.config.definitions import (
+    PRESET,
+    SERVER,
+    SETTINGS,
+    TASK,
+    TASK_SETTINGS,
+    TRANSCRIPT,
+    TUI,
+    Setting,
+)
+from gptterm.config.edit import Table, read_table, save_value
 from gptterm.config.file import ConfigFile, read_config, unknown_preset
 from gptterm.config.value_types import Text, TextList
 from gptterm.conversation.commands import quoted_strings
 from gptterm.errors import UsageError
 from gptterm.format import setting_value
-from gptterm.tui.fields import FIELDS, quote
+from gptterm.tui.fields import FIELDS, Field, quote
 
-_TABLES: Mapping[str, Mapping[str, Setting]] = {"": SETTINGS, "transcript": TRANSCRIPT, "tui": TUI}
+_TABLES: Mapping[Table, Mapping[str, Setting]] = {
+    (): SETTINGS,
+    ("transcript",): TRANSCRIPT,
+    ("tui",): TUI,
+}
+KINDS: Mapping[str, Mapping[str, Setting]] = {
+    "presets": PRESET,
+    "servers": SERVER,
+    "tasks": {name: each for name, each in {**TASK, **TASK_SETTINGS}.items() if name != "examples"},
+}
+"""Tables of tables, each with a name: `[presets.NAME]`. Examples take pairs, for an editor."""
 _FIELDS = {field.name: field for field in FIELDS}
 _AT_START = frozenset(
     ("model", "server", "device", "dtype", "context", "adapter", "keep_alive", "offline", "save")
@@ -26,8 +45,8 @@ _AT_START = frozenset(
 class SavedSetting(NamedTuple):
     """A setting that config.toml can have."""
 
-    table: str
-    """The table it is in; empty for none."""
+    table: Table
+    """The table it is in."""
     name: str
     saved: object
     """Its value in the file; None where that has none."""
@@ -37,20 +56,26 @@ class SavedSetting(NamedTuple):
     @property
     def key(self) -> str:
         """Table and name."""
-        return f"{self.table}.{self.name}"
+        return ".".join((*self.table, self.name))
 
     @property
     def setting(self) -> Setting:
         """Its definition."""
-        return _TABLES[self.table][self.name]
+        known = _TABLES.get(self.table) or KINDS[self.table[0]]
+        return known[self.name]
 
     @property
     def section(self) -> str:
         """Heading that it is listed under."""
         if self.table:
-            return _SECTIONS[self.table]
+            return _SECTIONS.get(self.table[0], "")
         is_sampler = self.setting.sampling or self.name in ("preset", "seed", "stop")
         return "sampling" if is_sampler else "model, prompt, history"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it belongs to a preset, a server or a task, where no default counts."""
+        return len(self.table) > 1
 
     @property
     def is_set(self) -> bool:
@@ -60,12 +85,18 @@ class SavedSetting(NamedTuple):
     @property
     def text(self) -> str:
         """The value that counts in the file, as it is typed."""
-        return self.spell(self.saved if self.is_set else self.setting.default)
+        unset = None if self.is_named else self.setting.default
+        return self.spell(self.saved if self.is_set else unset)
+
+    @property
+    def _field(self) -> Field | None:
+        """The panel's field, for what it can change."""
+        return _FIELDS.get(self.name) if self.table[:1] in ((), ("presets",), ("tasks",)) else None
 
     def spell(self, value: object) -> str:
         """Return a value as it is typed; empty for one that is not set."""
-        if self.name in _FIELDS and not self.table:
-            return _FIELDS[self.name].format(value)
+        if self._field is not None:
+            return self._field.format(value)
         match value:
             case None:
                 return ""
@@ -87,8 +118,8 @@ class SavedSetting(NamedTuple):
         if not text:
             return None
         try:
-            if self.name in _FIELDS and not self.table:
-                return _FIELDS[self.name].parse(text)
+            if self._field is not None:
+                return self._field.parse(text)
             if isinstance(kind, TextList):
                 return kind.validate(shlex.split(text))
             quoted = quoted_strings(text) if isinstance(kind, Text) else None
@@ -112,13 +143,37 @@ def saved_settings(path: Path, settings: Settings) -> list[SavedSetting]:
 
 
 def _settings(config: ConfigFile, settings: Settings) -> Iterator[SavedSetting]:
-    values = {"": config.values, "transcript": config.transcript, "tui": config.tui}
+    values = {(): config.values, ("transcript",): config.transcript, ("tui",): config.tui}
     for table, definitions in _TABLES.items():
         for name in definitions:
             origin = "" if table else settings.origins[name]
             from_outside = origin == "option" or origin.startswith("GPTTERM_")
             winner = origin if from_outside else ""
             yield SavedSetting(table, name, values[table].get(name), winner)
+
+
+def saved_names(path: Path, kind: str) -> list[str]:
+    """Read the names of the presets, servers or tasks that the file has.
+
+    Raises:
+        UsageError: The file cannot be read, or is not valid.
+    """
+    read_config(path)
+    return list(read_table(path, (kind,)))
+
+
+def saved_table(path: Path, table: Table) -> list[SavedSetting]:
+    """Read what a table of the file sets: of a preset, a server or a task.
+
+    Raises:
+        UsageError: The file cannot be read, or is not valid.
+    """
+    read_config(path)
+    found = read_table(path, table)
+    return [
+        SavedSetting(table, name, each.type.validate(found[name]) if name in found else None)
+        for name, each in KINDS[table[0]].items()
+    ]
 
 
 def save(path: Path, entry: SavedSetting, value: object, settings: Settings) -> None:

@@ -4,11 +4,12 @@ Textual is pinned in constraints.txt; tests check that each of these exists in t
 """
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from textual import constants
+from textual import constants, events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
 from textual.app import App
@@ -66,14 +67,23 @@ class TerminalApp(App[Result]):
 
     Attributes:
         failure: That exception.
+        take_key: Gets the next keys before they do anything, while one is asked for.
     """
 
     failure: Exception | None = None
+    take_key: Callable[[str], None] | None = None
 
     @property
     def is_exiting(self) -> bool:
         """Whether `exit` was called."""
         return self._exit
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hand a key that is asked for over, even one that works in every dialog."""
+        if self.take_key is not None and isinstance(event, events.Key):
+            self.take_key(event.key)
+        else:
+            await super().on_event(event)
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""
