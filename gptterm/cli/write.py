@@ -11,6 +11,8 @@ from gptterm.cli.options import (
     CONTEXT,
     HISTORY,
     INPUT,
+    SectionedOption,
+    ValueParamType,
     engine_options,
     flag_option,
     given_settings,
@@ -20,10 +22,14 @@ from gptterm.cli.options import (
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import Streams, configure_libraries
 from gptterm.config import load_settings
+from gptterm.config.value_types import Integer
 from gptterm.errors import UsageError
 from gptterm.paths import user_path
+from gptterm.ranges import Range
 from gptterm.terminal import is_dumb
 
+MOST_DEPTH = 1 << 20
+"""Tokens; no model sees more."""
 _HELP = """Write a text together with a model.
 
 Opens FILE, which need not exist yet; without one, the text that is kept in the history alone. Tab
@@ -41,15 +47,45 @@ def _parameters() -> list[click.Parameter]:
             HISTORY, "--save/--no-save", "save", default=None,
             text="whether to save the versions in the history  [--save]",
         ),
+        *_beside_options(),
         *engine_options(),
         click.Argument(["file"], required=False, metavar="[FILE]"),
     ]  # fmt: skip
 
 
+def _beside_options() -> list[click.Parameter]:
+    """The options of what a model sees beside the text; they are kept with it."""
+    depth = ValueParamType(Integer(Range(0, MOST_DEPTH, integer=True)))
+    return [
+        SectionedOption(
+            ["--memory"], INPUT, metavar="TEXT",
+            help="text before all that the model sees; kept with the text, as the note is",
+        ),
+        SectionedOption(
+            ["--note"], INPUT, metavar="TEXT",
+            help="author's note: text among the last tokens that the model sees",
+        ),
+        SectionedOption(
+            ["--note-depth"], INPUT, metavar="N", type=depth,
+            help="tokens of the text after the note  [64]",
+        ),
+    ]  # fmt: skip
+
+
 @click.pass_obj
 def _start(
-    signals: Signals, /, file: str | None, no_mouse: bool, api_key: str, **values: object
+    signals: Signals,
+    /,
+    file: str | None,
+    no_mouse: bool,
+    api_key: str,
+    memory: str | None,
+    note: str | None,
+    note_depth: int | None,
+    **values: object,
 ) -> int:
+    texts = {"memory": memory, "note": note, "note_depth": note_depth}
+    beside = {name: value for name, value in texts.items() if value is not None}
     given = given_settings(values)
     require_directory()
     streams = Streams()
@@ -69,7 +105,7 @@ def _start(
 
     # Its event loop handles signals itself.
     signals.release()
-    left = run(settings, write=True, file=path, note=streams.note)
+    left = run(settings, write=True, file=path, beside=beside, note=streams.note)
     return left if isinstance(left, int) else 0
 
 

@@ -145,6 +145,12 @@ class MixedPrompt(Data, frozen=True, kw_only=True):
     """Texts and token ids to continue, one after the other."""
 
     parts: tuple[TextPrompt | TokenPrompt, ...]
+    memory: str = ""
+    """Text before the parts."""
+    note: str = ""
+    """Text before the last tokens of the parts. Truncation keeps it, and the memory."""
+    note_depth: int = 0
+    """Tokens of the parts after the note."""
 
 
 Prompt = TextPrompt | TokenPrompt | MixedPrompt | ChatPrompt

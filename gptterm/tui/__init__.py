@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gptterm.config import Settings
@@ -18,6 +18,7 @@ def run(
     conversation: str | None = None,
     write: bool = False,
     file: "Path | None" = None,
+    beside: "Mapping[str, object] | None" = None,
     in_browser: bool = False,
     note: "Callable[[str], None]",
     leave: "Callable[[str], None] | None" = None,
@@ -31,6 +32,7 @@ def run(
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         write: Begin in Write mode.
         file: The file of Write mode; None for the text that has none.
+        beside: Fields of its `DocumentSettings`, which replace those that are kept.
         in_browser: The session of a visitor of the web server, which stdin and stdout connect to.
         note: Prints a line for the user once the terminal is free again.
         leave: Prints the open chat's transcript then; None: it is not printed.
@@ -49,7 +51,9 @@ def run(
     from gptterm.tui.stderr_guard import log_to, stderr_to
 
     with log_to(tui_log()) if in_browser else stderr_to(tui_log()):
-        app = GpttermApp(settings, prompt, conversation=conversation, write=write, file=file)
+        app = GpttermApp(
+            settings, prompt, conversation=conversation, write=write, file=file, beside=beside
+        )
         result = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:
         raise app.refusal

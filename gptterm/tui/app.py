@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,6 +59,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         write: Begin in Write mode.
         file: The file of Write mode; None for the text that has none.
+        beside: Fields of its `DocumentSettings`, which replace those that are kept.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -88,6 +89,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         conversation: str | None = None,
         write: bool = False,
         file: Path | None = None,
+        beside: Mapping[str, object] | None = None,
     ) -> None:
         count_spacing_marks()
         # Terminals send Alt+Enter as ESC CR.
@@ -114,7 +116,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         keymap, self._keymap_problems = keys.usable(settings.tui.keys, SCREENS)
         self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap))
         self._begins_writing = write
-        self._file = file
+        self._file, self._beside = file, beside
         self.write_screen: WriteScreen | None = None
         """Write mode, once it was opened."""
         self.inspect_screen: InspectScreen | None = None
@@ -334,7 +336,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         if self.write_screen is None:
             from gptterm.tui.screens.write import WriteScreen
 
-            self.write_screen = WriteScreen(self.controller, self.chat_screen.keymap, self._file)
+            keymap = self.chat_screen.keymap
+            self.write_screen = WriteScreen(self.controller, keymap, self._file, self._beside)
             self.install_screen(self.write_screen, "write")
         if self.screen is self.chat_screen:
             self.push_screen(self.write_screen)

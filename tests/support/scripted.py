@@ -276,9 +276,13 @@ class ScriptedEngine:
                 yield from map(_id, _pieces(text))
             case TokenPrompt(ids=ids):
                 yield from ids
-            case MixedPrompt(parts=parts):
-                for part in parts:
-                    yield from self._encode(part)
+            case MixedPrompt(parts=parts, memory=memory, note=note, note_depth=depth):
+                body = [token for part in parts for token in self._encode(part)]
+                at = max(0, len(body) - depth)
+                yield from map(_id, _pieces(memory))
+                yield from body[:at]
+                yield from map(_id, _pieces(note))
+                yield from body[at:]
             case ChatPrompt(messages=messages):
                 text = "".join(f"{m.role}: {m.text}\n" for m in messages)
                 yield from map(_id, _pieces(text))

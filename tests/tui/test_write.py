@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gptterm.config import Settings, load_settings
@@ -63,7 +64,10 @@ def open_write(tmp_path: Path, home: Path) -> Open:
 
     @asynccontextmanager
     async def opened(
-        script: Script = THREE, file: Path | None = None, **options: object
+        script: Script = THREE,
+        file: Path | None = None,
+        beside: dict[str, object] | None = None,
+        **options: object,
     ) -> AsyncIterator[WriteDesk]:
         request = write_script(tmp_path, script, name="gpt2")
 
@@ -72,7 +76,8 @@ def open_write(tmp_path: Path, home: Path) -> Open:
             return request.source
 
         client = EngineClient(factory=FACTORY, log=home / "engine.log")
-        app = GpttermApp(load_settings(options), None, client, find, write=True, file=file)
+        settings = load_settings(options)
+        app = GpttermApp(settings, None, client, find, write=True, file=file, beside=beside)
         async with app.run_test(size=(100, 30)) as pilot:
             desk = WriteDesk(app, pilot)
             await desk.opened()
@@ -292,6 +297,69 @@ async def test_the_status_has_the_context_and_the_seed(open_write: Open) -> None
         started = desk.write.writing.started
         assert started is not None
         assert f"{started.prompt_tokens + 1}/1024" in desk.text
+
+
+async def test_memory_and_note_are_seen_counted_and_kept(open_write: Open) -> None:
+    async with open_write(beside={"note_depth": 1}) as desk:
+        await desk.type("The fox said")
+        await desk.press("f6")
+        await desk.until(lambda: "author's note" in desk.text)
+        await desk.type("A tale.")
+        await desk.press("tab")
+        await desk.type("gloomy")
+        await desk.until(lambda: "memory 2 tokens · note 1 token · of 1024" in desk.text)
+        await desk.press("escape", "tab")
+        await desk.done()
+        assert desk.written == "The fox said one."
+        started = desk.write.writing.started
+        assert started is not None
+        assert started.prompt_tokens > 3 + 2 + 1
+        pieces = desk.write.writing.document.settings
+        assert (pieces.memory, pieces.note, pieces.note_depth) == ("A tale.", "gloomy", 1)
+    async with open_write() as desk:
+        await desk.press("f6")
+        await desk.until(lambda: "A tale." in desk.text and "gloomy" in desk.text)
+
+
+async def test_samplers_and_model_are_of_the_text(open_write: Open, tmp_path: Path) -> None:
+    async with open_write(top_p=0.5) as desk:
+        own, chat = desk.write.writing, desk.controller
+        await desk.type("So")
+        await desk.press("f5")
+        await desk.until(lambda: "temperature" in desk.text)
+        await desk.press("right")
+        changed = own.settings.sampling.temperature
+        assert changed != chat.settings.sampling.temperature
+        assert str(changed) in desk.text
+        # A preset replaces it, but not what an option has given.
+        await desk.press("p")
+        await desk.until(lambda: "preset of this text" in desk.text)
+        await desk.type("neutral")
+        await desk.press("enter")
+        await desk.until(lambda: own.settings.sampling.temperature == 1)
+        await desk.press("down", "2", "enter", "escape", "tab")
+        await desk.done()
+        run = own.document.edit(own.document.path()[-1]).run
+        assert run is not None
+        assert (run.sampling.temperature, run.sampling.top_k) == (1, 2)
+        assert own.document.settings.model == "gpt2"
+        await desk.press("ctrl+o")
+        await desk.until(lambda: "open a text" in desk.text)
+        await desk.type(str(tmp_path / "other.txt"))
+        await desk.press("enter")
+        await desk.until(lambda: desk.write.writing is not own and desk.write.writing.opened)
+        assert desk.write.writing.settings.sampling == chat.settings.sampling
+    async with open_write() as desk:
+        assert desk.write.writing.settings.sampling.top_k == 2
+        assert desk.write.writing.settings.preset == "neutral"
+        desk.write.writing.document.settings = msgspec.structs.replace(
+            desk.write.writing.document.settings, model="other", values={"top_k": -5, "gone": 1}
+        )
+        await desk.until(lambda: not desk.write.writing._saver.unsaved)  # type: ignore[union-attr]
+    async with open_write() as desk:
+        assert "other wrote this text last: it is loaded for it" in desk.said
+        assert desk.controller.settings.model == "other"
+        assert desk.write.writing.settings.sampling == desk.controller.settings.sampling
 
 
 async def test_what_cannot_be_continued_is_said(open_write: Open) -> None:

@@ -24,7 +24,8 @@ from gptterm.engine.inspection.requests import (
 from gptterm.engine.inspection.scores import Scoring
 from gptterm.engine.inspection.text_cache import Find, TextCaches
 from gptterm.engine.inspection.token_view import TokenViews
-from gptterm.engine.prompt.rendering import check_ids, render
+from gptterm.engine.prompt.mixed import check_ids
+from gptterm.engine.prompt.rendering import render
 from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.text.tokenizer import Tokenizer

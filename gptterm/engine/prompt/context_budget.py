@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, MixedPrompt, TextPrompt
+from gptterm.engine.prompt.mixed import mixed_ids
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
@@ -43,11 +44,11 @@ def fit(
 ) -> FittedPrompt:
     """Render a request's prompt so that it and its reply fit `context` tokens.
 
-    Truncation drops the oldest tokens of a text, and the oldest turns of a chat (then the
-    beginning of its last one). A chat loses many turns at once, down to about 60 % of its budget,
-    so that later prompts share this one's prefix and find it in the cache. The reply's reserve is
-    `max_tokens`, but at most half the context: a prompt is not dropped for a reply that may never
-    be that long.
+    Truncation drops the oldest tokens of a text, but not its memory and its note, and the oldest
+    turns of a chat (then the beginning of its last one). A chat loses many turns at once, down to
+    about 60 % of its budget, so that later prompts share this one's prefix and find it in the
+    cache. The reply's reserve is `max_tokens`, but at most half the context: a prompt is not
+    dropped for a reply that may never be that long.
 
     Raises:
         PromptTooLongError: it does not fit, and the request forbids truncation.
@@ -78,6 +79,17 @@ def fit(
             dropped_messages=len(prompt.messages) - len(truncated.messages),
             cut=truncated.cut,
         )
+    if isinstance(prompt, MixedPrompt) and rendered.kept:
+        ids = mixed_ids(prompt, tokenizer, vocab_size)
+        rest = budget - len(ids.front) - len(ids.note)
+        if rest < 1:
+            raise PromptTooLongError(
+                f"the memory and the note have {ids.kept} tokens, and only {budget} are left beside"
+                " the reply; shorten them or lower --max-tokens"
+            )
+        tail = ids.joined(rest)
+        dropped = length - len(tail)
+        return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=dropped)
     start = tokenizer.start_ids if isinstance(prompt, TextPrompt | MixedPrompt) else ()
     start = start if len(start) < budget else ()
     tail = [*start, *rendered.ids[length - (budget - len(start)) :]]
@@ -229,6 +241,11 @@ def _fitted(
             f"the {what} is too long: the {first} of its {whole} tokens"
             f" {'were' if dropped_tokens > 1 else 'was'} dropped"
             f"{_describe_dropped(dropped_messages, cut)}"
+        )
+    if rendered.kept > context // 2:
+        notices.append(
+            f"the memory and the note take {rendered.kept} of the {context} tokens that the model"
+            " sees: more than half"
         )
     left = context - len(rendered.ids)
     if request.max_tokens > left:

@@ -1,12 +1,12 @@
 """Render a prompt to ids: as raw text, with a chat template, or as a transcript."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from gptterm.engine.api import ChatPrompt, Message, MixedPrompt, Prompt, TextPrompt, TokenPrompt
 from gptterm.engine.prompt.builder import PromptBuilder
+from gptterm.engine.prompt.mixed import check_ids, mixed_ids
 from gptterm.engine.prompt.transcript import transcript_parts, transcript_stops
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import ModelError, UsageError
@@ -20,11 +20,13 @@ class RenderedPrompt:
         ids: the prompt's tokens.
         stop: stop strings that the prompt's format implies.
         strip: whether the reply's leading white space belongs to the format, not to the reply.
+        kept: tokens of a memory and a note, which are beside the text.
     """
 
     ids: list[int]
     stop: tuple[str, ...] = ()
     strip: bool = False
+    kept: int = 0
 
 
 def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:
@@ -40,7 +42,8 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPro
         case TextPrompt():
             rendered = RenderedPrompt([*tokenizer.start_ids, *tokenizer.encode(prompt.text)])
         case MixedPrompt():
-            rendered = _render_mixed(prompt, tokenizer, vocab_size)
+            ids = mixed_ids(prompt, tokenizer, vocab_size)
+            rendered = RenderedPrompt(ids.joined(), kept=ids.kept)
         case ChatPrompt():
             rendered = _render_chat(prompt, tokenizer)
     if rendered.ids and max(rendered.ids) >= vocab_size:
@@ -54,28 +57,6 @@ def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPro
 def _render_tokens(prompt: TokenPrompt, vocab_size: int) -> RenderedPrompt:
     check_ids(prompt.ids, vocab_size)
     return RenderedPrompt(list(prompt.ids))
-
-
-def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Refuse ids that are not in the vocabulary.
-
-    Raises:
-        UsageError: one is not.
-    """
-    for token_id in ids:
-        if not 0 <= token_id < vocab_size:
-            raise UsageError(f"token id {token_id} is not in [0, {vocab_size})")
-
-
-def _render_mixed(prompt: MixedPrompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:
-    builder = PromptBuilder(tokenizer)
-    for part in prompt.parts:
-        match part:
-            case TextPrompt(text=text):
-                builder.add_text(text)
-            case TokenPrompt():
-                builder.add_ids(_render_tokens(part, vocab_size).ids)
-    return RenderedPrompt([*tokenizer.start_ids, *builder.build()])
 
 
 def _render_chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> RenderedPrompt:

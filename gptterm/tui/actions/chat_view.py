@@ -37,6 +37,14 @@ class ScreenView(Protocol):
         """Show one line to the user."""
 
 
+class EngineView(ScreenView, Protocol):
+    """A screen of a mode that has the engine."""
+
+    @property
+    def controller(self) -> Controller:
+        """The state of the chats and the engine."""
+
+
 class ChatView(ScreenView, Protocol):
     """The parts of the chat screen that actions may use."""
 

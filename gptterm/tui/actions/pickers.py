@@ -13,7 +13,7 @@ from gptterm.errors import UsageError
 from gptterm.paths import config_file
 from gptterm.threads import in_daemon_thread
 from gptterm.tui import themes
-from gptterm.tui.actions.chat_view import ChatView, ScreenView
+from gptterm.tui.actions.chat_view import ChatView, EngineView, ScreenView
 from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
 from gptterm.tui.keys import WHERE
 from gptterm.tui.state.controller import Controller
@@ -96,7 +96,7 @@ async def models_at_hand(controller: Controller) -> list[ModelEntry]:
     return await in_daemon_thread(lambda: read_models(used, wanted))
 
 
-def choose_model(view: ChatView) -> None:
+def choose_model(view: EngineView) -> None:
     """Choose a model; files are read in another thread, and the servers are asked meanwhile."""
     from gptterm.tui.dialogs.models import ModelDialog
 

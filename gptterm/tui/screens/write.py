@@ -1,5 +1,6 @@
 """The write screen: one document, and the continuations of the place that was continued last."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.markup import escape
+from textual.widget import Widget
 
 from gptterm.document.stretches import changed_stretch
 from gptterm.engine.api import MixedPrompt
@@ -19,6 +21,7 @@ from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.document_map import MapPane
+from gptterm.tui.screens.document_samplers import DocumentSamplers
 from gptterm.tui.screens.document_walk import DocumentWalk
 from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
@@ -28,7 +31,7 @@ from gptterm.tui.state.writing import MOST_SAMPLES, Writing
 from gptterm.tui.widgets.continuations import Continuation, Continuations
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
-from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, TEXT
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, SAMPLING, TEXT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine
@@ -44,20 +47,28 @@ class WriteScreen(ModeScreen):
     """Write mode.
 
     Args:
-        file: the document's file; None for the one document without one.
+        file: the document's file; None for the one without a file that was written to last.
+        beside: fields of its settings, which replace those that are kept.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(WRITE_KEYS)
 
-    def __init__(self, controller: Controller, keymap: Keymap, file: Path | None) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        keymap: Keymap,
+        file: Path | None,
+        beside: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__()
         self._keymap = keymap
-        self.writing = Writing(controller, file, self._changed, self.show_notice)
+        self.writing = Writing(controller, file, self._changed, self.show_notice, beside=beside)
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
         self.list = Continuations(self._choose, self._more, self._rank)
         self._map = MapPane(self)
         self.map = self._map.widget
+        self.samplers = DocumentSamplers(self)
         self.pane = Distribution()
         self.walk = DocumentWalk(lambda: self.writing, self.area, self.pane)
         self.notice_line = NoticeLine()
@@ -78,6 +89,7 @@ class WriteScreen(ModeScreen):
         with Horizontal():
             yield self.area
             yield self.map
+            yield self.samplers
             yield self.pane
         yield self.list
         yield self.notice_line
@@ -101,6 +113,7 @@ class WriteScreen(ModeScreen):
             self.refusal = error
             self.app.exit(error.exit_code)
             return
+        self.samplers.show()
         self.area.read_only = False
         self._draw()
         self.area.move_cursor(self.area.document.end)
@@ -116,6 +129,7 @@ class WriteScreen(ModeScreen):
             self.show_notice("error", str(error))
             return
         self.writing = writing
+        self.samplers.show()
         self._draw()
         self._count()
         self._map.draw()
@@ -130,6 +144,11 @@ class WriteScreen(ModeScreen):
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Show the keys of the focused widget."""
         self.show_engine()
+
+    @property
+    def controller(self) -> Controller:
+        """The state of the chat, which has the engine."""
+        return self.writing.controller
 
     def show_notice(self, kind: NoticeKind, text: str) -> None:
         """Show one line to the user."""
@@ -154,8 +173,15 @@ class WriteScreen(ModeScreen):
 
     @property
     def _focus_area(self) -> str:
-        areas = {CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane}
-        return next((area for area, widget in areas.items() if widget.has_focus), TEXT)
+        return next((area for area, widget in self._areas.items() if widget.has_focus), TEXT)
+
+    @property
+    def _areas(self) -> dict[str, Widget]:
+        """The widgets beside the text, by their area of the key groups."""
+        return {
+            CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane,
+            SAMPLING: self.samplers.panel,
+        }  # fmt: skip
 
     def _changed(self) -> None:
         self._is_stale = self._map.is_stale = True
@@ -300,6 +326,23 @@ class WriteScreen(ModeScreen):
             self.show_notice("info", "there are no versions yet")
         self.call_after_refresh(self._map.draw)
 
+    def action_sampling(self) -> None:
+        """Show the samplers of this text and go to them, or hide them."""
+        if not self.samplers.toggle():
+            self.area.focus()
+
+    def action_beside(self) -> None:
+        """Change the memory and the author's note."""
+        from gptterm.tui.actions.beside_text import edit_beside_text
+
+        edit_beside_text(self)
+
+    def action_model(self) -> None:
+        """Choose a model."""
+        from gptterm.tui.actions.pickers import choose_model
+
+        choose_model(self)
+
     def action_bookmarks(self) -> None:
         """Set a bookmark, or go to one."""
         from gptterm.tui.actions.bookmarks import choose_bookmark
@@ -372,9 +415,9 @@ class WriteScreen(ModeScreen):
             self.action_map()
         if area == ALTERNATIVES and not self.pane.display:
             self.walk.show_pane(True)
-        widget = {CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane}.get(
-            area, self.area
-        )
+        if area == SAMPLING and not self.samplers.display:
+            self.samplers.toggle()
+        widget = self._areas.get(area, self.area)
         self.call_after_refresh((self if is_own else widget).run_action, action)
 
     def subject(self) -> Subject | None:

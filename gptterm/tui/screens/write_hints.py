@@ -3,7 +3,8 @@
 from gptterm.tui.keys import WRITE_KEYS, Hints, Keymap
 from gptterm.tui.widgets.continuations import Continuations
 from gptterm.tui.widgets.distribution import Distribution
-from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP
+from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, SAMPLING
+from gptterm.tui.widgets.sampling import SamplingPanel
 from gptterm.tui.widgets.version_map import DocumentMap, VersionMap
 
 _BACK = ("write.stop", "to the text")
@@ -41,6 +42,16 @@ def hints(keymap: Keymap, area: str, *, streaming: bool) -> Hints:
             *keymap.line(Distribution.BINDINGS, *own),
             *keymap.line(WRITE_KEYS, _BACK, ("write.alternatives", "hide")),
         )
+    if not streaming and area == SAMPLING:
+        own = [
+            ("sampling.up sampling.down", "choose"),
+            ("sampling.less sampling.more", "change"),
+            ("sampling.presets", "presets"),
+        ]
+        return (
+            *keymap.line(SamplingPanel.BINDINGS, *own),
+            *keymap.line(WRITE_KEYS, _BACK, ("write.sampling", "hide")),
+        )
     shown = [("write.continue", "continue"), ("write.stop", "continuations")]
     if streaming:
         shown = [("write.stop", "stop")]
@@ -48,6 +59,7 @@ def hints(keymap: Keymap, area: str, *, streaming: bool) -> Hints:
         ("write.tint", "tints"),
         ("write.alternatives", "tokens"),
         ("write.map", "map"),
+        ("write.sampling", "sampling"),
         ("write.save", "save"),
         ("write.chat", "chat"),
     ]

@@ -6,16 +6,18 @@ It knows no widgets: it calls `on_change`, and the screen reads what changed.
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.document.biases import Biases
 from gptterm.document.branches import count_branches
 from gptterm.document.pruning import Pruning
+from gptterm.document.seen import seen_prompt, seen_text
 from gptterm.document.stretches import changed_stretch
 from gptterm.document.text_file import TextFile
 from gptterm.document.tree import Document
@@ -25,7 +27,6 @@ from gptterm.engine.api import (
     Failed,
     Finished,
     GenerateRequest,
-    MixedPrompt,
     ModelInfo,
     Prompt,
     Reasoning,
@@ -36,9 +37,11 @@ from gptterm.engine.api import (
 )
 from gptterm.errors import GpttermError
 from gptterm.format import plural
+from gptterm.terminal import one_line
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.document_settings import OwnSettings
 from gptterm.tui.state.document_tokens import DocumentTokens
 from gptterm.tui.state.events import NoticeKind
 
@@ -55,6 +58,7 @@ class Writing:
         file: the document's file; None for the one document that has none.
         on_change: called when the text or the versions have changed.
         notify: called with a line for the user.
+        beside: fields of the document's settings, which replace those that are kept.
     """
 
     def __init__(
@@ -63,13 +67,17 @@ class Writing:
         file: Path | None,
         on_change: Callable[[], None],
         notify: Callable[[NoticeKind, str], None],
+        *,
+        beside: Mapping[str, object] | None = None,
     ) -> None:
         self.controller = controller
+        self._beside = beside or {}
         self.file = None if file is None else TextFile(file)
         self.document = Document()
         self._pruning = Pruning(self.document)
         self.opened = False
         """Whether the document was loaded; it cannot be edited before."""
+        self.own = OwnSettings(controller, lambda: self.document)
         self.biases = Biases()
         self.text_tokens = DocumentTokens(
             controller.engine, lambda: self.document, lambda: self.sampling, on_change
@@ -120,6 +128,10 @@ class Writing:
         if file is not None:
             text = self._filed = await in_daemon_thread(file.read)
             self._take_over(text, file)
+        settings = msgspec.structs.replace(self.document.settings, **self._beside)
+        self.document.settings = settings
+        if model := self.own.restore_model():
+            self._notify("info", f"{one_line(model)} wrote this text last: it is loaded for it")
         self.opened = True
         self._on_change()
 
@@ -261,10 +273,15 @@ class Writing:
     # -------------------------------------------------------------------------- continuing
 
     @property
+    def settings(self) -> Settings:
+        """The settings of the chat, with the document's own above them."""
+        return self.own.settings
+
+    @property
     def sampling(self) -> SamplingParams:
         """The samplers, with the biases of this document and without those of the chat."""
         biases = self.biases.of(self.controller.engine.info)
-        sampling = self.controller.settings.sampling
+        sampling = self.settings.sampling
         return msgspec.structs.replace(sampling, logit_bias=tuple(biases.items()))
 
     def stop(self) -> bool:
@@ -288,11 +305,12 @@ class Writing:
         if problem:
             self._notify("info", problem)
             return False
-        info, settings = self.controller.engine.info, self.controller.settings
+        info, settings = self.controller.engine.info, self.settings
         assert info is not None
-        prompt: Prompt = MixedPrompt(parts=self.document.prompt_parts(place, info))
+        self.own.note_model()
+        prompt: Prompt = seen_prompt(self.document, place, info)
         if self.controller.engine.is_remote:
-            prompt = TextPrompt(text=self.document.text[:place])
+            prompt = TextPrompt(text=seen_text(self.document, place))
         run = self._run(info)
         self._streaming = versions = self.document.begin(place, run, samples)
         self.started, self.finished, self.tokens = None, None, 0
@@ -306,7 +324,7 @@ class Writing:
 
     def _run(self, info: ModelInfo) -> Generation:
         """Model and settings of a continuation."""
-        settings = self.controller.settings
+        settings = self.settings
         return Generation.for_model(
             info, self.sampling,
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,

@@ -33,6 +33,7 @@ WRITE_GROUPS: tuple[Group, ...] = (
     (TEXT, (*WRITE_KEYS, *DocumentArea.BINDINGS)),
     (CONTINUATIONS, Continuations.BINDINGS),
     (ALTERNATIVES, Distribution.BINDINGS),
+    (SAMPLING, SamplingPanel.BINDINGS),
     (MAP, (*VersionMap.BINDINGS, *DocumentMap.BINDINGS)),
 )
 INSPECT_GROUPS: tuple[Group, ...] = ((INSPECTED, (*INSPECT_KEYS, *TokenText.BINDINGS)),)

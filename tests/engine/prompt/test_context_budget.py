@@ -9,6 +9,7 @@ from gptterm.engine.api import (
     ChatPrompt,
     GenerateRequest,
     Message,
+    MixedPrompt,
     Overflow,
     Prompt,
     Role,
@@ -46,6 +47,37 @@ def templated() -> Tokenizer:
 
 def tokens(count: int) -> TokenPrompt:
     return TokenPrompt(ids=tuple(range(count)))
+
+
+def noted(text: str, memory: str, note: str, depth: int) -> MixedPrompt:
+    return MixedPrompt(parts=(TextPrompt(text=text),), memory=memory, note=note, note_depth=depth)
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "llama"])
+def test_truncation_keeps_the_memory_and_the_note(kind: str) -> None:
+    of = tokenizer(kind)
+    memory, note = of.encode("king\n"), of.encode("\nqueen\n", "inside")
+    body = of.encode(" the king had three" * 20, "inside")
+    prompt = noted(" the king had three" * 20, "king\n", "\nqueen\n", 5)
+    whole = fitted(prompt, 10_000, of=of).prompt
+    assert whole.kept == len(memory) + len(note)
+    assert whole.ids == [*of.start_ids, *memory, *body[:-5], *note, *body[-5:]]
+    cut = fitted(prompt, 60, of=of)
+    fixed = len(of.start_ids) + whole.kept
+    rest = 52 - fixed
+    assert cut.prompt.ids == [*of.start_ids, *memory, *body[-rest:-5], *note, *body[-5:]]
+    assert cut.dropped_tokens == len(body) - rest
+    assert len(cut.notices) == 1
+    # A note deeper than the text is is right behind the memory.
+    deep = fitted(noted("king", "", "\nqueen\n", 999), 60, of=of).prompt.ids
+    assert deep == [*of.start_ids, *note, *of.encode("king")]
+
+
+def test_a_memory_of_more_than_half_is_told_and_of_all_refused() -> None:
+    told = fitted(noted("king", "king\n" * 12, "", 0), 40)
+    assert any("more than half" in notice for notice in told.notices)
+    with pytest.raises(PromptTooLongError, match="the memory and the note have"):
+        fitted(noted("king" * 9, "king\n" * 99, "queen", 0), 40)
 
 
 def chat(*texts: str, system: str = "", continue_last: bool = False) -> ChatPrompt:
