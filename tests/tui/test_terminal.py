@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,22 +122,28 @@ def test_a_kill_leaves_no_engine(terminal: Start) -> None:
 
 
 def test_a_kill_loses_next_to_nothing(terminal: Start, tmp_path: Path) -> None:
-    rate = 100
-    tty = terminal(
-        Script.saying(" ".join(f"w{n}" for n in range(5000)), rate=rate), "max_tokens=5000"
-    )
+    script = Script.saying(" ".join(f"w{n}" for n in range(5000)), rate=100)
+    tty = terminal(script, "max_tokens=5000")
     tty.send(b"what was I saying?\r")
-    tty.until(lambda: tty.highest(r"w(\d+) ") >= 120)
+    seen: list[tuple[float, int]] = []
+
+    def highest() -> int:
+        seen.append((time.monotonic(), tty.highest(r"w(\d+) ")))
+        return seen[-1][1]
+
+    tty.until(lambda: highest() >= 120)
     os.kill(tty.process.pid, signal.SIGKILL)
+    killed = time.monotonic()
     tty.until_closed()
-    shown = tty.highest(r"w(\d+) ")
     with History.open(tmp_path / "history.db") as history:
         (found,) = history.conversations()
         question, reply = texts(history.load(found.id))
     check_integrity(tmp_path / "history.db")
     assert question == "what was I saying?"
-    # What is drawn came before the kill: of that, 300 ms may be lost.
-    assert shown - int(reply.split()[-1].removeprefix("w") or 0) <= 0.3 * rate
+    # Replies are saved every quarter of a second; a busy machine writes as long again.
+    sure = max((word for at, word in seen if at < killed - 0.5), default=-1)
+    assert int(reply.split()[-1].removeprefix("w") or -1) >= sure
+    assert sure > 0
     again = terminal(Script.saying("On."), "conversation=last")
     again.until(lambda: again.ends() == 1)
 
