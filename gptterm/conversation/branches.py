@@ -28,8 +28,8 @@ class ChatBranch(NamedTuple):
     """It is on the path in view."""
     is_current: bool
     """The turn in view is one of its own."""
-    name: str = ""
-    """Branches of chats have none."""
+    name: str
+    """Empty for none."""
 
 
 def runs(children: Callable[[str | None], Sequence[str]]) -> Iterator[tuple[list[str], int]]:
@@ -67,6 +67,7 @@ def chat_branches(tree: Conversation, current: str | None) -> list[ChatBranch]:
             numbers=_numbers([tree.node(key) for key in run]),
             is_selected=run[0] in path,
             is_current=current in run,
+            name=tree.node(run[0]).name,
         )
         for run, depth in runs(tree.children)
     ]

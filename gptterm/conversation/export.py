@@ -222,7 +222,8 @@ def to_markdown(chat: Conversation) -> str:
     if chat.system:
         parts += ["## System", _close_code_block(chat.system)]
     for node in map(chat.node, chat.path()):
-        parts += [f"## {_escape_markdown(speaker(node))}", _quoted(node.reasoning)]
+        heading = " · ".join(filter(None, (speaker(node), one_line(node.name))))
+        parts += [f"## {_escape_markdown(heading)}", _quoted(node.reasoning)]
         parts.append(_close_code_block(node.text))
         if node.generations:
             parts.append(f"<sub>{_escape_markdown(generation_summary(node.generations))}</sub>")

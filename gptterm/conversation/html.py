@@ -4,7 +4,7 @@ The selected path is open; the other versions of a turn, each with what follows 
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gptterm.conversation.attribution import generation_summary, speaker
@@ -95,13 +95,17 @@ def _path(chat: Conversation, key: str | None, *, versions: bool = True) -> Iter
         yield _node(chat, chat.node(key))
         others = [other for other in chat.siblings(key) if other != key] if versions else []
         if others:
-            yield (
-                '<details class="versions"><summary>'
-                f"{plural(len(others), 'other version')}</summary>"
-            )
+            yield (f'<details class="versions"><summary>{_versions(chat, others)}</summary>')
             yield from map(_Branch, others)
             yield "</details>"
         key, versions = chat.selected_child(key), True
+
+
+def _versions(chat: Conversation, keys: Sequence[str]) -> str:
+    """`2 other versions: calmer, in verse`."""
+    names = [escaped(one_line(name)) for key in keys if (name := chat.node(key).name)]
+    count = plural(len(keys), "other version")
+    return f"{count}: {', '.join(names)}" if names else count
 
 
 def _node(chat: Conversation, node: Node) -> str:
@@ -110,7 +114,7 @@ def _node(chat: Conversation, node: Node) -> str:
     position = chat.sibling_position(node.id)
     version = f"version {position.number} of {position.total}" if position.total > 1 else ""
     summary = generation_summary(node.generations) if node.generations else ""
-    foot = " · ".join(filter(None, (version, summary)))
+    foot = " · ".join(filter(None, (one_line(node.name), version, summary)))
     return _turn(
         node.role, speaker(node), _text(chat, node), time=time, foot=foot, reasoning=node.reasoning
     )

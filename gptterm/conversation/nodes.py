@@ -135,6 +135,9 @@ class Node(
     scores: bytes = b""
     """Scores of its tokens, where a run was asked for them; see `token_scores.unpack`."""
 
+    name: str = ""
+    """A person's, of the branch that begins with this turn; empty for none."""
+
     @property
     def generation(self) -> Generation | None:
         """The latest run."""

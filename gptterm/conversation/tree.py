@@ -228,6 +228,13 @@ class Conversation:
 
     # ---------------------------------------------------------------------------- writing
 
+    def name_branch(self, node_id: str, name: str) -> None:
+        """Name the branch that begins with a turn; an empty name takes it away."""
+        if node_id in self._builders:
+            raise ValueError("the reply is being written")
+        node = self._nodes[node_id]
+        self._nodes[node_id] = msgspec.structs.replace(node, name=normalise_title(name))
+
     def add_user(self, text: str) -> str:
         """Append a user's turn to the selected path; return its id."""
         return self._add("user", clean_text(text), self.leaf)

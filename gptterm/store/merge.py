@@ -27,7 +27,7 @@ _CONVERSATION = (
 )  # fmt: skip
 _TURN = (
     "seq", "conversation", "id", "parent", "role", "created", "open_child", "ids", "text",
-    "spaced", "signs", "scores",
+    "spaced", "signs", "scores", "name",
 )  # fmt: skip
 
 
@@ -348,7 +348,7 @@ def _insert_turns(
                 (
                     last, row, node.id, node.parent, node.role, node.created,
                     each.selected.get(node.id), serialization.pack_ids(node.ids), node.text,
-                    spaced, signs, node.scores or None,
+                    spaced, signs, node.scores or None, clean_text(node.name),
                 )
             )  # fmt: skip
             runs += serialization.run_rows(last, node.generations)

@@ -205,9 +205,13 @@ ALTER TABLE edits ADD COLUMN pruned REAL;           -- since when, with all belo
 CREATE INDEX edits_pruned ON edits (pruned) WHERE pruned IS NOT NULL;
 """
 
+BRANCH_NAMES = """
+ALTER TABLE turns ADD COLUMN name TEXT NOT NULL DEFAULT '';     -- of the branch that it begins
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES,
-    DOCUMENT_SETTINGS,
+    DOCUMENT_SETTINGS, BRANCH_NAMES,
 )  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
@@ -218,6 +222,7 @@ VERSION_WITH_SCORES = 5
 VERSION_WITH_DOCUMENTS = 6
 VERSION_WITH_VERSION_NAMES = 7
 VERSION_WITH_DOCUMENT_SETTINGS = 8
+VERSION_WITH_BRANCH_NAMES = 9
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
 

@@ -136,10 +136,10 @@ def insert_turn(
     """
     found = connection.execute(
         "INSERT INTO turns (conversation, id, parent, role, created, ids, text, spaced,"
-        " signs, scores) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " signs, scores, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation, turn_id, parent, node.role, node.created, pack_ids(node.ids), node.text,
-            spaced(node.text), signs(node.text), node.scores or None,
+            spaced(node.text), signs(node.text), node.scores or None, clean_text(node.name),
         ),
     )  # fmt: skip
     assert found.lastrowid is not None
@@ -153,6 +153,11 @@ def update_turn(connection: sqlite3.Connection, row: int, node: Node) -> None:
     connection.execute("UPDATE turns SET scores = ? WHERE seq = ?", (node.scores or None, row))
     connection.execute("DELETE FROM pieces WHERE turn = ?", (row,))
     write_runs(connection, row, node.generations)
+
+
+def write_name(connection: sqlite3.Connection, row: int, name: str) -> None:
+    """Update the name of the branch that a turn begins."""
+    connection.execute("UPDATE turns SET name = ? WHERE seq = ?", (clean_text(name), row))
 
 
 def write_text(connection: sqlite3.Connection, row: int, text: str, ids: bytes | None) -> None:
@@ -235,10 +240,12 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
     ):
         pieces.setdefault(turn, []).append((text, tokens))
     # A file that cannot be written keeps its older version.
-    known = schema.version_of(connection) >= schema.VERSION_WITH_SCORES
+    version = schema.version_of(connection)
+    scores = "scores" if version >= schema.VERSION_WITH_SCORES else "NULL"
+    name = "name" if version >= schema.VERSION_WITH_BRANCH_NAMES else "''"
     rows = connection.execute(
-        f"SELECT seq, id, parent, role, created, open_child, ids, text,"
-        f" {'scores' if known else 'NULL'} FROM turns WHERE conversation = ? ORDER BY seq",
+        f"SELECT seq, id, parent, role, created, open_child, ids, text, {scores}, {name}"
+        " FROM turns WHERE conversation = ? ORDER BY seq",
         (conversation,),
     )
     return [(_node(row, runs, pieces), row[5]) for row in rows]
@@ -249,10 +256,10 @@ def _node(
     runs: dict[int, list[Generation]],
     pieces: dict[int, list[tuple[str, int]]],
 ) -> Node:
-    seq, name, parent, role, created, _, ids, text, scores = row
+    seq, key, parent, role, created, _, ids, text, scores, name = row
     made = with_tokens(runs.get(seq, []), sum(tokens for _, tokens in pieces.get(seq, ())))
     return Node(
-        id=name,
+        id=key,
         parent=parent,
         role=role,
         created=read_time(created),
@@ -260,6 +267,7 @@ def _node(
         ids=() if seq in pieces else unpack_ids(ids),
         generations=tuple(made),
         scores=scores if isinstance(scores, bytes) and seq not in pieces else b"",
+        name=name if isinstance(name, str) else "",
     )
 
 

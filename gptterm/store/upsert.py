@@ -142,7 +142,9 @@ class _Turns:
             serialization.insert_turn(
                 self._connection, self._seq, node, turn_id=self.saved_id(node.id), parent=parent
             )
-        elif full_text is not None and len(found[3]) >= len(node.text):
+            return
+        serialization.write_name(self._connection, found[0], node.name)
+        if full_text is not None and len(found[3]) >= len(node.text):
             serialization.write_runs(self._connection, found[0], node.generations)
         elif full_text is not None or len(found[3]) <= len(node.text):
             # A reply that has ended, or that had ended and is being continued. The pieces in the

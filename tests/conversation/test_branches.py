@@ -1,6 +1,8 @@
 """Branches of a chat: the runs of turns between its forks."""
 
 from gptterm.conversation.branches import chat_branches
+from gptterm.conversation.export import from_json, to_json, to_markdown
+from gptterm.conversation.html import to_html
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.tree import Conversation
 
@@ -32,5 +34,11 @@ def test_branches_are_listed_each_before_its_forks() -> None:
     ]
     assert [each.is_selected for each in found] == [True, True, False, False]
     assert [each.is_current for each in found] == [False, True, False, False]
+    chat.name_branch(c, " in\nverse ")
+    assert [each.name for each in chat_branches(chat, None)] == ["", "", "in verse", ""]
+    assert chat_branches(from_json(to_json(chat)), None)[2].name == "in verse"
+    assert "1 other version: in verse" in to_html(chat)
+    chat.select(c)
+    assert "## org/some · in verse" in to_markdown(chat)
     assert found[0].numbers == ("you", "1 turn")
     assert found[1].numbers == ("some", "3 turns")

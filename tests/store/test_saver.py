@@ -272,3 +272,14 @@ def test_what_could_not_be_written_is_written_by_the_next_history(path: Path) ->
         there = again.load(chat.id)
     assert texts(there) == texts(chat)
     assert len(there) == len(chat) + 2
+
+
+def test_a_branch_keeps_its_name(history: History) -> None:
+    saver = history.saver(talk("question", "answer"))
+    assert saver.commit()
+    reply = saver.chat.path()[-1]
+    saver.chat.name_branch(reply, "calmer")
+    assert saver.commit()
+    assert history.load(saver.chat.id).node(reply).name == "calmer"
+    copy = history.duplicate(saver.chat.id)
+    assert [node.name for node in history.load(copy).nodes()] == ["", "calmer"]

@@ -50,10 +50,14 @@ async def test_the_numbers_follow_the_version_in_view(open_tui: Open) -> None:
         assert desk.turns[-1] == ("assistant", "A.")
         await desk.press("escape")
         assert desk.turns[-1] == ("assistant", "B and on.")
-        await desk.press("f9", "down", "enter")
+        # A name stays, on the map and beside the turn that begins the branch.
+        await desk.press("f9", "down", "n", *"calmer", "enter")
+        await desk.until(lambda: "● calmer" in desk.text)
+        await desk.press("enter")
         await desk.until(lambda: "C." in desk.text and "○" not in desk.text)
         assert desk.turns[-1] == ("assistant", "C.")
         assert desk.screen.transcript.has_focus
+        assert any("calmer · " in row for row in desk.rows)
 
 
 async def shows_seed(desk: Desk, seed: int) -> None:

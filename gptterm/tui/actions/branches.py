@@ -31,10 +31,15 @@ def show_map(view: ChatView) -> None:
             view.show_chat()
             view.transcript.select_turn(branch.first)
 
+    def rename(branch: ChatBranch, name: str) -> None:
+        if controller.chat.tree is tree:
+            controller.name_branch(branch.first, name)
+            view.show_chat(keep_scroll=True)
+
     def done(keep: bool | None) -> None:
         if not keep and begun is not None and controller.chat.tree is tree:
             controller.select_turn(begun)
             view.show_chat()
             view.focus_prompt()
 
-    view.app.push_screen(BranchMap(branches, walk), done)
+    view.app.push_screen(BranchMap(branches, walk, rename), done)

@@ -159,7 +159,7 @@ class Chat:
             speaker_label(node),
             node.text,
             position=self.tree.sibling_position(node.id),
-            details=() if streaming else reply_details(node),
+            details=() if streaming else (*filter(None, [node.name]), *reply_details(node)),
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
             # What is tinted while it is written is plain.

@@ -225,6 +225,11 @@ class Controller:
         self.chat.tree.select(key)
         self.chat.save()
 
+    def name_branch(self, key: str, name: str) -> None:
+        """Name the branch of the open chat that begins with a turn."""
+        self.chat.tree.name_branch(key, name)
+        self.chat.save()
+
     def save_draft(self, text: str) -> None:
         """Save text typed in the open chat, after the queued messages that are no turns yet."""
         queued = [queued.message for queued in self._queue if queued.chat is self.chat]
