@@ -159,7 +159,7 @@ def test_another_model_of_the_tui_takes_no_adapter_of_the_first() -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_each_setting_has_a_variable_that_is_checked(name: str) -> None:
     variable = f"GPTTERM_{name.upper()}"
-    if name in ("model", "system", "stop", "adapter"):
+    if name in ("model", "system", "stop", "until", "adapter"):
         assert load_settings({}, {variable: "x"}).origins[name] == variable
         return
     with pytest.raises(UsageError) as caught:

@@ -177,6 +177,7 @@ def sampling_options() -> list[click.Parameter]:
         _setting(SAMPLING, "seed", "--seed", shown="random, reported by -v and --json"),
         _setting(LENGTH, "max_tokens", "-n", "--max-tokens", "--max-new-tokens", "--predict"),
         _setting(LENGTH, "stop", "--stop", shown="none"),
+        _setting(LENGTH, "until", "--until", shown="none"),
         _setting(LENGTH, "overflow", "--overflow"),
     ]
 

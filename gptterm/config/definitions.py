@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gptterm.config.value_types import (
     AdapterList,
     Boolean,
+    EndList,
     Integer,
     KeepAlive,
     Number,
@@ -67,6 +68,11 @@ SETTINGS: dict[str, Setting] = {
         Integer(Range(1, integer=True)), 256, "stop after N tokens, 1 or more", True
     ),
     "stop": Setting(TextList(), (), "end before this text, which is not printed; repeatable"),
+    "until": Setting(
+        EndList(), (),
+        "end behind this text, which is printed: a text, a /regular expression/, sentence, "
+        "paragraph or line; repeatable",
+    ),
     "form": Setting(
         Word.of("auto", "raw", "chat"), "auto",
         "raw: the model continues the prompt; chat: it answers; auto: chat if the model has a "
@@ -145,7 +151,9 @@ TASK: dict[str, Setting] = {
 """A task of config.toml, `[tasks.NAME]`, which may also set `TASK_SETTINGS`."""
 
 TASK_SETTINGS = {
-    name: setting for name, setting in SETTINGS.items() if setting.sampling or name == "stop"
+    name: setting
+    for name, setting in SETTINGS.items()
+    if setting.sampling or name in ("stop", "until")
 }
 
 TUI: dict[str, Setting] = {

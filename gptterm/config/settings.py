@@ -65,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """None: a new one for each request, which is reported."""
     max_tokens: int
     stop: tuple[str, ...]
+    until: tuple[str, ...]
     form: Form
     """`raw`: the model continues the prompt; `chat`: it answers; `auto`: by the model."""
     device: str
@@ -237,6 +238,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             sampling=self.sampling,
             max_tokens=self.max_tokens,
             stop=self.stop,
+            until=self.until,
             seed=self.seed,
             samples=samples,
             logprobs=logprobs,

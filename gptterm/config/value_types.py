@@ -12,6 +12,7 @@ and importing it would add 10 ms of CPU to the 47 of a usage error.
 import re
 from typing import NoReturn
 
+from gptterm.engine.until import is_expression, pattern
 from gptterm.format import shorten
 from gptterm.ranges import Range
 
@@ -212,6 +213,20 @@ class TextList(ValueType):
 
     def parse(self, text: str) -> tuple[str, ...]:
         return self.validate([text])
+
+
+class EndList(TextList):
+    """A list of ends of a text: units, texts, and regular expressions as `/…/`."""
+
+    metavar = "TEXT|/REGEX/"
+    expected = "a list of texts, /expressions/, sentence, paragraph or line"
+
+    def validate(self, value: object) -> tuple[str, ...]:
+        ends = super().validate(value)
+        for end in ends:
+            if is_expression(end):
+                pattern(end)
+        return ends
 
 
 class AdapterList(TextList):

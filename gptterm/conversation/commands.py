@@ -179,6 +179,10 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "stop", "TEXT", 'end a reply before TEXT; several as "a" "b\\n"; off for none',
         (), "stop",
     ),
+    CommandSpec(
+        "until", "TEXT", 'end a reply behind TEXT, /REGEX/, a sentence, paragraph or line; off',
+        (), "until",
+    ),
     CommandSpec("preset", "NAME", "a named set of sampler values"),
     CommandSpec("regenerate", "", "generate another version of the last reply", ("regen", "again")),
     CommandSpec("continue", "", "continue the last reply where it stopped"),
@@ -276,6 +280,8 @@ def _expected_argument(spec: CommandSpec, presets: Collection[str]) -> str:
             return 'a text; "" removes the system text'
         case "stop":
             return "a text; off for none"
+        case "until":
+            return "a text, a /regular expression/, sentence, paragraph or line; off for none"
         case "preset":
             return f"the name of a preset: {', '.join(sorted(presets))}"
         case "export":
@@ -296,8 +302,8 @@ def _parse_command(spec: CommandSpec, argument: str, presets: Collection[str]) -
             return UseModel(argument)
         case "system":
             return SetSystem(_parse_text(spec, argument))
-        case "stop":
-            return ChangeSetting("stop", _parse_stop(spec, argument))
+        case "stop" | "until":
+            return ChangeSetting(spec.name, _parse_texts(spec, argument))
         case "preset":
             return UsePreset(_parse_preset(argument, presets))
         case "edit":
@@ -351,12 +357,12 @@ def _parse_text(spec: CommandSpec, argument: str) -> str:
     return quoted[0]
 
 
-def _parse_stop(spec: CommandSpec, argument: str) -> tuple[str, ...]:
+def _parse_texts(spec: CommandSpec, argument: str) -> tuple[str, ...]:
     if argument.lower() == "off":
         return ()
     texts = quoted_strings(argument)
     try:
-        checked = SETTINGS["stop"].type.validate([argument] if texts is None else texts)
+        checked = SETTINGS[spec.name].type.validate([argument] if texts is None else texts)
     except ValueError as error:
         raise UsageError(one_line(f"/{spec.name} {error}")) from None
     assert isinstance(checked, tuple)

@@ -168,6 +168,8 @@ class GenerateRequest(Data, frozen=True, kw_only=True):
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     """Stop texts: the output ends before the first occurrence of any."""
+    until: tuple[str, ...] = ()
+    """Ends: the output ends behind the first match of any; see `gptterm.engine.until`."""
     seed: int | None = None
     """Seed of sample 0; sample i uses seed + i. None: a random one, which `Started` reports."""
     samples: int = 1
@@ -186,8 +188,8 @@ class GenerateRequest(Data, frozen=True, kw_only=True):
             _check(Range(0, integer=True), "logprobs", self.logprobs)
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, not {self.seed}")
-        if "" in self.stop:
-            raise ValueError("stop must not be an empty text")
+        if "" in self.stop or "" in self.until:
+            raise ValueError(f"{'stop' if '' in self.stop else 'until'} must not be an empty text")
 
 
 # ------------------------------------------------------------------------------------ events
@@ -287,7 +289,7 @@ class Finished(Data, frozen=True, kw_only=True):
     usage: Usage
     timings: Timings
     stop: str | None = None
-    """The stop text that ended it."""
+    """The stop text that ended it, or the one of `until`."""
 
 
 class Failed(Data, frozen=True, kw_only=True):

@@ -77,6 +77,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
     ),
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
     _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
+    _key("ctrl+g", "unit", "Unit", "write.unit", "Choose what a continuation ends with"),
     _key("ctrl+t", "tint", "Tint", "write.tint", "Tint by surprisal, rank, entropy, or not"),
     _key(
         "ctrl+l",

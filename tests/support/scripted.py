@@ -49,7 +49,7 @@ from gptterm.engine.api import (
     TokenPrompt,
     Usage,
 )
-from gptterm.engine.text.stop_strings import StopMatcher
+from gptterm.engine.text.text_end import text_end
 from gptterm.errors import ModelError, OutOfMemoryError
 
 FACTORY = "tests.support.scripted:load"
@@ -311,7 +311,7 @@ class _Sample:
         self._first = begun
         self._count = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stops = StopMatcher(request.stop)
+        self._stops = text_end(request.stop, request.until)
 
     def step(self, piece: bytes | None) -> Iterator[Event]:
         """The events of one more token; None is the end-of-text token."""

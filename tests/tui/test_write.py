@@ -175,6 +175,26 @@ async def test_bookmarks_lead_back(open_write: Open) -> None:
         assert desk.said == "took the bookmark back"
 
 
+async def test_a_continuation_ends_with_a_unit_a_text_or_an_expression(open_write: Open) -> None:
+    async with open_write(Script.saying(" one. two, three four")) as desk:
+        await desk.type("So")
+        for chosen, said, text in (
+            ("sentence", "ends with sentence", "So one."),
+            ("/t[a-z]+/", "ends with /t[a-z]+/", "So one. two"),
+            ("2", "2 tokens at most", "So one. two,"),
+            ("/(/", "no regular expression", "So one. two,"),
+        ):
+            await desk.press("ctrl+g")
+            await desk.until(lambda: "a continuation ends with" in desk.text)
+            await desk.type(chosen)
+            await desk.press("enter")
+            await desk.until(lambda: said in desk.said)  # noqa: B023
+            await desk.press("tab")
+            await desk.done()
+            assert desk.written == text
+            await desk.press("ctrl+z")
+
+
 async def test_find_and_replace(open_write: Open) -> None:
     async with open_write() as desk:
         area = desk.write.area

@@ -21,7 +21,7 @@ _ROLES: dict[str, Role] = {
 }
 _LINE_SETTINGS = (
     *(name for name, setting in SETTINGS.items() if setting.sampling),
-    "preset", "seed", "stop", "form", "overflow", "system",
+    "preset", "seed", "stop", "until", "form", "overflow", "system",
 )  # fmt: skip
 """Settings that a line may have for itself."""
 ASKED: tuple[str, ...] = ("prompt", "messages")
@@ -108,7 +108,7 @@ class JobMaker:
                 raise ValueError(f"{name} is the same for all lines: give it as an option")
             if name not in _LINE_SETTINGS:
                 raise ValueError(f"there is no setting {shorten(name, 40)}{_hint(name)}")
-            is_text = name == "stop" and isinstance(value, str)
+            is_text = name in ("stop", "until") and isinstance(value, str)
             try:
                 values[name] = SETTINGS[name].type.validate([value] if is_text else value)
             except ValueError as error:

@@ -48,6 +48,8 @@ def new_manifest(
             "sampling": msgspec.structs.asdict(settings.sampling),
             "max_tokens": settings.max_tokens,
             "stop": settings.stop,
+            # Not in what older versions have written.
+            **({"until": settings.until} if settings.until else {}),
             "seed": settings.seed,
             "system": settings.system,
             "form": settings.form,

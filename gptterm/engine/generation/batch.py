@@ -422,6 +422,8 @@ class Batch:
         pass_exits(error)
         if is_out_of_memory(error):
             return Failed(kind="out_of_memory", message=out_of_memory(self._decoder.device))
+        if isinstance(error, GpttermError):
+            return Failed(kind=error.kind, message=str(error))
         if self._on_error is None:
             raise error
         return self._on_error(error)

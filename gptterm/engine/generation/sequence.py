@@ -24,7 +24,7 @@ from gptterm.engine.prompt.context_budget import FittedPrompt
 from gptterm.engine.sampling.batched import sample_tokens
 from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.text.detokenize import detokenizer
-from gptterm.engine.text.stop_strings import StopMatcher
+from gptterm.engine.text.text_end import text_end
 from gptterm.engine.text.tokenizer import Tokenizer
 
 
@@ -63,7 +63,7 @@ class Sequence:
         self._ends = frozenset() if request.ignore_eos else tokenizer.end_ids
         self._max_tokens = fitted.max_tokens
         self._detokenizer = detokenizer(tokenizer, prompt.ids)
-        self._stops = StopMatcher((*request.stop, *prompt.stop))
+        self._stops = text_end((*request.stop, *prompt.stop), request.until)
         self._strip = prompt.strip
         self._usage = usage
         self._started = started

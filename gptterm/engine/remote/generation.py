@@ -116,11 +116,13 @@ class Generation:
                 raise _FailureError(Problem("usage", str(error))) from None
             reply = ReplyStream(
                 sample, call.stop, self._asked.max_tokens, strip=call.strip,
-                begun=time.perf_counter(),
+                begun=time.perf_counter(), until=self._asked.until,
             )  # fmt: skip
             attempt = _Attempt(session, transport, call, reply, self._emit_first(call))
             try:
                 await attempt.run()
+            except UsageError as error:
+                raise _FailureError(Problem("usage", str(error))) from None
             except StatusError as error:
                 # A call beside this one may have been refused the same meanwhile.
                 if known == session.learned.count and not self._learn(error, call):

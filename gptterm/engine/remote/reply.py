@@ -12,7 +12,7 @@ from gptterm.engine.api import (
     Usage,
 )
 from gptterm.engine.remote.chunks import Counts, Delta, TokenInfo
-from gptterm.engine.text.stop_strings import StopMatcher
+from gptterm.engine.text.text_end import text_end
 
 _CHARACTERS_A_TOKEN = 64
 _MOST_EXTRA_CHARACTERS = 1 << 20
@@ -63,10 +63,18 @@ class ReplyStream:
         max_tokens: limit of the request.
         strip: remove white space before the text.
         begun: time of the request, in seconds.
+        until: ends that are part of the text.
     """
 
     def __init__(
-        self, sample: int, stop: tuple[str, ...], max_tokens: int, *, strip: bool, begun: float
+        self,
+        sample: int,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        *,
+        strip: bool,
+        begun: float,
+        until: tuple[str, ...] = (),
     ) -> None:
         self.finished = False
         self.tokens = 0
@@ -74,7 +82,7 @@ class ReplyStream:
         self.told_logprobs = False
         self._sample = sample
         self._has_stops = bool(stop)
-        self._stops = StopMatcher(stop)
+        self._stops = text_end(stop, until)
         self._text = SurrogateJoiner()
         self._reasoning = SurrogateJoiner()
         self._strip = strip

@@ -34,6 +34,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         free: If not empty, text that matches no item is accepted; this is the hint for it.
         columns: How the rows are drawn.
         preview: Called with the key that is highlighted.
+        literal: Items are found by their beginning only: any other text may be meant as it is.
     """
 
     CSS_PATH = "choice.tcss"
@@ -54,9 +55,11 @@ class ChoiceDialog(ModalScreen[str | None]):
         *,
         columns: Sequence[Column] = COLUMNS,
         preview: Callable[[str], None] | None = None,
+        literal: bool = False,
     ) -> None:
         super().__init__()
         self._preview = preview
+        self._literal = literal
         self._title = title
         self._rows = rows
         self._columns = columns
@@ -83,7 +86,9 @@ class ChoiceDialog(ModalScreen[str | None]):
     def filter(self, text: str) -> None:
         """Show the items that match a text."""
         rows = self._rows
-        if text.strip():
+        if self._literal:
+            rows = [row for row in rows if (row.key or "").startswith(text)]
+        elif text.strip():
             named = [row._replace(cells=("", *row.cells[1:])) for row in rows if _is_head(row)]
             listed = [row for row in rows if row.key]
             found = best(text, listed, lambda row: (row.cells[0], " ".join(row.cells[1:])))

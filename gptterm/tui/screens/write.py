@@ -350,6 +350,12 @@ class WriteScreen(ModeScreen):
         self._draw()
         choose_bookmark(self)
 
+    def action_unit(self) -> None:
+        """Choose what a continuation ends with."""
+        from gptterm.tui.actions.continuation_end import choose_end
+
+        choose_end(self)
+
     def action_tint(self) -> None:
         """Tint the tokens by another measure, or no longer."""
         self.show_notice("info", self.walk.cycle())

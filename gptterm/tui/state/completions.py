@@ -153,6 +153,8 @@ def _values(spec: CommandSpec, argument: str, present: Present) -> Completions:
     return Completions(rows, "" if argument else first)
 
 
+_TYPED = ("max-tokens", "seed", "stop", "until", "export", "system")
+"""Commands whose values are typed as they are."""
 _CLOSED = ("preset", "sampler-order", "help", "copy", "model")
 """Commands whose values are all known; a model may have a name that is not."""
 _Value = tuple[str, str, str]
@@ -162,7 +164,7 @@ _Value = tuple[str, str, str]
 def _fitting(
     spec: CommandSpec, argument: str, known: Sequence[_Value]
 ) -> list[tuple[_Value, Match]]:
-    if spec.setting in SAMPLERS or spec.name in ("max-tokens", "seed", "stop", "export", "system"):
+    if spec.setting in SAMPLERS or spec.name in _TYPED:
         # Another number is no spelling of this one.
         return [(item, Match(0)) for item in known if item[0].startswith(argument)]
     return best(argument, known, lambda item: (item[0], item[1]))

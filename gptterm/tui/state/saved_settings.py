@@ -69,7 +69,7 @@ class SavedSetting(NamedTuple):
         """Heading that it is listed under."""
         if self.table:
             return _SECTIONS.get(self.table[0], "")
-        is_sampler = self.setting.sampling or self.name in ("preset", "seed", "stop")
+        is_sampler = self.setting.sampling or self.name in ("preset", "seed", "stop", "until")
         return "sampling" if is_sampler else "model, prompt, history"
 
     @property
