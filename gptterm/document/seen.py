@@ -12,10 +12,15 @@ def seen_prompt(document: Document, place: int, info: ModelInfo) -> MixedPrompt:
     settings = document.settings
     return MixedPrompt(
         parts=document.prompt_parts(place, info),
-        memory=_ended(settings.memory),
+        memory=memory_of(document),
         note=_ended(f"\n{settings.note}") if settings.note else "",
         note_depth=settings.note_depth,
     )
+
+
+def memory_of(document: Document) -> str:
+    """Return the line at the front of what a model sees; empty for none."""
+    return _ended(document.settings.memory)
 
 
 def seen_text(document: Document, place: int) -> str:
@@ -25,7 +30,7 @@ def seen_text(document: Document, place: int) -> str:
         at = max(0, len(text) - _CHARS_A_TOKEN * settings.note_depth)
         at = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at), 0) if at < len(text) else at
         text = f"{text[:at]}\n{_ended(settings.note)}{text[at:]}"
-    return _ended(settings.memory) + text
+    return memory_of(document) + text
 
 
 def _ended(text: str) -> str:

@@ -151,6 +151,9 @@ class MixedPrompt(Data, frozen=True, kw_only=True):
     """Text before the last tokens of the parts. Truncation keeps it, and the memory."""
     note_depth: int = 0
     """Tokens of the parts after the note."""
+    after: str = ""
+    """Text behind the place that is continued, which a model reads that fills the middle
+    (`ModelInfo.fills_middle`), and others do not."""
 
 
 Prompt = TextPrompt | TokenPrompt | MixedPrompt | ChatPrompt
@@ -382,6 +385,8 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     """Tokens; 0 if a server does not tell, which holds for the other numbers too."""
     vocab_size: int
     has_chat_template: bool
+    fills_middle: bool = False
+    """It continues a text before another one: its vocabulary has tokens for that."""
     fidelity_kl: float | None = None
     """Mean KL divergence from the model in float32, in nats per token of a fixed text; None if not
     measured."""

@@ -107,6 +107,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prefill_chunks: int = 1
     context_length: int = 1024
     has_chat_template: bool = True
+    fills_middle: bool = False
     dropped_messages: int = 0
     notices: tuple[str, ...] = ()
     load_notices: tuple[str, ...] = ()
@@ -182,6 +183,7 @@ class ScriptedEngine:
             context_length=self.script.context_length,
             vocab_size=VOCAB_SIZE,
             has_chat_template=self.script.has_chat_template,
+            fills_middle=self.script.fills_middle,
             load_s=self.script.load_s,
             notices=self.script.load_notices,
         )

@@ -102,11 +102,12 @@ async def test_typing_continuing_and_undo(open_write: Open) -> None:
 
 
 async def test_continuing_in_the_middle_keeps_the_text_after(open_write: Open) -> None:
-    async with open_write() as desk:
+    async with open_write(Script.saying(" one.", fills_middle=True)) as desk:
         await desk.type("ab")
         await desk.press("left", "ctrl+enter")
         await desk.done()
         assert desk.written == "a one.b"
+        assert "the model reads the text after it too" in desk.said
 
 
 async def test_several_continuations_are_chosen_among(open_write: Open) -> None:

@@ -55,6 +55,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     from gptterm.engine.decoders import native  # noqa: F401 (imported beside the reading)
     from gptterm.engine.generation.engine import LocalEngine
+    from gptterm.engine.prompt.infill import infill_tokens
     from gptterm.engine.runtime.memory import trim
 
     tokenizer = reading.result()
@@ -75,6 +76,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         context_length=decoder.context_length,
         vocab_size=decoder.vocab_size,
         has_chat_template=tokenizer.chat_template is not None,
+        fills_middle=infill_tokens(tokenizer) is not None,
         fidelity_kl=fidelity_kl,
         cache_bytes_per_token=decoder.cache_bytes_per_token,
         adapters=tuple(map(str, request.adapters)),

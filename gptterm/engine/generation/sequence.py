@@ -60,7 +60,7 @@ class Sequence:
         self._index = index
         self._tokenizer = tokenizer
         self._logprobs = request.logprobs
-        self._ends = frozenset() if request.ignore_eos else tokenizer.end_ids
+        self._ends = frozenset() if request.ignore_eos else tokenizer.end_ids | prompt.ends
         self._max_tokens = fitted.max_tokens
         self._detokenizer = detokenizer(tokenizer, prompt.ids)
         self._stops = text_end((*request.stop, *prompt.stop), request.until)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, MixedPrompt, TextPrompt
+from gptterm.engine.prompt.infill import Infill, InfillTokens, infill, infill_tokens
 from gptterm.engine.prompt.mixed import mixed_ids
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -62,6 +63,10 @@ def fit(
         raise UsageError("the prompt is empty")
     reserve = max(1, min(request.max_tokens, context // 2))
     budget = context - reserve
+    if isinstance(prompt, MixedPrompt) and prompt.after and (signs := infill_tokens(tokenizer)):
+        before = mixed_ids(prompt, tokenizer, vocab_size)
+        filled = infill(before, prompt.after, signs, tokenizer, budget)
+        return _fitted_middle(filled, request, signs, context)
     if length <= budget:
         return _fitted(rendered, request, context)
     if request.overflow == "error":
@@ -94,6 +99,26 @@ def fit(
     start = start if len(start) < budget else ()
     tail = [*start, *rendered.ids[length - (budget - len(start)) :]]
     return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=length - len(tail))
+
+
+def _fitted_middle(
+    filled: Infill, request: GenerateRequest, signs: InfillTokens, context: int
+) -> FittedPrompt:
+    """Tell what was dropped of the texts before and after a place.
+
+    Raises:
+        PromptTooLongError: something was, and the request forbids truncation.
+    """
+    fitted = _fitted(RenderedPrompt(filled.ids, ends=signs.ends), request, context)
+    if not filled.dropped:
+        return fitted
+    much = f"{filled.dropped} tokens of the texts before and after the place"
+    if request.overflow == "error":
+        raise PromptTooLongError(
+            f"{much} are more than the model holds; shorten them or use --overflow truncate"
+        )
+    notice = f"{much} were dropped: those far from it do not fit"
+    return replace(fitted, dropped_tokens=filled.dropped, notices=(notice, *fitted.notices))
 
 
 class _TruncatedChat:

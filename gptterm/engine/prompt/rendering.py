@@ -21,12 +21,14 @@ class RenderedPrompt:
         stop: stop strings that the prompt's format implies.
         strip: whether the reply's leading white space belongs to the format, not to the reply.
         kept: tokens of a memory and a note, which are beside the text.
+        ends: ids that end the reply, beside those that end a text.
     """
 
     ids: list[int]
     stop: tuple[str, ...] = ()
     strip: bool = False
     kept: int = 0
+    ends: frozenset[int] = frozenset()
 
 
 def render(prompt: Prompt, tokenizer: Tokenizer, vocab_size: int) -> RenderedPrompt:

@@ -80,6 +80,11 @@ class Tokenizer:
         """Number of ids, added tokens included."""
         return self._backend.get_vocab_size(with_added_tokens=True)
 
+    def token_id(self, name: str) -> int | None:
+        """Return the id of a token of this name; None if there is none."""
+        with _LIBRARY:
+            return self._backend.token_to_id(name)
+
     @cached_property
     def start_ids(self) -> tuple[int, ...]:
         """Ids that the tokenizer puts before every text, such as Llama's `<s>`; often none."""

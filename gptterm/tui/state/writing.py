@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from gptterm.store.documents import DocumentSaver
 
 MOST_SAMPLES = 16
+_AFTER = 4
+"""Characters of the text behind the cursor, a token of the context: more than is read of it."""
 
 
 class Writing:
@@ -308,7 +310,12 @@ class Writing:
         info, settings = self.controller.engine.info, self.settings
         assert info is not None
         self.own.note_model()
-        prompt: Prompt = seen_prompt(self.document, place, info)
+        after = self._after(place, info)
+        prompt: Prompt = msgspec.structs.replace(
+            seen_prompt(self.document, place, info), after=after
+        )
+        if after:
+            self._notify("info", "fills the middle: the model reads the text after it too")
         if self.controller.engine.is_remote:
             prompt = TextPrompt(text=seen_text(self.document, place))
         run = self._run(info)
@@ -321,6 +328,11 @@ class Writing:
         self._task = asyncio.create_task(self._generate(versions, request))
         self._on_change()
         return True
+
+    def _after(self, place: int, info: ModelInfo) -> str:
+        """The text behind a place, as far as a model may read it that fills the middle."""
+        after = self.document.text[place : place + _AFTER * info.context_length]
+        return after if info.fills_middle and after.strip() else ""
 
     def _run(self, info: ModelInfo) -> Generation:
         """Model and settings of a continuation."""

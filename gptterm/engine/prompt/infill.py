@@ -1,0 +1,87 @@
+"""Fill in the middle: a prompt of the texts before and behind a place, for models trained on it.
+
+The text before, the text behind and then the middle, each behind its own token: PSM of Bavarian et
+al., 2022, Efficient Training of Language Models to Fill in the Middle.
+"""
+
+from typing import NamedTuple
+
+from gptterm.engine.prompt.mixed import MixedIds
+from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.errors import PromptTooLongError
+
+
+class InfillTokens(NamedTuple):
+    """Ids of the tokens before each part."""
+
+    prefix: int
+    suffix: int
+    middle: int
+    ends: frozenset[int]
+    """Any of these ends the middle."""
+
+
+_NAMES = (
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder, Granite
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder, CodeGemma
+    ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),  # SantaCoder
+    ("▁<PRE>", "▁<SUF>", "▁<MID>"),  # CodeLlama
+    ("<PRE>", "<SUF>", "<MID>"),
+    ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek-Coder
+)  # fmt: skip
+"""Names of the tokens before the text before, the text behind, and the middle."""
+_ENDS = (
+    "▁<EOT>", "<EOT>", "<fim_pad>", "<|fim_pad|>", "<|file_sep|>", "<|file_separator|>",
+    "<file_sep>", "<|endoftext|>",
+)  # fmt: skip
+_SUFFIX_SHARE = 4
+"""The text behind gets a quarter of the room, and what the text before leaves."""
+_SIGNS = 3
+
+
+def infill_tokens(tokenizer: Tokenizer) -> InfillTokens | None:
+    """Return the vocabulary's tokens for it; None if it has none."""
+    for names in _NAMES:
+        ids = [tokenizer.token_id(name) for name in names]
+        prefix, suffix, middle = ids
+        if prefix is not None and suffix is not None and middle is not None:
+            others = (tokenizer.token_id(name) for name in _ENDS)
+            ends = {prefix, suffix, middle, *(end for end in others if end is not None)}
+            return InfillTokens(prefix, suffix, middle, frozenset(ends))
+    return None
+
+
+class Infill(NamedTuple):
+    """A prompt for the middle."""
+
+    ids: list[int]
+    dropped: int
+    """Tokens of both texts that did not fit."""
+
+
+def infill(
+    before: MixedIds, after: str, tokens: InfillTokens, tokenizer: Tokenizer, room: int
+) -> Infill:
+    """Join the texts before and behind a place to a prompt of at most `room` tokens.
+
+    The end of the text before is kept, and the beginning of the one behind; a memory and a note
+    are part of the text before.
+
+    Raises:
+        PromptTooLongError: the memory and the note leave no room.
+    """
+    start = len(tokenizer.start_ids)
+    suffix = tokenizer.encode(after, "inside")
+    room -= len(before.front) + len(before.note) + _SIGNS
+    if room < 1:
+        raise PromptTooLongError(
+            f"the memory and the note have {before.kept} tokens and leave no room for the texts;"
+            " shorten them or lower --max-tokens"
+        )
+    kept = suffix[: max(room // _SUFFIX_SHARE, room - len(before.body))]
+    left = room - len(kept)
+    joined = before.joined(left)
+    ids = [
+        *joined[:start], tokens.prefix, *joined[start:], tokens.suffix, *kept, tokens.middle,
+    ]  # fmt: skip
+    return Infill(ids, max(0, len(before.body) - left) + len(suffix) - len(kept))
