@@ -1,21 +1,23 @@
-"""Biases of tokens that hold for one document; -inf is a ban."""
+"""Biases of tokens that hold for one document, kept with it; -inf is a ban."""
 
+import math
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from gptterm.document.tree import Document
 from gptterm.engine.api import ModelInfo
 
 
-class Biases:
-    """Values added to the logits of tokens, by the model that has them."""
+def biases_of(document: Document, info: ModelInfo | None) -> Mapping[int, float]:
+    """Return the values that are added to the logits of a model's tokens, by id."""
+    kept = {} if info is None else document.settings.biases.get(info.name, {})
+    return {id_: -math.inf if value is None else value for id_, value in kept.items()}
 
-    def __init__(self) -> None:
-        self._values: dict[str, dict[int, float]] = {}
 
-    def of(self, info: ModelInfo | None) -> Mapping[int, float]:
-        """Return those of a model's tokens, by id."""
-        return {} if info is None else self._values.get(info.name, {})
-
-    def set(self, info: ModelInfo, token_id: int, value: float) -> None:
-        """Change that of a token; 0 is none."""
-        values = {**self.of(info), token_id: value}
-        self._values[info.name] = {id_: bias for id_, bias in values.items() if bias}
+def set_bias(document: Document, info: ModelInfo, token_id: int, value: float) -> None:
+    """Change the bias of a token; 0 is none."""
+    values = {**biases_of(document, info), token_id: value}
+    kept = {id_: None if bias == -math.inf else bias for id_, bias in values.items() if bias}
+    biases = {**document.settings.biases, info.name: kept}
+    document.settings = replace(document.settings, biases=biases)

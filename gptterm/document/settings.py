@@ -21,6 +21,8 @@ class DocumentSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Name of the model that writes it; empty: the one of the configuration."""
     values: dict[str, Setting] = {}
     """Sampling settings that were changed for it, by their names; a preset is one of them."""
+    biases: dict[str, dict[int, float | None]] = {}
+    """Model → token → value that is added to its logit; None is a ban."""
 
 
 def encode(settings: DocumentSettings) -> str | None:

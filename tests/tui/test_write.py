@@ -450,7 +450,47 @@ async def test_continuations_are_ranked_by_perplexity(open_write: Open) -> None:
         assert None not in values
         assert values == sorted(values)  # type: ignore[type-var]
         await desk.press("r")
+        texts = [writing.document.edit(each).text for each in writing.continuations]
+        assert texts == sorted(texts, key=len, reverse=True)
+        await desk.press("r")
         assert writing.continuations == by_age
+
+
+async def test_continuations_side_by_side_kept_and_taken(open_write: Open) -> None:
+    script = Script.saying(" one, and all that follows.", " two.", " three.")
+    async with open_write(script) as desk:
+        # There is nothing to choose from yet: the list makes the first ones.
+        await desk.type("So it ends")
+        writing, area = desk.write.writing, desk.write.area
+        await desk.press("left", "left", "left", "left", "left", "escape")
+        await desk.until(lambda: "digits before it" in desk.text)
+        for _ in range(3):
+            if desk.app.focused is area:
+                await desk.press("escape")
+            await desk.press("1", "g")
+            await desk.done()
+        assert len(writing.continuations) == 3
+        await desk.press("c")
+        await desk.until(lambda: "1 · 5 tokens" in desk.text and "3 · 1 token" in desk.text)
+        row = next(each for each in desk.rows if "three." in each and "two." in each)
+        assert "one, and" in row
+        await desk.press("c", "up")
+        assert desk.written == "So it two. ends"
+        assert area.place == len("So it two.")
+        await desk.press("d")
+        assert "Space marks those to keep" in desk.said
+        await desk.press("space", "up", "space")
+        await desk.until(lambda: "★one" in desk.text and "★two" in desk.text)
+        await desk.press("d")
+        assert "1 continuation pruned" in desk.said
+        assert desk.text.count("★") == 0
+        await desk.press("down", "enter")
+        assert desk.app.focused is area
+        await desk.type("!")
+        assert desk.written == "So it two.! ends"
+        # Counts are those of the text and of what is selected.
+        await desk.press("shift+left")
+        await desk.until(lambda: "selected 1 word of 4 words" in desk.text)
 
 
 async def test_export_from_the_screen(open_write: Open, tmp_path: Path) -> None:

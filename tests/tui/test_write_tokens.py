@@ -137,7 +137,7 @@ def test_tints_as_written_as_read_and_after_an_edit(home: Path) -> None:
         TokenScore(id=n, piece=b"", logprob=-bits * math.log(2)) for n, bits in enumerate((1, 2, 9))
     ]
     read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(3))
-    tokens.reading = Reading(None, document.text, 0, 6, (0, 1, 2), read, scores)  # type: ignore[arg-type]
+    tokens.reading = Reading(None, document.text, "", 0, 6, (0, 1, 2), read, scores)  # type: ignore[arg-type]
     assert tokens.tints(0, 6) == ((0, 2, 1), (2, 4, 2), (4, 6, 5))
     assert tokens.bits(0, 6) == (12.0, 3)
     assert tokens.step(0, 1) == 2

@@ -20,7 +20,7 @@ FREE = "or a text, a /regular expression/, a number of tokens"
 
 def choose_end(screen: WriteView) -> None:
     """Show the units, and have one, a text or an expression chosen, or the most tokens."""
-    settings = screen.writing.controller.settings
+    settings = screen.writing.settings
     most = plural(settings.max_tokens, "token")
     current = settings.until or (TOKENS,)
     rows = [row(TOKENS, TOKENS, _marked(f"{most} at most", TOKENS in current))]
@@ -54,13 +54,13 @@ def change_end(screen: WriteView, end: str) -> str:
     Raises:
         GpttermError, ValueError: it is not valid.
     """
-    controller = screen.writing.controller
+    own = screen.writing.own
     if end.isdecimal():
-        controller.change(max_tokens=SETTINGS["max_tokens"].type.parse(end), until=())
+        own.change(max_tokens=SETTINGS["max_tokens"].type.parse(end), until=())
     else:
         until = () if end == TOKENS else SETTINGS["until"].type.parse(end)
-        controller.change(until=until)
-    settings = controller.settings
+        own.change(until=until)
+    settings = own.settings
     most = plural(settings.max_tokens, "token")
     if not settings.until:
         return f"a continuation has {most} at most"

@@ -3,6 +3,7 @@
 import math
 
 from gptterm.charts.cells import piece_text
+from gptterm.document.biases import biases_of, set_bias
 from gptterm.engine.api import Alternative, Candidate
 from gptterm.tui.actions.tokens import Refusal, changed_bias, spelled
 from gptterm.tui.actions.write_view import WriteView
@@ -18,9 +19,9 @@ def act(screen: WriteView, action: str, candidate: Candidate, walked: WalkedToke
         except Refusal as refusal:
             screen.show_notice("info", str(refusal))
     elif info is not None:
-        biases = screen.writing.biases
-        value, said = changed_bias(action, candidate, biases.of(info))
-        biases.set(info, candidate.id, value)
+        document = screen.writing.document
+        value, said = changed_bias(action, candidate, biases_of(document, info))
+        set_bias(document, info, candidate.id, value)
         screen.show_notice("info", f"{said}, in this text")
 
 

@@ -34,6 +34,7 @@ class DocumentWalk:
         tokens.cycle()
         self._area.tints = None if tokens.measure is None else self._tints
         self.refresh()
+        self._area.draw_tints()
         if tokens.measure is None:
             return "no tints"
         signs = f" · {COLOURLESS}" if self._area.app.no_color else ""
@@ -45,16 +46,14 @@ class DocumentWalk:
 
     def show_pane(self, shown: bool) -> None:
         """Show the alternatives, or hide them."""
-        self._pane.display = self._writing().text_tokens.is_looking = shown
+        self._pane.display = shown
         self.refresh()
 
     def refresh(self) -> None:
         """Have the model read what it has not yet, and draw what it has."""
-        tokens = self._writing().text_tokens
-        if self._area.tints is None and self._area.marked is None and not self._pane.display:
-            return
-        tokens.refresh(self._area.place)
-        self._area.draw_tints()
+        self._writing().text_tokens.refresh(self._area.place)
+        if self._area.tints is not None:
+            self._area.draw_tints()
         self.look()
 
     def look(self) -> None:

@@ -15,11 +15,12 @@ from textual.widget import Widget
 from gptterm.document.stretches import changed_stretch
 from gptterm.engine.api import MixedPrompt
 from gptterm.errors import GpttermError
-from gptterm.format import plural, short_name
+from gptterm.format import short_name
 from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
+from gptterm.tui.screens.document_counts import Counts
 from gptterm.tui.screens.document_map import MapPane
 from gptterm.tui.screens.document_samplers import DocumentSamplers
 from gptterm.tui.screens.document_walk import DocumentWalk
@@ -65,7 +66,7 @@ class WriteScreen(ModeScreen):
         self.writing = Writing(controller, file, self._changed, self.show_notice, beside=beside)
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
-        self.list = Continuations(self._choose, self._more, self._rank)
+        self.list = Continuations(self._choose, self._more, self._act_on_list)
         self._map = MapPane(self)
         self.map = self._map.widget
         self.samplers = DocumentSamplers(self)
@@ -76,7 +77,7 @@ class WriteScreen(ModeScreen):
         self._is_stale = False
         self._follows = False
         """The cursor goes with what is written."""
-        self._counted = ""
+        self._counts = Counts()
         self.sought = ""
         """Text that was found or replaced last."""
         self._quit = QuitKey(keymap)
@@ -200,7 +201,8 @@ class WriteScreen(ModeScreen):
             edit = document.edit(version)
             tokens = 0 if edit.run is None else edit.run.tokens
             streams = document.is_streaming(version)
-            rows.append(Continuation(edit.text, tokens, streams, edit.perplexity))
+            kept = version in writing.kept
+            rows.append(Continuation(edit.text, tokens, streams, edit.perplexity, kept))
         chosen = versions.index(document.current) if document.current in versions else 0
         if len(versions) < 2 and self.list.has_focus:
             self.area.focus()
@@ -208,14 +210,11 @@ class WriteScreen(ModeScreen):
         self.show_engine()
 
     def _count(self) -> None:
-        text = self.writing.document.text
         file = self.writing.file
         name = "a text without a file" if file is None else one_line(file.path.name)
         sign = "" if self.writing.is_filed else " · not written to the file"
         self.area.border_title = escape(f"{name}{sign}")
-        if text is not self._counted:
-            self._counted = text
-            self.area.border_subtitle = plural(len(text.split()), "word")
+        self.area.border_subtitle = self._counts.describe(self.writing, self.area.selected_places)
 
     # ------------------------------------------------------------------------------ editing
 
@@ -247,8 +246,12 @@ class WriteScreen(ModeScreen):
         self.area.select(place, place)
 
     def _choose(self, row: int) -> None:
-        self.writing.show(self.writing.continuations[row])
+        """Bring a continuation into view, with the cursor behind it."""
+        version = self.writing.continuations[row]
+        self.writing.show(version)
         self._draw()
+        edit = self.writing.document.edit(version)
+        self.area.go_to(edit.start + len(edit.text))
 
     @on(DocumentArea.SelectionChanged)
     def _cursor_moved(self) -> None:
@@ -275,11 +278,12 @@ class WriteScreen(ModeScreen):
         self.area.go_to(place)
         self.action_continue()
 
-    def _rank(self) -> None:
-        self.writing.ranked = not self.writing.ranked
-        order = "by perplexity" if self.writing.ranked else "by age"
-        self.show_notice("info", f"continuations {order}")
+    def _act_on_list(self, name: str) -> None:
+        from gptterm.tui.actions import continuations
+
+        continuations.act(self, name)
         self._changed()
+        self._draw()
 
     def _more(self, count: int) -> None:
         """Make more continuations of the place that those in the list continue."""
@@ -310,7 +314,7 @@ class WriteScreen(ModeScreen):
         """Stop; when idle, go to the continuations, or back to the text."""
         if self.writing.stop():
             self.show_notice("info", "stopped")
-        elif self._focus_area != TEXT or not self.writing.continuations:
+        elif self._focus_area != TEXT or not self.writing.document.text.strip():
             self.area.focus()
         else:
             self.list.display = True

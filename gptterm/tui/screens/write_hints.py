@@ -13,7 +13,15 @@ _BACK = ("write.stop", "to the text")
 def hints(keymap: Keymap, area: str, *, streaming: bool) -> Hints:
     """Return the keys for an area of the `WRITE_GROUPS`."""
     if not streaming and area == CONTINUATIONS:
-        own = [("list.up list.down", "choose"), ("list.more", "more"), ("list.rank", "rank")]
+        own = [
+            ("list.up list.down", "choose"),
+            ("list.take", "take"),
+            ("list.more", "more"),
+            ("list.rank", "rank"),
+            ("list.keep", "keep"),
+            ("list.drop", "drop"),
+            ("list.columns", "columns"),
+        ]
         return (
             *keymap.line(Continuations.BINDINGS, *own),
             *keymap.line(WRITE_KEYS, _BACK),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gptterm.charts.views.scores import Measure, measured
 from gptterm.conversation.token_map import Part, TurnToken, mark
 from gptterm.document.edits import Edit, Span
+from gptterm.document.seen import memory_of
 from gptterm.document.stretches import Stretch, changed_stretch
 from gptterm.document.tree import Document
 from gptterm.engine.api import MixedPrompt, ModelInfo, SamplingParams, TextPrompt
@@ -35,6 +36,8 @@ class Reading(NamedTuple):
     info: ModelInfo
     text: str
     """The whole text."""
+    memory: str
+    """Text before it, of which it is no part."""
     start: int
     end: int
     ids: tuple[int, ...]
@@ -65,8 +68,6 @@ class DocumentTokens:
         self._on_change = on_change
         self.measure: Measure | None = None
         """Measure that tints the text; None: nothing does."""
-        self.is_looking = False
-        """The alternatives to the token under the cursor are shown."""
         self.problem = ""
         """Why the model does not read the text; empty if it does."""
         self._refused_by: ModelInfo | None = None
@@ -86,9 +87,7 @@ class DocumentTokens:
     # ------------------------------------------------------------------------------ reading
 
     def refresh(self, place: int) -> None:
-        """Have the model read what it has not yet around a place, if that is to be shown."""
-        if self.measure is None and not self.is_looking:
-            return
+        """Have the model read what it has not yet around a place; tints need the scores too."""
         engine = self._engine
         if self._refused_by is not engine.info:
             self.problem, self._refused_by = "", None
@@ -109,7 +108,9 @@ class DocumentTokens:
         return self.measure is None or len(reading.scores) >= len(reading.ids)
 
     def _is_current(self, reading: Reading) -> bool:
-        return reading.info is self._engine.info and reading.text == self._document().text
+        document = self._document()
+        same = reading.text == document.text and reading.memory == memory_of(document)
+        return same and reading.info is self._engine.info
 
     async def _read(self, place: int) -> None:
         try:
@@ -125,9 +126,13 @@ class DocumentTokens:
         text = document.text
         start, end = _stretch(text, place)
         parts = document.prompt_parts(end, info, start)
+        memory = memory_of(document)
         message = ((Part("", text[start:end], 0),),)
         ids, turns = await read_tokens(
-            client, MixedPrompt(parts=parts), TextPrompt(text=mark(0)), message
+            client,
+            MixedPrompt(parts=parts, memory=memory),
+            MixedPrompt(parts=(TextPrompt(text=mark(0)),), memory=memory),
+            message,
         )
         before, scores = self.reading, list[TokenScore]()
         if before is not None and before.info is info:
@@ -136,7 +141,7 @@ class DocumentTokens:
             TurnToken(token.position, start + token.start, start + token.end)
             for token in turns.get("", ())
         )
-        self.reading = reading = Reading(info, text, start, end, ids, tokens, scores)
+        self.reading = reading = Reading(info, text, memory, start, end, ids, tokens, scores)
         self._read_tints = None
         self._on_change()
         if self.measure is None or len(scores) >= len(ids):
@@ -204,6 +209,21 @@ class DocumentTokens:
             ends = document.ends_of(edit)
             origin = span.start - (ends[span.first - 1] if span.first else 0)
             yield from _between(known[1], origin, max(start, span.start), min(end, span.end))
+
+    def count(self, start: int, end: int) -> tuple[int, bool] | None:
+        """Return the number of tokens in a stretch, and whether it is exact; None: not known.
+
+        Of a text that is longer than what is read, it is an estimate.
+        """
+        reading = self.reading
+        if reading is None or not self._is_current(reading) or not reading.tokens:
+            return None
+        if reading.start <= start and end <= reading.end:
+            first = bisect_right(reading.tokens, start, key=lambda token: token.end)
+            last = bisect_left(reading.tokens, end, key=lambda token: token.start)
+            return max(0, last - first), True
+        rate = len(reading.tokens) / (reading.end - reading.start)
+        return round(rate * (end - start)), False
 
     def bits(self, start: int, end: int) -> tuple[float, int]:
         """Return the sum of the surprisals in a stretch of the text, and the number of tokens.

@@ -8,13 +8,13 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
-from gptterm.document.biases import Biases
+from gptterm.document.biases import biases_of
 from gptterm.document.branches import count_branches
 from gptterm.document.pruning import Pruning
 from gptterm.document.seen import seen_prompt, seen_text
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from gptterm.store.documents import DocumentSaver
 
 MOST_SAMPLES = 16
+Order = Literal["age", "perplexity", "length"]
+ORDERS: tuple[Order, ...] = ("age", "perplexity", "length")
 _AFTER = 4
 """Characters of the text behind the cursor, a token of the context: more than is read of it."""
 
@@ -80,12 +82,13 @@ class Writing:
         self.opened = False
         """Whether the document was loaded; it cannot be edited before."""
         self.own = OwnSettings(controller, lambda: self.document)
-        self.biases = Biases()
         self.text_tokens = DocumentTokens(
             controller.engine, lambda: self.document, lambda: self.sampling, on_change
         )
-        self.ranked = False
-        """Whether continuations are ordered by perplexity, instead of age."""
+        self.order: Order = "age"
+        """Order of the continuations."""
+        self.kept: set[str] = set()
+        """Continuations that were marked to be kept."""
         self._saver: DocumentSaver | None = None
         self.started: Started | None = None
         """The beginning of the last generation."""
@@ -226,6 +229,25 @@ class Writing:
         self.document.go(version)
         self._on_change()
 
+    def drop_others(self) -> int:
+        """Prune the continuations that are not marked to be kept; return how many.
+
+        None, if none is marked. A marked one comes into view.
+        """
+        versions = self.continuations
+        marked = [version for version in versions if version in self.kept]
+        dropped = [version for version in versions if version not in self.kept]
+        if not marked or not dropped:
+            return 0
+        self.stop()
+        shown = self.document.current
+        self.document.go(shown if shown in marked else marked[0])
+        for version in dropped:
+            self._pruning.prune(version)
+        self.kept.clear()
+        self._on_change()
+        return len(dropped)
+
     def prune(self, version: str) -> int:
         """Prune the branch that begins with a version; return how many with those below it."""
         self.stop()
@@ -261,8 +283,10 @@ class Writing:
             for other in siblings
             if other.run is not None and (other.start, other.removed) == (edit.start, edit.removed)
         ]
-        if self.ranked:
+        if self.order == "perplexity":
             found.sort(key=lambda other: other.perplexity or math.inf)
+        elif self.order == "length":
+            found.sort(key=lambda other: -len(other.text))
         return tuple(other.id for other in found)
 
     @property
@@ -282,7 +306,7 @@ class Writing:
     @property
     def sampling(self) -> SamplingParams:
         """The samplers, with the biases of this document and without those of the chat."""
-        biases = self.biases.of(self.controller.engine.info)
+        biases = biases_of(self.document, self.controller.engine.info)
         sampling = self.settings.sampling
         return msgspec.structs.replace(sampling, logit_bias=tuple(biases.items()))
 

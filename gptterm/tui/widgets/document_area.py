@@ -153,6 +153,12 @@ class DocumentArea(TextArea):
         """The cursor's place in the text, in characters."""
         return self._place_of(self.cursor_location)
 
+    @property
+    def selected_places(self) -> tuple[int, int]:
+        """Start and end of the selection; twice the cursor's place if nothing is selected."""
+        start, end = sorted(self.selection)
+        return self._place_of(start), self._place_of(end)
+
     def _place_of(self, location: Location) -> int:
         row, column = location
         return sum(map(len, self.document.lines[:row])) + row + column
