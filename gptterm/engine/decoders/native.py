@@ -74,18 +74,20 @@ def load(
     dtype: str,
     int8_weights: Int8Weights | None = None,
     adapters: Sequence[Adapter] = (),
+    context: int | None = None,
 ) -> NativeDecoder | None:
     """Load a model directory; None if there is no native decoder for its config.json.
 
     Args:
         int8_weights: supplies int8 weights; by default they are quantised now.
         adapters: merged into the weights.
+        context: as `parse_config`'s.
 
     Raises:
         ModelError: the files are damaged, or do not hold the weights that config.json describes;
             the CPU has no kernels for the dtype; or an adapter is for another model.
     """
-    config = parse_config(config_json)
+    config = parse_config(config_json, context)
     if config is None:
         return None
     if device != "cpu" and dtype == "int8":

@@ -26,6 +26,7 @@ class Rotary(msgspec.Struct, frozen=True, kw_only=True):
         share: of a head's numbers, from its first on, that are rotated.
         magnitude: by which rotated queries and keys are multiplied.
         neighbours: whether numbers 2i and 2i + 1 are a pair, in place of i and i + half.
+        reach: longest text that the frequencies are for, in tokens; None: any.
     """
 
     theta: float
@@ -33,6 +34,7 @@ class Rotary(msgspec.Struct, frozen=True, kw_only=True):
     scaling: Scaling | None = None
     magnitude: float = 1.0
     neighbours: bool = False
+    reach: int | None = None
 
     def dims(self, head_dim: int) -> int:
         """How many of a head's numbers are rotated."""
@@ -168,11 +170,15 @@ def _rotary(
     dims = rotary.dims(head_dim)
     if dims % 2 or not 0 < dims <= head_dim:
         raise VariantError(f"rotary embedding of {dims} of a head's {head_dim} numbers")
-    return _scaled(rotary, settings, config, context_length)
+    return _scaled(rotary, settings, config, context_length, head_dim)
 
 
 def _scaled(
-    rotary: Rotary, settings: dict[str, Any], config: dict[str, Any], context_length: int
+    rotary: Rotary,
+    settings: dict[str, Any],
+    config: dict[str, Any],
+    context_length: int,
+    head_dim: int,
 ) -> Rotary:
     kind = settings.get("rope_type", settings.get("type", "default"))
     keys, context = set(settings), "original_max_position_embeddings"
@@ -197,6 +203,9 @@ def _scaled(
                 raise VariantError("high_freq_factor below low_freq_factor")
         case "yarn" if "factor" in keys:
             return _yarn(rotary, settings, count(settings, context, context_length), context_length)
+        case "longrope" if "short_factor" in keys:
+            context_before = count(settings, context, context_length)
+            return _longrope(rotary, settings, context_before, context_length, head_dim)
         case _:
             raise VariantError(f"rotary embedding of type {shown(kind)}")
     return msgspec.structs.replace(rotary, scaling=scaling)
@@ -222,6 +231,29 @@ def _yarn(rotary: Rotary, settings: dict[str, Any], context: int, longest: int) 
     else:
         magnitude = _yarn_magnitude(factor, 1)
     return msgspec.structs.replace(rotary, scaling=scaling, magnitude=magnitude)
+
+
+def _longrope(
+    rotary: Rotary, settings: dict[str, Any], context: int, longest: int, head_dim: int
+) -> Rotary:
+    """LongRoPE (Ding et al., 2024) within the context of the pre-training.
+
+    Beyond it every pair has another factor, from the text's first token on: to grow past that
+    length, a text would have to be computed anew.
+    """
+    factors = settings["short_factor"]
+    if not isinstance(factors, list) or 2 * len(factors) != rotary.dims(head_dim):
+        raise VariantError("short_factor of another length than the rotary embedding's")
+    divisors = tuple(number({"short_factor": each}, "short_factor", 1) for each in factors)
+    given = {name: value for name, value in settings.items() if value is not None}
+    factor = number(given, "factor", longest / context)
+    magnitude = math.sqrt(1 + math.log(factor) / math.log(context)) if factor > 1 else 1.0
+    return msgspec.structs.replace(
+        rotary,
+        scaling=FactorScaling(divisors),
+        magnitude=number(given, "attention_factor", magnitude),
+        reach=context,
+    )
 
 
 def _yarn_magnitude(factor: float, scale: float) -> float:

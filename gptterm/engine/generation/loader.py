@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,9 +81,24 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         cache_bytes_per_token=decoder.cache_bytes_per_token,
         adapters=tuple(map(str, request.adapters)),
         load_s=time.perf_counter() - started,
-        notices=(*source.notices, *tokenizer.notices, *decoder.notices),
+        notices=(
+            *source.notices,
+            *tokenizer.notices,
+            *decoder.notices,
+            *_shorter(config, name),
+        ),
     )
     return LocalEngine(decoder, tokenizer, info)
+
+
+def _shorter(config: dict[str, Any], decoder: str) -> Iterator[str]:
+    """Say so if a model would have a native decoder with a shorter context."""
+    from gptterm.engine.decoders.config_parsers.registry import parse_config, why_not_native
+
+    if decoder == "native" or parse_config(config, SHORTEST_CONTEXT) is None:
+        return
+    if reason := why_not_native(config):
+        yield f"the transformers library computes it: {reason}"
 
 
 class _TokenizerReading(Thread):
@@ -153,12 +168,14 @@ def _load_decoder(
             dtype = _auto(device, directory, conversion)
         # A native decoder runs on one device; the library spreads a model over several.
         spread = False
-        if not quantised_by_library and parse_config(config) is not None:
+        if not quantised_by_library and parse_config(config, request.context) is not None:
             spread = is_spread(_needed(directory, device, dtype, conversion), device)
         if dtype == "int8":
             quantised = None
             if device == "cpu":
-                quantised = load_int8(directory, config, tokenizer, conversion, adapters)
+                quantised = load_int8(
+                    directory, config, tokenizer, conversion, adapters, request.context
+                )
             if quantised is None:
                 raise ModelError(
                     "int8 is for models with a decoder of gptterm's own, on the CPU"
@@ -166,7 +183,9 @@ def _load_decoder(
                 )
             return quantised[0], "native", quantised[1]
         if not (quantised_by_library or spread):
-            decoder = native.load(directory, config, device, dtype, adapters=adapters)
+            decoder = native.load(
+                directory, config, device, dtype, adapters=adapters, context=request.context
+            )
             if decoder is not None:
                 return decoder, "native", None
         from gptterm.engine.decoders.transformers_decoder import TransformersDecoder

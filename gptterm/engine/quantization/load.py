@@ -21,6 +21,7 @@ def load_int8(
     tokenizer: Tokenizer,
     conversion: Conversion | None,
     adapters: Sequence[Adapter] = (),
+    context: int | None = None,
 ) -> tuple[NativeDecoder, float] | None:
     """Load a decoder on the CPU, and its mean KL divergence from float32 in nats a token.
 
@@ -32,13 +33,13 @@ def load_int8(
         ModelError: as `native.load`.
     """
     weights = Int8Weights(None if conversion is None else load_conversion(conversion.path))
-    decoder = native.load(directory, config, "cpu", "int8", weights, adapters)
+    decoder = native.load(directory, config, "cpu", "int8", weights, adapters, context)
     if decoder is None:
         return None
     if conversion is not None and not weights.quantised:
         conversion_cache.mark_used(conversion.path)
         return decoder, conversion.fidelity_kl
-    exact = native.load(directory, config, "cpu", "float32", adapters=adapters)
+    exact = native.load(directory, config, "cpu", "float32", adapters=adapters, context=context)
     assert exact is not None
     kl = mean_kl(exact, decoder, tokenizer.encode(TEXT))
     if not adapters:

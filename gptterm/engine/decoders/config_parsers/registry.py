@@ -36,14 +36,17 @@ NATIVE_TYPES = frozenset(_PARSERS)
 """Values of model_type for which there are native decoders, for most variants."""
 
 
-def parse_config(config: dict[str, Any]) -> DecoderConfig | None:
+def parse_config(config: dict[str, Any], context: int | None = None) -> DecoderConfig | None:
     """Parse a config.json; None for an architecture, or a variant, without a native decoder.
+
+    Args:
+        context: longest text that the model will get, in tokens; None: as long as it can.
 
     Raises:
         ModelError: a hyper-parameter is out of range or of another type.
     """
     try:
-        return _parsed(config)
+        return _parsed(config, context)
     except VariantError:
         return None
 
@@ -55,17 +58,25 @@ def why_not_native(config: dict[str, Any]) -> str:
         ModelError: as `parse_config`.
     """
     try:
-        _parsed(config)
+        _parsed(config, None)
     except VariantError as reason:
         return str(reason)
     return ""
 
 
-def _parsed(config: dict[str, Any]) -> DecoderConfig:
+def _parsed(config: dict[str, Any], context: int | None) -> DecoderConfig:
     model_type = config.get("model_type")
     parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
     if parse is None:
         raise VariantError(f"model_type {shown(model_type)} has no native decoder")
     if "quantization_config" in config:
         raise VariantError("its weights are quantised")
-    return parse(config)
+    parsed = parse(config)
+    longest = min(parsed.context_length, context or parsed.context_length)
+    for rotary in (parsed.rotary, parsed.local_rotary):
+        if rotary is not None and rotary.reach is not None and longest > rotary.reach:
+            raise VariantError(
+                f"its rotary embedding is another beyond {rotary.reach:,} tokens; --context"
+                f" {rotary.reach} gives it a decoder of gptterm's own"
+            )
+    return parsed
