@@ -67,7 +67,7 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
 def list_documents(limit: int, as_json: bool) -> None:
     """List the texts of Write mode, the latest first.
 
-    `gptterm write FILE` opens one with all its versions.
+    `gptterm write FILE` or `gptterm write --document ID` opens one with all its versions.
     """
     with open_history() as store:
         found = store.documents(limit)
@@ -76,8 +76,17 @@ def list_documents(limit: int, as_json: bool) -> None:
         return
     now = time.time()
     print_table(
-        ("WRITTEN", "VERSIONS", "FILE"),
-        [(when(d.updated, now), str(d.versions), d.path or "(no file)") for d in found],
+        ("ID", "WRITTEN", "VERSIONS", "FILE", "TEXT"),
+        [
+            (
+                d.id[:SHORT_ID],
+                when(d.updated, now),
+                str(d.versions),
+                d.path or "(no file)",
+                d.title[:60],
+            )
+            for d in found
+        ],
     )
 
 

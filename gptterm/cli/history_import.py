@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def import_chats(files: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) -> int:
-    """Import chats from other programs, or from another gptterm.
+    """Import chats and texts from other programs, or from another gptterm.
 
     FILE is an exported .zip, .json or .jsonl file, or a folder of them; - is stdin. Known formats:
     gptterm's JSON, ChatGPT, Claude, Open WebUI, LM Studio, ShareGPT, OpenAI and ollama messages,
-    and `llm logs --json`. The format is detected from the content, not from the name.
+    and `llm logs --json`; trees of loom and sessions of mikupad, which become texts of Write mode.
+    The format is detected from the content, not from the name.
 
     Branches, titles, models and times are kept. Importing a file again adds only what is new.
     Chats that cannot be read are left out and reported; the others are imported.

@@ -1,6 +1,7 @@
 """`gptterm write`: Write mode, on a file."""
 
 import os
+from pathlib import Path
 
 import click
 from msgspec.structs import replace
@@ -32,9 +33,10 @@ MOST_DEPTH = 1 << 20
 """Tokens; no model sees more."""
 _HELP = """Write a text together with a model.
 
-Opens FILE, which need not exist yet; without one, the text that is kept in the history alone. Tab
-continues the text at the cursor, Ctrl+S writes the file, F1 shows all keys. Every version is kept
-in the history, whatever is undone, so that nothing is lost before the file is written.
+Opens FILE, which need not exist yet; without one, the last text that is kept in the history
+alone. Tab continues the text at the cursor, Ctrl+S writes the file, F1 shows all keys. Every
+version is kept in the history, whatever is undone, so that nothing is lost before the file is
+written.
 """
 
 
@@ -46,6 +48,10 @@ def _parameters() -> list[click.Parameter]:
         flag_option(
             HISTORY, "--save/--no-save", "save", default=None,
             text="whether to save the versions in the history  [--save]",
+        ),
+        SectionedOption(
+            ["--document"], INPUT, metavar="ID",
+            help="the text whose id begins so, as `gptterm history documents` lists it",
         ),
         *_beside_options(),
         *engine_options(),
@@ -77,6 +83,7 @@ def _start(
     signals: Signals,
     /,
     file: str | None,
+    document: str | None,
     no_mouse: bool,
     api_key: str,
     memory: str | None,
@@ -94,6 +101,11 @@ def _start(
     if is_dumb() or not (os.isatty(0) and streams.out_is_terminal):
         raise UsageError("gptterm write draws on a terminal: stdin and stdout must be one")
     path = None if file is None else user_path(file)
+    name = ""
+    if document is not None:
+        if path is not None:
+            raise UsageError("give a FILE or --document, not both")
+        name, path = _find_document(document)
     if path is not None:
         from gptterm.document.text_file import TextFile
 
@@ -105,8 +117,26 @@ def _start(
 
     # Its event loop handles signals itself.
     signals.release()
-    left = run(settings, write=True, file=path, beside=beside, note=streams.note)
+    left = run(settings, write=True, file=path, document=name, beside=beside, note=streams.note)
     return left if isinstance(left, int) else 0
+
+
+def _find_document(prefix: str) -> tuple[str, Path | None]:
+    """Return the id of a document and its file.
+
+    Raises:
+        UsageError: there is none whose id begins so, or there are several.
+    """
+    from gptterm.cli.history import open_history
+
+    with open_history() as store:
+        found = [each for each in store.documents() if each.id.startswith(prefix)]
+    if len(found) != 1:
+        problem = (
+            "no text has an id that begins" if not found else "several texts have ids that begin"
+        )
+        raise UsageError(f"{problem} with {prefix}; see gptterm history documents")
+    return ("", Path(found[0].path)) if found[0].path else (found[0].id, None)
 
 
 write = SectionedCommand(

@@ -4,7 +4,6 @@ Versions have random ids and are not removed before they were pruned for a week,
 write to one document: its tree then has both.
 """
 
-import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,18 +11,14 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from gptterm.document import settings
-from gptterm.document.edits import Edit, parents_first
+from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
-from gptterm.store import schema
+from gptterm.store.document_reading import Stored
 from gptterm.store.errors import HistoryError
 from gptterm.store.serialization import (
-    decode_run,
     encode_run,
     pack_floats,
     pack_ids,
-    read_time,
-    unpack_floats,
-    unpack_ids,
 )
 
 _LONGEST_LINE = 200
@@ -52,7 +47,7 @@ class DocumentSaver:
         self,
         document: Document,
         path: str,
-        stored: "Stored",
+        stored: Stored,
         submit: Callable[[Job], "Future[Any]"],
     ) -> None:
         self.document = document
@@ -65,8 +60,8 @@ class DocumentSaver:
         self._saved = {edit.id: edit for edit in document.edits()}
         """The versions as the history has them, once the job is done."""
         self._saved_row = self._row_values()
-        self._saved_selected = _selected(document)
-        self._saved_marks = _marks(document)
+        self._saved_selected = selected_children(document)
+        self._saved_marks = marks(document)
         self._written: list[Edit] = []
         """Those that the job writes."""
         self.error = ""
@@ -83,16 +78,11 @@ class DocumentSaver:
     def _moved(self) -> bool:
         """Whether something beside the versions has changed."""
         is_begun = bool(self._saved) or self.document.settings != settings.DocumentSettings()
-        unlike = self._row_values() != self._saved_row or _marks(self.document) != self._saved_marks
+        unlike = self._row_values() != self._saved_row or marks(self.document) != self._saved_marks
         return is_begun and unlike
 
     def _row_values(self) -> tuple[object, ...]:
-        """The columns of the document's row that change."""
-        document = self.document
-        return (
-            document.current, self.digest, self.title or None, _first_line(document.text),
-            settings.encode(document.settings),
-        )  # fmt: skip
+        return row_values(self.document, self.digest, self.title)
 
     def save(self) -> None:
         """Have the changes written in the background, unless a write is still under way."""
@@ -102,41 +92,25 @@ class DocumentSaver:
             self._begin(changed)
 
     def _begin(self, changed: list[Edit]) -> None:
-        document, selected = self.document, _selected(self.document)
+        document, selected = self.document, selected_children(self.document)
         moved = [pair for pair in selected.items() if self._saved_selected.get(pair[0]) != pair[1]]
-        marks = _marks(document)
-        marked = {name: _changes(marks[name], self._saved_marks[name]) for name in marks}
+        said = marks(document)
+        marked = {name: _changes(said[name], self._saved_marks[name]) for name in said}
         row, is_new = self._row_values(), not self._saved
         first = next((edit.created for edit in document.edits()), time.time())
         path = self.path
 
-        def job(connection: sqlite3.Connection) -> None:
-            seq = _row(connection, document.id, first, path, is_new=is_new)
-            _write(connection, seq, changed)
-            connection.executemany(
-                "UPDATE edits SET selected_child = ? WHERE document = ? AND id = ?",
-                [(child, seq, edit) for edit, child in moved],
-            )
-            for column, changes in marked.items():
-                connection.executemany(
-                    f"UPDATE edits SET {column} = ? WHERE document = ? AND id = ?",
-                    [(value, seq, edit) for edit, value in changes.items()],
-                )
-            connection.execute(
-                "UPDATE documents SET updated = ?, current = ?, digest = ?, title = ?,"
-                " first_line = ?, settings = ? WHERE seq = ?",
-                (time.time(), *row, seq),
-            )
+        changes = Changes(document.id, path, first, changed, moved, marked, row, is_new=is_new)
 
         try:
-            self._job = self._submit(job)
+            self._job = self._submit(lambda connection: write(connection, changes))
         except HistoryError as error:
             self.error = str(error)
             return
         self._saved.update((edit.id, edit) for edit in changed)
         self._saved_row = row
         self._saved_selected = selected
-        self._saved_marks = marks
+        self._saved_marks = said
         self._written = changed
 
     def _settle(self, timeout: float) -> None:
@@ -179,13 +153,59 @@ class DocumentSaver:
         return True
 
 
-def _selected(document: Document) -> dict[str, str]:
+class Changes(NamedTuple):
+    """Changes of a document that are to be written."""
+
+    document: str
+    """Its id."""
+    path: str
+    created: float
+    edits: Sequence[Edit]
+    selected: Sequence[tuple[str, str]]
+    """Versions, each with its child that was in view last."""
+    marks: dict[str, dict[str, Any]]
+    """Column of the versions' rows → version → value."""
+    row: tuple[object, ...] | None
+    """Values of the document's row; None: they stay."""
+    is_new: bool
+    """The history need not have the document."""
+
+
+def write(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Write the changes of a document."""
+    seq = _row(connection, changes.document, changes.created, changes.path, is_new=changes.is_new)
+    _write(connection, seq, changes.edits)
+    connection.executemany(
+        "UPDATE edits SET selected_child = ? WHERE document = ? AND id = ?",
+        [(child, seq, edit) for edit, child in changes.selected],
+    )
+    for column, values in changes.marks.items():
+        connection.executemany(
+            f"UPDATE edits SET {column} = ? WHERE document = ? AND id = ?",
+            [(value, seq, edit) for edit, value in values.items()],
+        )
+    connection.execute("UPDATE documents SET updated = ? WHERE seq = ?", (time.time(), seq))
+    if changes.row is not None:
+        connection.execute(
+            "UPDATE documents SET current = ?, digest = ?, title = ?, first_line = ?, settings = ?"
+            " WHERE seq = ?",
+            (*changes.row, seq),
+        )
+
+
+def row_values(document: Document, digest: bytes, title: str) -> tuple[object, ...]:
+    """Return the values of a document's row that change."""
+    first_line, options = _first_line(document.text), settings.encode(document.settings)
+    return document.current, digest, title or None, first_line, options
+
+
+def selected_children(document: Document) -> dict[str, str]:
     """Version → its child that was in view last."""
     found = {edit.id: document.selected_child(edit.id) for edit in document.edits()}
     return {version: child for version, child in found.items() if child is not None}
 
 
-def _marks(document: Document) -> dict[str, dict[str, Any]]:
+def marks(document: Document) -> dict[str, dict[str, Any]]:
     """Names, bookmarks and prunings of versions, by their column in the rows of those."""
     return {
         "name": dict(document.names),
@@ -237,181 +257,4 @@ def _write(connection: sqlite3.Connection, seq: int, edits: Iterable[Edit]) -> N
             )
             for edit in edits
         ],
-    )  # fmt: skip
-
-
-class DocumentSummary(NamedTuple):
-    """A document in a list."""
-
-    id: str
-    path: str
-    """Of its file; empty for none."""
-    title: str
-    """That was given to it, or its first line."""
-    updated: float
-    """Seconds since 1970."""
-    versions: int
-
-
-def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
-    """Return the documents, the latest first; of those of one file, the one written to last."""
-    version = schema.version_of(connection)
-    if version < schema.VERSION_WITH_DOCUMENTS:
-        return []
-    is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
-    title = "coalesce(title, first_line)" if is_new else "''"
-    rows = connection.execute(
-        f"SELECT id, path, {title}, max(updated),"
-        " (SELECT count(*) FROM edits WHERE document = documents.seq)"
-        " FROM documents GROUP BY path, CASE path WHEN '' THEN seq END"
-        " ORDER BY max(updated) DESC LIMIT ?",
-        (limit,),
-    )
-    return [
-        DocumentSummary(name, path, title, read_time(updated), versions)
-        for name, path, title, updated, versions in rows
-    ]
-
-
-class Stored(NamedTuple):
-    """Columns of a document's row beside its versions."""
-
-    digest: bytes = b""
-    """Of its file when that was last read or written; empty for never."""
-    title: str = ""
-
-
-class Found(NamedTuple):
-    """A document of the history."""
-
-    document: Document
-    path: str
-    stored: Stored
-
-
-def read(connection: sqlite3.Connection, path: str, name: str = "") -> Found | None:
-    """Read the document of a file that was written to last.
-
-    Versions that do not fit their text, of a damaged history, are left out with those below them.
-
-    Args:
-        path: of the file; empty for the documents without one.
-        name: id of a document, whatever its file is.
-    """
-    version = schema.version_of(connection)
-    if version < schema.VERSION_WITH_DOCUMENTS:
-        return None  # on a disk where it cannot be migrated
-    is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
-    found = connection.execute(
-        f"SELECT seq, id, path, current, digest, {'title, settings' if is_new else 'NULL, NULL'}"
-        f" FROM documents WHERE {'id' if name else 'path'} = ? ORDER BY updated DESC LIMIT 1",
-        (name or path,),
-    ).fetchone()
-    if found is None:
-        return None
-    seq, name, path, current, digest, title, options = found
-    columns = "name" if version >= schema.VERSION_WITH_VERSION_NAMES else "''"
-    columns += ", bookmark, pruned" if is_new else ", NULL, NULL"
-    rows = connection.execute(
-        "SELECT id, parent, start, removed, text, created, selected_child, ids, lengths,"
-        f" logprobs, run, {columns} FROM edits WHERE document = ? ORDER BY seq",
-        (seq,),
-    ).fetchall()
-    document = _restored(name, rows)
-    document.settings = settings.decode(options)
-    _go(document, current)
-    return Found(document, path, Stored(bytes(digest or b""), str(title or "")))
-
-
-def _restored(name: str, rows: list[tuple[Any, ...]]) -> Document:
-    """Return the document of rows of edits."""
-    edits = {edit.id: edit for edit in parents_first(map(_edit, rows))}
-    selected: dict[str, str] = {}
-    for row in rows:
-        child = edits.get(row[6])
-        if child is not None and child.parent == row[0]:
-            selected[row[0]] = row[6]
-    document = Document(id=name, edits=edits.values(), selected=selected)
-    for version, *_, label, bookmark, pruned in rows:
-        if version not in edits:
-            continue
-        if label:
-            document.names[version] = str(label)
-        if isinstance(bookmark, int):
-            document.bookmarks[version] = bookmark
-        if isinstance(pruned, float):
-            document.pruned[version] = pruned
-    _keep_written(document)
-    return document
-
-
-def _keep_written(document: Document) -> None:
-    """Restore the branches that another program has written to after they were pruned."""
-    latest = _latest(document.edits())
-    for version, then in document.pruned.items():
-        if then is not None and latest[version] > then:
-            document.pruned[version] = None
-
-
-def _latest(edits: Sequence[Edit]) -> dict[str, float]:
-    """Version → when it or one below it was written last."""
-    latest = {edit.id: edit.created for edit in edits}
-    for edit in reversed(edits):
-        if edit.parent is not None:
-            latest[edit.parent] = max(latest[edit.parent], latest[edit.id])
-    return latest
-
-
-def _go(document: Document, current: object) -> None:
-    """Bring a version into view, or the next one above that fits the text and is not pruned."""
-    known = {edit.id: edit.parent for edit in document.edits()}
-    wanted = current if isinstance(current, str) and current in known else None
-    above: str | None = wanted
-    while above is not None:
-        if document.pruned.get(above) is not None:
-            wanted = known[above]
-        above = known[above]
-    while wanted is not None:
-        try:
-            document.go(wanted)
-            break
-        except ValueError:
-            wanted = known[wanted]
-
-
-def purge_pruned(connection: sqlite3.Connection, until: float) -> None:
-    """Remove the branches that were pruned before a time for good."""
-    query = "SELECT DISTINCT document FROM edits WHERE pruned <= ?"
-    for (seq,) in connection.execute(query, (until,)).fetchall():
-        (name,) = connection.execute("SELECT id FROM documents WHERE seq = ?", (seq,)).fetchone()
-        found = read(connection, "", name)
-        assert found is not None
-        gone = _pruned_before(found.document, until)
-        connection.executemany(
-            "DELETE FROM edits WHERE document = ? AND id = ?", [(seq, each) for each in gone]
-        )
-
-
-def _pruned_before(document: Document, until: float) -> list[str]:
-    gone: dict[str | None, None] = {}
-    for edit in document.edits():
-        then = document.pruned.get(edit.id)
-        if edit.parent in gone or (then is not None and then <= until):
-            gone[edit.id] = None
-    return [each for each in gone if each is not None]
-
-
-def _edit(row: tuple[Any, ...]) -> Edit:
-    version, parent, start, removed, text, created, _, ids, lengths, logprobs, run, *_ = row
-    unpacked, sizes = unpack_ids(ids), unpack_ids(lengths)
-    if len(unpacked) != len(sizes) or sum(sizes) != len(text.encode()):
-        unpacked = sizes = ()
-    floats = unpack_floats(logprobs)
-    decoded = None
-    with contextlib.suppress(ValueError):
-        decoded = None if run is None else decode_run(run)
-    return Edit(
-        id=version, parent=parent, start=start, removed=removed, text=text,
-        created=read_time(created), ids=unpacked, lengths=sizes,
-        logprobs=floats if len(floats) == len(unpacked) else (), run=decoded,
     )  # fmt: skip

@@ -11,9 +11,11 @@ from typing import Self
 from gptterm.conversation.tree import Conversation, clean_text, normalise_title
 from gptterm.document.tree import Document
 from gptterm.engine.api import Event, Failed, Finished, Started, Token
-from gptterm.store import documents, search, summaries
+from gptterm.store import document_reading, search, summaries
 from gptterm.store.database import Database, Notify
-from gptterm.store.documents import DocumentSaver, DocumentSummary
+from gptterm.store.document_merge import merge_document, plan_document
+from gptterm.store.document_reading import DocumentSummary
+from gptterm.store.documents import DocumentSaver
 from gptterm.store.errors import HistoryError
 from gptterm.store.maintenance import is_due, purge, run_maintenance
 from gptterm.store.merge import Merge, Merged, index_terms, merge, plan, plan_new
@@ -175,10 +177,10 @@ class History:
             HistoryError: it cannot be read.
         """
         self._settle()
-        found = self._reader.read(lambda c: documents.read(c, path, name), None)
+        found = self._reader.read(lambda c: document_reading.read(c, path, name), None)
         if found is None:
             new = Document(id=name or None)
-            return DocumentSaver(new, path, documents.Stored(), self._writer.submit)
+            return DocumentSaver(new, path, document_reading.Stored(), self._writer.submit)
         return DocumentSaver(found.document, found.path, found.stored, self._writer.submit)
 
     def documents(self, limit: int = 1000) -> list[DocumentSummary]:
@@ -188,7 +190,22 @@ class History:
             HistoryError: they cannot be read.
         """
         self._settle()
-        return self._reader.read(lambda c: documents.listed(c, limit), [])
+        return self._reader.read(lambda c: document_reading.listed(c, limit), [])
+
+    def add_document(self, document: Document, title: str, *, dry_run: bool = False) -> Merged:
+        """Save a complete document, such as an imported one; return the outcome.
+
+        Versions that the history already has are not added again.
+
+        Raises:
+            HistoryError: it cannot be written, or its saved versions cannot be read.
+        """
+        if dry_run:
+            new = Merged("new", len(document))
+            return self._reader.read(lambda c: plan_document(c, document), new)
+        job = self._writer.submit(lambda c: merge_document(c, document, title))
+        merged: Merged = self._writer.result(job, ADD_S)
+        return merged
 
     # ------------------------------------------------------------------------------- saving
 

@@ -4,7 +4,7 @@ import sqlite3
 import time
 
 from gptterm.conversation.nodes import LATEST
-from gptterm.store import documents, schema, serialization
+from gptterm.store import document_reading, schema, serialization
 
 DELETED_RETENTION_S = 7 * 86400.0
 """Time for which a deleted conversation or a pruned branch can be restored."""
@@ -28,7 +28,7 @@ def run_maintenance(connection: sqlite3.Connection) -> None:
     """Merge pieces, purge what was deleted long ago, repair times."""
     merge_pieces(connection)
     purge(connection, DELETED_RETENTION_S)
-    documents.purge_pruned(connection, time.time() - DELETED_RETENTION_S)
+    document_reading.purge_pruned(connection, time.time() - DELETED_RETENTION_S)
     repair_times(connection)
 
 

@@ -18,6 +18,7 @@ def run(
     conversation: str | None = None,
     write: bool = False,
     file: "Path | None" = None,
+    document: str = "",
     beside: "Mapping[str, object] | None" = None,
     in_browser: bool = False,
     note: "Callable[[str], None]",
@@ -32,6 +33,7 @@ def run(
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         write: Begin in Write mode.
         file: The file of Write mode; None for the text that has none.
+        document: Id of the document of Write mode, if it has no file.
         beside: Fields of its `DocumentSettings`, which replace those that are kept.
         in_browser: The session of a visitor of the web server, which stdin and stdout connect to.
         note: Prints a line for the user once the terminal is free again.
@@ -52,7 +54,13 @@ def run(
 
     with log_to(tui_log()) if in_browser else stderr_to(tui_log()):
         app = GpttermApp(
-            settings, prompt, conversation=conversation, write=write, file=file, beside=beside
+            settings,
+            prompt,
+            conversation=conversation,
+            write=write,
+            file=file,
+            document=document,
+            beside=beside,
         )
         result = app.run(inline=inline, mouse=settings.tui.mouse)
     if app.refusal is not None:

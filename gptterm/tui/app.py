@@ -59,6 +59,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         conversation: The chat to open: the beginning of its id, or `last`; None: a new one.
         write: Begin in Write mode.
         file: The file of Write mode; None for the text that has none.
+        document: Id of its document, if that has no file; empty: the last one.
         beside: Fields of its `DocumentSettings`, which replace those that are kept.
     """
 
@@ -89,6 +90,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         conversation: str | None = None,
         write: bool = False,
         file: Path | None = None,
+        document: str = "",
         beside: Mapping[str, object] | None = None,
     ) -> None:
         count_spacing_marks()
@@ -116,7 +118,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         keymap, self._keymap_problems = keys.usable(settings.tui.keys, SCREENS)
         self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap))
         self._begins_writing = write
-        self._file, self._beside = file, beside
+        self._written = file, document, beside
         self.write_screen: WriteScreen | None = None
         """Write mode, once it was opened."""
         self.inspect_screen: InspectScreen | None = None
@@ -337,7 +339,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             from gptterm.tui.screens.write import WriteScreen
 
             keymap = self.chat_screen.keymap
-            self.write_screen = WriteScreen(self.controller, keymap, self._file, self._beside)
+            self.write_screen = WriteScreen(self.controller, keymap, *self._written)
             self.install_screen(self.write_screen, "write")
         if self.screen is self.chat_screen:
             self.push_screen(self.write_screen)

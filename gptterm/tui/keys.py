@@ -91,6 +91,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
     _key("f9", "model", "Model", "write.model", "Choose the model that writes on"),
     _key("ctrl+d", "bookmarks", "Bookmarks", "write.bookmarks", "Set a bookmark, or go to one"),
     _key("ctrl+o", "open", "Open", "write.open", "Open another text"),
+    _key("ctrl+n", "new", "New", "write.new", "Begin a new text, which needs no file"),
     _key("ctrl+f", "find", "Find", "write.find", "Find in the text; again: the next place"),
     _key("ctrl+r", "replace", "Replace", "write.replace", "Replace everywhere in the text"),
     _key("ctrl+s", "save", "Save", "write.save", "Write the file"),

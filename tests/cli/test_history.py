@@ -257,8 +257,9 @@ def test_list(env: dict[str, str], chats: list[Conversation], path: Path) -> Non
         saver.document.replace(0, 0, "The fox")
         assert saver.flush()
     (head, text) = run(["history", "documents"], env).text.splitlines()
-    assert head.split() == ["WRITTEN", "VERSIONS", "FILE"]
-    assert text.split()[-2:] == ["1", "/stories/fox.txt"]
+    assert head.split() == ["ID", "WRITTEN", "VERSIONS", "FILE", "TEXT"]
+    assert text.split()[-4:] == ["1", "/stories/fox.txt", "The", "fox"]
+    assert text.split()[0] == saver.document.id[:8]
 
 
 def test_an_empty_list(env: dict[str, str], path: Path) -> None:

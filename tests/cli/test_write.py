@@ -1,10 +1,12 @@
 """`gptterm write` in a real terminal, with a real engine."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from gptterm.store import History
 from tests.cli.command import run, spawn
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -29,6 +31,23 @@ def test_a_text_is_written_and_found_again(
     text = file.read_text()
     assert text.startswith("Once")
     assert len(text) > len("Once")
+
+
+def test_an_imported_text_is_opened_by_its_id(env: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "tree.json"
+    file.write_text('{"root": {"text": "Once upon a time", "children": []}}')
+    assert run(["history", "import", file], env).text == "imported 1 text\n"
+    listed = run(["history", "documents", "--json"], env).text
+    name = json.loads(listed)["id"]
+    arguments = ["write", "--document", name[:6], "--note", "gloomy", "-m", "tiny"]
+    with spawn(arguments, env) as terminal:
+        terminal.expect_exact("Once upon a time")
+        terminal.send("\x11")
+        terminal.expect_exact("\x1b[?1049l")
+    with History.open(Path(env["GPTTERM_HOME"], "history.db")) as history:
+        assert history.open_document("", name).document.settings.note == "gloomy"
+    with spawn(["write", "--document", "nosuch"], env) as terminal:
+        terminal.expect_exact("no text has an id that begins with nosuch")
 
 
 @pytest.mark.parametrize(

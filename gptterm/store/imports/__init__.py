@@ -1,4 +1,4 @@
-"""Import chats exported by other programs, and our own exports.
+"""Import chats and texts exported by other programs, and our own exports.
 
 Formats are detected from content, never from file names. Unreadable parts are left out and
 reported; the rest is imported. Importing a file again adds only what is new in it.
@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from gptterm.store.history import History
 from gptterm.store.imports.formats import KNOWN
+from gptterm.store.imports.parsed_document import ImportedDocument
 from gptterm.store.imports.reading import Chat, DocumentReader
 from gptterm.store.imports.report import LeftOut, Report
 from gptterm.store.imports.sources import Document, SourceError, documents, standard_input
@@ -83,7 +84,10 @@ class _Import:
                 reader = DocumentReader(document)
                 for chat in reader.chats():
                     found.chats += 1
-                    self._add(chat)
+                    if isinstance(chat, ImportedDocument):
+                        self._add_text(chat)
+                    else:
+                        self._add(chat)
                 found.take(reader, document.name)
                 self._report.ignored += document.is_part and not reader.is_known
         except SourceError as error:
@@ -111,6 +115,11 @@ class _Import:
         self._characters += sum(len(node.text) for node in chat.conversation.nodes())
         if self._turns >= MOST_TURNS or self._characters >= MOST_CHARACTERS:
             self._write()
+
+    def _add_text(self, text: ImportedDocument) -> None:
+        document, is_dry = text.document, self._report.dry_run
+        merged = self._history.add_document(document, text.title, dry_run=is_dry)
+        self._report.add_text(document.id, text.origin, merged)
 
     def _write(self) -> None:
         """Start writing the batch, once the previous one is written."""

@@ -11,22 +11,25 @@ from gptterm.store.imports import (
     gptterm_json,
     llm_logs,
     lmstudio,
+    loom,
     messages,
+    mikupad,
     openwebui,
 )
 from gptterm.store.imports.parsed_chat import ParsedChat
+from gptterm.store.imports.parsed_document import ImportedDocument
 
 KNOWN = (
     "gptterm's JSON, ChatGPT, Claude, Open WebUI, LM Studio, ShareGPT, OpenAI and ollama messages, "
-    "llm logs --json"
+    "llm logs --json; texts of loom and mikupad"
 )
 
 
 class Format(NamedTuple):
-    """A format of chats."""
+    """A format of chats or documents."""
 
     matches: Callable[[Object], bool]
-    parse: Callable[[Object], ParsedChat | Conversation | llm_logs.Row]
+    parse: Callable[[Object], ParsedChat | Conversation | llm_logs.Row | ImportedDocument]
     """Raises UnreadableChatError."""
 
 
@@ -39,6 +42,8 @@ FORMATS = (
     Format(messages.matches_sharegpt, messages.parse_sharegpt),
     Format(llm_logs.matches, llm_logs.parse),
     Format(messages.matches, messages.parse),
+    Format(loom.matches, loom.parse),
+    Format(mikupad.matches, mikupad.parse),
 )
 """The more specific ones first."""
 

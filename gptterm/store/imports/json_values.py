@@ -14,8 +14,8 @@ import msgspec
 
 LARGEST_VALUE = 32 << 20
 """Bytes. Decoded, a value takes up to 24 times as much; the largest chats have about 10 MiB."""
-DEEPEST = 200
-"""Levels of nesting; exports have about 15."""
+DEEPEST = 800
+"""Levels of nesting; exports of chats have about 15, trees of loom two for each node."""
 CUT_OFF = "cut off"
 NOT_JSON = "not JSON"
 TOO_LARGE = f"larger than {LARGEST_VALUE >> 20} MiB"

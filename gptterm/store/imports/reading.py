@@ -11,6 +11,7 @@ from gptterm.store.imports import gptterm_json, llm_logs, messages
 from gptterm.store.imports.formats import format_of, wrapped
 from gptterm.store.imports.json_values import NO_CONTAINER, TOO_MANY, Value, values
 from gptterm.store.imports.parsed_chat import UnreadableChatError, conversation
+from gptterm.store.imports.parsed_document import ImportedDocument
 from gptterm.store.imports.report import LeftOut
 from gptterm.store.imports.sources import Document, SourceError
 
@@ -24,6 +25,9 @@ class Chat(NamedTuple):
     conversation: Conversation
     origin: str
     """The program it comes from."""
+
+
+Found = Chat | ImportedDocument
 
 
 class DocumentReader:
@@ -46,8 +50,8 @@ class DocumentReader:
         """Messages outside of any chat, by the array they are in."""
         self._seen: Counter[str] = Counter()
 
-    def chats(self) -> Iterator[Chat]:
-        """Yield the chats of the document."""
+    def chats(self) -> Iterator[Found]:
+        """Yield the chats and texts of the document."""
         try:
             for number, value in enumerate(values(self._document.read), 1):
                 self.is_empty = False
@@ -70,7 +74,7 @@ class DocumentReader:
             return where
         return f"“{title}” in {self._document.name}" if self._document.is_part else f"“{title}”"
 
-    def _chats(self, item: Any, group: int, where: str) -> Iterator[Chat]:
+    def _chats(self, item: Any, group: int, where: str) -> Iterator[Found]:
         if isinstance(item, list):
             if any(map(messages.is_message, item)):
                 yield from self._chat(messages.parse_list, item, where)
@@ -88,14 +92,14 @@ class DocumentReader:
         else:
             self.unknown.add(UNKNOWN, _title(item) or where)
 
-    def _collected(self) -> Iterator[Chat]:
+    def _collected(self) -> Iterator[Found]:
         """Yield the chats collected from loose rows and messages."""
         for chat in llm_logs.chats(self._rows):
             yield from self._chat(lambda _, chat=chat: chat, {}, self._document.name)
         for group in self._messages.values():
             yield from self._chat(messages.parse_list, group, self._document.name)
 
-    def _chat(self, parse: Any, item: Any, where: str) -> Iterator[Chat]:
+    def _chat(self, parse: Any, item: Any, where: str) -> Iterator[Found]:
         """Parse one chat and convert it to a conversation."""
         self.is_known = True
         example = where if isinstance(item, list) else _title(item) or where
@@ -103,6 +107,9 @@ class DocumentReader:
             parsed = parse(item)
             if isinstance(parsed, llm_logs.Row):
                 self._rows.append(parsed)
+                return
+            if isinstance(parsed, ImportedDocument):
+                yield parsed
                 return
             if isinstance(parsed, Conversation):
                 yield Chat(parsed, gptterm_json.ORIGIN)

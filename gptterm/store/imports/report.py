@@ -54,6 +54,8 @@ class Report:
     def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
         self.chats: Counter[Status] = Counter()
+        self.texts: Counter[Status] = Counter()
+        """Documents of Write mode."""
         self.turns = 0
         """New turns."""
         self.origins: Counter[str] = Counter()
@@ -69,9 +71,10 @@ class Report:
         """One line for each source without a readable chat."""
         self.ids: dict[str, None] = {}
         """Ids of all chats, in order of import."""
+        self.text_ids: dict[str, None] = {}
 
     def __len__(self) -> int:
-        return self.chats.total()
+        return self.chats.total() + self.texts.total()
 
     def add(self, chat_id: str, origin: str, merged: Merged) -> None:
         """Count a chat."""
@@ -80,21 +83,27 @@ class Report:
         self.chats[merged.status] += 1
         self.turns += merged.turns
 
+    def add_text(self, text_id: str, origin: str, merged: Merged) -> None:
+        """Count a text."""
+        self.text_ids[text_id] = None
+        self.origins[origin] += 1
+        self.texts[merged.status] += 1
+
     def summary(self) -> str:
         """Summary on one line: imported, updated, left out."""
         verbs: dict[Status, str] = {
             "new": "imported", "restored": "restored", "updated": "updated"
         }  # fmt: skip
         parts = [
-            f"{verb} {plural(count, 'chat')}"
+            f"{verb} {plural(count, noun)}"
+            for noun, counts in (("chat", self.chats), ("text", self.texts))
             for status, verb in verbs.items()
-            if (count := self.chats[status])
+            if (count := counts[status])
         ]
-        if here := self.chats["unchanged"]:
+        if here := self.chats["unchanged"] + self.texts["unchanged"]:
+            noun = "chat" if not self.texts["unchanged"] else "text"
             were = "was here already" if here == 1 else "were here already"
-            known = (
-                f"{here:,} {were}" if parts else f"nothing is new: {plural(here, 'chat')} {were}"
-            )
+            known = f"{here:,} {were}" if parts else f"nothing is new: {plural(here, noun)} {were}"
             parts.append(known)
         left = self.left_out.counts.total() + self.files_left_out.counts.total()
         parts += [f"{left} left out"] if left else []
@@ -126,6 +135,7 @@ class Report:
             "updated": self.chats["updated"],
             "unchanged": self.chats["unchanged"],
             "turns": self.turns,
+            "texts": dict(self.texts),
             "origins": dict(self.origins),
             "left_out": self.left_out.rows(),
             "files_left_out": self.files_left_out.rows(),

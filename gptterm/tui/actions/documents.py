@@ -4,13 +4,14 @@ import time
 from functools import partial
 from pathlib import Path
 
-from gptterm.format import plural
+from gptterm.format import plural, shorten
 from gptterm.paths import user_path
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.widgets.table_list import row
 
 NO_FILE = "a text without a file"
+_TITLE_LENGTH = 40
 
 
 async def choose_document(screen: WriteView) -> None:
@@ -18,20 +19,27 @@ async def choose_document(screen: WriteView) -> None:
     from gptterm.store import day_name
 
     now = time.time()
+    found = {each.id: each for each in await screen.writing.controller.chat_list.documents()}
     rows = []
-    for _, path, _, updated, versions in await screen.writing.controller.chat_list.documents():
-        detail = f"{day_name(updated, now)} · {plural(versions, 'version')}"
-        file = Path(path)
-        named = row(path, file.name, f"{detail} · {file.parent}")
-        rows.append(named if path else row(NO_FILE, NO_FILE, detail))
+    for each in found.values():
+        detail = f"{day_name(each.updated, now)} · {plural(each.versions, 'version')}"
+        file = Path(each.path)
+        title = shorten(each.title, _TITLE_LENGTH) or NO_FILE
+        if each.path:
+            rows.append(row(each.id, file.name, f"{detail} · {file.parent}"))
+        else:
+            rows.append(row(each.id, title, f"{detail} · no file"))
 
     def chosen(key: str | None) -> None:
         if key is None:
             return
-        file = None if key == NO_FILE else user_path(key)
-        open_file = screen.writing.file
-        if file != (None if open_file is None else open_file.path):
-            screen.run_worker(partial(screen.switch, file))
+        listed = found.get(key)
+        path = key if listed is None else listed.path
+        file = user_path(path) if path else None
+        opened = screen.writing
+        is_open = listed is not None and listed.id == opened.document.id
+        if not is_open and (file is None or opened.file is None or file != opened.file.path):
+            screen.run_worker(partial(screen.switch, file, key if file is None else ""))
 
     title = "open a text"
     screen.app.push_screen(ChoiceDialog(title, rows, "or the path of a file"), chosen)

@@ -38,5 +38,5 @@ class WriteView(Protocol):
     def go_to(self, version: str, place: int) -> None:
         """Bring a version into view, with the cursor at a place of it."""
 
-    async def switch(self, file: Path | None) -> None:
-        """Open the document of another file; None for the one without a file."""
+    async def switch(self, file: Path | None, name: str = "") -> None:
+        """Open the document of another file, or the one with an id."""

@@ -1,5 +1,6 @@
 """The write screen: one document, and the continuations of the place that was continued last."""
 
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,8 @@ class WriteScreen(ModeScreen):
     """Write mode.
 
     Args:
-        file: the document's file; None for the one without a file that was written to last.
+        file: the document's file; None for one without.
+        name: id of the document; empty: the one of the file, or without a file the last one.
         beside: fields of its settings, which replace those that are kept.
     """
 
@@ -59,11 +61,14 @@ class WriteScreen(ModeScreen):
         controller: Controller,
         keymap: Keymap,
         file: Path | None,
+        name: str = "",
         beside: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         self._keymap = keymap
-        self.writing = Writing(controller, file, self._changed, self.show_notice, beside=beside)
+        self.writing = Writing(
+            controller, file, self._changed, self.show_notice, name=name, beside=beside
+        )
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
         self.list = Continuations(self._choose, self._more, self._act_on_list)
@@ -119,10 +124,10 @@ class WriteScreen(ModeScreen):
         self._draw()
         self.area.move_cursor(self.area.document.end)
 
-    async def switch(self, file: Path | None) -> None:
-        """Open the document of another file; if that fails, say why and stay with this one."""
+    async def switch(self, file: Path | None, name: str = "") -> None:
+        """Open another document; if that fails, say why and stay with this one."""
         left = self.writing
-        writing = Writing(left.controller, file, self._changed, self.show_notice)
+        writing = Writing(left.controller, file, self._changed, self.show_notice, name=name)
         await left.close()
         try:
             await writing.open()
@@ -210,8 +215,7 @@ class WriteScreen(ModeScreen):
         self.show_engine()
 
     def _count(self) -> None:
-        file = self.writing.file
-        name = "a text without a file" if file is None else one_line(file.path.name)
+        name = one_line(self.writing.title) or "a text without a file"
         sign = "" if self.writing.is_filed else " · not written to the file"
         self.area.border_title = escape(f"{name}{sign}")
         self.area.border_subtitle = self._counts.describe(self.writing, self.area.selected_places)
@@ -375,6 +379,10 @@ class WriteScreen(ModeScreen):
         from gptterm.tui.actions.documents import choose_document
 
         start_worker(self, partial(choose_document, self))
+
+    def action_new(self) -> None:
+        """Begin a text without a file."""
+        start_worker(self, partial(self.switch, None, uuid.uuid4().hex))
 
     def action_find(self) -> None:
         """Find in the text."""

@@ -26,7 +26,8 @@ from gptterm.tui.state.history_access import (
 
 if TYPE_CHECKING:
     from gptterm.store import History, SearchHit, UsedModel
-    from gptterm.store.documents import DocumentSaver, DocumentSummary
+    from gptterm.store.document_reading import DocumentSummary
+    from gptterm.store.documents import DocumentSaver
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
@@ -150,11 +151,11 @@ class ChatList:
         """Return the models that wrote replies, the last one used first; none on a failure."""
         return await self._history.ask(lambda history: history.used_models(), quiet=True) or ()
 
-    async def open_document(self, path: str) -> "DocumentSaver | None":
-        """Load the document of a file; None where documents are not saved."""
+    async def open_document(self, path: str, name: str = "") -> "DocumentSaver | None":
+        """Load a document; see `History.open_document`. None where documents are not saved."""
         await self._begun.wait()
         await self._wait_open()
-        return await self._history.open_document(path)
+        return await self._history.open_document(path, name)
 
     async def documents(self) -> "list[DocumentSummary]":
         """Return the documents in the history, the latest first."""

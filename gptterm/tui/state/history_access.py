@@ -17,7 +17,8 @@ from gptterm.tui.state.events import ControllerEvent, Notified
 
 if TYPE_CHECKING:
     from gptterm.store import ConversationSummary, History, SearchHit
-    from gptterm.store.documents import DocumentSaver, DocumentSummary
+    from gptterm.store.document_reading import DocumentSummary
+    from gptterm.store.documents import DocumentSaver
     from gptterm.store.imports import Report
 
 LIST_LIMIT = 5000
@@ -104,9 +105,11 @@ class HistoryAccess:
             return ""
         return history.write_error
 
-    async def open_document(self, path: str) -> "DocumentSaver | None":
-        """Load the document of a file; None where documents are not saved."""
-        return await self.ask(lambda history: history.open_document(path)) if self._save else None
+    async def open_document(self, path: str, name: str = "") -> "DocumentSaver | None":
+        """Load a document; see `History.open_document`. None where documents are not saved."""
+        if not self._save:
+            return None
+        return await self.ask(lambda history: history.open_document(path, name))
 
     async def documents(self) -> "list[DocumentSummary]":
         """Return the documents in the history, the latest first; none where it cannot be read."""

@@ -59,9 +59,11 @@ class Writing:
     """One document that is written with the controller's engine and settings.
 
     Args:
-        file: the document's file; None for the one document that has none.
+        file: the document's file; None for one that has none.
         on_change: called when the text or the versions have changed.
         notify: called with a line for the user.
+        name: id of the document, a new one's too; empty: the one of the file, or without a file the
+            one written to last.
         beside: fields of the document's settings, which replace those that are kept.
     """
 
@@ -72,9 +74,11 @@ class Writing:
         on_change: Callable[[], None],
         notify: Callable[[NoticeKind, str], None],
         *,
+        name: str = "",
         beside: Mapping[str, object] | None = None,
     ) -> None:
         self.controller = controller
+        self._name = name
         self._beside = beside or {}
         self.file = None if file is None else TextFile(file)
         self.document = Document()
@@ -109,6 +113,13 @@ class Writing:
         self._asked_overwrite = False
 
     @property
+    def title(self) -> str:
+        """The name of the file, or the title that was given to the text; empty for none."""
+        if self.file is not None:
+            return self.file.path.name
+        return "" if self._saver is None else self._saver.title
+
+    @property
     def streaming(self) -> bool:
         """Whether a continuation is being written."""
         return bool(self._streaming)
@@ -126,7 +137,7 @@ class Writing:
         """
         file = self.file
         key = "" if file is None else str(file.path)
-        self._saver = await self.controller.chat_list.open_document(key)
+        self._saver = await self.controller.chat_list.open_document(key, self._name)
         if self._saver is not None:
             self.document = self._saver.document
             self._pruning = Pruning(self.document)
