@@ -52,6 +52,7 @@ CHAT_KEYS: tuple[Binding, ...] = (
     _key("ctrl+z", "app.suspend_process", "Suspend", "suspend", "Suspend; `fg` comes back"),
     _run("f8", "notices", "Notices", "notices", "Show all notices and errors so far"),
     _run("f9", "branches", "Branches", "branches", "The map of the chat's branches"),
+    _run("alt+t", "tasks", "Tasks", "tasks", "Make a prompt of what is typed, by a task"),
     _run("f1", "help", "Help", "help", "Show all keys and commands"),
     Binding(
         "question_mark",
@@ -77,6 +78,8 @@ WRITE_KEYS: tuple[Binding, ...] = (
     ),
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
     _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
+    _key("alt+t", "tasks", "Tasks", "write.tasks", "Make a prompt of the text, by a task"),
+    _key("alt+w", "word", "Word", "write.word", "Ban a word in this text, or bias it"),
     _key("ctrl+g", "unit", "Unit", "write.unit", "Choose what a continuation ends with"),
     _key("ctrl+t", "tint", "Tint", "write.tint", "Tint by surprisal, rank, entropy, or not"),
     _key(

@@ -328,6 +328,13 @@ async def test_the_status_has_the_context_and_the_seed(open_write: Open) -> None
         await desk.press("tab")
         await desk.done()
         await desk.until(lambda: "seed 7" in desk.text)
+        # More continuations of a place go on from there.
+        await desk.press("escape", "2", "g")
+        await desk.done()
+        await desk.until(lambda: "seed 8" in desk.text)
+        document = desk.write.writing.document
+        runs = [document.edit(each).run for each in desk.write.writing.continuations]
+        assert [run.seed for run in runs if run is not None] == [7, 8, 9]
         started = desk.write.writing.started
         assert started is not None
         assert f"{started.prompt_tokens + 1}/1024" in desk.text

@@ -101,6 +101,22 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         await desk.press("escape", "ctrl+z", "tab")
         await desk.done()
         assert first[0] not in document.edit(document.current or "").ids
+        await desk.press("alt+w")
+        await desk.type("fox")
+        await desk.press("enter")
+        await desk.until(lambda: "·fox: banned, in this text" in desk.said)
+        await desk.press("alt+w")
+        await desk.type("fox +2.5")
+        await desk.press("enter")
+        await desk.until(lambda: "·fox: bias +2.5" in desk.said)
+        assert (2.5, -math.inf) == tuple(
+            sorted(writing.sampling.logit_bias, key=lambda pair: -pair[1])[i][1] for i in (0, -1)
+        )
+        await desk.press("alt+w")
+        await desk.type("zzgqx")
+        await desk.press("enter")
+        await desk.until(lambda: "zzgqx is several tokens" in desk.text)
+        await desk.press("escape")
         await desk.press("ctrl+t", "ctrl+t", "ctrl+t")
         assert desk.said == "no tints"
         assert not tinted(desk, "zz")

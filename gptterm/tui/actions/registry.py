@@ -10,6 +10,7 @@ from gptterm.tui.actions import (
     help_pages,
     navigation,
     pickers,
+    tasks,
     turns,
 )
 from gptterm.tui.actions.chat_view import ChatView
@@ -24,6 +25,7 @@ ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
     "load_chat_model": pickers.load_chat_model,
     "presets": pickers.choose_preset,
     "theme": pickers.choose_theme,
+    "tasks": tasks.choose_in_chat,
     "editor": editor.edit_prompt,
     "export": export.export,
     "branches": branches.show_map,

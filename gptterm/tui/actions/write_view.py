@@ -29,8 +29,12 @@ class WriteView(Protocol):
     def show_notice(self, kind: NoticeKind, text: str) -> None:
         """Show one line to the user."""
 
-    def grow_on(self, place: int) -> None:
-        """Continue the text at a place, where the cursor goes."""
+    def grow_on(self, place: int, task: str = "") -> None:
+        """Continue the text at a place, where the cursor goes.
+
+        Args:
+            task: whose settings are used.
+        """
 
     def draw_followed(self) -> None:
         """Show what has changed, with the cursor at the end of it."""

@@ -130,7 +130,8 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     def _show_detail(self) -> None:
         key = self._list.key
-        detail = one_line(self.describe(key)) if key is not None else ""
+        detail = self.describe(key) if key is not None else ""
+        detail = "\n".join(map(one_line, detail.split("\n")))
         self._detail.update(detail)
         self._detail.display = bool(detail)
 

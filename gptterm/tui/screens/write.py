@@ -276,11 +276,11 @@ class WriteScreen(ModeScreen):
     def _pane_left(self) -> None:
         self.area.focus()
 
-    def grow_on(self, place: int) -> None:
-        """Continue the text at a place, where the cursor goes."""
+    def grow_on(self, place: int, task: str = "") -> None:
+        """Continue the text at a place, where the cursor goes; see `WriteView`."""
         self._draw()
         self.area.go_to(place)
-        self.action_continue()
+        self._continue(task)
 
     def _act_on_list(self, name: str) -> None:
         from gptterm.tui.actions import continuations
@@ -309,9 +309,12 @@ class WriteScreen(ModeScreen):
 
     def action_continue(self) -> None:
         """Continue the text at the cursor."""
+        self._continue()
+
+    def _continue(self, task: str = "") -> None:
         self._draw()
         self.area.focus()
-        if self.writing.opened and self.writing.continue_at(self.area.place):
+        if self.writing.opened and self.writing.continue_at(self.area.place, task=task):
             self._follows = True
 
     def action_stop(self) -> None:
@@ -357,6 +360,18 @@ class WriteScreen(ModeScreen):
 
         self._draw()
         choose_bookmark(self)
+
+    def action_tasks(self) -> None:
+        """Choose a task that makes a prompt of the text."""
+        from gptterm.tui.actions.tasks import choose_in_document
+
+        choose_in_document(self)
+
+    def action_word(self) -> None:
+        """Ban a word in this text, or bias it."""
+        from gptterm.tui.actions.words import ask_word
+
+        ask_word(self)
 
     def action_unit(self) -> None:
         """Choose what a continuation ends with."""

@@ -317,8 +317,10 @@ class Writing:
     @property
     def sampling(self) -> SamplingParams:
         """The samplers, with the biases of this document and without those of the chat."""
+        return self._biased(self.settings.sampling)
+
+    def _biased(self, sampling: SamplingParams) -> SamplingParams:
         biases = biases_of(self.document, self.controller.engine.info)
-        sampling = self.settings.sampling
         return msgspec.structs.replace(sampling, logit_bias=tuple(biases.items()))
 
     def stop(self) -> bool:
@@ -333,10 +335,13 @@ class Writing:
         self._on_change()
         return True
 
-    def continue_at(self, place: int, samples: int = 1) -> bool:
+    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
         """Begin continuations of the text up to a place; False, with a notice, if that cannot be.
 
         More of a place that has some go beside those.
+
+        Args:
+            task: whose settings win over those of the text.
         """
         problem = self._problem(place)
         if problem:
@@ -344,6 +349,9 @@ class Writing:
             return False
         info, settings = self.controller.engine.info, self.settings
         assert info is not None
+        if task:
+            settings = settings.with_task(task, chat=False)
+        settings = msgspec.structs.replace(settings, seed=self._next_seed(place, settings.seed))
         self.own.note_model()
         after = self._after(place, info)
         prompt: Prompt = msgspec.structs.replace(
@@ -353,27 +361,37 @@ class Writing:
             self._notify("info", "fills the middle: the model reads the text after it too")
         if self.controller.engine.is_remote:
             prompt = TextPrompt(text=seen_text(self.document, place))
-        run = self._run(info)
+        run = self._run(info, settings)
         self._streaming = versions = self.document.begin(place, run, samples)
         self.started, self.finished, self.tokens = None, None, 0
         self._counts = dict.fromkeys(versions, 0)
         logprobs = None if self.controller.engine.is_remote else 0
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
-        request = msgspec.structs.replace(request, sampling=self.sampling)
+        request = msgspec.structs.replace(request, sampling=run.sampling)
         self._task = asyncio.create_task(self._generate(versions, request))
         self._on_change()
         return True
+
+    def _next_seed(self, place: int, seed: int | None) -> int | None:
+        """A seed that is set, or the first after those of the continuations that are there."""
+        document = self.document
+        edits = (document.edit(child) for child in document.children(document.current))
+        used = {edit.run.seed for edit in edits if edit.run is not None and edit.start == place}
+        if seed is None or seed not in used:
+            return seed
+        following = max(other for other in used if other is not None) + 1
+        self._notify("info", f"seed {following}: the one that is set has continued this already")
+        return following
 
     def _after(self, place: int, info: ModelInfo) -> str:
         """The text behind a place, as far as a model may read it that fills the middle."""
         after = self.document.text[place : place + _AFTER * info.context_length]
         return after if info.fills_middle and after.strip() else ""
 
-    def _run(self, info: ModelInfo) -> Generation:
+    def _run(self, info: ModelInfo, settings: Settings) -> Generation:
         """Model and settings of a continuation."""
-        settings = self.settings
         return Generation.for_model(
-            info, self.sampling,
+            info, self._biased(settings.sampling),
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,
         )  # fmt: skip
 
@@ -397,7 +415,7 @@ class Writing:
             default=walked.end,
         )
         if text:
-            self.document.swap(walked.start, end, text, token, self._run(info))
+            self.document.swap(walked.start, end, text, token, self._run(info, self.settings))
         else:
             self.document.replace(walked.start, end, "")
         self._on_change()
