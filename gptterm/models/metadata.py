@@ -91,7 +91,9 @@ def _read_gguf(path: Path) -> ModelMetadata:
         parameters=file.parameters,
         dtypes=", ".join(sorted({tensor.type.name for tensor in file.tensors.values()})),
         size=file.size,
-        context_length=file.number(f"{architecture}.context_length") or 0,
+        context_length=(
+            config.context_length if config else file.number(f"{architecture}.context_length") or 0
+        ),
         cache_bytes_per_token=2 * config.cache_numbers if config else 0,
         vocab_size=len(file.texts("tokenizer.ggml.tokens")),
         has_chat_template=file.text("tokenizer.chat_template") is not None,

@@ -10,7 +10,7 @@ from gptterm.engine.decoders.config_parsers.registry import parse_config
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.rotary import FactorScaling
 from gptterm.engine.gguf.families import (
-    ROPE_FACTORS,
+    ROPE_TENSORS,
     config_of,
     family_of,
     missing_key,
@@ -50,10 +50,11 @@ def read_gguf(file: GgufFile) -> GgufModel | str:
     weights.check(config)
     if weights.rope_factors and config.rotary is not None:
         usable = all(0 < factor < math.inf for factor in weights.rope_factors)
-        if 2 * len(weights.rope_factors) != config.head_dim or not usable:
+        rotated = config.rotary.dims(config.head_dim)
+        if 2 * len(weights.rope_factors) != rotated or not usable:
             raise ModelError(
-                f"{file.path}: {ROPE_FACTORS} is damaged, or not for heads of {config.head_dim};"
-                " fetch the model again"
+                f"{file.path}: the factors of the rotary embedding are damaged, or not for heads"
+                f" of which {rotated} numbers are rotated; fetch the model again"
             )
         rotary = replace(config.rotary, scaling=FactorScaling(weights.rope_factors))
         config = replace(config, rotary=rotary)
@@ -73,7 +74,7 @@ def why_not_native(file: GgufFile) -> str:
     missing = missing_key(file)
     if missing:
         return f"its metadata lacks {missing}"
-    unknown = [x for x in file.tensors if weight_name(family, x) is None and x != ROPE_FACTORS]
+    unknown = [x for x in file.tensors if weight_name(family, x) is None and x not in ROPE_TENSORS]
     if unknown:
         return f"the tensor {escaped(min(unknown))} is not of the usual {architecture}"
     return "" if parse_gguf(file) else f"a variant of {architecture} without a native decoder"
@@ -82,12 +83,21 @@ def why_not_native(file: GgufFile) -> str:
 def parse_gguf(file: GgufFile) -> DecoderConfig | None:
     """A file's hyper-parameters; None if no native decoder computes what they describe.
 
+    With LongRoPE the context is that of the pre-training: beyond it the frequencies are others,
+    from the first token on, and the transformers library does not read them from a GGUF file.
+
     Raises:
         ModelError: one is out of range or of another type.
     """
     settings = config_of(file)
+    if settings is None:
+        return None
+    scaling = settings.get("rope_scaling", {})
     try:
-        return None if settings is None else parse_config(settings)
+        config = parse_config(settings, scaling.get("original_max_position_embeddings"))
+        if config is None or config.rotary is None or config.rotary.reach is None:
+            return config
+        return replace(config, context_length=min(config.context_length, config.rotary.reach))
     except ModelError as error:  # in the words of config.json, whose names the settings have
         reason = str(error).removeprefix("config.json").lstrip(": ")
         raise ModelError(f"{file.path}: its metadata is damaged: {reason}") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gptterm.engine.decoders.config import DecoderConfig, check_weight_shapes
 from gptterm.engine.decoders.weights import main_type
-from gptterm.engine.gguf.families import ROPE_FACTORS, Family, Metadata, weight_name
+from gptterm.engine.gguf.families import ROPE_FACTORS, SHORT_FACTORS, Family, Metadata, weight_name
 from gptterm.engine.gguf.reader import GgufFile, Tensor
 from gptterm.engine.kernels import blocks
 from gptterm.engine.kernels.library import library
@@ -44,7 +44,7 @@ class GgufWeights:
         mappings = [_mapped(path) for path in file.parts]
         for tensor in file.tensors.values():
             name, mapping = weight_name(family, tensor.name), mappings[tensor.part]
-            if tensor.name == ROPE_FACTORS:
+            if tensor.name in (ROPE_FACTORS, SHORT_FACTORS):
                 self.rope_factors = tuple(map(float, _view(mapping, tensor).converted("float32")))
             elif name is not None:
                 self._tensors[name] = _as_stored(file, family, name, _view(mapping, tensor))

@@ -119,6 +119,12 @@ def load_gguf(
         dtype = "stored" if device == "cpu" and _has_kernels("float32") else "float32"
     architecture = _ARCHITECTURES[found.model_type]
     decoder = _decoder(architecture, config, weights, device, dtype, adapters=adapters)
+    longest = file.number(f"{file.text('general.architecture')}.context_length") or 0
+    if longest > config.context_length:
+        decoder.notices += (
+            f"texts of up to {config.context_length:,} tokens, not {longest:,}: beyond that the"
+            " file's rotary embedding is another",
+        )
     # A weight that no layer asked for belongs to a variant that the page does not compute.
     return None if weights.unused else decoder
 

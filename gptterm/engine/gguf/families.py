@@ -5,6 +5,7 @@ that model's weights, so that one parser and one decoder serve both. Names on bo
 of llama.cpp's converter (`gguf-py/gguf/tensor_mapping.py`).
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from gptterm.engine.gguf.reader import GgufFile
 
 ROPE_FACTORS = "rope_freqs.weight"
 """Tensor that divides the rotary embedding's frequencies: Llama 3's scaling, worked out."""
+SHORT_FACTORS = "rope_factors_short.weight"
+"""LongRoPE's, for texts within the context of the pre-training."""
+ROPE_TENSORS = (ROPE_FACTORS, SHORT_FACTORS, "rope_factors_long.weight")
 
 Config = dict[str, Any]
 """As in config.json."""
@@ -209,10 +213,27 @@ def _olmo2(file: GgufFile) -> Config | None:
     return None if data.get("attention.sliding_window") else _llama_like(data, "olmo2")
 
 
+_MOST_PAIRS = 1024
+"""Of numbers of a head that are rotated together."""
+
+
 def _phi3(file: GgufFile) -> Config | None:
     data = Metadata(file)
     config = _llama_like(data, "phi3", partial=True)
-    if config is None or data.get("rope.scaling.attn_factor"):
+    if config is None:
+        return None
+    factor = data.get("rope.scaling.attn_factor")
+    if short := file.tensors.get(SHORT_FACTORS):
+        pairs = math.prod(short.shape)
+        if pairs > _MOST_PAIRS:
+            return None
+        config["rope_scaling"] = {
+            "rope_type": "longrope",
+            "short_factor": [1.0] * pairs,  # the tensor takes their place
+            "original_max_position_embeddings": data.get("rope.scaling.original_context_length"),
+            "attention_factor": factor,
+        }
+    elif factor:
         return None
     return config | {"sliding_window": data.get("attention.sliding_window") or None}
 

@@ -21,6 +21,8 @@ from tests.engine.checkpoints import (
     reference,
     save,
 )
+from tests.engine.gguf.models import load as load_gguf
+from tests.engine.gguf.models import save_gguf
 
 IDS = draw_ids(LONG)
 
@@ -57,6 +59,25 @@ def test_texts_beyond_it_go_through_transformers(context: int | None, tmp_path: 
     (notice,) = info.notices
     assert notice.endswith(why_not_native(settings()))
     assert f"--context {LONG} gives it a decoder" in notice
+
+
+def test_a_gguf_file(tmp_path: Path) -> None:
+    model = make(type(ARCHITECTURES["phi3-longrope"]())(**settings()))
+    engine = load_gguf(save_gguf(model, tmp_path / "m.gguf", "phi3"))
+    assert (engine.info.decoder, engine.info.context_length) == ("native", LONG)
+    assert f"texts of up to {LONG} tokens, not {POSITIONS}" in engine.info.notices[-1]
+    for length in (1, LONG - 1):
+        expected = torch.log_softmax(reference(model, IDS[:length]), 0)
+        found = log_probabilities(engine, IDS[:length])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_a_gguf_file_with_damaged_factors(tmp_path: Path) -> None:
+    config = settings(short_factor=[1.0, 1.0, 1.0, 0.0])
+    model = make(type(ARCHITECTURES["phi3-longrope"]())(**settings()))
+    model.config.rope_parameters = config["rope_parameters"]
+    with pytest.raises(ModelError, match="factors of the rotary embedding are damaged"):
+        load_gguf(save_gguf(model, tmp_path / "m.gguf", "phi3"))
 
 
 @pytest.mark.parametrize("factors", [[1.0] * 3, "1.0"])

@@ -3,6 +3,7 @@
 Names are those of the `gguf` package's own tables.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,15 @@ def _of_family(config: Any, architecture: str) -> dict[str, Any]:
         case "phi3":
             share = config.rope_parameters["partial_rotary_factor"]
             window = config.sliding_window or 0
-            return {"rope.dimension_count": int(dims * share), "attention.sliding_window": window}
+            found = {"rope.dimension_count": int(dims * share), "attention.sliding_window": window}
+            if "short_factor" in config.rope_parameters:
+                before = config.rope_parameters["original_max_position_embeddings"]
+                growth = config.max_position_embeddings / before
+                found["rope.scaling.original_context_length"] = before
+                found["rope.scaling.attn_factor"] = math.sqrt(
+                    1 + math.log(growth) / math.log(before)
+                )
+            return found
         case "gptneox":
             share = config.rope_parameters["partial_rotary_factor"]
             return {
@@ -158,6 +167,10 @@ def save_gguf(
     tensors = tensors_of(model, architecture)
     if architecture == "llama" and model.config.rope_parameters["rope_type"] == "llama3":
         tensors["rope_freqs.weight"] = rope_factors(model.config)
+    if "short_factor" in (rope := getattr(model.config, "rope_parameters", None) or {}):
+        for length in ("short", "long"):
+            factors = np.array(rope[f"{length}_factor"], np.float32)
+            tensors[f"rope_factors_{length}.weight"] = factors
     kinds: dict[str, str] = {}
     for name, array in tensors.items():
         packed = pack(name, array)
