@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 WIDGET_STYLES = (
     "status", "transcript/transcript", "sampling", "presets", "distribution", "chats", "notice",
-    "prompt", "keyline", "options", "table_list", "document_area", "continuations", "version_map",
+    "prompt", "text_field", "keyline", "options", "table_list", "document_area", "continuations",
+    "version_map",
 )  # fmt: skip
 
 POLL_INTERVAL_S = 2.0

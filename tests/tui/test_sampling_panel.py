@@ -214,7 +214,7 @@ async def test_numbers_of_the_next_token_are_the_models_and_bars_what_is_drawn(
         assert first.endswith(".50   .80 ████▓▓")  # .5 and .8 of 7 cells
         assert second.endswith(".25   .20 █░")
         assert "── top-k ──" in desk.text
-        assert re.search(r"H model \d\.\d · samplers \d\.\d bit", desk.text)
+        assert re.search(r"H model \d\.\d · used \d\.\d bit", desk.text)
         assert ".12 cut top-k" in third
 
 

@@ -237,7 +237,7 @@ def _entropies(found: NextToken) -> str:
     if math.isnan(found.entropy_bits):
         return "as kept with the reply"
     model, used = found.entropy_bits, found.used_entropy_bits
-    return f"H model {model:.1f} · samplers {used:.1f} bit"
+    return f"H model {model:.1f} · used {used:.1f} bit"
 
 
 def _sparkline(entropies: Sequence[float]) -> str:
