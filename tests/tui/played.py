@@ -2,7 +2,8 @@
 
     python -m tests.tui.played DIRECTORY [name=value …]
 
-`DIRECTORY` holds the script; `name=value` are settings; `conversation=last` opens the last chat.
+`DIRECTORY` holds the script; `name=value` are settings; `conversation=last` opens the last chat,
+`write=on` Write mode.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ def main() -> int:
     mouse = given.pop("mouse", "on") == "on"
     inline = given.pop("inline", "off") == "on"
     conversation = given.pop("conversation", None)
+    write = given.pop("write", "off") == "on"
     settings = load_settings(given)
     settings = msgspec.structs.replace(settings, tui=TuiSettings(mouse=mouse))
 
@@ -41,7 +43,7 @@ def main() -> int:
     with stderr_to(Path(directory, "tui.log")):
         client = EngineClient(factory=FACTORY, log=log)
         chat = None if conversation is None else str(conversation)
-        app = GpttermApp(settings, None, client, find, conversation=chat)
+        app = GpttermApp(settings, None, client, find, conversation=chat, write=write)
         left = app.run(mouse=mouse, inline=inline)
     return left if isinstance(left, int) else 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual import events
 
 from gptterm.config import Settings, load_settings
 from gptterm.engine.api import ModelSource
@@ -99,6 +100,15 @@ async def test_typing_continuing_and_undo(open_write: Open) -> None:
         assert desk.written == "The fox said"
         await desk.press("ctrl+y")
         assert desk.written == "The fox said one."
+
+
+async def test_keys_act_in_their_order_however_fast_they_come(open_write: Open) -> None:
+    async with open_write() as desk:
+        for key in ("a", "ctrl+z", "b", "c", "backspace", "d", "left", "e", "end", "tab"):
+            desk.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await desk.until(lambda: desk.write.writing.continuations)
+        await desk.done()
+        assert desk.written == "bed one."
 
 
 async def test_continuing_in_the_middle_keeps_the_text_after(open_write: Open) -> None:

@@ -308,8 +308,8 @@ class WriteScreen(ModeScreen):
     # -------------------------------------------------------------------------- key actions
 
     def action_continue(self) -> None:
-        """Continue the text at the cursor."""
-        self._continue()
+        """Continue the text at the cursor, once the area has what was typed before the key."""
+        self.area.call_later(self._continue)
 
     def _continue(self, task: str = "") -> None:
         self._draw()

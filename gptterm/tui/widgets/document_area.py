@@ -17,6 +17,7 @@ from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import count_rows_once, forget_lines, keep_few_lines
+from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
 _LINE_ENDS = {
@@ -212,6 +213,11 @@ class DocumentArea(TextArea):
         self.shown = self.shown[:start] + edit.text + self.shown[end:]
         edit.text = shown_text(edit.text)
         return super().edit(edit)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Run bindings in the order of the keys, among the characters."""
+        if not event.is_printable:
+            await run_own_binding(self, event)
 
     async def on_paste(self, event: events.Paste) -> None:
         """Insert a paste."""
