@@ -345,7 +345,7 @@ async def test_the_status_has_the_context_and_the_seed(open_write: Open) -> None
         document = desk.write.writing.document
         runs = [document.edit(each).run for each in desk.write.writing.continuations]
         assert [run.seed for run in runs if run is not None] == [7, 8, 9]
-        started = desk.write.writing.started
+        started = desk.write.writing.generation.started
         assert started is not None
         assert f"{started.prompt_tokens + 1}/1024" in desk.text
 
@@ -362,7 +362,7 @@ async def test_memory_and_note_are_seen_counted_and_kept(open_write: Open) -> No
         await desk.press("escape", "tab")
         await desk.done()
         assert desk.written == "The fox said one."
-        started = desk.write.writing.started
+        started = desk.write.writing.generation.started
         assert started is not None
         assert started.prompt_tokens > 3 + 2 + 1
         pieces = desk.write.writing.document.settings

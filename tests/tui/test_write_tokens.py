@@ -80,8 +80,8 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         swap = document.edit(document.edit(document.current or "").parent or "")
         assert swap.ids == (chosen.id,)
         # Only what follows the swap was computed: all before was in the cache.
-        assert writing.finished is not None
-        usage = writing.finished.usage
+        assert writing.generation.finished is not None
+        usage = writing.generation.finished.usage
         assert usage.prompt_tokens - usage.reused_tokens <= 2
         await desk.press("ctrl+z", "ctrl+z")
         assert document.edit(document.current or "").ids == first

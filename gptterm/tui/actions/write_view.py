@@ -36,6 +36,9 @@ class WriteView(Protocol):
             task: whose settings are used.
         """
 
+    def draw(self) -> None:
+        """Show what has changed."""
+
     def draw_followed(self) -> None:
         """Show what has changed, with the cursor at the end of it."""
 

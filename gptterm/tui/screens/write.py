@@ -21,6 +21,7 @@ from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
+from gptterm.tui.screens.continuation_list import ContinuationList
 from gptterm.tui.screens.document_counts import Counts
 from gptterm.tui.screens.document_map import MapPane
 from gptterm.tui.screens.document_samplers import DocumentSamplers
@@ -29,8 +30,7 @@ from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.subjects import Subject
-from gptterm.tui.state.writing import MOST_SAMPLES, Writing
-from gptterm.tui.widgets.continuations import Continuation, Continuations
+from gptterm.tui.state.writing import Writing
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
 from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, SAMPLING, TEXT
@@ -71,7 +71,8 @@ class WriteScreen(ModeScreen):
         )
         self.status = StatusLine()
         self.area = DocumentArea(self._edited, self._walk)
-        self.list = Continuations(self._choose, self._more, self._act_on_list)
+        self._continuations = ContinuationList(self)
+        self.list = self._continuations.widget
         self._map = MapPane(self)
         self.map = self._map.widget
         self.samplers = DocumentSamplers(self)
@@ -164,15 +165,16 @@ class WriteScreen(ModeScreen):
         """Show the model and what it does."""
         controller = self.writing.controller
         engine, info = controller.engine, controller.engine.info
-        finished = self.writing.finished
+        generation = self.writing.generation
+        started, finished = generation.started, generation.finished
         activity = engine.activity or ("writing" if self.writing.streaming else "")
         self.status.status = Status(
             model=short_name(controller.settings.model if info is None else info.name),
             device="" if info is None else f"{info.device} · {info.dtype}",
             activity=activity,
             tokens_per_s=None if finished is None else finished.timings.tokens_per_s,
-            context=self.writing.context,
-            seed=None if self.writing.started is None else self.writing.started.seed,
+            context=generation.context,
+            seed=None if started is None else started.seed,
             saved=controller.chat_list.saves,
         )
         self._keyline.keys = hints(self._keymap, self._focus_area, streaming=self.writing.streaming)
@@ -197,21 +199,10 @@ class WriteScreen(ModeScreen):
         if not self._is_stale or not self.writing.opened:
             return
         self._is_stale = False
-        writing, document = self.writing, self.writing.document
-        self.area.show(document.text, follow=self._follows)
+        writing = self.writing
+        self.area.show(writing.document.text, follow=self._follows)
         self._follows = self._follows and writing.streaming
-        versions = writing.continuations
-        rows = []
-        for version in versions:
-            edit = document.edit(version)
-            tokens = 0 if edit.run is None else edit.run.tokens
-            streams = document.is_streaming(version)
-            kept = version in writing.kept
-            rows.append(Continuation(edit.text, tokens, streams, edit.perplexity, kept))
-        chosen = versions.index(document.current) if document.current in versions else 0
-        if len(versions) < 2 and self.list.has_focus:
-            self.area.focus()
-        self.list.show(rows, chosen)
+        self._continuations.draw()
         self.show_engine()
 
     def _count(self) -> None:
@@ -237,6 +228,11 @@ class WriteScreen(ModeScreen):
             self.show_notice("info", "this is the first version" if by < 0 else "nothing to redo")
         self.draw_followed()
 
+    def draw(self) -> None:
+        """Show what has changed."""
+        self._changed()
+        self._draw()
+
     def draw_followed(self) -> None:
         """Show what has changed, with the cursor at the end of it."""
         self._follows = True
@@ -248,14 +244,6 @@ class WriteScreen(ModeScreen):
         self.writing.show(version)
         self._draw()
         self.area.select(place, place)
-
-    def _choose(self, row: int) -> None:
-        """Bring a continuation into view, with the cursor behind it."""
-        version = self.writing.continuations[row]
-        self.writing.show(version)
-        self._draw()
-        edit = self.writing.document.edit(version)
-        self.area.go_to(edit.start + len(edit.text))
 
     @on(DocumentArea.SelectionChanged)
     def _cursor_moved(self) -> None:
@@ -281,29 +269,6 @@ class WriteScreen(ModeScreen):
         self._draw()
         self.area.go_to(place)
         self._continue(task)
-
-    def _act_on_list(self, name: str) -> None:
-        from gptterm.tui.actions import continuations
-
-        continuations.act(self, name)
-        self._changed()
-        self._draw()
-
-    def _more(self, count: int) -> None:
-        """Make more continuations of the place that those in the list continue."""
-        if not 1 <= count <= MOST_SAMPLES:
-            self.show_notice("error", f"continuations at once must be 1 to {MOST_SAMPLES}")
-            return
-        writing = self.writing
-        current = writing.document.current
-        edit = None if current is None else writing.document.edit(current)
-        if edit is not None and edit.run is not None and not writing.streaming:
-            writing.document.go(edit.parent)
-            if not writing.continue_at(edit.start, count):
-                writing.document.go(current)
-        else:
-            writing.continue_at(self.area.place, count)
-        self._draw()
 
     # -------------------------------------------------------------------------- key actions
 

@@ -3,8 +3,6 @@
 It knows no widgets: it calls `on_change`, and the screen reads what changed.
 """
 
-import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,23 +21,17 @@ from gptterm.document.text_file import TextFile
 from gptterm.document.tree import Document
 from gptterm.engine.api import (
     Alternative,
-    Event,
-    Failed,
-    Finished,
-    GenerateRequest,
     ModelInfo,
     Prompt,
-    Reasoning,
     SamplingParams,
-    Started,
     TextPrompt,
-    Token,
 )
 from gptterm.errors import GpttermError
 from gptterm.format import plural
 from gptterm.terminal import one_line
 from gptterm.threads import in_daemon_thread
 from gptterm.tui.state.chat_tokens import WalkedToken
+from gptterm.tui.state.continuing import Continuing
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.document_settings import OwnSettings
 from gptterm.tui.state.document_tokens import DocumentTokens
@@ -94,18 +86,9 @@ class Writing:
         self.kept: set[str] = set()
         """Continuations that were marked to be kept."""
         self._saver: DocumentSaver | None = None
-        self.started: Started | None = None
-        """The beginning of the last generation."""
-        self.finished: Finished | None = None
-        """The end of its last continuation that has ended."""
-        self.tokens = 0
-        """Tokens of its longest continuation."""
         self._on_change = on_change
         self._notify = notify
-        self._streaming: tuple[str, ...] = ()
-        self._counts: dict[str, int] = {}
-        """Tokens of each version of the last generation."""
-        self._task: asyncio.Task[None] | None = None
+        self.generation = Continuing(controller, lambda: self.document, on_change, notify)
         self._filed = ""
         """The text that the file has."""
         self._warned = ""
@@ -122,7 +105,7 @@ class Writing:
     @property
     def streaming(self) -> bool:
         """Whether a continuation is being written."""
-        return bool(self._streaming)
+        return bool(self.generation.versions)
 
     @property
     def is_filed(self) -> bool:
@@ -205,8 +188,7 @@ class Writing:
     async def close(self) -> None:
         """Stop, and write the rest to the history."""
         self.stop()
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self.generation.wait()
         if self._saver is not None:
             await in_daemon_thread(self._saver.flush)
 
@@ -241,10 +223,7 @@ class Writing:
         self._on_change()
 
     def drop_others(self) -> int:
-        """Prune the continuations that are not marked to be kept; return how many.
-
-        None, if none is marked. A marked one comes into view.
-        """
+        """Prune the continuations without a mark, if some have one; return how many."""
         versions = self.continuations
         marked = [version for version in versions if version in self.kept]
         dropped = [version for version in versions if version not in self.kept]
@@ -300,13 +279,6 @@ class Writing:
             found.sort(key=lambda other: -len(other.text))
         return tuple(other.id for other in found)
 
-    @property
-    def context(self) -> tuple[int, int] | None:
-        """Tokens of the prompt and the longest continuation, and the limit; None if not known."""
-        if self.started is None or not self.started.context_length:
-            return None
-        return self.started.prompt_tokens + self.tokens, self.started.context_length
-
     # -------------------------------------------------------------------------- continuing
 
     @property
@@ -325,15 +297,7 @@ class Writing:
 
     def stop(self) -> bool:
         """End the continuations with the text so far; False if none is written."""
-        if not self._streaming:
-            return False
-        for version in self._streaming:
-            self.document.finish(version, "cancelled")
-        self._streaming = ()
-        if self._task is not None:
-            self._task.cancel()
-        self._on_change()
-        return True
+        return self.generation.stop()
 
     def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
         """Begin continuations of the text up to a place; False, with a notice, if that cannot be.
@@ -362,13 +326,11 @@ class Writing:
         if self.controller.engine.is_remote:
             prompt = TextPrompt(text=seen_text(self.document, place))
         run = self._run(info, settings)
-        self._streaming = versions = self.document.begin(place, run, samples)
-        self.started, self.finished, self.tokens = None, None, 0
-        self._counts = dict.fromkeys(versions, 0)
+        versions = self.document.begin(place, run, samples)
         logprobs = None if self.controller.engine.is_remote else 0
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
         request = msgspec.structs.replace(request, sampling=run.sampling)
-        self._task = asyncio.create_task(self._generate(versions, request))
+        self.generation.begin(versions, request)
         self._on_change()
         return True
 
@@ -424,7 +386,7 @@ class Writing:
     def _problem(self, place: int) -> str:
         """Why nothing can be continued now; empty if it can."""
         engine = self.controller.engine
-        if self._streaming or (self._task is not None and not self._task.done()):
+        if self.generation.is_busy:
             return "a continuation is being written: Esc stops it"
         if self.controller.replying is not None:
             return "a reply of the chat is being written"
@@ -433,49 +395,3 @@ class Writing:
         if not self.document.text[:place].strip():
             return "write a few words first: a model continues what is there"
         return ""
-
-    async def _generate(self, versions: tuple[str, ...], request: GenerateRequest) -> None:
-        events = self.controller.engine.client.generate(request)
-        error = ""
-        try:
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    self._apply(versions, event)
-        except (GpttermError, ValueError) as problem:
-            error = str(problem)
-            self._notify("error", error)
-        finally:
-            for version in versions:
-                self.document.finish(version, "error" if error else "cancelled", error=error)
-            if self._streaming == versions:
-                self._streaming = ()
-            self.controller.loader.restart_if_dead()
-            self._on_change()
-
-    def _count(self, version: str, event: Event) -> None:
-        match event:
-            case Token():
-                self._counts[version] += 1
-                self.tokens = max(self.tokens, self._counts[version])
-            case Finished():
-                self.finished = event
-
-    def _apply(self, versions: tuple[str, ...], event: Event) -> None:
-        document = self.document
-        match event:
-            case Started():
-                self.started = event
-                for notice in event.notices:
-                    self._notify("warning", notice)
-                for number, version in enumerate(versions):
-                    seed = None if event.seed is None else event.seed + number
-                    document.apply_event(version, msgspec.structs.replace(event, seed=seed))
-            case Token() | Finished() | Reasoning():
-                version = versions[event.sample]
-                self._count(version, event)
-                document.apply_event(version, msgspec.structs.replace(event, sample=0))
-            case Failed():
-                for version in versions:
-                    document.apply_event(version, event)
-                self._notify("error", event.message)
-        self._on_change()
