@@ -116,7 +116,12 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         await desk.type("zzgqx")
         await desk.press("enter")
         await desk.until(lambda: "zzgqx is several tokens" in desk.text)
-        await desk.press("escape")
+        await desk.press("escape", "ctrl+z", "alt+w")
+        before = document.text
+        await desk.type("koala !")
+        await desk.press("enter")
+        await desk.until(lambda: len(document.text) > len(before) + 6 and not writing.streaming)
+        assert document.text.startswith(f"{before} koala")
         await desk.press("ctrl+t", "ctrl+t", "ctrl+t")
         assert desk.said == "no tints"
         assert not tinted(desk, "zz")

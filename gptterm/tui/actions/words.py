@@ -13,8 +13,9 @@ from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
 from gptterm.tui.state.words import Spellings, spellings
 
+_FORCED = " !"
 _ENTRY = re.compile(r"(.*?)(?:\s+([+-]?\d{1,3}(?:\.\d{1,3})?))?", re.DOTALL)
-HINT = "WORD: never · WORD +2, WORD -2: more, less often · WORD +100: always · WORD 0: as it was"
+HINT = "WORD: never · WORD +2, WORD -2: more, less often · WORD 0: as it was · WORD !: here, and on"
 
 
 def ask_word(screen: WriteView) -> None:
@@ -27,15 +28,27 @@ def ask_word(screen: WriteView) -> None:
     hint = f"{HINT} · {plural(biased, 'token')} so far" if biased else HINT
 
     async def submit(entry: str) -> str:
-        return await change_word(screen, entry)
+        return entry if entry.endswith(_FORCED) else await change_word(screen, entry)
 
     def done(said: str | None) -> None:
-        if said is not None:
+        if said is not None and said.endswith(_FORCED):
+            force_word(screen, said.removesuffix(_FORCED).strip())
+        elif said is not None:
             screen.show_notice("info", said)
 
     screen.app.push_screen(
         InputDialog(InputRequest("a word of this text", "set", hint), submit), done
     )
+
+
+def force_word(screen: WriteView, word: str) -> None:
+    """Write a word at the cursor, as another version, and continue behind it."""
+    place, document = screen.area.place, screen.writing.document
+    before = document.text[:place][-1:]
+    text = word if not before or before.isspace() else f" {word}"
+    if word:
+        screen.writing.edit(place, place, text)
+        screen.grow_on(place + len(text))
 
 
 async def change_word(screen: WriteView, entry: str) -> str:

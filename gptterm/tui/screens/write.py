@@ -135,6 +135,7 @@ class WriteScreen(ModeScreen):
         except GpttermError as error:
             self.show_notice("error", str(error))
             return
+        writing.text_tokens.measure = left.text_tokens.measure
         self.writing = writing
         self.samplers.show()
         self._draw()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from gptterm.config import Settings
-from gptterm.config.definitions import SETTINGS
+from gptterm.config.definitions import TASK_SETTINGS
 from gptterm.document.tree import Document
 from gptterm.errors import GpttermError
 from gptterm.tui.state.controller import Controller
@@ -42,7 +42,7 @@ class OwnSettings:
         wins = {name: value for name, value in own.items() if _is_valid(base, name, value)}
         for name, origin in base.origins.items():
             is_given = origin == _BY_OPTION and name not in self._changed
-            if is_given and name in SETTINGS and SETTINGS[name].sampling:
+            if is_given and name in TASK_SETTINGS:
                 wins[name] = base.value(name)
         return wins
 

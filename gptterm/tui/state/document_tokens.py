@@ -74,6 +74,8 @@ class DocumentTokens:
         self.reading: Reading | None = None
         self._read_tints: tuple[Measure, int, tuple[Tint, ...]] | None = None
         """Of the reading, by measure and number of scores."""
+        self._edited: tuple[str, str, Stretch] | None = None
+        """Two texts, and how they differ."""
         self._kept: dict[str, tuple[Edit, tuple[Tint, ...]]] = {}
         """Tints of models' edits by surprisal; places are those of their texts."""
         self._task: asyncio.Task[None] | None = None
@@ -184,11 +186,13 @@ class DocumentTokens:
         yield from _between(parts, by, max(start, change.end + by), end)
 
     def _change(self, reading: Reading) -> Stretch:
-        """The stretch that was edited since a reading."""
-        text = self._document().text
-        if text is reading.text:
-            return Stretch(len(text), len(text), "")
-        return changed_stretch(reading.text, text)
+        """The stretch that was edited since a reading; found once, for all rows that are drawn."""
+        text, known = self._document().text, self._edited
+        if known is None or known[0] is not reading.text or known[1] is not text:
+            same = Stretch(len(text), len(text), "")
+            change = same if text is reading.text else changed_stretch(reading.text, text)
+            known = self._edited = reading.text, text, change
+        return known[2]
 
     def _tints_as_written(self, start: int, end: int) -> Iterator[Tint]:
         """Those of the log probabilities that models' tokens were written with."""
