@@ -117,7 +117,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             history=history_file(),
         )
         keymap, self._keymap_problems = keys.usable(settings.tui.keys, SCREENS)
-        self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap))
+        self.chat_screen = ChatScreen(self.controller, keys.Keymap(keymap), self.open_text)
         self._begins_writing = write
         self._written = file, document, beside
         self.write_screen: WriteScreen | None = None
@@ -344,6 +344,15 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             self.install_screen(self.write_screen, "write")
         if self.screen is self.chat_screen:
             self.push_screen(self.write_screen)
+
+    def open_text(self, document: str, path: str) -> None:
+        """Go to Write mode with a document of the history."""
+        file = Path(path) if path else None
+        if self.write_screen is None:
+            self._written = file, document, None
+        else:
+            start_worker(self.write_screen, partial(self.write_screen.switch, file, document))
+        self.action_write()
 
     def action_chat(self) -> None:
         """Go from Write or Inspect mode to the chat."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gptterm.store import History
 from gptterm.tui.screens.welcome import BEGINNINGS, STARTERS
 from tests.store.chats import talk
 from tests.support import checkpoint
@@ -53,6 +54,26 @@ async def test_the_last_chats_are_opened(open_tui: Open, path: Path) -> None:
         assert [n for n in range(5) if f"question {n}" in desk.text] == [2, 3, 4]
         await desk.press(*["down"] * len(STARTERS), "down", "enter")
         await desk.until(lambda: desk.turns[:1] == [("user", "question 3")])
+
+
+async def test_the_last_texts_are_opened(open_tui: Open, path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "fox.txt"
+    with History.open(path) as history:
+        for name, where in (("first", ""), ("second", ""), ("third", str(file))):
+            saver = history.open_document(where, name)
+            saver.document.replace(0, 0, f"the {name} text")
+            assert saver.flush()
+    async with open_tui(size=(90, 30)) as desk:
+        await desk.ready()
+        await desk.until(lambda: "last texts" in desk.text and "the first text" in desk.text)
+        assert "fox.txt" in desk.text
+        for steps, name in ((1, "second"), (0, "third")):
+            await desk.press(*["down"] * (len(STARTERS) + steps), "enter")
+            await desk.until(lambda name=name: f"the {name} text" in desk.text)  # type: ignore[misc]
+            write = desk.app.write_screen
+            assert write is not None
+            assert write.writing.document.id == name
+            await desk.press("f2")
 
 
 async def test_a_click_takes_a_row(open_tui: Open) -> None:

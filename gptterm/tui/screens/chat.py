@@ -1,5 +1,6 @@
 """The chat screen: its widgets, its keys, and what the controller's events change on it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -57,7 +58,9 @@ class ChatScreen(ModeScreen):
         (160, "-very-wide"),
     ]
 
-    def __init__(self, controller: Controller, keymap: Keymap) -> None:
+    def __init__(
+        self, controller: Controller, keymap: Keymap, open_text: Callable[[str, str], None]
+    ) -> None:
         super().__init__()
         self.controller = controller
         self.keymap = keymap
@@ -67,7 +70,7 @@ class ChatScreen(ModeScreen):
         self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
         self.notice_line = NoticeLine()
-        self.welcome = Welcome(controller, keymap, self.send, self.open_chat)
+        self.welcome = Welcome(controller, keymap, self.send, self.open_chat, open_text)
         self.prompt = Prompt(self.submit, self._choose)
         self._suggestions = TableList(id="suggestions")
         self._suggester = Suggester(

@@ -1,11 +1,13 @@
-"""First screen of an empty chat: the model as a card, starters, the last chats, models to fetch."""
+"""First screen of an empty chat: the model as a card, starters, the last chats and texts, models to
+fetch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import PurePath
 from typing import NamedTuple
 
 from gptterm.engine.api import ModelInfo
-from gptterm.format import byte_size, parameter_count, short_name, shorten
+from gptterm.format import byte_size, parameter_count, plural, short_name, shorten
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.controller import Controller
@@ -51,6 +53,7 @@ class Welcome:
         keymap: The user's keys.
         send: Sends a message.
         open_chat: Opens a chat by its key.
+        open_text: Opens a text in Write mode, by its id and the path of its file.
     """
 
     def __init__(
@@ -59,11 +62,13 @@ class Welcome:
         keymap: Keymap,
         send: Callable[[str], None],
         open_chat: Callable[[str], None],
+        open_text: Callable[[str, str], None],
     ) -> None:
         self._controller = controller
         self._keymap = keymap
         self._send = send
         self._open_chat = open_chat
+        self._open_text = open_text
         self._chosen = 0
 
     # ------------------------------------------------------------------------------ choosing
@@ -71,7 +76,7 @@ class Welcome:
     @property
     def items(self) -> list[Item]:
         """Its items, in the order of its rows."""
-        return [*self._starters(), *self._last_chats(), *self._offers()]
+        return [*self._starters(), *self._last_chats(), *self._last_texts(), *self._offers()]
 
     def move(self, by: int) -> bool:
         """Choose a neighbour; False if there is none, or the chat is not empty."""
@@ -110,6 +115,16 @@ class Welcome:
             detail = " · ".join(filter(None, (entry.group, short_name(entry.model))))
             yield Item(title, detail, lambda key=entry.key: self._open_chat(key))  # type: ignore[misc]
 
+    def _last_texts(self) -> Iterator[Item]:
+        for each in self._controller.chat_list.texts:
+            name = PurePath(each.path).name if each.path else each.title or "a text without a file"
+            title = shorten(display_text(one_line(name)), TITLE_LENGTH)
+            yield Item(
+                title,
+                plural(each.versions, "version"),
+                lambda each=each: self._open_text(each.id, each.path),  # type: ignore[misc]
+            )
+
     def _offers(self) -> Iterator[Item]:
         downloads = self._controller.downloads
         for offer in downloads.offers:
@@ -124,14 +139,18 @@ class Welcome:
 
     def sections(self) -> list[list[PlaceholderRow]]:
         """Return the rows in their sections; where room is short, the last are left out."""
-        starters, chats, offers = [*self._starters()], [*self._last_chats()], [*self._offers()]
-        self._chosen = min(self._chosen, len(starters) + len(chats) + len(offers) - 1)
+        starters = [*self._starters()]
+        self._chosen = min(self._chosen, len(self.items) - 1)
         sections = [[PlaceholderRow((part,)) for part in self._card()], self._rows(starters, 0)]
-        if chats:
-            sections.append([_heading("last chats"), *self._rows(chats, len(starters))])
-        if offers:
-            first = len(starters) + len(chats)
-            sections.append([_heading("models to fetch"), *self._rows(offers, first)])
+        first = len(starters)
+        for heading, found in (
+            ("last chats", self._last_chats()),
+            ("last texts", self._last_texts()),
+            ("models to fetch", self._offers()),
+        ):
+            if items := [*found]:
+                sections.append([_heading(heading), *self._rows(items, first)])
+                first += len(items)
         sections.append([PlaceholderRow(((self._help(), "faint"),))])
         return sections
 

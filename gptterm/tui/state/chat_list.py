@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
+LAST_TEXTS = 3
 COUNTED = 100
 """Chats whose branches are counted."""
 
@@ -73,6 +74,8 @@ class ChatList:
         """Chats in memory, the latest first."""
         self.current = self.chats[0]
         """The chat that is open."""
+        self.texts: list[DocumentSummary] = []
+        """The documents that were written to last."""
         self.archived = False
         """Whether the list contains archived chats."""
         self._save = save
@@ -122,8 +125,8 @@ class ChatList:
         elif self.current.empty:
             self._emit(ChatOpened(self.current))
         self._emit(ListChanged())
-        await self._count_branches()
-        if self._branches:
+        await self._read_more()
+        if self._branches or self.texts:
             self._emit(ListChanged())
 
     async def _wait_open(self, timeout: float | None = None) -> None:
@@ -205,7 +208,7 @@ class ChatList:
         if groups is None:
             return
         self._groups = groups
-        await self._count_branches()
+        await self._read_more()
         listed = {summary.id: summary for _, group in groups for summary in group}
         for chat in self.chats:
             if (summary := listed.get(chat.key)) is not None:
@@ -213,11 +216,14 @@ class ChatList:
                 chat.tree.title = summary.title if summary.titled else ""
         self._emit(ListChanged())
 
-    async def _count_branches(self) -> None:
-        """Count the branches of the chats at the top of the list: counting takes time."""
+    async def _read_more(self) -> None:
+        """Read the last texts; count the branches of the chats at the top of the list, which takes
+        time."""
         ids = [summary.id for _, group in self._groups for summary in group][:COUNTED]
         counted = await self._history.ask(lambda history: history.branches(ids), quiet=True)
         self._branches = counted or {}
+        texts = await self._history.ask(lambda history: history.documents(LAST_TEXTS), quiet=True)
+        self.texts = texts or []
 
     async def poll(self, is_busy: Callable[[Chat], bool]) -> None:
         """Show what other programs have written: in the list, and in the open chat.
