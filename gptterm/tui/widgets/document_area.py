@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
+from gptterm.charts.scales import STEPS
 from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
@@ -35,7 +36,12 @@ _MARKED = Style(underline=True, bold=True)
 _COLOURLESS = (Style(), *[Style()] * 3, *[Style(underline=True)] * 2, *[Style(reverse=True)] * 2)
 """Styles of the steps without colours, as `COLOURLESS` says."""
 COLOURLESS = "underlined from the 5th step, reversed from the 7th"
-_tint = lru_cache(32)(lambda step, dark: tint_style(f"{STYLE}{step}", dark=dark))
+
+
+@lru_cache(2)
+def _tints(dark: bool) -> tuple[Style, ...]:
+    """Styles of the steps in colours."""
+    return tuple(tint_style(f"{STYLE}{step}", dark=dark) for step in range(STEPS))
 
 
 def shown_text(text: str) -> str:
@@ -84,6 +90,8 @@ class DocumentArea(TextArea):
         """Returns the tints between two places; None: there are none."""
         self.marked: tuple[int, int] | None = None
         """The token that is looked at."""
+        self._tinted: dict[int, Text] = {}
+        """Lines as they are tinted."""
         self._starts: tuple[str, list[int]] = ("", [0])
         """A text, and the places where its lines begin."""
 
@@ -101,35 +109,45 @@ class DocumentArea(TextArea):
     def load_text(self, text: str) -> None:
         """Replace the text as it is drawn."""
         self._joined = None
+        self._tinted.clear()
         super().load_text(text)
 
     # ------------------------------------------------------------------------------- tints
 
     def draw_tints(self) -> None:
         """Draw all rows anew: tints have changed."""
+        self._tinted.clear()
         forget_lines(self)
         self.refresh()
 
     def get_line(self, line_index: int) -> Text:
         """Return a line; the part of it that is in view is tinted."""
-        line = super().get_line(line_index)
         if self.tints is None and self.marked is None:
-            return line
+            return super().get_line(line_index)
+        if len(self.document.get_line(line_index)) > _LONG_LINE:
+            return self._tinted_line(line_index)
+        # Once for all rows of a paragraph.
+        if line_index not in self._tinted:
+            self._tinted[line_index] = self._tinted_line(line_index)
+        return self._tinted[line_index].copy()
+
+    def _tinted_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
         begin = self._line_starts[line_index]
         first, last = self._in_view(line_index, len(line.plain))
         if self.tints is not None:
+            styles = self._tint_styles()
             for start, end, step in self.tints(begin + first, begin + last):
                 if step:
-                    line.stylize(self._tint_style(step), start - begin, end - begin)
+                    line.stylize(styles[step], start - begin, end - begin)
         if self.marked is not None:
             start, end = self.marked
             line.stylize(_MARKED, max(0, start - begin), max(0, end - begin))
         return line
 
-    def _tint_style(self, step: int) -> Style:
-        if self.app.no_color:
-            return _COLOURLESS[step]
-        return _tint(step, self.app.current_theme.dark)
+    def _tint_styles(self) -> tuple[Style, ...]:
+        """The style of each step."""
+        return _COLOURLESS if self.app.no_color else _tints(self.app.current_theme.dark)
 
     @property
     def _line_starts(self) -> list[int]:
@@ -205,6 +223,7 @@ class DocumentArea(TextArea):
     def edit(self, edit: Edit) -> EditResult:
         """Have a person's edit made in the document, then show it."""
         self._joined = None
+        self._tinted.clear()
         if self._mirroring:
             return super().edit(edit)
         first, last = sorted((edit.from_location, edit.to_location))
