@@ -111,6 +111,20 @@ async def test_keys_act_in_their_order_however_fast_they_come(open_write: Open) 
         assert desk.written == "bed one."
 
 
+async def test_what_is_typed_before_the_text_is_open_comes_into_it(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("Once")
+        desk.write.area.read_only = True
+        await desk.press("space", "u", "q", "backspace", "p", "left", "enter")
+        desk.write.area.post_message(events.Paste("so"))
+        await desk.pilot.pause()
+        assert desk.written == "Once"
+        desk.write.area.begin()
+        assert desk.written == "Once up\nso"
+        await desk.press("ctrl+z")
+        assert desk.written == "Once"
+
+
 async def test_continuing_in_the_middle_keeps_the_text_after(open_write: Open) -> None:
     async with open_write(Script.saying(" one.", fills_middle=True)) as desk:
         await desk.type("ab")

@@ -121,9 +121,8 @@ class WriteScreen(ModeScreen):
             self.app.exit(error.exit_code)
             return
         self.samplers.show()
-        self.area.read_only = False
         self._draw()
-        self.area.move_cursor(self.area.document.end)
+        self.area.begin()
 
     async def switch(self, file: Path | None, name: str = "") -> None:
         """Open another document; if that fails, say why and stay with this one."""

@@ -71,6 +71,7 @@ class DocumentArea(TextArea):
         self, edited: Callable[[int, int, str], None], walk: Callable[[int], None]
     ) -> None:
         self._joined: str | None = None
+        self._early = ""
         super().__init__(
             compact=False,
             highlight_cursor_line=False,
@@ -235,15 +236,36 @@ class DocumentArea(TextArea):
 
     async def on_key(self, event: events.Key) -> None:
         """Run bindings in the order of the keys, among the characters."""
-        if not event.is_printable:
+        if self.read_only:
+            self._hold(event)
+        elif not event.is_printable:
             await run_own_binding(self, event)
+
+    def _hold(self, event: events.Key) -> None:
+        """Keep what is typed before there is a document."""
+        event.stop()
+        event.prevent_default()
+        if event.key == "backspace":
+            self._early = self._early[:-1]
+        elif event.key == "enter" or (event.is_printable and event.character):
+            self._early += "\n" if event.key == "enter" else event.character or ""
+
+    def begin(self) -> None:
+        """Take edits from now on, beginning at the end with what was typed before."""
+        self.read_only = False
+        self.move_cursor(self.document.end)
+        text, self._early = self._early, ""
+        if text:
+            self.insert(text)
 
     async def on_paste(self, event: events.Paste) -> None:
         """Insert a paste."""
         event.stop()
         event.prevent_default()
         text = pasted_text(event.text)
-        if not self.read_only:
+        if self.read_only:
+            self._early += text
+        else:
             self.move_cursor(
                 self.replace(text, *self.selection, maintain_selection_offset=False).end_location
             )
