@@ -37,20 +37,32 @@ def export_document(document: Document, path: Path) -> None:
 
 
 def to_json(document: Document) -> str:
-    """Render all versions: each edit with its tokens, their bytes and log probabilities."""
+    """Render the versions that are not pruned, with their tokens, bytes and log probabilities."""
     data = {
         "format": FORMAT,
         "version": VERSION,
         "id": document.id,
         "current": document.current,
         "text": document.text,
-        "edits": [_edit(edit, document.names.get(edit.id, "")) for edit in document.edits()],
+        "edits": [_edit(document, edit) for edit in _kept(document)],
     }
     encoded = msgspec.json.encode(without_infinities(data))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
-def _edit(edit: Edit, name: str) -> dict[str, Any]:
+def _kept(document: Document) -> list[Edit]:
+    """The edits that are not pruned, nor below one that is."""
+    gone: set[str | None] = set()
+    kept = []
+    for edit in document.edits():
+        if document.pruned.get(edit.id) is not None or edit.parent in gone:
+            gone.add(edit.id)
+        else:
+            kept.append(edit)
+    return kept
+
+
+def _edit(document: Document, edit: Edit) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": edit.id,
         "parent": edit.parent,
@@ -59,8 +71,10 @@ def _edit(edit: Edit, name: str) -> dict[str, Any]:
         "text": edit.text,
         "created": edit.created,
     }
-    if name:
+    if name := document.names.get(edit.id):
         found["name"] = name
+    if (bookmark := document.bookmarks.get(edit.id)) is not None:
+        found["bookmark"] = bookmark
     if edit.ids:
         found["tokens"] = _tokens(edit)
     if edit.run is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.document.export import export_document, to_html, to_json
+from gptterm.document.pruning import Pruning
 from gptterm.document.tree import Document
 from gptterm.errors import UsageError
 from tests.document.test_tree import written
@@ -61,3 +62,14 @@ def test_text_is_the_text(document: Document, suffix: str, tmp_path: Path) -> No
         export_document(document, path)
     with pytest.raises(UsageError, match="must end in"):
         export_document(document, tmp_path / "out.doc")
+
+
+def test_what_is_pruned_is_left_out_and_bookmarks_are_told() -> None:
+    document = Document()
+    kept = document.replace(0, 0, "kept")
+    document.bookmarks[kept] = 2
+    document.replace(4, 4, " gone")
+    document.replace(9, 9, " too")
+    Pruning(document).prune(document.path()[1])
+    (edit,) = json.loads(to_json(document))["edits"]
+    assert (edit["text"], edit["bookmark"]) == ("kept", 2)
