@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from gptterm.conversation.commands import COMMANDS
-from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS
+from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS, WRITE_GROUPS
 from tests.store.chats import talk
 from tests.support.gpt2 import write_gpt2
 from tests.tui.saved import fill
@@ -25,7 +25,7 @@ from tests.tui.walk import Walk
 CODE = "See:\n\n```python\nprint(1)\n```\n"
 LONG = "\n".join(f"line {n} " for n in range(90))
 TALES = 12
-F2, F4 = b"\x1bOQ", b"\x1bOS"
+F2, F3, F4 = b"\x1bOQ", b"\x1bOR", b"\x1bOS"
 Start = Callable[..., Terminal]
 
 
@@ -151,6 +151,133 @@ def test_each_key_of_inspect_mode(start: Start) -> None:
     assert not walk.left
 
 
+def test_each_key_of_write_mode(start: Start) -> None:
+    tty = start("-n", "6")
+    walk = Walk(tty, WRITE_GROUPS)
+    tty.send(F3)
+    tty.until(lambda: tty.shows("a text without a file"))
+    walk.type("Once upon a time, there", "Once upon a time, there")
+    for part in (_text, _continuations, _text_tokens, _text_samplers, _map, _text_dialogs):
+        part(walk)
+    walk.press("write.chat", "Message tiny")
+    tty.send(b"/quit\r")
+    assert tty.ended() == 0
+    assert not walk.left
+
+
+TEXT = r"Once upon[^│]*"
+
+
+def _written(walk: Walk) -> Callable[[], bool]:
+    """Condition: the text has become longer, and nothing more is written."""
+    changed = walk.changes(TEXT)
+    return lambda: changed() and not walk.tty.replying
+
+
+def _text(walk: Walk) -> None:
+    press = walk.press
+    for key in range(2):
+        press("write.continue", _written(walk), key=key)
+    for key in range(2):
+        press("write.undo", walk.changes(TEXT), key=key)
+        press("write.redo", walk.changes(TEXT), key=key)
+    press("write.undo", walk.changes(TEXT), key=2)
+    # Another one at the same place.
+    press("write.continue", _written(walk))
+
+
+def _continuations(walk: Walk) -> None:
+    press = walk.press
+    press("write.stop", "g more")
+    walk.tty.send(b"3")
+    press("list.more", lambda: walk.tty.shows("5 continuations") and not walk.tty.replying)
+    for key in range(2):
+        press("list.up", walk.moves("▎ "), key=key)
+        press("list.down", walk.moves("▎ "), key=key)
+    press("list.rank", "by perplexity")
+    press("list.columns", " 2 · 6 tokens")
+    press("list.columns", gone=" 2 · 6 tokens")
+    press("list.keep", "★")
+    press("list.take", gone="g more")
+    press("write.stop", "g more")
+    press("list.drop", gone="5 continuations")
+
+
+def _text_tokens(walk: Walk) -> None:
+    press, first = walk.press, r"││ H model[^\n]*\n[^\n]*││ *(\S+)"
+    press("write.tint", "surprisal, bits")
+    press("write.alternatives", "⏎ swap")
+    press("next.previous", walk.changes(first))
+    press("next.next", walk.changes(first))
+    press("next.previous", walk.changes(first))
+    press("next.down", walk.restyles("·and "))
+    press("next.up", walk.restyles("·and "))
+    press("next.ban", "is banned")
+    press("next.ban", "no longer banned")
+    press("next.more", "bias +1")
+    press("next.less", "no bias")
+    press("next.down", walk.restyles("·and "))
+    press("next.grow", _written(walk))
+    press("write.alternatives", "⏎ swap")
+    press("next.leave", gone="⏎ swap")
+    press("write.alternatives", "⏎ swap")
+    press("write.alternatives", gone="H model")
+
+
+def _text_samplers(walk: Walk) -> None:
+    press = walk.press
+    press("write.sampling", "▸temperature ")
+    press("sampling.down", "▸top-k ")
+    press("sampling.up", "▸temperature ")
+    press("sampling.more", "0.05 ▸")
+    press("sampling.less", "greedy ▸")
+    press("sampling.neutral", "1.00 ▸")
+    press("sampling.presets", "─ preset of this text")
+    walk.escape("─ preset of this text")
+    press("sampling.type", gone="1.00 ▸")
+    walk.type("0", "0▏")
+    press("sampling.type", "greedy ▸")
+    press("write.sampling", gone="▸temperature ")
+
+
+def _map(walk: Walk) -> None:
+    press = walk.press
+    press("write.map", "n name")
+    press("map.restore", "brought back")
+    for key in range(2):
+        press("map.up", walk.moves("● "), key=key)
+        press("map.down", walk.moves("● "), key=key)
+    press("map.name", "─ name the branch")
+    walk.escape("─ name the branch")
+    for key in range(2):
+        press("map.prune", "pruned the branch", key=key)
+        press("map.restore", "brought back 1 branch")
+    press("map.merge", walk.changes(r"[✓·] [^\n]*(merged|equal)"))
+    press("write.map", gone="n name")
+
+
+def _text_dialogs(walk: Walk) -> None:
+    for name in (
+        "tasks",
+        "word",
+        "unit",
+        "model",
+        "bookmarks",
+        "open",
+        "find",
+        "replace",
+        "export",
+    ):
+        walk.press(f"write.{name}", "esc back")
+        walk.escape("esc back")
+    walk.press("write.help", "esc close")
+    walk.escape("esc close")
+    walk.press("write.save", "this text has no file")
+    walk.press("write.beside", "esc done")
+    walk.escape("esc done")
+    walk.press("write.new", gone="Once upon")
+
+
 def _prompt(walk: Walk) -> None:
     press, prompt = walk.press, r"(▌[^\n]*\n)+"
     walk.type("/te", "▌ /te")
@@ -263,7 +390,8 @@ def _other_chat(walk: Walk) -> None:
     press("search", "─ search all chats ─")
     walk.type("line 77", "1 hit")
     walk.tty.send(b"\r")
-    walk.tty.until(lambda: walk.tty.shows("more below"))
+    # The line with all of the words, not the first with one of them.
+    walk.tty.until(lambda: walk.tty.shows("line 77 ") and walk.tty.shows("more below"))
     press("transcript.end", gone="more below")
     press("page.up", "more below")
     press("page.down", gone="more below")

@@ -11,7 +11,13 @@ _CURSOR = {"up": "A", "down": "B", "right": "C", "left": "D", "end": "F", "home"
 _NUMBERED = {
     "delete": 3, "pageup": 5, "pagedown": 6, "f5": 15, "f6": 17, "f7": 18, "f8": 19, "f9": 20,
 }  # fmt: skip
-_CHARACTERS = {"question_mark": "?", "plus": "+", "minus": "-", "ctrl+underscore": "\x1f"}
+_CHARACTERS = {
+    "space": " ",
+    "question_mark": "?",
+    "plus": "+",
+    "minus": "-",
+    "ctrl+underscore": "\x1f",
+}
 _CODES = {"enter": 13, "tab": 9, "escape": 27}
 _MODIFIERS = {"shift": 1, "alt": 2, "ctrl": 4, "super": 8}
 
@@ -115,6 +121,14 @@ class Walk:
     def _found(self, pattern: str) -> str:
         found = re.search(pattern, "\n".join(self.tty.display))
         return found[0] if found else ""
+
+    def moves(self, text: str) -> Callable[[], bool]:
+        """Condition: a text is in other rows."""
+        before = self._rows(text)
+        return lambda: self._rows(text) != before
+
+    def _rows(self, text: str) -> list[int]:
+        return [y for y, row in enumerate(self.tty.display) if text in row]
 
     def restyles(self, text: str) -> Callable[[], bool]:
         """Condition: a text gets other colours, as what is chosen has."""

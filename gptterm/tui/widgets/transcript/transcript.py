@@ -320,7 +320,7 @@ class Transcript(ScrollView, can_focus=True):
         self.focus()
 
     def select_turn(self, key: str) -> None:
-        """Select a turn, and scroll to its first highlight or its beginning."""
+        """Select a turn, and scroll to its best highlight or its beginning."""
         index = self._stack.index_of(key)
         if index is not None:
             self.focus()

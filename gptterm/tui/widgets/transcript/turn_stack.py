@@ -104,11 +104,16 @@ class TurnStack:
         return None
 
     def scroll_for_highlight(self, index: int, view: range) -> int:
-        """Return the row to scroll to, so that the first highlight of a turn is in view."""
+        """Return the row to scroll to, so that the line with most of a turn's highlights is in view.
+
+        Of several, the first: one word of a search may be in many lines, all of them in few.
+        """
         turn, top = self.turns[index], self.top_of(index)
         if not turn.highlights:
             return top
-        line, spans = next(iter(turn.highlights.items()))
+        found = turn.highlights
+        line = max(found, key=lambda each: sum(span.end - span.start for span in found[each]))
+        spans = found[line]
         row = self.row_at(Anchor(index, line, spans[0].start))
         return top if row < top + len(view) else row - len(view) // 3
 
