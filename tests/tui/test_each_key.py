@@ -76,6 +76,7 @@ COMMANDS_TO_TYPE = (
     ("max-tokens", "7", "✓ max-tokens 7"),
     ("seed", "3", "✓ seed 3"),
     ("stop", "END", '✓ stop "END"'),
+    ("until", "sentence", '✓ until "sentence"'),
     ("preset", "focused", "✓ preset focused"),
     ("system", "Be brief.", "✓ system text set"),
     ("settings", "", "─ settings ─"),
@@ -284,6 +285,8 @@ def _prompt(walk: Walk) -> None:
     press("prompt.complete", "▌ /temperature ")
     press("interrupt", "↑ brings it back")
     walk.type("one", "▌ one")
+    press("tasks", "esc back")
+    walk.escape("esc back")
     for key in range(3):
         press("prompt.newline", walk.changes(prompt), key=key)
     for key in range(2):
