@@ -104,7 +104,7 @@ class TurnStack:
         return None
 
     def scroll_for_highlight(self, index: int, view: range) -> int:
-        """Return the row to scroll to, so that the line with most of a turn's highlights is in view.
+        """Return the row to scroll to, for the line with most of a turn's highlights to be in view.
 
         Of several, the first: one word of a search may be in many lines, all of them in few.
         """
