@@ -1,10 +1,12 @@
 """The TUI with the scripted engine in a process of its own, driven by Textual's pilot."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -134,6 +136,19 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop, "QUIT_WITHIN_S", 60.0)
     monkeypatch.setattr(stop, "BACK_WITHIN_S", 0.0)
     monkeypatch.setattr(notice, "LIFE_S", {})
+
+
+@pytest.fixture(autouse=True)
+def light_heap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the tests have imported out of the app's garbage collections.
+
+    The app collects at the beginning and at the end of each reply: with torch's modules in the same
+    process, that was a third of these tests' CPU time.
+    """
+    gc.collect()
+    gc.freeze()
+    kept = SimpleNamespace(freeze=gc.freeze, unfreeze=gc.freeze, set_threshold=gc.set_threshold)
+    monkeypatch.setattr("gptterm.tui.app.gc", kept)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -406,7 +406,8 @@ def _other_chat(walk: Walk) -> None:
     press("chat", gone="⏎ alternatives")
     walk.type("/max-tokens 5000\r", "max-tokens 5000")
     walk.type("go on\r", "esc stop")
-    press("stop", "■ stopped")
+    # On a busy machine the speaker's line, which says that it was stopped, has scrolled away.
+    press("stop", gone="esc stop")
 
 
 def _screens(walk: Walk) -> None:
