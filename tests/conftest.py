@@ -17,6 +17,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 LONG = (
+    "tui/test_write.py",
+    "tui/test_each_key.py",
     "benchmarks/test_runs.py",
     "tui/test_terminal.py",
     "tui/test_words.py",
@@ -33,7 +35,6 @@ LONG = (
     "tui/test_hand.py",
     "engine/generation/test_cuda_graph.py",
     "tui/test_prompt.py",
-    "tui/test_write.py",
     "tools/test_tiny_model.py",
     "engine/decoders/test_native_families.py",
     "models/test_hub.py",

@@ -27,8 +27,6 @@ class ContinuationList:
             streams, kept = document.is_streaming(version), version in writing.kept
             rows.append(Continuation(edit.text, tokens, streams, edit.perplexity, kept))
         chosen = versions.index(document.current) if document.current in versions else 0
-        if len(versions) < 2 and self.widget.has_focus:
-            self._screen.area.focus()
         self.widget.show(rows, chosen)
 
     def _choose(self, row: int) -> None:

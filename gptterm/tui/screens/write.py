@@ -289,8 +289,7 @@ class WriteScreen(ModeScreen):
         elif self._focus_area != TEXT or not self.writing.document.text.strip():
             self.area.focus()
         else:
-            self.list.display = True
-            self.list.focus()
+            self.list.open()
         self.show_engine()
 
     def action_map(self) -> None:

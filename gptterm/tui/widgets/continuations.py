@@ -97,6 +97,19 @@ class Continuations(RowWidget, can_focus=True):
         self._rows: list[Continuation] = []
         self._chosen = 0
         self._count = ""
+        self._is_open = False
+        """Asked for by the user, who may want the first ones made."""
+
+    def open(self) -> None:
+        """Show the list, however short, and go to it."""
+        self._is_open = self.display = True
+        self.focus()
+
+    def on_blur(self) -> None:
+        """Hide a list of one when the user leaves it for something else in the terminal."""
+        if self.app.app_focus:
+            self._is_open = False
+            self.display = len(self._rows) > 1
 
     def show(self, rows: list[Continuation], chosen: int) -> None:
         """Show continuations.
@@ -108,8 +121,8 @@ class Continuations(RowWidget, can_focus=True):
             return
         layout = len(rows) != len(self._rows)
         self._rows, self._chosen = rows, chosen
-        self.display = len(rows) > 1
-        self.border_title = f"{len(rows)} continuations"
+        self.display = self._is_open or len(rows) > 1
+        self.border_title = plural(len(rows), "continuation")
         self.refresh(layout=layout)
 
     def rows_at(self, width: int) -> int:  # noqa: ARG002
