@@ -246,7 +246,7 @@ def _chunks(text: str) -> Iterator[str]:
     start = 0
     while len(text) - start > _CHUNK_CHARS:
         end = start + _CHUNK_CHARS
-        words = list(_BETWEEN_WORDS.finditer(text, end - 4096, end))
+        words = list(_BETWEEN_WORDS.finditer(text, max(start + 1, end - 4096), end))
         end = words[-1].start() if words else end
         yield text[start:end]
         start = end

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
@@ -142,6 +142,7 @@ def test_a_long_text_in_parts_is_encoded_as_the_whole(
 
 
 @given(text=st.text(max_size=200), part=st.integers(5, 60))
+@example(text="Good night!", part=5)  # a space ends the first part, and begins the word after it
 def test_no_character_is_lost_between_parts(text: str, part: int) -> None:
     of = tokenizer("byte-level")
     with pytest.MonkeyPatch.context() as patch:
