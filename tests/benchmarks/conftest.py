@@ -26,6 +26,13 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="package", autouse=True)
+def gradients_again() -> Iterator[None]:
+    """Benchmarks turn gradients off for their whole process, in which later tests may train."""
+    yield
+    torch.set_grad_enabled(True)
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shapes.make(tmp_path_factory.mktemp("model") / "small", SMALL)
