@@ -7,10 +7,10 @@ from textual.binding import Binding
 from gptterm.config.edit import save_value
 from gptterm.paths import config_file
 from gptterm.tui.actions.chat_view import ChatView
-from gptterm.tui.actions.settings import saying
 from gptterm.tui.dialogs.choice import COMMAND_COLUMNS, ChoiceDialog
 from gptterm.tui.dialogs.key import KeyDialog
 from gptterm.tui.keys import EVERYWHERE, identified, spelled, usable
+from gptterm.tui.state.saved_settings import saying
 from gptterm.tui.widgets.key_groups import GROUPS, PROMPT, SCREENS, TEXT
 from gptterm.tui.widgets.table_list import Row, row
 

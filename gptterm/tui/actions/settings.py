@@ -21,6 +21,7 @@ from gptterm.tui.state.saved_settings import (
     saved_names,
     saved_settings,
     saved_table,
+    saying,
 )
 from gptterm.tui.widgets.table_list import Row, row
 
@@ -175,15 +176,6 @@ async def read(view: ChatView, work: Callable[[], T]) -> T | None:
     except GpttermError as error:
         view.show_notice("error", str(error))
         return None
-
-
-async def saying(work: Callable[[], None], done: str) -> str:
-    """Write to config.toml in another thread; return what was done, or why it was not."""
-    try:
-        await in_daemon_thread(work)
-    except GpttermError as error:
-        return one_line(str(error))
-    return done
 
 
 def _choices(view: ChatView, entry: SavedSetting) -> Sequence[Row]:

@@ -1,7 +1,7 @@
 """Settings of config.toml: their values in the file, as text and from text."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +20,10 @@ from gptterm.config.edit import Table, read_table, save_value
 from gptterm.config.file import ConfigFile, read_config, unknown_preset
 from gptterm.config.value_types import Text, TextList
 from gptterm.conversation.commands import quoted_strings
-from gptterm.errors import UsageError
+from gptterm.errors import GpttermError, UsageError
 from gptterm.format import setting_value
+from gptterm.terminal import one_line
+from gptterm.threads import in_daemon_thread
 from gptterm.tui.fields import FIELDS, Field, quote
 
 _TABLES: Mapping[Table, Mapping[str, Setting]] = {
@@ -193,3 +195,12 @@ def save(path: Path, entry: SavedSetting, value: object, settings: Settings) -> 
 def acts_at_once(entry: SavedSetting) -> bool:
     """Whether a saved value can be in effect in this run."""
     return not entry.table and entry.name not in _AT_START and not entry.winner
+
+
+async def saying(work: Callable[[], None], done: str) -> str:
+    """Write to config.toml in another thread; return what was done, or why it was not."""
+    try:
+        await in_daemon_thread(work)
+    except GpttermError as error:
+        return one_line(str(error))
+    return done
