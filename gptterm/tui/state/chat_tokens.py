@@ -18,7 +18,7 @@ from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask
 from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
 from gptterm.tui.state.subjects import Subject
-from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, tints
+from gptterm.tui.state.tints import Tint, kept_tints, next_measure, tints
 
 if TYPE_CHECKING:
     from gptterm.tui.state.controller import Controller
@@ -94,8 +94,7 @@ class ChatTokens:
 
     def cycle(self) -> None:
         """Tint by the next measure, after the last one by none."""
-        at = -1 if self.measure is None else MEASURES.index(self.measure)
-        self.measure = MEASURES[at + 1] if at + 1 < len(MEASURES) else None
+        self.measure = next_measure(self.measure)
         self._on_change()
 
     def tints(self, key: str, scores: bytes) -> tuple[Tint, ...]:

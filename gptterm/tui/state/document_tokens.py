@@ -22,7 +22,7 @@ from gptterm.tui.state.asking import ask
 from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
 from gptterm.tui.state.engine_manager import EngineManager
 from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
-from gptterm.tui.state.tints import MEASURES, Tint, tints
+from gptterm.tui.state.tints import Tint, next_measure, tints
 
 MOST_READ = 16_000
 """Characters that the model reads around the cursor, of a longer text: some 4,000 tokens."""
@@ -82,8 +82,7 @@ class DocumentTokens:
 
     def cycle(self) -> None:
         """Tint by the next measure, after the last one by none."""
-        at = -1 if self.measure is None else MEASURES.index(self.measure)
-        self.measure = MEASURES[at + 1] if at + 1 < len(MEASURES) else None
+        self.measure = next_measure(self.measure)
         self._on_change()
 
     # ------------------------------------------------------------------------------ reading

@@ -44,6 +44,12 @@ def kept_tints(scores: bytes) -> tuple[Tint, ...]:
     return tints(bits, "surprisal")
 
 
+def next_measure(measure: Measure | None) -> Measure | None:
+    """Return the measure after another: from none through all of them to none."""
+    at = 0 if measure is None else MEASURES.index(measure) + 1
+    return MEASURES[at] if at < len(MEASURES) else None
+
+
 def legend(measure: Measure) -> str:
     """Return the scale of a measure, by the signs that stand for its tints without colours."""
     scale = SCALES[measure]
