@@ -101,7 +101,7 @@ def as_batch(x: torch.Tensor) -> torch.Tensor:
 
 
 FOLLOWING = ("ln_2", "pre_feedforward_layernorm", "post_attention_layernorm", "final_layer_norm")
-"""What stands behind the sum of residual and attention; the first that a model has."""
+"""Modules behind the sum of residual and attention; the first that a model has."""
 ATTENTION = (".attn", ".attention", ".self_attn", ".self_attention")
 
 

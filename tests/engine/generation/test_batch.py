@@ -158,7 +158,7 @@ def test_a_request_that_fails_ends_alone(engine: LocalEngine) -> None:
 
 
 class Sound(dict[tuple[Path, GenerateRequest], Run]):
-    """What a model without faults says, by its folder and the request; each run once."""
+    """Runs of a model without faults, by its folder and the request; each is made once."""
 
     def __missing__(self, key: tuple[Path, GenerateRequest]) -> Run:
         folder, asked = key

@@ -176,7 +176,7 @@ def test_the_next_turn_goes_on_from_what_is_cached(pair: tuple[LocalEngine, Loca
 
 @pytest.mark.parametrize("changes", [{"ignore_eos": False}, {"stop": ("lo, wor",)}])
 def test_ends_are_found_behind_the_device(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """What was drawn after an end or a stop text is thrown away."""
+    """Tokens drawn after an end or a stop text are thrown away."""
     engines = [says(f"Hello, world.{END_OF_TEXT}", tmp_path / name) for name in ("usual", "static")]
     static(engines[1])
     asked = request([1, 2], max_tokens=40, samples=2, **changes)

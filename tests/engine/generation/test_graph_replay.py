@@ -205,7 +205,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def expected(saved: Path) -> Callable[[int], Run]:
-    """What a number of samples say without a graph: the same for every fault."""
+    """Runs of a number of samples without a graph: the same for every fault."""
 
     @cache
     def expect(samples: int) -> Run:

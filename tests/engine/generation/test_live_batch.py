@@ -95,7 +95,7 @@ def engine(directory: Path) -> LocalEngine:
 
 @pytest.fixture(scope="module")
 def solo(directory: Path) -> LocalEngine:
-    """What runs requests alone, for comparison."""
+    """An engine that runs requests alone, for comparison."""
     return load(directory)
 
 

@@ -67,7 +67,7 @@ def _of_norms(config: Any, architecture: str) -> dict[str, Any]:
 
 
 def _of_family(config: Any, architecture: str) -> dict[str, Any]:
-    """What only one architecture's files say."""
+    """Metadata that only one architecture's files have."""
     dims = config.hidden_size // config.num_attention_heads
     match architecture:
         case "granite":
