@@ -160,7 +160,7 @@ def run_tests(objects: list[Path], work: Path) -> str:
     sources = [file for file in objects if file.stem != DRIVER.stem]
     execute([CC, *flags, *sources, "-lm", "-o", library])
     (tree / "conftest.py").write_text(
-        "from gptterm.engine.kernels.library import library\n"
+        "from gptterm.engine.kernels.compiled import library\n"
         f"assert library() is not None and library()._name == {str(library)!r}\n"
     )
     runtimes = [

@@ -102,7 +102,7 @@ def _devices() -> _Section:
         devices = describe_devices()
     except Exception as error:
         return {"torch": f"cannot be used: {error}"}
-    from gptterm.engine.kernels.library import kernels_name
+    from gptterm.engine.kernels.compiled import kernels_name
 
     rows: _Section = {
         "kernels": kernels_name() or "not built: torch computes; install a C compiler"

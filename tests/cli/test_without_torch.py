@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 from gptterm.engine.runtime.device import select_device
 from tests.cli.command import Result, environment, run
 from tests.engine.checkpoints import ARCHITECTURES, make, save

@@ -13,7 +13,7 @@ from gptterm.engine.decoders.weights import main_type
 from gptterm.engine.gguf.families import ROPE_FACTORS, SHORT_FACTORS, Family, Metadata, weight_name
 from gptterm.engine.gguf.reader import GgufFile, Tensor
 from gptterm.engine.kernels import blocks
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 from gptterm.engine.stored_tensor import ARRAY_DTYPES, BlockTensor, StoredTensor
 from gptterm.errors import ModelError
 from gptterm.format import escaped

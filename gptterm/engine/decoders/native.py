@@ -37,7 +37,7 @@ from gptterm.engine.decoders.stablelm import StableLm
 from gptterm.engine.decoders.starcoder2 import Starcoder2
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.gguf.reader import GgufFile
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 from gptterm.errors import ModelError
 
 # By config.json's model_type.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.cores import thread_count
-from gptterm.engine.kernels.library import (
+from gptterm.engine.kernels.compiled import (
     FLOAT32,
     AttentionStruct,
     Floats,

@@ -5,7 +5,7 @@ The kernel sends SIGBUS, which ends a process without a word, and cannot be hand
 
 import ctypes
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 
 
 def report_bus_errors(descriptor: int, line: str, exit_code: int) -> None:

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 from gptterm.cores import thread_count
-from gptterm.engine.kernels.library import (
+from gptterm.engine.kernels.compiled import (
     FLOAT32,
     Floats,
     LayerNormStruct,

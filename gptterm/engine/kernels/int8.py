@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.cores import thread_count
-from gptterm.engine.kernels.library import PANEL, LinearStruct, address, loaded_library
+from gptterm.engine.kernels.compiled import PANEL, LinearStruct, address, loaded_library
 from gptterm.engine.kernels.linear import WeightFormat, packed_int8_shape
 from gptterm.engine.stored_tensor import StoredTensor
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gptterm.cores import thread_count
 from gptterm.engine.kernels.attention import Attention, KVLayout
-from gptterm.engine.kernels.library import (
+from gptterm.engine.kernels.compiled import (
     FLOAT32,
     AttentionStruct,
     Floats,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gptterm.engine.kernels.library import library
+from gptterm.engine.kernels.compiled import library
 
 
 def ranks() -> list[int]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gptterm.engine.kernels import linear
+from gptterm.engine.kernels.compiled import kernels_name
 from gptterm.engine.kernels.int8 import quantise
-from gptterm.engine.kernels.library import kernels_name
 from gptterm.engine.kernels.linear import LinearGroup
 from tests.engine.kernels.int8_reference import unpack
 from tests.engine.kernels.tensors import Layer, array, stored

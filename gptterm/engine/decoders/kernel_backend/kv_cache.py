@@ -16,7 +16,7 @@ from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.kernels.attention import Attention, KVLayout
-from gptterm.engine.kernels.library import Floats
+from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.program import Program
 
 

@@ -18,8 +18,8 @@ from gptterm.engine.decoders.layers import LinearLayer
 from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.decoders.weights import Weights
 from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
+from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm, Rotation
-from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, LinearGroup, float32, half, int8
 from gptterm.engine.runtime.memory import FilePages
 from gptterm.engine.stored_tensor import BlockTensor, StoredTensor

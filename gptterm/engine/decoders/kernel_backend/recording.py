@@ -20,8 +20,8 @@ from gptterm.engine.decoders.kernel_backend.layers import Embedding, KernelLayer
 from gptterm.engine.decoders.layers import LinearLayer
 from gptterm.engine.decoders.native_decoder import Model
 from gptterm.engine.decoders.rotary import Rotary as RotarySettings
+from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm
-from gptterm.engine.kernels.library import Floats
 from gptterm.engine.kernels.linear import Linear, LinearGroup
 from gptterm.engine.kernels.program import AttentionOf, Kind, Operation, Program, RotaryOf, places
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.engine.kernels import library as module
-from gptterm.engine.kernels.library import LAYOUT, library, open_library
+from gptterm.engine.kernels import compiled as module
+from gptterm.engine.kernels.compiled import LAYOUT, library, open_library
 
 
 def file() -> str:
