@@ -1,7 +1,7 @@
 """Interface of the chat screen to the actions."""
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from textual.app import App
 
@@ -12,9 +12,6 @@ from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.prompt import Prompt
 from gptterm.tui.widgets.transcript.transcript import Transcript
-
-if TYPE_CHECKING:
-    from gptterm.tui.actions.stop import Escape
 
 
 class ScreenView(Protocol):
@@ -54,9 +51,11 @@ class ChatView(ScreenView, Protocol):
     transcript: Transcript
     notice_line: NoticeLine
     turn_editor: TurnEditor
-    escape: "Escape"
     copied_code: tuple[str, int]
     """Turn whose code was copied last, and the index of the block."""
+
+    def press_escape(self) -> None:
+        """Stop, or leave what covers or fills the prompt: see `Escape`."""
 
     def get_selected_text(self) -> str | None:
         """Return the text selected with the mouse."""

@@ -16,7 +16,7 @@ from gptterm.tui.actions import (
 from gptterm.tui.actions.chat_view import ChatView
 
 ACTIONS: Mapping[str, Callable[[ChatView], None]] = {
-    "stop": lambda view: view.escape.press(),
+    "stop": lambda view: view.press_escape(),
     "regenerate": turns.regenerate,
     "continue": turns.continue_last,
     "new_chat": chats.new,

@@ -96,7 +96,7 @@ class ChatScreen(ModeScreen):
         self.turn_editor = TurnEditor(controller, self.prompt, keymap)
         self.copied_code = ("", 0)
         self.interrupt = Interrupt(self)
-        self.escape = Escape(self)
+        self._escape = Escape(self)
         self._turn_views = TurnViews()
         self.walk = TokenWalk(
             controller,
@@ -192,6 +192,9 @@ class ChatScreen(ModeScreen):
         if kind == "warning":
             self.painter.unread_warnings += 1
             self.painter.show_status()
+
+    def press_escape(self) -> None:
+        self._escape.press()
 
     def mark_warnings_read(self) -> None:
         """Reset the count of warnings in the status line."""

@@ -10,7 +10,7 @@ from gptterm.conversation.reply_form import is_markdown
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
-from gptterm.tui.state.tints import Tint
+from gptterm.tui.state.tints import Tint, TokenMarks
 from gptterm.tui.state.turns import (
     QUEUED,
     Turn,
@@ -23,7 +23,6 @@ from gptterm.tui.state.turns import (
 
 if TYPE_CHECKING:
     from gptterm.store import ChatSaver
-    from gptterm.tui.state.chat_tokens import ChatTokens
 
 UNTITLED = "new chat"
 
@@ -120,7 +119,7 @@ class Chat:
         info: ModelInfo | None,
         queued: Sequence[str],
         reason: str,
-        tokens: "ChatTokens | None" = None,
+        tokens: TokenMarks | None = None,
     ) -> Iterator[Turn]:
         """Yield the turns of the selected branch, and those still in the queue.
 
@@ -129,7 +128,7 @@ class Chat:
             queued: For each queued reply, the message to be sent before it, or "" if that
                 is a turn already.
             reason: Why they wait.
-            tokens: Tints and the walked token; a turn that has either is plain text.
+            tokens: Marks on the tokens; a turn that has either is plain text.
         """
         dropped = self.tree.out_of_context()
         if self.tree.system:
@@ -141,7 +140,7 @@ class Chat:
             role, label = ("user", "you") if message else ("assistant", "…")
             yield Turn(QUEUED, role, label, message, footer=reason)
 
-    def turn(self, key: str, info: ModelInfo | None, tokens: "ChatTokens") -> Turn:
+    def turn(self, key: str, info: ModelInfo | None, tokens: TokenMarks) -> Turn:
         """Return one turn of the selected branch."""
         if key == SYSTEM:
             return next(self.turns(info, (), "", tokens))
@@ -149,7 +148,7 @@ class Chat:
         return self._turn(self.tree.node(key), info, tokens, dropped=dropped)
 
     def _turn(
-        self, node: Node, info: ModelInfo | None, tokens: "ChatTokens | None", *, dropped: bool
+        self, node: Node, info: ModelInfo | None, tokens: TokenMarks | None, *, dropped: bool
     ) -> Turn:
         streaming = self.tree.is_streaming(node.id)
         tints, cursor = _shown_tokens(None if streaming else tokens, node.id, node.scores)
@@ -174,7 +173,7 @@ class Chat:
 
 
 def _shown_tokens(
-    tokens: "ChatTokens | None", key: str, scores: bytes
+    tokens: TokenMarks | None, key: str, scores: bytes
 ) -> tuple[tuple[Tint, ...], tuple[int, int] | None]:
     """Tints of a turn, and the part of it that the walked token spells."""
     return ((), None) if tokens is None else (tokens.tints(key, scores), tokens.cursor(key))

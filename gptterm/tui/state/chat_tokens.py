@@ -5,7 +5,7 @@ import contextlib
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gptterm.charts.views.scores import Measure, measured
 from gptterm.conversation.nodes import SYSTEM
@@ -16,12 +16,10 @@ from gptterm.engine.inspection.answers import TokenScore, TokenView
 from gptterm.engine.inspection.requests import TokenRequest
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask
+from gptterm.tui.state.controller_view import ControllerView
 from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.tints import Tint, kept_tints, next_measure, tints
-
-if TYPE_CHECKING:
-    from gptterm.tui.state.controller import Controller
 
 
 class Reading(NamedTuple):
@@ -75,7 +73,7 @@ class ChatTokens:
         on_change: called when tints, or the tokens to walk over, have changed.
     """
 
-    def __init__(self, controller: "Controller", on_change: Callable[[], None]) -> None:
+    def __init__(self, controller: ControllerView, on_change: Callable[[], None]) -> None:
         self._controller = controller
         self._on_change = on_change
         self.measure: Measure | None = None

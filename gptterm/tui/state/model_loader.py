@@ -2,14 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING
 
 from gptterm.tui.state.background import spawn
+from gptterm.tui.state.controller_view import ControllerView
 from gptterm.tui.state.events import ControllerEvent, EngineChanged, Notified
 from gptterm.tui.state.settings_overrides import SettingsOverrides
-
-if TYPE_CHECKING:
-    from gptterm.tui.state.controller import Controller
 
 
 class ModelLoader:
@@ -25,7 +22,7 @@ class ModelLoader:
 
     def __init__(
         self,
-        controller: "Controller",
+        controller: ControllerView,
         overrides: SettingsOverrides,
         emit: Callable[[ControllerEvent], None],
         *,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Protocol
 
 from gptterm.charts.scales import RAMP
 from gptterm.charts.views.scores import SCALES, Measure
@@ -14,6 +15,19 @@ MEASURES: tuple[Measure, ...] = ("surprisal", "rank", "entropy")
 
 Tint = tuple[int, int, int]
 """Start and end of a part of the text, and its step on the scale, 0 to 7."""
+
+
+class TokenMarks(Protocol):
+    """Marks on the tokens of turns: tints, and the walked token."""
+
+    measure: Measure | None
+    """Measure that tints the text; None: nothing does."""
+
+    def tints(self, key: str, scores: bytes) -> tuple[Tint, ...]:
+        """Return the tints of a turn, of which `scores` are kept."""
+
+    def cursor(self, key: str) -> tuple[int, int] | None:
+        """Return the part of a turn's text that the walked token spells."""
 
 
 def tints(values: Iterable[tuple[int, int, float | None]], measure: Measure) -> tuple[Tint, ...]:
