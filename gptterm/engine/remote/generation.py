@@ -4,13 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from gptterm.engine.api import Event, Failed, GenerateRequest, Started, Token
 from gptterm.engine.remote import requests
 from gptterm.engine.remote.chunks import decode, parse
+from gptterm.engine.remote.endpoint import Endpoint
 from gptterm.engine.remote.errors import Problem, is_too_long, parse_body
 from gptterm.engine.remote.exchange import (
     MOST_BODY_BYTES,
@@ -26,9 +26,6 @@ from gptterm.engine.remote.reply import ReplyStream, ServerFailedError
 from gptterm.engine.remote.server_sent_events import EventParser
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import plural
-
-if TYPE_CHECKING:
-    from gptterm.engine.remote.session import Session
 
 Emit = Callable[[Event], None]
 _MOST_ATTEMPTS = 16
@@ -49,14 +46,14 @@ class Generation:
 
     Args:
         emit: called with each event.
-        watch: ask for as many alternatives a token, for the session's `last_token`, even if the
+        watch: ask for as many alternatives a token, for the endpoint's `last_token`, even if the
             request does not; a server that sends none gets no notice.
         at_once: samples asked for side by side.
     """
 
     def __init__(
         self,
-        session: "Session",
+        endpoint: Endpoint,
         request: GenerateRequest,
         emit: Emit,
         *,
@@ -64,7 +61,7 @@ class Generation:
         at_once: int = _AT_ONCE,
     ) -> None:
         self._at_once = at_once
-        self._session = session
+        self._endpoint = endpoint
         self._request = request
         self._asked = request
         if watch is not None and request.logprobs is None:
@@ -75,9 +72,9 @@ class Generation:
 
     async def run(self) -> None:
         """Emit all events. Cancelling it closes the connections."""
-        self._session.last_token = None
+        self._endpoint.last_token = None
         try:
-            transport = await self._session.open()
+            transport = await self._endpoint.open()
             await self._samples(transport)
         except GpttermError as error:
             self._emit(Failed(kind=error.kind, message=str(error)))
@@ -107,26 +104,26 @@ class Generation:
 
     async def _sample(self, transport: Transport, sample: int) -> None:
         """Ask for one sample, without what the server refuses."""
-        session, remote = self._session, self._session.remote
+        endpoint, remote = self._endpoint, self._endpoint.remote
         for _ in range(_MOST_ATTEMPTS):
-            known = session.learned.count
+            known = endpoint.learned.count
             try:
-                call = requests.build(self._asked, remote, session.learned, sample)
+                call = requests.build(self._asked, remote, endpoint.learned, sample)
             except UsageError as error:
                 raise _FailureError(Problem("usage", str(error))) from None
             reply = ReplyStream(
                 sample, call.stop, self._asked.max_tokens, strip=call.strip,
                 begun=time.perf_counter(), until=self._asked.until,
             )  # fmt: skip
-            attempt = _Attempt(session, transport, call, reply, self._emit_first(call))
+            attempt = _Attempt(endpoint, transport, call, reply, self._emit_first(call))
             try:
                 await attempt.run()
             except UsageError as error:
                 raise _FailureError(Problem("usage", str(error))) from None
             except StatusError as error:
                 # A call beside this one may have been refused the same meanwhile.
-                if known == session.learned.count and not self._learn(error, call):
-                    problem = session.describe.status(error.status, error.headers, error.body)
+                if known == endpoint.learned.count and not self._learn(error, call):
+                    problem = endpoint.describe.status(error.status, error.headers, error.body)
                     raise _FailureError(problem) from None
                 continue
             return
@@ -135,7 +132,7 @@ class Generation:
     def _learn(self, error: StatusError, call: requests.Call) -> bool:
         """Change the next call by a refusal; False if that does not help."""
         refusal = parse_body(error.body)
-        learned = self._session.learned
+        learned = self._endpoint.learned
         status = error.status
         if status in (400, 413, 422) and is_too_long(refusal):
             if self._request.overflow == "error":
@@ -143,10 +140,10 @@ class Generation:
             self._asked, dropped = requests.without_oldest(self._asked)
             self._dropped += dropped
             return dropped > 0
-        reason = self._session.access.hide(refusal.message)
+        reason = self._endpoint.access.hide(refusal.message)
         if not requests.learn_refusal(status, reason, refusal.parameter, call, learned):
             return False
-        self._session.remember_refusal()
+        self._endpoint.remember_refusal()
         return True
 
     def _emit_first(self, call: requests.Call) -> Emit:
@@ -157,19 +154,19 @@ class Generation:
                 self._started = True
                 self._emit(self._start(call, event))
             if isinstance(event, Token) and event.sample == 0:
-                self._session.last_token = event
+                self._endpoint.last_token = event
             self._emit(event)
 
         return emit
 
     def _start(self, call: requests.Call, first: Event) -> Started:
-        session, notices = self._session, list(call.notices)
+        endpoint, notices = self._endpoint, list(call.notices)
         lacks = isinstance(first, Token) and first.logprob is None and not first.alternatives
         if isinstance(first, Token) and call.wants_logprobs:
-            session.learned.no_logprobs = lacks
+            endpoint.learned.no_logprobs = lacks
         if self._request.logprobs is not None and (lacks or not call.wants_logprobs):
-            notices.append(f"no log probabilities: {session.no_logprobs}")
-        if session.learned.no_chat and call.path == requests.TEXT:
+            notices.append(f"no log probabilities: {endpoint.no_logprobs}")
+        if endpoint.learned.no_chat and call.path == requests.TEXT:
             notices.append("the model has no chat: it continues a transcript")
         if self._dropped:
             notices.append(
@@ -180,7 +177,7 @@ class Generation:
             prompt_tokens=0,
             reused_tokens=0,
             dropped_tokens=0,
-            context_length=session.remote.context_length,
+            context_length=endpoint.remote.context_length,
             seed=call.body.get("seed"),
             dropped_messages=self._dropped,
             notices=tuple(notices),
@@ -192,13 +189,13 @@ class _Attempt:
 
     def __init__(
         self,
-        session: "Session",
+        endpoint: Endpoint,
         transport: Transport,
         call: requests.Call,
         reply: ReplyStream,
         emit: Emit,
     ) -> None:
-        self._session = session
+        self._endpoint = endpoint
         self._transport = transport
         self._call = call
         self._reply = reply
@@ -211,7 +208,7 @@ class _Attempt:
             _FailureError: the server failed.
             StatusError: it refused the request.
         """
-        describe, reply = self._session.describe, self._reply
+        describe, reply = self._endpoint.describe, self._reply
         done = False
         try:
             done = await self._receive()
@@ -234,7 +231,7 @@ class _Attempt:
     async def _receive(self) -> bool:
         """Receive the stream; return whether it ended with `[DONE]`."""
         loop = asyncio.get_running_loop()
-        limit = self._session.access.timeout_s
+        limit = self._endpoint.access.timeout_s
         async with asyncio.timeout(limit) as deadline:
             async with self._transport.post(self._call.path, self._call.body) as stream:
                 kind = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -264,7 +261,7 @@ class _Attempt:
         except (ValueError, RecursionError):
             data = None
         if kind != "application/json" or not isinstance(data, dict):
-            problem = self._session.describe.unexpected(
+            problem = self._endpoint.describe.unexpected(
                 kind, body, ", not with a stream of a reply"
             )
             raise _FailureError(problem)

@@ -27,8 +27,9 @@ from gptterm.engine.api import (
     TextPrompt,
     Token,
 )
+from gptterm.engine.remote.endpoint import Open
 from gptterm.engine.remote.servers import Access, Servers
-from gptterm.engine.remote.session import Open, Session
+from gptterm.engine.remote.session import Session
 from gptterm.engine.remote.transports import open_for_batch, open_openai
 from tests.support.llm_server import (
     Answer,
