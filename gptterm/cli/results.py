@@ -110,8 +110,9 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
     end = sample.end
     assert end is not None
     sampling = msgspec.structs.asdict(results.request.sampling)
-    if not sampling["logit_bias"]:
-        del sampling["logit_bias"]
+    for name in ("logit_bias", "word_bias"):
+        if not sampling[name]:
+            del sampling[name]
     line: dict[str, Any] = {
         "model": info.name,
         "revision": info.revision,

@@ -4,7 +4,10 @@ from typing import Annotated
 
 import msgspec
 
+from gptterm.engine.api import MOST_WORD
+
 MOST_DEPTH = 1 << 20
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_WORD)]
 Setting = bool | int | float | str | list[str] | None
 
 
@@ -23,6 +26,8 @@ class DocumentSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Sampling settings that were changed for it, by their names; a preset is one of them."""
     biases: dict[str, dict[int, float | None]] = {}
     """Model → token → value that is added to its logit; None is a ban."""
+    words: dict[Word, float | None] = {}
+    """Word → value that is added to what would complete it, by any model; None is a ban."""
 
 
 def encode(settings: DocumentSettings) -> str | None:

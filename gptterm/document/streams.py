@@ -8,7 +8,7 @@ import msgspec
 from gptterm.conversation.nodes import Generation, Node
 from gptterm.conversation.reply_builder import ReplyBuilder
 from gptterm.document.edits import Edit
-from gptterm.engine.api import Event, Failed, FinishReason, Token
+from gptterm.engine.api import Event, Failed, FinishReason, SamplingParams, Token
 
 
 class Stream:
@@ -33,6 +33,10 @@ class Stream:
             self._lengths.append(len(event.piece))
             self._logprobs.append(event.logprob)
         return self._reply.finished or isinstance(event, Failed)
+
+    def change_sampling(self, sampling: SamplingParams) -> None:
+        """Note other samplers for the tokens from here on."""
+        self._reply.change_sampling(sampling)
 
     def finish(self, reason: FinishReason, error: str) -> None:
         """End it."""

@@ -21,6 +21,7 @@ from gptterm.engine.api import (
     Event,
     FinishReason,
     ModelInfo,
+    SamplingParams,
     TextPrompt,
     TokenPrompt,
 )
@@ -393,6 +394,11 @@ class Document:
             self._edits[version]  # raises KeyError for an unknown one
             return
         self._store(version, ended=self._streams[version].apply(event))
+
+    def change_sampling(self, sampling: SamplingParams) -> None:
+        """Note other samplers for the rest of all versions that are being written."""
+        for stream in self._streams.values():
+            stream.change_sampling(sampling)
 
     def finish(self, version: str, reason: FinishReason, *, error: str = "") -> None:
         """End a version whose generation did not; no effect on one that has ended."""

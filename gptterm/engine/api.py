@@ -26,6 +26,9 @@ Role = Literal["system", "user", "assistant"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Api = Literal["auto", "chat", "completions"]
 
+MOST_WORD = 200
+"""Characters of a word that is banned or biased."""
+
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
     """Base of all values: immutable, keyword-only, tagged with the type's name when encoded."""
@@ -59,6 +62,9 @@ class SamplingParams(Data, frozen=True, kw_only=True, cache_hash=True):
     """Subtracted once per occurrence in the output so far."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """(token id, value added to its logit) pairs; -inf bans the token."""
+    word_bias: tuple[tuple[str, float], ...] = ()
+    """(word, value added to the logit of each token that would complete it) pairs; -inf bans the
+    word. See `gptterm.engine.text.word_completions` for what a word is."""
     order: SamplerOrder = "transformers"
     """Order of the steps, named after the library that uses it; see `samplers.ORDERS`."""
 
@@ -68,6 +74,11 @@ class SamplingParams(Data, frozen=True, kw_only=True, cache_hash=True):
         for _, bias in self.logit_bias:
             if not bias < math.inf:
                 raise ValueError(f"logit_bias must be a number or -inf, not {bias:g}")
+        for word, bias in self.word_bias:
+            if not 0 < len(word) <= MOST_WORD:
+                raise ValueError(f"a word has 1 to {MOST_WORD} characters, not {len(word)}")
+            if not bias < math.inf:
+                raise ValueError(f"word_bias must be a number or -inf, not {bias:g}")
 
 
 def _check(allowed: Range, name: str, value: float) -> None:
@@ -86,7 +97,7 @@ def _check_declarations() -> None:
     declared = {sampler.name: sampler.default for sampler in SAMPLERS.values()}
     struct = SamplingParams
     fields = dict(zip(struct.__struct_fields__, struct.__struct_defaults__, strict=True))
-    others = declared | {"logit_bias": (), "order": get_args(SamplerOrder)[0]}
+    others = declared | {"logit_bias": (), "word_bias": (), "order": get_args(SamplerOrder)[0]}
     if fields != others or get_args(SamplerOrder) != tuple(ORDERS):
         raise LookupError("SamplingParams does not match the declared samplers and orders")
 

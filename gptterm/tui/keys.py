@@ -79,7 +79,7 @@ WRITE_KEYS: tuple[Binding, ...] = (
     _key("escape", "stop", "Stop", "write.stop", "Stop and keep the text; to and from the list"),
     _key("ctrl+b", "map", "Map", "write.map", "Show the map of the versions, or hide it"),
     _key("alt+t", "tasks", "Tasks", "write.tasks", "Make a prompt of the text, by a task"),
-    _key("alt+w", "word", "Word", "write.word", "Ban a word in this text, or bias it"),
+    _key("alt+w", "word", "Word", "write.word", "Ban a word in this text, bias or force it"),
     _key("ctrl+g", "unit", "Unit", "write.unit", "Choose what a continuation ends with"),
     _key("ctrl+t", "tint", "Tint", "write.tint", "Tint by surprisal, rank, entropy, or not"),
     _key(

@@ -34,6 +34,7 @@ from gptterm.engine.runtime.device import is_out_of_memory, release_memory
 from gptterm.engine.sampling.chain import UnusableLogitsError
 from gptterm.engine.sampling.distribution import next_token_distribution
 from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.word_bias import for_next_token
 from gptterm.errors import GpttermError, OutOfMemoryError, pass_exits
 
 if TYPE_CHECKING:  # imports torch
@@ -172,6 +173,7 @@ class Batch:
                 raise OutOfMemoryError(out_of_memory(self._decoder.device)) from error
             raise
         counts, tokenizer = sequence.token_counts, self._tokenizer
+        sampling = for_next_token(sampling, sequence.ids, tokenizer)
         return next_token_distribution(
             logits[0], sampling, counts, tokenizer.piece, limit, special=tokenizer.special_ids
         )
@@ -337,6 +339,9 @@ class Batch:
                 self._end(group)
 
     def _step_solo(self, solo: Solo) -> Iterator[Numbered]:
+        if not solo.decoding.applies_samplers:
+            self._sequences.requeue_solo(solo)
+            return
         failed: Failed | None = None
         try:
             for event in solo.decoding.step():
@@ -371,7 +376,9 @@ class Batch:
             return
         (row,) = self._sequences.rows
         group = row.group
-        static = self._static is not None and self._static.supports(group.request)
+        static = self._static is not None and self._static.supports(
+            group.request, row.sequence.sampling
+        )
         if len(group.sequences) == 1 and (static or self._decoder.supports_speculation):
             self._sequences.pending += self._sequences.remove(group)
 

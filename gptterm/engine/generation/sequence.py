@@ -12,6 +12,7 @@ from gptterm.engine.api import (
     Finished,
     FinishReason,
     GenerateRequest,
+    SamplingParams,
     Started,
     Timings,
     Token,
@@ -26,6 +27,7 @@ from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.text.detokenize import detokenizer
 from gptterm.engine.text.text_end import text_end
 from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.word_bias import for_next_token
 
 
 class Sequence:
@@ -69,6 +71,10 @@ class Sequence:
         self._started = started
         self._first = self._latest = 0.0
         self._count = 0
+
+    def next_sampling(self) -> SamplingParams:
+        """Return the samplers of the next token, with biases of tokens alone."""
+        return for_next_token(self.sampling, self.ids, self._tokenizer)
 
     def advance(
         self, token_id: int, logits: Logits | None
@@ -191,7 +197,7 @@ def draw(logits: Logits, sequences: list[Sequence]) -> list[int]:
     """
     return sample_tokens(
         logits,
-        [sequence.sampling for sequence in sequences],
+        [sequence.next_sampling() for sequence in sequences],
         [sequence.token_counts for sequence in sequences],
         [sequence.generator for sequence in sequences],
     )

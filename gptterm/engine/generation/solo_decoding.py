@@ -20,11 +20,13 @@ class SoloDecoding:
     Attributes:
         prefix: holds the sequence.
         sequences: the one sequence.
+        applies_samplers: as `StaticRun`'s.
     """
 
     def __init__(self, decoder: Decoder, prefix: PrefixCache, sequence: Sequence) -> None:
         self.prefix = prefix
         self.sequences = [sequence]
+        self.applies_samplers = True
         self._lookup = PromptLookup() if decoder.supports_speculation else None
 
     def step(self) -> Iterator[Token | Finished]:
@@ -52,6 +54,6 @@ def solo_decoding(
     group, sequences = pending.group, pending.sequences
     assert group.prefix is not None
     whole = len(sequences) == len(group.sequences)
-    if whole and static is not None and static.supports(group.request):
+    if whole and static is not None and static.supports(group.request, sequences[0].sampling):
         return static.start(group.prefix, sequences)
     return SoloDecoding(decoder, group.prefix, sequences[0]) if len(group.sequences) == 1 else None

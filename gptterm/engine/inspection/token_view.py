@@ -21,6 +21,7 @@ from gptterm.engine.inspection.windows import view_start
 from gptterm.engine.sampling.chain import TokenCounts
 from gptterm.engine.sampling.distribution import next_token_distribution
 from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.word_bias import for_next_token
 
 
 class _Latest(NamedTuple):
@@ -98,8 +99,9 @@ class TokenViews:
             counts.add(token_id)
         own = ids[position] if position < len(ids) else None
         tokenizer = self._tokenizer
+        sampling = for_next_token(request.sampling, ids[:position], tokenizer)
         found = next_token_distribution(
-            row, request.sampling, counts, tokenizer.piece, limit,
+            row, sampling, counts, tokenizer.piece, limit,
             also=own, special=tokenizer.special_ids,
         )  # fmt: skip
         candidate = next((c for c in found.candidates if c.id == own), None)

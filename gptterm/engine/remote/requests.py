@@ -164,6 +164,8 @@ def _sampling(
                 body[wire.name] = sent
     if sampling.order != type(sampling)().order:
         notices.append(f"the sampler order {sampling.order} is not used: a server has its own")
+    if sampling.word_bias:
+        notices.append("banned and biased words are not used: a server knows tokens only")
     if sampling.logit_bias and "logit_bias" not in learned.fields:
         body["logit_bias"] = {
             str(token): max(-_BIAS_LIMIT, min(bias, _BIAS_LIMIT))

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as Backend
 
 from gptterm.engine.text.library_calls import EncodingGuard, LibraryCalls, check_growth
 from gptterm.engine.text.token_bytes import TokenKind, token_bytes
+from gptterm.engine.text.word_completions import WordCompletions
 
 TextPosition = Literal["start", "after special", "inside"]
 """Position of a text in a prompt. Some tokenizers prepend a space to a text at the start, some also
@@ -220,6 +221,12 @@ class Tokenizer:
             piece = b"" if name is None else self._spell(token_id, name)
             self._pieces[token_id] = piece
         return piece
+
+    @cached_property
+    def word_completions(self) -> WordCompletions:
+        """The search of tokens that complete words."""
+        ids = range(self.vocab_size)
+        return WordCompletions([b"" if i in self.special_ids else self.piece(i) for i in ids])
 
     def has_vocabulary_of(self, other: "Tokenizer") -> bool:
         """Whether the same ids stand for the same tokens."""

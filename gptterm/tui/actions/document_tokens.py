@@ -22,6 +22,7 @@ def act(screen: WriteView, action: str, candidate: Candidate, walked: WalkedToke
         document = screen.writing.document
         value, said = changed_bias(action, candidate, biases_of(document, info))
         set_bias(document, info, candidate.id, value)
+        screen.writing.use_samplers()
         screen.show_notice("info", f"{said}, in this text")
 
 
@@ -34,6 +35,10 @@ def swap(screen: WriteView, candidate: Candidate, walked: WalkedToken | None) ->
     writing = screen.writing
     if walked is None or walked != writing.text_tokens.at(screen.area.place):
         raise Refusal("the alternatives of this token are on their way: press it once more")
+    info = writing.controller.engine.info
+    if candidate.cut == "ban" and candidate.id not in biases_of(writing.document, info):
+        name = piece_text(candidate.piece)
+        raise Refusal(f"{name} would complete a banned word: Alt+W, WORD 0 lifts that")
     text = spelled(candidate, within_character=walked.within_character)
     logprob = math.log(candidate.raw) if candidate.raw > 0 else -math.inf
     token = Alternative(id=candidate.id, piece=candidate.piece, logprob=logprob)

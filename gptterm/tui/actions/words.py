@@ -2,33 +2,31 @@
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 
-from gptterm.charts.cells import piece_text
-from gptterm.document.biases import biases_of, set_bias
+from gptterm.document.biases import set_word, words_of
+from gptterm.engine.api import MOST_WORD
 from gptterm.errors import UsageError
-from gptterm.format import plural
+from gptterm.format import shorten
 from gptterm.terminal import one_line
 from gptterm.tui.actions.tokens import BIAS_MOST
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
-from gptterm.tui.state.words import Spellings, spellings
 
 _FORCED = " !"
 _ENTRY = re.compile(r"(.*?)(?:\s+([+-]?\d{1,3}(?:\.\d{1,3})?))?", re.DOTALL)
 HINT = "WORD: never · WORD +2, WORD -2: more, less often · WORD 0: as it was · WORD !: here, and on"
+_SHOWN = 120
+"""Characters of the words that are set."""
 
 
 def ask_word(screen: WriteView) -> None:
-    """Ask for a word, and ban or bias the tokens that spell it."""
-    info = screen.writing.controller.engine.info
-    if info is None or screen.writing.controller.engine.is_remote:
-        screen.show_notice("info", "words are banned once a model on this machine is loaded")
-        return
-    biased = len(biases_of(screen.writing.document, info))
-    hint = f"{HINT} · {plural(biased, 'token')} so far" if biased else HINT
+    """Ask for a word, and ban, bias or force it."""
+    words = words_of(screen.writing.document)
+    so_far = "\n".join(_listed(words)) if words else ""
 
     async def submit(entry: str) -> str:
-        return entry if entry.endswith(_FORCED) else await change_word(screen, entry)
+        return entry if entry.endswith(_FORCED) else change_word(screen, entry)
 
     def done(said: str | None) -> None:
         if said is not None and said.endswith(_FORCED):
@@ -36,9 +34,19 @@ def ask_word(screen: WriteView) -> None:
         elif said is not None:
             screen.show_notice("info", said)
 
+    hint = f"{HINT}\n{so_far}" if so_far else HINT
     screen.app.push_screen(
         InputDialog(InputRequest("a word of this text", "set", hint), submit), done
     )
+
+
+def _listed(words: Mapping[str, float]) -> Iterator[str]:
+    """Lines that list the banned and the biased words."""
+    banned = [word for word, value in words.items() if value == -math.inf]
+    others = [f"{word} {value:+g}" for word, value in words.items() if value != -math.inf]
+    for name, found in (("banned", banned), ("bias", others)):
+        if found:
+            yield f"{name}: {shorten(one_line(', '.join(found)), _SHOWN)}"
 
 
 def force_word(screen: WriteView, word: str) -> None:
@@ -51,29 +59,25 @@ def force_word(screen: WriteView, word: str) -> None:
         screen.grow_on(place + len(text))
 
 
-async def change_word(screen: WriteView, entry: str) -> str:
-    """Ban or bias a word; return a line that says which tokens.
+def change_word(screen: WriteView, entry: str) -> str:
+    """Ban or bias a word, from the next token on; return a line that says so.
 
     Raises:
-        GpttermError: there is no such word, or no token spells it.
+        UsageError: that is no word, or no bias.
     """
-    controller, document = screen.writing.controller, screen.writing.document
     found = _ENTRY.fullmatch(entry.strip())
-    info = controller.engine.info
-    if found is None or not found[1] or info is None:
+    if found is None or not found[1]:
         raise UsageError("type a word")
-    value = -math.inf if found[2] is None else float(found[2])
+    word, value = found[1], -math.inf if found[2] is None else float(found[2])
+    if len(word) > MOST_WORD:
+        raise UsageError(f"a word has at most {MOST_WORD} characters")
     if abs(value) > BIAS_MOST and value != -math.inf:
         raise UsageError(f"a bias is from -{BIAS_MOST:g} to +{BIAS_MOST:g}")
-    spelled: Spellings = await spellings(controller.engine.client, found[1])
-    if not spelled.single:
-        raise UsageError(
-            f"{one_line(found[1])} is several tokens: {', '.join(spelled.several)};"
-            " ban one of them in the pane of alternatives"
-        )
-    for token_id in spelled.single:
-        set_bias(document, info, token_id, value)
-    names = ", ".join(piece_text(piece) for piece in spelled.single.values())
+    set_word(screen.writing.document, word, value)
+    screen.writing.use_samplers()
     did = "banned" if value == -math.inf else f"bias {value:+g}" if value else "as it was"
-    rest = f"; of several tokens, and left: {', '.join(spelled.several)}" if spelled.several else ""
-    return f"{names}: {did}, in this text{rest}"
+    cased = "" if not value or word != word.lower() or word == word.upper() else ", in any case"
+    server = (
+        " once a model of this machine writes" if screen.writing.controller.engine.is_remote else ""
+    )
+    return f"{one_line(word)}: {did}, in this text{cased}{server}"

@@ -52,6 +52,7 @@ class DocumentSamplers(Vertical):
     def _change(self, name: str, value: object) -> None:
         try:
             self._view.writing.own.change(**{name: value})
+            self._view.writing.use_samplers()
         except (GpttermError, ValueError) as error:
             self._view.show_notice("error", one_line(f"{name.replace('_', '-')} {error}"))
         self.show()

@@ -12,7 +12,7 @@ import msgspec
 
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
-from gptterm.document.biases import biases_of
+from gptterm.document.biases import biases_of, words_of
 from gptterm.document.branches import count_branches
 from gptterm.document.pruning import Pruning
 from gptterm.document.seen import seen_prompt, seen_text
@@ -30,6 +30,7 @@ from gptterm.errors import GpttermError
 from gptterm.format import plural
 from gptterm.terminal import one_line
 from gptterm.threads import in_daemon_thread
+from gptterm.tui.state.background import spawn
 from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.continuing import Continuing
 from gptterm.tui.state.controller import Controller
@@ -293,7 +294,17 @@ class Writing:
 
     def _biased(self, sampling: SamplingParams) -> SamplingParams:
         biases = biases_of(self.document, self.controller.engine.info)
-        return msgspec.structs.replace(sampling, logit_bias=tuple(biases.items()))
+        return msgspec.structs.replace(
+            sampling,
+            logit_bias=tuple(biases.items()),
+            word_bias=tuple(words_of(self.document).items()),
+        )
+
+    def use_samplers(self) -> None:
+        """Have what is being written go on with the samplers that are set by now."""
+        if self.streaming and not self.controller.engine.is_remote:
+            self.document.change_sampling(self.sampling)
+            spawn(self.controller.engine.client.set_sampling(self.sampling))
 
     def stop(self) -> bool:
         """End the continuations with the text so far; False if none is written."""

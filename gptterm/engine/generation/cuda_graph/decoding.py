@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gptterm.engine.api import Finished, GenerateRequest, Token
+from gptterm.engine.api import Finished, GenerateRequest, SamplingParams, Token
 from gptterm.engine.decoders.base import Decoder
 from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder
 from gptterm.engine.decoders.torch_backend.kv_cache import TorchKVCache
@@ -96,9 +96,13 @@ class StaticDecoding:
         size = decoder.context_length * decoder.cache_bytes_per_token
         return cls(decoder) if size <= _LARGEST_BUFFERS else None
 
-    def supports(self, request: GenerateRequest) -> bool:
-        """Whether a request can be decoded here: without logprobs, and if there is memory."""
-        if request.logprobs is not None:
+    def supports(self, request: GenerateRequest, sampling: SamplingParams) -> bool:
+        """Whether a request can be decoded here, with its present samplers.
+
+        Only without logprobs and biases of words, for which the host reads each token before the
+        next, and if there is memory.
+        """
+        if request.logprobs is not None or sampling.word_bias:
             return False
         if request.samples == 1 or not self._decoder.device.startswith("cuda"):
             return True
@@ -151,6 +155,11 @@ class StaticRun:
         self._prompt, self._owner = prompt, prompt.owner
         self._uniforms: Uniforms | None = None
         self._events = self._decode()
+
+    @property
+    def applies_samplers(self) -> bool:
+        """Whether it can apply the samplers that its sequences have by now."""
+        return not self.sequences[0].sampling.word_bias
 
     def step(self) -> Iterator[Token | Finished]:
         """Decode one token of each sequence.
