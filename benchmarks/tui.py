@@ -34,6 +34,8 @@ TAIL_BYTES = 2**16
 STREAMED_TOKENS = 128
 RATE = re.compile(rb"([\d.]+) tok/s")
 INSPECTED, MOVES = 1000, 40
+PHRASE_TOKENS = 20
+"""Of the text that is looked into, by the tokenizer of the random model."""
 """Tokens of the text that is looked into, and keys."""
 POSITION = re.compile(rb"at position (\d+)")
 F4, LEFT = b"\x1bOS", b"\x1b[D"
@@ -210,7 +212,7 @@ def streaming_rows(directory: Path, rounds: int) -> list[Row]:
 
 def inspect_rows(directory: Path, rounds: int) -> list[Row]:
     """Measure Inspect mode over 1,000 tokens: its first view, and from a key to its frame."""
-    text = "Once upon a time there was a king who " * (INSPECTED // 9)
+    text = "Once upon a time there was a king who " * (INSPECTED // PHRASE_TOKENS)
     command = ["-m", "gptterm", "-m", str(directory), "--dtype", "float32"]
     command += ["--raw", "-n", "1", "-i", text]
     first: list[float] = []
