@@ -14,6 +14,7 @@ from gptterm.engine.api import Token
 from gptterm.tui.state.stream_tints import StreamTints
 from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, legend
 from gptterm.tui.state.tints import tints as whole_tints
+from gptterm.tui.state.turns import Turn
 from gptterm.tui.widgets.transcript.lines import Span
 from gptterm.tui.widgets.transcript.tints import offset_at, tinted_lines
 from tests.support.scripted import Script
@@ -92,6 +93,36 @@ async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> Non
         assert "surprisal" not in desk.text
 
 
+async def test_another_measure_tints_what_is_written_from_its_beginning(
+    open_tui: Open, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    script = Script.saying("first", "one two three four", hold=(3, str(end)))
+    async with open_tui(script) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("ctrl+l", "t", "escape")
+        await desk.type("again")
+        await desk.press("enter")
+        await desk.until(lambda: "one two three" in desk.text)
+        await desk.press("ctrl+l", "t")
+        assert legend("rank") in desk.text
+
+        def written() -> Turn:
+            return list(desk.controller.turns(desk.controller.chat))[-1]
+
+        assert written().is_streaming
+        assert written().tints == ()  # the script tells no ranks
+        await desk.press("t", "t", "t")
+        assert LEGEND in desk.text
+        assert "".join(written().text[a:b] for a, b, _ in written().tints) == "one two three"
+        assert "one two three" in desk.text
+        end.touch()
+        await desk.until(lambda: desk.idle)
+        assert desk.turns[-1] == ("assistant", "one two three four")
+        assert sum("one two three four" in row for row in desk.rows) == 1
+
+
 def saved_chat() -> Conversation:
     """A chat with a reply of three tokens of 0.5, 5 and 16 bits, and one of another version."""
     chat = Conversation()
@@ -154,6 +185,7 @@ def test_tints_of_a_stream_are_those_that_are_kept() -> None:
             cut = stream.cut(part, measure)
             tints += [(start + at, end + at, step) for start, end, step in cut]
             at += len(part)
+        assert stream.tints(measure) == tuple(tints)
         scores = score(tokens, said, 0)
         values = ((each.start, each.end, value(tokens[each.id], measure)) for each in scores)
         assert by_character(tints) == by_character(whole_tints(values, measure))

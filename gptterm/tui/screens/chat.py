@@ -143,6 +143,7 @@ class ChatScreen(ModeScreen):
     def show_chat(self, *, keep_scroll: bool = False) -> None:
         """Show the turns of the open chat, and the list of chats."""
         chat = self.controller.chat
+        self.painter.draw()  # a view that is made anew shows all of the text
         views = self._turn_views.update(chat.key, self.controller.turns(chat))
         self.transcript.show(views, keep_scroll=keep_scroll)
         self.controller.tokens.refresh()

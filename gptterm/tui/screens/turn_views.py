@@ -60,7 +60,7 @@ class TurnViews:
 def _is_outdated(before: Turn, turn: Turn) -> bool:
     """Whether a turn's view must be made anew."""
     if turn.is_streaming and before.is_streaming:
-        return False
+        return turn.measure != before.measure  # text and tints were appended
     drawn = (
         (each.label, each.text, each.markdown, each.is_streaming, each.tints, each.cursor)
         for each in (before, turn)

@@ -151,7 +151,8 @@ class Chat:
         self, node: Node, info: ModelInfo | None, tokens: TokenMarks | None, *, dropped: bool
     ) -> Turn:
         streaming = self.tree.is_streaming(node.id)
-        tints, cursor = _shown_tokens(None if streaming else tokens, node.id, node.scores)
+        tints, cursor = _shown_tokens(tokens, node.id, node.scores)
+        measure = tokens.measure if streaming and tokens is not None else None
         return Turn(
             node.id,
             node.role,
@@ -162,13 +163,13 @@ class Chat:
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
             # What is tinted while it is written is plain.
-            markdown=not (tints or cursor or (streaming and tokens is not None and tokens.measure))
-            and is_markdown(self.tree, node, info),
+            markdown=not (tints or cursor or measure) and is_markdown(self.tree, node, info),
             dropped=dropped,
             is_stopped=not streaming and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
-            cursor=cursor,
+            cursor=None if streaming else cursor,
+            measure=measure,
         )
 
 

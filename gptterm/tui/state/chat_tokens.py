@@ -100,6 +100,9 @@ class ChatTokens:
         measure, reading = self.measure, self.reading
         if measure is None:
             return ()
+        reply = self._controller.reply
+        if self._controller.replying is not None and reply is not None and reply.key == key:
+            return reply.drained_tints(measure)
         tokens = self._read(key)
         if reading is not None and tokens and len(reading.scores) > tokens[-1].position:
             if (measure, key) not in self._tints:

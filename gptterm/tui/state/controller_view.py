@@ -6,6 +6,7 @@ from gptterm.config import Settings
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.downloads import Downloads
 from gptterm.tui.state.engine_manager import EngineManager
+from gptterm.tui.state.reply import Reply
 
 
 class ControllerView(Protocol):
@@ -13,6 +14,8 @@ class ControllerView(Protocol):
 
     engine: EngineManager
     downloads: Downloads
+    reply: Reply | None
+    """The running generation, else the last one."""
     replying: Chat | None
     """The chat of the running generation."""
 

@@ -89,6 +89,8 @@ class Reply:
         """The end of what a remote model wrote before its answer."""
         self._undrawn: list[str] = []
         self._tints = StreamTints()
+        self._begin = len(chat.tree.node(key).text)
+        """Characters of what it continues."""
         self._first_at: float | None = None
         self._last_at = self.requested_at
 
@@ -126,6 +128,11 @@ class Reply:
     def tints(self, text: str, measure: Measure | None) -> tuple[Tint, ...]:
         """Return the tints of a drained text; to be asked for each, in order."""
         return self._tints.cut(text, measure)
+
+    def drained_tints(self, measure: Measure | None) -> tuple[Tint, ...]:
+        """Return the tints of all of the node's text that was drained."""
+        at = self._begin
+        return tuple((at + a, at + b, step) for a, b, step in self._tints.tints(measure))
 
     @property
     def first_token_s(self) -> float | None:

@@ -5,6 +5,7 @@ whole, and what could be the beginning of a stop text until it is not.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gptterm.charts.views.scores import SCALES, Measure
@@ -46,6 +47,10 @@ class StreamTints:
         self._pending = _Values()
         """Of tokens that ended within the next character."""
         self._has_begun = False
+        self._parts: list[tuple[int, int, _Values]] = []
+        """Of the text that was cut: start, end, and what tints it."""
+        self._length = 0
+        """Characters of that text."""
 
     def add(self, token: Token) -> None:
         """Take a token; what is not known of it tints nothing."""
@@ -53,7 +58,18 @@ class StreamTints:
 
     def cut(self, text: str, measure: Measure | None) -> tuple[Tint, ...]:
         """Return the tints of the next part of the text, None: without any; the rest waits."""
-        raw, starts, found = text.encode(), character_starts(text), list[Tint]()
+        begin, known = self._length, len(self._parts)
+        self._match(text)
+        new = _tints(self._parts[known:], measure)
+        return tuple((start - begin, end - begin, step) for start, end, step in new)
+
+    def tints(self, measure: Measure | None) -> tuple[Tint, ...]:
+        """Return the tints of all parts so far."""
+        return _tints(self._parts, measure)
+
+    def _match(self, text: str) -> None:
+        """Take the next part of the text."""
+        raw, starts = text.encode(), character_starts(text)
         if not self._has_begun and raw:
             self._has_begun = True
             self._skip_to(raw)
@@ -69,11 +85,9 @@ class StreamTints:
             at += taken
             end = starts[at]
             if end > done:
-                value = math.nan if measure is None else getattr(self._pending, measure)
-                if measure is not None and not math.isnan(value):
-                    found.append((done, end, SCALES[measure].step(value) or 0))
+                self._parts.append((self._length + done, self._length + end, self._pending))
                 done, self._pending = end, _Values()
-        return tuple(found)
+        self._length += len(text)
 
     def _skip_to(self, raw: bytes) -> None:
         """Drop the white space that a transcript strips before the text."""
@@ -83,3 +97,11 @@ class StreamTints:
             if stripped:
                 self._tokens.insert(0, (stripped, values))
                 return
+
+
+def _tints(parts: Iterable[tuple[int, int, _Values]], measure: Measure | None) -> tuple[Tint, ...]:
+    if measure is None:
+        return ()
+    scale = SCALES[measure]
+    values = ((start, end, getattr(each, measure)) for start, end, each in parts)
+    return tuple((start, end, scale.step(v) or 0) for start, end, v in values if not math.isnan(v))

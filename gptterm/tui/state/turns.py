@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gptterm.charts.views.scores import Measure
 from gptterm.conversation.nodes import Node
 from gptterm.format import latency, plural, short_name, token_rate
 from gptterm.terminal import one_line
@@ -30,6 +31,7 @@ class Turn:
         is_streaming: The text is still being written.
         tints: Parts of the text by a measure of their tokens; empty: it is not tinted.
         cursor: Start and end of the token that is looked at.
+        measure: Measure that tints tokens as they are written; None: nothing does.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Turn:
     is_streaming: bool = False
     tints: tuple[Tint, ...] = ()
     cursor: tuple[int, int] | None = None
+    measure: Measure | None = None
 
 
 def speaker_label(node: Node) -> str:
