@@ -37,6 +37,7 @@ def engine() -> None:
 @adapter_option
 @setting_option("device", "--device")
 @setting_option("dtype", "--dtype")
+@setting_option("kv_dtype", "--kv-dtype")
 @setting_option("context", "--context")
 @setting_option("keep_alive", "--keep-alive")
 @click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)

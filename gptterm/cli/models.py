@@ -95,7 +95,9 @@ def show_info(name: str, as_json: bool) -> None:
     """Describe a model and the devices it fits on."""
     from pathlib import Path
 
+    from gptterm.engine.api import LoadRequest
     from gptterm.engine.quantization import conversion_cache
+    from gptterm.engine.quantization.kv_fidelity import known_fidelity
     from gptterm.models import find_local, read_metadata
 
     source = find_local(name)
@@ -108,6 +110,7 @@ def show_info(name: str, as_json: bool) -> None:
     memory = _memory(metadata, is_gguf=source.gguf_file is not None)
     fits, why = _fits(metadata, memory), metadata.decoder_reason
     conversion = conversion_cache.find(Path(source.directory))
+    kv_kl = known_fidelity(LoadRequest(source=source))
     if as_json:
         about = {"name": name, "revision": source.revision, "path": path}
         int8 = conversion and {
@@ -116,11 +119,10 @@ def show_info(name: str, as_json: bool) -> None:
             "fidelity_kl": conversion.fidelity_kl,
             "auto": conversion.used_by_auto,
         }
-        more = {"memory": memory, "fits": fits, "int8": int8, "notices": source.notices}
-        print_json([about | metadata._asdict() | more])
+        more = {"memory": memory, "fits": fits, "int8": int8, "kv_fidelity_kl": kv_kl}
+        print_json([about | metadata._asdict() | more | {"notices": source.notices}])
         return
 
-    per_token = metadata.cache_bytes_per_token
     lines = {
         "name": name,
         "revision": source.revision,
@@ -131,7 +133,7 @@ def show_info(name: str, as_json: bool) -> None:
         "weights": f"{byte_size(metadata.size)} {metadata.dtypes}",
         "memory": ", ".join(f"{byte_size(size)} in {dtype}" for dtype, size in memory.items()),
         "context": f"{metadata.context_length:,} tokens" if metadata.context_length else "",
-        "KV cache": f"{byte_size(per_token)} a token, in float16" if per_token else "",
+        "KV cache": _cache_sizes(metadata.cache_bytes_per_token, kv_kl),
         "vocabulary": f"{metadata.vocab_size:,} tokens" if metadata.vocab_size else "",
         "chat template": "yes" if metadata.has_chat_template else "no",
         "int8": _describe(conversion) if conversion else "",
@@ -139,6 +141,15 @@ def show_info(name: str, as_json: bool) -> None:
         **{f"fits {device}": ", ".join(dtypes) or "no" for device, dtypes in fits.items()},
     }
     print_table(None, [(label, text) for label, text in lines.items() if text])
+
+
+def _cache_sizes(by_dtype: dict[str, int], kl: float | None) -> str:
+    """Describe what a token takes in each dtype of the KV cache."""
+    if not by_dtype:
+        return ""
+    sizes = ", ".join(f"{byte_size(size)} in {dtype}" for dtype, size in by_dtype.items())
+    loss = "" if kl is None else f" (KL {kl:.2g} nats a token from float32)"
+    return f"a token {sizes}{loss}"
 
 
 @models.command("convert", context_settings=_HELP)
@@ -315,7 +326,7 @@ def _memory(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, int]:
 
     A GGUF file's own types, which `auto` keeps on a CPU, count as `auto`.
     """
-    from gptterm.engine.runtime.memory_bounds import item_size
+    from gptterm.engine.runtime.item_sizes import item_size
 
     if not metadata.parameters:
         return {}

@@ -187,6 +187,7 @@ def engine_options() -> list[click.Parameter]:
     return [
         _setting(MACHINE, "device", "--device"),
         _setting(MACHINE, "dtype", "--dtype"),
+        _setting(MACHINE, "kv_dtype", "--kv-dtype"),
         _setting(MACHINE, "context", "--context", shown="what the model holds"),
         _setting(MACHINE, "keep_alive", "--keep-alive"),
         flag_option(MACHINE, "--offline", default=None, text=SETTINGS["offline"].help),

@@ -175,6 +175,8 @@ def loaded_line(info: ModelInfo) -> str:
     per_token = info.cache_bytes_per_token
     if per_token:
         dtype += f", {byte_size(per_token)} of KV cache a token"
+    if info.kv_fidelity_kl is not None:
+        dtype += f" (in int8, KL {info.kv_fidelity_kl:.2g} nats a token from float32)"
     name = " + ".join((info.name, *info.adapters))
     return (
         f"{name}: {parameter_count(info.parameters)}, {info.decoder}, {info.device}, "

@@ -134,6 +134,8 @@ def result_object(results: Results, index: int, info: ModelInfo, prompt: str) ->
         line["adapters"] = info.adapters
     if info.fidelity_kl is not None:
         line["fidelity_kl"] = info.fidelity_kl
+    if info.kv_fidelity_kl is not None:
+        line |= {"kv_dtype": info.kv_dtype, "kv_fidelity_kl": info.kv_fidelity_kl}
     if results.request.logprobs is not None:
         line["logprobs"] = [token_logprobs(token) for token in sample.tokens]
     line["notices"] = results.notices

@@ -69,7 +69,7 @@ def _find_remote(settings: Settings, remote: RemoteModel) -> tuple[ModelSource, 
     return source, settings.with_model_defaults(generation_defaults(source))
 
 
-_LOCAL_ONLY = ("adapter", "device", "dtype", "context", "keep_alive")
+_LOCAL_ONLY = ("adapter", "device", "dtype", "kv_dtype", "context", "keep_alive")
 
 
 def load_model(

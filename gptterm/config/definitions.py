@@ -89,6 +89,12 @@ SETTINGS: dict[str, Setting] = {
         Word.of("auto", "float32", "bfloat16", "float16", "int8"), "auto",
         "number format of the weights",
     ),
+    "kv_dtype": Setting(
+        Word.of("auto", "float32", "float16", "int8"), "auto",
+        "number format of the KV cache, for models with a decoder of gptterm's own, on the CPU: "
+        "int8 takes half the memory of float16, at a loss that is measured; auto is float32 where "
+        "the weights are, and float16 elsewhere",
+    ),
     "context": Setting(
         Integer(Range(2, integer=True)), None,
         "the most tokens of prompt and reply together, at most what the model holds: a shorter "

@@ -15,6 +15,7 @@ from gptterm.engine.api import (
     AdapterSource,
     Dtype,
     GenerateRequest,
+    KVDtype,
     LoadRequest,
     ModelSource,
     Overflow,
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`raw`: the model continues the prompt; `chat`: it answers; `auto`: by the model."""
     device: str
     dtype: Dtype
+    kv_dtype: KVDtype
     context: int | None
     adapter: tuple[str, ...]
     """LoRA adapters: directories, each with `=SCALE` behind it or without."""
@@ -225,6 +227,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             source=source,
             device=self.device,
             dtype=self.dtype,
+            kv_dtype=self.kv_dtype,
             context=self.context,
             adapters=tuple(map(_adapter, self.adapter)),
         )

@@ -24,6 +24,9 @@ Overflow = Literal["error", "truncate"]
 FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
 Role = Literal["system", "user", "assistant"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+KVDtype = Literal["auto", "float32", "float16", "int8"]
+KV_DTYPES: tuple[str, ...] = ("float32", "float16", "int8")
+"""Dtypes of a native decoder's KV cache on a CPU."""
 Api = Literal["auto", "chat", "completions"]
 
 MOST_WORD = 200
@@ -374,6 +377,8 @@ class LoadRequest(Data, frozen=True, kw_only=True):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     dtype: Dtype = "auto"
+    kv_dtype: KVDtype = "auto"
+    """Of the KV cache; `auto` is float32 where the weights are, and float16 elsewhere."""
     context: int | None = None
     """The most tokens of prompt and reply together; None is what the model holds."""
     adapters: tuple[AdapterSource, ...] = ()
@@ -401,6 +406,10 @@ class ModelInfo(Data, frozen=True, kw_only=True):
     fidelity_kl: float | None = None
     """Mean KL divergence from the model in float32, in nats per token of a fixed text; None if not
     measured."""
+    kv_dtype: str = ""
+    """Of the KV cache; empty on a server."""
+    kv_fidelity_kl: float | None = None
+    """As `fidelity_kl`, of the KV cache in int8 from one in float32; None in other dtypes."""
     cache_bytes_per_token: int = 0
     """Of the KV cache; 0 if it is not known beforehand."""
     load_s: float = 0.0

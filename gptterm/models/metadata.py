@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from gptterm.engine.api import ModelSource, SamplingParams
+from gptterm.engine.api import KV_DTYPES, ModelSource, SamplingParams
+from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers.registry import parse_config, why_not_native
 from gptterm.engine.runtime.safetensors_header import read_header
 from gptterm.engine.samplers import SAMPLERS
@@ -33,8 +34,8 @@ class ModelMetadata(NamedTuple):
     size: int
     """Bytes of the weights."""
     context_length: int
-    cache_bytes_per_token: int
-    """Of a native decoder's KV cache in float16; in float32 it takes twice as much."""
+    cache_bytes_per_token: dict[str, int]
+    """Of a native decoder's KV cache, by dtype."""
     vocab_size: int
     has_chat_template: bool
 
@@ -67,7 +68,7 @@ def read_metadata(source: ModelSource) -> ModelMetadata:
         dtypes=", ".join(sorted({t.dtype for header in headers for t in header.tensors.values()})),
         size=sum(path.stat().st_size for path in weights),
         context_length=_first_number(config, _CONTEXT_KEYS),
-        cache_bytes_per_token=2 * native.cache_numbers if native else 0,
+        cache_bytes_per_token=_cache_bytes(native),
         vocab_size=_first_number(config, ("vocab_size",)),
         has_chat_template=_has_chat_template(directory, source.name),
     )
@@ -94,10 +95,14 @@ def _read_gguf(path: Path) -> ModelMetadata:
         context_length=(
             config.context_length if config else file.number(f"{architecture}.context_length") or 0
         ),
-        cache_bytes_per_token=2 * config.cache_numbers if config else 0,
+        cache_bytes_per_token=_cache_bytes(config),
         vocab_size=len(file.texts("tokenizer.ggml.tokens")),
         has_chat_template=file.text("tokenizer.chat_template") is not None,
     )
+
+
+def _cache_bytes(config: DecoderConfig | None) -> dict[str, int]:
+    return {dtype: config.cache_bytes(dtype) for dtype in KV_DTYPES} if config else {}
 
 
 def _first_number(config: dict[str, Any], keys: tuple[str, ...]) -> int:

@@ -50,6 +50,19 @@ def test_auto_changes_only_when_it_is_told_to(env: dict[str, str]) -> None:
     assert (again.code, again.stderr) == (0, "tiny: there is no conversion\n")
 
 
+def test_what_a_kv_cache_in_int8_costs_is_told(env: dict[str, str]) -> None:
+    about = ("models", "info", "tiny")
+    assert "kv_dtype" not in ask(env)
+    asked = ask(env, "--kv-dtype", "int8")
+    assert asked["kv_dtype"] == "int8"
+    kl = asked["kv_fidelity_kl"]
+    assert 0 < kl < 0.01
+    told = f"KL {kl:.2g} nats a token from float32)"
+    assert f"1.7 kB in int8 ({told}" in run(about, env).text
+    said = run(["-m", "tiny", "-n", "1", "-v", "x"], env | {"GPTTERM_KV_DTYPE": "int8"}).stderr
+    assert f"1.7 kB of KV cache a token (in int8, {told}" in said
+
+
 def test_what_a_conversion_costs_is_told(env: dict[str, str], tmp_path: Path) -> None:
     about = ("models", "info", "tiny")
     assert json.loads(run([*about, "--json"], env).text)["int8"] is None

@@ -121,8 +121,10 @@ def test_info(machine: Machine, directory: Path) -> None:
     assert re.search(r"^decoder +native$", text, re.MULTILINE)
     assert re.search(r"^context +16 tokens$", text, re.MULTILINE)
     assert about["memory"]["bfloat16"] == 2 * about["parameters"]
-    assert about["cache_bytes_per_token"] == 2 * 2 * 2 * 8
-    assert re.search(r"^KV cache +64 bytes a token, in float16$", text, re.MULTILINE)
+    assert about["cache_bytes_per_token"] == {"float32": 128, "float16": 64, "int8": 64}
+    assert about["kv_fidelity_kl"] is None
+    sizes = r"^KV cache +a token 128 bytes in float32, 64 bytes in float16, 64 bytes in int8$"
+    assert re.search(sizes, text, re.MULTILINE)
     assert re.search(r"^fits cpu +float32, bfloat16, float16, int8$", text, re.MULTILINE)
 
 

@@ -71,6 +71,8 @@ def test_numbers_follow_the_settings_and_offline_says_why(cache: Path) -> None:
     found = by_name(read_models([], Wanted(dtype="int8", offline=True)))
     assert found["tiny"].section == "bundled"
     assert found["tiny"].memory == 2_467_968 + 1024 * 3072
+    small = by_name(read_models([], Wanted(dtype="int8", kv_dtype="int8", offline=True)))
+    assert small["tiny"].memory == 2_467_968 + 1024 * 1664
     assert not found["gpt2"].is_usable
     assert "offline" in found["gpt2"].detail
     assert by_name(read_models([], Wanted("cuda:0")))["org/whole"].dtype == "bfloat16"

@@ -28,7 +28,8 @@ ASKED: tuple[str, ...] = ("prompt", "messages")
 """The keys of what a line asks, of which it has one."""
 _KEYS = ("id", *ASKED, "logprobs", *_LINE_SETTINGS)
 _OF_THE_RUN = (
-    *("model", "server", "adapter", "device", "dtype", "context", "keep_alive", "offline"),
+    *("model", "server", "adapter", "device", "dtype", "kv_dtype", "context", "keep_alive"),
+    "offline",
 )
 _MOST_LOGPROBS = 1000
 MOST_SAMPLES = 128

@@ -43,7 +43,13 @@ def new_manifest(
     """Return the manifest of a run. What only changes its speed is no part of it."""
     return {
         "format": 1,
-        "model": {"name": info.name, "revision": info.revision, "dtype": info.dtype},
+        "model": {
+            "name": info.name,
+            "revision": info.revision,
+            "dtype": info.dtype,
+            # Not in what older versions have written.
+            **({} if settings.kv_dtype == "auto" else {"kv_dtype": info.kv_dtype}),
+        },
         "settings": {
             "sampling": msgspec.structs.asdict(settings.sampling),
             "max_tokens": settings.max_tokens,

@@ -68,8 +68,9 @@ class EngineStatus(_Message, frozen=True, kw_only=True):
     asked_device: str = ""
     """The device that was requested, such as `auto`."""
     asked_dtype: str = ""
+    kv_dtype: str = "auto"
+    """As asked for; likewise the next ones."""
     context: int | None = None
-    """As asked for."""
     adapters: tuple[AdapterSource, ...] = ()
     clients: int = 0
     waiting: int = 0

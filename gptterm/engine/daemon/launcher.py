@@ -18,9 +18,10 @@ import msgspec
 from gptterm import __version__
 from gptterm.engine.api import LoadRequest
 from gptterm.engine.daemon import handshake, registry
-from gptterm.engine.daemon.fingerprint import daemon_name, fingerprint_of, name_prefix, serves
+from gptterm.engine.daemon.fingerprint import daemon_name, name_prefix, serves
 from gptterm.engine.daemon.handshake import AskStatus, EngineStatus, Hello
 from gptterm.engine.ipc import LOCAL_ENGINE
+from gptterm.engine.runtime.fingerprint import fingerprint_of
 from gptterm.errors import GpttermError
 from gptterm.paths import engine_log
 

@@ -14,16 +14,11 @@ import stat
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, overload
 
+from gptterm.engine.runtime.fingerprint import digest
 from gptterm.errors import GpttermError
 from gptterm.own_files import open_own
 from gptterm.paths import home
 from gptterm.terminal import one_line
-
-try:
-    # hashlib's own code: hashlib would load OpenSSL, 4 ms of a warm engine's first text.
-    from _blake2 import blake2b
-except ImportError:  # another implementation of Python
-    from hashlib import blake2b
 
 _SUFFIX = ".sock"
 Stage = Literal["starting", "ready"]
@@ -38,11 +33,6 @@ class LockHolder(NamedTuple):
 
     pid: int
     stage: str
-
-
-def digest(*parts: str) -> str:
-    """Return a collision-resistant name of 16 hex digits for the parts."""
-    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 @overload

@@ -365,6 +365,7 @@ class Server:
             dtype=info.dtype if info else self._spec.request.dtype,
             asked_device=self._spec.request.device,
             asked_dtype=self._spec.request.dtype,
+            kv_dtype=self._spec.request.kv_dtype,
             context=self._spec.request.context,
             adapters=self._spec.request.adapters,
             clients=self._clients,

@@ -79,6 +79,15 @@ class Decoder(Protocol):
         """Bound `context_length`, before any cache is made."""
         ...
 
+    def keep_cache_in(self, dtype: str) -> bool:
+        """Make caches from now on in this dtype; return whether that can be done."""
+        ...
+
+    @property
+    def cache_dtype(self) -> str:
+        """Dtype of keys and values in new caches."""
+        ...
+
     @property
     def prefill_chunk(self) -> int:
         """Maximum tokens of a prompt per pass: bounds memory, and the latency of a cancel."""

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from gptterm.engine.decoders.config_values import ActivationName, shown
 from gptterm.engine.decoders.rotary import Rotary
+from gptterm.engine.runtime.item_sizes import cache_row_size
 from gptterm.errors import ModelError
 
 HEAD = "lm_head.weight"
@@ -112,10 +113,9 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"config.json: attention windows {windows} for {self.num_layers} layers"
             )
 
-    @property
-    def cache_numbers(self) -> int:
-        """Keys and values of one token, in all layers."""
-        return 2 * self.num_layers * self.num_kv_heads * self.head_dim
+    def cache_bytes(self, dtype: str) -> int:
+        """Bytes of one token's keys and values, in all layers."""
+        return 2 * self.num_layers * self.num_kv_heads * cache_row_size(dtype, self.head_dim)
 
 
 def check_weight_shapes(config: DecoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -16,7 +16,7 @@ class KVCache(ABC):
     """Keys and values of one sequence, (layers, 1, kv_heads, capacity, head_dim) each.
 
     On the C kernels it is allocated whole, once: there, memory that no token has reached costs
-    nothing. torch's grows as it is filled.
+    nothing. torch's grows as it is filled. In int8 a row is `kv_width` wide: its scale is with it.
     """
 
     def __init__(self, keys: Array, values: Array, length: int = 0) -> None:

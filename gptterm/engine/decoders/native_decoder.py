@@ -52,7 +52,7 @@ class NativeDecoder(ABC):
     supports_speculation: bool
 
     def __init__(
-        self, model: Model, device: str, dtype: str, parameters: int, cache_itemsize: int
+        self, model: Model, device: str, dtype: str, parameters: int, cache_dtype: str
     ) -> None:
         self._model = model
         config = model.config
@@ -63,11 +63,19 @@ class NativeDecoder(ABC):
         self.device = device
         self.dtype = dtype
         self.parameters = parameters
-        self.cache_bytes_per_token = config.cache_numbers * cache_itemsize
+        self.cache_dtype = cache_dtype
 
     def limit_context(self, length: int) -> None:
         """See `Decoder.limit_context`."""
         self.context_length = min(self.context_length, length)
+
+    def keep_cache_in(self, dtype: str) -> bool:
+        """See `Decoder.keep_cache_in`."""
+        return dtype == self.cache_dtype
+
+    @property
+    def cache_bytes_per_token(self) -> int:
+        return self._model.config.cache_bytes(self.cache_dtype)
 
     def _cache_shape(self, columns: int) -> tuple[int, int, int, int, int]:
         """(layers, 1, kv_heads, columns, head_dim)."""
@@ -88,11 +96,6 @@ class NativeDecoder(ABC):
             return None
         wanted = hidden[n - 1 :: n] if last == 1 else hidden[-last:]
         return self._host(self._model.logits(wanted))
-
-    def all_logits(self, ids: Ids) -> Logits:
-        """(n,) ids of a text from its start → (n, vocab_size) float32 logits after each."""
-        step = self.new_cache().begin_step(len(ids))
-        return self._host(self._model.logits(self._model.hidden(self._array(ids), step)))
 
     def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:
         """See `Observable.observe`."""

@@ -22,7 +22,8 @@ from gptterm.engine.decoders.weights import stored_weights
 from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
-from gptterm.engine.runtime.memory_bounds import converted_size, is_spread, item_size
+from gptterm.engine.runtime.item_sizes import item_size
+from gptterm.engine.runtime.memory_bounds import converted_size, is_spread
 from gptterm.errors import ModelError
 from gptterm.format import first_line
 
@@ -49,7 +50,7 @@ class TransformersDecoder:
         self._feeding = checked.feeding
         self.notices = (*spread_notices(model), *checked.notices)
         self.device = device
-        self.dtype = dtype
+        self.dtype = self.cache_dtype = dtype
         self.architecture = type(model).__name__
         self.vocab_size = int(model.get_input_embeddings().weight.shape[0])
         self.context_length = min(length, checked.positions or length)
@@ -64,6 +65,10 @@ class TransformersDecoder:
     def limit_context(self, length: int) -> None:
         """See `Decoder.limit_context`."""
         self.context_length = min(self.context_length, length)
+
+    def keep_cache_in(self, dtype: str) -> bool:
+        """See `Decoder.keep_cache_in`."""
+        return dtype == self.cache_dtype
 
     @classmethod
     def load(

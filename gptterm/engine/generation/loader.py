@@ -13,11 +13,11 @@ from gptterm.engine.decoders.config import SHORTEST_CONTEXT
 from gptterm.engine.gguf.reader import GgufFile, read_header
 from gptterm.engine.gguf_parts import part_paths
 from gptterm.engine.quantization import conversion_cache
+from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.engine.runtime.memory_bounds import (
     check_weights,
     converted_size,
     is_spread,
-    item_size,
 )
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from gptterm.engine.generation.engine import LocalEngine
     from gptterm.engine.quantization.conversion_cache import Conversion
     from gptterm.engine.text.tokenizer import Tokenizer
+
+
+_KV_IGNORED = (
+    "--kv-dtype {} is for models with a decoder of gptterm's own, on the CPU; the KV cache of this"
+    " one is kept in {}"
+)
 
 
 def load_engine(request: LoadRequest) -> LocalEngine:
@@ -63,6 +69,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
     decoder, name, fidelity_kl = _load_decoder(request, config, tokenizer, reading.gguf, conversion)
     if request.context is not None:
         decoder.limit_context(request.context)
+    keeps = request.kv_dtype == "auto" or decoder.keep_cache_in(request.kv_dtype)
     if decoder.context_length < SHORTEST_CONTEXT:
         raise ModelError(f"{source.name} has a context of one token, without room for a reply")
     info = ModelInfo(
@@ -78,6 +85,8 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         has_chat_template=tokenizer.chat_template is not None,
         fills_middle=infill_tokens(tokenizer) is not None,
         fidelity_kl=fidelity_kl,
+        kv_dtype=decoder.cache_dtype,
+        kv_fidelity_kl=_kv_fidelity(request, decoder, tokenizer),
         cache_bytes_per_token=decoder.cache_bytes_per_token,
         adapters=tuple(map(str, request.adapters)),
         load_s=time.perf_counter() - started,
@@ -86,9 +95,20 @@ def load_engine(request: LoadRequest) -> LocalEngine:
             *tokenizer.notices,
             *decoder.notices,
             *_shorter(config, name),
+            *(() if keeps else (_KV_IGNORED.format(request.kv_dtype, decoder.cache_dtype),)),
         ),
     )
     return LocalEngine(decoder, tokenizer, info)
+
+
+def _kv_fidelity(request: LoadRequest, decoder: Decoder, tokenizer: Tokenizer) -> float | None:
+    """Fidelity of a KV cache in int8; None in other dtypes."""
+    from gptterm.engine.decoders.native_decoder import NativeDecoder
+    from gptterm.engine.quantization.kv_fidelity import kv_fidelity
+
+    if decoder.cache_dtype != "int8" or not isinstance(decoder, NativeDecoder):
+        return None
+    return kv_fidelity(request, decoder, tokenizer)
 
 
 def _shorter(config: dict[str, Any], decoder: str) -> Iterator[str]:

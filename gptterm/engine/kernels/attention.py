@@ -18,15 +18,35 @@ from gptterm.engine.kernels.compiled import (
     loaded_library,
 )
 
-_FLOAT16, _INT64 = np.dtype(np.float16), np.dtype(np.int64)
+_INT64 = np.dtype(np.int64)
+_FORMATS: dict[np.dtype[Any], int] = {
+    np.dtype(np.float32): 0,
+    np.dtype(np.float16): 1,
+    np.dtype(np.int8): 2,
+}
+"""`kv_format` in source/attention.h."""
+
+
+def kv_width(dtype: str, head_dim: int) -> int:
+    """Elements of a head's key or value: in int8 the numbers, then the float32 that scales them."""
+    return head_dim + FLOAT32.itemsize if dtype == "int8" else head_dim
+
+
+def unscaled(rows: NDArray[Any]) -> Floats:
+    """(…, kv_width) keys or values as a cache holds them → (…, head_dim) float32."""
+    if rows.dtype != np.int8:
+        return np.asarray(rows, np.float32)
+    numbers, scales = np.split(rows, [-FLOAT32.itemsize], axis=-1)
+    scaled: Floats = numbers * np.ascontiguousarray(scales).view(FLOAT32)
+    return scaled
 
 
 class KVLayout:
     """A KV cache as the kernel sees it, checked once: addresses, strides and capacity.
 
     Args:
-        keys, values: by layer, (sequences, kv_heads, capacity, head_dim), contiguous, float32 or
-            float16.
+        keys, values: by layer, (sequences, kv_heads, capacity, kv_width), contiguous, float32,
+            float16 or int8.
 
     Raises:
         ValueError: the arrays are not all alike, or of another dtype or layout.
@@ -34,12 +54,13 @@ class KVLayout:
 
     def __init__(self, keys: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]]) -> None:
         first = keys[0]
-        self.sequences, self.kv_heads, self.capacity, self.head_dim = first.shape
-        self.half = first.dtype == _FLOAT16
-        if first.dtype not in (FLOAT32, _FLOAT16) or len(keys) != len(values):
+        self.sequences, self.kv_heads, self.capacity, self.width = first.shape
+        self.head_dim = self.width - kv_width(first.dtype.name, 0)
+        if first.dtype not in _FORMATS or len(keys) != len(values) or self.head_dim < 1:
             raise ValueError(
                 f"keys and values of {len(keys)} and {len(values)} layers in {first.dtype}"
             )
+        self.format = _FORMATS[first.dtype]
         for array in (*keys, *values):
             check(array, "keys and values", first.dtype, *first.shape)
             if not array.flags.writeable:
@@ -86,7 +107,7 @@ class Attention:
         self._shape = (rows, heads * layout.head_dim)
         self._kv_shape = (rows, layout.kv_heads * layout.head_dim)
         self._default_scale = layout.head_dim**-0.5
-        head_stride = layout.capacity * layout.head_dim
+        head_stride = layout.capacity * layout.width
         self._struct = AttentionStruct(
             rows=rows,
             heads=heads,
@@ -94,7 +115,7 @@ class Attention:
             head_dim=layout.head_dim,
             threads=thread_count(),
             capacity=layout.capacity,
-            half=layout.half,
+            kv=layout.format,
             sequence_stride=0 if same_sequence else layout.kv_heads * head_stride,
             head_stride=head_stride,
             positions=address(positions),
@@ -115,7 +136,8 @@ class Attention:
         """Append the new keys and values to a layer's cache; (rows, width) of the attention.
 
         A row's result has the same bits alone and among others. A float16 cache saturates: it holds
-        the greatest finite number in place of a greater one.
+        the greatest finite number in place of a greater one. An int8 cache holds each head's key or
+        value as multiples of a 127th of its largest number.
 
         Args:
             query: (rows, heads · head_dim) float32.

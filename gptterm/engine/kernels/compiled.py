@@ -55,7 +55,7 @@ class AttentionStruct(ctypes.Structure):
         ("threads", ctypes.c_int32),
         ("capacity", ctypes.c_int32),
         ("window", ctypes.c_int32),
-        ("half", ctypes.c_int32),
+        ("kv", ctypes.c_int32),
         ("scale", ctypes.c_float),
         ("soft_cap", ctypes.c_float),
         ("query", ctypes.c_void_p),

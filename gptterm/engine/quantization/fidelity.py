@@ -1,7 +1,9 @@
-"""Fidelity of a converted model: its KL divergence from the same model in float32."""
+"""Fidelity of a converted model, or of a KV cache: KL divergence from the same model in float32."""
 
 import numpy as np
 
+from gptterm.engine.decoders.base import Ids, Logits
+from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.native_decoder import NativeDecoder
 from gptterm.engine.sampling.distribution import log_softmax
 
@@ -21,6 +23,10 @@ def mean(values):
     return total / len(values)
 """
 """A story, a fact and a program; the same text for every model."""
+_CHUNK = 64
+"""Tokens whose logits are in memory at once."""
+
+_Fed = tuple[NativeDecoder, KVCache]
 
 
 def mean_kl(exact: NativeDecoder, converted: NativeDecoder, ids: list[int]) -> float:
@@ -29,9 +35,33 @@ def mean_kl(exact: NativeDecoder, converted: NativeDecoder, ids: list[int]) -> f
     Args:
         ids: the text; what exceeds the context is cut.
     """
-    text = np.array(ids[: exact.context_length])
+    return _mean_kl((exact, exact.new_cache()), (converted, converted.new_cache()), ids)
+
+
+def cache_kl(decoder: NativeDecoder, ids: list[int]) -> float:
+    """The same of a decoder whose KV cache is in int8, from itself with one in float32."""
+    caches = []
+    for dtype in ("float32", "int8"):
+        decoder.keep_cache_in(dtype)
+        caches.append((decoder, decoder.new_cache()))
+    exact, rough = caches
+    return _mean_kl(exact, rough, ids)
+
+
+def _mean_kl(exact: _Fed, found: _Fed, ids: list[int]) -> float:
+    text = np.array([ids])[:, : exact[0].context_length]
     each = []
-    for pair in zip(exact.all_logits(text), converted.all_logits(text), strict=True):
-        reference, found = map(log_softmax, pair)
-        each.append(np.sum(np.exp(reference) * (reference - found), dtype=np.float64))
+    for start in range(0, text.shape[1], _CHUNK):
+        chunk = text[:, start : start + _CHUNK]
+        for pair in zip(_logits(exact, chunk), _logits(found, chunk), strict=True):
+            p, q = map(log_softmax, pair)
+            each.append(np.sum(np.exp(p) * (p - q), dtype=np.float64))
     return float(np.mean(each))
+
+
+def _logits(fed: _Fed, chunk: Ids) -> Logits:
+    """After each token of a chunk of a text, which is fed."""
+    decoder, cache = fed
+    logits = decoder.forward(chunk, cache, last=chunk.shape[1])
+    assert logits is not None
+    return logits

@@ -4,19 +4,14 @@ An operating system promises more memory than there is, and kills whoever uses t
 """
 
 from gptterm.engine.runtime.device import available_memory, free_memory
+from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.errors import OutOfMemoryError
 from gptterm.format import byte_size, plural
 
-_ITEM_SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 _SMALL = 64 << 20
 """Bytes for which it is not worth asking the system what is free."""
 _PLACED = 0.9
 """Share of a device's free memory that weights may take: the rest is for activations and caches."""
-
-
-def item_size(dtype: str) -> int:
-    """Bytes of a number."""
-    return _ITEM_SIZES[dtype]
 
 
 def converted_size(size: int, stored: str, dtype: str) -> int:

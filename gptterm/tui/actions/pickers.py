@@ -92,7 +92,7 @@ async def models_at_hand(controller: Controller) -> list[ModelEntry]:
     info = controller.engine.info
     settings = controller.settings
     device = info.device if info is not None and not controller.engine.is_remote else "cpu"
-    wanted = Wanted(device, settings.dtype, settings.offline, settings.servers)
+    wanted = Wanted(device, settings.dtype, settings.kv_dtype, settings.offline, settings.servers)
     return await in_daemon_thread(lambda: read_models(used, wanted))
 
 

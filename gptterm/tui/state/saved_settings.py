@@ -39,8 +39,8 @@ KINDS: Mapping[str, Mapping[str, Setting]] = {
 """Tables of tables, each with a name: `[presets.NAME]`. Examples take pairs, for an editor."""
 _FIELDS = {field.name: field for field in FIELDS}
 _AT_START = frozenset(
-    ("model", "server", "device", "dtype", "context", "adapter", "keep_alive", "offline", "save")
-)
+    ("model", "server", "device", "dtype", "kv_dtype", "context", "adapter", "keep_alive")
+) | {"offline", "save"}
 """Settings that act when a model is loaded or gptterm is started."""
 
 

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from gptterm.engine.api import AdapterSource, LoadRequest, ModelInfo, ModelSource
+from gptterm.engine.api import AdapterSource, KVDtype, LoadRequest, ModelInfo, ModelSource
 from gptterm.engine.daemon.fingerprint import (
     as_requested,
     daemon_name,
-    fingerprint_of,
     serves,
 )
 from gptterm.engine.daemon.handshake import EngineStatus
+from gptterm.engine.runtime.fingerprint import fingerprint_of
 
 
 def test_a_notice_of_both_is_said_once() -> None:
@@ -39,6 +39,15 @@ def test_an_engine_of_another_context_is_another_engine() -> None:
     status = EngineStatus(pid=1, device="cpu", dtype="float32", asked_device="auto", context=64)
     asked = [LoadRequest(source=source, dtype="float32", context=context) for context in (None, 64)]
     assert [serves(status, request) for request in asked] == [False, True]
+
+
+def test_an_engine_with_another_kv_cache_is_another_engine() -> None:
+    source = ModelSource(name="m", directory="/m")
+    asked: list[KVDtype] = ["auto", "float16", "int8"]
+    requests = [LoadRequest(source=source, kv_dtype=dtype) for dtype in asked]
+    assert len({daemon_name(request, "") for request in requests}) == 3
+    status = EngineStatus(pid=1, device="auto", dtype="auto", kv_dtype="int8")
+    assert [serves(status, request) for request in requests] == [False, False, True]
 
 
 def test_an_engine_with_an_adapter_is_another_engine(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ from gptterm.engine.ipc.protocol import (
 )
 from gptterm.engine.ipc.send_buffer import SendBuffer
 from gptterm.engine.ipc.worker import Worker
+from gptterm.engine.runtime.fingerprint import fingerprint_of
 from tests.support.daemon import FOREVER, Client
 from tests.support.gpt2 import write_gpt2
 from tests.support.ipc_engines import end_of, text_of
@@ -94,7 +95,7 @@ def launched(model: LoadRequest, rows: int) -> None:
     assert launcher.launch(
         DaemonSpec(
             name=fingerprint.daemon_name(model, LOCAL_ENGINE),
-            fingerprint=fingerprint.fingerprint_of(model),
+            fingerprint=fingerprint_of(model),
             factory=LOCAL_ENGINE,
             request=model,
             keep_alive_s=FOREVER,

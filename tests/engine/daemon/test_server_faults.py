@@ -14,6 +14,7 @@ from gptterm.engine.api import LoadRequest, Token
 from gptterm.engine.daemon import fingerprint, launcher, registry
 from gptterm.engine.daemon.server import DaemonSpec
 from gptterm.engine.daemon.sync_client import open_engine
+from gptterm.engine.runtime.fingerprint import fingerprint_of
 from gptterm.engine.runtime.log import LOG_LIMIT
 from gptterm.errors import GpttermError, ModelError
 from tests.support.daemon import ENDLESS, FOREVER, Client, opened, the_pid
@@ -44,7 +45,7 @@ def test_an_engine_of_another_version_is_replaced_and_ends_with_its_last_client(
     del folder
     asked = write_script(tmp_path, FINE)
     old = opened(asked, 3600.0)
-    monkeypatch.setattr(fingerprint, "__version__", "99.0")
+    monkeypatch.setattr("gptterm.engine.runtime.fingerprint.__version__", "99.0")
     # keep_alive is off, but it was on for the one that is replaced.
     new = opened(asked, None)
     assert new.connection.started
@@ -188,7 +189,7 @@ def spec_of(asked: LoadRequest, **limits: float) -> DaemonSpec:
     """A daemon's, with limits of its own."""
     return DaemonSpec(
         name=fingerprint.daemon_name(asked, FACTORY),
-        fingerprint=fingerprint.fingerprint_of(asked),
+        fingerprint=fingerprint_of(asked),
         factory=FACTORY,
         request=asked,
         keep_alive_s=FOREVER,

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from gptterm.engine.api import LoadRequest
-from gptterm.engine.daemon.fingerprint import fingerprint_of
 from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.gguf_parts import part_names
+from gptterm.engine.runtime.fingerprint import fingerprint_of
 from gptterm.engine.runtime.model_files import weights_size
 from gptterm.errors import ModelError
 from gptterm.models import read_metadata, resolve

@@ -333,13 +333,37 @@ typedef struct {
     int64_t *positions;
 } attention_case;
 
+/* A cache of `rows` keys or values. */
+static void *random_cache(caller *c, kv_format kv, size_t rows, int head_dim)
+{
+    size_t width = (size_t)kv_width(kv, head_dim);
+    if (kv == KV_FLOAT16)
+        return random_halves(c, rows * width);
+    if (kv == KV_FLOAT32)
+        return random_numbers(c, rows * width);
+    int8_t *cache = allocate(rows, width);
+    for (size_t i = 0; i < rows * width; i++)
+        cache[i] = (int8_t)(random_bits(c) % 255 - 127);
+    for (size_t row = 0; row < rows; row++) {
+        float scale = random_number(c) / 127;
+        memcpy(cache + row * width + head_dim, &scale, sizeof scale);
+    }
+    return cache;
+}
+
 static double cached(const attention_case *t, const void *cache, int row, int head,
                      int64_t position, int d)
 {
-    int64_t at =
-        row * t->a.sequence_stride + head * t->a.head_stride + position * t->a.head_dim + d;
-    return t->a.half ? half_value(((const uint16_t *)cache)[at])
-                     : (double)((const float *)cache)[at];
+    kv_format kv = (kv_format)t->a.kv;
+    int64_t at = row * t->a.sequence_stride + head * t->a.head_stride +
+                 position * kv_width(kv, t->a.head_dim);
+    if (kv == KV_FLOAT16)
+        return half_value(((const uint16_t *)cache)[at + d]);
+    if (kv == KV_FLOAT32)
+        return (double)((const float *)cache)[at + d];
+    float scale;
+    memcpy(&scale, (const int8_t *)cache + at + t->a.head_dim, sizeof scale);
+    return ((const int8_t *)cache)[at + d] * (double)scale;
 }
 
 static void compare_head(const attention_case *t, int row, int head)
@@ -379,19 +403,19 @@ static void compare_appended(const attention_case *t, int row, int head)
     for (int d = 0; d < a->head_dim; d++) {
         int64_t from = row * a->kv_stride + head * a->head_dim + d;
         double key = (double)a->key[from], value = (double)a->value[from],
-               bound = a->half ? 5e-4 : 0;
+               bound = a->kv == KV_INT8 ? 0.5001 / 127 : a->kv == KV_FLOAT16 ? 5e-4 : 0;
         int holds = is_close(cached(t, a->keys, row, head, a->positions[row], d), key, bound) &&
                     is_close(cached(t, a->values, row, head, a->positions[row], d), value, bound);
         expect(holds, "key or value", row, head, d);
     }
 }
 
-static void check_attention(caller *c, int rows, int heads, int kv_heads, int head_dim, int half,
-                            int window, int same_sequence)
+static void check_attention(caller *c, int rows, int heads, int kv_heads, int head_dim,
+                            kv_format kv, int window, int same_sequence)
 {
     int capacity = 75, sequences = same_sequence ? 1 : rows;
     int stride = (heads + 2 * kv_heads) * head_dim;
-    size_t numbers = product(sequences * kv_heads, capacity * head_dim);
+    size_t cached_rows = product(sequences * kv_heads, capacity);
     float *new = random_numbers(c, product(rows, stride));
     int64_t *positions = allocate((size_t)rows, sizeof *positions);
     int start = (int)(random_bits(c) % (uint32_t)(capacity - (same_sequence ? rows : 1) + 1));
@@ -406,20 +430,20 @@ static void check_attention(caller *c, int rows, int heads, int kv_heads, int he
             .threads = c->threads,
             .capacity = capacity,
             .window = window,
-            .half = half,
+            .kv = (int32_t)kv,
             .scale = 0.3f,
             .soft_cap = window ? 2.0f : 0,
-            .bias = half ? random_numbers(c, product(heads, capacity)) : 0,
+            .bias = kv ? random_numbers(c, product(heads, capacity)) : 0,
             .bias_stride = capacity,
             .query = new,
             .key = new + heads * head_dim,
             .value = new + (heads + kv_heads) * head_dim,
             .query_stride = stride,
             .kv_stride = stride,
-            .keys = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
-            .values = half ? (void *)random_halves(c, numbers) : (void *)random_numbers(c, numbers),
-            .sequence_stride = same_sequence ? 0 : (int64_t)kv_heads * capacity * head_dim,
-            .head_stride = (int64_t)capacity * head_dim,
+            .keys = random_cache(c, kv, cached_rows, head_dim),
+            .values = random_cache(c, kv, cached_rows, head_dim),
+            .sequence_stride = same_sequence ? 0 : kv_heads * capacity * kv_width(kv, head_dim),
+            .head_stride = capacity * kv_width(kv, head_dim),
             .positions = positions,
             .y = allocate(product(rows, heads * head_dim), sizeof(float)),
         }};
@@ -446,11 +470,11 @@ static void check_attentions(caller *c)
                      windows[] = {0, 1, 40};
     for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
         for (size_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++)
-            for (int half = 0; half < 2; half++) {
-                int window = windows[(r + d) % 3];
-                check_attention(c, row_counts[r], 2, 1 + half, head_dims[d], half, window, 1);
+            for (int kv = KV_FLOAT32; kv <= KV_INT8; kv++) {
+                int window = windows[(r + d) % 3], half = kv == KV_FLOAT16, dim = head_dims[d];
+                check_attention(c, row_counts[r], 2, 1 + half, dim, (kv_format)kv, window, 1);
                 if (row_counts[r] < 70)
-                    check_attention(c, row_counts[r], 6, 3 - half, head_dims[d], half, window, 0);
+                    check_attention(c, row_counts[r], 6, 3 - half, dim, (kv_format)kv, window, 0);
             }
 }
 

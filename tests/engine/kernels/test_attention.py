@@ -9,10 +9,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptterm.engine.kernels.attention import Attention
+from gptterm.engine.kernels.attention import Attention, unscaled
 from tests.engine.kernels.tensors import TensorAttention, layout
 
 CAPACITY = 200
+KEPT = [torch.float32, torch.float16, torch.int8]
+"""What a cache may be kept in."""
+
+
+def cached(numbers: Tensor, kept: torch.dtype) -> Tensor:
+    """As a cache holds them."""
+    if kept is not torch.int8:
+        return numbers.to(kept)
+    scales = numbers.abs().amax(-1, keepdim=True) / 127
+    rows = (numbers / scales).round().to(torch.int8)
+    return torch.cat([rows, scales.view(torch.int8)], -1)
+
+
+def plain(cache: Tensor) -> Tensor:
+    """The numbers that a cache holds, in float64."""
+    return torch.from_numpy(unscaled(cache.numpy())).double()
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -33,8 +49,8 @@ class Layer:
     def __post_init__(self) -> None:
         sequences = 1 if self.same_sequence else 3
         shape = (sequences, self.heads, CAPACITY, self.head_dim)
-        self.keys = random(*shape, seed=1).to(self.kept)
-        self.values = random(*shape, seed=2).to(self.kept)
+        self.keys = cached(random(*shape, seed=1), self.kept)
+        self.values = cached(random(*shape, seed=2), self.kept)
         # As a product gives them: query, key and value of a row side by side.
         width = self.heads * self.head_dim
         rows = 4 * random(3, (self.groups + 2) * width, seed=3)
@@ -59,7 +75,7 @@ class Layer:
         sequence = 0 if self.same_sequence else row
         first = 0 if window is None else max(0, position + 1 - window)
         keys, values = (
-            x[sequence, :, first : position + 1].double() for x in (self.keys, self.values)
+            plain(x[sequence, :, first : position + 1]) for x in (self.keys, self.values)
         )
         query = self.query[row].double().view(self.heads, self.groups, self.head_dim)
         scores = query @ keys.mT * (self.head_dim**-0.5 if scale is None else scale)
@@ -68,7 +84,7 @@ class Layer:
 
 @pytest.mark.parametrize(("heads", "head_dim"), [(12, 64), (2, 8), (3, 25), (1, 80)])
 @pytest.mark.parametrize("same_sequence", [True, False])
-@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+@pytest.mark.parametrize("kept", KEPT)
 def test_what_a_token_attends_to(
     heads: int, head_dim: int, same_sequence: bool, kept: torch.dtype
 ) -> None:
@@ -85,18 +101,31 @@ def hold_to_the_softmax(
     for row, position in enumerate(positions):
         sequence = 0 if layer.same_sequence else row
         for cache, new in ((layer.keys, layer.key), (layer.values, layer.value)):
-            assert torch.equal(cache[sequence, :, position].flatten(), new[row].to(layer.kept))
+            heads = new[row].view(layer.heads, layer.head_dim)
+            assert_appended(cache[sequence, :, position], heads)
         exact = layer.expected(row, position, scale, window)
+        # Scores in int8 are rounded once more, by the key's scale.
+        bound = 3e-5 if layer.kept is torch.int8 else 1e-5
         torch.testing.assert_close(
-            found[row].double(), exact, rtol=1e-5, atol=1e-5,
+            found[row].double(), exact, rtol=1e-5, atol=bound,
             msg=lambda text: f"positions {positions}, scale {scale}, window {window}: {text}",
         )  # fmt: skip
+
+
+def assert_appended(cache: Tensor, new: Tensor) -> None:
+    """A head's numbers in int8 are within half a step: what is half-way may go either way."""
+    if cache.dtype is not torch.int8:
+        assert torch.equal(cache, new.to(cache.dtype))
+        return
+    steps = new.abs().amax(-1, keepdim=True) / 127
+    torch.testing.assert_close(cache[:, -4:].clone().view(torch.float32), steps)
+    assert bool(((plain(cache) - new).abs() <= 0.5001 * steps).all())
 
 
 @pytest.mark.parametrize("groups", [2, 3, 4])
 @pytest.mark.parametrize(("heads", "head_dim"), [(3, 64), (1, 25), (2, 20)])
 @pytest.mark.parametrize("same_sequence", [True, False])
-@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+@pytest.mark.parametrize("kept", KEPT)
 def test_query_heads_that_share_keys_and_values(
     groups: int, heads: int, head_dim: int, same_sequence: bool, kept: torch.dtype
 ) -> None:
@@ -129,7 +158,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(same_sequence: bool) -> 
 @pytest.mark.parametrize("count", [2, 3, 21, 70])
 @pytest.mark.parametrize("head_dim", [64, 25, 300])
 @pytest.mark.parametrize("window", [None, 50])
-@pytest.mark.parametrize("kept", [torch.float32, torch.float16])
+@pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("adjusted", [False, True])
 def test_many_rows_of_a_sequence_are_each_as_alone(
     count: int, head_dim: int, window: int | None, kept: torch.dtype, adjusted: bool
@@ -137,7 +166,7 @@ def test_many_rows_of_a_sequence_are_each_as_alone(
     heads = 3
     shape = (1, heads, CAPACITY, head_dim)
     query, key, value = random(count, 3 * heads * head_dim, seed=3).chunk(3, dim=1)
-    keys, values = random(*shape, seed=1).to(kept), random(*shape, seed=2).to(kept)
+    keys, values = cached(random(*shape, seed=1), kept), cached(random(*shape, seed=2), kept)
     positions = torch.arange(90, 90 + count)
     kv = layout([keys], [values])
     options = (None, window, *((2.0, random(heads, CAPACITY, seed=4)) if adjusted else ()))
@@ -209,6 +238,25 @@ def test_what_float16_keeps_is_rounded_to_even_and_never_infinite() -> None:
             wanted.view(torch.int16)[~wanted.isnan()],
         )
         assert torch.equal(found.flatten().isnan(), wanted.isnan())
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("head_dim", [16, 25])
+def test_what_int8_cannot_hold_is_not_hidden(number: float, head_dim: int) -> None:
+    layer = Layer(2, head_dim, same_sequence=True, kept=torch.int8)
+    layer.key[1, head_dim + 3] = number
+    found = layer.attend([50, 51, 52], None, None).view(3, 2, head_dim)
+    assert found[:, 0].isfinite().all()
+    assert found[0].isfinite().all()
+    assert found[1:, 1].isnan().all()
+
+
+def test_zeros_and_tiny_numbers_in_int8() -> None:
+    layer = Layer(3, 8, same_sequence=True, kept=torch.int8)
+    layer.value[:] = torch.tensor([0.0, 1e-38, 1e30]).repeat_interleave(8)
+    layer.attend([50, 51, 52], None, None)
+    expected = torch.tensor([0.0, 0.0, 1e30]).double()[:, None].expand(3, 8)
+    torch.testing.assert_close(plain(layer.values[0, :, 51]), expected, rtol=1e-6, atol=1e-37)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -300,8 +348,9 @@ def test_strides_of_every_kind_are_read_as_they_are() -> None:
         torch.zeros(1, 2, 6, 4, dtype=torch.bfloat16),
         torch.zeros(1, 2, 4, 6).mT,
         torch.zeros(1, 2, 12, 4)[:, :, ::2],
+        torch.zeros(1, 2, 6, 4, dtype=torch.int8),
     ],
-    ids=["bfloat16", "transposed", "strided"],
+    ids=["bfloat16", "transposed", "strided", "no-numbers"],
 )
 def test_tensors_that_are_no_cache(keys: Tensor) -> None:
     with pytest.raises(ValueError, match="keys and values"):

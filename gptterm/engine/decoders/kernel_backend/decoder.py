@@ -15,6 +15,7 @@ from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
 from gptterm.engine.decoders.kernel_backend.recording import MOST_ROWS, record
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
+from gptterm.engine.kernels.attention import kv_width
 from gptterm.engine.kernels.compiled import Floats
 
 
@@ -25,14 +26,18 @@ class KernelDecoder(NativeDecoder):
     supports_speculation = True
 
     def __init__(self, model: Model, layers: KernelLayers, parameters: int) -> None:
-        super().__init__(model, "cpu", layers.dtype, parameters, layers.cache_dtype.itemsize)
-        self._cache_dtype = layers.cache_dtype
+        super().__init__(model, "cpu", layers.dtype, parameters, layers.cache_dtype)
         self.notices = layers.notices
         self._recorded = record(model)
 
+    def keep_cache_in(self, dtype: str) -> bool:
+        self.cache_dtype = dtype
+        return True
+
     def new_cache(self) -> KernelKVCache:
-        shape = self._cache_shape(self.context_length)
-        keys, values = (reserve(shape, self._cache_dtype) for _ in range(2))
+        *rows, head_dim = self._cache_shape(self.context_length)
+        shape = (*rows, kv_width(self.cache_dtype, head_dim))
+        keys, values = (reserve(shape, np.dtype(self.cache_dtype)) for _ in range(2))
         return KernelKVCache(keys, values)
 
     def new_batched_cache(self) -> KernelBatchedKVCache:

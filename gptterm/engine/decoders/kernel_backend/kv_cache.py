@@ -15,7 +15,7 @@ from gptterm.engine.decoders.attention_step import AttentionStep, StepCache
 from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
-from gptterm.engine.kernels.attention import Attention, KVLayout
+from gptterm.engine.kernels.attention import Attention, KVLayout, unscaled
 from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.program import Program
 
@@ -50,7 +50,7 @@ class KernelKVCache(KVCache):
         self._layout = KVLayout(tuple(keys), tuple(values))
 
     def keys_of(self, layer: int, end: int) -> Floats:
-        return np.asarray(self.keys[layer, 0, :, :end], np.float32)
+        return unscaled(self.keys[layer, 0, :, :end])
 
     def begin_step(self, n: int) -> "KernelStep":
         positions = np.arange(self.length, self.length + n)

@@ -5,7 +5,6 @@ at start-up. The kernels sum in float32, whatever the weights' dtype.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +93,7 @@ class KernelLayers:
         int8_weights: supplies the weights of int8 layers.
 
     Attributes:
-        cache_dtype: of keys and values.
+        cache_dtype: of keys and values, unless asked for another.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class KernelLayers:
         self._converts = self.dtype != "float32"
         # float16 halves what a step reads of a long context; more precise than bfloat16, and than
         # int8 needs.
-        self.cache_dtype: np.dtype[Any] = np.dtype(np.float16 if self._converts else np.float32)
+        self.cache_dtype = "float16" if self._converts else "float32"
 
     @property
     def dtype(self) -> str:

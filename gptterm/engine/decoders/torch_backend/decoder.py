@@ -26,14 +26,14 @@ class TorchDecoder(NativeDecoder):
     supports_speculation = False
 
     def __init__(self, model: Model, device: str, dtype: str, parameters: int) -> None:
-        self._cache_dtype: torch.dtype = getattr(torch, dtype)
-        super().__init__(model, device, dtype, parameters, self._cache_dtype.itemsize)
+        super().__init__(model, device, dtype, parameters, dtype)
+        self._torch_dtype: torch.dtype = getattr(torch, dtype)
         if device == "cpu":
             self.notices = (_WITHOUT_KERNELS,)
 
     def new_cache(self) -> TorchKVCache:
         shape = self._cache_shape(min(self.context_length, _FIRST_COLUMNS))
-        keys = torch.empty(shape, dtype=self._cache_dtype, device=self.device)
+        keys = torch.empty(shape, dtype=self._torch_dtype, device=self.device)
         return TorchKVCache(keys, torch.empty_like(keys), limit=self.context_length)
 
     def new_batched_cache(self) -> TorchBatchedKVCache:
@@ -42,10 +42,6 @@ class TorchDecoder(NativeDecoder):
     @torch.inference_mode()
     def forward(self, ids: Ids, cache: Cache | BatchedCache, *, last: int = 1) -> Logits | None:
         return super().forward(ids, cache, last=last)
-
-    @torch.inference_mode()
-    def all_logits(self, ids: Ids) -> Logits:
-        return super().all_logits(ids)
 
     @torch.inference_mode()
     def observe(self, ids: Ids, cache: Cache, tap: Tap) -> None:
@@ -72,7 +68,7 @@ class TorchDecoder(NativeDecoder):
         return torch.from_numpy(ids.reshape(-1)).to(self.device)
 
     def _residual(self, x: Floats) -> Tensor:
-        return torch.from_numpy(x).to(self.device, self._cache_dtype)
+        return torch.from_numpy(x).to(self.device, self._torch_dtype)
 
     def _host(self, logits: Tensor) -> Logits:
         array: Logits = logits.float().cpu().numpy()

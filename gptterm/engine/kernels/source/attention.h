@@ -5,6 +5,19 @@
 
 #include <stdint.h>
 
+/* What the cache holds. A head's key or value of KV_INT8 is head_dim signed bytes, then the float32
+   number that they are multiplied with: a 127th of the largest one. */
+typedef enum { KV_FLOAT32, KV_FLOAT16, KV_INT8 } kv_format;
+
+/* Bytes of an element. */
+static inline int kv_size(kv_format kv) { return kv == KV_INT8 ? 1 : kv == KV_FLOAT16 ? 2 : 4; }
+
+/* Elements from position to position. */
+static inline int64_t kv_width(kv_format kv, int head_dim)
+{
+    return kv == KV_INT8 ? head_dim + (int)sizeof(float) : head_dim;
+}
+
 /* A row is one new token. The rows are consecutive tokens of one sequence (sequence_stride is 0),
    or one token each of several. Grouped-query attention (Ainslie et al., 2023): heads / kv_heads
    consecutive query heads share the keys and values of a head of the cache. */
@@ -12,14 +25,14 @@ typedef struct {
     int32_t rows, heads, kv_heads, head_dim, threads;
     int32_t capacity; /* positions of the cache */
     int32_t window;   /* a token attends to itself and the window - 1 before it; 0: to all */
-    int32_t half;     /* the cache is float16, not float32 */
+    int32_t kv;       /* kv_format of the cache */
     float scale;      /* of the scores */
     float soft_cap;   /* scores s become soft_cap · tanh(s / soft_cap); 0: they stay */
     const float *query;        /* (rows, heads, head_dim) of the new tokens */
     const float *key, *value;  /* (rows, kv_heads, head_dim) */
     int64_t query_stride, kv_stride; /* from row to row, in elements */
-    void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, head_dim) */
-    int64_t sequence_stride, head_stride;
+    void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, kv_width) */
+    int64_t sequence_stride, head_stride; /* in elements */
     const int64_t *positions; /* (rows), of the new tokens */
     const float *bias; /* (heads, bias_stride) by position, or null: a token's score of a key is raised
                           by the key's bias minus its own */
