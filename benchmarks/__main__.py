@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[[Path, int], Iterable[Row]]] = {
     "turns": partial(isolated.rows_of, "benchmarks.multi_turn"),
     "batch": partial(isolated.rows_of, "benchmarks.batch"),
     "cuda": partial(isolated.rows_of, "benchmarks.cuda"),
+    "write": partial(isolated.rows_of, "benchmarks.writing"),
     "tui": tui_rows,
 }
 

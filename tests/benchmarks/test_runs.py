@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import gptterm
 from benchmarks import __main__ as command
 from benchmarks import (
     baseline,
@@ -17,6 +18,7 @@ from benchmarks import (
     model,
     multi_turn,
     throughput,
+    writing,
 )
 from benchmarks.engines import Contender
 from benchmarks.report import Row, markdown, table
@@ -124,6 +126,23 @@ def test_the_part_for_gpus_is_ready_to_run(small: Path, monkeypatch: pytest.Monk
         assert row.runs["gptterm"][0] > 0
         assert row.runs["transformers bfloat16"][0] > 0
         assert "≥" in row.reach
+
+
+def test_write_mode_is_measured(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, count in {"BEFORE": 20, "TOKENS": 4, "LENGTH": 20}.items():
+        monkeypatch.setattr(writing, name, count)
+    rows = [writing.continuations_row(small, 1), writing.swap_row(small, 1)]
+    assert [[*row.runs] for row in rows] == [["gptterm", "one"], ["gptterm", "continuation"]]
+    assert all(row.median(name) > 0 for row in rows for name in row.runs)
+
+
+@pytest.mark.slow
+def test_a_key_while_branches_stream_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "KEYS", 2)
+    monkeypatch.setattr(writing, "WORDS", 500)
+    monkeypatch.setattr(writing, "STREAMED", 400)
+    row = writing.key_row(Path(gptterm.__file__).parent / "models" / "tiny")
+    assert row.median("gptterm") > 0
 
 
 def test_a_part_in_a_process_of_its_own_sends_its_rows(small: Path) -> None:

@@ -40,7 +40,7 @@ class WriteView(Protocol):
         """Show what has changed."""
 
     def draw_followed(self) -> None:
-        """Show what has changed, with the cursor at the end of it."""
+        """Show what has changed, with the cursor at the end of it, and of what is being written."""
 
     def go_to(self, version: str, place: int) -> None:
         """Bring a version into view, with the cursor at a place of it."""

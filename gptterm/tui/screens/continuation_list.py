@@ -32,7 +32,7 @@ class ContinuationList:
     def _choose(self, row: int) -> None:
         """Bring a continuation into view, with the cursor behind it."""
         self._screen.writing.show(self._screen.writing.continuations[row])
-        self._screen.draw()
+        self._screen.draw_followed()
         self._go_behind()
 
     def _go_behind(self) -> None:
@@ -56,7 +56,7 @@ class ContinuationList:
                 writing.document.go(current)
         else:
             writing.continue_at(self._screen.area.place, count)
-        self._screen.draw()
+        self._screen.draw_followed()
 
     def _act(self, name: str) -> None:
         """Do what another key asks for."""

@@ -234,10 +234,10 @@ class WriteScreen(ModeScreen):
         self._draw()
 
     def draw_followed(self) -> None:
-        """Show what has changed, with the cursor at the end of it."""
+        """Show what has changed, with the cursor at the end of it, and of what is being written."""
         self._follows = True
         self._draw()
-        self._follows = False
+        self._follows = self.writing.streaming
 
     def go_to(self, version: str, place: int) -> None:
         """Bring a version into view, with the cursor at a place of it."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from textual import constants, events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -16,10 +16,8 @@ from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.cache import LRUCache
 from textual.driver import Driver
+from textual.widgets import TextArea
 from textual.worker import WorkerFailed
-
-if TYPE_CHECKING:
-    from textual.widgets import TextArea
 
 Result = TypeVar("Result")
 DRAWN_LINES = 128
@@ -39,7 +37,7 @@ def write_to_terminal(app: App[Any], data: str) -> None:
         driver.flush()
 
 
-def keep_few_lines(area: "TextArea") -> None:
+def keep_few_lines(area: TextArea) -> None:
     """Have a text area keep few rows as it drew them, of texts that are no longer there.
 
     Textual keeps 1,024: each 2 KB, with one more for each text of the line and place of the cursor.
@@ -47,7 +45,18 @@ def keep_few_lines(area: "TextArea") -> None:
     area._line_cache = LRUCache(DRAWN_LINES)
 
 
-def forget_lines(area: "TextArea") -> None:
+class WrapsOnceTextArea(TextArea):
+    """A text area that wraps its text anew for another width only, not for another height."""
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        wrapped = self.wrapped_document
+        if (wrapped._width, wrapped._tab_width) == (self.wrap_width, self.indent_width):
+            self._refresh_size()
+        else:
+            super()._rewrap_and_refresh_virtual_size()
+
+
+def forget_lines(area: TextArea) -> None:
     """Have a text area draw all rows anew."""
     area._line_cache.clear()
 

@@ -9,7 +9,6 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.charts.scales import STEPS
@@ -17,7 +16,12 @@ from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
-from gptterm.tui.textual_compat import count_rows_once, forget_lines, keep_few_lines
+from gptterm.tui.textual_compat import (
+    WrapsOnceTextArea,
+    count_rows_once,
+    forget_lines,
+    keep_few_lines,
+)
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
@@ -53,7 +57,7 @@ def shown_text(text: str) -> str:
     return "".join(sign if len(sign) == 1 else _OTHER for sign in signs)
 
 
-class DocumentArea(TextArea):
+class DocumentArea(WrapsOnceTextArea):
     """Text area that has the document's edits made elsewhere before its own.
 
     Args:
@@ -186,6 +190,10 @@ class DocumentArea(TextArea):
     def _location_of(self, place: int) -> Location:
         before = self.shown.rfind("\n", 0, place)
         return self.shown.count("\n", 0, place), place - before - 1
+
+    def on_resize(self) -> None:
+        """Keep the cursor in view: the list of continuations may take its rows."""
+        self.call_after_refresh(self.scroll_cursor_visible)
 
     def select(self, start: int, end: int) -> None:
         """Select a stretch of the text, and show it; the cursor is at its end."""
