@@ -249,21 +249,17 @@ def _directory(name: str) -> "Path | None":
 
 def _rows() -> list[dict[str, Any]]:
     """The bundled model, then the cached ones, as `--json` prints them."""
-    from pathlib import Path
 
     from gptterm.engine.api import ModelSource
-    from gptterm.engine.runtime.model_files import weights_size
     from gptterm.models import BUNDLED, bundled, cached_models
 
     used = _last_used()
     first: dict[str, Any] = {"name": BUNDLED, "from": "bundled with gptterm", "revision": ""}
     try:
         source = bundled()
-        directory = Path(source.directory)
-        first |= {"path": source.directory, "size": weights_size(directory, None), "problem": None}
-        first |= _facts(source)
+        first |= {"path": source.directory, "problem": None} | _facts(source)
     except ModelError as error:
-        first |= {"path": "", "size": 0, "problem": str(error)} | _facts(None)
+        first |= {"path": "", "problem": str(error)} | _facts(None)
     rows = [first]
     for model in cached_models():
         source = ModelSource(name=model.name, directory=model.path)
@@ -275,9 +271,10 @@ def _rows() -> list[dict[str, Any]]:
                 "from": model.repo_id,
                 "revision": model.revision,
                 "path": model.path,
-                "size": model.size,
                 "problem": model.problem,
                 **about,
+                # All of its revisions.
+                "size": model.size,
             }
         )
     for row in rows:
@@ -290,7 +287,8 @@ def _facts(source: "ModelSource | None") -> dict[str, Any]:
     from gptterm.models import read_metadata
 
     facts = {
-        "architecture": "", "parameters": 0, "context_length": 0, "kind": "", "decoder": "",
+        "size": 0, "architecture": "", "parameters": 0, "context_length": 0, "kind": "",
+        "decoder": "",
     }  # fmt: skip
     if source is None:
         return facts
@@ -299,6 +297,7 @@ def _facts(source: "ModelSource | None") -> dict[str, Any]:
     except ModelError:
         return facts
     return {
+        "size": metadata.size,
         "architecture": metadata.architecture,
         "parameters": metadata.parameters,
         "context_length": metadata.context_length,
