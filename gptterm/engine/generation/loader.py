@@ -14,11 +14,7 @@ from gptterm.engine.gguf.reader import GgufFile, read_header
 from gptterm.engine.gguf_parts import part_paths
 from gptterm.engine.quantization import conversion_cache
 from gptterm.engine.runtime.item_sizes import item_size
-from gptterm.engine.runtime.memory_bounds import (
-    check_weights,
-    converted_size,
-    is_spread,
-)
+from gptterm.engine.runtime.memory_bounds import converted_size, is_spread
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError
 
@@ -245,10 +241,11 @@ def _load_gguf(
         )
     if dtype == "auto" and device != "cpu":
         dtype = select_dtype(device, *stored_gguf(file))
-    check_weights(file.size if dtype == "auto" else file.parameters * item_size(dtype), device)
-    decoder = native.load_gguf(file, device, dtype, adapters)
-    if decoder is not None:
-        return decoder, "native", None
+    needed = file.size if dtype == "auto" else file.parameters * item_size(dtype)
+    if not is_spread(needed, device):
+        decoder = native.load_gguf(file, device, dtype, adapters)
+        if decoder is not None:
+            return decoder, "native", None
     from gptterm.engine.decoders.transformers_decoder import TransformersDecoder
 
     if dtype == "auto":

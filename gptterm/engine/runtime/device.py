@@ -86,6 +86,13 @@ def _may_have_cuda() -> bool:
     return found and count.value > 0
 
 
+def devices_of_kind(device: str) -> list[str]:
+    """All CUDA devices for one of them; any other device alone."""
+    if not device.startswith("cuda"):
+        return [device]
+    return [f"cuda:{i}" for i in range(_cuda_devices())]
+
+
 def _has_mps() -> bool:
     """Whether torch can use an Apple GPU."""
     return sys.platform == "darwin" and bool(_torch().backends.mps.is_available())

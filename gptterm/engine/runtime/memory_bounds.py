@@ -3,7 +3,7 @@
 An operating system promises more memory than there is, and kills whoever uses the promise.
 """
 
-from gptterm.engine.runtime.device import available_memory, free_memory
+from gptterm.engine.runtime.device import available_memory, devices_of_kind, free_memory
 from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.errors import OutOfMemoryError
 from gptterm.format import byte_size, plural
@@ -11,7 +11,7 @@ from gptterm.format import byte_size, plural
 _SMALL = 64 << 20
 """Bytes for which it is not worth asking the system what is free."""
 _PLACED = 0.9
-"""Share of a device's free memory that weights may take: the rest is for activations and caches."""
+"""Share of a GPU's free memory that weights may take: the rest is for activations and caches."""
 
 
 def converted_size(size: int, stored: str, dtype: str) -> int:
@@ -24,33 +24,25 @@ def converted_size(size: int, stored: str, dtype: str) -> int:
     return size if dtype == "auto" else size * item_size(dtype) // item_size(stored)
 
 
-def check_weights(needed: int, device: str) -> None:
-    """Check that weights will fit.
-
-    Args:
-        needed: bytes that they take on the device, without files that are only mapped.
-
-    Raises:
-        OutOfMemoryError: they will not.
-    """
-    if needed > _SMALL and needed > (free := free_memory(device)):
-        raise _no_room(needed, device, free)
-
-
 def is_spread(needed: int, device: str) -> bool:
     """Whether a model is to be spread over several devices, which the transformers library does.
 
+    Args:
+        needed: bytes that its weights take on the device, without files that are only mapped.
+
     Raises:
-        OutOfMemoryError: it fits neither the device nor, where it is a GPU, that and main memory.
+        OutOfMemoryError: it fits neither the device nor, where it is a GPU, all GPUs with main
+            memory.
     """
-    if device == "cpu":
-        check_weights(needed, device)
+    share = 1 if device == "cpu" else _PLACED
+    if needed <= _SMALL or needed <= share * (free := free_memory(device)):
         return False
-    if needed <= _SMALL or needed <= _PLACED * (free := free_memory(device)):
-        return False
-    everywhere = free + available_memory()
-    if not device.startswith("cuda") or needed > _PLACED * everywhere:
-        raise _no_room(needed, f"{device} with main memory", everywhere)
+    if not device.startswith("cuda"):
+        raise _no_room(needed, device, free)
+    devices = devices_of_kind(device)
+    everywhere = sum(map(free_memory, devices)) + available_memory()
+    if needed > _PLACED * everywhere:
+        raise _no_room(needed, f"{' + '.join(devices)} with main memory", everywhere)
     return True
 
 

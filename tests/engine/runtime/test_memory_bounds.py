@@ -9,9 +9,12 @@ import pytest
 from gptterm.engine.api import Dtype, Failed, GenerateRequest, TokenPrompt
 from gptterm.engine.decoders.transformers_decoder import placement, spread_notices
 from gptterm.engine.generation import loader
+from gptterm.engine.gguf.reader import read_header
 from gptterm.engine.runtime import device, memory_bounds
 from gptterm.errors import OutOfMemoryError
 from tests.engine.checkpoints import ARCHITECTURES, library, load, make, save
+from tests.engine.gguf.models import load as load_gguf
+from tests.engine.gguf.models import save_gguf
 
 GIB = 1 << 30
 
@@ -19,7 +22,8 @@ GIB = 1 << 30
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Free bytes by device, as the tests set them."""
-    sizes = {"cpu": 4 * GIB, "cuda:0": 8 * GIB, "mps": 4 * GIB}
+    sizes = {"cpu": 4 * GIB, "cuda:0": 8 * GIB, "cuda:1": 2 * GIB, "mps": 4 * GIB}
+    monkeypatch.setattr(device, "_cuda_devices", lambda: 2)
     monkeypatch.setattr(memory_bounds, "free_memory", sizes.__getitem__)
     monkeypatch.setattr(memory_bounds, "available_memory", lambda: sizes["cpu"])
     return sizes
@@ -32,8 +36,9 @@ def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         (5, "cpu", "the weights take 5.4 GB, and cpu has 4.3 GB free"),
         (7, "cuda:0", {"": "cuda:0"}),
         (9, "cuda:0", "auto"),
-        (12, "cuda:0", "the weights take 13 GB, and cuda:0 with main memory has 13 GB free"),
-        (5, "mps", "the weights take 5.4 GB, and mps with main memory has"),
+        (12, "cuda:0", "auto"),  # more than one GPU with main memory
+        (13, "cuda:1", r"take 14 GB, and cuda:0 \+ cuda:1 with main memory has 15 GB"),
+        (5, "mps", "the weights take 5.4 GB, and mps has 4.3 GB free"),
     ],
 )
 def test_a_model_is_placed_spread_or_refused(
@@ -64,6 +69,23 @@ def test_a_model_that_one_gpu_cannot_hold_goes_through_the_library(
     assert load(directory).info.decoder == "native"
     monkeypatch.setattr(loader, "is_spread", lambda *_: True)
     assert load(directory).info.decoder == "transformers"
+
+
+def test_a_gguf_file_is_placed_as_any_model_is(
+    tmp_path: Path, free: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(ARCHITECTURES["llama"]())
+    file = save_gguf(model, tmp_path / "m.gguf", "llama")
+    monkeypatch.setattr(memory_bounds, "_SMALL", 0)
+    free |= {"cuda:0": 1000, "cuda:1": 1000, "cpu": 1000}
+    with pytest.raises(OutOfMemoryError, match=r"take .* and cuda:0 \+ cuda:1 with main"):
+        loader._load_gguf(read_header(file), "cuda:0", "bfloat16", [])
+    with pytest.raises(OutOfMemoryError, match=r"the weights take .* and cpu has 1.0 kB free"):
+        load_gguf(file)
+    free |= {"cpu": GIB, "cuda:0": GIB}
+    assert load_gguf(file).info.decoder == "native"
+    monkeypatch.setattr(loader, "is_spread", lambda *_: True)
+    assert load_gguf(file).info.decoder == "transformers"
 
 
 def test_a_prompt_without_room_is_refused(
