@@ -32,10 +32,11 @@ def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
         return []
     is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
     title = "coalesce(title, first_line)" if is_new else "''"
+    kept = _kept(version)
     rows = connection.execute(
         f"SELECT id, path, {title}, max(updated),"
         " (SELECT count(*) FROM edits WHERE document = documents.seq)"
-        " FROM documents GROUP BY path, CASE path WHEN '' THEN seq END"
+        f" FROM documents WHERE {kept} GROUP BY path, CASE path WHEN '' THEN seq END"
         " ORDER BY max(updated) DESC LIMIT ?",
         (limit,),
     )
@@ -43,6 +44,11 @@ def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
         DocumentSummary(name, path, title, read_time(updated), versions)
         for name, path, title, updated, versions in rows
     ]
+
+
+def _kept(version: int) -> str:
+    """The condition that a document is not deleted."""
+    return "deleted IS NULL" if version >= schema.VERSION_WITH_DELETED_DOCUMENTS else "TRUE"
 
 
 class Stored(NamedTuple):
@@ -62,7 +68,7 @@ class Found(NamedTuple):
 
 
 def read(connection: sqlite3.Connection, path: str, name: str = "") -> Found | None:
-    """Read the document of a file that was written to last.
+    """Read the document of a file that was written to last; by its id, a deleted one too.
 
     Versions that do not fit their text, of a damaged history, are left out with those below them.
 
@@ -76,7 +82,8 @@ def read(connection: sqlite3.Connection, path: str, name: str = "") -> Found | N
     is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
     found = connection.execute(
         f"SELECT seq, id, path, current, digest, {'title, settings' if is_new else 'NULL, NULL'}"
-        f" FROM documents WHERE {'id' if name else 'path'} = ? ORDER BY updated DESC LIMIT 1",
+        f" FROM documents WHERE {'id = ?' if name else f'path = ? AND {_kept(version)}'}"
+        " ORDER BY updated DESC LIMIT 1",
         (name or path,),
     ).fetchone()
     if found is None:

@@ -237,6 +237,8 @@ def _row(
             (document, created, created, path),
         )
         found = connection.execute(query, (document,)).fetchone()
+    # One that is written on is wanted, even if it was deleted meanwhile.
+    connection.execute("UPDATE documents SET deleted = NULL WHERE seq = ?", found)
     return int(found[0])
 
 

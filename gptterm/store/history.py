@@ -192,6 +192,22 @@ class History:
         self._settle()
         return self._reader.read(lambda c: document_reading.listed(c, limit), [])
 
+    def delete_document(self, document: str) -> None:
+        """Delete a document; it can be restored for a week.
+
+        Raises:
+            KeyError: there is none.
+        """
+        self._set(document, "deleted = ?", time.time(), table="documents")
+
+    def undelete_document(self, document: str) -> None:
+        """Restore a deleted document.
+
+        Raises:
+            KeyError: there is none.
+        """
+        self._set(document, "deleted = ?", None, table="documents")
+
     def add_document(self, document: Document, title: str, *, dry_run: bool = False) -> Merged:
         """Save a complete document, such as an imported one; return the outcome.
 
@@ -436,9 +452,11 @@ class History:
         self.add(copy)
         return copy.id
 
-    def _set(self, conversation: str, change: str, value: object) -> None:
+    def _set(
+        self, conversation: str, change: str, value: object, *, table: str = "conversations"
+    ) -> None:
         def work(connection: sqlite3.Connection) -> bool:
-            query = f"UPDATE conversations SET {change} WHERE id = ?"
+            query = f"UPDATE {table} SET {change} WHERE id = ?"
             return connection.execute(query, (value, conversation)).rowcount > 0
 
         if not self._writer.run(work):

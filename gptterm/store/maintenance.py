@@ -14,13 +14,23 @@ _IS_DUE = (
     " OR EXISTS (SELECT 1 FROM conversations WHERE deleted IS NOT NULL)"
     f" OR EXISTS ({_TOO_LATE})"
 )
-_HAS_PRUNED = "SELECT EXISTS (SELECT 1 FROM edits WHERE pruned IS NOT NULL)"
+_OF_DOCUMENTS = (
+    (
+        schema.VERSION_WITH_DOCUMENT_SETTINGS,
+        "SELECT EXISTS (SELECT 1 FROM edits WHERE pruned IS NOT NULL)",
+    ),
+    (
+        schema.VERSION_WITH_DELETED_DOCUMENTS,
+        "SELECT EXISTS (SELECT 1 FROM documents WHERE deleted IS NOT NULL)",
+    ),
+)
+"""Version from which on there are columns, and whether those have something to purge."""
 
 
 def is_due(connection: sqlite3.Connection) -> bool:
     """Whether there may be pieces to merge, something to purge or times to repair."""
-    has_pruned = schema.version_of(connection) >= schema.VERSION_WITH_DOCUMENT_SETTINGS
-    queries = (_IS_DUE, _HAS_PRUNED) if has_pruned else (_IS_DUE,)
+    version = schema.version_of(connection)
+    queries = [_IS_DUE, *(query for since, query in _OF_DOCUMENTS if version >= since)]
     return any(connection.execute(query).fetchone()[0] for query in queries)
 
 
@@ -28,7 +38,9 @@ def run_maintenance(connection: sqlite3.Connection) -> None:
     """Merge pieces, purge what was deleted long ago, repair times."""
     merge_pieces(connection)
     purge(connection, DELETED_RETENTION_S)
-    document_reading.purge_pruned(connection, time.time() - DELETED_RETENTION_S)
+    until = time.time() - DELETED_RETENTION_S
+    connection.execute("DELETE FROM documents WHERE deleted <= ?", (until,))
+    document_reading.purge_pruned(connection, until)
     repair_times(connection)
 
 

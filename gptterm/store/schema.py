@@ -209,9 +209,14 @@ BRANCH_NAMES = """
 ALTER TABLE turns ADD COLUMN name TEXT NOT NULL DEFAULT '';     -- of the branch that it begins
 """
 
+DELETED_DOCUMENTS = """
+ALTER TABLE documents ADD COLUMN deleted REAL;      -- since when; it is purged later
+CREATE INDEX documents_deleted ON documents (deleted) WHERE deleted IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES,
-    DOCUMENT_SETTINGS, BRANCH_NAMES,
+    DOCUMENT_SETTINGS, BRANCH_NAMES, DELETED_DOCUMENTS,
 )  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
@@ -223,6 +228,7 @@ VERSION_WITH_DOCUMENTS = 6
 VERSION_WITH_VERSION_NAMES = 7
 VERSION_WITH_DOCUMENT_SETTINGS = 8
 VERSION_WITH_BRANCH_NAMES = 9
+VERSION_WITH_DELETED_DOCUMENTS = 10
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
 

@@ -123,6 +123,35 @@ def test_what_was_pruned_is_purged_after_a_week(history: History, path: Path) ->
     assert again.text == "keptnewnew"
 
 
+def test_a_deleted_document_can_be_restored_for_a_week(history: History, path: Path) -> None:
+    savers = {name: history.open_document(FILE, name) for name in ("one", "two")}
+    for saver in savers.values():
+        saver.document.replace(0, 0, saver.document.id)
+        assert saver.flush()
+    for name in savers:
+        history.delete_document(name)
+    assert history.documents() == []
+    assert history.open_document(FILE).document.text == ""
+    history.undelete_document("one")
+    assert [each.id for each in history.documents()] == ["one"]
+    # One that is written on elsewhere is wanted.
+    savers["two"].document.replace(0, 0, "on ")
+    assert savers["two"].flush()
+    assert history.open_document(FILE).document.text == "on two"
+    with pytest.raises(KeyError):
+        history.delete_document("three")
+    history.delete_document("two")
+    history.close()
+    for days, text in ((6, "on two"), (8, "")):
+        with sqlite3.connect(path) as connection:
+            then = time.time() - days * 86400
+            connection.execute("UPDATE documents SET deleted = ? WHERE id = 'two'", (then,))
+        with History.open(path) as again:
+            assert again.open_document("", "two").document.text == text
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM edits").fetchone() == (1,)
+
+
 def test_documents_without_a_file_are_told_apart(history: History) -> None:
     savers = [history.open_document("", name) for name in ("one", "two")]
     for saver in savers:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gptterm.store import History
 from tests.store.chats import talk, texts
 from tests.tui.conftest import Open
 from tests.tui.saved import fill, load_all
@@ -37,6 +38,30 @@ async def test_the_pane_tidies_up(open_tui: Open, path: Path) -> None:
             notice.text for notice in desk.screen.notice_line.history
         ]
     assert len(load_all(path)) == 4
+
+
+async def test_texts_are_in_the_pane_too(open_tui: Open, path: Path) -> None:
+    fill(path, talk("one", "1"))
+    with History.open(path) as history:
+        for name in ("Of a fox", "Of a king"):
+            saver = history.open_document("", name)
+            saver.document.replace(0, 0, f"{name}\n\nOnce")
+            assert saver.flush()
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b", "home", "down")
+        await desk.until(lambda: "▸ Of a king" in desk.text and "text · 1 version" in desk.text)
+        await desk.press("p")
+        assert "pin is for chats" in desk.notice
+        await desk.press("d")
+        await desk.until(lambda: "deleted Of a king; u brings it back" in desk.notice)
+        await desk.until(lambda: "▸ Of a fox" in desk.text)
+        await desk.press("u")
+        await desk.until(lambda: "brought back Of a king" in desk.notice)
+        await desk.press("end", "up", "enter")
+        await desk.until(lambda: desk.app.write_screen and desk.app.write_screen.writing.opened)
+        assert desk.app.write_screen is not None
+        assert desk.app.write_screen.writing.document.text == "Of a fox\n\nOnce"
 
 
 async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(

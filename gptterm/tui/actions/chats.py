@@ -29,6 +29,10 @@ def act(view: ChatView, action: str, key: str) -> None:
     entry = next((entry for entry in chat_list.entries() if entry.key == key), None)
     if entry is None:
         return
+    if entry.document is not None and action != "delete":
+        if action in ("rename", "pin", "archive", "duplicate"):
+            view.show_notice("info", f"{action} is for chats; ⏎ opens a text, d deletes it")
+        return
     match action:
         case "rename":
             _rename(view, key, entry.title)
@@ -49,7 +53,9 @@ def _delete(view: ChatView, key: str) -> None:
         return
     entry = next(entry for entry in controller.chat_list.entries() if entry.key == key)
     undo = view.keymap.first(ChatsPane.BINDINGS, "chats.undo")
-    view.run_worker(partial(controller.chat_list.delete, entry, undo))
+    chat_list = controller.chat_list
+    delete = chat_list.delete if entry.document is None else chat_list.delete_text
+    view.run_worker(partial(delete, entry, undo))
 
 
 def _rename(view: ChatView, key: str, title: str) -> None:

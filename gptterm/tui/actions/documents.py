@@ -8,9 +8,9 @@ from gptterm.format import plural, shorten
 from gptterm.paths import user_path
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.choice import ChoiceDialog
+from gptterm.tui.state.chat_entries import text_name
 from gptterm.tui.widgets.table_list import row
 
-NO_FILE = "a text without a file"
 _TITLE_LENGTH = 40
 
 
@@ -23,12 +23,9 @@ async def choose_document(screen: WriteView) -> None:
     rows = []
     for each in found.values():
         detail = f"{day_name(each.updated, now)} · {plural(each.versions, 'version')}"
-        file = Path(each.path)
-        title = shorten(each.title, _TITLE_LENGTH) or NO_FILE
-        if each.path:
-            rows.append(row(each.id, file.name, f"{detail} · {file.parent}"))
-        else:
-            rows.append(row(each.id, title, f"{detail} · no file"))
+        name = shorten(text_name(each), _TITLE_LENGTH)
+        place = str(Path(each.path).parent) if each.path else "no file"
+        rows.append(row(each.id, name, f"{detail} · {place}"))
 
     def chosen(key: str | None) -> None:
         if key is None:

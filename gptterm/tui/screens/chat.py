@@ -70,6 +70,7 @@ class ChatScreen(ModeScreen):
         self.sampling = SamplingPanel(controller.settings)
         self.distribution = Distribution()
         self.notice_line = NoticeLine()
+        self._open_text = open_text
         self.welcome = Welcome(controller, keymap, self.send, self.open_chat, open_text)
         self.prompt = Prompt(self.submit, self._choose)
         self._suggestions = TableList(id="suggestions")
@@ -375,7 +376,11 @@ class ChatScreen(ModeScreen):
 
     @on(ChatsPane.Opened)
     def _chat_opened(self, event: ChatsPane.Opened) -> None:
-        self.open_chat(event.key)
+        text = event.entry.document
+        if text is None:
+            self.open_chat(event.entry.key)
+        else:
+            self._open_text(text.id, text.path)
 
     def open_chat(self, key: str) -> None:
         """Open a chat, and go to the prompt."""

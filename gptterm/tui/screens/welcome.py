@@ -3,13 +3,13 @@ fetch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import PurePath
 from typing import NamedTuple
 
 from gptterm.engine.api import ModelInfo
 from gptterm.format import byte_size, parameter_count, plural, short_name, shorten
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.keys import CHAT_KEYS, Keymap
+from gptterm.tui.state.chat_entries import text_name
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.widgets.row_widget import StyledText
 from gptterm.tui.widgets.transcript.placeholder import PlaceholderRow
@@ -33,6 +33,7 @@ BEGINNINGS = (
 )
 """First texts for a base model, which goes on with them."""
 LAST_CHATS = 3
+"""And texts."""
 TITLE_LENGTH = 44
 """Characters."""
 
@@ -108,7 +109,8 @@ class Welcome:
         others = (
             entry
             for entry in chat_list.entries()
-            if entry.key != chat_list.current.key and not entry.archived
+            if entry.document is None and entry.key != chat_list.current.key
+            if not entry.archived
         )
         for entry in islice(others, LAST_CHATS):
             title = shorten(display_text(one_line(entry.title)), TITLE_LENGTH)
@@ -116,9 +118,8 @@ class Welcome:
             yield Item(title, detail, lambda key=entry.key: self._open_chat(key))  # type: ignore[misc]
 
     def _last_texts(self) -> Iterator[Item]:
-        for each in self._controller.chat_list.texts:
-            name = PurePath(each.path).name if each.path else each.title or "a text without a file"
-            title = shorten(display_text(one_line(name)), TITLE_LENGTH)
+        for each in self._controller.chat_list.texts[:LAST_CHATS]:
+            title = shorten(display_text(one_line(text_name(each))), TITLE_LENGTH)
             yield Item(
                 title,
                 plural(each.versions, "version"),

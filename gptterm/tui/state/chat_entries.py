@@ -1,13 +1,20 @@
-"""Entries of the list of chats."""
+"""Entries of the list of chats and texts."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
 
 from gptterm.tui.state.history_access import Groups
 
+if TYPE_CHECKING:
+    from gptterm.store.document_reading import DocumentSummary
+
+NO_FILE = "a text without a file"
+ARCHIVED = "archived"
+
 
 class Entry(NamedTuple):
-    """A chat in the list."""
+    """A chat in the list, or a text of Write mode."""
 
     key: str
     title: str
@@ -21,6 +28,8 @@ class Entry(NamedTuple):
     updated: float = 0.0
     """Seconds since 1970; 0 where nothing is saved."""
     branches: int = 1
+    document: "DocumentSummary | None" = None
+    """The text; None for a chat."""
 
 
 def saved_entries(groups: Groups, branches: Mapping[str, int]) -> list[Entry]:
@@ -45,3 +54,31 @@ def saved_entries(groups: Groups, branches: Mapping[str, int]) -> list[Entry]:
         for heading, group in groups
         for each in group
     ]
+
+
+def text_name(text: "DocumentSummary") -> str:
+    """Return the name of a text: that of its file, or its title."""
+    return PurePath(text.path).name if text.path else text.title or NO_FILE
+
+
+def with_texts(
+    chats: Sequence[Entry], texts: Sequence["DocumentSummary"], now: float
+) -> list[Entry]:
+    """Return the entries of chats, the latest first, and among them those of texts.
+
+    Args:
+        now: seconds since 1970, for the headings.
+    """
+    from gptterm.store import day_name
+
+    found = [
+        Entry(
+            each.id, text_name(each), day_name(each.updated, now), updated=each.updated,
+            document=each,
+        )
+        for each in texts
+    ]  # fmt: skip
+    dated = [entry for entry in chats if not (entry.pinned or entry.archived)]
+    merged = sorted([*dated, *found], key=lambda entry: -entry.updated)
+    first = [entry for entry in chats if entry.pinned and not entry.archived]
+    return [*first, *merged, *(entry for entry in chats if entry.archived)]

@@ -1,6 +1,7 @@
 """The list of chats: those in memory and those in the history, and the one that is open."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import shorten
 from gptterm.tui.state.chat import Chat
-from gptterm.tui.state.chat_entries import Entry, saved_entries
+from gptterm.tui.state.chat_entries import Entry, saved_entries, with_texts
 from gptterm.tui.state.events import (
     ChatChanged,
     ChatOpened,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 TITLE_LENGTH = 30
 """Characters of a title in a sentence."""
-LAST_TEXTS = 3
+MOST_TEXTS = 200
+"""Texts in the list."""
 COUNTED = 100
 """Chats whose branches are counted."""
 
@@ -197,6 +199,8 @@ class ChatList:
             if chat is self.current or not chat.empty
         ]
         entries = saved_entries(self._groups, self._branches)
+        if self.texts:
+            entries = with_texts(entries, self.texts, time.time())
         pinned = sum(entry.pinned and not entry.archived for entry in entries)
         return [*entries[:pinned], *new, *entries[pinned:]]
 
@@ -222,7 +226,7 @@ class ChatList:
         ids = [summary.id for _, group in self._groups for summary in group][:COUNTED]
         counted = await self._history.ask(lambda history: history.branches(ids), quiet=True)
         self._branches = counted or {}
-        texts = await self._history.ask(lambda history: history.documents(LAST_TEXTS), quiet=True)
+        texts = await self._history.ask(lambda history: history.documents(MOST_TEXTS), quiet=True)
         self.texts = texts or []
 
     async def poll(self, is_busy: Callable[[Chat], bool]) -> None:
@@ -378,8 +382,23 @@ class ChatList:
                 self._set_current(self.chats[0])
         self._emit(ListChanged())
 
+    async def delete_text(self, entry: Entry, undo_key: str) -> None:
+        """Delete a text from the history; its file stays.
+
+        Args:
+            undo_key: Key that restores it.
+        """
+        key, text = entry.key, entry.document
+        assert text is not None
+        if await self._change(lambda history: history.delete_document(key)):
+            title = shorten(entry.title, TITLE_LENGTH)
+            stays = "; its file stays" if text.path else ""
+            self._emit(Notified("good", f"deleted {title}{stays}; {undo_key} brings it back"))
+            done = f"brought back {title}"
+            self._changes.append(Changed(done, lambda history: history.undelete_document(key)))
+
     async def undo(self) -> None:
-        """Undo the last change: a chat deleted, archived, pinned or renamed."""
+        """Undo the last change: a chat or text deleted, a chat archived, pinned or renamed."""
         if not self._changes:
             self._emit(Notified("info", "there is nothing to undo"))
             return

@@ -1,4 +1,4 @@
-"""Chats pane: pinned chats, then the others by day, the latest first; two lines each."""
+"""Chats pane: pinned chats, then the others and texts by day, the latest first; two lines each."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -39,13 +39,13 @@ class ChatsPane(RowWidget, can_focus=True):
         ),
         Binding("home", "move(-100000)", "First", id="chats.first", tooltip="The first chat"),
         Binding("end", "move(100000)", "Last", id="chats.last", tooltip="The last chat"),
-        Binding("enter", "open", "Open", id="chats.open", tooltip="Open the chosen chat"),
+        Binding("enter", "open", "Open", id="chats.open", tooltip="Open the chosen chat or text"),
         _act("r", "rename", "Rename", "Rename the chosen chat"),
         _act("p", "pin", "Pin", "Pin the chosen chat at the top, or put it back"),
         _act("a", "archive", "Archive", "Archive the chosen chat, or bring it back"),
         _act("v", "archived", "Archived", "Show the archived chats too, or hide them"),
         _act("c", "duplicate", "Copy", "Make a copy of the chosen chat"),
-        _act("d,delete", "delete", "Delete", "Delete the chosen chat"),
+        _act("d,delete", "delete", "Delete", "Delete the chosen chat or text"),
         _act("u", "undo", "Undo", "Undo the last change: deleted, archived, pinned or renamed"),
         _act("i", "import", "Import", "Import chats: gptterm's JSON, or ChatGPT's export"),
     ]
@@ -55,9 +55,9 @@ class ChatsPane(RowWidget, can_focus=True):
 
     @dataclass
     class Opened(Message):
-        """A chat is to be opened."""
+        """A chat is to be opened, or a text."""
 
-        key: str
+        entry: Entry
 
     @dataclass
     class ActionRequested(Message):
@@ -169,8 +169,8 @@ class ChatsPane(RowWidget, can_focus=True):
 
     def action_open(self) -> None:
         """Open the selected chat."""
-        if key := self.selected_key:
-            self.post_message(self.Opened(key))
+        if self.selected < len(self._entries):
+            self.post_message(self.Opened(self._entries[self.selected]))
 
     def action_act(self, action: str) -> None:
         """Request an action on the selected chat."""
@@ -185,10 +185,14 @@ class ChatsPane(RowWidget, can_focus=True):
 
 
 def describe(entry: Entry, now: float, width: int) -> str:
-    """Return when a chat was written last, the model, and how many turns and branches it has.
+    """Return when a chat was written last, the model, its turns and branches; of a text, versions.
 
     What does not fit into `width` cells is left out: the model first, then the time.
     """
+    if (text := entry.document) is not None:
+        when, versions = clock(entry.updated, now), plural(text.versions, "version")
+        whole = f"{when} · text · {versions}"
+        return whole if len(whole) <= width else f"{when} · text"
     if not entry.turns:
         return "nothing said yet"
     branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
