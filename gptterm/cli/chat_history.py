@@ -179,7 +179,8 @@ class PromptTurns:
         runs = [
             Generation.for_model(
                 info, settings.sampling,
-                seed=seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=not chat,
+                seed=seed, max_tokens=settings.max_tokens, stop=settings.stop,
+                until=settings.until, raw=not chat,
             )
             for seed in seeds
         ]  # fmt: skip

@@ -251,7 +251,7 @@ class PlainChat:
         return Generation.for_model(
             self._engine.info, settings.sampling,
             seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop,
-            raw=settings.form == "raw",
+            until=settings.until, raw=settings.form == "raw",
         )  # fmt: skip
 
     def _prompt(self, reply: str) -> Prompt:

@@ -66,6 +66,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The system text that the prompt began with; empty for none, or where it is not known."""
     max_tokens: int = 256
     stop_texts: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    """Ends that are part of the text, as they were given; see `gptterm.engine.until`."""
     seed: Seed | None = None
     """The seed in effect, once the engine has reported it."""
     start: int = 0
@@ -78,7 +80,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: FinishReason | None = None
     """None: unfinished, or the program ended first."""
     stop: str | None = None
-    """The stop text that ended it."""
+    """The stop text that ended it, or the one of `until`."""
     error: str = ""
     reasoning: str = ""
     """Text that a remote model wrote before its answer; no part of the prompt of later turns."""
@@ -99,6 +101,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         seed: int | None = None,
         max_tokens: int = 256,
         stop: tuple[str, ...] = (),
+        until: tuple[str, ...] = (),
         raw: bool = False,
     ) -> "Generation":
         """Return a run that is about to start on the engine described by `info`."""
@@ -113,6 +116,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             seed=seed,
             max_tokens=max_tokens,
             stop_texts=stop,
+            until=until,
         )
 
 

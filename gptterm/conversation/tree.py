@@ -8,7 +8,7 @@ shows the same conversation.
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -426,3 +426,15 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def clean_values(value: Any) -> Any:
+    """Replace lone surrogates in the texts of decoded JSON."""
+    match value:
+        case str():
+            return clean_text(value)
+        case dict():
+            return {clean_text(name): clean_values(item) for name, item in value.items()}
+        case list():
+            return [clean_values(item) for item in value]
+    return value

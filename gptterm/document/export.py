@@ -37,14 +37,22 @@ def export_document(document: Document, path: Path) -> None:
 
 
 def to_json(document: Document) -> str:
-    """Render the versions that are not pruned, with their tokens, bytes and log probabilities."""
+    """Render the versions that are not pruned, with their tokens, bytes and log probabilities.
+
+    `gptterm history import` reads it again; see `gptterm.document.json_import`.
+    """
+    kept = _kept(document)
     data = {
         "format": FORMAT,
         "version": VERSION,
         "id": document.id,
         "current": document.current,
         "text": document.text,
-        "edits": [_edit(document, edit) for edit in _kept(document)],
+        "settings": msgspec.to_builtins(document.settings),
+        "selected": {
+            edit.id: child for edit in kept if (child := document.selected_child(edit.id))
+        },
+        "edits": [_edit(document, edit) for edit in kept],
     }
     encoded = msgspec.json.encode(without_infinities(data))
     return msgspec.json.format(encoded, indent=1).decode() + "\n"

@@ -1,15 +1,26 @@
 """Complete documents, such as imported ones, into the history."""
 
+import hashlib
 import sqlite3
 
+from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
 from gptterm.store import documents
 from gptterm.store.merge import Merged
 
 
 def plan_document(connection: sqlite3.Connection, document: Document) -> Merged:
-    """Return what `merge_document` would do; it counts versions as turns."""
+    """Return what `merge_document` would do; it counts versions as turns.
+
+    A document of which the history has a version with another text, as of an earlier export, gets
+    an id of its own, by its content: what comes after such a version would not fit.
+    """
     known = _known(connection, document)
+    if any(known.get(edit.id, _content(edit)) != _content(edit) for edit in document.edits()):
+        content = repr([(edit.id, _content(edit)) for edit in document.edits()])
+        digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
+        document.id = f"{document.id}-{digest}"
+        known = _known(connection, document)
     new = sum(edit.id not in known for edit in document.edits())
     return Merged("new" if not known else "updated" if new else "unchanged", new)
 
@@ -42,10 +53,18 @@ def merge_document(connection: sqlite3.Connection, document: Document, title: st
     return merged
 
 
-def _known(connection: sqlite3.Connection, document: Document) -> set[str]:
+_Content = tuple[str | None, int, int, str]
+
+
+def _content(edit: Edit) -> _Content:
+    return edit.parent, edit.start, edit.removed, edit.text
+
+
+def _known(connection: sqlite3.Connection, document: Document) -> dict[str, _Content]:
     """The versions of a document that the history has."""
     query = (
-        "SELECT edits.id FROM edits JOIN documents ON documents.seq = document"
-        " WHERE documents.id = ?"
+        "SELECT edits.id, parent, start, removed, text FROM edits"
+        " JOIN documents ON documents.seq = document WHERE documents.id = ?"
     )
-    return {version for (version,) in connection.execute(query, (document.id,))}
+    rows = connection.execute(query, (document.id,))
+    return {name: (parent, start, removed, text) for name, parent, start, removed, text in rows}

@@ -1,5 +1,6 @@
 """Documents: every version stays what it was, whatever is done; tokens stay where their text is."""
 
+import json
 import math
 
 import hypothesis.strategies as st
@@ -10,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gptterm.conversation.nodes import Generation
 from gptterm.document.edits import Edit
+from gptterm.document.export import to_json
+from gptterm.document.json_import import from_builtins
 from gptterm.document.tree import Document
 from gptterm.engine.api import (
     Failed,
@@ -356,8 +359,13 @@ class Versions(RuleBasedStateMachine):
         for version in self.streaming:
             self.document.finish(version, "cancelled")
         again = Document(edits=self.document.edits())
+        exported = from_builtins(json.loads(to_json(self.document)))
+        assert exported.edits() == self.document.edits()
+        assert (exported.id, exported.text) == (self.document.id, self.document.text)
+        for edit in exported.edits():
+            assert exported.selected_child(edit.id) == self.document.selected_child(edit.id)
         for made, expected in self.texts.items():
-            for document in (self.document, again):
+            for document in (self.document, again, exported):
                 document.go(made)
                 assert document.text == expected
             check_spans(again)

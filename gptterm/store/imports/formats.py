@@ -8,6 +8,7 @@ from gptterm.json_values import Object, as_objects
 from gptterm.store.imports import (
     chatgpt,
     claude,
+    gptterm_document,
     gptterm_json,
     llm_logs,
     lmstudio,
@@ -35,6 +36,7 @@ class Format(NamedTuple):
 
 FORMATS = (
     Format(gptterm_json.matches, gptterm_json.parse),
+    Format(gptterm_document.matches, gptterm_document.parse),
     Format(chatgpt.matches, chatgpt.parse),
     Format(claude.matches, claude.parse),
     Format(lmstudio.matches, lmstudio.parse),

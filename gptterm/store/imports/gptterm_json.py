@@ -1,10 +1,8 @@
 """Our own exports, with branches, token ids and settings; only the texts if damaged."""
 
-from typing import Any
-
 from gptterm.conversation.export import FORMAT, VERSION, from_builtins
 from gptterm.conversation.nodes import TurnRole
-from gptterm.conversation.tree import Conversation, clean_text
+from gptterm.conversation.tree import Conversation, clean_values
 from gptterm.json_values import Object, as_object, as_objects, as_text
 from gptterm.store.imports.fields import as_id, kind, when
 from gptterm.store.imports.parsed_chat import Message, ParsedChat, UnreadableChatError
@@ -26,7 +24,7 @@ def parse(raw: Object) -> Conversation | ParsedChat:
         UnreadableChatError: It has no turns, or is of a newer version.
     """
     try:
-        chat = from_builtins(_cleaned(raw))
+        chat = from_builtins(clean_values(raw))
     except RecursionError:
         raise UnreadableChatError("nested too deeply") from None
     except ValueError as error:
@@ -36,18 +34,6 @@ def parse(raw: Object) -> Conversation | ParsedChat:
     if not len(chat):
         raise UnreadableChatError("it is empty")
     return chat
-
-
-def _cleaned(value: Any) -> Any:
-    """Replace lone surrogates, which SQLite does not store."""
-    match value:
-        case str():
-            return clean_text(value)
-        case dict():
-            return {clean_text(name): _cleaned(item) for name, item in value.items()}
-        case list():
-            return [_cleaned(item) for item in value]
-    return value
 
 
 def _salvaged(raw: Object) -> ParsedChat:

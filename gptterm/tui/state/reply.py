@@ -54,6 +54,7 @@ class QueuedReply:
             seed=settings.seed,
             max_tokens=settings.max_tokens,
             stop=settings.stop,
+            until=settings.until,
             raw=settings.form == "raw",
         )
         if self.reply is None:

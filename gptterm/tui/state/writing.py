@@ -365,7 +365,8 @@ class Writing:
         """Model and settings of a continuation."""
         return Generation.for_model(
             info, self._biased(settings.sampling),
-            seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop, raw=True,
+            seed=settings.seed, max_tokens=settings.max_tokens, stop=settings.stop,
+            until=settings.until, raw=True,
         )  # fmt: skip
 
     def swap(self, walked: WalkedToken, text: str, token: Alternative) -> str:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from gptterm.document.branches import branches
+from gptterm.document.export import to_json
+from gptterm.document.settings import DocumentSettings
 from gptterm.document.tree import Document
 from gptterm.store import History
 from gptterm.store.imports.parsed_document import ImportedDocument
+from tests.document.test_tree import written
 from tests.store.chats import check_integrity
 from tests.store.imports.exports import import_into, import_json, linear, reader
 from tests.store.imports.test_fuzz import DAMAGE, bytes_changed, damaged, paths
@@ -63,7 +66,41 @@ MIKUPAD = {
     }.items()
 }
 
-TEXTS = {"loom": LOOM, "mikupad": MIKUPAD}
+
+def own() -> Document:
+    """A text of our own, with all that an export tells."""
+    document = Document(id="own")
+    document.replace(0, 0, "Once ")
+    for _ in range(2):
+        written(document, 5, [0, 2, 3, 4])
+        document.undo()
+    document.redo()
+    document.names[document.current or ""] = "a name"
+    document.bookmarks[document.replace(2, 3, "é")] = 4
+    document.settings = DocumentSettings(
+        memory="A tale.", values={"top_k": 7}, biases={"m": {5: None}}, words={"fox": None}
+    )
+    return document
+
+
+TEXTS = {"loom": LOOM, "mikupad": MIKUPAD, "gptterm": json.loads(to_json(own()))}
+
+
+def test_our_own_export_loses_nothing(history: History, tmp_path: Path) -> None:
+    made = own()
+    exported = json.loads(to_json(made))
+    assert import_json(history, tmp_path, exported).as_object()["texts"] == {"new": 1}
+    document = stored(history)
+    assert (document.id, document.edits()) == (made.id, made.edits())
+    assert (document.text, document.current) == (made.text, made.current)
+    assert (document.names, document.bookmarks) == (made.names, made.bookmarks)
+    assert (document.settings, document.spans) == (made.settings, made.spans)
+    assert json.loads(to_json(document)) == exported
+    # An export of a time when less was typed is a text of its own; once.
+    earlier = damaged(exported, ("edits", 0, "text"), "Once up")
+    for status in ("new", "unchanged"):
+        assert import_json(history, tmp_path, earlier).as_object()["texts"] == {status: 1}
+    assert len(history.documents()) == 2
 
 
 def stored(history: History) -> Document:
