@@ -4,7 +4,7 @@ import sqlite3
 import time
 
 from gptterm.conversation.nodes import LATEST
-from gptterm.store import document_reading, schema, serialization
+from gptterm.store import document_reading, schema, serialization, system_texts
 
 DELETED_RETENTION_S = 7 * 86400.0
 """Time for which a deleted conversation or a pruned branch can be restored."""
@@ -113,6 +113,7 @@ def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | N
         f"UPDATE turns SET parent = NULL WHERE conversation IN (SELECT seq {chosen})", values
     )
     connection.execute(f"DELETE {chosen}", values)
+    system_texts.purge_texts(connection)
     if only is not None:
         # Else the words of deleted turns stay in the index until a merge.
         connection.execute("INSERT INTO search (search) VALUES ('optimize')")

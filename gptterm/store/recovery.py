@@ -122,7 +122,8 @@ def _salvage(copy: Path, target: sqlite3.Connection) -> None:
             for row in _rows(source, table, _columns(source, target, table)):
                 _insert(target, table, row)
         _salvage_runs(source, target)
-        _salvage_drafts(source, target)
+        for table in ("drafts", "texts"):
+            _salvage_whole(source, target, table)
         _repair_references(target)
         target.execute("COMMIT")
     finally:
@@ -192,11 +193,12 @@ def _salvage_runs(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
             _insert(target, "runs", dict(zip(columns, values, strict=True)))
 
 
-def _salvage_drafts(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    columns = _columns(source, target, "drafts")
+def _salvage_whole(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
+    """Copy a table without row numbers, if it can be read."""
+    columns = _columns(source, target, table)
     if columns:
-        for values in _fetched(source, f"SELECT {', '.join(columns)} FROM drafts"):
-            _insert(target, "drafts", dict(zip(columns, values, strict=True)))
+        for values in _fetched(source, f"SELECT {', '.join(columns)} FROM {table}"):
+            _insert(target, table, dict(zip(columns, values, strict=True)))
 
 
 def _repair_references(target: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ changes are new migrations.
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from gptterm.store import system_texts
 from gptterm.store.search import signs, spaced
 
 APPLICATION_ID = 0x67707474
@@ -214,9 +215,22 @@ ALTER TABLE documents ADD COLUMN deleted REAL;      -- since when; it is purged 
 CREATE INDEX documents_deleted ON documents (deleted) WHERE deleted IS NOT NULL;
 """
 
+SYSTEM_TEXTS = """
+CREATE TABLE texts (                    -- system texts of runs, each once
+    digest BLOB PRIMARY KEY,            -- see gptterm.store.system_texts
+    text TEXT NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN system BLOB;    -- digest of the one that it began with; NULL: none
+CREATE INDEX runs_by_system ON runs (system) WHERE system IS NOT NULL;
+INSERT OR IGNORE INTO texts
+    SELECT digest_of(system_of(data)), system_of(data) FROM runs WHERE system_of(data) != '';
+UPDATE runs SET system = digest_of(system_of(data)), data = without_system(data)
+    WHERE system_of(data) != '';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES,
-    DOCUMENT_SETTINGS, BRANCH_NAMES, DELETED_DOCUMENTS,
+    DOCUMENT_SETTINGS, BRANCH_NAMES, DELETED_DOCUMENTS, SYSTEM_TEXTS,
 )  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
@@ -229,8 +243,10 @@ VERSION_WITH_VERSION_NAMES = 7
 VERSION_WITH_DOCUMENT_SETTINGS = 8
 VERSION_WITH_BRANCH_NAMES = 9
 VERSION_WITH_DELETED_DOCUMENTS = 10
+VERSION_WITH_SYSTEM_TEXTS = 11
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
+SYSTEM_TABLES = ("texts",)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -243,8 +259,11 @@ def is_whole(connection: sqlite3.Connection) -> bool:
     """Whether all tables of the file's version exist."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table'"
     names = {name for (name,) in connection.execute(query)}
-    wanted = TABLES if version_of(connection) < VERSION_WITH_DOCUMENTS else TABLES + DOCUMENT_TABLES
-    return names.issuperset(wanted)
+    version = version_of(connection)
+    wanted = {*TABLES}
+    wanted |= {*DOCUMENT_TABLES} if version >= VERSION_WITH_DOCUMENTS else set()
+    wanted |= {*SYSTEM_TABLES} if version >= VERSION_WITH_SYSTEM_TEXTS else set()
+    return names >= wanted
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -260,6 +279,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
     """
     connection.create_function("signs_of", 1, signs, deterministic=True)
     connection.create_function("spaced_of", 1, spaced, deterministic=True)
+    system_texts.add_functions(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number in range(version_of(connection), len(migrations)):

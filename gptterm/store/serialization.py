@@ -13,7 +13,7 @@ import msgspec
 
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, Node, shared_ids
 from gptterm.conversation.tree import clean_text
-from gptterm.store import schema
+from gptterm.store import schema, system_texts
 from gptterm.store.search import signs, spaced
 
 _MOST_ROWS = 5000
@@ -177,21 +177,33 @@ def write_runs(connection: sqlite3.Connection, row: int, runs: Iterable[Generati
     insert_runs(connection, run_rows(row, runs))
 
 
-RunRow = tuple[int, int, str, str, int | None, str | None, str]
+RunRow = tuple[int, int, str, str, int | None, str | None, str, str]
+"""Columns of a run; the last one is its system text itself."""
 
 
 def run_rows(turn: int, runs: Iterable[Generation]) -> list[RunRow]:
     """The rows of a turn's runs, for `insert_runs`."""
     return [
-        (turn, number, clean_text(run.model), run.revision, run.seed, run.reason, encode_run(run))
+        (
+            turn,
+            number,
+            clean_text(run.model),
+            run.revision,
+            run.seed,
+            run.reason,
+            encode_run(msgspec.structs.replace(run, system="") if run.system else run),
+            clean_text(run.system),
+        )
         for number, run in enumerate(runs)
     ]
 
 
 def insert_runs(connection: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
     """Insert or replace rows of runs."""
-    columns = ("turn", "number", "model", "revision", "seed", "reason", "data")
-    insert_rows(connection, "INSERT OR REPLACE INTO runs", columns, rows)
+    system_texts.add_texts(connection, (row[-1] for row in rows))
+    columns = ("turn", "number", "model", "revision", "seed", "reason", "data", "system")
+    keyed = [(*row[:-1], system_texts.digest(row[-1])) for row in rows]
+    insert_rows(connection, "INSERT OR REPLACE INTO runs", columns, keyed)
 
 
 def insert_rows(
@@ -222,16 +234,9 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
 
     An interrupted reply has the text that was saved of it.
     """
-    runs: dict[int, list[Generation]] = {}
-    for turn, data in connection.execute(
-        "SELECT turn, data FROM runs JOIN turns ON turns.seq = turn WHERE conversation = ?"
-        " ORDER BY turn, number",
-        (conversation,),
-    ):
-        try:
-            runs.setdefault(turn, []).append(decode_run(data))
-        except ValueError:
-            continue  # the text is worth more than its provenance
+    # A file that cannot be written keeps its older version.
+    version = schema.version_of(connection)
+    runs = _read_runs(connection, conversation, version)
     pieces: dict[int, list[tuple[str, int]]] = {}
     for turn, text, tokens in connection.execute(
         "SELECT turn, pieces.text, tokens FROM pieces JOIN turns ON turns.seq = turn"
@@ -239,8 +244,6 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
         (conversation,),
     ):
         pieces.setdefault(turn, []).append((text, tokens))
-    # A file that cannot be written keeps its older version.
-    version = schema.version_of(connection)
     scores = "scores" if version >= schema.VERSION_WITH_SCORES else "NULL"
     name = "name" if version >= schema.VERSION_WITH_BRANCH_NAMES else "''"
     rows = connection.execute(
@@ -249,6 +252,28 @@ def read_nodes(connection: sqlite3.Connection, conversation: int) -> list[tuple[
         (conversation,),
     )
     return [(_node(row, runs, pieces), row[5]) for row in rows]
+
+
+def _read_runs(
+    connection: sqlite3.Connection, conversation: int, version: int
+) -> dict[int, list[Generation]]:
+    """Read the runs of a conversation's turns, by the rows of these."""
+    has_texts = version >= schema.VERSION_WITH_SYSTEM_TEXTS
+    texts = system_texts.read_texts(connection, conversation) if has_texts else {}
+    runs: dict[int, list[Generation]] = {}
+    for turn, data, system in connection.execute(
+        f"SELECT turn, data, {'runs.system' if has_texts else 'NULL'} FROM runs"
+        " JOIN turns ON turns.seq = turn WHERE conversation = ? ORDER BY turn, number",
+        (conversation,),
+    ):
+        try:
+            run = decode_run(data)
+        except ValueError:
+            continue  # the text is worth more than its provenance
+        if system in texts:
+            run = msgspec.structs.replace(run, system=texts[system])
+        runs.setdefault(turn, []).append(run)
+    return runs
 
 
 def _node(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import (
@@ -32,6 +34,11 @@ def planned(model: str = "scripted", seed: int | None = 7) -> Generation:
     """A run that has not begun."""
     info = ScriptedEngine(name=model).info
     return Generation.for_model(info, SAMPLING, seed=seed, max_tokens=99, stop=("\n\n",))
+
+
+def old_run() -> Generation:
+    """The run of `write_version`, as older versions kept it: with its system text."""
+    return msgspec.structs.replace(planned(), system="be kind")
 
 
 def events(*replies: str, model: str = "scripted") -> list[Event]:
@@ -131,7 +138,9 @@ def write_version(path: Path, version: int) -> None:
         (pack_ids([1, 2, 70000]), OLD_ANSWER),
     )
     connection.execute(
-        "INSERT INTO runs VALUES (2, 0, 'gpt2', 'abc', 7, 'eos', ?)", (encode_run(planned()),)
+        "INSERT INTO runs (turn, number, model, revision, seed, reason, data)"
+        " VALUES (2, 0, 'gpt2', 'abc', 7, 'eos', ?)",
+        (encode_run(old_run()),),
     )
     connection.execute("INSERT INTO drafts VALUES ('', 'unsent', 3.0)")
     if version >= schema.VERSION_WITH_SIGNS:

@@ -265,7 +265,7 @@ with History.open(path, notify) as history:
     saver = history.saver(talk("first", "chat"))
     assert saver.commit(60)
     fill()
-    answer(saver, "question", "an answer of some words " * 4000)
+    answer(saver, "question", f"{'word' * 250} " * 400)
     written = saver.commit()
     answer(saver, "another", "answer")
     still = history.load(saver.chat.id)
@@ -291,7 +291,7 @@ def check_full(told: dict[str, Any], reason: str) -> None:
 
 def test_a_full_disk(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
-    small = mounted('mount -t tmpfs -o size=512k none "$0"', folder)
+    small = mounted('mount -t tmpfs -o size=2m none "$0"', folder)
     program = """
     from tests.support import full_disk
     def fill():

@@ -13,8 +13,8 @@ from gptterm.store.database import Database
 from tests.store.chats import (
     OLD_ANSWER,
     check_integrity,
+    old_run,
     opened,
-    planned,
     talk,
     texts,
     write_version,
@@ -38,7 +38,7 @@ def test_from_every_version_on(path: Path, version: int) -> None:
         chat = history.load("c")
         assert texts(chat) == ["question", OLD_ANSWER]
         assert chat.node("2").ids == (1, 2, 70000)
-        assert chat.node("2").generations == (planned(),)
+        assert chat.node("2").generations == (old_run(),)
         for query in ("old", "=>", "old =>", "answe", "STRASSE"):
             assert [hit.turn for hit in history.search(query)] == ["2"], query
         assert history.search("->") == []
@@ -52,6 +52,11 @@ def test_from_every_version_on(path: Path, version: int) -> None:
         chat.add_user("new")
         assert history.saver(chat).commit()
     check_integrity(path)
+    if version < schema.VERSION_WITH_SYSTEM_TEXTS:
+        with opened(path) as connection:
+            assert connection.execute("SELECT text FROM texts").fetchall() == [("be kind",)]
+            found = connection.execute("SELECT count(*) FROM runs WHERE data LIKE '%be kind%'")
+            assert found.fetchone() == (0,)
     fresh = path.with_name("fresh.db")
     write_version(fresh, schema.VERSION)
     assert tables(path) == tables(fresh)
