@@ -5,6 +5,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +30,7 @@ from gptterm.store.queries import (
     search_turns,
 )
 from gptterm.store.summaries import ConversationSummary
-from gptterm.store.used_models import UsedModel, read_last_use, read_used_models
+from gptterm.store.used_models import RUNS, UsedModel, read_last_use, read_used_models
 from gptterm.store.writer_thread import WriterThread
 
 COMMIT_S = 2.0
@@ -86,6 +87,8 @@ class ChatSaver:
 
 SETTLE_S = 0.5
 """Time a reader waits for writes in progress."""
+MISSED_BEATS = 3
+"""A program that has not shown for as many that it writes a reply has ended."""
 ADD_S = 60.0
 """Time for imported chats to be written; one can have 100,000 turns."""
 
@@ -332,9 +335,9 @@ class History:
         """Count the branches of conversations that have more than one."""
         return self._reader.read(lambda c: summaries.count_branches(c, ids), {})
 
-    def used_models(self) -> list[UsedModel]:
+    def used_models(self, runs: int = RUNS) -> list[UsedModel]:
         """Return the models that wrote replies here, the last one used first."""
-        return self._reader.read(read_used_models, [])
+        return self._reader.read(partial(read_used_models, runs=runs), [])
 
     def last_use(self) -> dict[str, float]:
         """Return when each model last wrote, in seconds since 1970, by name."""
@@ -370,6 +373,12 @@ class History:
         """Return a number that changes with every write, by any program."""
         query = "PRAGMA data_version"
         return self._reader.read(lambda c: int(c.execute(query).fetchone()[0]), 0)
+
+    def being_written(self) -> set[str]:
+        """Return the conversations whose last reply a program is writing now, this one's too."""
+        since = time.time() - MISSED_BEATS * summaries.BEAT_S
+        none: list[str] = []
+        return set(self._reader.read(lambda c: summaries.being_written(c, since), none))
 
     def changed_elsewhere(self, saver: ChatSaver) -> bool:
         """Return whether another program has added to a conversation that is saved here.

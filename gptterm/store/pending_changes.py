@@ -89,6 +89,12 @@ class PendingChanges:
             )
 
     @property
+    def streaming(self) -> str:
+        """Id of the conversation while a reply of it is being written; else empty."""
+        with self._lock:
+            return self._fields.id if self._streaming and self._fields is not None else ""
+
+    @property
     def extent(self) -> tuple[int, int, int]:
         """The extent of what this object has saved, to compare with `queries.extent`."""
         saved = list(self.saved_nodes.values())

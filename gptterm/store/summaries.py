@@ -10,6 +10,8 @@ from gptterm.store import schema
 from gptterm.store.serialization import read_time
 
 UNTITLED = "untitled"
+BEAT_S = 2.0
+"""A conversation whose reply is being written is written to at least so often, in seconds."""
 
 _COLUMNS = (
     "id, coalesce(title, nullif(first_line, ''), ?), created, updated, model, turns, pinned,"
@@ -67,6 +69,20 @@ def count_branches(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[s
             ids,
         )
     )
+
+
+def being_written(connection: sqlite3.Connection, since: float) -> list[str]:
+    """Return the conversations whose last reply has not ended, and was written to lately.
+
+    A program that writes one shows that at least every `BEAT_S`.
+    """
+    found = connection.execute(
+        "SELECT id FROM conversations AS chat WHERE deleted IS NULL AND updated >= ? AND"
+        " (SELECT reason IS NULL FROM runs WHERE turn = (SELECT max(seq) FROM turns"
+        " WHERE conversation = chat.seq) ORDER BY number DESC LIMIT 1)",
+        (since,),
+    )
+    return [name for (name,) in found]
 
 
 def _summary(row: tuple[Any, ...]) -> ConversationSummary:

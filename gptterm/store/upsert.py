@@ -7,6 +7,7 @@ later then gets another id: nothing is overwritten.
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gptterm.conversation.nodes import Node
@@ -69,6 +70,14 @@ def upsert(
         # A chat that is continued is wanted, even if it was deleted meanwhile.
         connection.execute("UPDATE conversations SET deleted = NULL WHERE seq = ?", (seq,))
     return UpsertResult(turns.saved_ids, {node.id: node for node in changes.nodes})
+
+
+def touch(connection: sqlite3.Connection, conversations: Iterable[str]) -> None:
+    """Show that replies of conversations are being written, though they have not grown."""
+    for name in conversations:
+        found = connection.execute("SELECT seq FROM conversations WHERE id = ?", (name,))
+        for (seq,) in found.fetchall():
+            _set_times(connection, seq, None)
 
 
 def _insert(connection: sqlite3.Connection, changes: ChangeSet) -> int:

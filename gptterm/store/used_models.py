@@ -19,14 +19,14 @@ class UsedModel(NamedTuple):
     """The best rate of its runs; None where all were short."""
 
 
-def read_used_models(connection: sqlite3.Connection) -> list[UsedModel]:
+def read_used_models(connection: sqlite3.Connection, runs: int = RUNS) -> list[UsedModel]:
     """Return the models of the latest runs, the last one used first.
 
     Those of imported chats do not count: other programs may give a name to another model.
     """
     rates: dict[str, float] = {}
     found = connection.execute(
-        "SELECT data FROM runs ORDER BY turn DESC, number DESC LIMIT ?", (RUNS,)
+        "SELECT data FROM runs ORDER BY turn DESC, number DESC LIMIT ?", (runs,)
     )
     for (data,) in found:
         run = decode_run(data)

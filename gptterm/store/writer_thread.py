@@ -15,7 +15,8 @@ from gptterm.store.database import Database, Notify
 from gptterm.store.errors import BusyError, HistoryError, ReplacedError
 from gptterm.store.maintenance import is_due, run_maintenance
 from gptterm.store.pending_changes import ChangeSet, PendingChanges
-from gptterm.store.upsert import UpsertResult, upsert
+from gptterm.store.summaries import BEAT_S
+from gptterm.store.upsert import UpsertResult, touch, upsert
 from gptterm.terminal import one_line
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class WriterThread:
         """The history could not be opened."""
         self._due: float | None = None
         """Time of the next round."""
+        self._beat_due = 0.0
+        """Time when it is to be shown that replies are still being written."""
         self._requested = 0
         self._completed = 0
         """Requests that were written or given up."""
@@ -180,6 +183,7 @@ class WriterThread:
             with self._condition:
                 while not self._closing and not self._is_due():
                     self._condition.wait(None if self._due is None else self._remaining())
+                streaming = [name for each in self._all if (name := each.streaming)]
                 last = self._closing
                 self._due = None
                 requested = self._requested
@@ -193,10 +197,31 @@ class WriterThread:
                 self._requeue(pending, drafts)
             for job, future in jobs:
                 self._run_job(job, future, error)
+            if error is None and streaming:
+                error = self._beat(streaming, is_written=bool(pending))
             self._report(error, requested)
             if last:
                 self._database.close()
                 return
+
+    def _beat(self, conversations: list[str], *, is_written: bool) -> HistoryError | None:
+        """Show other programs that replies are being written, and come back to do it again.
+
+        Args:
+            is_written: what has just been written shows it.
+        """
+        now = time.monotonic()
+        if not is_written and now >= self._beat_due:
+            try:
+                self._write_retrying(lambda c: touch(c, conversations))
+            except HistoryError as error:
+                return error
+        if is_written or now >= self._beat_due:
+            self._beat_due = now + BEAT_S
+        with self._condition:
+            if self._due is None or self._due > self._beat_due:
+                self._due = self._beat_due
+        return None
 
     def _is_due(self) -> bool:
         return self._due is not None and self._remaining() <= 0

@@ -43,7 +43,7 @@ def test_the_second_line() -> None:
     entry = Entry("k", "title", "today", model="org/gpt2", turns=3, updated=NOW, branches=2)
     assert describe(entry, NOW, 60) == "12:00 · gpt2 · 3 turns · 2 branches"
     assert describe(entry, NOW, 30) == "12:00 · 3 turns · 2 branches"
-    assert describe(entry, NOW, 24) == "3 turns · 2 branches"
+    assert describe(entry, NOW, 24) == "12:00 · 2 branches"
     assert describe(entry._replace(turns=1, branches=1), NOW, 60) == "12:00 · gpt2 · 1 turn"
     assert describe(Entry("k", "new chat", "today"), NOW, 30) == "nothing said yet"
 

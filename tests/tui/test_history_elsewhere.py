@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gptterm.store import History
+from gptterm.store import history as store_history
 from gptterm.tui import app as tui_app
 from tests.store.chats import answer, check_integrity, planned, talk, texts
 from tests.support.scripted import Script
@@ -51,7 +52,9 @@ def ends_with(desk: Desk, text: str) -> bool:
     return desk.turns[-1][1].endswith(text)
 
 
-async def test_a_reply_that_grows_elsewhere_is_followed(open_tui: Open, path: Path) -> None:
+async def test_a_reply_that_grows_elsewhere_is_followed(
+    open_tui: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with open_tui() as desk:
         await desk.ready()
         await desk.say("one")
@@ -63,9 +66,18 @@ async def test_a_reply_that_grows_elsewhere_is_followed(open_tui: Open, path: Pa
                 chat.append(reply, f" word{n}")
                 saver.save()
                 await desk.until(partial(ends_with, desk, f"word{n}"))
+                await desk.until(lambda: "● another gptterm is writing" in desk.text)
+                assert "cut off" not in desk.text
             chat.finish(reply, "eos")
             assert saver.commit(60)
-            await desk.until(lambda: "cut off" not in desk.text)
+            await desk.until(lambda: "is writing" not in desk.text)
+            assert "cut off" not in desk.text
+            chat.begin_reply(chat.add_user("and on"), planned())
+            saver.save()
+            await desk.until(lambda: "● another gptterm is writing" in desk.text)
+        # It has ended without a word.
+        monkeypatch.setattr(store_history, "MISSED_BEATS", 0)
+        await desk.until(lambda: "■ cut off" in desk.text)
         assert [n.text for n in desk.screen.notice_line.history].count(SAID) >= 1
 
 

@@ -158,7 +158,7 @@ class ChatScreen(ModeScreen):
         controller, current = self.controller, self.controller.chat
         entries = controller.chat_list.entries()
         busy = {chat.key for chat in controller.chat_list.chats if controller.is_busy(chat)}
-        self.chats.show(entries, current.key, busy)
+        self.chats.show(entries, current.key, busy | controller.chat_list.written_elsewhere)
         title = next((entry.title for entry in entries if entry.key == current.key), current.title)
         shown = "" if current.empty else display_text(one_line(title))
         self.painter.title = shown

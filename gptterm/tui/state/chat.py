@@ -13,8 +13,10 @@ from gptterm.engine.api import Event, ModelInfo, Prompt
 from gptterm.tui.state.tints import Tint, TokenMarks
 from gptterm.tui.state.turns import (
     QUEUED,
+    WRITTEN_ELSEWHERE,
     Turn,
     ending,
+    is_cut_off,
     is_stopped,
     reply_details,
     speaker_label,
@@ -43,6 +45,8 @@ class Chat:
         """Text typed but not sent."""
         self.listed = False
         """Whether the history's list has contained it."""
+        self.written_elsewhere = False
+        """Another program is writing its last reply."""
 
     @property
     def key(self) -> str:
@@ -153,19 +157,23 @@ class Chat:
         streaming = self.tree.is_streaming(node.id)
         tints, cursor = _shown_tokens(tokens, node.id, node.scores)
         measure = tokens.measure if streaming and tokens is not None else None
+        elsewhere = self.written_elsewhere and node.id == self.tree.leaf and is_cut_off(node)
+        made = reply_details(node)
+        if elsewhere:
+            made = (WRITTEN_ELSEWHERE, *made[1:])
         return Turn(
             node.id,
             node.role,
             speaker_label(node),
             node.text,
             position=self.tree.sibling_position(node.id),
-            details=() if streaming else (*filter(None, [node.name]), *reply_details(node)),
+            details=() if streaming else (*filter(None, [node.name]), *made),
             footer="" if streaming else ending(node),
             thought="" if streaming else thought(node),
             # What is tinted while it is written is plain.
             markdown=not (tints or cursor or measure) and is_markdown(self.tree, node, info),
             dropped=dropped,
-            is_stopped=not streaming and is_stopped(node),
+            is_stopped=not (streaming or elsewhere) and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
             cursor=None if streaming else cursor,

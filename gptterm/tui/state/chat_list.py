@@ -35,6 +35,8 @@ TITLE_LENGTH = 30
 MOST_TEXTS = 200
 """Texts in the list."""
 COUNTED = 100
+RATED = 30
+"""Latest runs whose rates are known."""
 """Chats whose branches are counted."""
 
 
@@ -78,6 +80,10 @@ class ChatList:
         """The chat that is open."""
         self.texts: list[DocumentSummary] = []
         """The documents that were written to last."""
+        self.written_elsewhere: set[str] = set()
+        """Chats whose last reply another program is writing."""
+        self.rates: dict[str, float] = {}
+        """Tokens per second of the models that wrote last, by their names."""
         self.archived = False
         """Whether the list contains archived chats."""
         self._save = save
@@ -128,7 +134,7 @@ class ChatList:
             self._emit(ChatOpened(self.current))
         self._emit(ListChanged())
         await self._read_more()
-        if self._branches or self.texts:
+        if self._branches or self.texts or self.rates:
             self._emit(ListChanged())
 
     async def _wait_open(self, timeout: float | None = None) -> None:
@@ -221,13 +227,15 @@ class ChatList:
         self._emit(ListChanged())
 
     async def _read_more(self) -> None:
-        """Read the last texts; count the branches of the chats at the top of the list, which takes
-        time."""
+        """Read the last texts, and the rates of the last replies; count the branches of the chats
+        at the top of the list, which takes time."""
         ids = [summary.id for _, group in self._groups for summary in group][:COUNTED]
         counted = await self._history.ask(lambda history: history.branches(ids), quiet=True)
         self._branches = counted or {}
         texts = await self._history.ask(lambda history: history.documents(MOST_TEXTS), quiet=True)
         self.texts = texts or []
+        used = await self._history.ask(lambda history: history.used_models(RATED), quiet=True)
+        self.rates = {model.name: model.tokens_per_s for model in used or () if model.tokens_per_s}
 
     async def poll(self, is_busy: Callable[[Chat], bool]) -> None:
         """Show what other programs have written: in the list, and in the open chat.
@@ -237,9 +245,20 @@ class ChatList:
         """
         ask = self._history.ask
         version = await ask(lambda history: history.version(), quiet=True)
-        if version is None or version == self._version:
+        if version is None or (version == self._version and not self.written_elsewhere):
             return
-        self._version = version
+        ids = await ask(lambda history: history.being_written(), quiet=True) or set()
+        ids -= {chat.key for chat in self.chats if is_busy(chat)}
+        # Those that have ended are marked until their last words are here.
+        self._mark_written(self.written_elsewhere | ids)
+        if version != self._version:
+            self._version = version
+            await self._show_new(is_busy)
+        self._mark_written(ids)
+
+    async def _show_new(self, is_busy: Callable[[Chat], bool]) -> None:
+        """Read the list anew, and the open chat if another program has added to it."""
+        ask = self._history.ask
         await self.refresh()
         if self._history.draft is None:
             await self._restore_draft()
@@ -257,6 +276,16 @@ class ChatList:
         self._history.attach_saver(chat)
         self._emit(ChatChanged(chat, keep_scroll=True))
         self._emit(Notified("info", "another program added to this chat: the new turns are here"))
+
+    def _mark_written(self, ids: set[str]) -> None:
+        """Mark the chats that other programs are writing, and show where that has changed."""
+        if ids == self.written_elsewhere:
+            return
+        self.written_elsewhere = ids
+        for chat in self.chats:
+            chat.written_elsewhere = chat.key in ids
+        self._emit(ListChanged())
+        self._emit(ChatChanged(self.current, keep_scroll=True))
 
     async def _restore_draft(self) -> None:
         """Read the draft that could not be read when the history was opened."""
@@ -314,6 +343,7 @@ class ChatList:
         if chat not in self.chats:
             self.chats.insert(0, chat)
         self._history.attach_saver(chat)
+        chat.written_elsewhere = chat.key in self.written_elsewhere
         if turn is not None and turn in chat.tree:
             chat.tree.select(turn)
             chat.save()

@@ -71,6 +71,8 @@ def reply_details(node: Node) -> tuple[str, ...]:
     return (*((_STOPPED[run.reason],) if is_stopped(node) else ()), *parts)
 
 
+WRITTEN_ELSEWHERE = "● another gptterm is writing"
+"""Stands for "cut off" in the details of a reply that is still being written."""
 _STOPPED = {"cancelled": "■ stopped", None: "■ cut off"}
 
 
@@ -78,6 +80,12 @@ def is_stopped(node: Node) -> bool:
     """Whether a reply was ended before its time: by the user, or with the program."""
     run = node.generation
     return run is not None and not run.origin and run.reason in _STOPPED
+
+
+def is_cut_off(node: Node) -> bool:
+    """Whether a reply has not ended, as far as the history knows."""
+    run = node.generation
+    return run is not None and not run.origin and run.reason is None
 
 
 def ending(node: Node) -> str:

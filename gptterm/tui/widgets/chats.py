@@ -92,7 +92,7 @@ class ChatsPane(RowWidget, can_focus=True):
         Args:
             entries: All chats.
             open_key: The open one.
-            busy: Those that have a reply running or queued.
+            busy: Those that have a reply running or queued, here or in another program.
         """
         key = self.selected_key
         was_opened = self._entries and open_key != self._open_key
@@ -187,7 +187,7 @@ class ChatsPane(RowWidget, can_focus=True):
 def describe(entry: Entry, now: float, width: int) -> str:
     """Return when a chat was written last, the model, its turns and branches; of a text, versions.
 
-    What does not fit into `width` cells is left out: the model first, then the time.
+    What does not fit into `width` cells is left out: the model first, then the turns.
     """
     if (text := entry.document) is not None:
         when, versions = clock(entry.updated, now), plural(text.versions, "version")
@@ -198,7 +198,7 @@ def describe(entry: Entry, now: float, width: int) -> str:
     branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
     when, turns = clock(entry.updated, now), plural(entry.turns, "turn")
     model = short_name(entry.model) if entry.model else ""
-    forms = ((when, model, turns, branches), (when, turns, branches), (turns, branches))
+    forms = ((when, model, turns, branches), (when, turns, branches), (when, branches))
     texts = [" · ".join(filter(None, form)) for form in forms]
     return next((text for text in texts if len(text) <= width), texts[-1])
 
