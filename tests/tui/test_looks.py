@@ -33,7 +33,7 @@ async def test_the_chosen_row_of_a_list_has_a_sign(open_tui: Open, theme: str) -
         await desk.press("f5", "p", "down")
         await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
         chosen = desk.app.screen.query_one(TableList)
-        rows = [row for row in desk.rows if BAR in row]
+        rows = [row for row in desk.rows if f"│ {BAR}" in row]
         assert chosen.highlighted == 1
         assert ["focused" in row for row in rows] == [True]
 
@@ -202,16 +202,37 @@ async def test_a_click_on_an_arrow_walks_the_versions(open_tui: Open) -> None:
 FRAME = re.compile("[\u2500-\u257f▌▎▔▁▏▕━]")
 
 
-@pytest.mark.parametrize("key", ["", "f5", "ctrl+b", "ctrl+l"])
+def framed(desk: Desk) -> float:
+    """The part of the screen that is frames. A slider is a value."""
+    text = re.sub(f" {FILLED}*{TRACK}* ", "", desk.text)
+    return len(FRAME.findall(text)) / (80 * 24)
+
+
+@pytest.mark.parametrize("key", ["", "f5", "ctrl+b", "ctrl+l", "f4"])
 async def test_frames_take_little_of_the_screen(open_tui: Open, key: str) -> None:
     async with open_tui(size=(80, 24)) as desk:
         await desk.say("one")
         await desk.say("two")
         if key:
             await desk.press(key)
-        # A slider is a value.
-        text = re.sub(f" {FILLED}*{TRACK}* ", "", desk.text)
-        assert 0 < len(FRAME.findall(text)) < 0.06 * 80 * 24
+        assert 0 < framed(desk) < 0.06
+
+
+@pytest.mark.parametrize("theme", ["dark", "ansi"])
+async def test_frames_take_little_of_write_mode(open_tui: Open, theme: str) -> None:
+    async with open_tui(size=(80, 24), tui=TuiSettings(theme=theme)) as desk:
+        await desk.ready()
+        await desk.press("f3")
+        write = desk.app.write_screen
+        assert write is not None
+        await desk.until(lambda: write.writing.opened)
+        await desk.type("The moon")
+        await desk.press("tab")
+        await desk.until(lambda: len(write.area.text) > 8 and not write.writing.streaming)
+        for key in ("", "escape", "ctrl+b", "f5", "ctrl+l"):
+            if key:
+                await desk.press(key)
+            assert framed(desk) < 0.06, key
 
 
 async def test_text_is_in_the_middle_of_a_wide_screen(open_tui: Open) -> None:

@@ -13,19 +13,31 @@ class Counts:
         self._counted = ("", 0)
         """A text and its words, which take 20 ms of 100,000."""
 
-    def describe(self, writing: Writing, selected: Stretch) -> str:
-        """Return the counts of the text, and of a stretch of it that is not empty."""
+    def describe(self, writing: Writing, selected: Stretch, width: int) -> str:
+        """Return the counts of the text, and of a stretch of it that is not empty.
+
+        What does not fit into `width` cells is left out: the text's, then the last ones.
+        """
         text = writing.document.text
         if text is not self._counted[0]:
             self._counted = text, len(text.split())
         whole = _numbers(writing, (0, len(text)), self._counted[1])
         start, end = selected
         if start == end:
-            return whole
-        return f"selected {_numbers(writing, selected, len(text[start:end].split()))} of {whole}"
+            return _fitting(whole, width)
+        part = _numbers(writing, selected, len(text[start:end].split()))
+        part[0] = f"selected {part[0]}"
+        both = f"{' · '.join(part)} of {' · '.join(whole)}"
+        return both if len(both) <= width else _fitting(part, width)
 
 
-def _numbers(writing: Writing, stretch: Stretch, words: int) -> str:
+def _fitting(numbers: list[str], width: int) -> str:
+    while len(numbers) > 1 and len(" · ".join(numbers)) > width:
+        numbers.pop()
+    return " · ".join(numbers)
+
+
+def _numbers(writing: Writing, stretch: Stretch, words: int) -> list[str]:
     tokens = writing.text_tokens
     parts = [f"{words:,} {'word' if words == 1 else 'words'}"]
     count = tokens.count(*stretch)
@@ -38,4 +50,4 @@ def _numbers(writing: Writing, stretch: Stretch, words: int) -> str:
         # The first token of a text has nothing before it.
         is_whole = count is not None and scored + 1 >= count[0]
         parts.append(perplexity if is_whole else f"{perplexity} of {plural(scored, 'token')}")
-    return " · ".join(parts)
+    return parts

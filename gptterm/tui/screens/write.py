@@ -26,6 +26,7 @@ from gptterm.tui.screens.document_counts import Counts
 from gptterm.tui.screens.document_map import MapPane
 from gptterm.tui.screens.document_samplers import DocumentSamplers
 from gptterm.tui.screens.document_walk import DocumentWalk
+from gptterm.tui.screens.panes import ROOM_FOR_BOTH
 from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
@@ -93,7 +94,7 @@ class WriteScreen(ModeScreen):
     def compose(self) -> ComposeResult:
         """Lay the widgets out."""
         yield self.status
-        with Horizontal():
+        with Horizontal(id="document"):
             yield self.area
             yield self.map
             yield self.samplers
@@ -209,7 +210,9 @@ class WriteScreen(ModeScreen):
         name = one_line(self.writing.title) or "a text without a file"
         sign = "" if self.writing.is_filed else " · not written to the file"
         self.area.border_title = escape(f"{name}{sign}")
-        self.area.border_subtitle = self._counts.describe(self.writing, self.area.selected_places)
+        self.area.border_subtitle = self._counts.describe(
+            self.writing, self.area.selected_places, self.area.size.width
+        )
 
     # ------------------------------------------------------------------------------ editing
 
@@ -292,11 +295,31 @@ class WriteScreen(ModeScreen):
             self.list.open()
         self.show_engine()
 
+    @property
+    def _panes(self) -> tuple[Widget, ...]:
+        """The panes right of the text."""
+        return self.map, self.samplers, self.pane
+
+    def _give_room(self, opened: Widget | None = None) -> None:
+        """Hide the panes that the text has no room for: all but the one that was opened last."""
+        panes = [pane for pane in self._panes if pane.display]
+        if len(panes) > 1 and self.size.width < ROOM_FOR_BOTH:
+            kept = opened if opened in panes else panes[0]
+            for pane in panes:
+                pane.display = pane is kept
+
+    def on_resize(self) -> None:
+        """Hide what there is no room for any more."""
+        focused = self.focused
+        holds = (pane for pane in self._panes if focused in pane.walk_children(with_self=True))
+        self._give_room(next(holds, None))
+
     def action_map(self) -> None:
         """Show the map and go to it; from there, or where it is of no use, hide it."""
         shown = not (self.map.has_focus or not len(self.writing.document))
         self.map.display = shown
         (self.map if shown else self.area).focus()
+        self._give_room(self.map)
         if not len(self.writing.document):
             self.show_notice("info", "there are no versions yet")
         self.call_after_refresh(self._map.draw)
@@ -305,6 +328,7 @@ class WriteScreen(ModeScreen):
         """Show the samplers of this text and go to them, or hide them."""
         if not self.samplers.toggle():
             self.area.focus()
+        self._give_room(self.samplers)
 
     def action_beside(self) -> None:
         """Change the memory and the author's note."""
@@ -352,6 +376,7 @@ class WriteScreen(ModeScreen):
         shown = not self.pane.has_focus
         self.walk.show_pane(shown)
         (self.pane if shown else self.area).focus()
+        self._give_room(self.pane)
 
     def action_open(self) -> None:
         """Choose another text."""

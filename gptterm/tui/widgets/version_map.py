@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
-from rich.cells import set_cell_size
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from gptterm.charts.cells import fit, fit_words
 from gptterm.terminal import one_line
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
@@ -138,7 +138,7 @@ def _label(branch: Branch, width: int) -> Content:
     return Content.assemble(
         indent,
         sign,
-        (set_cell_size(title, room).rstrip(), style),
+        (fit_words(title, room), style),
         "\n",
-        (set_cell_size(f"{indent}  {' · '.join(branch.numbers)}", width).rstrip(), MUTED),
+        (fit(f"{indent}  {' · '.join(branch.numbers)}", width).rstrip(), MUTED),
     )
