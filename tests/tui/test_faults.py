@@ -82,7 +82,7 @@ async def test_the_first_model_is_not_there(open_tui: Open) -> None:
         assert "Messages wait until a model is loaded" in desk.text
         desk.controller.loader.load("gpt2")
         await desk.until(lambda: "gpt2 is ready to chat" in desk.text)
-        assert "Message gpt2, or / for commands" in desk.text
+        assert "Message gpt2, or / for commands, @ for files" in desk.text
 
 
 async def test_what_waits_is_for_the_model_that_is_chosen_meanwhile(open_tui: Open) -> None:

@@ -27,6 +27,9 @@ def test_the_word_at_the_cursor() -> None:
     assert word_before("@") == ""
     assert word_before("me@example.org") is None
     assert word_before("@a ") is None
+    assert word_before('see @"a b') == '"a b'
+    assert word_before('see @"a b":2-3') == '"a b":2-3'
+    assert word_before('see @"a b" and') is None
 
 
 def test_files_are_found(folder: Path) -> None:
@@ -35,6 +38,15 @@ def test_files_are_found(folder: Path) -> None:
     assert found.about == "lines 2 to 3"
     assert find_mentions("notes/moon.py:2")[0].about == "line 2"
     assert find_mentions(str(folder / "f"))[0].name == "fence.md"
+
+
+def test_a_path_with_spaces_is_quoted(folder: Path) -> None:
+    (folder / "my notes").mkdir()
+    (folder / "my notes" / "a b.txt").write_text("one\ntwo\n")
+    assert find_mentions("my")[0].typed == '"my notes/'
+    assert find_mentions('"my notes/')[0].typed == '"my notes/a b.txt"'
+    assert find_mentions('"my notes/a b.txt":2')[0].about == "line 2"
+    assert read_mention('"my notes/a b.txt":2').name == "a b.txt:2"
 
 
 def test_a_file_is_a_named_block(folder: Path) -> None:
@@ -71,6 +83,9 @@ async def test_a_file_goes_into_the_prompt(open_tui: Open, folder: Path) -> None
         await desk.press("enter")
         await desk.until(lambda: "moon.py" in desk.text)
         assert prompt.text == "look at @notes/"
+        await desk.press("tab")
+        await desk.until(lambda: ":10-20 for a range" in desk.text)
+        assert prompt.text == "look at @notes/moon.py"
         await desk.press("tab")
         await desk.until(lambda: "[moon.py · " in prompt.text)
         assert "tokens]" in prompt.text

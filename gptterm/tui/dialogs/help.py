@@ -29,6 +29,12 @@ Section = tuple[str, Sequence[tuple[str, str]]]
 ID = re.compile(r"  \([\w.-]+\)$")
 """Id at the end of a description, drawn muted."""
 
+IN_A_MESSAGE = (
+    ("//TEXT", "send a message that starts with a slash"),
+    ("@FILE", "put a file into the message; @FILE:10-20 some of its lines"),
+)
+"""What stands in a message for something else."""
+
 
 class HelpDialog(ModalScreen[None]):
     """Scrolls; Esc or F1 closes it."""
@@ -101,7 +107,7 @@ def help_dialog(
     groups = [*first, *(group for group in GROUPS if group not in first)]
     sections: list[Section] = [(heading, keymap.table(bindings)) for heading, bindings in groups]
     sections.append(("", [("( )", "id of a key for [tui.keys] in config.toml")]))
-    commands: Section = ("commands", command_help())
+    commands: Section = ("commands", [*command_help(), *IN_A_MESSAGE])
     sections.insert(0 if commands_first else len(sections) - 1, commands)
     return HelpDialog("help", sections)
 

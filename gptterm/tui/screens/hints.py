@@ -27,7 +27,7 @@ def prompt_placeholder(name: str, phase: Phase) -> str:
     if phase == "failed":
         return "Messages wait until a model is loaded"
     if phase == "ready":
-        return f"Message {name}, or / for commands"
+        return f"Message {name}, or / for commands, @ for files"
     return f"Message {name} (still loading: messages wait)"
 
 

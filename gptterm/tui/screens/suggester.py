@@ -130,7 +130,7 @@ class Suggester:
     def take(self, line: str, *, submits: bool) -> bool:
         """Put a completed line into the prompt; one that is whole can be sent at once."""
         if self._mentions:
-            self._take_file(line)
+            self._take_file(line, reads=submits)
             return True
         completion = next(found for found in self._rows if found.line == line)
         submits = submits and completion.is_whole
@@ -172,10 +172,11 @@ class Suggester:
         self._list.show([row(item.typed, item.name, item.about) for item in found], FILES)
         self._list.display = self.is_open
 
-    def _take_file(self, typed: str) -> None:
+    def _take_file(self, typed: str, *, reads: bool) -> None:
+        """Complete the word, and go on to the file once it is whole or if it is to be read."""
         word = f"@{word_before(self._prompt.before_cursor) or ''}"
         mention = next(item for item in self._mentions if item.typed == typed)
-        if mention.is_folder:
+        if mention.is_folder or not (reads or word == f"@{typed}"):
             self._prompt.replace_word(word, f"@{typed}")
             return
         self.close()

@@ -1,4 +1,7 @@
-"""Files named in the prompt as `@path` or `@path:first-last`: found while typing, then read."""
+"""Files named in the prompt as `@path` or `@path:first-last`: found while typing, then read.
+
+A path with spaces is quoted: `@"path"`.
+"""
 
 import re
 from pathlib import Path
@@ -13,7 +16,7 @@ from gptterm.tui.state.file_paths import list_paths
 LARGEST_FILE = 1 << 20
 """Bytes: more than any context holds."""
 
-_WORD = re.compile(r"(?:^|(?<=\s))@(\S*)$")
+_WORD = re.compile(r"""(?:^|(?<=\s))@("[^"]*"?\S*|[^\s"]\S*|)$""")
 _RANGE = re.compile(r"(.+):([0-9]{1,7})(?:-([0-9]{0,7}))?")
 
 
@@ -43,17 +46,29 @@ def word_before(text: str) -> str | None:
 
 def find_mentions(typed: str) -> list[Mention]:
     """Return the files and folders that a word may become, or the lines of one file."""
-    if (found := _RANGE.fullmatch(typed)) and user_path(found[1]).is_file():
+    path = _unquoted(typed)
+    if (found := _RANGE.fullmatch(path)) and user_path(found[1]).is_file():
         return [Mention(typed, Path(found[1]).name, _lines(found[2], found[3]))]
     return [
         Mention(
-            entry.path,
+            _quoted(entry.path),
             entry.name,
             "folder" if entry.is_folder else f"{byte_size(entry.size)} · :10-20 for a range",
             entry.is_folder,
         )
-        for entry in list_paths(typed)
+        for entry in list_paths(path)
     ]
+
+
+def _unquoted(typed: str) -> str:
+    return typed.replace('"', "", 2) if typed.startswith('"') else typed
+
+
+def _quoted(path: str) -> str:
+    """Quote a path with spaces; the quotes of a folder stay open for what is in it."""
+    if not re.search(r"\s", path) or '"' in path:
+        return path
+    return f'"{path}' if path.endswith("/") else f'"{path}"'
 
 
 def _lines(first: str, last: str | None) -> str:
@@ -68,8 +83,8 @@ def read_mention(typed: str) -> FileText:
     Raises:
         UsageError: it cannot be read, is too large or no text, or has no such lines.
     """
-    path, wanted = typed, None
-    if (found := _RANGE.fullmatch(typed)) and not user_path(typed).exists():
+    path, wanted = _unquoted(typed), None
+    if (found := _RANGE.fullmatch(path)) and not user_path(path).exists():
         path, wanted = found[1], (found[2], found[3])
     try:
         text = read_regular(user_path(path), LARGEST_FILE).decode()
