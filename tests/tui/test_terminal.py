@@ -60,8 +60,16 @@ def test_what_is_typed_before_the_first_frame_is_sent(terminal: Start) -> None:
 
 @pytest.mark.parametrize(
     "newline",
-    [b"\x1b\r", b"\x1b[13;3u", b"\x1b[27;3;13~", b"\x1b[13;2u", b"\x1b[27;2;13~", b"\n"],
-    ids=["alt", "alt, kitty", "alt, xterm", "shift, kitty", "shift, xterm", "ctrl+j"],
+    [b"\x1b\r", b"\x1b[13;3u", b"\x1b[27;3;13~", b"\x1b[13;2u", b"\x1b[27;2;13~", b"\x1bOM", b"\n"],
+    ids=[
+        "alt",
+        "alt, kitty",
+        "alt, xterm",
+        "shift, kitty",
+        "shift, xterm",
+        "shift, Konsole",
+        "ctrl+j",
+    ],
 )
 def test_a_new_line_is_typed(terminal: Start, newline: bytes) -> None:
     tty = terminal(Script.saying("Hello."))

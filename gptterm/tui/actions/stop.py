@@ -63,11 +63,14 @@ class QuitKey:
 
     def press(self, app: App[Any]) -> str:
         """Quit at the second press; at the first one, return how to: never empty."""
-        now = time.monotonic()
-        if now - self._pressed_at < QUIT_WITHIN_S:
+        if time.monotonic() - self._pressed_at < QUIT_WITHIN_S:
             app.exit(0)
             return ""
-        self._pressed_at = now
+        return self.begin()
+
+    def begin(self) -> str:
+        """Take a press as the first one; return how to quit."""
+        self._pressed_at = time.monotonic()
         return f"{self._keymap.spelled(APP_KEYS, 'interrupt')} again quits"
 
 
@@ -89,13 +92,10 @@ class Interrupt:
             view.clear_selection()
             view.prompt.move_cursor(view.prompt.cursor_location)
             return
-        again = self._quit.press(view.app)
-        if not again:
-            return
-        if view.controller.stop():
-            view.show_notice("info", f"stopped; {again}")
-        elif view.app.screen.focused is view.prompt and view.prompt.text:
+        idle = view.controller.replying is None
+        if idle and view.app.screen.focused is view.prompt and view.prompt.text:
+            # Typed since an earlier press, it is not lost.
             view.prompt.accept(view.prompt.message)
-            view.show_notice("info", f"cleared, ↑ brings it back; {again}")
-        else:
-            view.show_notice("info", again)
+            view.show_notice("info", f"cleared, ↑ brings it back; {self._quit.begin()}")
+        elif again := self._quit.press(view.app):
+            view.show_notice("info", f"stopped; {again}" if view.controller.stop() else again)

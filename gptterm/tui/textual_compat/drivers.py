@@ -95,12 +95,18 @@ _OTHER_KEY = re.compile(r"\x1b\[27;(\d+);(\d+)~")
 """A key with modifiers as xterm sends it: the modifiers, the code."""
 
 
+KEYPAD_ENTER = "\x1bOM"
+"""Konsole's Shift+Enter: the keypad's Enter is another sequence, as its application mode is off."""
+
+
 class _XTermParser(XTermParser):
-    """Textual's parser, which also knows xterm's modifyOtherKeys."""
+    """Textual's parser, which also knows xterm's modifyOtherKeys and Konsole's Shift+Enter."""
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if (other := _OTHER_KEY.fullmatch(sequence)) is not None:
             sequence = f"\x1b[{other[2]};{other[1]}u"
+        elif sequence == KEYPAD_ENTER:
+            sequence = "\x1b[13;2u"
         return super()._sequence_to_key_events(sequence, alt)
 
 
