@@ -1,6 +1,7 @@
 """Dispatch a call of `gptterm`: one generation, or a chat at the terminal."""
 
 import os
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -129,7 +130,7 @@ def _drawn(
         settings, prompt,
         inline=options.inline, conversation=requested_chat(options), note=streams.note,
         # What was drawn is gone: the shell's scrollback gets the text.
-        leave=streams.write if options.inline and streams.out_is_terminal else None,
+        leave=partial(_print, streams) if options.inline and streams.out_is_terminal else None,
     )  # fmt: skip
     if isinstance(left, int):
         return left
@@ -142,6 +143,14 @@ def _drawn(
             left.settings, None, streams, signals,
             verbose=options.verbose, history=history, current=current,
         )  # fmt: skip
+
+
+def _print(streams: Streams, text: str) -> None:
+    """Print a text on the terminal, with its lines broken between words."""
+    from gptterm.cli.word_wrap import WordWrapper
+
+    wrapper = WordWrapper(streams.width or 80)
+    streams.write(wrapper.feed(text) + wrapper.end())
 
 
 def _first_prompt(options: RunOptions, *, plain: bool) -> str | None:
