@@ -170,7 +170,7 @@ async def test_narrow_panes_come_over_the_transcript(open_tui: Open, size: tuple
 async def test_the_smallest_terminal(open_tui: Open) -> None:
     async with open_tui(size=(20, 5)) as desk:
         await desk.ready()
-        words = " ".join(row.strip() for row in desk.rows)
+        words = " ".join(row.strip("▎ ") for row in desk.rows)
         assert "gpt2 is ready to chat, on this machine only" in words
         await desk.say("hi")
         assert "Hello, world." in desk.text

@@ -1,5 +1,6 @@
 """The first screen: the model's card, starters, the last chats, models to fetch."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -54,6 +55,13 @@ async def test_the_last_chats_are_opened(open_tui: Open, path: Path) -> None:
         assert [n for n in range(5) if f"question {n}" in desk.text] == [2, 3, 4]
         await desk.press(*["down"] * len(STARTERS), "down", "enter")
         await desk.until(lambda: desk.turns[:1] == [("user", "question 3")])
+
+
+async def test_the_card_has_the_rate_of_the_last_replies(open_tui: Open) -> None:
+    async with open_tui(Script.saying("w " * 20)) as desk:
+        await desk.say("hi")
+        await desk.press("ctrl+n")
+        await desk.until(lambda: re.search(r"cpu · float32 · .* tok/s", desk.text))
 
 
 async def test_the_last_texts_are_opened(open_tui: Open, path: Path, tmp_path: Path) -> None:

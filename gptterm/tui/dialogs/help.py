@@ -33,7 +33,7 @@ IN_A_MESSAGE = (
     ("//TEXT", "send a message that starts with a slash"),
     ("@FILE", "put a file into the message; @FILE:10-20 some of its lines"),
 )
-"""What stands in a message for something else."""
+"""Signs in a message that stand for something else."""
 
 
 class HelpDialog(ModalScreen[None]):

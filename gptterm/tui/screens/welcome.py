@@ -1,12 +1,12 @@
 """First screen of an empty chat: the model as a card, starters, the last chats and texts, models to
 fetch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from gptterm.engine.api import ModelInfo
-from gptterm.format import byte_size, parameter_count, plural, short_name, shorten
+from gptterm.format import byte_size, parameter_count, plural, short_name, shorten, token_rate
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.chat_entries import text_name
@@ -36,6 +36,8 @@ LAST_CHATS = 3
 """And texts."""
 TITLE_LENGTH = 44
 """Characters."""
+_EDGE, _INDENT = ("▎ ", "bar"), ("  ", "text")
+"""Before the rows of the card, and before the others."""
 
 
 class Item(NamedTuple):
@@ -142,7 +144,8 @@ class Welcome:
         """Return the rows in their sections; where room is short, the last are left out."""
         starters = [*self._starters()]
         self._chosen = min(self._chosen, len(self.items) - 1)
-        sections = [[PlaceholderRow((part,)) for part in self._card()], self._rows(starters, 0)]
+        card = [PlaceholderRow((_EDGE, part), on_band=True) for part in self._card()]
+        sections = [card, self._rows(starters, 0)]
         first = len(starters)
         for heading, found in (
             ("last chats", self._last_chats()),
@@ -150,9 +153,9 @@ class Welcome:
             ("models to fetch", self._offers()),
         ):
             if items := [*found]:
-                sections.append([_heading(heading), *self._rows(items, first)])
+                sections.append([_note(heading), *self._rows(items, first)])
                 first += len(items)
-        sections.append([PlaceholderRow(((self._help(), "faint"),))])
+        sections.append([_note(self._help())])
         return sections
 
     def _rows(self, items: Sequence[Item], first: int) -> list[PlaceholderRow]:
@@ -173,7 +176,7 @@ class Welcome:
         name = short_name(info.name if info else self._controller.settings.model)
         yield name, "assistant"
         if info is not None:
-            yield " · ".join(_facts(info)), "faint"
+            yield " · ".join(_facts(info, self._controller.chat_list.rates)), "faint"
         if engine.phase == "failed":
             models = keymap.first(CHAT_KEYS, "models")
             yield f"{name} could not be loaded: {models} chooses another model", "text"
@@ -190,14 +193,16 @@ class Welcome:
         return f"⏎ takes ▸   ↓ chooses   {names[0]} keys   {names[1]} samplers   / commands"
 
 
-def _heading(text: str) -> PlaceholderRow:
-    return PlaceholderRow(((text, "faint"),))
+def _note(text: str) -> PlaceholderRow:
+    return PlaceholderRow((_INDENT, (text, "faint")))
 
 
-def _facts(info: ModelInfo) -> Iterator[str]:
+def _facts(info: ModelInfo, rates: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is known of a model, with its rate where it has written here."""
     if info.parameters:
         yield parameter_count(info.parameters)
     if info.context_length:
         yield f"context {info.context_length:,}"
-    yield info.device
-    yield info.dtype
+    yield from filter(None, (info.device, info.dtype))
+    if info.name in rates:
+        yield token_rate(rates[info.name])

@@ -9,13 +9,18 @@ from textual.geometry import Size
 from gptterm.tui.widgets.row_widget import StyledText
 from gptterm.tui.widgets.transcript.wrap import wrap
 
+MARGIN = 2
+"""Cells right of the widest row."""
+
 
 class PlaceholderRow(NamedTuple):
-    """A row of styled texts; one with a single text is wrapped where it does not fit."""
+    """A row of styled texts; of an edge and one text, the text is wrapped where it does not fit."""
 
     parts: tuple[StyledText, ...]
     item: int | None = None
     """Index of the item that a click on it takes; None for a row that is only read."""
+    on_band: bool = False
+    """It is on a shade of its own, as wide as the widest row."""
 
 
 class Placeholder:
@@ -31,6 +36,8 @@ class Placeholder:
         self._rows: list[PlaceholderRow] = []
         self.indent = 0
         """Cells left of all rows."""
+        self.width = 0
+        """Cells of the widest row."""
         self._top = 0
 
     def row_at(self, y: int, size: Size) -> PlaceholderRow | None:
@@ -51,14 +58,15 @@ class Placeholder:
         # Of the first section, the end matters most.
         self._rows = rows[-height:] if height else []
         widths = (sum(cell_len(text) for text, _ in row.parts) for row in self._rows)
-        self.indent = max(0, (width - max(widths, default=0)) // 2)
+        self.width = min(width, max(widths, default=0) + MARGIN)
+        self.indent = (width - self.width) // 2
         self._top = (height - len(self._rows)) // 2
 
 
 def _wrapped(row: PlaceholderRow, width: int) -> Iterator[PlaceholderRow]:
-    if len(row.parts) != 1:
+    if len(row.parts) != 2:
         yield row
         return
-    ((text, style),) = row.parts
-    for start, end in wrap(text, width):
-        yield PlaceholderRow(((text[start:end], style),), row.item)
+    edge, (text, style) = row.parts
+    for start, end in wrap(text, max(1, width - cell_len(edge[0]))):
+        yield row._replace(parts=(edge, (text[start:end], style)))

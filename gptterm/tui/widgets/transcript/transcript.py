@@ -428,10 +428,7 @@ class Transcript(ScrollView, can_focus=True):
         covered = not self.follow and y == self.size.height - 1
         y += self.scroll_offset.y
         if not self._stack.height:
-            if (row := self._placeholder.row_at(y, Size(self._width, self.size.height))) is None:
-                return Strip.blank(self._width, self._base)
-            indent = self._placeholder.indent
-            return self._painter.render_parts(row.parts, indent, self._width, self._base)
+            return self._placeholder_strip(y, self._base)
         if y >= self._stack.height:
             return Strip.blank(self._width, self._base)
         strip = self._row_strip(y)
@@ -441,6 +438,16 @@ class Transcript(ScrollView, can_focus=True):
         if not self._is_rendering:
             return strip.apply_offsets(0, y)
         return self._with_more_below(strip) if covered else strip
+
+    def _placeholder_strip(self, y: int, base: Style) -> Strip:
+        shown = self._placeholder
+        if (row := shown.row_at(y, Size(self._width, self.size.height))) is None:
+            return Strip.blank(self._width, base)
+        ground = base + self._painter.style("band") if row.on_band else base
+        strip = self._painter.render_parts(row.parts, shown.width, ground)
+        return Strip([Segment(" " * shown.indent, base), *strip]).adjust_cell_length(
+            self._width, base
+        )
 
     def _with_more_below(self, strip: Strip) -> Strip:
         span, base = self._more_below, self._base or self.rich_style

@@ -178,12 +178,9 @@ class TurnPainter:
             cells.append(Segment(STOPPED, base + self._on(turn, "footer")))
         return cells, base
 
-    def render_parts(
-        self, parts: Sequence[StyledText], indent: int, width: int, base: Style
-    ) -> Strip:
+    def render_parts(self, parts: Sequence[StyledText], width: int, base: Style) -> Strip:
         """Render a row of styled texts, cut where it does not fit."""
-        cells = [Segment(text, base + self.style(name)) for text, name in parts if text]
-        row = Strip([Segment(" " * indent, base), *cells])
+        row = Strip([Segment(text, base + self.style(name)) for text, name in parts if text])
         if row.cell_length > width:
             row = Strip.join([row.crop(0, width - 1), Strip([Segment("…", base)])])
         return row.adjust_cell_length(width, base)
