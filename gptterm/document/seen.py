@@ -13,7 +13,7 @@ def seen_prompt(document: Document, place: int, info: ModelInfo) -> MixedPrompt:
     return MixedPrompt(
         parts=document.prompt_parts(place, info),
         memory=memory_of(document),
-        note=_ended(f"\n{settings.note}") if settings.note else "",
+        note=note_of(document),
         note_depth=settings.note_depth,
     )
 
@@ -21,6 +21,12 @@ def seen_prompt(document: Document, place: int, info: ModelInfo) -> MixedPrompt:
 def memory_of(document: Document) -> str:
     """Return the line at the front of what a model sees; empty for none."""
     return _ended(document.settings.memory)
+
+
+def note_of(document: Document) -> str:
+    """Return the author's note, as lines of its own; empty for none."""
+    note = document.settings.note
+    return _ended(f"\n{note}") if note else ""
 
 
 def seen_text(document: Document, place: int) -> str:

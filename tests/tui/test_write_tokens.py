@@ -135,6 +135,37 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         assert not tinted(desk, "zz")
 
 
+async def test_alternatives_see_memory_and_note(home: Path) -> None:
+    """An alternative's probability is what the model wrote the token with."""
+    settings = load_settings({"model": "tiny", "max_tokens": 8, "seed": 3})
+    client = EngineClient(log=home / "engine.log")
+    beside = {"memory": "A tale of a king.", "note": "[sad]", "note_depth": 6}
+    app = GpttermApp(settings, None, client, find_model, write=True, beside=beside)
+    async with app.run_test(size=(120, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.opened()
+        writing = desk.write.writing
+        tokens, document = writing.text_tokens, writing.document
+        await desk.type("Once upon a time")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("ctrl+t")
+        await desk.until(lambda: tokens.at(len(document.text)) is not None)
+        (span,) = document.spans
+        edit, place = document.edit(span.edit), span.start
+        for number, logprob in enumerate(edit.logprobs):
+            look = await tokens.look(place, 5)
+            assert look.score is not None
+            assert look.score.id == edit.ids[number]
+            # The note is at its depth from the end of the prompt, and stays there as it goes on.
+            if number == 0:
+                assert math.isclose(look.score.logprob or 0, logprob, abs_tol=1e-3)
+            place = tokens.step(place, 1) or place
+        # A note is not in the reading: the tints of what the model wrote are as it was written.
+        written = tuple(tokens._tints_as_written(span.start, span.end))
+        assert tokens.tints(span.start, span.end) == written
+
+
 def write(document: Document, *pieces: bytes) -> None:
     """Have a model write tokens of 5 bits at the end."""
     (version,) = document.begin(len(document.text), Generation(model="m"))

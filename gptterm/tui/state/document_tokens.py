@@ -5,23 +5,26 @@ import contextlib
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gptterm.charts.views.scores import Measure, measured
 from gptterm.conversation.token_map import Part, TurnToken, mark
 from gptterm.document.edits import Edit, Span
-from gptterm.document.seen import memory_of
+from gptterm.document.seen import memory_of, note_of
 from gptterm.document.stretches import Stretch, changed_stretch
 from gptterm.document.tree import Document
-from gptterm.engine.api import MixedPrompt, ModelInfo, SamplingParams, TextPrompt
-from gptterm.engine.inspection.answers import TokenScore, TokenView
-from gptterm.engine.inspection.requests import TokenRequest
+from gptterm.engine.api import MixedPrompt, ModelInfo, SamplingParams, TextPrompt, TokenPrompt
+from gptterm.engine.inspection.answers import Encoded, TokenScore, TokenView
+from gptterm.engine.inspection.requests import EncodeRequest, TokenRequest
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask
 from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
 from gptterm.tui.state.engine_manager import EngineManager
-from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
+from gptterm.tui.state.reading import Ids, read_tokens, score_rest, still_valid
 from gptterm.tui.state.tints import Tint, next_measure, tints
 
 MOST_READ = 16_000
@@ -159,13 +162,18 @@ class DocumentTokens:
         """Return the tints of a stretch of the text: as it was read, else as it was written."""
         if self.measure is None:
             return ()
-        found = list(self._tints_as_read(start, end))
+        sources = [self._tints_as_read]
         if self.measure == "surprisal":
+            # A reading has no author's note, which the model saw when it wrote.
+            noted, info = bool(self._document().settings.note), self._engine.info
+            own = partial(self._tints_as_written, by=info)
+            sources = [*([own] if noted else []), self._tints_as_read, self._tints_as_written]
+        found: list[Tint] = []
+        for source in sources:
             edges = [start, *(edge for tint in found for edge in tint[:2]), end]
             gaps = [(low, high) for low, high in list(pairwise(edges))[::2] if low < high]
-            for low, high in gaps:
-                found += self._tints_as_written(low, high)
-        return tuple(sorted(found))
+            found = sorted([*found, *(tint for gap in gaps for tint in source(*gap))])
+        return tuple(found)
 
     def _tints_as_read(self, start: int, end: int) -> Iterator[Tint]:
         """Those of the reading: of what was edited since, not; of what follows, as it was."""
@@ -193,8 +201,14 @@ class DocumentTokens:
             known = self._edited = reading.text, text, change
         return known[2]
 
-    def _tints_as_written(self, start: int, end: int) -> Iterator[Tint]:
-        """Those of the log probabilities that models' tokens were written with."""
+    def _tints_as_written(
+        self, start: int, end: int, by: ModelInfo | None = None
+    ) -> Iterator[Tint]:
+        """Those of the log probabilities that models' tokens were written with.
+
+        Args:
+            by: the model; None for any.
+        """
         document = self._document()
         spans, current = document.spans, document.current
         if current is not None and document.is_streaming(current):
@@ -206,6 +220,8 @@ class DocumentTokens:
             if span.start >= end:
                 return
             edit = document.edit(span.edit)
+            if by is not None and not edit.written_by(by):
+                continue
             known = self._kept.get(edit.id)
             if known is None or known[0] is not edit:
                 known = self._kept[edit.id] = edit, _edit_tints(edit)
@@ -314,18 +330,47 @@ class DocumentTokens:
         if walked is None or reading is None:
             return TokenLook(None, self._why_unknown())
         is_end = walked.number == len(reading.tokens)
-        request = TokenRequest(
-            ids=reading.ids,
-            position=len(reading.ids) if is_end else reading.tokens[walked.number].position,
-            sampling=self._sampling(),
-            limit=limit,
-        )
+        position = len(reading.ids) if is_end else reading.tokens[walked.number].position
         try:
+            before = await self._seen_before(reading, position)
+            request = TokenRequest(
+                ids=(*before, *reading.ids[position:]),
+                position=len(before),
+                sampling=self._sampling(),
+                limit=limit,
+            )
             view = await ask(engine.client, request, TokenView)
         except GpttermError as error:
             return TokenLook(None, str(error))
         reason = "" if view.distribution else "the first token follows nothing"
         return TokenLook(view.distribution, reason, view.score, walked=walked)
+
+    async def _seen_before(self, reading: Reading, position: int) -> Ids:
+        """The ids that the model sees when it continues a reading from a position.
+
+        The author's note is among the last ones; of a text that is too long for the context, the
+        end stays, with memory and note.
+        """
+        note, context = note_of(self._document()), reading.info.context_length
+        first = reading.tokens[0].position if reading.tokens else 0
+        fits = not context or position < context
+        if position <= first or (fits and not note):
+            return reading.ids[:position]
+        body = reading.ids[first:position]
+        prompt = MixedPrompt(
+            parts=(TokenPrompt(ids=body),), memory=reading.memory, note=note,
+            note_depth=self._document().settings.note_depth,
+        )  # fmt: skip
+        seen = await self._encoded(prompt)
+        if context and len(seen) >= context:
+            body = body[len(seen) - context + 1 :]
+            shorter = replace(prompt, parts=(TokenPrompt(ids=body),))
+            seen = await self._encoded(shorter)
+        return seen
+
+    async def _encoded(self, prompt: MixedPrompt) -> Ids:
+        found = await ask(self._engine.client, EncodeRequest(prompt=prompt), Encoded)
+        return tuple(piece.id for piece in found.pieces)
 
     def _why_unknown(self) -> str:
         engine = self._engine
