@@ -1,5 +1,6 @@
 """Run the command of a command line; turn exceptions into one line and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -9,7 +10,7 @@ import click
 
 from gptterm.cli.signals import Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, debugging
-from gptterm.errors import GpttermError, OutOfMemoryError, pass_exits
+from gptterm.errors import GpttermError, OutOfMemoryError, UsageError, pass_exits
 from gptterm.terminal import one_line
 
 READER_GONE = 141
@@ -56,6 +57,7 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
 def _dispatch(arguments: list[str], signals: Signals) -> int:
     subcommand = SUBCOMMANDS.get(arguments[0]) if arguments else None
     if subcommand is None:
+        _refuse_near_miss(arguments)
         return _call(_main_command(signals), arguments, "gptterm", signals)
     name = arguments.pop(0)
     command = getattr(import_module(subcommand.module), name)
@@ -63,6 +65,23 @@ def _dispatch(arguments: list[str], signals: Signals) -> int:
     # A progress bar hides the cursor.
     with signals.cleaning_up(Streams().show_cursor):
         return _call(command, arguments, f"gptterm {name}", signals)
+
+
+def _refuse_near_miss(arguments: Sequence[str]) -> None:
+    """Refuse a misspelt subcommand that a person has typed; in a script, words are a prompt.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not arguments or arguments[0].startswith("-") or not (os.isatty(0) and os.isatty(1)):
+        return
+    from gptterm.cli.near_miss import meant_subcommand
+
+    if meant := meant_subcommand(arguments, [*SUBCOMMANDS]):
+        raise UsageError(
+            f"there is no command {arguments[0]} (did you mean {meant}?);"
+            " put -- before it if it begins a prompt"
+        )
 
 
 def _call(command: click.Command, arguments: list[str], name: str, signals: Signals) -> int:
