@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from gptterm.charts.figure import Section
+from gptterm.charts.measures import Measure
 from gptterm.charts.views.attention import attention_sections, heads_section, map_section
 from gptterm.charts.views.lens import lens_grid, lens_section
 from gptterm.charts.views.next_token import next_token_sections
-from gptterm.charts.views.scores import Measure, scores_section, summary_lines
+from gptterm.charts.views.scores import scores_section, summary_lines
 from gptterm.cli.inspection import ask
 from gptterm.cli.inspection_json import (
     attention_object,

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gptterm.charts.figure import Figure
+from gptterm.charts.measures import SCALES, Measure
 from gptterm.charts.plain import row_text
 from gptterm.charts.views.scores import (
     COLUMNS,
-    SCALES,
-    Measure,
     score_row,
     scores_section,
     summary_lines,

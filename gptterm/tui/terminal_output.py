@@ -20,13 +20,13 @@ _AGREED = (
     "\u3041-\u3096\u309b-\u30ff\u3400-\ua4cf\uac00-\ud7a3\uff01-\uffe6"
 )
 _DOUBTFUL = re.compile(f"[^{_AGREED}\x00-\x1f]")
-_DOUBTFUL_WORD = re.compile(f"([^ ]*[^{_AGREED}][^ ]*)")
-_PARTS = re.compile(
-    r"\x1b\[(?P<numbers>[\d;]*)(?P<final>[A-HGf])"
+_DOUBTFUL_WORD = f"([^ ]*[^{_AGREED}][^ ]*)"
+_PARTS = (
+    r"(?s)\x1b\[(?P<numbers>[\d;]*)(?P<final>[A-HGf])"
     r"|(?P<other>\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P^_][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x1f])"
-    r"|(?P<text>[^\x00-\x1f]+)",
-    re.DOTALL,
+    r"|(?P<text>[^\x00-\x1f]+)"
 )
+# These are compiled where they are used first: few screens have such words.
 
 
 def hold_columns(data: str) -> str:
@@ -39,7 +39,7 @@ def hold_columns(data: str) -> str:
         return data
     written: list[str] = []
     column: int | None = None
-    for part in _PARTS.finditer(data):
+    for part in re.finditer(_PARTS, data):
         text = part["text"]
         if text is None:
             written.append(part[0])
@@ -47,7 +47,7 @@ def hold_columns(data: str) -> str:
         elif column is None:
             written.append(text)
         else:
-            for word in _DOUBTFUL_WORD.split(text):
+            for word in re.split(_DOUBTFUL_WORD, text):
                 width = cells.cell_len(word)
                 if _DOUBTFUL.search(word):
                     word = f"{' ' * width}{_to(column)}{word}{_to(column + width)}"

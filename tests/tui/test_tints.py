@@ -5,8 +5,8 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+from gptterm.charts.measures import Measure
 from gptterm.charts.scales import DARK
-from gptterm.charts.views.scores import Measure
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.token_scores import ScoredToken, pack, score, unpack
 from gptterm.conversation.tree import Conversation

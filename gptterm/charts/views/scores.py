@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import (
@@ -14,12 +13,9 @@ from gptterm.charts.figure import (
     TokenText,
     Value,
 )
-from gptterm.charts.scales import ENTROPY, RANK, SURPRISAL, Scale
+from gptterm.charts.measures import SCALES, Measure, measured
 from gptterm.engine.inspection.answers import ScoreSummary, TokenScore
 from gptterm.format import plural
-
-Measure = Literal["surprisal", "rank", "entropy"]
-SCALES: dict[str, Scale] = {"surprisal": SURPRISAL, "rank": RANK, "entropy": ENTROPY}
 
 COLUMNS = ("position", "id", "piece", "logprob", "rank", "entropy_bits")
 """Of plain text."""
@@ -32,17 +28,6 @@ _TABLE = (
     Column("entropy", right=True, optional=3),
     Column("alternatives", optional=4),
 )
-
-
-def measured(token: TokenScore, measure: Measure) -> float | None:
-    """A token's value of a measure; None for a token without a score."""
-    match measure:
-        case "surprisal":
-            return token.surprisal_bits
-        case "rank":
-            return token.rank
-        case "entropy":
-            return token.entropy_bits
 
 
 def tinted(token: TokenScore, measure: Measure, position: int) -> TintedToken:

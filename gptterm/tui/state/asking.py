@@ -2,19 +2,21 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gptterm.engine.api import Failed
 from gptterm.engine.inspection.answers import InspectionEvent
 from gptterm.engine.inspection.requests import InspectionRequest
 from gptterm.errors import GpttermError, error_of
-from gptterm.tui.state.engine_manager import Client
+
+if TYPE_CHECKING:
+    from gptterm.tui.state.engine_manager import Client
 
 E = TypeVar("E", bound=InspectionEvent)
 
 
 async def events_of(
-    client: Client, request: InspectionRequest
+    client: "Client", request: InspectionRequest
 ) -> AsyncGenerator[InspectionEvent, None]:
     """Yield the events of a request.
 
@@ -28,7 +30,7 @@ async def events_of(
             yield event
 
 
-async def ask(client: Client, request: InspectionRequest, kind: type[E]) -> E:
+async def ask(client: "Client", request: InspectionRequest, kind: type[E]) -> E:
     """Return the answer to a request.
 
     Raises:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from gptterm.charts.views.scores import Measure, measured
+from gptterm.charts.measures import Measure, measured
 from gptterm.conversation.nodes import SYSTEM
 from gptterm.conversation.token_map import TurnToken, chat_text
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gptterm.charts.views.scores import Measure, measured
+from gptterm.charts.measures import Measure, measured
 from gptterm.conversation.token_map import Part, TurnToken, mark
 from gptterm.document.edits import Edit, Span
 from gptterm.document.seen import memory_of, note_of

@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gptterm.config import Settings
 from gptterm.engine.api import ModelInfo, ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.engine.ipc.protocol import LoadProgress
-from gptterm.engine.remote import discovery
-from gptterm.engine.remote.client import RemoteClient
 from gptterm.engine.remote.servers import host
 from gptterm.errors import GpttermError
 from gptterm.format import byte_size
 from gptterm.threads import in_daemon_thread
 
 Phase = Literal["idle", "finding", "loading", "ready", "failed"]
-Client = EngineClient | RemoteClient
+if TYPE_CHECKING:
+    # Local models need no server's client.
+    from gptterm.engine.remote.client import RemoteClient
+
+    Client = EngineClient | RemoteClient
 Finder = Callable[[Settings, Callable[[str], None]], Awaitable[ModelSource]]
 """Finds the model that the settings name; its callback gets the current activity."""
 
@@ -49,6 +51,8 @@ async def find_model(settings: Settings, report: Callable[[str], None]) -> Model
     """
     remote = settings.remote
     if remote is not None:
+        from gptterm.engine.remote import discovery
+
         report(f"asking {host(remote)}")
         access = settings.servers.access(remote)
         return await discovery.find(remote, access, offline=settings.offline)
@@ -98,7 +102,7 @@ class EngineManager:
         self._on_change = on_change
 
     @property
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """Client of the model that is in use."""
         return self._local if self._remote is None else self._remote
 
@@ -186,6 +190,8 @@ class EngineManager:
             self.info = await self._local.load(request, self._progress)
             self._remote = None
         else:
+            from gptterm.engine.remote.client import RemoteClient
+
             remote = RemoteClient(settings.servers)
             self.info = await remote.load(request)
             self._remote = remote

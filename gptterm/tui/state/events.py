@@ -1,7 +1,8 @@
 """Events that the controller emits for the screen."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.reply import Reply
@@ -9,29 +10,25 @@ from gptterm.tui.state.reply import Reply
 NoticeKind = Literal["info", "good", "warning", "error"]
 
 
-@dataclass(frozen=True)
-class EngineChanged:
+class EngineChanged(msgspec.Struct, frozen=True):
     """The engine's phase, its activity or its model changed."""
 
 
-@dataclass(frozen=True)
-class ReplyStarted:
+class ReplyStarted(msgspec.Struct, frozen=True):
     """A generation was requested; the reply is a turn of the chat."""
 
     chat: Chat
     reply: Reply
 
 
-@dataclass(frozen=True)
-class ReplyEnded:
+class ReplyEnded(msgspec.Struct, frozen=True):
     """A generation ended, and the reply is complete."""
 
     chat: Chat
     reply: Reply
 
 
-@dataclass(frozen=True)
-class ChatChanged:
+class ChatChanged(msgspec.Struct, frozen=True):
     """Turns of a chat were added, replaced or queued."""
 
     chat: Chat
@@ -39,8 +36,7 @@ class ChatChanged:
     """Keep the scroll position; else scroll to the end."""
 
 
-@dataclass(frozen=True)
-class ChatOpened:
+class ChatOpened(msgspec.Struct, frozen=True):
     """Another chat was opened."""
 
     left: Chat
@@ -49,25 +45,21 @@ class ChatOpened:
     """Turn to show; None: the end."""
 
 
-@dataclass(frozen=True)
-class ListChanged:
+class ListChanged(msgspec.Struct, frozen=True):
     """The list of chats changed."""
 
 
-@dataclass(frozen=True)
-class DownloadChanged:
+class DownloadChanged(msgspec.Struct, frozen=True):
     """The models on offer, or the progress of their downloads, changed."""
 
 
-@dataclass(frozen=True)
-class ModelMismatch:
+class ModelMismatch(msgspec.Struct, frozen=True):
     """The open chat was written by another model than the one that is loaded."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Notified:
+class Notified(msgspec.Struct, frozen=True):
     """A one-line notice for the user."""
 
     kind: NoticeKind

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
+from gptterm.charts.measures import SCALES, Measure, measured
 from gptterm.charts.scales import WEIGHT, Scale
 from gptterm.charts.views.attention import without_first
-from gptterm.charts.views.scores import SCALES, Measure, measured
 from gptterm.engine.api import ModelInfo, Piece
 from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,

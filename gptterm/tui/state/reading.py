@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
 
 from gptterm.conversation.token_map import Part, TurnToken, turn_tokens
 from gptterm.engine.api import Prompt
@@ -9,14 +10,16 @@ from gptterm.engine.inspection.answers import Encoded, TokenScore, TokenScores
 from gptterm.engine.inspection.requests import EncodeRequest, ScoreRequest
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask, events_of
-from gptterm.tui.state.engine_manager import Client
+
+if TYPE_CHECKING:
+    from gptterm.tui.state.engine_manager import Client
 
 Ids = tuple[int, ...]
 Turns = dict[str, tuple[TurnToken, ...]]
 
 
 async def read_tokens(
-    client: Client, prompt: Prompt, marked: Prompt, messages: Sequence[Sequence[Part]]
+    client: "Client", prompt: Prompt, marked: Prompt, messages: Sequence[Sequence[Part]]
 ) -> tuple[Ids, Turns]:
     """Return a prompt's ids, and the tokens that spell each part of its messages.
 
@@ -45,7 +48,7 @@ def still_valid(before: Ids, scores: Sequence[TokenScore], ids: Ids) -> list[Tok
 
 
 async def score_rest(
-    client: Client, ids: Ids, scores: list[TokenScore]
+    client: "Client", ids: Ids, scores: list[TokenScore]
 ) -> AsyncGenerator[None, None]:
     """Score the tokens that have no score yet; yield after each part that came.
 

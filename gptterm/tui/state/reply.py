@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from gptterm.charts.views.scores import Measure
+from gptterm.charts.measures import Measure
 from gptterm.config import Settings
 from gptterm.conversation.nodes import Generation
 from gptterm.engine.api import (

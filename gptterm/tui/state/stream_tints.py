@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gptterm.charts.views.scores import SCALES, Measure
+from gptterm.charts.measures import SCALES, Measure
 from gptterm.conversation.token_scores import character_starts
 from gptterm.engine.api import Token
 from gptterm.tui.state.tints import Tint

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Protocol
 
+from gptterm.charts.measures import SCALES, Measure
 from gptterm.charts.scales import RAMP
-from gptterm.charts.views.scores import SCALES, Measure
 from gptterm.conversation.token_scores import unpack
 
 ALTERNATIVES = 5

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gptterm.charts.views.scores import Measure
+from gptterm.charts.measures import Measure
 from gptterm.conversation.nodes import Node
 from gptterm.format import latency, plural, short_name, token_rate
 from gptterm.terminal import one_line
