@@ -41,7 +41,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "chat": (),
     "turn": ("ctrl+l",),
     "tints": ("ctrl+l", "t"),
-    "chats": ("ctrl+b", "ctrl+b"),
+    "chats": ("ctrl+b",),
     "samplers": ("f5",),
     "commands": ("slash",),
     "models": ("ctrl+o",),

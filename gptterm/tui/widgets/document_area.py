@@ -34,6 +34,8 @@ _LINE_ENDS = {
 _OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
 """Stands for a control that has no picture of its own."""
 
+PLACEHOLDER = "Begin a text: the model writes on from the cursor."
+"""Shown in place of an empty text."""
 _LONG_LINE = 2000
 """Characters up to which all of a line is tinted."""
 _MARKED = Style(underline=True, bold=True)
@@ -83,6 +85,7 @@ class DocumentArea(WrapsOnceTextArea):
             show_line_numbers=False,
             tab_behavior="focus",
             read_only=True,
+            placeholder=PLACEHOLDER,
         )
         keep_few_lines(self)
         count_rows_once()
