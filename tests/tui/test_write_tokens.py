@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+import pytest
+
 from gptterm.charts.scales import DARK
 from gptterm.config import load_settings
 from gptterm.conversation.nodes import Generation
@@ -164,6 +166,24 @@ async def test_alternatives_see_memory_and_note(home: Path) -> None:
         # A note is not in the reading: the tints of what the model wrote are as it was written.
         written = tuple(tokens._tints_as_written(span.start, span.end))
         assert tokens.tints(span.start, span.end) == written
+
+
+async def test_a_model_that_is_gone_leaves_the_usual_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPTTERM_MODEL", "tiny")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    client = EngineClient(log=home / "engine.log")
+    beside = {"model": "nobody/gone"}
+    app = GpttermApp(load_settings({}), None, client, find_model, write=True, beside=beside)
+    async with app.run_test(size=(120, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.until(lambda: desk.app.write_screen and desk.controller.engine.ready)
+        said = [notice.text for notice in desk.write.notice_line.history]
+        assert any("nobody/gone wrote this text last" in line for line in said)
+        assert any("nobody/gone is not on this machine" in line for line in said)
+        assert desk.controller.engine.info is not None
+        assert desk.controller.engine.info.name == "tiny"
 
 
 def write(document: Document, *pieces: bytes) -> None:

@@ -1,6 +1,6 @@
 """Events of the controller on the chat screen."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gptterm.tui.keys import CHAT_KEYS
 from gptterm.tui.state.events import (
@@ -11,6 +11,7 @@ from gptterm.tui.state.events import (
     EngineChanged,
     ListChanged,
     ModelMismatch,
+    NoticeKind,
     Notified,
     ReplyEnded,
     ReplyStarted,
@@ -59,4 +60,15 @@ def show_event(screen: "ChatScreen", event: ControllerEvent) -> None:
             key = screen.keymap.first(CHAT_KEYS, "chat.model")
             screen.show_notice("info", f"this chat was written by {name}: {key} loads that model")
         case Notified(kind=kind, text=text):
-            screen.show_notice(kind, text)
+            _in_view(screen).show_notice(kind, text)
+
+
+@runtime_checkable
+class _Notices(Protocol):
+    def show_notice(self, kind: NoticeKind, text: str) -> None: ...
+
+
+def _in_view(screen: "ChatScreen") -> _Notices:
+    """The screen of the mode in view, which may be below a dialog."""
+    stack = reversed(screen.app.screen_stack)
+    return next((each for each in stack if isinstance(each, _Notices)), screen)

@@ -66,6 +66,9 @@ class ModelLoader:
             self._overrides.undo_change_model()
             self._emit(Notified("error", engine.error))
             self._on_end(False)
+            if chosen and before is None:
+                # The one that it took the place of was not loaded yet.
+                asyncio.get_running_loop().call_soon(self.load)
             return
         self._overrides.keep_model()
         source, info = engine.source, engine.info
