@@ -2,8 +2,8 @@
 
     python -m tools.pictures [DIRECTORY]
 
-Writes what the app shows (chat.svg, tints.svg, inspect.svg) and what the commands draw into
-DIRECTORY (by default assets/). The reply is the same every time, since the seed is fixed; only
+Writes what the app shows (chat.svg, tints.svg, inspect.svg, write.svg) and what the commands draw
+into DIRECTORY (by default assets/). The reply is the same every time, since the seed is fixed; only
 the rates in the status line differ.
 """
 
@@ -32,6 +32,7 @@ TEXT = (
     "The lantern hummed a theorem, and the little fox was very happy.\n"
 )
 """A story as the model tells them, but for one sentence."""
+BEGUN = "Once upon a time there was a fox who found a lantern. It was old, and"
 COPIED = ["Once upon a time there was a little fox. The fox found a lantern. The little"]
 """A text that goes on with a word said before."""
 
@@ -76,6 +77,43 @@ async def _draw(directory: Path) -> list[Path]:
     return paths
 
 
+async def draw_writing(directory: Path) -> list[Path]:
+    """Write with the bundled model and save the screen: branches, tints, alternatives."""
+    with TemporaryDirectory() as home, patch.dict(os.environ, GPTTERM_HOME=home):
+        return await _draw_writing(directory)
+
+
+async def _draw_writing(directory: Path) -> list[Path]:
+    settings = load_settings({"model": "tiny", "seed": 7, "offline": True, "max_tokens": 48})
+    app = GpttermApp(settings, write=True)
+    async with app.run_test(size=SIZE) as pilot, asyncio.timeout(PATIENCE_S):
+
+        async def until(condition: Callable[[], object]) -> None:
+            while not condition():
+                await pilot.pause(0.1)
+            await pilot.pause(0.5)
+
+        await until(lambda: app.write_screen is not None and app.write_screen.writing.opened)
+        screen = app.write_screen
+        assert screen is not None
+        writing = screen.writing
+        await until(lambda: app.controller.engine.ready)
+        screen.area.insert(BEGUN)
+        await pilot.press("escape", "4", "g")
+        await until(lambda: writing.document.current and not writing.streaming)
+        await pilot.press("r", "down", "ctrl+t")
+        tokens, length = writing.text_tokens, len(BEGUN)
+        await until(lambda: tokens.at(length) is not None and tokens.bits(0, length)[1])
+        await pilot.press("enter", "ctrl+l")
+        edit = writing.document.edit(writing.document.current or "")
+        least = min(range(1, len(edit.logprobs)), key=lambda number: edit.logprobs[number])
+        place = edit.start + edit.token_ends()[least - 1] + 1
+        screen.area.go_to(place)
+        await until(lambda: screen.pane.walked == tokens.at(place))
+        app.save_screenshot("write.svg", str(directory))
+    return [directory / "write.svg"]
+
+
 def draw_commands(directory: Path) -> list[Path]:
     """Draw what the commands that look into a model draw."""
     commands = {
@@ -103,7 +141,8 @@ def main() -> None:
     """Draw the pictures into the directory given on the command line."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "assets")
     directory.mkdir(parents=True, exist_ok=True)
-    print(*asyncio.run(draw_app(directory)), *draw_commands(directory), sep="\n")
+    drawn = [*asyncio.run(draw_app(directory)), *asyncio.run(draw_writing(directory))]
+    print(*drawn, *draw_commands(directory), sep="\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tools.pictures import draw_app
+import pytest
+
+from tools.pictures import draw_app, draw_writing
 
 
 async def test_the_pictures_show_a_chat_with_the_bundled_model(tmp_path: Path) -> None:
@@ -18,3 +20,11 @@ async def test_the_pictures_show_a_chat_with_the_bundled_model(tmp_path: Path) -
     for shown in ("most attended", "induction"):
         assert shown in inspect
     assert "0.20" in svg, "the panel shows the model's own temperature, which it is sampled with"
+
+
+@pytest.mark.slow
+async def test_the_picture_of_write_mode_shows_its_parts(tmp_path: Path) -> None:
+    (path,) = await draw_writing(tmp_path)
+    svg = path.read_text("utf-8").replace("&#160;", " ")
+    for shown in ("4 continuations", "surprisal, bits", "ppl", "H model"):
+        assert shown in svg
