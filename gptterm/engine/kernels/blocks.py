@@ -18,6 +18,7 @@ from gptterm.engine.kernels.compiled import (
     loaded_library,
 )
 from gptterm.engine.kernels.linear import Linear, WeightFormat
+from gptterm.engine.kernels.packed_memory import Allocate, aligned
 
 FORMATS = {kind.name: kind for kind in WeightFormat if kind.name.startswith("Q")}
 """Formats with kernels, by ggml's name of the type."""
@@ -27,8 +28,6 @@ WIDE = "Q8_0"
 
 _AT_ONCE = 128 * PANEL
 """Outputs that are packed at a time, after which the file's pages can go."""
-_LINE = 64
-"""Bytes of a cache line."""
 _UINT8, _INT32 = np.dtype(np.uint8), np.dtype(np.int32)
 
 
@@ -39,6 +38,7 @@ def blocks(
     bias: Floats | None = None,
     order: NDArray[np.int32] | None = None,
     on_packed: Callable[[NDArray[Any]], None] | None = None,
+    allocate: Allocate = aligned,
 ) -> Linear:
     """A layer of (out, bytes) rows of blocks, repacked.
 
@@ -46,6 +46,7 @@ def blocks(
         kind: of `FORMATS`.
         order: (out,), the row of each output; None for their own.
         on_packed: called with parts of the rows that will not be read again.
+        allocate: makes the memory of the repacked rows.
 
     Raises:
         ValueError: the rows are not whole blocks of that type, or `order` names a row that is not.
@@ -55,7 +56,7 @@ def blocks(
     lib = loaded_library()
     whole = LinearStruct(weight_format, inputs, outputs, thread_count())
     size = lib.blocks_packed_size(ctypes.addressof(whole))
-    packed = _aligned(size)
+    packed = allocate(size)
     panel = size // -(-outputs // PANEL)
     if order is not None:
         check(order, "order", _INT32, outputs)
@@ -115,10 +116,3 @@ def _check_rows(weight_format: WeightFormat, inputs: int, rows: NDArray[np.uint8
         raise ValueError(f"{inputs} inputs are not whole blocks of {weight_format.name}")
     size = loaded_library().blocks_size(weight_format)
     check(rows, "rows", _UINT8, len(rows), inputs // block * size)
-
-
-def _aligned(size: int) -> NDArray[np.uint8]:
-    """Bytes that begin on a cache line, so that no vector lies across two."""
-    memory = np.empty(size + _LINE, np.uint8)
-    start = -memory.ctypes.data % _LINE
-    return memory[start : start + size]

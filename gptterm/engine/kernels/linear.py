@@ -1,6 +1,7 @@
 """Linear layers on the C kernels; source/linear.h describes the weight formats."""
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
@@ -19,6 +20,7 @@ from gptterm.engine.kernels.compiled import (
     check,
     loaded_library,
 )
+from gptterm.engine.kernels.packed_memory import Allocate, aligned
 from gptterm.engine.stored_tensor import ARRAY_DTYPES, StoredTensor
 
 _PACKED_AT_ONCE = 128 * PANEL
@@ -187,11 +189,13 @@ def half(
     dtype: str,
     bias: Floats | None = None,
     on_packed: Callable[[NDArray[Any]], None] | None = None,
+    allocate: Allocate = aligned,
 ) -> Linear:
     """A layer of (out, in) weights, of any strides, packed in bfloat16 or float16.
 
     Args:
         on_packed: called with parts of the weights that will not be read again.
+        allocate: makes the memory of the packed weights.
 
     Raises:
         ValueError: another dtype.
@@ -202,7 +206,7 @@ def half(
     outputs, inputs = weight.shape
     lib = loaded_library()
     shape = _packed_16_shape(formats[dtype], outputs, inputs)
-    panels = np.empty(shape, ARRAY_DTYPES[dtype])
+    panels = allocate(2 * math.prod(shape)).view(ARRAY_DTYPES[dtype]).reshape(shape)
     for start in range(0, outputs, _PACKED_AT_ONCE):
         part = weight[start : start + _PACKED_AT_ONCE]
         # float32 is rounded to bfloat16 as it is packed.

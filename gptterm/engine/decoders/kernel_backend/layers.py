@@ -20,6 +20,7 @@ from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
 from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm, Rotation
 from gptterm.engine.kernels.linear import Linear, LinearGroup, float32, half, int8
+from gptterm.engine.kernels.packed_memory import PackedMemory
 from gptterm.engine.runtime.memory import FilePages
 from gptterm.engine.stored_tensor import BlockTensor, StoredTensor
 
@@ -106,6 +107,7 @@ class KernelLayers:
         self._int8_weights = int8_weights or Int8Weights()
         self._dtype = dtype
         self._pages = FilePages()
+        self._memory = PackedMemory()
         self._widened: set[str] = set()
         self._converts = self.dtype != "float32"
         # float16 halves what a step reads of a long context; more precise than bfloat16, and than
@@ -192,7 +194,7 @@ class KernelLayers:
             packed, scales = self._int8_weights.get(name, weight)
             self._pages.release(weight.array)
             return int8(packed, scales, weight.shape[1], bias)
-        return half(weight, dtype, bias, self._pages.release)
+        return half(weight, dtype, bias, self._pages.release, self._memory.allocate)
 
     def _blocks(self, weight: BlockTensor, bias: Floats | None) -> Linear:
         """A layer of weights in blocks; of types without a kernel, in 8 bits."""
@@ -201,4 +203,5 @@ class KernelLayers:
             self._widened.add(kind)
             rows = widened(weight.unpack, rows)
             kind = WIDE
-        return blocks(kind, weight.width, rows, bias, order, self._pages.release)
+        release, allocate = self._pages.release, self._memory.allocate
+        return blocks(kind, weight.width, rows, bias, order, release, allocate)

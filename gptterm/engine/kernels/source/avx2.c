@@ -53,14 +53,17 @@ static inline vfloat sum_each(vfloat rows[LANES])
 /* In 16 bits: the 8-bit instruction (vpmaddubsw) saturates sums of two products. */
 static inline vint dot4(vint sum, vint weights, uint32_t four)
 {
-    int8_t x[4];
-    __builtin_memcpy(x, &four, 4);
-    __m256i even = _mm256_set1_epi32((int)((uint16_t)x[0] | (uint32_t)(uint16_t)x[2] << 16));
-    __m256i odd = _mm256_set1_epi32((int)((uint16_t)x[1] | (uint32_t)(uint16_t)x[3] << 16));
+    __m256i x = _mm256_set1_epi32((int)four), w = (__m256i)weights;
+    __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), odd = _mm256_srai_epi16(x, 8);
     __m256i low = _mm256_set1_epi32(0x00ff00ff);
-    __m256i w = (__m256i)weights;
     sum += (vint)_mm256_madd_epi16(_mm256_and_si256(w, low), even);
-    return sum + (vint)_mm256_madd_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 8), low), odd);
+    return sum + (vint)_mm256_madd_epi16(_mm256_srli_epi16(w, 8), odd);
+}
+
+static inline vint dot4_small(vint sum, vint weights, uint32_t four)
+{
+    __m256i pairs = _mm256_maddubs_epi16((__m256i)weights, _mm256_set1_epi32((int)four));
+    return sum + (vint)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
 #include "kernels.inc"

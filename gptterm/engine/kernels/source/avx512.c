@@ -65,6 +65,11 @@ static inline vint dot4(vint sum, vint weights, uint32_t four)
     return (vint)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights, _mm512_set1_epi32((int)four));
 }
 
+static inline vint dot4_small(vint sum, vint weights, uint32_t four)
+{
+    return dot4(sum, weights, four);
+}
+
 #include "kernels.inc"
 
 /* Sums of products of bfloat16 pairs: twice the arithmetic of float32 an instruction. */

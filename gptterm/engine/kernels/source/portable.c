@@ -65,4 +65,9 @@ static inline vint dot4(vint sum, vint weights, uint32_t four)
     return sum + ((weights >> 16) & 255) * x[2] + ((weights >> 24) & 255) * x[3];
 }
 
+static inline vint dot4_small(vint sum, vint weights, uint32_t four)
+{
+    return dot4(sum, weights, four);
+}
+
 #include "kernels.inc"
