@@ -15,6 +15,11 @@ static inline vfloat load_half(const uint16_t *p)
     return (vfloat)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
+static inline vfloat load_int8(const int8_t *p)
+{
+    return (vfloat)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+
 static inline void store_half(uint16_t *p, vfloat values)
 {
     /* In this order of operands NaN stays NaN. */

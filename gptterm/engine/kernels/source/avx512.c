@@ -17,6 +17,11 @@ static inline vfloat load_half(const uint16_t *p)
     return (vfloat)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
+static inline vfloat load_int8(const int8_t *p)
+{
+    return (vfloat)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
 static inline void store_half(uint16_t *p, vfloat values)
 {
     /* In this order of operands NaN stays NaN. */

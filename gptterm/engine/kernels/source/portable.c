@@ -21,6 +21,12 @@ static inline vfloat load_half(const uint16_t *p)
     return (vfloat)(sign | (small & tiny) | (~small & normal));
 }
 
+static inline vfloat load_int8(const int8_t *p)
+{
+    vint integers = {p[0], p[1], p[2], p[3]};
+    return __builtin_convertvector(integers, vfloat);
+}
+
 /* float32 to binary16 in integer arithmetic, rounded to even; subnormals are rounded by adding a
    number whose last place is that of the smallest one. */
 static inline void store_half(uint16_t *p, vfloat values)
