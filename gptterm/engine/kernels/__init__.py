@@ -25,10 +25,12 @@ tiles of two outputs by three rows), bfloat16 215 (100 without dot products of i
 before the quantisation of the rows was vectorised).
 
 A step of SmolLM2-135M (layers of 0.3 to 1.8 MB), ms of one core of an AMD EPYC with AVX2, in small
-and in huge pages: F16 13.0 and 9.1, Q8_0 6.9 and 5.8, Q4_1 4.6 and 3.9. Huge pages take a virtual
-machine 0.2 s longer to load 140 MB. Sums of small weights' products in 16 bits (`dot4_small`) took
-Q4_1 from 5.2 to 4.6, and 256 tokens of a prompt from 1.13 to 0.74 s. Tried, and left: two panels of
-float16 at once, which in cache is 1.4 times as fast, and from memory up to a quarter slower.
+and in huge pages: F16 12.7 and 9.1, Q8_0 6.0 and 5.3, Q4_1 4.9 and 3.8. Huge pages take a virtual
+machine 0.2 s longer to load 140 MB. Fewer instructions for a product (`dot4`, `dot4_small`, and
+-fno-wrapv) took 256 tokens of a prompt from 1.06 to 0.81 s in Q8_0, from 1.13 to 0.68 in Q4_1.
+After 4,000 tokens a step in Q4_1 takes 25 ms with a float32 KV cache, 16 with float16, 18 with
+int8. Tried, and left: two panels of float16 at once, which in cache is 1.4 times as fast, and from
+memory up to a quarter slower; two rows in an int8 tile of AVX2.
 
 `source/` is compiled when gptterm is installed, if there is a C compiler, for several instruction
 sets; the fastest that this CPU supports is used. Without it torch computes in float32 and bfloat16.
