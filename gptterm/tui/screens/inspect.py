@@ -24,7 +24,7 @@ from gptterm.tui.widgets.inspection.figure_pane import FigurePane
 from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
-from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.widgets.status import Status, StatusLine, place
 
 
 class InspectScreen(ModeScreen):
@@ -92,7 +92,7 @@ class InspectScreen(ModeScreen):
         name = look.controller.settings.model if info is None else info.name
         self.status.status = Status(
             model=short_name(name),
-            device="" if info is None else f"{info.device} · {info.dtype}",
+            device=place(info),
             title=f"inspect: {look.view}",
             activity=engine.activity,
             saved=look.controller.chat_list.saves,

@@ -37,7 +37,7 @@ from gptterm.tui.widgets.document_area import DocumentArea
 from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, SAMPLING, TEXT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
-from gptterm.tui.widgets.status import Status, StatusLine
+from gptterm.tui.widgets.status import Status, StatusLine, place
 from gptterm.tui.workers import start_worker
 
 FRAME_S = 0.05
@@ -171,7 +171,7 @@ class WriteScreen(ModeScreen):
         activity = engine.activity or ("writing" if self.writing.streaming else "")
         self.status.status = Status(
             model=short_name(controller.settings.model if info is None else info.name),
-            device="" if info is None else f"{info.device} · {info.dtype}",
+            device=place(info),
             activity=activity,
             tokens_per_s=None if finished is None else finished.timings.tokens_per_s,
             context=generation.context,

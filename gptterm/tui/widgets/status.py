@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from textual.reactive import reactive
 
 from gptterm.charts.cells import bar, fit
+from gptterm.engine.api import ModelInfo
 from gptterm.format import byte_size, latency, plural, token_rate
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
@@ -44,6 +45,11 @@ class Status:
     """Whether the chats are saved."""
     warnings: int = 0
     """Warnings not read."""
+
+
+def place(info: ModelInfo | None) -> str:
+    """Return the device and the dtype of a model; of a server's, which has no dtype, its name."""
+    return "" if info is None else " · ".join(filter(None, (info.device, info.dtype)))
 
 
 class StatusLine(RowWidget):
