@@ -3,7 +3,7 @@
 from gptterm.document.tree import Document
 from gptterm.engine.api import MixedPrompt, ModelInfo
 
-_CHARS_A_TOKEN = 4
+CHARS_A_TOKEN = 4
 """Of English text, for servers, whose tokenizers are not known."""
 
 
@@ -29,11 +29,16 @@ def note_of(document: Document) -> str:
     return _ended(f"\n{note}") if note else ""
 
 
+def beside_texts(document: Document) -> tuple[str, str]:
+    """Return the memory and the note, as a model sees them."""
+    return memory_of(document), note_of(document)
+
+
 def seen_text(document: Document, place: int) -> str:
     """Return the same as one text, in which the note is before the word at about its depth."""
     settings, text = document.settings, document.text[:place]
     if settings.note:
-        at = max(0, len(text) - _CHARS_A_TOKEN * settings.note_depth)
+        at = max(0, len(text) - CHARS_A_TOKEN * settings.note_depth)
         at = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at), 0) if at < len(text) else at
         text = f"{text[:at]}\n{_ended(settings.note)}{text[at:]}"
     return memory_of(document) + text

@@ -239,6 +239,23 @@ def test_tints_as_written_as_read_and_after_an_edit(home: Path) -> None:
     assert tokens.tints(0, 9) == ()  # no ranks were told
 
 
+def test_where_the_text_begins_that_the_model_sees(home: Path) -> None:
+    engine = EngineManager(EngineClient(log=home / "log"), find_model, lambda: None)
+    document = Document()
+    tokens = DocumentTokens(engine, lambda: document, SamplingParams, lambda: None)
+    document.replace(0, 0, "ab" * 100)
+    assert tokens.seen_from(200, 20) is None
+    read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(100))
+    whole = Reading(None, document.text, "", 0, 200, tuple(range(100)), read, [])  # type: ignore[arg-type]
+    tokens.reading = whole
+    assert [tokens.seen_from(place, 20) for place in (200, 100, 40, 0)] == [160, 32, 0, 0]
+    # Of what is before a stretch, by the length of its tokens.
+    tokens.reading = whole._replace(start=100, tokens=read[50:])
+    assert tokens.seen_from(120, 20) == 68
+    document.replace(0, 0, "x")
+    assert tokens.seen_from(200, 20) is None
+
+
 def test_what_is_read_of_a_long_text() -> None:
     text = "word " * 20_000
     assert _stretch(text[:16_000], 15_000) == (0, 16_000)

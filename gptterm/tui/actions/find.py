@@ -26,7 +26,7 @@ def ask_find(screen: WriteView) -> None:
         screen.area.select(*places[number])
         screen.show_notice("info", f"{number + 1} of {plural(len(places), 'place')}")
 
-    request = InputRequest("find", "next", HINT, screen.sought)
+    request = InputRequest("find", "next", HINT, screen.sought, is_selected=True)
     screen.app.push_screen(InputDialog(request, check), done)
 
 
@@ -59,7 +59,7 @@ def ask_replace(screen: WriteView) -> None:
             screen.writing.edit(*replaced(text, places, new))
         screen.show_notice("good", f"replaced in {plural(len(places), 'place')}")
 
-    request = InputRequest("replace", "next", HINT, screen.sought)
+    request = InputRequest("replace", "next", HINT, screen.sought, is_selected=True)
     screen.app.push_screen(InputDialog(request, check), chosen)
 
 

@@ -32,6 +32,9 @@ MOST_READ = 16_000
 _STEP = MOST_READ // 4
 """The stretch stays the same while the cursor stays within so many characters."""
 
+_SEEN_STEP = 16
+"""Tokens by which the beginning of what the model sees moves, so that it is drawn seldom."""
+
 
 class Reading(NamedTuple):
     """A stretch of the text as the loaded model reads it. Places are those of `text`."""
@@ -290,6 +293,29 @@ class DocumentTokens:
             total -= math.fsum(edit.logprobs[tokens.start : tokens.stop]) / math.log(2)
             count += len(tokens)
         return total, count
+
+    def seen_from(self, place: int, room: int) -> int | None:
+        """Return the place of the first token that a continuation at a place sees; 0: of all.
+
+        None where that is not known yet.
+
+        Args:
+            room: tokens of the text that fit into the context.
+        """
+        reading = self.reading
+        if reading is None or not self._is_current(reading):
+            return None
+        if not reading.start <= place <= reading.end or not reading.tokens:
+            return None
+        first = bisect_right(reading.tokens, place, key=lambda token: token.end) - room
+        first -= first % _SEEN_STEP
+        if first > 0:
+            return reading.tokens[first].start
+        if not reading.start:
+            return 0
+        # Before what is read, by the length of the tokens in it.
+        per_token = (reading.end - reading.start) / len(reading.tokens)
+        return max(0, round(reading.start + first * per_token))
 
     # -------------------------------------------------------------------------- the cursor
 

@@ -15,7 +15,7 @@ from gptterm.conversation.nodes import Generation
 from gptterm.document.biases import biases_of, words_of
 from gptterm.document.branches import count_branches
 from gptterm.document.pruning import Pruning
-from gptterm.document.seen import seen_prompt, seen_text
+from gptterm.document.seen import CHARS_A_TOKEN, beside_texts, seen_prompt, seen_text
 from gptterm.document.stretches import changed_stretch
 from gptterm.document.text_file import TextFile
 from gptterm.document.tree import Document
@@ -299,6 +299,16 @@ class Writing:
             logit_bias=tuple(biases.items()),
             word_bias=tuple(words_of(self.document).items()),
         )
+
+    def seen_from(self, place: int) -> int | None:
+        """Return the place from which on a continuation at a place sees the text; None: unknown."""
+        info = self.controller.engine.info
+        if info is None or not info.context_length:
+            return None
+        context = info.context_length
+        beside = sum(map(len, beside_texts(self.document))) // CHARS_A_TOKEN
+        room = context - min(self.settings.max_tokens, context // 2) - beside
+        return self.text_tokens.seen_from(place, max(0, room))
 
     def use_samplers(self) -> None:
         """Have what is being written go on with the samplers that are set by now."""

@@ -39,6 +39,7 @@ PLACEHOLDER = "Begin a text: the model writes on from the cursor."
 _LONG_LINE = 2000
 """Characters up to which all of a line is tinted."""
 _MARKED = Style(underline=True, bold=True)
+_UNSEEN = Style(dim=True)
 _COLOURLESS = (Style(), *[Style()] * 3, *[Style(underline=True)] * 2, *[Style(reverse=True)] * 2)
 """Styles of the steps without colours, as `COLOURLESS` says."""
 COLOURLESS = "underlined from the 5th step, reversed from the 7th"
@@ -98,6 +99,8 @@ class DocumentArea(WrapsOnceTextArea):
         """Returns the tints between two places; None: there are none."""
         self.marked: tuple[int, int] | None = None
         """The token that is looked at."""
+        self.unseen = 0
+        """Characters at the front that a continuation at the cursor does not see; they are dim."""
         self._tinted: dict[int, Text] = {}
         """Lines as they are tinted."""
         self._starts: tuple[str, list[int]] = ("", [0])
@@ -128,9 +131,15 @@ class DocumentArea(WrapsOnceTextArea):
         forget_lines(self)
         self.refresh()
 
+    def dim_unseen(self, place: int) -> None:
+        """Dim the text before a place, which a continuation at the cursor does not see."""
+        if place != self.unseen:
+            self.unseen = place
+            self.draw_tints()
+
     def get_line(self, line_index: int) -> Text:
         """Return a line; the part of it that is in view is tinted."""
-        if self.tints is None and self.marked is None:
+        if self.tints is None and self.marked is None and not self.unseen:
             return super().get_line(line_index)
         if len(self.document.get_line(line_index)) > _LONG_LINE:
             return self._tinted_line(line_index)
@@ -148,6 +157,8 @@ class DocumentArea(WrapsOnceTextArea):
             for start, end, step in self.tints(begin + first, begin + last):
                 if step:
                     line.stylize(styles[step], start - begin, end - begin)
+        if self.unseen > begin:
+            line.stylize(_UNSEEN, 0, self.unseen - begin)
         if self.marked is not None:
             start, end = self.marked
             line.stylize(_MARKED, max(0, start - begin), max(0, end - begin))
