@@ -37,6 +37,8 @@ LENGTH = 900
 WORDS, KEYS = 100_000, 40
 STREAMED = 480
 """Tokens of each branch that streams while a key is pressed."""
+ENDED_S = 2.0
+"""Time for the engine to end the branches: until then none are begun."""
 _PARAGRAPH = 120
 _SOME = ("the", "fox", "king", "river", "old", "found", "a", "lantern", "in", "snow", "and", "told")
 ESCAPE, ENTER = b"\x1b", b"\r"
@@ -139,7 +141,7 @@ def key_row(directory: Path) -> Row:
             terminal.send(key)
             taken.append(1e3 * (terminal.wait_for(key) - pressed))
             print(f"  key: {taken[-1]:.1f} ms", file=sys.stderr)
-            terminal.read_for(0.5)
+            terminal.read_for(ENDED_S)
         terminal.close()
     what = f"key to frame, {WORDS:,} words, {CONTINUATIONS} branches stream"
     row, _ = percentiles(what, taken[1:])
