@@ -205,7 +205,7 @@ def _continuations(walk: Walk) -> None:
 
 
 def _text_tokens(walk: Walk) -> None:
-    press, first = walk.press, r"││ H model[^\n]*\n[^\n]*││ *(\S+)"
+    press, first = walk.press, r"H model[^\n]*\n(?:[^\n]*\s)?(\S+) +[<.\d]+ +[.\d]+ "
     press("write.tint", "surprisal, bits")
     press("write.alternatives", "⏎ swap")
     press("next.previous", walk.changes(first))
