@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-llama check lint types contracts check-c bench clean
+.PHONY: help run test test-slow test-random test-llama check lint types contracts check-c bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(READY) ## the test suite
 
 test-slow: $(READY) ## minutes-long suites: soak, fuzz, kill loops
 	$(BIN)/pytest -m slow --override-ini addopts=
+
+test-random: $(READY) ## the property tests, with 1,000 new examples each
+	$(BIN)/pytest -n auto --override-ini addopts= -m "hypothesis and not slow" --hypothesis-profile random
 
 # Its default build is for the very CPU it is built on, as far as the compiler guesses it right.
 LLAMA := .venv-llama

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No deadlines: on a busy machine an example may take long.
-settings.register_profile("suite", deadline=None)
+# No deadlines: on a busy machine an example may take long. The same examples at every run: a red
+# run is the change's fault. `make test-random` looks for others.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
 # A shell's background jobs ignore Ctrl-C, and the commands under test would inherit that.
