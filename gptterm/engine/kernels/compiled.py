@@ -105,11 +105,14 @@ class OperationStruct(ctypes.Structure):
     )
 
 
+REVISION = 2
+"""That of source/kernels.h."""
 _STRUCTS = (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct, OperationStruct)
 LAYOUT = (
     *map(ctypes.sizeof, _STRUCTS),
     PANEL,
     QUANT_BLOCK,
+    REVISION,
 )
 """Layout that `kernels_layout` in source/dispatch.c must report."""
 
