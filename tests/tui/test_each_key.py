@@ -166,7 +166,8 @@ def test_each_key_of_write_mode(start: Start) -> None:
     assert not walk.left
 
 
-TEXT = r"Once upon[^│]*"
+TEXT = r"Once upon[^\n]*(?:\n *\S[^\n]*)*"
+"""The rows of the text, up to an empty one."""
 
 
 def _written(walk: Walk) -> Callable[[], bool]:
