@@ -10,10 +10,9 @@ from gptterm.conversation.export import format_of, without_infinities, write_exp
 from gptterm.conversation.html_page import escaped, page
 from gptterm.conversation.tinted_html import LEGEND, STYLES, tinted_span
 from gptterm.document.edits import Edit
+from gptterm.document.json_format import FORMAT, VERSION
 from gptterm.document.tree import Document
 
-FORMAT = "gptterm document"
-VERSION = 1
 _STYLES = """main { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
 footer { font-size: .75rem; opacity: .6; margin-top: 2rem; }
 """

@@ -9,7 +9,7 @@ import msgspec
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, TokenId
 from gptterm.document import settings
 from gptterm.document.edits import Edit, parents_first
-from gptterm.document.export import FORMAT, VERSION
+from gptterm.document.json_format import FORMAT, VERSION
 from gptterm.document.tree import Document
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]

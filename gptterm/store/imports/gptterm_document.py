@@ -1,7 +1,7 @@
 """Our own exports of texts of Write mode, with all versions, token ids and log probabilities."""
 
 from gptterm.conversation.tree import clean_values
-from gptterm.document.export import FORMAT
+from gptterm.document.json_format import FORMAT
 from gptterm.document.json_import import from_builtins
 from gptterm.json_values import Object, as_text
 from gptterm.store.imports.parsed_chat import UnreadableChatError
