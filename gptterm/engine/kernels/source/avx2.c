@@ -6,7 +6,7 @@
 #define LANES 8
 #define KERNELS avx2_kernels
 #define NAME "AVX2"
-#define ROW_TILE 2
+#define ROW_TILE 3
 #define INT8_ROW_TILE 1
 #include "vectors.h"
 
