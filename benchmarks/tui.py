@@ -34,9 +34,9 @@ TAIL_BYTES = 2**16
 STREAMED_TOKENS = 128
 RATE = re.compile(rb"([\d.]+) tok/s")
 INSPECTED, MOVES = 1000, 40
-PHRASE_TOKENS = 20
-"""Of the text that is looked into, by the tokenizer of the random model."""
 """Tokens of the text that is looked into, and keys."""
+PHRASE_TOKENS = 20
+"""Of the phrase that the text repeats, by the tokenizer of the random model."""
 POSITION = re.compile(rb"at position (\d+)")
 F4, LEFT = b"\x1bOS", b"\x1b[D"
 

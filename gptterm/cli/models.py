@@ -249,7 +249,6 @@ def _directory(name: str) -> "Path | None":
 
 def _rows() -> list[dict[str, Any]]:
     """The bundled model, then the cached ones, as `--json` prints them."""
-
     from gptterm.engine.api import ModelSource
     from gptterm.models import BUNDLED, bundled, cached_models
 

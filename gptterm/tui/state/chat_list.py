@@ -35,9 +35,9 @@ TITLE_LENGTH = 30
 MOST_TEXTS = 200
 """Texts in the list."""
 COUNTED = 100
+"""Chats whose branches are counted."""
 RATED = 30
 """Latest runs whose rates are known."""
-"""Chats whose branches are counted."""
 
 
 class Changed(NamedTuple):

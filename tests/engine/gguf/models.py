@@ -180,7 +180,7 @@ def save_gguf(
 
 
 def rope_factors(config: Any) -> NDArray[np.float32]:
-    """What llama3's scaling divides each frequency by, as the converter works it out."""
+    """Divisors of the frequencies in llama3's scaling, as the converter works them out."""
     rope, head_dim = config.rope_parameters, config.head_dim
     context, factors = rope["original_max_position_embeddings"], []
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]

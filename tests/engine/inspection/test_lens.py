@@ -74,7 +74,7 @@ def test_without_what_is_within_blocks(engine: LocalEngine) -> None:
 
 
 def test_after_attention(model: Any, engine: LocalEngine) -> None:
-    """What the second norm of a block reads."""
+    """The input of a block's second norm."""
     middle: list[Tensor] = []
     hooks = [
         block.ln_2.register_forward_pre_hook(lambda _m, inputs: middle.append(inputs[0]))

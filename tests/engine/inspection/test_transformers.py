@@ -84,7 +84,7 @@ def test_a_model_without_attention(name: str, tmp_path: Path) -> None:
 
 
 def test_a_head_that_the_lens_does_not_know(tmp_path: Path) -> None:
-    """What comes behind the head is not found: nothing wrong is shown."""
+    """A step behind the head is not found: nothing wrong is shown."""
     engine = load_by_the_library(save(make(ARCHITECTURES["gptj"]()), tmp_path))
     model = engine.decoder._model  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ from tests.engine.kernels.tensors import TensorAttention, layout
 
 CAPACITY = 200
 KEPT = [torch.float32, torch.float16, torch.int8]
-"""What a cache may be kept in."""
+"""Dtypes of a KV cache."""
 
 
 def cached(numbers: Tensor, kept: torch.dtype) -> Tensor:
@@ -37,7 +37,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 @dataclass
 class Layer:
-    """What a layer gives to attention: of three sequences, or of one three times."""
+    """Input of attention: of three sequences, or of one three times."""
 
     heads: int
     head_dim: int
@@ -261,7 +261,7 @@ def test_zeros_and_tiny_numbers_in_int8() -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_that_is_no_number_is_not_hidden(count: int) -> None:
-    """So that the sampler says that the model's logits are of no use."""
+    """NaN reaches the sampler, which says that the model's logits are of no use."""
     layer = Layer(2, 16, same_sequence=True)
     layer.keys[0, 1, 20, 3] = torch.nan
     found = layer.attend([50, 51, 52][:count], None, None).view(count, 2, 16)
