@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import isolated
-from benchmarks.engines import SAMPLING, Contender, pipeline
+from benchmarks.engines import SAMPLING, Contender, own_engine, pipeline
 from benchmarks.report import Row
 from benchmarks.scripted_server import MODEL, Load, scripted_server
 from benchmarks.startup import CommandFailedError, executable
 from benchmarks.subprocess_runner import in_subprocess
 from benchmarks.throughput import attempt, synthetic_prompt
-from gptterm.engine.api import Dtype, Failed, GenerateRequest, LoadRequest, ModelSource, TextPrompt
-from gptterm.engine.generation.loader import load_engine
+from gptterm.engine.api import Dtype, Failed, GenerateRequest, TextPrompt
 
 PROMPTS = 256
 """Mixed prompts of the local row: of 4 to 60 words, for 16 to 64 tokens."""
@@ -120,8 +119,7 @@ def script(directory: Path, batch: int) -> float:
 
 def prefills(directory: Path, dtype: Dtype) -> Contender:
     """gptterm's engine, given prompts one after the other: prompts a second."""
-    source = ModelSource(name=str(directory), directory=str(directory))
-    engine = load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+    engine = own_engine(directory, dtype)
 
     def run(_: Sequence[int], count: int, __: int) -> float:
         begun = time.perf_counter()

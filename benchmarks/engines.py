@@ -21,6 +21,7 @@ from gptterm.engine.api import (
 )
 from gptterm.engine.decoders import native
 from gptterm.engine.decoders.base import BatchedCache, Cache
+from gptterm.engine.generation.engine import LocalEngine
 from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.runtime.model_files import read_json
 
@@ -44,6 +45,17 @@ def timed(steps: Steps) -> Contender:
     return run
 
 
+def own_engine(path: Path, dtype: Dtype, device: str = "cpu") -> LocalEngine:
+    """gptterm's engine with the model of a directory, or of a GGUF file."""
+    is_file = path.suffix == ".gguf"
+    source = ModelSource(
+        name=str(path),
+        directory=str(path.parent if is_file else path),
+        gguf_file=path.name if is_file else None,
+    )
+    return load_engine(LoadRequest(source=source, device=device, dtype=dtype))
+
+
 @cache
 def ours(path: Path, dtype: Dtype, device: str = "cpu") -> Steps:
     """gptterm's whole engine: decoder, samplers, detokenizer, stop strings, events.
@@ -51,13 +63,7 @@ def ours(path: Path, dtype: Dtype, device: str = "cpu") -> Steps:
     Args:
         path: a directory, or a GGUF file.
     """
-    is_file = path.suffix == ".gguf"
-    source = ModelSource(
-        name=str(path),
-        directory=str(path.parent if is_file else path),
-        gguf_file=path.name if is_file else None,
-    )
-    engine = load_engine(LoadRequest(source=source, device=device, dtype=dtype))
+    engine = own_engine(path, dtype, device)
 
     def steps(prompt: Sequence[int], samples: int, tokens: int) -> Iterator[object]:
         request = GenerateRequest(

@@ -17,13 +17,10 @@ from gptterm import models
 from gptterm.engine.api import (
     Dtype,
     GenerateRequest,
-    LoadRequest,
-    ModelSource,
     Token,
     TokenPrompt,
 )
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.inspection.answers import ScoreSummary
 from gptterm.engine.inspection.requests import (
     AttentionRequest,
@@ -56,11 +53,6 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
     yield _scores(BUNDLED, rounds, LONG)
 
 
-def _engine(directory: Path, dtype: Dtype) -> LocalEngine:
-    source = ModelSource(name=str(directory), directory=str(directory))
-    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
-
-
 def _text(directory: Path, count: int, seed: int) -> tuple[int, ...]:
     """Ids that differ from the first one on between seeds."""
     vocabulary = read_json(directory / "config.json")["vocab_size"] - 1
@@ -80,7 +72,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 def _views(directory: Path, dtype: Dtype, rounds: int) -> Iterator[Row]:
-    engine = _engine(directory, dtype)
+    engine = engines.own_engine(directory, dtype)
     before = _own_memory()
     runs: dict[str, list[float]] = {
         name: [] for name in ("first", "move", "attention", "lens", "blocks", "score")
@@ -131,7 +123,7 @@ def _views(directory: Path, dtype: Dtype, rounds: int) -> Iterator[Row]:
 
 def _scores(directory: Path, rounds: int, length: int) -> Row:
     """Windows without overlap, with statistics of every token, beside log probabilities alone."""
-    engine = _engine(directory, "float32")
+    engine = engines.own_engine(directory, "float32")
     list(engine.inspect(ScoreRequest(ids=_text(directory, LENGTH, 0), start_token=False)))
     before = _own_memory()
     _score_ours(engine)(_text(directory, length, 0))
@@ -184,7 +176,7 @@ def _score_theirs(model: Any) -> Callable[[Sequence[int]], float]:
 
 def _decoding(directory: Path, rounds: int) -> Iterator[Row]:
     """Tokens a second without scores and with them, beside an engine that nobody looked into."""
-    looked, plain = _engine(directory, "int8"), _engine(directory, "int8")
+    looked, plain = engines.own_engine(directory, "int8"), engines.own_engine(directory, "int8")
     list(looked.inspect(AttentionRequest(ids=_text(directory, LENGTH, 0), position=LENGTH - 1)))
     contenders = {"off": (looked, None), "on": (looked, 5), "plain": (plain, None)}
     runs: dict[str, list[float]] = {name: [] for name in contenders}

@@ -12,20 +12,18 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import isolated
+from benchmarks.engines import own_engine
 from benchmarks.report import Row
 from benchmarks.throughput import attempt
 from benchmarks.tui import FIRST_KEY, Terminal, percentiles
 from gptterm.engine.api import (
     Failed,
     GenerateRequest,
-    LoadRequest,
-    ModelSource,
     SamplingParams,
     Token,
     TokenPrompt,
 )
 from gptterm.engine.generation.engine import LocalEngine
-from gptterm.engine.generation.loader import load_engine
 from gptterm.engine.runtime.device import configure_threads
 from gptterm.engine.runtime.model_files import read_json
 
@@ -42,11 +40,6 @@ ENDED_S = 2.0
 _PARAGRAPH = 120
 _SOME = ("the", "fox", "king", "river", "old", "found", "a", "lantern", "in", "snow", "and", "told")
 ESCAPE, ENTER = b"\x1b", b"\r"
-
-
-def _engine(directory: Path) -> LocalEngine:
-    source = ModelSource(name=str(directory), directory=str(directory))
-    return load_engine(LoadRequest(source=source, device="cpu", dtype="int8"))
 
 
 def _text(directory: Path, count: int, seed: int) -> list[int]:
@@ -69,7 +62,7 @@ def _generate(engine: LocalEngine, ids: list[int], samples: int, tokens: int) ->
 
 def continuations_row(directory: Path, rounds: int) -> Row:
     """Tokens a second of several continuations of a text that is read, beside one's."""
-    engine, runs = _engine(directory), {"gptterm": list[float](), "one": list[float]()}
+    engine, runs = own_engine(directory, "int8"), {"gptterm": list[float](), "one": list[float]()}
     for number in range(rounds + 1):
         ids = _text(directory, BEFORE, number)
         list(_generate(engine, ids, 1, 1))
@@ -86,7 +79,10 @@ def continuations_row(directory: Path, rounds: int) -> Row:
 
 def swap_row(directory: Path, rounds: int) -> Row:
     """First token after a swap in the middle of a text, beside that of its continuation."""
-    engine, runs = _engine(directory), {"gptterm": list[float](), "continuation": list[float]()}
+    engine, runs = (
+        own_engine(directory, "int8"),
+        {"gptterm": list[float](), "continuation": list[float]()},
+    )
 
     def first_token(ids: list[int]) -> float:
         begun = time.perf_counter()
