@@ -324,7 +324,7 @@ def _memory(metadata: "ModelMetadata", *, is_gguf: bool) -> dict[str, int]:
 
     A GGUF file's own types, which `auto` keeps on a CPU, count as `auto`.
     """
-    from gptterm.engine.runtime.item_sizes import item_size
+    from gptterm.engine.item_sizes import item_size
 
     if not metadata.parameters:
         return {}

@@ -25,7 +25,7 @@ FinishReason = Literal["stop", "eos", "length", "cancelled", "error"]
 Role = Literal["system", "user", "assistant"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 KVDtype = Literal["auto", "float32", "float16", "int8"]
-KV_DTYPES: tuple[str, ...] = ("float32", "float16", "int8")
+KV_DTYPES: tuple[str, ...] = get_args(KVDtype)[1:]
 """Dtypes of a native decoder's KV cache on a CPU."""
 Api = Literal["auto", "chat", "completions"]
 

@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from gptterm.engine.decoders.config_values import ActivationName, shown
 from gptterm.engine.decoders.rotary import Rotary
-from gptterm.engine.runtime.item_sizes import cache_row_size
+from gptterm.engine.item_sizes import cache_row_size
 from gptterm.errors import ModelError
 
 HEAD = "lm_head.weight"

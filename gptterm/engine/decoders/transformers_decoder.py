@@ -20,9 +20,9 @@ from gptterm.engine.decoders.transformers_files import check_gguf, library_model
 from gptterm.engine.decoders.transformers_observation import Observation
 from gptterm.engine.decoders.weights import stored_weights
 from gptterm.engine.gguf.reader import GgufFile
+from gptterm.engine.item_sizes import item_size
 from gptterm.engine.runtime import transformers_import
 from gptterm.engine.runtime.device import configure_threads, is_out_of_memory
-from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.engine.runtime.memory_bounds import converted_size, is_spread
 from gptterm.errors import ModelError
 from gptterm.format import first_line

@@ -12,8 +12,8 @@ from gptterm.engine.api import Dtype, LoadRequest, ModelInfo
 from gptterm.engine.decoders.config import SHORTEST_CONTEXT
 from gptterm.engine.gguf.reader import GgufFile, read_header
 from gptterm.engine.gguf_parts import part_paths
+from gptterm.engine.item_sizes import item_size
 from gptterm.engine.quantization import conversion_cache
-from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.engine.runtime.memory_bounds import converted_size, is_spread
 from gptterm.engine.runtime.model_files import read_ahead, read_json, weight_files
 from gptterm.errors import ModelError, OutOfMemoryError

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptterm.cores import thread_count
+from gptterm.engine.item_sizes import kv_width
 from gptterm.engine.kernels.compiled import (
     FLOAT32,
     AttentionStruct,
@@ -25,11 +26,6 @@ _FORMATS: dict[np.dtype[Any], int] = {
     np.dtype(np.int8): 2,
 }
 """`kv_format` in source/attention.h."""
-
-
-def kv_width(dtype: str, head_dim: int) -> int:
-    """Elements of a head's key or value: in int8 the numbers, then the float32 that scales them."""
-    return head_dim + FLOAT32.itemsize if dtype == "int8" else head_dim
 
 
 def unscaled(rows: NDArray[Any]) -> Floats:

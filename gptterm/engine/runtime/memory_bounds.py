@@ -3,8 +3,8 @@
 An operating system promises more memory than there is, and kills whoever uses the promise.
 """
 
+from gptterm.engine.item_sizes import item_size
 from gptterm.engine.runtime.device import available_memory, devices_of_kind, free_memory
-from gptterm.engine.runtime.item_sizes import item_size
 from gptterm.errors import OutOfMemoryError
 from gptterm.format import byte_size, plural
 

@@ -12,6 +12,7 @@ from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.chat_entries import text_name
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.widgets.row_widget import StyledText
+from gptterm.tui.widgets.status import place
 from gptterm.tui.widgets.transcript.placeholder import PlaceholderRow
 
 STARTERS = (
@@ -203,6 +204,6 @@ def _facts(info: ModelInfo, rates: Mapping[str, float]) -> Iterator[str]:
         yield parameter_count(info.parameters)
     if info.context_length:
         yield f"context {info.context_length:,}"
-    yield from filter(None, (info.device, info.dtype))
+    yield from filter(None, [place(info)])
     if info.name in rates:
         yield token_rate(rates[info.name])

@@ -116,7 +116,7 @@ def _offered(offer: "Offer", offline: bool) -> ModelEntry:
 
 def _describe(name: str, wanted: Wanted) -> ModelEntry:
     """Read a model's files; it is not usable where they cannot be read."""
-    from gptterm.engine.runtime.item_sizes import item_size
+    from gptterm.engine.item_sizes import default_cache_dtype, item_size
     from gptterm.models import BUNDLED, find_local, read_metadata
 
     try:
@@ -127,9 +127,7 @@ def _describe(name: str, wanted: Wanted) -> ModelEntry:
         return ModelEntry(name, "", detail=str(error), is_usable=False)
     is_gguf = source.gguf_file is not None
     weights = metadata.size if is_gguf else metadata.parameters * item_size(dtype)
-    cache_dtype = wanted.kv_dtype
-    if cache_dtype == "auto":
-        cache_dtype = "float32" if dtype == "float32" else "float16"
+    cache_dtype = default_cache_dtype(dtype) if wanted.kv_dtype == "auto" else wanted.kv_dtype
     cache = metadata.context_length * metadata.cache_bytes_per_token.get(cache_dtype, 0)
     return ModelEntry(
         name,

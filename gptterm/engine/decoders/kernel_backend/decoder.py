@@ -15,7 +15,7 @@ from gptterm.engine.decoders.kernel_backend.layers import KernelLayers
 from gptterm.engine.decoders.kernel_backend.recording import MOST_ROWS, record
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.decoders.native_decoder import Model, NativeDecoder
-from gptterm.engine.kernels.attention import kv_width
+from gptterm.engine.item_sizes import kv_width
 from gptterm.engine.kernels.compiled import Floats
 
 

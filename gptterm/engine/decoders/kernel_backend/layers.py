@@ -16,6 +16,7 @@ from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.layers import LinearLayer
 from gptterm.engine.decoders.rotary import Rotary as RotarySettings
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.item_sizes import default_cache_dtype
 from gptterm.engine.kernels.blocks import FORMATS, WIDE, blocks, widened
 from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.elementwise import Activation, LayerNorm, RMSNorm, Rotation
@@ -112,7 +113,7 @@ class KernelLayers:
         self._converts = self.dtype != "float32"
         # float16 halves what a step reads of a long context; more precise than bfloat16, and than
         # int8 needs.
-        self.cache_dtype = "float16" if self._converts else "float32"
+        self.cache_dtype = default_cache_dtype(self.dtype)
 
     @property
     def dtype(self) -> str:
