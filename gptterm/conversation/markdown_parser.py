@@ -34,6 +34,8 @@ BUDGET = 50_000
 """
 
 
+_LATEX = frozenset("()[]{},;:!\\")
+"""Characters whose backslash is LaTeX's, which Markdown would take away."""
 _INLINE_MARKS = re.compile(r"[\\`*_~\[<&]")
 
 
@@ -119,6 +121,20 @@ def _literal_asterisk(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _latex_backslash(state: StateInline, silent: bool) -> bool:
+    r"""Keep the backslash of `\(`, `\[`, `\,` or `\\`, unlike CommonMark.
+
+    It is LaTeX's far more often than an escape, and without it a formula cannot be copied.
+    """
+    source, at = state.src, state.pos
+    if source[at] != "\\" or at + 1 >= state.posMax or source[at + 1] not in _LATEX:
+        return False
+    if not silent:
+        state.push("text", "", 0).content = source[at : at + 2]
+    state.pos += 2
+    return True
+
+
 class _Parser(MarkdownIt):
     def normalizeLink(self, url: str) -> str:  # noqa: N802
         """Leave a URL as it is written: it is shown, not followed."""
@@ -139,6 +155,7 @@ def _make_parser() -> MarkdownIt:
     parser.block.ruler.before("table", "count", _count_block, {"alt": chains})
     parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.before("text", "count", _count_inline)
+    parser.inline.ruler.before("escape", "latex_backslash", _latex_backslash)
     parser.inline.ruler.before("emphasis", "literal_asterisk", _literal_asterisk)
     return parser
 

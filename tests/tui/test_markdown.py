@@ -191,6 +191,18 @@ SIZE = 30_000
 
 
 @pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (r"\(x_1\) and \[ a\,b \\ c\; d\! \]", r"\(x_1\) and \[ a\,b \\ c\; d\! \]"),
+        (r"**\{x\}** \[a](u)", r"\{x\} \[a](u)"),
+        (r"\*a\* \_b\_ \# \`c\` \$5 \<b>", "*a* _b_ # `c` $5 <b>"),
+    ],
+)
+def test_backslashes_of_formulas_stay(source: str, shown: str) -> None:
+    assert texts(source) == [shown]
+
+
+@pytest.mark.parametrize(
     "piece",
     [
         *("> ", "- ", "1. ", "[", "![", "*a **a ", "[a](<b", "`a", "<a@", "&#1234", "*_", "a**b"),
