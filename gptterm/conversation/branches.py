@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from gptterm.conversation.markdown_text import markdown_text
 from gptterm.conversation.nodes import Node
+from gptterm.conversation.reply_form import is_markdown
 from gptterm.conversation.tree import Conversation
 from gptterm.format import plural, short_name
 
@@ -21,7 +23,7 @@ class ChatBranch(NamedTuple):
     depth: int
     """Forks above it."""
     text: str
-    """The beginning of its first turn."""
+    """The beginning of its first turn, without marks of Markdown."""
     numbers: tuple[str, ...]
     """Its speaker, if it begins with a reply, and its sizes."""
     is_selected: bool
@@ -63,7 +65,7 @@ def chat_branches(tree: Conversation, current: str | None) -> list[ChatBranch]:
             first=run[0],
             last=run[-1],
             depth=depth,
-            text=tree.node(run[0]).text[:MOST_TEXT],
+            text=_beginning(tree, tree.node(run[0])),
             numbers=_numbers([tree.node(key) for key in run]),
             is_selected=run[0] in path,
             is_current=current in run,
@@ -71,6 +73,14 @@ def chat_branches(tree: Conversation, current: str | None) -> list[ChatBranch]:
         )
         for run, depth in runs(tree.children)
     ]
+
+
+def _beginning(tree: Conversation, node: Node) -> str:
+    """Return the beginning of a turn, without marks of Markdown."""
+    if not is_markdown(tree, node):
+        return node.text[:MOST_TEXT]
+    # A mark that a cut would part from its end is beyond what is kept, mostly.
+    return markdown_text(node.text[: 4 * MOST_TEXT])[:MOST_TEXT]
 
 
 def _numbers(nodes: Sequence[Node]) -> tuple[str, ...]:

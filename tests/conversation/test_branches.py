@@ -1,8 +1,11 @@
 """Branches of a chat: the runs of turns between its forks."""
 
+import pytest
+
 from gptterm.conversation.branches import chat_branches
 from gptterm.conversation.export import from_json, to_json, to_markdown
 from gptterm.conversation.html import to_html
+from gptterm.conversation.markdown_text import markdown_text
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.tree import Conversation
 
@@ -22,14 +25,14 @@ def test_branches_are_listed_each_before_its_forks() -> None:
     a = answer(first, "a")
     second = chat.add_user("two")
     b = answer(second, "b")
-    c = answer(first, "c")
+    c = answer(first, "# c\n\n*is* `d`")
     other = chat.edit(first, "another")
     chat.select(b)
     found = chat_branches(chat, second)
     assert [(each.text, each.depth, each.first, each.last) for each in found] == [
         ("one", 0, first, first),
         ("a", 1, a, b),
-        ("c", 1, c, c),
+        ("c\nis d", 1, c, c),
         ("another", 0, other, other),
     ]
     assert [each.is_selected for each in found] == [True, True, False, False]
@@ -42,3 +45,20 @@ def test_branches_are_listed_each_before_its_forks() -> None:
     assert "## org/some · in verse" in to_markdown(chat)
     assert found[0].numbers == ("you", "1 turn")
     assert found[1].numbers == ("some", "3 turns")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("plain", "plain"),
+        ("# A **plan**\n\nFirst `x * y`,\nthen", "A plan\nFirst x * y,\nthen"),
+        ("- [one](https://a.org)\n- ![two](b.png) and ~~three~~", "one\ntwo and three"),
+        ("|a|b|\n|-|-|\n|1|2|", "a\nb\n1\n2"),
+        ("```python\nx = '*'\n```\n\n---\n\n> said", "x = '*'\nsaid"),
+        ("2*3*4 <b>bold</b> \\(x\\)", "2*3*4 <b>bold</b> \\(x\\)"),
+        ("open **bold", "open **bold"),
+        ("[" * 60_000, "[" * 60_000),
+    ],
+)
+def test_text_of_markdown(source: str, text: str) -> None:
+    assert markdown_text(source) == text
