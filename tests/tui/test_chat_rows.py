@@ -42,8 +42,17 @@ def test_when_a_chat_was_written() -> None:
 def test_the_second_line() -> None:
     entry = Entry("k", "title", "today", model="org/gpt2", turns=3, updated=NOW, branches=2)
     assert describe(entry, NOW, 60) == "12:00 · gpt2 · 3 turns · 2 branches"
-    assert describe(entry, NOW, 30) == "12:00 · 3 turns · 2 branches"
-    assert describe(entry, NOW, 24) == "12:00 · 2 branches"
+    assert describe(entry, NOW, 30) == "12:00 · gpt2 · 3 turns · 2 br."
+    assert describe(entry, NOW, 24) == "12:00·gpt2·3 turns·2 br."
+    assert describe(entry, NOW, 23) == "12:00 · 3 turns · 2 br."
+    assert describe(entry, NOW, 22) == "12:00 · 2 br."
+    long = entry._replace(model="org/SmolLM2-135M-Instruct", turns=10)
+    assert describe(long, NOW, 30) == "12:00·SmolLM2-…·10 turns·2 br."
+    assert describe(long._replace(branches=1), NOW, 30) == "12:00 · SmolLM2-13… · 10 turns"
+    assert (
+        describe(long._replace(model="org/漢字漢字漢字"), NOW, 27) == "12:00·漢字…·10 turns·2 br."
+    )
+    assert describe(entry._replace(model=""), NOW, 30) == "12:00 · 3 turns · 2 branches"
     assert describe(entry._replace(turns=1, branches=1), NOW, 60) == "12:00 · gpt2 · 1 turn"
     assert describe(Entry("k", "new chat", "today"), NOW, 30) == "nothing said yet"
 

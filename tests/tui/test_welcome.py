@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from gptterm.store import History
 from gptterm.tui.screens.welcome import BEGINNINGS, STARTERS
@@ -48,11 +49,14 @@ async def test_a_base_model_gets_texts_to_go_on_with(open_tui: Open) -> None:
 
 
 async def test_the_last_chats_are_opened(open_tui: Open, path: Path) -> None:
-    fill(path, *(talk(f"question {n}", "x", model="gpt2") for n in range(5)))
+    texts = [*(f"question {n}" for n in range(4)), "漢字 and a question whose words do not all fit"]
+    fill(path, *(talk(text, "x", model="gpt2") for text in texts))
     async with open_tui(size=(90, 30)) as desk:
         await desk.ready()
-        await desk.until(lambda: "question 4" in desk.text)
-        assert [n for n in range(5) if f"question {n}" in desk.text] == [2, 3, 4]
+        await desk.until(lambda: "漢字 and a question whose words do not all… " in desk.text)
+        assert [n for n in range(4) if f"question {n}" in desk.text] == [2, 3]
+        rows = [row.partition(" today")[0] for row in desk.rows if " today" in row]
+        assert len({cell_len(row) for row in rows}) == 1 < len(rows)
         await desk.press(*["down"] * len(STARTERS), "down", "enter")
         await desk.until(lambda: desk.turns[:1] == [("user", "question 3")])
 

@@ -4,14 +4,16 @@ import time
 from functools import partial
 from pathlib import Path
 
-from gptterm.format import plural, shorten
+from gptterm.charts.cells import fit_words
+from gptterm.format import plural
 from gptterm.paths import user_path
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.state.chat_entries import text_name
 from gptterm.tui.widgets.table_list import row
 
-_TITLE_LENGTH = 40
+_TITLE_WIDTH = 40
 
 
 async def choose_document(screen: WriteView) -> None:
@@ -23,7 +25,7 @@ async def choose_document(screen: WriteView) -> None:
     rows = []
     for each in found.values():
         detail = f"{day_name(each.updated, now)} · {plural(each.versions, 'version')}"
-        name = shorten(text_name(each), _TITLE_LENGTH)
+        name = fit_words(display_text(one_line(text_name(each))), _TITLE_WIDTH)
         place = str(Path(each.path).parent) if each.path else "no file"
         rows.append(row(each.id, name, f"{detail} · {place}"))
 

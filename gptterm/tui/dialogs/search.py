@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -14,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from gptterm.charts.cells import fit
+from gptterm.charts.cells import fit_words
 from gptterm.errors import GpttermError
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.history_access import SEARCH_LIMIT
@@ -130,9 +129,7 @@ def _draw(hit: "SearchHit", now: float, width: int) -> Content:
     from gptterm.store import day_name
 
     where = f"  {SPEAKERS.get(hit.role, 'title')} · {day_name(hit.created, now)}"
-    title = display_text(one_line(hit.title))[:60]
-    if cell_len(title) + len(where) > width:
-        title = fit(title, max(8, width - len(where)))
+    title = fit_words(display_text(one_line(hit.title)), max(8, min(60, width - len(where))))
     parts: list[Content] = [
         Content.styled(title, "bold"),
         Content.styled(where, MUTED),

@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.markup import escape
 from textual.widget import Widget
 
+from gptterm.charts.cells import fit_words
 from gptterm.format import short_name
 from gptterm.paths import user_path
 from gptterm.terminal import display_text, one_line
@@ -76,9 +77,11 @@ class InspectScreen(ModeScreen):
         self.text.show(pieces, look.position, scale, values)
         name = "" if look.subject is None else look.subject.name
         at = "" if not pieces else f"token {look.position:,} of {len(pieces):,} · "
+        # Where the width is not known yet, the frame cuts the title.
+        room = max(8, self.text.size.width - len(at) - 4) if self.text.size else len(name)
         _set_titles(
             self.text,
-            at + escape(display_text(one_line(name))),
+            at + escape(fit_words(display_text(one_line(name)), room)),
             "" if scale is None else scale.title,
         )
         _set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from rich.cells import cell_len, set_cell_size
+
+from gptterm.charts.cells import fit_words
 from gptterm.engine.api import ModelInfo
-from gptterm.format import byte_size, parameter_count, plural, short_name, shorten, token_rate
+from gptterm.format import byte_size, parameter_count, plural, short_name, token_rate
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.keys import CHAT_KEYS, Keymap
 from gptterm.tui.state.chat_entries import text_name
@@ -35,8 +38,8 @@ BEGINNINGS = (
 """First texts for a base model, which goes on with them."""
 LAST_CHATS = 3
 """And texts."""
-TITLE_LENGTH = 44
-"""Characters."""
+TITLE_WIDTH = 44
+"""Cells."""
 _EDGE, _INDENT = ("▎ ", "bar"), ("  ", "text")
 """Before the rows of the card, and before the others."""
 
@@ -116,13 +119,13 @@ class Welcome:
             if not entry.archived
         )
         for entry in islice(others, LAST_CHATS):
-            title = shorten(display_text(one_line(entry.title)), TITLE_LENGTH)
+            title = fit_words(display_text(one_line(entry.title)), TITLE_WIDTH)
             detail = " · ".join(filter(None, (entry.group, short_name(entry.model))))
             yield Item(title, detail, lambda key=entry.key: self._open_chat(key))  # type: ignore[misc]
 
     def _last_texts(self) -> Iterator[Item]:
         for each in self._controller.chat_list.texts[:LAST_CHATS]:
-            title = shorten(display_text(one_line(text_name(each))), TITLE_LENGTH)
+            title = fit_words(display_text(one_line(text_name(each))), TITLE_WIDTH)
             yield Item(
                 title,
                 plural(each.versions, "version"),
@@ -160,12 +163,12 @@ class Welcome:
         return sections
 
     def _rows(self, items: Sequence[Item], first: int) -> list[PlaceholderRow]:
-        width = max((len(item.text) for item in items), default=0)
+        width = max((cell_len(item.text) for item in items), default=0)
         rows = []
         for index, (text, detail, _) in enumerate(items, first):
             is_chosen = index == self._chosen
             style = "assistant" if is_chosen else "text"
-            text = text.ljust(width + 2) if detail else text
+            text = set_cell_size(text, width + 2) if detail else text
             parts = (("▸ " if is_chosen else "  ", style), (text, style), (detail, "faint"))
             rows.append(PlaceholderRow(parts, index))
         return rows

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gptterm.charts.cells import fit_words
 from gptterm.errors import GpttermError, UsageError
-from gptterm.format import shorten
+from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.chat_entries import Entry, saved_entries, with_texts
 from gptterm.tui.state.events import (
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from gptterm.store.document_reading import DocumentSummary
     from gptterm.store.documents import DocumentSaver
 
-TITLE_LENGTH = 30
-"""Characters of a title in a sentence."""
+TITLE_WIDTH = 30
+"""Cells of a title in a sentence."""
 MOST_TEXTS = 200
 """Texts in the list."""
 COUNTED = 100
@@ -403,7 +404,7 @@ class ChatList:
             if unsaved is None and not await self._change(lambda h: h.delete(entry.key)):
                 self._changes.remove(deleted)
                 return
-            title = shorten(entry.title, TITLE_LENGTH)
+            title = _cut(entry.title)
             self._emit(Notified("good", f"deleted {title}; {undo_key} brings it back"))
         if chat is not None:
             self.chats.remove(chat)
@@ -421,7 +422,7 @@ class ChatList:
         key, text = entry.key, entry.document
         assert text is not None
         if await self._change(lambda history: history.delete_document(key)):
-            title = shorten(entry.title, TITLE_LENGTH)
+            title = _cut(entry.title)
             stays = "; its file stays" if text.path else ""
             self._emit(Notified("good", f"deleted {title}{stays}; {undo_key} brings it back"))
             done = f"brought back {title}"
@@ -446,7 +447,7 @@ class ChatList:
             await self.show(key)
         else:
             return
-        self._emit(Notified("good", f"brought back {shorten(title, TITLE_LENGTH)}"))
+        self._emit(Notified("good", f"brought back {_cut(title)}"))
 
     async def import_files(self, paths: Sequence[Path]) -> str:
         """Add the chats in files; return a sentence about the result.
@@ -461,3 +462,8 @@ class ChatList:
         if len(report.ids) == 1:
             await self.show(*report.ids)
         return "; ".join((report.sentence(), *report.problems))
+
+
+def _cut(title: str) -> str:
+    """Return the beginning of a title, for a sentence."""
+    return fit_words(display_text(one_line(title)), TITLE_WIDTH)

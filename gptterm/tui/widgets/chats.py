@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -16,6 +17,9 @@ from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.chat_entries import Entry
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
+
+_LEAST_MODEL = (8, 4)
+"""Cells that a model's name is cut to, where no other way fits better."""
 
 
 def _act(keys: str, action: str, label: str, does: str) -> Binding:
@@ -187,7 +191,8 @@ class ChatsPane(RowWidget, can_focus=True):
 def describe(entry: Entry, now: float, width: int) -> str:
     """Return when a chat was written last, the model, its turns and branches; of a text, versions.
 
-    What does not fit into `width` cells is left out: the model first, then the turns.
+    Where `width` cells are too few, words and gaps are shortened, then the model's name is; what
+    still does not fit is left out: the model first, then the turns.
     """
     if (text := entry.document) is not None:
         when, versions = clock(entry.updated, now), plural(text.versions, "version")
@@ -195,10 +200,18 @@ def describe(entry: Entry, now: float, width: int) -> str:
         return whole if len(whole) <= width else f"{when} · text"
     if not entry.turns:
         return "nothing said yet"
-    branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
     when, turns = clock(entry.updated, now), plural(entry.turns, "turn")
     model = short_name(entry.model) if entry.model else ""
-    forms = ((when, model, turns, branches), (when, turns, branches), (when, branches))
+    branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
+    few = branches.replace("branches", "br.")
+    for least in (cell_len(model), *_LEAST_MODEL) if model else ():
+        for gap, forks in ((" · ", branches), (" · ", few), ("·", few)):
+            after = gap.join(filter(None, (turns, forks)))
+            room = width - cell_len(when + after) - 2 * len(gap)
+            if room >= least:
+                name = fit(model, min(room, cell_len(model))).rstrip()
+                return gap.join(filter(None, (when, name, after)))
+    forms = ((when, turns, branches), (when, turns, few), (when, few))
     texts = [" · ".join(filter(None, form)) for form in forms]
     return next((text for text in texts if len(text) <= width), texts[-1])
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.reactive import reactive
 
-from gptterm.charts.cells import bar, fit
+from gptterm.charts.cells import bar, fit, fit_words
 from gptterm.engine.api import ModelInfo
 from gptterm.format import byte_size, latency, plural, token_rate
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
@@ -105,7 +105,7 @@ def _title(title: str, width: int) -> list[StyledText]:
     room = width - 2 * TITLE_GAP
     if not title or room < LEAST_TITLE:
         return [(" " * width, "")]
-    shown = fit(title, room) if cell_len(title) > room else title
+    shown = fit_words(title, room)
     before = (width - cell_len(shown)) // 2
     return [
         (" " * before, ""),
