@@ -3,7 +3,7 @@
     python -m tests.tui.played DIRECTORY [name=value …]
 
 `DIRECTORY` holds the script; `name=value` are settings; `conversation=last` opens the last chat,
-`write=on` Write mode.
+`write=on` Write mode, `long=0` makes every reply a long one.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import msgspec
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
+from gptterm.tui import attention
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.stderr_guard import stderr_to
 from tests.support.scripted import FACTORY
@@ -32,6 +33,7 @@ def main() -> int:
     inline = given.pop("inline", "off") == "on"
     conversation = given.pop("conversation", None)
     write = given.pop("write", "off") == "on"
+    attention.LONG_REPLY_S = float(str(given.pop("long", attention.LONG_REPLY_S)))
     settings = load_settings(given)
     settings = msgspec.structs.replace(settings, tui=TuiSettings(mouse=mouse))
 

@@ -95,6 +95,27 @@ def test_no_byte_of_the_model_is_obeyed(terminal: Start) -> None:
     assert text.count("\x1b[2J") <= 1
 
 
+def test_a_long_reply_that_ends_unseen_rings(terminal: Start, tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    tty = terminal(Script.saying("One two.", "Three.", hold=(1, str(end))), "long=0")
+    assert b"\x1b[?1004h" in tty.written
+    tty.send(b"hi\r")
+    tty.until(lambda: tty.replying and tty.shows("One"))
+    edge = tty.screen.buffer[27][0].fg
+    tty.send(b"\x1b[O")
+    # What has no focus is not marked.
+    tty.until(lambda: tty.screen.buffer[27][0].fg != edge)
+    end.touch()
+    tty.until(lambda: tty.shows("One two.") and not tty.replying)
+    tty.until(lambda: tty.written.count(b"\x1b]9;gptterm: the reply is there\a\a") == 1)
+    tty.send(b"\x1b[I")
+    tty.send(b"again\r")
+    tty.until(lambda: tty.shows("Three.") and not tty.replying)
+    tty.send(b"\x11")
+    assert tty.ended() == 0
+    assert tty.written.count(b"\x1b]9;") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_give_the_terminal_back(terminal: Start, number: signal.Signals) -> None:
     tty = terminal(ENDLESS, "max_tokens=9999")
