@@ -40,7 +40,8 @@ h2 { font-size: .85rem; margin: 0 0 .2rem; color: var(--reply); }
 .system h2, time { color: var(--dim); font-weight: normal; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
 .md { overflow-wrap: anywhere; unicode-bidi: isolate; }
-.reasoning { font-size: .9rem; color: var(--dim); margin-bottom: .5rem; }
+.reasoning { font-size: .9rem; color: var(--dim); margin: .3rem 0 .8rem; padding-left: .8rem; }
+.reasoning { border-left: 2px solid var(--line); }
 footer, summary { font-size: .8rem; color: var(--dim); }
 article footer { margin-top: .4rem; }
 summary { cursor: pointer; }

@@ -24,8 +24,11 @@ code { font: .9em/1.45 ui-monospace, monospace; }
 .md ul, .md ol { padding-left: 1.5rem; }
 blockquote { margin: .8rem 0; padding-left: .9rem; color: var(--dim); }
 blockquote { border-left: 3px solid var(--line); }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
+li:has(> .box, > p:first-child > .box) { list-style: none; }
+.box { display: inline-block; width: 1.4em; margin-left: -1.4em; }
+table { border-collapse: collapse; display: block; overflow-x: auto; overflow-wrap: normal; }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; }
 .right { text-align: right; }
 .center { text-align: center; }
 a { color: var(--accent); }
@@ -71,7 +74,7 @@ def _blocks(tokens: Sequence["Token"], env: dict[str, object]) -> Iterator[str]:
         if token.type == "inline":
             text = token.content
             if begins_item and (box := _BOX.match(text)):
-                yield "☐ " if box[1] == " " else "☑ "
+                yield f'<span class="box">{"☐" if box[1] == " " else "☑"} </span>'
                 text = text[box.end() :]
             if has_inline_marks(text):
                 yield from _inline(parse_inline(text, env))

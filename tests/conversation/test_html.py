@@ -109,7 +109,7 @@ def test_markdown_is_drawn() -> None:
     )
     page = to_html(chat_of(reply, raw=False))
     for part in (
-        '<h3 class="h1">Plan</h3>', "a <strong>b</strong>, <code>c</code>", "☑ d",
+        '<h3 class="h1">Plan</h3>', "a <strong>b</strong>, <code>c</code>", "☑ </span>d",
         "<figcaption>python</figcaption>", '<span class="c-comment"># &lt;y&gt;</span>',
         '<a href="https://example.org/?a=1&amp;b" rel="noopener noreferrer">web</a>',
         '<a href="http://x" rel="noopener noreferrer">pic</a>', '<td class="right">1</td>',
