@@ -7,8 +7,11 @@
 #define KERNELS avx2_kernels
 #define NAME "AVX2"
 #define ROW_TILE 3
-#define INT8_ROW_TILE 1
+#define INT8_ROW_TILE 2
+#define BLOCK_ROW_TILE 1
 #include "vectors.h"
+
+#include "linear.h"
 
 static inline vfloat load_half(const uint16_t *p)
 {
@@ -69,6 +72,42 @@ static inline vint dot4_small(vint sum, vint weights, uint32_t four)
 {
     __m256i pairs = _mm256_maddubs_epi16((__m256i)weights, _mm256_set1_epi32((int)four));
     return sum + (vint)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* Weights and a row's block of activations, of four after each other the even ones apart from the
+   odd: widened once for all their products. */
+#define WIDENS_INT8
+typedef struct {
+    __m256i even, odd;
+} int8_weights;
+typedef struct {
+    int32_t even[QUANT_BLOCK / 4], odd[QUANT_BLOCK / 4]; /* pairs of 16 bits */
+} int8_block;
+
+static inline int8_weights unpack_weights(vint four)
+{
+    __m256i w = (__m256i)four;
+    return (int8_weights){_mm256_and_si256(w, _mm256_set1_epi32(0x00ff00ff)),
+                          _mm256_srli_epi16(w, 8)};
+}
+
+static inline void unpack_block(int8_block *block, const int8_t *x)
+{
+    __m256i all = _mm256_loadu_si256((const __m256i *)x);
+    __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8);
+    _mm256_storeu_si256((__m256i *)block->even, even);
+    _mm256_storeu_si256((__m256i *)block->odd, _mm256_srai_epi16(all, 8));
+    /* In memory, which broadcasts to all lanes: GCC would shuffle what it has in registers. */
+    __asm__("" : "+m"(*block));
+}
+
+static inline vint add_int8(vint sum, int8_weights weights, const int8_block *block, int four)
+{
+    sum += (vint)_mm256_madd_epi16(weights.even, _mm256_set1_epi32(block->even[four]));
+    sum += (vint)_mm256_madd_epi16(weights.odd, _mm256_set1_epi32(block->odd[four]));
+    /* GCC would make all products before it adds the first: more than there are registers. */
+    __asm__("" : "+x"(sum));
+    return sum;
 }
 
 #include "kernels.inc"

@@ -10,6 +10,7 @@
 #define NAME "AVX-512 VNNI"
 #define ROW_TILE 12
 #define INT8_ROW_TILE 6
+#define BLOCK_ROW_TILE 6
 #include "vectors.h"
 
 static inline vfloat load_half(const uint16_t *p)

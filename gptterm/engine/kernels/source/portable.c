@@ -4,6 +4,7 @@
 #define NAME "portable"
 #define ROW_TILE 2
 #define INT8_ROW_TILE 1
+#define BLOCK_ROW_TILE 1
 #include "vectors.h"
 
 /* binary16 (IEEE 754) to float32 in integer arithmetic: rebiases the exponent; subnormals and zero
