@@ -118,8 +118,10 @@ def _clamp(at: int, raw: bytes) -> int:
     return min(max(at, 0), len(raw))
 
 
-def character_starts(text: str) -> list[int]:
+def character_starts(text: str) -> Sequence[int]:
     """Number of characters that are complete after each number of bytes of the text."""
+    if text.isascii():
+        return range(len(text) + 1)
     complete = [0]
     for number, character in enumerate(text):
         complete += [number] * (len(character.encode()) - 1) + [number + 1]

@@ -6,7 +6,7 @@ import weakref
 
 from textual.strip import Strip
 
-from gptterm.tui.screens.stream_painter import COLLECT_EVERY
+from gptterm.tui.garbage import COLLECT_EVERY
 from tests.support.scripted import Fault, Script
 from tests.tui.conftest import Open
 

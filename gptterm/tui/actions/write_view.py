@@ -36,6 +36,9 @@ class WriteView(Protocol):
             task: whose settings are used.
         """
 
+    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
+        """Begin continuations of the text up to a place; see `Writing.continue_at`."""
+
     def draw(self) -> None:
         """Show what has changed."""
 

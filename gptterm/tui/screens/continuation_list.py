@@ -52,10 +52,10 @@ class ContinuationList:
         edit = None if current is None else writing.document.edit(current)
         if edit is not None and edit.run is not None and not writing.streaming:
             writing.document.go(edit.parent)
-            if not writing.continue_at(edit.start, count):
+            if not self._screen.continue_at(edit.start, count):
                 writing.document.go(current)
         else:
-            writing.continue_at(self._screen.area.place, count)
+            self._screen.continue_at(self._screen.area.place, count)
         self._screen.draw_followed()
 
     def _act(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Counts under the document: words, tokens and perplexity of the text and of the selection."""
 
+from gptterm.document.stretches import changed_stretch
 from gptterm.format import plural
 from gptterm.tui.state.writing import Writing
 
@@ -11,7 +12,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._counted = ("", 0)
-        """A text and its words, which take 20 ms of 100,000."""
+        """A text and its words."""
 
     def describe(self, writing: Writing, selected: Stretch, width: int) -> str:
         """Return the counts of the text, and of a stretch of it that is not empty.
@@ -20,7 +21,7 @@ class Counts:
         """
         text = writing.document.text
         if text is not self._counted[0]:
-            self._counted = text, len(text.split())
+            self._counted = text, changed_count(*self._counted, text)
         whole = _numbers(writing, (0, len(text)), self._counted[1])
         start, end = selected
         if start == end:
@@ -29,6 +30,24 @@ class Counts:
         part[0] = f"selected {part[0]}"
         both = f"{' · '.join(part)} of {' · '.join(whole)}"
         return both if len(both) <= width else _fitting(part, width)
+
+
+def changed_count(old: str, count: int, new: str) -> int:
+    """Return the words of a text that another one, with `count` words, became.
+
+    Only those of the changed stretch are counted: all of 100,000 take 20 ms.
+    """
+    change = changed_stretch(old, new)
+    after = change.start + len(change.text)
+    # The character behind it may begin a word by now, or no more.
+    gone = _word_starts(old, change.start, change.end + 1)
+    return count - gone + _word_starts(new, change.start, after + 1)
+
+
+def _word_starts(text: str, start: int, end: int) -> int:
+    part = text[start:end]
+    goes_on = start > 0 and not text[start - 1].isspace() and not part[:1].isspace()
+    return len(part.split()) - (goes_on and bool(part))
 
 
 def _fitting(numbers: list[str], width: int) -> str:

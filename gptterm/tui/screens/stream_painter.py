@@ -1,6 +1,5 @@
 """Paint the stream: one timer, one drain and one repaint per frame."""
 
-import gc
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from textual.timer import Timer
 
 from gptterm.format import short_name
+from gptterm.tui.garbage import Garbage
 from gptterm.tui.state.chat_tokens import TokenLook
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.reply import ENTROPIES, Reply
@@ -19,9 +19,6 @@ from gptterm.tui.workers import start_worker
 
 FRAMES_PER_S = 20
 """20 fps: each repaint steals about 2 ms from a CPU-bound engine, and nobody reads faster."""
-COLLECT_EVERY = 4
-"""Replies between two full garbage collections. What Textual draws is cyclic garbage afterwards,
-and what is frozen when it becomes garbage is not collected by others."""
 RATES = 8
 """Rates that the status line draws."""
 NUMBERS_EVERY = 6
@@ -56,7 +53,7 @@ class StreamPainter:
         self._entropies: deque[float] = deque(maxlen=ENTROPIES)
         self._counted = (0, 0.0)
         """Tokens at the last count, and its time."""
-        self._replies = 0
+        self._garbage = Garbage()
         self._requesting = False
         self._stale = False
         self.title = ""
@@ -66,13 +63,8 @@ class StreamPainter:
         """Called with each update of the numbers."""
 
     def start(self) -> None:
-        """Start painting.
-
-        A full garbage collection over everything alive delays a key by tens of milliseconds, and
-        a stream triggers one every second. So the objects alive now are frozen.
-        """
-        gc.collect()
-        gc.freeze()
+        """Start painting."""
+        self._garbage.begin()
         self._frame = 0
         self._rates.clear()
         self._entropies.clear()
@@ -84,11 +76,7 @@ class StreamPainter:
 
     def stop(self) -> None:
         """Draw the rest and stop painting."""
-        self._replies += 1
-        if self._replies % COLLECT_EVERY == 0:
-            gc.unfreeze()
-        # A few milliseconds while what was there before the reply is frozen.
-        gc.collect()
+        self._garbage.end()
         if self._timer is not None:
             self._timer.pause()
         self.draw()

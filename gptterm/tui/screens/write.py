@@ -19,6 +19,7 @@ from gptterm.errors import GpttermError
 from gptterm.format import short_name
 from gptterm.terminal import one_line
 from gptterm.tui.actions.stop import QuitKey
+from gptterm.tui.garbage import Garbage
 from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.continuation_list import ContinuationList
@@ -43,7 +44,7 @@ from gptterm.tui.workers import start_worker
 FRAME_S = 0.05
 SAVE_S = 0.15
 COUNT_S = 0.5
-"""Time between two counts of the words, which take 20 ms of a text of 100,000."""
+"""Time between two counts of the words, and looks at what is to be read."""
 
 
 class WriteScreen(ModeScreen):
@@ -85,6 +86,7 @@ class WriteScreen(ModeScreen):
         self._follows = False
         """The cursor goes with what is written."""
         self._counts = Counts()
+        self._garbage = Garbage()
         self.sought = ""
         """Text that was found or replaced last."""
         self._quit = QuitKey(keymap)
@@ -285,8 +287,17 @@ class WriteScreen(ModeScreen):
     def _continue(self, task: str = "") -> None:
         self._draw()
         self.area.focus()
-        if self.writing.opened and self.writing.continue_at(self.area.place, task=task):
+        if self.writing.opened and self.continue_at(self.area.place, task=task):
             self._follows = True
+
+    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
+        """Begin continuations; see `Writing.continue_at`."""
+        begun = self.writing.continue_at(place, samples, task)
+        if begun:
+            # What the last stream has left, not when a key ended it.
+            self._garbage.end()
+            self._garbage.begin()
+        return begun
 
     def action_stop(self) -> None:
         """Stop; when idle, go to the continuations, or back to the text."""
