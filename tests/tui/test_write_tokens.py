@@ -138,8 +138,9 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
 
 
 async def test_alternatives_see_memory_and_note(home: Path) -> None:
-    """An alternative's probability is what the model wrote the token with."""
-    settings = load_settings({"model": "tiny", "max_tokens": 8, "seed": 3})
+    """An alternative's probability is what the model wrote the token with, and so are counts."""
+    penalised = {"temperature": 0.0, "frequency_penalty": 2.0}
+    settings = load_settings({"model": "tiny", "max_tokens": 12} | penalised)
     client = EngineClient(log=home / "engine.log")
     beside = {"memory": "A tale of a king.", "note": "[sad]", "note_depth": 6}
     app = GpttermApp(settings, None, client, find_model, write=True, beside=beside)
@@ -160,12 +161,17 @@ async def test_alternatives_see_memory_and_note(home: Path) -> None:
             assert look.score is not None
             assert look.score.id == edit.ids[number]
             # The note is at its depth from the end of the prompt, and stays there as it goes on.
-            if number == 0:
-                assert math.isclose(look.score.logprob or 0, logprob, abs_tol=1e-3)
+            assert math.isclose(look.score.logprob or 0, logprob, abs_tol=1e-3)
+            # What was drawn before in the same run is what the penalty counts.
+            assert look.distribution is not None
+            assert look.distribution.candidates[0].id == edit.ids[number]
             place = tokens.step(place, 1) or place
         # A note is not in the reading: the tints of what the model wrote are as it was written.
         written = tuple(tokens._tints_as_written(span.start, span.end))
         assert tokens.tints(span.start, span.end) == written
+        bits, count = tokens.bits(span.start, span.end)
+        assert count == len(edit.ids)
+        assert math.isclose(bits, -math.fsum(edit.logprobs) / math.log(2))
 
 
 async def test_a_model_that_is_gone_leaves_the_usual_one(

@@ -250,8 +250,30 @@ class DocumentTokens:
     def bits(self, start: int, end: int) -> tuple[float, int]:
         """Return the sum of the surprisals in a stretch of the text, and the number of tokens.
 
-        Of tokens that are not read, it has those that models wrote.
+        Of tokens that are not read, it has those that models wrote; in a text with an author's
+        note, which a reading has not, all that this model wrote.
         """
+        parts, at = list[tuple[float, int]](), start
+        for low, high in self._own_stretches(start, end):
+            parts += [self._bits_as_read(at, low), self._bits_as_written(low, high)]
+            at = high
+        parts.append(self._bits_as_read(at, end))
+        return math.fsum(bits for bits, _ in parts), sum(count for _, count in parts)
+
+    def _own_stretches(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Those that the loaded model wrote beside a note."""
+        document, info = self._document(), self._engine.info
+        if not document.settings.note or info is None:
+            return
+        spans = document.spans
+        for span in spans[bisect_right(spans, start, key=lambda span: span.end) :]:
+            if span.start >= end:
+                return
+            edit = document.edit(span.edit)
+            if edit.logprobs and edit.written_by(info):
+                yield max(start, span.start), min(end, span.end)
+
+    def _bits_as_read(self, start: int, end: int) -> tuple[float, int]:
         total, count, at = 0.0, 0, start
         reading = self.reading
         if reading is not None and reading.info is self._engine.info:
@@ -259,11 +281,11 @@ class DocumentTokens:
             by = len(change.text) - (change.end - change.start)
             scored = reading.tokens[: len(reading.scores)]
             for low, high, moved in ((0, change.start, 0), (change.end, len(reading.text), by)):
+                first = bisect_left(scored, max(low, start - moved), key=lambda t: t.start)
+                last = bisect_right(scored, min(high, end - moved), key=lambda t: t.end)
                 values = [
                     (token, bits)
-                    for token in scored
-                    if low <= token.start and token.end <= high
-                    if start <= token.start + moved and token.end + moved <= end
+                    for token in scored[first:last]
                     if token.position < len(reading.scores)
                     if (bits := reading.scores[token.position].surprisal_bits) is not None
                 ]
@@ -357,13 +379,16 @@ class DocumentTokens:
             return TokenLook(None, self._why_unknown())
         is_end = walked.number == len(reading.tokens)
         position = len(reading.ids) if is_end else reading.tokens[walked.number].position
+        begin = position if is_end else self._drawn_from(reading, walked.number)
+        drawn = reading.ids[begin:position]
         try:
-            before = await self._seen_before(reading, position)
+            before = await self._seen_before(reading, begin, len(drawn))
             request = TokenRequest(
-                ids=(*before, *reading.ids[position:]),
-                position=len(before),
+                ids=(*before, *drawn, *reading.ids[position:]),
+                position=len(before) + len(drawn),
                 sampling=self._sampling(),
                 limit=limit,
+                prompt_tokens=len(before),
             )
             view = await ask(engine.client, request, TokenView)
         except GpttermError as error:
@@ -371,13 +396,29 @@ class DocumentTokens:
         reason = "" if view.distribution else "the first token follows nothing"
         return TokenLook(view.distribution, reason, view.score, walked=walked)
 
-    async def _seen_before(self, reading: Reading, position: int) -> Ids:
+    def _drawn_from(self, reading: Reading, number: int) -> int:
+        """The position of the first token that the model drew in one go with that of a number."""
+        document, start = self._document(), reading.tokens[number].start
+        spans = document.spans
+        at = bisect_right(spans, start, key=lambda span: span.end)
+        if at < len(spans) and spans[at].start <= start:
+            span = spans[at]
+            if document.edit(span.edit).written_by(reading.info):
+                first = bisect_left(reading.tokens, span.start, key=lambda token: token.start)
+                return reading.tokens[first].position
+        return reading.tokens[number].position
+
+    async def _seen_before(self, reading: Reading, position: int, drawn: int) -> Ids:
         """The ids that the model sees when it continues a reading from a position.
 
         The author's note is among the last ones; of a text that is too long for the context, the
         end stays, with memory and note.
+
+        Args:
+            drawn: tokens from there on that must fit, too.
         """
         note, context = note_of(self._document()), reading.info.context_length
+        context = context and max(1, context - drawn)
         first = reading.tokens[0].position if reading.tokens else 0
         fits = not context or position < context
         if position <= first or (fits and not note):
