@@ -82,6 +82,13 @@ async def test_settings_are_changed_checked_and_saved(
         await desk.press("enter", "backspace", "enter")
         await desk.until(lambda: "top-k is not set" in desk.text)
         assert config.read_text() == '# mine\ntop_p = 0.5 # why\ndtype = "bfloat16"\n'
+        # A reason longer than a row is told in whole, until another setting is chosen.
+        dialog = desk.app.screen
+        assert isinstance(dialog, SettingsDialog)
+        dialog.show_settings(dialog._entries, "cannot write it: " + "a/long/path " * 10 + "is full")
+        await desk.until(lambda: "is full" in desk.text)
+        await desk.press("ctrl+u", "up")
+        await desk.until(lambda: "is full" not in desk.text)
         await desk.press("escape")
         assert desk.app.screen is desk.screen
 

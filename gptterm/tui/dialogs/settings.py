@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from textual.containers import Vertical
-
 from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.state.saved_settings import SavedSetting
 from gptterm.tui.widgets.table_list import Column, Row, row
@@ -36,16 +34,23 @@ class SettingsDialog(ChoiceDialog):
         self._entries = entries
         self._links = links
         self._choose = choose
+        self._said = ("", "")
+        """A setting, and what was last done to it."""
         super().__init__(title, [*_rows(entries), *links], columns=COLUMNS)
 
     def show_settings(self, entries: Sequence[SavedSetting], said: str) -> None:
-        """Show the settings after a change, and what it has done."""
+        """Show the settings after a change, and what it has done until another one is chosen."""
         self._entries = entries
         self.set_rows([*_rows(entries), *self._links])
-        self.query_one(Vertical).border_subtitle = said
+        self._said = (self._list.key or "", said)
+        self._show_detail()
 
     def describe(self, key: str) -> str:
-        """Say what a setting does, what it can be, and what wins over it."""
+        """Say what was done to a setting; what it does, what it can be, and what wins over it."""
+        changed, said = self._said
+        if key == changed:
+            return said
+        self._said = ("", "")
         entry = self._find(key)
         if entry is None:
             return ""
