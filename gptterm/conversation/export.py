@@ -70,7 +70,9 @@ def write_export(path: Path, text: str, *, overwrite: bool = False) -> None:
     try:
         write_own(path, text.encode(), overwrite=overwrite)
     except FileExistsError:
-        raise UsageError(f"{shown} exists already and was not changed") from None
+        raise UsageError(
+            f"{shown} exists already and was not changed: choose another name"
+        ) from None
     except ValueError as error:  # a null byte in the name
         raise UsageError(f"{shown} is not a valid file name") from error
     except OSError as error:

@@ -175,7 +175,7 @@ class WriteScreen(ModeScreen):
             model=short_name(controller.settings.model if info is None else info.name),
             device=place(info),
             activity=activity,
-            tokens_per_s=None if finished is None else finished.timings.tokens_per_s,
+            tokens_per_s=None if finished is None else finished.timings.tokens_per_s or None,
             context=generation.context,
             seed=None if started is None else started.seed,
             saved=controller.chat_list.saves,
