@@ -78,6 +78,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         (0, "-low"),
         (10, "-high"),
         (30, "-tall"),
+        (45, "-very-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.APP_KEYS)
 

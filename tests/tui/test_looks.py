@@ -94,6 +94,17 @@ async def test_lists_are_there_in_the_smallest_terminal(open_tui: Open) -> None:
         await desk.until(lambda: "text; when" in desk.text)
 
 
+async def test_lists_take_the_room_of_a_tall_screen(open_tui: Open) -> None:
+    async with open_tui(size=(120, 60)) as desk:
+        await desk.press("slash")
+        await desk.until(lambda: "/stop " in desk.text)
+        await desk.press("ctrl+c", "f7")
+        await desk.until(lambda: "sampler-order" in desk.text and "a Hub id" in desk.text)
+        # The frame ends under what is said of the chosen row.
+        frame = next(index for index, row in enumerate(desk.rows) if "esc back" in row)
+        assert desk.rows[frame - 1].strip(" │")
+
+
 async def test_a_click_changes_the_row_under_it(open_tui: Open) -> None:
     async with open_tui(size=(80, 24)) as desk:
         await desk.press("f5", "up", "up")

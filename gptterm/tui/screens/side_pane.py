@@ -44,7 +44,7 @@ class SidePane(Vertical):
     @on(SamplingPanel.Selected)
     def _selected(self, event: SamplingPanel.Selected) -> None:
         self._meaning.show(event.help)
-        if not self.screen.has_class("-tall"):
+        if self.screen.classes.isdisjoint(("-tall", "-very-tall")):
             # The pane has no room for it.
             self._view.notice_line.hint = event.help
 
