@@ -1,8 +1,8 @@
 """Document: a tree of versions, of which one is in view.
 
-Every edit makes a version below the one that it changes, and no version is ever removed: those that
-a person prunes are passed over. Undo goes to the parent, redo to the child that was in view last.
-Continuations of one text are siblings.
+Every edit makes a version below the one that it changes, and no version with a text is ever
+removed: those that a person prunes are passed over. Undo goes to the parent, redo to the child
+that was in view last. Continuations of one text are siblings.
 """
 
 import time
@@ -405,6 +405,18 @@ class Document:
         if version in self._streams:
             self._streams[version].finish(reason, error)
             self._store(version, ended=True)
+
+    def discard(self, version: str) -> None:
+        """Remove a version without text, which a refused generation has left; others stay."""
+        edit = self._edits[version]
+        if edit.text or self._children[version] or version in self._streams:
+            return
+        if self.current == version:
+            self.go(edit.parent)
+        del self._edits[version], self._children[version]
+        self._children[edit.parent].remove(version)
+        if self._selected.get(edit.parent) == version:
+            del self._selected[edit.parent]
 
     def _store(self, version: str, *, ended: bool) -> None:
         """Take over what was written."""

@@ -41,6 +41,7 @@ def merge_document(connection: sqlite3.Connection, document: Document, title: st
         path="",
         created=min(edit.created for edit in edits),
         edits=edits,
+        removed=(),
         selected=[(version, child) for version, child in selected.items() if version not in known],
         marks={
             column: {version: value for version, value in values.items() if version not in known}

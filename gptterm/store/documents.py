@@ -64,16 +64,23 @@ class DocumentSaver:
         self._saved_marks = marks(document)
         self._written: list[Edit] = []
         """Those that the job writes."""
+        self._deleted: list[Edit] = []
         self.error = ""
         """Why the last attempt failed; empty when all is well."""
 
     @property
     def unsaved(self) -> bool:
         """Whether something is not written yet."""
-        return self._job is not None or bool(self._changed()) or self._moved()
+        return self._job is not None or bool(self._changed() or self._removed()) or self._moved()
 
     def _changed(self) -> list[Edit]:
         return [edit for edit in self.document.edits() if self._saved.get(edit.id) is not edit]
+
+    def _removed(self) -> list[str]:
+        if len(self._saved) <= len(self.document):
+            return []
+        known = {edit.id for edit in self.document.edits()}
+        return [version for version in self._saved if version not in known]
 
     def _moved(self) -> bool:
         """Whether something beside the versions has changed."""
@@ -87,11 +94,11 @@ class DocumentSaver:
     def save(self) -> None:
         """Have the changes written in the background, unless a write is still under way."""
         self._settle(0.0)
-        changed = self._changed()
-        if self._job is None and (changed or self._moved()):
-            self._begin(changed)
+        changed, removed = self._changed(), self._removed()
+        if self._job is None and (changed or removed or self._moved()):
+            self._begin(changed, removed)
 
-    def _begin(self, changed: list[Edit]) -> None:
+    def _begin(self, changed: list[Edit], removed: list[str]) -> None:
         document, selected = self.document, selected_children(self.document)
         moved = [pair for pair in selected.items() if self._saved_selected.get(pair[0]) != pair[1]]
         said = marks(document)
@@ -100,7 +107,9 @@ class DocumentSaver:
         first = next((edit.created for edit in document.edits()), time.time())
         path = self.path
 
-        changes = Changes(document.id, path, first, changed, moved, marked, row, is_new=is_new)
+        changes = Changes(
+            document.id, path, first, changed, removed, moved, marked, row, is_new=is_new
+        )
 
         try:
             self._job = self._submit(lambda connection: write(connection, changes))
@@ -108,6 +117,7 @@ class DocumentSaver:
             self.error = str(error)
             return
         self._saved.update((edit.id, edit) for edit in changed)
+        self._deleted = [self._saved.pop(version) for version in removed]
         self._saved_row = row
         self._saved_selected = selected
         self._saved_marks = said
@@ -129,6 +139,7 @@ class DocumentSaver:
             self.error = str(error)
             for edit in self._written:
                 self._saved.pop(edit.id, None)
+            self._saved.update((edit.id, edit) for edit in self._deleted)
             self._forget()
         self._job = None
 
@@ -161,6 +172,8 @@ class Changes(NamedTuple):
     path: str
     created: float
     edits: Sequence[Edit]
+    removed: Sequence[str]
+    """Versions that are no more."""
     selected: Sequence[tuple[str, str]]
     """Versions, each with its child that was in view last."""
     marks: dict[str, dict[str, Any]]
@@ -175,6 +188,10 @@ def write(connection: sqlite3.Connection, changes: Changes) -> None:
     """Write the changes of a document."""
     seq = _row(connection, changes.document, changes.created, changes.path, is_new=changes.is_new)
     _write(connection, seq, changes.edits)
+    connection.executemany(
+        "DELETE FROM edits WHERE document = ? AND id = ?",
+        [(seq, version) for version in changes.removed],
+    )
     connection.executemany(
         "UPDATE edits SET selected_child = ? WHERE document = ? AND id = ?",
         [(child, seq, edit) for edit, child in changes.selected],

@@ -372,3 +372,20 @@ class Versions(RuleBasedStateMachine):
 
 
 TestVersions = Versions.TestCase
+
+
+def test_a_refused_version_goes_and_one_with_a_text_stays() -> None:
+    document = Document()
+    before = document.replace(0, 0, "So")
+    refused, partial = document.begin(2, RUN, 2)
+    write(document, partial, [0])
+    for version in (refused, partial):
+        document.discard(version)  # not while it is written
+        document.apply_event(version, Failed(kind="internal", message="refused"))
+        document.discard(version)
+    assert [edit.id for edit in document.edits()] == [before, partial]
+    assert document.current == before
+    assert document.redo()
+    assert document.text == "Soa"
+    document.discard(before)
+    assert len(document) == 2

@@ -13,6 +13,7 @@ from gptterm.document.bookmarks import toggle
 from gptterm.document.pruning import Pruning
 from gptterm.document.settings import DocumentSettings
 from gptterm.document.tree import Document
+from gptterm.engine.api import Failed
 from gptterm.store import History
 from gptterm.store.recovery import recover
 from tests.document.test_tree import RUN, check_spans, end, parts, write, written
@@ -60,6 +61,21 @@ def test_a_document_comes_back_whole(history: History, path: Path) -> None:
     again.undo()
     assert again.redo()
     assert again.text == document.text
+
+
+def test_what_was_refused_leaves_nothing(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    document = saver.document
+    document.replace(0, 0, "So")
+    (refused,) = document.begin(2, RUN)
+    assert saver.flush()
+    assert len(reopened(path)) == 2
+    document.apply_event(refused, Failed(kind="internal", message="the note is too long"))
+    document.discard(refused)
+    assert saver.unsaved
+    assert saver.flush()
+    assert not saver.unsaved
+    assert_same(document, reopened(path))
 
 
 def test_marks_settings_and_what_is_pruned_come_back(history: History, path: Path) -> None:

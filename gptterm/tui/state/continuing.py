@@ -100,8 +100,12 @@ class Continuing:
             error = str(problem)
             self._notify("error", error)
         finally:
+            document = self._document()
             for version in versions:
-                self._document().finish(version, "error" if error else "cancelled", error=error)
+                document.finish(version, "error" if error else "cancelled", error=error)
+                run = document.edit(version).run
+                if run is not None and run.reason == "error":
+                    document.discard(version)
             if self.versions == versions:
                 self.versions = ()
             self._controller.loader.restart_if_dead()

@@ -5,10 +5,13 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.charts.scales import STEPS
@@ -40,6 +43,8 @@ _LONG_LINE = 2000
 """Characters up to which all of a line is tinted."""
 _MARKED = Style(underline=True, bold=True)
 _UNSEEN = Style(dim=True)
+UNSEEN_SIGN = "┊"
+"""In the margin, beside text that a continuation at the cursor does not see."""
 _COLOURLESS = (Style(), *[Style()] * 3, *[Style(underline=True)] * 2, *[Style(reverse=True)] * 2)
 """Styles of the steps without colours, as `COLOURLESS` says."""
 COLOURLESS = "underlined from the 5th step, reversed from the 7th"
@@ -136,6 +141,18 @@ class DocumentArea(WrapsOnceTextArea):
         if place != self.unseen:
             self.unseen = place
             self.draw_tints()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows of the screen, those of text that is not seen with a sign in the margin."""
+        strips = super().render_lines(crop)
+        if not self.unseen or crop.x:
+            return strips
+        top = self.gutter.top
+        seen = self.wrapped_document.location_to_offset(self._location_of(self.unseen)).y
+        end = min(seen - self.scroll_offset.y, self.content_size.height) + top
+        return [
+            _with_sign(strip) if top <= y < end else strip for y, strip in enumerate(strips, crop.y)
+        ]
 
     def get_line(self, line_index: int) -> Text:
         """Return a line; the part of it that is in view is tinted."""
@@ -299,3 +316,9 @@ class DocumentArea(WrapsOnceTextArea):
     def action_redo(self) -> None:
         """Go to the version after."""
         self._walk(1)
+
+
+def _with_sign(strip: Strip) -> Strip:
+    """A row with the sign in its first cell."""
+    style = next((segment.style for segment in strip), None) or Style()
+    return Strip.join([Strip([Segment(UNSEEN_SIGN, style + _UNSEEN)], 1), strip.crop(1)])
