@@ -1,4 +1,4 @@
-"""`gptterm history`: list, search, show, export and delete saved chats."""
+"""`gptterm history`: list, search, show, export and delete saved chats and texts."""
 
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from gptterm.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from gptterm.store import ConversationSummary, History, SearchHit
+    from gptterm.store.document_reading import DocumentSummary
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -28,10 +29,10 @@ SHORT_ID = 8
 
 @click.group(context_settings=_HELP)
 def history() -> None:
-    """List, search, export and delete saved chats.
+    """List, search, export and delete saved chats and texts.
 
-    An ID is the beginning of a chat's id, long enough to be unique, or `last` for the chat written
-    to last.
+    An ID is the beginning of a chat's or a text's id, long enough to be unique, or `last` for the
+    chat written to last.
     """
 
 
@@ -63,14 +64,15 @@ def list_chats(limit: int, everything: bool, as_json: bool) -> None:
 @history.command("documents", context_settings=_HELP)
 @click.option("-n", "--limit", default=30, metavar="N", help="At most N documents.  [30]",
               type=LIMIT)  # fmt: skip
+@click.option("-a", "--all", "everything", is_flag=True, help="Include archived documents.")
 @_json_option
-def list_documents(limit: int, as_json: bool) -> None:
+def list_documents(limit: int, everything: bool, as_json: bool) -> None:
     """List the texts of Write mode, the latest first.
 
     `gptterm write FILE` or `gptterm write --document ID` opens one with all its versions.
     """
     with open_history() as store:
-        found = store.documents(limit)
+        found = store.documents(limit, archived=None if everything else False)
     if as_json:
         print_json(summary._asdict() for summary in found)
         return
@@ -83,7 +85,7 @@ def list_documents(limit: int, as_json: bool) -> None:
                 when(d.updated, now),
                 str(d.versions),
                 d.path or "(no file)",
-                d.title[:60],
+                _title(d),
             )
             for d in found
         ],
@@ -130,14 +132,21 @@ def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
 @click.argument("chat", default="last", metavar="[ID]")
 @click.option("--json", "as_json", is_flag=True, help="All branches and settings, as JSON.")
 def show_chat(chat: str, as_json: bool) -> None:
-    """Print a chat, by default the last one."""
+    """Print a chat or a text, by default the last chat."""
     from gptterm.conversation.export import to_json, to_text
-    from gptterm.store import find_conversation
+    from gptterm.document import export as documents
+    from gptterm.store import find_entry
 
     with open_history() as store:
-        found = store.load(find_conversation(store, chat))
+        entry = find_entry(store, chat)
+        document = store.load_document(entry)
+        if document is not None:
+            shown = documents.to_json(document) if as_json else document.text
+        else:
+            found = store.load(entry)
+            shown = to_json(found) if as_json else to_text(found)
     # A pipe gets the text as it is, a terminal without control characters.
-    Streams().write(to_json(found) if as_json else to_text(found))
+    Streams().write(shown)
 
 
 @history.command("export", context_settings=_HELP)
@@ -145,7 +154,7 @@ def show_chat(chat: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path())
 @click.option("-f", "--force", is_flag=True, help="Overwrite FILE.")
 def export_chat(chat: str, file: str, force: bool) -> None:
-    """Write a chat to FILE.
+    """Write a chat or a text to FILE.
 
     Its name ends in .md (Markdown), .html, .txt (text) or .json (everything). The file is readable
     by you only.
@@ -153,24 +162,30 @@ def export_chat(chat: str, file: str, force: bool) -> None:
     from pathlib import Path
 
     from gptterm.conversation.export import export, format_of
-    from gptterm.store import find_conversation
+    from gptterm.document.export import export_document
+    from gptterm.store import find_entry
 
     format_of(Path(file))
     with open_history() as store:
-        found = store.load(find_conversation(store, chat))
-    export(found, Path(file), overwrite=force)
+        entry = find_entry(store, chat)
+        document = store.load_document(entry)
+        found = None if document is not None else store.load(entry)
+    if document is not None:
+        export_document(document, Path(file), overwrite=force)
+    elif found is not None:
+        export(found, Path(file), overwrite=force)
 
 
 @history.command("rm", context_settings=_HELP)
 @click.argument("chats", nargs=-1, required=True, metavar="ID...")
 @click.option("--purge", is_flag=True, help="Delete for good, at once, with every trace.")
-@click.option("--undo", is_flag=True, help="Restore deleted chats.")
+@click.option("--undo", is_flag=True, help="Restore what was deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Purge without asking.")
 def remove_chats(chats: tuple[str, ...], purge: bool, undo: bool, yes: bool) -> None:
-    """Delete chats. For a week they can be restored."""
+    """Delete chats and texts. For a week they can be restored; a text's file stays."""
     if purge and undo:
         raise UsageError("--purge deletes for good: it cannot be combined with --undo")
-    from gptterm.store import find_conversation, find_deleted
+    from gptterm.store import find_deleted, find_entry
 
     with open_history() as store:
         if undo:
@@ -178,7 +193,7 @@ def remove_chats(chats: tuple[str, ...], purge: bool, undo: bool, yes: bool) -> 
             for deleted in [find_deleted(store, chat) for chat in chats]:
                 store.undelete(deleted)
             return
-        found = [find_conversation(store, chat, deleted=purge) for chat in chats]
+        found = [find_entry(store, chat, deleted=purge) for chat in chats]
         if purge:
             _purge(store, found, yes=yes)
             return
@@ -216,7 +231,7 @@ def open_history() -> "Iterator[History]":
 
 
 def _purge(store: "History", chats: list[str], *, yes: bool) -> None:
-    what = "this chat" if len(chats) == 1 else f"these {len(chats)} chats"
+    what = "this one" if len(chats) == 1 else f"these {len(chats)}"
     if not yes and not confirm(f"Delete {what} for good?"):
         return
     for chat in chats:
@@ -234,7 +249,7 @@ def when(then: float, now: float) -> str:
     )  # fmt: skip
 
 
-def _title(summary: "ConversationSummary") -> str:
+def _title(summary: "ConversationSummary | DocumentSummary") -> str:
     marks = ("* " if summary.pinned else "") + ("(archived) " if summary.archived else "")
     return marks + summary.title[:60]
 

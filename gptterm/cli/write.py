@@ -130,7 +130,7 @@ def _find_document(prefix: str) -> tuple[str, Path | None]:
     from gptterm.cli.history import open_history
 
     with open_history() as store:
-        found = [each for each in store.documents() if each.id.startswith(prefix)]
+        found = [each for each in store.documents(archived=None) if each.id.startswith(prefix)]
     if len(found) != 1:
         problem = (
             "no text has an id that begins" if not found else "several texts have ids that begin"

@@ -18,8 +18,8 @@ footer { font-size: .75rem; opacity: .6; margin-top: 2rem; }
 """
 
 
-def export_document(document: Document, path: Path) -> None:
-    """Write a document to a new file with mode 0600, in the format of its suffix.
+def export_document(document: Document, path: Path, *, overwrite: bool = False) -> None:
+    """Write a document to a file with mode 0600, a new one, in the format of its suffix.
 
     Raises:
         UsageError: unknown suffix, or the file exists.
@@ -32,7 +32,7 @@ def export_document(document: Document, path: Path) -> None:
         text = to_html(document, path.stem)
     else:
         text = document.text
-    write_export(path, text)
+    write_export(path, text, overwrite=overwrite)
 
 
 def to_json(document: Document) -> str:

@@ -47,10 +47,13 @@ def merge_document(connection: sqlite3.Connection, document: Document, title: st
             column: {version: value for version, value in values.items() if version not in known}
             for column, values in documents.marks(document).items()
         },
-        row=documents.row_values(document, b"", title) if is_new else None,
+        row=documents.row_values(document, b"") if is_new else None,
         is_new=True,
     )
     documents.write(connection, changes)
+    if is_new and title:
+        query = "UPDATE documents SET title = ? WHERE id = ?"
+        connection.execute(query, (title, document.id))
     return merged
 
 

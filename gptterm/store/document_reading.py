@@ -23,27 +23,51 @@ class DocumentSummary(NamedTuple):
     updated: float
     """Seconds since 1970."""
     versions: int
+    pinned: bool = False
+    archived: bool = False
+    titled: bool = False
+    """A person, or the program that it was imported from, gave it its title."""
 
 
-def listed(connection: sqlite3.Connection, limit: int) -> list[DocumentSummary]:
-    """Return the documents, the latest first; of those of one file, the one written to last."""
+def listed(
+    connection: sqlite3.Connection, limit: int, archived: bool | None = False
+) -> list[DocumentSummary]:
+    """Return the documents, the latest first; of those of one file, the one written to last.
+
+    Args:
+        archived: only archived ones, or only others; None for both.
+    """
     version = schema.version_of(connection)
     if version < schema.VERSION_WITH_DOCUMENTS:
         return []
     is_new = version >= schema.VERSION_WITH_DOCUMENT_SETTINGS
-    title = "coalesce(title, first_line)" if is_new else "''"
+    title = "coalesce(title, first_line), title IS NOT NULL" if is_new else "'', 0"
+    marks = "pinned, archived" if version >= schema.VERSION_WITH_KEPT_DOCUMENTS else "0, 0"
     kept = _kept(version)
+    if archived is not None and version >= schema.VERSION_WITH_KEPT_DOCUMENTS:
+        kept += f" AND archived = {archived:d}"
     rows = connection.execute(
-        f"SELECT id, path, {title}, max(updated),"
+        f"SELECT id, path, {title}, max(updated), {marks},"
         " (SELECT count(*) FROM edits WHERE document = documents.seq)"
         f" FROM documents WHERE {kept} GROUP BY path, CASE path WHEN '' THEN seq END"
         " ORDER BY max(updated) DESC LIMIT ?",
         (limit,),
     )
     return [
-        DocumentSummary(name, path, title, read_time(updated), versions)
-        for name, path, title, updated, versions in rows
-    ]
+        DocumentSummary(
+            name, path, title, read_time(updated), versions,
+            pinned=bool(pinned), archived=bool(archived), titled=bool(titled),
+        )
+        for name, path, title, titled, updated, pinned, archived, versions in rows
+    ]  # fmt: skip
+
+
+def deleted(connection: sqlite3.Connection, prefix: str) -> list[tuple[str, float]]:
+    """Return the deleted documents whose ids begin so, and when they were deleted."""
+    if schema.version_of(connection) < schema.VERSION_WITH_DELETED_DOCUMENTS:
+        return []
+    query = "SELECT id, deleted FROM documents WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
+    return connection.execute(query, (len(prefix), prefix)).fetchall()
 
 
 def _kept(version: int) -> str:

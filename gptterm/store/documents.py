@@ -89,7 +89,7 @@ class DocumentSaver:
         return is_begun and unlike
 
     def _row_values(self) -> tuple[object, ...]:
-        return row_values(self.document, self.digest, self.title)
+        return row_values(self.document, self.digest)
 
     def save(self) -> None:
         """Have the changes written in the background, unless a write is still under way."""
@@ -204,16 +204,17 @@ def write(connection: sqlite3.Connection, changes: Changes) -> None:
     connection.execute("UPDATE documents SET updated = ? WHERE seq = ?", (time.time(), seq))
     if changes.row is not None:
         connection.execute(
-            "UPDATE documents SET current = ?, digest = ?, title = ?, first_line = ?, settings = ?"
+            "UPDATE documents SET current = ?, digest = ?, first_line = ?, settings = ?"
             " WHERE seq = ?",
             (*changes.row, seq),
         )
 
 
-def row_values(document: Document, digest: bytes, title: str) -> tuple[object, ...]:
-    """Return the values of a document's row that change."""
-    first_line, options = _first_line(document.text), settings.encode(document.settings)
-    return document.current, digest, title or None, first_line, options
+def row_values(document: Document, digest: bytes) -> tuple[object, ...]:
+    """Return the values of a document's row that change as it is written."""
+    return (
+        document.current, digest, _first_line(document.text), settings.encode(document.settings),
+    )  # fmt: skip
 
 
 def selected_children(document: Document) -> dict[str, str]:

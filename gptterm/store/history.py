@@ -36,6 +36,9 @@ from gptterm.store.writer_thread import WriterThread
 COMMIT_S = 2.0
 """Time a front end waits for a commit; what is not written by then is written later."""
 
+_LISTED = ("conversations", "documents")
+"""Tables of what a person renames, pins, archives and deletes."""
+
 
 class ChatSaver:
     """Saves the changes of one conversation. Made by `History.saver`.
@@ -186,30 +189,29 @@ class History:
             return DocumentSaver(new, path, document_reading.Stored(), self._writer.submit)
         return DocumentSaver(found.document, found.path, found.stored, self._writer.submit)
 
-    def documents(self, limit: int = 1000) -> list[DocumentSummary]:
+    def documents(
+        self, limit: int = 1000, *, archived: bool | None = False
+    ) -> list[DocumentSummary]:
         """Return the documents, the latest first; of those of one file, the one written to last.
+
+        Args:
+            archived: only archived ones, or only others; None for both.
 
         Raises:
             HistoryError: they cannot be read.
         """
         self._settle()
-        return self._reader.read(lambda c: document_reading.listed(c, limit), [])
+        return self._reader.read(lambda c: document_reading.listed(c, limit, archived), [])
 
-    def delete_document(self, document: str) -> None:
-        """Delete a document; it can be restored for a week.
-
-        Raises:
-            KeyError: there is none.
-        """
-        self._set(document, "deleted = ?", time.time(), table="documents")
-
-    def undelete_document(self, document: str) -> None:
-        """Restore a deleted document.
+    def load_document(self, document: str) -> Document | None:
+        """Load a document by its id, a deleted one too; None if there is none.
 
         Raises:
-            KeyError: there is none.
+            HistoryError: it cannot be read.
         """
-        self._set(document, "deleted = ?", None, table="documents")
+        self._settle()
+        found = self._reader.read(lambda c: document_reading.read(c, "", document), None)
+        return None if found is None else found.document
 
     def add_document(self, document: Document, title: str, *, dry_run: bool = False) -> Merged:
         """Save a complete document, such as an imported one; return the outcome.
@@ -407,46 +409,60 @@ class History:
         self._writer.flush(SETTLE_S)
 
     # ----------------------------------------------------------------------------- managing
-    # These raise KeyError if there is no such conversation, HistoryError if it cannot be written.
+    # Of conversations and of documents, by their ids. These raise KeyError if there is none,
+    # HistoryError if it cannot be written.
 
     def rename(self, conversation: str, title: str | None) -> None:
-        """Set the title of a conversation; None or an empty one restores its first line."""
+        """Set the title; None or an empty one restores the first line."""
         self._set(conversation, "title = ?", normalise_title(title or "") or None)
 
     def pin(self, conversation: str, pinned: bool = True) -> None:
-        """Pin a conversation to the top of the list, or unpin it."""
+        """Pin it to the top of the list, or unpin it."""
         self._set(conversation, "pinned = ?", pinned)
 
     def archive(self, conversation: str, archived: bool = True) -> None:
-        """Hide a conversation from the list, or show it again. Searches still find it."""
+        """Hide it from the list, or show it again. Searches still find a conversation."""
         self._set(conversation, "archived = ?", archived)
 
     def delete(self, conversation: str) -> None:
-        """Delete a conversation. For a week `undelete` restores it."""
+        """Delete it. For a week `undelete` restores it."""
         self._set(conversation, "deleted = ?", time.time())
 
     def undelete(self, conversation: str) -> None:
-        """Restore a deleted conversation."""
+        """Restore what was deleted."""
         self._set(conversation, "deleted = ?", None)
 
     def deleted(self, prefix: str = "") -> list[str]:
-        """List the ids of deleted conversations that begin with `prefix`, the latest first."""
+        """List the ids of what was deleted that begin with `prefix`, the latest first."""
         query = (
-            "SELECT id FROM conversations WHERE deleted IS NOT NULL AND substr(id, 1, ?) = ?"
-            " ORDER BY deleted DESC"
+            "SELECT id, deleted FROM conversations WHERE deleted IS NOT NULL"
+            " AND substr(id, 1, ?) = ?"
         )
-        values = (len(prefix), clean_text(prefix))
-        return self._reader.read(lambda c: [i for (i,) in c.execute(query, values)], [])
+        prefix = clean_text(prefix)
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, float]]:
+            chats = connection.execute(query, (len(prefix), prefix)).fetchall()
+            return chats + document_reading.deleted(connection, prefix)
+
+        nothing: list[tuple[str, float]] = []
+        found = self._reader.read(work, nothing)
+        return [each for each, _ in sorted(found, key=lambda pair: -pair[1])]
 
     def purge(self, conversation: str) -> None:
-        """Delete a conversation for good, with every trace of its text in the files."""
+        """Delete it for good, with every trace of its text in the files."""
         self.delete(conversation)
         self._writer.run(lambda connection: purge(connection, only=conversation), timeout=120)
         # Outside of a transaction: the log still has the old pages.
         self._reader.read(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), [])
 
     def duplicate(self, conversation: str) -> str:
-        """Copy a conversation with all its branches; return the copy's id."""
+        """Copy it with all its branches; return the copy's id. A document's copy has no file."""
+        document = self.load_document(conversation)
+        if document is not None:
+            document.id = uuid.uuid4().hex
+            title = next(each for each in self.documents(archived=None) if each.id == conversation)
+            self.add_document(document, f"{title.title or title.path} (copy)")
+            return document.id
         chat = self.load(conversation)
         opened = {i: child for node in chat.nodes() if (child := chat.selected_child(i := node.id))}
         copy = Conversation.restore(
@@ -461,12 +477,12 @@ class History:
         self.add(copy)
         return copy.id
 
-    def _set(
-        self, conversation: str, change: str, value: object, *, table: str = "conversations"
-    ) -> None:
+    def _set(self, conversation: str, change: str, value: object) -> None:
         def work(connection: sqlite3.Connection) -> bool:
-            query = f"UPDATE {table} SET {change} WHERE id = ?"
-            return connection.execute(query, (value, conversation)).rowcount > 0
+            queries = [f"UPDATE {table} SET {change} WHERE id = ?" for table in _LISTED]
+            return any(
+                connection.execute(query, (value, conversation)).rowcount > 0 for query in queries
+            )
 
         if not self._writer.run(work):
             raise KeyError(conversation)

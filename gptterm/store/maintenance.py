@@ -38,9 +38,7 @@ def run_maintenance(connection: sqlite3.Connection) -> None:
     """Merge pieces, purge what was deleted long ago, repair times."""
     merge_pieces(connection)
     purge(connection, DELETED_RETENTION_S)
-    until = time.time() - DELETED_RETENTION_S
-    connection.execute("DELETE FROM documents WHERE deleted <= ?", (until,))
-    document_reading.purge_pruned(connection, until)
+    document_reading.purge_pruned(connection, time.time() - DELETED_RETENTION_S)
     repair_times(connection)
 
 
@@ -97,11 +95,11 @@ def repair_times(connection: sqlite3.Connection) -> None:
 
 
 def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | None = None) -> None:
-    """Remove deleted conversations for good.
+    """Remove deleted conversations and documents for good.
 
     Args:
         after_s: only those deleted at least this many seconds ago.
-        only: the id of one conversation, whose words are removed from the index too.
+        only: the id of one, whose words are removed from the index too.
     """
     connection.execute("PRAGMA secure_delete = ON")
     until = time.time() - after_s
@@ -113,6 +111,7 @@ def purge(connection: sqlite3.Connection, after_s: float = 0.0, *, only: str | N
         f"UPDATE turns SET parent = NULL WHERE conversation IN (SELECT seq {chosen})", values
     )
     connection.execute(f"DELETE {chosen}", values)
+    connection.execute(f"DELETE FROM documents WHERE {condition}", values)
     system_texts.purge_texts(connection)
     if only is not None:
         # Else the words of deleted turns stay in the index until a merge.

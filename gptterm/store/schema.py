@@ -228,9 +228,14 @@ UPDATE runs SET system = digest_of(system_of(data)), data = without_system(data)
     WHERE system_of(data) != '';
 """
 
+KEPT_DOCUMENTS = """
+ALTER TABLE documents ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST, SIGNS, IMPORTED_TITLES, WRITING_ORDER, SCORES, DOCUMENTS, VERSION_NAMES,
-    DOCUMENT_SETTINGS, BRANCH_NAMES, DELETED_DOCUMENTS, SYSTEM_TEXTS,
+    DOCUMENT_SETTINGS, BRANCH_NAMES, DELETED_DOCUMENTS, SYSTEM_TEXTS, KEPT_DOCUMENTS,
 )  # fmt: skip
 """Migration n leads from version n to n + 1."""
 VERSION = len(MIGRATIONS)
@@ -244,6 +249,7 @@ VERSION_WITH_DOCUMENT_SETTINGS = 8
 VERSION_WITH_BRANCH_NAMES = 9
 VERSION_WITH_DELETED_DOCUMENTS = 10
 VERSION_WITH_SYSTEM_TEXTS = 11
+VERSION_WITH_KEPT_DOCUMENTS = 12
 TABLES = ("conversations", "turns", "runs", "pieces", "drafts", "search")
 DOCUMENT_TABLES = ("documents", "edits")
 SYSTEM_TABLES = ("texts",)

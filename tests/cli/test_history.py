@@ -259,7 +259,20 @@ def test_list(env: dict[str, str], chats: list[Conversation], path: Path) -> Non
     (head, text) = run(["history", "documents"], env).text.splitlines()
     assert head.split() == ["ID", "WRITTEN", "VERSIONS", "FILE", "TEXT"]
     assert text.split()[-4:] == ["1", "/stories/fox.txt", "The", "fox"]
-    assert text.split()[0] == saver.document.id[:8]
+    name = text.split()[0]
+    assert name == saver.document.id[:8]
+    assert run(["history", "show", name], env).text == "The fox"
+    assert rows(run(["history", "documents", "--json"], env))[0]["pinned"] is False
+    file = path.with_name("fox.md")
+    for options in ([], ["-f"]):
+        assert run(["history", "export", *options, name, file], env).code == 0
+    assert file.read_text() == "The fox"
+    removed = run(["history", "rm", name], env)
+    assert (removed.code, f"rm --undo {name}" in removed.stderr) == (0, True)
+    assert run(["history", "documents"], env).text.splitlines()[1:] == []
+    assert run(["history", "rm", "--undo", name], env).code == 0
+    assert run(["history", "rm", "--purge", "-y", name], env).code == 0
+    assert run(["history", "rm", "--undo", name], env).code == 2
 
 
 def test_an_empty_list(env: dict[str, str], path: Path) -> None:

@@ -74,7 +74,6 @@ def test_what_was_refused_leaves_nothing(history: History, path: Path) -> None:
     document.discard(refused)
     assert saver.unsaved
     assert saver.flush()
-    assert not saver.unsaved
     assert_same(document, reopened(path))
 
 
@@ -145,18 +144,18 @@ def test_a_deleted_document_can_be_restored_for_a_week(history: History, path: P
         saver.document.replace(0, 0, saver.document.id)
         assert saver.flush()
     for name in savers:
-        history.delete_document(name)
+        history.delete(name)
     assert history.documents() == []
     assert history.open_document(FILE).document.text == ""
-    history.undelete_document("one")
+    history.undelete("one")
     assert [each.id for each in history.documents()] == ["one"]
     # One that is written on elsewhere is wanted.
     savers["two"].document.replace(0, 0, "on ")
     assert savers["two"].flush()
     assert history.open_document(FILE).document.text == "on two"
     with pytest.raises(KeyError):
-        history.delete_document("three")
-    history.delete_document("two")
+        history.delete("three")
+    history.delete("two")
     history.close()
     for days, text in ((6, "on two"), (8, "")):
         with sqlite3.connect(path) as connection:
@@ -173,7 +172,8 @@ def test_documents_without_a_file_are_told_apart(history: History) -> None:
     for saver in savers:
         saver.document.replace(0, 0, saver.document.id)
         assert saver.flush()
-    savers[0].title = "The first"
+    history.rename("one", "The first")
+    savers[0].document.replace(0, 0, "")
     assert savers[0].flush()
     assert [(each.id, each.title) for each in history.documents()] == [
         ("one", "The first"),
@@ -182,6 +182,35 @@ def test_documents_without_a_file_are_told_apart(history: History) -> None:
     assert history.open_document("").document.text == "one"
     again = history.open_document("", "two")
     assert (again.document.text, again.title) == ("two", "")
+
+
+def test_documents_are_renamed_pinned_archived_copied_and_purged(
+    history: History, path: Path
+) -> None:
+    saver = history.open_document(FILE, "one")
+    document = saver.document
+    kept = document.replace(0, 0, "secret words")
+    document.names[kept] = "begun"
+    written(document, 12, [0])
+    assert saver.flush()
+    history.rename("one", "Of a fox")
+    history.pin("one")
+    (summary,) = history.documents()
+    assert (summary.title, summary.titled, summary.pinned) == ("Of a fox", True, True)
+    copy = history.duplicate("one")
+    history.archive("one")
+    assert [(each.title, each.path) for each in history.documents()] == [("Of a fox (copy)", "")]
+    assert [each.id for each in history.documents(archived=True)] == ["one"]
+    assert len(history.documents(archived=None)) == 2
+    copied = history.load_document(copy)
+    assert copied is not None
+    assert (copied.edits(), copied.names) == (document.edits(), document.names)
+    for name in ("one", copy):
+        history.purge(name)
+    assert history.load_document(copy) is None
+    assert history.deleted() == []
+    history.close()
+    assert b"secret words" not in path.read_bytes()
 
 
 def test_a_document_without_an_edit_is_not_written(history: History, path: Path) -> None:

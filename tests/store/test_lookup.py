@@ -7,7 +7,7 @@ import pytest
 
 from gptterm.conversation.tree import Conversation
 from gptterm.errors import UsageError
-from gptterm.store import LAST, History, find_conversation, find_deleted
+from gptterm.store import LAST, History, find_conversation, find_deleted, find_entry
 from tests.store.chats import answer
 
 
@@ -49,9 +49,21 @@ def test_deleted_ones_are_found_where_they_are_meant(history: History) -> None:
     history.delete("abc2")
     history.delete("xyz")
     assert find_conversation(history, "abc") == "abc1"
-    with pytest.raises(UsageError, match="2 chats"):
-        find_conversation(history, "abc", deleted=True)
+    with pytest.raises(UsageError, match="2 chats and texts"):
+        find_entry(history, "abc", deleted=True)
     assert find_deleted(history, "abc") == "abc2"
     assert find_deleted(history, LAST) == "xyz"
-    with pytest.raises(UsageError, match="no chat has"):
+    with pytest.raises(UsageError, match="no chat or text has"):
         find_deleted(history, "abc1")
+
+
+def test_texts_are_found_as_chats_are(history: History) -> None:
+    saver = history.open_document("", "text1")
+    saver.document.replace(0, 0, "Once")
+    assert saver.flush()
+    assert find_entry(history, "text") == "text1"
+    assert find_entry(history, "xy") == "xyz"
+    history.delete("text1")
+    with pytest.raises(UsageError, match="no chat or text has"):
+        find_entry(history, "text")
+    assert find_deleted(history, "text") == find_entry(history, "text", deleted=True) == "text1"

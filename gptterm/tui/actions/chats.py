@@ -7,6 +7,7 @@ from gptterm.paths import dropped_paths
 from gptterm.tui.actions.busy import say_busy
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
+from gptterm.tui.state.chat_entries import Entry
 from gptterm.tui.widgets.chats import ChatsPane
 
 
@@ -29,19 +30,15 @@ def act(view: ChatView, action: str, key: str) -> None:
     entry = next((entry for entry in chat_list.entries() if entry.key == key), None)
     if entry is None:
         return
-    if entry.document is not None and action != "delete":
-        if action in ("rename", "pin", "archive", "duplicate"):
-            view.show_notice("info", f"{action} is for chats; ⏎ opens a text, d deletes it")
-        return
     match action:
         case "rename":
-            _rename(view, key, entry.title)
+            _rename(view, entry)
         case "pin":
             view.run_worker(partial(chat_list.toggle_pin, entry))
         case "archive":
             view.run_worker(partial(chat_list.toggle_archive, entry))
         case "duplicate":
-            view.run_worker(partial(chat_list.duplicate, key))
+            view.run_worker(partial(chat_list.duplicate, entry))
         case "delete":
             _delete(view, key)
 
@@ -58,12 +55,15 @@ def _delete(view: ChatView, key: str) -> None:
     view.run_worker(partial(delete, entry, undo))
 
 
-def _rename(view: ChatView, key: str, title: str) -> None:
+def _rename(view: ChatView, entry: Entry) -> None:
     async def submit(value: str) -> str:
-        await view.controller.chat_list.rename(key, value)
+        await view.controller.chat_list.rename(entry.key, value)
         return ""
 
-    request = InputRequest("rename the chat", "rename", "leave empty for its first line", title)
+    text = entry.document
+    own = "the name of its file" if text is not None and text.path else "its first line"
+    what = "chat" if text is None else "text"
+    request = InputRequest(f"rename the {what}", "rename", f"leave empty for {own}", entry.title)
     view.app.push_screen(InputDialog(request, submit))
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 NO_FILE = "a text without a file"
 ARCHIVED = "archived"
+PINNED = "pinned"
 
 
 class Entry(NamedTuple):
@@ -57,28 +58,33 @@ def saved_entries(groups: Groups, branches: Mapping[str, int]) -> list[Entry]:
 
 
 def text_name(text: "DocumentSummary") -> str:
-    """Return the name of a text: that of its file, or its title."""
-    return PurePath(text.path).name if text.path else text.title or NO_FILE
+    """Return the name of a text: one that it was given, that of its file, or its first line."""
+    if text.path and not text.titled:
+        return PurePath(text.path).name
+    return text.title or NO_FILE
 
 
 def with_texts(
     chats: Sequence[Entry], texts: Sequence["DocumentSummary"], now: float
 ) -> list[Entry]:
-    """Return the entries of chats, the latest first, and among them those of texts.
+    """Return the entries of chats and texts, the latest first: pinned, other and archived ones.
 
     Args:
         now: seconds since 1970, for the headings.
     """
     from gptterm.store import day_name
 
+    def heading(text: "DocumentSummary") -> str:
+        if text.archived:
+            return ARCHIVED
+        return PINNED if text.pinned else day_name(text.updated, now)
+
     found = [
         Entry(
-            each.id, text_name(each), day_name(each.updated, now), updated=each.updated,
-            document=each,
+            each.id, text_name(each), heading(each), each.pinned, each.archived,
+            updated=each.updated, document=each,
         )
         for each in texts
     ]  # fmt: skip
-    dated = [entry for entry in chats if not (entry.pinned or entry.archived)]
-    merged = sorted([*dated, *found], key=lambda entry: -entry.updated)
-    first = [entry for entry in chats if entry.pinned and not entry.archived]
-    return [*first, *merged, *(entry for entry in chats if entry.archived)]
+    merged = sorted([*chats, *found], key=lambda entry: -entry.updated)
+    return sorted(merged, key=lambda entry: 2 if entry.archived else not entry.pinned)

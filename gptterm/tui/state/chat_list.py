@@ -233,7 +233,10 @@ class ChatList:
         ids = [summary.id for _, group in self._groups for summary in group][:COUNTED]
         counted = await self._history.ask(lambda history: history.branches(ids), quiet=True)
         self._branches = counted or {}
-        texts = await self._history.ask(lambda history: history.documents(MOST_TEXTS), quiet=True)
+        shown = None if self.archived else False
+        texts = await self._history.ask(
+            lambda history: history.documents(MOST_TEXTS, archived=shown), quiet=True
+        )
         self.texts = texts or []
         used = await self._history.ask(lambda history: history.used_models(RATED), quiet=True)
         self.rates = {model.name: model.tokens_per_s for model in used or () if model.tokens_per_s}
@@ -360,15 +363,16 @@ class ChatList:
         return True
 
     async def rename(self, key: str, title: str) -> None:
-        """Set a chat's title; an empty one stands for its first line."""
-        summaries = (each for _, group in self._groups for each in group if each.id == key)
-        before = next((each.title for each in summaries if each.titled), None)
+        """Set the title of a chat or a text; an empty one stands for its first line or its file."""
+        titles = {each.id: each.title for _, group in self._groups for each in group if each.titled}
+        titles |= {each.id: each.title for each in self.texts if each.titled}
+        before = titles.get(key)
         if await self._change(lambda history: history.rename(key, title or None)):
             undo = Changed("renamed back", lambda history: history.rename(key, before))
             self._changes.append(undo)
 
     async def toggle_pin(self, entry: Entry) -> None:
-        """Pin a chat at the top of the list, or unpin it."""
+        """Pin a chat or a text at the top of the list, or unpin it."""
         key, was = entry.key, entry.pinned
         if await self._change(lambda history: history.pin(key, not was)):
             self._emit(Notified("good", "unpinned" if was else "pinned"))
@@ -376,19 +380,23 @@ class ChatList:
             self._changes.append(undo)
 
     async def toggle_archive(self, entry: Entry) -> None:
-        """Move a chat to the archive, or back."""
+        """Move a chat or a text to the archive, or back."""
         key, was = entry.key, entry.archived
         if await self._change(lambda history: history.archive(key, not was)):
-            self._emit(Notified("good", "unarchived" if was else "archived; search still finds it"))
+            kept = "archived" if entry.document else "archived; search still finds it"
+            self._emit(Notified("good", "unarchived" if was else kept))
             done = "archived again" if was else "out of the archive again"
             self._changes.append(Changed(done, lambda history: history.archive(key, was)))
 
-    async def duplicate(self, key: str) -> None:
-        """Copy a chat and show the copy."""
+    async def duplicate(self, entry: Entry) -> None:
+        """Copy a chat and show the copy, or copy a text."""
         copies: list[str] = []
-        if await self._change(lambda history: copies.append(history.duplicate(key))):
+        if not await self._change(lambda history: copies.append(history.duplicate(entry.key))):
+            return
+        if entry.document is None:
             await self.show(copies[0])
-            self._emit(Notified("good", "opened the copy"))
+        said = "opened the copy" if entry.document is None else f"copied {_cut(entry.title)}"
+        self._emit(Notified("good", said))
 
     async def delete(self, entry: Entry, undo_key: str) -> None:
         """Delete a chat; it can be restored, unless it was empty.
@@ -421,12 +429,12 @@ class ChatList:
         """
         key, text = entry.key, entry.document
         assert text is not None
-        if await self._change(lambda history: history.delete_document(key)):
+        if await self._change(lambda history: history.delete(key)):
             title = _cut(entry.title)
             stays = "; its file stays" if text.path else ""
             self._emit(Notified("good", f"deleted {title}{stays}; {undo_key} brings it back"))
             done = f"brought back {title}"
-            self._changes.append(Changed(done, lambda history: history.undelete_document(key)))
+            self._changes.append(Changed(done, lambda history: history.undelete(key)))
 
     async def undo(self) -> None:
         """Undo the last change: a chat or text deleted, a chat archived, pinned or renamed."""
