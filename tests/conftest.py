@@ -14,8 +14,11 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
-# A shell's background jobs ignore Ctrl-C, and the commands under test would inherit that.
+# A shell's background jobs ignore Ctrl-C, and nohup's a hang-up: the commands under test would
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 
 
 LONG = (
