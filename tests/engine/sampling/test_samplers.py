@@ -15,8 +15,8 @@ from gptterm.config.definitions import BUILT_IN_PRESETS, SETTINGS, env_variable
 from gptterm.conversation.attribution import generation_summary
 from gptterm.conversation.commands import ChangeSetting, parse_line
 from gptterm.conversation.nodes import Generation
-from gptterm.engine import api, samplers
-from gptterm.engine.api import NEUTRAL, ModelSource, SamplingParams
+from gptterm.engine import samplers
+from gptterm.engine.api import NEUTRAL, ModelSource, SamplingParams, sampling_params
 from gptterm.engine.samplers import ORDERS, SAMPLERS, Sampler
 from gptterm.engine.sampling import batched, chain, device_chain
 from gptterm.models import generation_defaults
@@ -44,7 +44,7 @@ def import_again(module: ModuleType) -> None:
         (batched, "filter"),
         (device_chain, "filter"),
         (device_chain, "penalty"),
-        (api, "filter"),
+        (sampling_params, "filter"),
     ],
 )
 def test_a_declared_sampler_without_a_function_or_a_field_is_an_error(
@@ -57,7 +57,7 @@ def test_a_declared_sampler_without_a_function_or_a_field_is_an_error(
         import_again(module)
 
 
-@pytest.mark.parametrize("module", [chain, batched, device_chain, api])
+@pytest.mark.parametrize("module", [chain, batched, device_chain, sampling_params])
 def test_a_function_or_a_field_without_a_declaration_is_an_error(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
