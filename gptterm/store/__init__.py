@@ -3,8 +3,9 @@
 Front ends need `History` and its `ChatSaver`. Importing this imports SQLite, never torch.
 """
 
+from gptterm.store.chat_saver import ChatSaver
 from gptterm.store.errors import HistoryError
-from gptterm.store.history import ChatSaver, History
+from gptterm.store.history import History
 from gptterm.store.lookup import LAST, find_conversation, find_deleted, find_entry
 from gptterm.store.queries import SearchHit
 from gptterm.store.search import match_finder
