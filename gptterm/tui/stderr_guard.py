@@ -5,6 +5,7 @@ descriptor 2 is redirected to a log file meanwhile.
 """
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,40 @@ from typing import TextIO, cast
 from gptterm.engine.runtime.log import LogStream, open_log
 
 SIZE_VARIABLES = ("COLUMNS", "LINES")
+
+
+class TerminalFile(io.TextIOWrapper):
+    """A terminal to draw on. Once it is closed, all that is drawn is dropped.
+
+    Textual draws in a thread, which an error would end; whoever had more to draw would then wait
+    for it forever. It is the input thread that finds the terminal closed and ends the app.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(os.fdopen(descriptor, "wb"), encoding="utf-8", errors="replace")
+        self._is_gone = False
+
+    def write(self, text: str) -> int:
+        """Write, or drop, all of the text."""
+        if not self._is_gone:
+            try:
+                return super().write(text)
+            except OSError:
+                self._is_gone = True
+        return len(text)
+
+    def flush(self) -> None:
+        """Bring what was written to the terminal, if it is there."""
+        if not self._is_gone:
+            try:
+                super().flush()
+            except OSError:
+                self._is_gone = True
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        with contextlib.suppress(OSError):  # by what could not be written
+            super().close()
 
 
 @contextlib.contextmanager
@@ -31,7 +66,7 @@ def stderr_to(log: Path) -> Iterator[None]:
     sink = open_log(log)
     before = sys.__stdout__, sys.__stderr__
     stderr = sys.stderr
-    drawing = os.fdopen(terminal, "w", encoding="utf-8", errors="replace")
+    drawing = TerminalFile(terminal)
     try:
         sys.stderr.flush()
         os.dup2(sink, 2)
@@ -42,12 +77,10 @@ def stderr_to(log: Path) -> Iterator[None]:
     finally:
         sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
         sys.stderr = stderr
-        with contextlib.suppress(OSError):  # the terminal is closed
-            drawing.flush()
+        drawing.flush()
         os.dup2(error, 2)
         os.close(error)
-        with contextlib.suppress(OSError):
-            drawing.close()
+        drawing.close()
         os.close(sink)
 
 
