@@ -94,6 +94,12 @@ async def test_lists_are_there_in_the_smallest_terminal(open_tui: Open) -> None:
         await desk.until(lambda: "text; when" in desk.text)
 
 
+async def test_a_cut_cell_of_a_list_ends_at_a_word(open_tui: Open) -> None:
+    async with open_tui(size=(80, 24)) as desk:
+        await desk.press("slash")
+        await desk.until(lambda: "divides the logits, 0 or more; 0 is… " in desk.text)
+
+
 async def test_lists_take_the_room_of_a_tall_screen(open_tui: Open) -> None:
     async with open_tui(size=(120, 60)) as desk:
         await desk.press("slash")

@@ -9,7 +9,7 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 
-from gptterm.charts.cells import fit
+from gptterm.charts.cells import fit, fit_words
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.widgets.options import BAR
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
@@ -186,6 +186,8 @@ class TableList(RowWidget):
             column, text = self._columns[index], entry.cells[index]
             if column.align == "right":
                 text = text.rjust(room + len(text) - cell_len(text))
+            else:
+                text = fit_words(text, room)
             shown = fit(text, room)
             if index == 0 and entry.matched:
                 yield from _marked(shown, entry.matched, column.style)
