@@ -263,6 +263,18 @@ async def test_text_is_in_the_middle_of_a_wide_screen(open_tui: Open) -> None:
         assert abs(left - right) <= 2
 
 
+async def test_a_pane_of_write_mode_stands_at_the_edge(open_tui: Open) -> None:
+    async with open_tui(size=(200, 30)) as desk:
+        await desk.press("f3")
+        screen = desk.app.write_screen
+        assert screen is not None
+        await desk.until(lambda: screen.is_mounted and screen.writing.opened)
+        await desk.press("f5")
+        await desk.until(lambda: screen.samplers.region.right == 200)
+        text, room = screen.area.region, screen.samplers.region.x
+        assert abs(text.x - (room - text.right)) <= 1
+
+
 async def test_a_speakers_line_is_true_of_the_version_in_view(open_tui: Open) -> None:
     async with open_tui(Script.saying("One two.", "One two three four."), seed=7) as desk:
         await desk.say("hi")

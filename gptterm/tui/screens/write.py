@@ -97,7 +97,7 @@ class WriteScreen(ModeScreen):
         """Lay the widgets out."""
         yield self.status
         with Horizontal(id="document"):
-            yield self.area
+            yield Horizontal(self.area, id="text")
             yield self.map
             yield self.samplers
             yield self.pane
