@@ -57,7 +57,6 @@ def load_engine(request: LoadRequest) -> LocalEngine:
 
     from gptterm.engine.decoders import native  # noqa: F401 (imported beside the reading)
     from gptterm.engine.generation.engine import LocalEngine
-    from gptterm.engine.prompt.infill import infill_tokens
     from gptterm.engine.runtime.memory import trim
 
     tokenizer = reading.result()
@@ -79,7 +78,7 @@ def load_engine(request: LoadRequest) -> LocalEngine:
         context_length=decoder.context_length,
         vocab_size=decoder.vocab_size,
         has_chat_template=tokenizer.chat_template is not None,
-        fills_middle=infill_tokens(tokenizer) is not None,
+        fills_middle=tokenizer.infill is not None,
         fidelity_kl=fidelity_kl,
         kv_dtype=decoder.cache_dtype,
         kv_fidelity_kl=_kv_fidelity(request, decoder, tokenizer),

@@ -8,9 +8,10 @@ from itertools import pairwise
 import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, MixedPrompt, TextPrompt
-from gptterm.engine.prompt.infill import Infill, InfillTokens, infill, infill_tokens
+from gptterm.engine.prompt.infill import Infill, infill
 from gptterm.engine.prompt.mixed import mixed_ids
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
+from gptterm.engine.text.infill_tokens import InfillTokens
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError, UsageError
 
@@ -63,7 +64,7 @@ def fit(
         raise UsageError("the prompt is empty")
     reserve = max(1, min(request.max_tokens, context // 2))
     budget = context - reserve
-    if isinstance(prompt, MixedPrompt) and prompt.after and (signs := infill_tokens(tokenizer)):
+    if isinstance(prompt, MixedPrompt) and prompt.after and (signs := tokenizer.infill):
         before = mixed_ids(prompt, tokenizer, vocab_size)
         filled = infill(before, prompt.after, signs, tokenizer, budget)
         return _fitted_middle(filled, request, signs, context)
@@ -109,7 +110,8 @@ def _fitted_middle(
     Raises:
         PromptTooLongError: something was, and the request forbids truncation.
     """
-    fitted = _fitted(RenderedPrompt(filled.ids, ends=signs.ends), request, context)
+    rendered = RenderedPrompt(filled.ids, ends=signs.ends, kept=filled.kept)
+    fitted = _fitted(rendered, request, context)
     if not filled.dropped:
         return fitted
     much = f"{filled.dropped} tokens of the texts before and after the place"

@@ -7,48 +7,13 @@ al., 2022, Efficient Training of Language Models to Fill in the Middle.
 from typing import NamedTuple
 
 from gptterm.engine.prompt.mixed import MixedIds
+from gptterm.engine.text.infill_tokens import InfillTokens
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import PromptTooLongError
 
-
-class InfillTokens(NamedTuple):
-    """Ids of the tokens before each part."""
-
-    prefix: int
-    suffix: int
-    middle: int
-    ends: frozenset[int]
-    """Any of these ends the middle."""
-
-
-_NAMES = (
-    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder, Granite
-    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder, CodeGemma
-    ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),  # SantaCoder
-    ("▁<PRE>", "▁<SUF>", "▁<MID>"),  # CodeLlama
-    ("<PRE>", "<SUF>", "<MID>"),
-    ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek-Coder
-)  # fmt: skip
-"""Names of the tokens before the text before, the text behind, and the middle."""
-_ENDS = (
-    "▁<EOT>", "<EOT>", "<fim_pad>", "<|fim_pad|>", "<|file_sep|>", "<|file_separator|>",
-    "<file_sep>", "<|endoftext|>",
-)  # fmt: skip
 _SUFFIX_SHARE = 4
 """The text behind gets a quarter of the room, and what the text before leaves."""
 _SIGNS = 3
-
-
-def infill_tokens(tokenizer: Tokenizer) -> InfillTokens | None:
-    """Return the vocabulary's tokens for it; None if it has none."""
-    for names in _NAMES:
-        ids = [tokenizer.token_id(name) for name in names]
-        prefix, suffix, middle = ids
-        if prefix is not None and suffix is not None and middle is not None:
-            others = (tokenizer.token_id(name) for name in _ENDS)
-            ends = {prefix, suffix, middle, *(end for end in others if end is not None)}
-            return InfillTokens(prefix, suffix, middle, frozenset(ends))
-    return None
 
 
 class Infill(NamedTuple):
@@ -57,6 +22,8 @@ class Infill(NamedTuple):
     ids: list[int]
     dropped: int
     """Tokens of both texts that did not fit."""
+    kept: int
+    """Tokens of the memory and the note."""
 
 
 def infill(
@@ -84,4 +51,5 @@ def infill(
     ids = [
         *joined[:start], tokens.prefix, *joined[start:], tokens.suffix, *kept, tokens.middle,
     ]  # fmt: skip
-    return Infill(ids, max(0, len(before.body) - left) + len(suffix) - len(kept))
+    dropped = max(0, len(before.body) - left) + len(suffix) - len(kept)
+    return Infill(ids, dropped, before.kept)

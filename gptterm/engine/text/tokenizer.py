@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from tokenizers import Encoding, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
+from gptterm.engine.text.infill_tokens import InfillTokens, infill_tokens
 from gptterm.engine.text.library_calls import EncodingGuard, LibraryCalls, check_growth
 from gptterm.engine.text.token_bytes import TokenKind, token_bytes
 from gptterm.engine.text.word_completions import WordCompletions
@@ -221,6 +222,11 @@ class Tokenizer:
             piece = b"" if name is None else self._spell(token_id, name)
             self._pieces[token_id] = piece
         return piece
+
+    @cached_property
+    def infill(self) -> InfillTokens | None:
+        """The vocabulary's tokens to fill the middle of a text; None if it has none."""
+        return infill_tokens(self.token_id)
 
     @cached_property
     def word_completions(self) -> WordCompletions:

@@ -33,12 +33,20 @@ def for_next_token(
 
 
 def _tail(ids: Sequence[int], tokenizer: Tokenizer) -> bytes:
-    """The bytes of the last tokens, as far back as a word can reach or a token is no text."""
+    """The bytes of the last tokens, as far back as a word can reach or a token is no text.
+
+    What fills the middle goes on with the text before it.
+    """
     pieces: list[bytes] = []
-    length = 0
-    for token_id in reversed(ids[-_TAIL:]):
-        if token_id in tokenizer.special_ids or length > _TAIL:
+    at, length, signs = len(ids), 0, tokenizer.infill
+    while at > 0 and length <= _TAIL and len(pieces) <= _TAIL:
+        at -= 1
+        if signs is not None and ids[at] == signs.middle:
+            # The text before the middle ends where that behind it begins.
+            at = next((i for i in range(at - 1, 0, -1) if ids[i] == signs.suffix), 0)
+        elif ids[at] in tokenizer.special_ids:
             break
-        pieces.append(tokenizer.piece(token_id))
-        length += len(pieces[-1])
+        else:
+            pieces.append(tokenizer.piece(ids[at]))
+            length += len(pieces[-1])
     return b"".join(reversed(pieces))

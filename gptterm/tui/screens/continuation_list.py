@@ -26,7 +26,8 @@ class ContinuationList:
             tokens = 0 if edit.run is None else edit.run.tokens
             streams, kept = document.is_streaming(version), version in writing.kept
             rows.append(Continuation(edit.text, tokens, streams, edit.perplexity, kept))
-        chosen = versions.index(document.current) if document.current in versions else 0
+        # Beside a person's own text, none of them is in view.
+        chosen = versions.index(document.current) if document.current in versions else -1
         self.widget.show(rows, chosen)
 
     def _choose(self, row: int) -> None:

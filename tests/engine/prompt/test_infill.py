@@ -1,7 +1,9 @@
 """Fill in the middle: the prompt of models that have the tokens, its budget, and a generation."""
 
+import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from tokenizers import Tokenizer as Backend
 
@@ -16,8 +18,8 @@ from gptterm.engine.api import (
     TokenPrompt,
 )
 from gptterm.engine.prompt.context_budget import fit
-from gptterm.engine.prompt.infill import infill_tokens
 from gptterm.engine.text.tokenizer import Tokenizer
+from gptterm.engine.text.word_bias import for_next_token
 from gptterm.errors import PromptTooLongError
 from tests.engine import checkpoints
 from tests.engine.text.vocabularies import backend
@@ -35,7 +37,7 @@ def with_tokens(*names: str, family: str = "byte-level", special: bool = True) -
 
 
 def request(**changes: object) -> GenerateRequest:
-    return GenerateRequest(prompt=PROMPT, **{"max_tokens": 8, **changes})  # type: ignore[arg-type]
+    return GenerateRequest(**{"prompt": PROMPT, "max_tokens": 8, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +71,27 @@ def test_both_texts_stand_behind_their_tokens(
 
 def test_without_the_tokens_only_what_is_before_is_read() -> None:
     made = with_tokens("<fim_prefix>", "<fim_suffix>")
-    assert infill_tokens(made) is None
+    assert made.infill is None
     assert fit(request(), made, 256, made.vocab_size).prompt.ids == made.encode(BEFORE)
+
+
+def test_a_word_that_is_begun_before_the_middle_is_banned_there() -> None:
+    made = with_tokens("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+    banning = SamplingParams(word_bias=(("king", -math.inf), ("said so", -math.inf)))
+    ids = fit(request(), made, 256, made.vocab_size).prompt.ids
+    for drawn in ("", " so", " s"):
+        more = made.encode(drawn, "inside") if drawn else []
+        plain = [*made.encode(BEFORE), *more]
+        in_middle = for_next_token(banning, [*ids, *more], made)
+        assert in_middle == for_next_token(banning, plain, made)
+    assert in_middle.logit_bias
+
+
+def test_a_note_of_more_than_half_the_context_is_told() -> None:
+    made = with_tokens("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+    noted = msgspec.structs.replace(PROMPT, note="so " * 70)
+    (notice,) = fit(request(prompt=noted), made, 256, made.vocab_size).notices
+    assert "more than half" in notice
 
 
 def test_what_is_far_from_the_place_is_dropped_and_told() -> None:
