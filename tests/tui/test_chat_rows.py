@@ -54,6 +54,9 @@ def test_the_second_line() -> None:
     )
     assert describe(entry._replace(model=""), NOW, 30) == "12:00 · 3 turns · 2 branches"
     assert describe(entry._replace(turns=1, branches=1), NOW, 60) == "12:00 · gpt2 · 1 turn"
+    old = entry._replace(group="May 2025", updated=NOW - 300 * 86_400, branches=1)
+    assert describe(old, NOW, 24) == "14 May · gpt2 · 3 turns"
+    assert describe(old._replace(group="pinned"), NOW, 30) == "14 May 2025 · gpt2 · 3 turns"
     assert describe(Entry("k", "new chat", "today"), NOW, 30) == "nothing said yet"
 
 

@@ -200,7 +200,9 @@ def describe(entry: Entry, now: float, width: int) -> str:
         return whole if len(whole) <= width else f"{when} · text"
     if not entry.turns:
         return "nothing said yet"
-    when, turns = clock(entry.updated, now), plural(entry.turns, "turn")
+    # A year that the heading has is not said again.
+    when = clock(entry.updated, now).removesuffix(f" {entry.group.rpartition(' ')[2]}")
+    turns = plural(entry.turns, "turn")
     model = short_name(entry.model) if entry.model else ""
     branches = plural(entry.branches, "branch", "branches") if entry.branches > 1 else ""
     few = branches.replace("branches", "br.")
