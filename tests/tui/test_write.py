@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual import events
+from textual.geometry import Region
 
 from gptterm.config import Settings, load_settings
 from gptterm.engine.api import ModelSource
@@ -15,7 +16,7 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.screens.write import WriteScreen
-from gptterm.tui.widgets.document_area import shown_text
+from gptterm.tui.widgets.document_area import UNSEEN_SIGN, shown_text
 from gptterm.tui.widgets.key_groups import WRITE_GROUPS
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
@@ -438,6 +439,12 @@ async def test_what_cannot_be_continued_is_said(open_write: Open) -> None:
         await desk.press("tab")
         assert "write a few words first" in desk.said
         assert desk.written == "  "
+        # What the model would not see has a sign in the margin.
+        await desk.press("enter")
+        area = desk.write.area
+        area.unseen = 3
+        _, first, second, *_ = area.render_lines(Region(0, 0, *area.outer_size))
+        assert (first.text[0], second.text[0]) == (UNSEEN_SIGN, " ")
 
 
 async def test_controls_are_shown_as_signs_and_kept(open_write: Open, tmp_path: Path) -> None:
