@@ -19,12 +19,16 @@ class BatchedKVCache(ABC):
     Attributes:
         keys, values: by layer, (rows, kv_heads, capacity, head_dim); `len` rows are in use.
         lengths: tokens of each sequence.
+        alike: of each sequence, a number that those added together have, and how many tokens they
+            began with.
     """
 
     def __init__(self) -> None:
         self.keys: list[Array] = []
         self.values: list[Array] = []
         self.lengths: list[int] = []
+        self.alike: list[tuple[int, int]] = []
+        self._added = 0
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -48,6 +52,8 @@ class BatchedKVCache(ABC):
                 array[first:last, :, :length] = others[layer, :, :, :length]
                 self._clear(array[first:last, :, length:])
         self.lengths += [length] * copies
+        self.alike += [(self._added, length)] * copies
+        self._added += 1
 
     def remove(self, row: int) -> None:
         """Remove a sequence; the last one takes its row.
@@ -61,8 +67,9 @@ class BatchedKVCache(ABC):
         if row != last:
             for array in (*self.keys, *self.values):
                 array[row, :, :length] = array[last, :, :length]
-        self.lengths[row] = length
+        self.lengths[row], self.alike[row] = length, self.alike[-1]
         self.lengths.pop()
+        self.alike.pop()
 
     def copy_row(self, row: int, cache: KVCache) -> None:
         """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""

@@ -68,6 +68,8 @@ class AttentionStruct(ctypes.Structure):
         ("sequence_stride", ctypes.c_int64),
         ("head_stride", ctypes.c_int64),
         ("positions", ctypes.c_void_p),
+        ("leaders", ctypes.c_void_p),
+        ("shared", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
         ("bias_stride", ctypes.c_int64),
         ("y", ctypes.c_void_p),

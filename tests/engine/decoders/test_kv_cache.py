@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gptterm.engine.decoders.kernel_backend.kv_cache import KernelBatchedKVCache, KernelKVCache
 from gptterm.engine.decoders.kv_cache import KVCache
 from tests.engine.decoders.backends import Backend
 
@@ -88,3 +90,22 @@ def test_a_layers_window_is_its_own(backend: Backend, window: int | None) -> Non
     found = backend.attend(step, 1, rows, window=window)
     expected = written_out(rows[0], rows[1], rows[2], 1 / math.sqrt(HEAD_DIM), window)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_rows_added_together_are_known_whoever_leaves() -> None:
+    def sequence(length: int) -> KernelKVCache:
+        empty = np.zeros((1, 1, 2, 40, 4), np.float32)
+        return KernelKVCache(empty, empty.copy(), length)
+
+    def alike() -> list[list[int]] | None:
+        found = cache._read_once()
+        return None if found is None else [numbers.tolist() for numbers in found]
+
+    cache = KernelBatchedKVCache()
+    cache.add(sequence(33), 3, 40)
+    cache.add(sequence(5), 1, 40)
+    assert alike() == [[0, 0, 0, 3], [33, 33, 33, 5]]
+    cache.remove(0)  # the last one takes its row
+    assert alike() == [[0, 1, 1], [5, 33, 33]]
+    cache.remove(1)
+    assert alike() is None

@@ -68,11 +68,18 @@ class TensorAttention:
     """`Attention` on tensors."""
 
     def __init__(
-        self, kv: KVLayout, positions: Tensor, *, same_sequence: bool, groups: int = 1
+        self,
+        kv: KVLayout,
+        positions: Tensor,
+        *,
+        same_sequence: bool,
+        groups: int = 1,
+        alike: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self._attention = Attention(
-            kv, array(positions), heads=groups * kv.kv_heads, same_sequence=same_sequence
-        )
+            kv, array(positions), heads=groups * kv.kv_heads, same_sequence=same_sequence,
+            alike=None if alike is None else (array(alike[0]), array(alike[1])),
+        )  # fmt: skip
 
     def __call__(
         self,

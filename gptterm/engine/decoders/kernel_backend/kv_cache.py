@@ -19,6 +19,9 @@ from gptterm.engine.kernels.attention import Attention, KVLayout, unscaled
 from gptterm.engine.kernels.compiled import Floats
 from gptterm.engine.kernels.program import Program
 
+Alike = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""See `Attention`."""
+
 
 def reserve(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array whose memory is taken page by page, as it is written.
@@ -66,7 +69,19 @@ class KernelBatchedKVCache(BatchedKVCache):
 
     def _step(self) -> "KernelStep":
         assert self._layout is not None
-        return KernelStep(self, len(self), 1, np.array(self.lengths), self._layout)
+        positions = np.array(self.lengths)
+        return KernelStep(self, len(self), 1, positions, self._layout, self._read_once())
+
+    def _read_once(self) -> Alike | None:
+        """The first row of those that begin alike, and how many tokens of it they share.
+
+        None where no two do: reading each its own copy takes the time that weights take.
+        """
+        first: dict[int, int] = {}
+        leaders = [first.setdefault(number, row) for row, (number, _) in enumerate(self.alike)]
+        if len(first) == len(leaders):
+            return None
+        return np.array(leaders), np.array([shared for _, shared in self.alike])
 
     def _empty(self, like: Array, shape: tuple[int, ...]) -> Array:
         return reserve(shape, like.dtype)
@@ -91,8 +106,10 @@ class KernelStep(AttentionStep):
         n: int,
         positions: NDArray[np.int64],
         layout: KVLayout,
+        alike: Alike | None = None,
     ) -> None:
         super().__init__(cache, sequences, n)
+        self._alike = alike
         self._positions = positions
         self._layout = layout
         self._same_sequence = isinstance(cache, KVCache)
@@ -124,6 +141,7 @@ class KernelStep(AttentionStep):
     def _attention_of(self, heads: int) -> Attention:
         if self._attention is None:
             self._attention = Attention(
-                self._layout, self._positions, heads=heads, same_sequence=self._same_sequence
-            )
+                self._layout, self._positions, heads=heads, same_sequence=self._same_sequence,
+                alike=self._alike,
+            )  # fmt: skip
         return self._attention

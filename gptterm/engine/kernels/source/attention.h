@@ -34,6 +34,9 @@ typedef struct {
     void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, kv_width) */
     int64_t sequence_stride, head_stride; /* in elements */
     const int64_t *positions; /* (rows), of the new tokens */
+    /* Of several sequences: the first of those that begin alike, (rows), and how many positions they
+       share with it, (rows), where each has a copy. Null: nothing is shared. */
+    const int64_t *leaders, *shared;
     const float *bias; /* (heads, bias_stride) by position, or null: a token's score of a key is raised
                           by the key's bias minus its own */
     int64_t bias_stride;
