@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from textual import events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
-from textual.app import App
+from textual.app import App, ComposeResult
+from textual.containers import Horizontal
 from textual.document._document import Document
 from textual.document._wrapped_document import WrappedDocument
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.linux_inline_driver import LinuxInlineDriver
-from textual.widgets import TextArea
+from textual.widgets import Static, TextArea
 
 import gptterm.tui
 from gptterm.tui import textual_compat
@@ -116,6 +118,39 @@ def test_a_text_areas_rows_are_counted_once() -> None:
         edited = document.replace_range(start, end, text)
         wrapped.wrap_range(start, end, edited.end_location)
         assert wrapped.height == sum(len(offsets) + 1 for offsets in wrapped._wrap_offsets)
+
+
+class _Pane(Static):
+    """Says which widths it was told."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002 (Textual's name)
+        super().__init__("x", id=id)
+        self.widths: list[int] = []
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.widths.append(event.size.width)
+
+
+class _Panes(TerminalApp[None]):
+    CSS = "#side { width: 20 } #main { width: 1fr }"
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield _Pane("side")
+            yield _Pane("main")
+
+
+async def test_what_moved_is_told_though_its_place_was_asked_for_before_the_layout() -> None:
+    async with (app := _Panes()).run_test(size=(80, 24)) as pilot:
+        side, main = app.query_one("#side", _Pane), app.query_one("#main", _Pane)
+        assert main.widths[-1] == 60
+        with app.batch_update():
+            app.screen._compositor.reflow_visible(app.screen, app.size)  # a scroll
+            side.display = False
+            await pilot.pause()
+            assert app.screen._compositor.full_map[main].region.width == 80
+        await pilot.pause()
+        assert main.widths[-1] == 80
 
 
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,14 @@ from typing import Any, TypeVar, cast
 
 from textual import constants, events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._compositor import Compositor, ReflowResult
 from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.cache import LRUCache
 from textual.driver import Driver
+from textual.geometry import Size
+from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.worker import WorkerFailed
 
@@ -71,6 +74,24 @@ def count_rows_once() -> None:
     )
 
 
+@cache
+def draw_what_moved() -> None:
+    """Have a layout draw all that moved since the last one, and tell each widget its new size.
+
+    Textual compares with the places that were worked out last. After a scroll, to ask for a place
+    works all out anew: between a change and its layout that gives the new places already.
+    """
+    reflow = Compositor.reflow
+
+    def reflow_from_last_layout(self: Any, parent: Widget, size: Size) -> ReflowResult:
+        self._full_map = getattr(self, "_laid_out", self._full_map)
+        result = reflow(self, parent, size)
+        self._laid_out = self._full_map
+        return result
+
+    Compositor.reflow = reflow_from_last_layout  # type: ignore[method-assign]
+
+
 class TerminalApp(App[Result]):
     """An app with our drivers; it remembers the first unhandled exception, which ends the app.
 
@@ -81,6 +102,10 @@ class TerminalApp(App[Result]):
 
     failure: Exception | None = None
     take_key: Callable[[str], None] | None = None
+
+    def __init__(self) -> None:
+        draw_what_moved()
+        super().__init__()
 
     @property
     def is_exiting(self) -> bool:
