@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import isolated
 from benchmarks.engines import SAMPLING, Contender, own_engine, pipeline
+from benchmarks.machine import fastest_dtype
 from benchmarks.report import Row
 from benchmarks.scripted_server import MODEL, Load, scripted_server
 from benchmarks.startup import CommandFailedError, executable
@@ -101,7 +102,8 @@ def script(directory: Path, batch: int) -> float:
 
     tokenizer: Any = AutoTokenizer.from_pretrained(directory, padding_side="left")
     tokenizer.pad_token = tokenizer.eos_token
-    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
+    dtype = getattr(torch, fastest_dtype())
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
     model.eval()
     prompts = sorted(mixed_prompts(PROMPTS), key=lambda prompt: prompt.tokens)
     begun = time.perf_counter()
@@ -150,12 +152,11 @@ def local_row(directory: Path, rounds: int) -> Row:
     prompts = mixed_prompts(PROMPTS)
     lines = [{"prompt": prompt.text, "max_tokens": prompt.tokens} for prompt in prompts]
     options = ["-m", str(directory), "--dtype", "int8", "--seed", "1"]
-    runs: dict[str, list[float]] = {"gptterm batch": [], "transformers bfloat16": [], "64 rows": []}
+    peer = f"transformers {fastest_dtype()}"
+    runs: dict[str, list[float]] = {"gptterm batch": [], peer: [], "64 rows": []}
     for _ in range(rounds):
         runs["gptterm batch"].append(run_batch(lines, options))
-        runs["transformers bfloat16"].append(
-            max(script(directory, batch) for batch in SCRIPT_BATCHES)
-        )
+        runs[peer].append(max(script(directory, batch) for batch in SCRIPT_BATCHES))
         runs["64 rows"].append(own_rate(directory, prompts))
     return Row(
         what=f"{PROMPTS} mixed prompts, int8", unit="tok/s", runs=runs,

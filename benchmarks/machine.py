@@ -20,23 +20,45 @@ def facts() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cpus": os.cpu_count(),
+        "vectors": _vectors(),
         "load": os.getloadavg(),
         "python": platform.python_version(),
     } | {package: number for package in PACKAGES if (number := _version(package))}
 
 
 def short_name(machine: dict[str, Any]) -> str:
-    """Name of the file with a machine's saved results."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cpus']}".lower()).strip("-")
+    """Name of the file with a machine's saved results: virtual ones differ under one CPU name."""
+    words = f"{machine['cpu']} {machine['cpus']} {machine['vectors']}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def fastest_dtype() -> str:
+    """Dtype that torch computes fastest: bfloat16 only where the CPU has instructions for it."""
+    has_bfloat16 = {"amx_bf16", "avx512_bf16", "bf16"} & _features()
+    return "bfloat16" if has_bfloat16 else "float32"
+
+
+def _vectors() -> str:
+    """The widest vectors of the CPU that make kernels faster."""
+    return next((name for name in ("avx512f", "avx2") if name in _features()), "")
+
+
+def _features() -> set[str]:
+    return {*_cpu_info("flags", "Features").split()}
 
 
 def _cpu() -> str:
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_info(*names: str) -> str:
+    """Value of the first line of that name; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
-    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    values = (line.split(":")[1].strip() for line in lines if line.startswith(names))
+    return next(values, "")
 
 
 def _version(package: str) -> str | None:

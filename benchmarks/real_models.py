@@ -13,6 +13,7 @@ import torch
 from benchmarks import engines, isolated, optional
 from benchmarks.bandwidth import read_bandwidth
 from benchmarks.gguf_shapes import SHAPES, file_for
+from benchmarks.machine import fastest_dtype
 from benchmarks.report import Row
 from benchmarks.subprocess_runner import in_subprocess
 from benchmarks.throughput import Load, attempt, measure
@@ -119,7 +120,7 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
         for dtype in ("float32", "bfloat16")
     )
     batches = (
-        partial(_dtype_row, small, rounds, samples, "int8", "bfloat16") for samples in (8, 64)
+        partial(_dtype_row, small, rounds, samples, "int8", fastest_dtype()) for samples in (8, 64)
     )
     yield from attempt([*of_files, partial(_deep_row, folder, rounds), *prompts, *batches])
 

@@ -237,6 +237,5 @@ def test_the_command_measures_compares_saves_and_prints(
 def test_a_machine_has_a_file_name_and_facts() -> None:
     facts = machine.facts()
     assert facts["torch"]
-    assert machine.short_name({"cpu": "Intel(R) Xeon(R) CPU @ 2.2GHz", "cpus": 4}) == (
-        "intel-r-xeon-r-cpu-2-2ghz-4"
-    )
+    there = {"cpu": "Intel(R) Xeon(R) CPU @ 2.2GHz", "cpus": 4, "vectors": "avx2"}
+    assert machine.short_name(there) == "intel-r-xeon-r-cpu-2-2ghz-4-avx2"
