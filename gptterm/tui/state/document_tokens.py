@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from gptterm.charts.measures import Measure, measured
 from gptterm.conversation.token_map import Part, TurnToken, mark
-from gptterm.document.edits import Edit, Span
 from gptterm.document.seen import memory_of, note_of
 from gptterm.document.stretches import Stretch, changed_stretch
 from gptterm.document.tree import Document
@@ -26,6 +25,7 @@ from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
 from gptterm.tui.state.engine_manager import EngineManager
 from gptterm.tui.state.reading import Ids, read_tokens, score_rest, still_valid
 from gptterm.tui.state.tints import Tint, next_measure, tints
+from gptterm.tui.state.written_tokens import WrittenTokens, between
 
 MOST_READ = 16_000
 """Characters that the model reads around the cursor, of a longer text: some 4,000 tokens."""
@@ -82,8 +82,7 @@ class DocumentTokens:
         """Of the reading, by measure and number of scores."""
         self._edited: tuple[str, str, Stretch] | None = None
         """Two texts, and how they differ."""
-        self._kept: dict[str, tuple[Edit, tuple[Tint, ...]]] = {}
-        """Tints of models' edits by surprisal; places are those of their texts."""
+        self._written = WrittenTokens(document)
         self._task: asyncio.Task[None] | None = None
 
     def cycle(self) -> None:
@@ -169,8 +168,8 @@ class DocumentTokens:
         if self.measure == "surprisal":
             # A reading has no author's note, which the model saw when it wrote.
             noted, info = bool(self._document().settings.note), self._engine.info
-            own = partial(self._tints_as_written, by=info)
-            sources = [*([own] if noted else []), self._tints_as_read, self._tints_as_written]
+            own = partial(self._written.tints, by=info)
+            sources = [*([own] if noted else []), self._tints_as_read, self._written.tints]
         found: list[Tint] = []
         for source in sources:
             edges = [start, *(edge for tint in found for edge in tint[:2]), end]
@@ -192,8 +191,8 @@ class DocumentTokens:
             known = self._read_tints = measure, len(reading.scores), tints(values, measure)
         parts, change = known[2], self._change(reading)
         by = len(change.text) - (change.end - change.start)
-        yield from _between(parts, 0, start, min(end, change.start))
-        yield from _between(parts, by, max(start, change.end + by), end)
+        yield from between(parts, 0, start, min(end, change.start))
+        yield from between(parts, by, max(start, change.end + by), end)
 
     def _change(self, reading: Reading) -> Stretch:
         """The stretch that was edited since a reading; found once, for all rows that are drawn."""
@@ -203,34 +202,6 @@ class DocumentTokens:
             change = same if text is reading.text else changed_stretch(reading.text, text)
             known = self._edited = reading.text, text, change
         return known[2]
-
-    def _tints_as_written(
-        self, start: int, end: int, by: ModelInfo | None = None
-    ) -> Iterator[Tint]:
-        """Those of the log probabilities that models' tokens were written with.
-
-        Args:
-            by: the model; None for any.
-        """
-        document = self._document()
-        spans, current = document.spans, document.current
-        if current is not None and document.is_streaming(current):
-            edit = document.written(current)
-            whole = Span(edit.start, edit.start + len(edit.text), edit.id, 0, len(edit.lengths))
-            yield from _between(_edit_tints(edit), edit.start, start, min(whole.end, end))
-        at = bisect_right(spans, start, key=lambda span: span.end)
-        for span in spans[at:]:
-            if span.start >= end:
-                return
-            edit = document.edit(span.edit)
-            if by is not None and not edit.written_by(by):
-                continue
-            known = self._kept.get(edit.id)
-            if known is None or known[0] is not edit:
-                known = self._kept[edit.id] = edit, _edit_tints(edit)
-            ends = document.ends_of(edit)
-            origin = span.start - (ends[span.first - 1] if span.first else 0)
-            yield from _between(known[1], origin, max(start, span.start), min(end, span.end))
 
     def count(self, start: int, end: int) -> tuple[int, bool] | None:
         """Return the number of tokens in a stretch, and whether it is exact; None: not known.
@@ -254,24 +225,13 @@ class DocumentTokens:
         note, which a reading has not, all that this model wrote.
         """
         parts, at = list[tuple[float, int]](), start
-        for low, high in self._own_stretches(start, end):
-            parts += [self._bits_as_read(at, low), self._bits_as_written(low, high)]
+        info, noted = self._engine.info, bool(self._document().settings.note)
+        own = self._written.stretches(start, end, info) if noted and info is not None else ()
+        for low, high in own:
+            parts += [self._bits_as_read(at, low), self._written.bits(low, high)]
             at = high
         parts.append(self._bits_as_read(at, end))
         return math.fsum(bits for bits, _ in parts), sum(count for _, count in parts)
-
-    def _own_stretches(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Those that the loaded model wrote beside a note."""
-        document, info = self._document(), self._engine.info
-        if not document.settings.note or info is None:
-            return
-        spans = document.spans
-        for span in spans[bisect_right(spans, start, key=lambda span: span.end) :]:
-            if span.start >= end:
-                return
-            edit = document.edit(span.edit)
-            if edit.logprobs and edit.written_by(info):
-                yield max(start, span.start), min(end, span.end)
 
     def _bits_as_read(self, start: int, end: int) -> tuple[float, int]:
         total, count, at = 0.0, 0, start
@@ -290,31 +250,12 @@ class DocumentTokens:
                     if (bits := reading.scores[token.position].surprisal_bits) is not None
                 ]
                 if values:
-                    before = self._bits_as_written(at, values[0][0].start + moved)
+                    before = self._written.bits(at, values[0][0].start + moved)
                     at = values[-1][0].end + moved
                     total += before[0] + math.fsum(bits for _, bits in values)
                     count += before[1] + len(values)
-        rest = self._bits_as_written(at, end)
+        rest = self._written.bits(at, end)
         return total + rest[0], count + rest[1]
-
-    def _bits_as_written(self, start: int, end: int) -> tuple[float, int]:
-        document, total, count = self._document(), 0.0, 0
-        spans = document.spans
-        at = bisect_right(spans, start, key=lambda span: span.end)
-        for span in spans[at:]:
-            if span.start >= end:
-                break
-            edit = document.edit(span.edit)
-            if not edit.logprobs:
-                continue
-            tokens = range(span.first, span.first + span.tokens)
-            if not (start <= span.start and span.end <= end):
-                ends = document.ends_of(edit)
-                origin = span.start - (ends[span.first - 1] if span.first else 0)
-                tokens = range(*_within(ends, tokens, start - origin, end - origin))
-            total -= math.fsum(edit.logprobs[tokens.start : tokens.stop]) / math.log(2)
-            count += len(tokens)
-        return total, count
 
     def seen_from(self, place: int, room: int) -> int | None:
         """Return the place of the first token that a continuation at a place sees; 0: of all.
@@ -467,35 +408,3 @@ def _stretch(text: str, place: int) -> tuple[int, int]:
     end = min(len(text), start + MOST_READ)
     space = text.find(" ", start, start + 64) if start else 0
     return max(space, start), end
-
-
-def _between(parts: Sequence[Tint], by: int, start: int, end: int) -> Iterator[Tint]:
-    """The tints that lie between two places, moved."""
-    at = bisect_left(parts, start - by, key=lambda part: part[0])
-    for low, high, step in parts[at:]:
-        if high + by > end:
-            return
-        yield low + by, high + by, step
-
-
-def _edit_tints(edit: Edit) -> tuple[Tint, ...]:
-    """Tints of an edit by surprisal."""
-    if not edit.logprobs:
-        return ()
-    ends, at = edit.token_ends(), 0
-    values: list[tuple[int, int, float | None]] = []
-    for end, logprob in zip(ends, edit.logprobs, strict=True):
-        bits = max(0.0, -logprob / math.log(2))
-        values.append((at, max(at, end), bits))
-        at = max(at, end)
-    return tints(values, "surprisal")
-
-
-def _within(ends: Sequence[int], tokens: range, start: int, end: int) -> tuple[int, int]:
-    """The first of an edit's tokens that lies between two places of its text, and the last + 1."""
-    inside, at = [], 0
-    for token, last in enumerate(ends):
-        if token in tokens and start <= at and last <= end:
-            inside.append(token)
-        at = max(at, last)
-    return (inside[0], inside[-1] + 1) if inside else (0, 0)
