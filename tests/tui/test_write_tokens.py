@@ -167,7 +167,7 @@ async def test_alternatives_see_memory_and_note(home: Path) -> None:
             assert look.distribution.candidates[0].id == edit.ids[number]
             place = tokens.step(place, 1) or place
         # A note is not in the reading: the tints of what the model wrote are as it was written.
-        written = tuple(tokens._tints_as_written(span.start, span.end))
+        written = tuple(tokens._written.tints(span.start, span.end))
         assert tokens.tints(span.start, span.end) == written
         bits, count = tokens.bits(span.start, span.end)
         assert count == len(edit.ids)
