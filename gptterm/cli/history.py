@@ -17,6 +17,8 @@ from gptterm.ranges import Range
 from gptterm.terminal import one_line, printable
 
 if TYPE_CHECKING:
+    from gptterm.conversation.tree import Conversation
+    from gptterm.document.tree import Document
     from gptterm.store import ConversationSummary, History, SearchHit
     from gptterm.store.document_reading import DocumentSummary
 
@@ -135,16 +137,14 @@ def show_chat(chat: str, as_json: bool) -> None:
     """Print a chat or a text, by default the last chat."""
     from gptterm.conversation.export import to_json, to_text
     from gptterm.document import export as documents
-    from gptterm.store import find_entry
+    from gptterm.document.tree import Document
 
     with open_history() as store:
-        entry = find_entry(store, chat)
-        document = store.load_document(entry)
-        if document is not None:
-            shown = documents.to_json(document) if as_json else document.text
-        else:
-            found = store.load(entry)
-            shown = to_json(found) if as_json else to_text(found)
+        found = _load_entry(store, chat)
+    if isinstance(found, Document):
+        shown = documents.to_json(found) if as_json else found.text
+    else:
+        shown = to_json(found) if as_json else to_text(found)
     # A pipe gets the text as it is, a terminal without control characters.
     Streams().write(shown)
 
@@ -163,16 +163,14 @@ def export_chat(chat: str, file: str, force: bool) -> None:
 
     from gptterm.conversation.export import export, format_of
     from gptterm.document.export import export_document
-    from gptterm.store import find_entry
+    from gptterm.document.tree import Document
 
     format_of(Path(file))
     with open_history() as store:
-        entry = find_entry(store, chat)
-        document = store.load_document(entry)
-        found = None if document is not None else store.load(entry)
-    if document is not None:
-        export_document(document, Path(file), overwrite=force)
-    elif found is not None:
+        found = _load_entry(store, chat)
+    if isinstance(found, Document):
+        export_document(found, Path(file), overwrite=force)
+    else:
         export(found, Path(file), overwrite=force)
 
 
@@ -236,6 +234,20 @@ def _purge(store: "History", chats: list[str], *, yes: bool) -> None:
         return
     for chat in chats:
         store.purge(chat)
+
+
+def _load_entry(store: "History", typed: str) -> "Conversation | Document":
+    """Load the chat or the text that is meant by what was typed.
+
+    Raises:
+        UsageError: there is none, or several ids begin so.
+        HistoryError: it cannot be read.
+    """
+    from gptterm.store import find_entry
+
+    entry = find_entry(store, typed)
+    document = store.load_document(entry)
+    return store.load(entry) if document is None else document
 
 
 def when(then: float, now: float) -> str:
