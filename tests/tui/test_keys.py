@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from gptterm.config import TuiSettings
@@ -336,6 +337,20 @@ async def test_page_keys_at_the_prompt_scroll_the_transcript(open_tui: Open) -> 
         await desk.press("pageup")
         assert "more below" not in desk.text
         assert desk.screen.prompt.cursor_location[0] < 39
+
+
+async def test_a_page_up_is_one_step(open_tui: Open) -> None:
+    """Of several, the first would be taken back by a text that is added at the end."""
+    async with open_tui(Script.saying(["line\n" * 100])) as desk:
+        await desk.ready()
+        await desk.say("count")
+        transcript = desk.screen.transcript
+        await desk.press("ctrl+l")
+        assert transcript.has_focus
+        end = transcript.max_scroll_y
+        desk.app.post_message(events.Key("pageup", None))
+        await desk.until(lambda: not transcript.follow)
+        assert transcript.scroll_y == end - transcript.scrollable_content_region.height
 
 
 @pytest.mark.parametrize(("columns", "shown"), [

@@ -29,8 +29,12 @@ MORE_BELOW = " ↓ more below · End "
 """Drawn over the last row while the view does not follow the end."""
 
 
-class Transcript(ScrollView, can_focus=True):
-    """Turns, oldest first. With the focus, one of them is selected for its keys to act upon."""
+class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
+    """Turns, oldest first. With the focus, one of them is selected for its keys to act upon.
+
+    Page keys are the screen's: Textual's own would scroll step by step, and stop at the next text
+    that is added while the view follows the end.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"turn--{name}" for name in TurnPainter.STYLES}
 
