@@ -57,7 +57,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 COMMANDS_TO_TYPE = (
-    ("regenerate", "", "2/2 ◂▸"),
+    # The rate is there when the reply has ended.
+    ("regenerate", "", "tok/s   2/2 ◂▸"),
     ("continue", "", "cut after 12 tokens"),
     ("edit", "hello again", "▎ hello again"),
     ("copy", "", "sent the reply to the terminal's clipboard"),
