@@ -14,6 +14,7 @@ from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
+from textual.css.model import RuleSet
 from textual.document._document import Document
 from textual.document._wrapped_document import WrappedDocument
 from textual.driver import Driver
@@ -98,6 +99,7 @@ def test_the_private_parts_are_there() -> None:
     for driver in (LinuxDriver, LinuxInlineDriver):
         assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
     assert callable(StylesCache.get_inner_outer.cache_clear)
+    assert "__hash__" in vars(RuleSet)
     assert {"_line_cache", "LRUCache"} <= set(TextArea.__init__.__code__.co_names)
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []
