@@ -246,12 +246,12 @@ def test_a_stream_can_be_entered_in_the_middle() -> None:
 
 
 def test_the_smoke_run_learns_resumes_and_writes_a_model(tmp_path: Path) -> None:
-    settings = replace(SMOKE, steps=14)
+    settings = replace(SMOKE, steps=10)
     before = Trainer(settings, tmp_path / "work").held_out_loss()
     half = Trainer(settings, tmp_path / "work")
-    half.run(until=7)
+    half.run(until=5)
     whole = Trainer(settings, tmp_path / "work")
-    assert whole.step == 7
+    assert whole.step == 5
     after = whole.run()
     assert after < before - 0.7
     straight = Trainer(settings, tmp_path / "other")

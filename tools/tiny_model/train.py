@@ -33,6 +33,7 @@ class Settings:
     adam_rate: float = 4e-3
     tokenizer_documents: int = 16_000
     first_chunk: int = 0
+    held_out_documents: int = 96
     model: ModelConfig = field(default_factory=ModelConfig)
 
 
@@ -42,6 +43,7 @@ SMOKE = Settings(
     batches_per_step=1,
     tokenizer_documents=500,
     first_chunk=LESSONS_UNTIL,
+    held_out_documents=16,
     model=ModelConfig(vocab=512, positions=256, width=64, layers=2, heads=2),
 )
 
@@ -123,10 +125,10 @@ class Trainer:
         with (self.work / "log.txt").open("a") as file:
             file.write(text + "\n")
 
-    def held_out_loss(self, documents: int = 96) -> float:
+    def held_out_loss(self) -> float:
         """Mean loss in nats a token on held-out documents."""
         settings = self.settings
-        texts = chunk_texts(f"held-out-{settings.seed}", 0, documents)
+        texts = chunk_texts(f"held-out-{settings.seed}", 0, settings.held_out_documents)
         rows = chunk_ids(self.tokenizer, texts, settings.model.positions)
         total, count = 0.0, 0
         with torch.no_grad():
