@@ -14,6 +14,9 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
+# Threads that wait for each other beside other tests take four times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # A shell's background jobs ignore Ctrl-C, and nohup's a hang-up: the commands under test would
 # inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -19,14 +19,6 @@ SMALL = shapes.GPT2_SMALL | {
 
 
 @pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")  # what is loaded here or started from here minds it
-        torch.set_num_threads(1)
-        yield
-
-
-@pytest.fixture(scope="package", autouse=True)
 def gradients_again() -> Iterator[None]:
     """Benchmarks turn gradients off for their whole process, in which later tests may train."""
     yield

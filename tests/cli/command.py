@@ -41,7 +41,6 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "GPTTERM_HOME": str(home),
         "HF_HOME": str(home / "hf"),
         "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
         "TERM": "xterm-256color",
         **more,
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 if TYPE_CHECKING:
     from gptterm.engine.generation.engine import LocalEngine
@@ -20,14 +19,6 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """For conversions, which are otherwise kept among the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GPTTERM_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")  # an engine that is loaded minds it
-        torch.set_num_threads(1)
         yield
 
 

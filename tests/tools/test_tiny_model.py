@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,16 +40,6 @@ from tools.tiny_model.quality import induction
 from tools.tiny_model.story import draw_cast, tell
 from tools.tiny_model.tokenizer import SPECIAL, render, train_tokenizer
 from tools.tiny_model.train import SMOKE, Settings, Trainer, rate_scale
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other beside other tests take four times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
 
 # ---------------------------------------------------------------------------------- grammar
 

@@ -45,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def started(*options: str) -> Terminal:
         chat = shlex.join([sys.executable, "-m", "gptterm", "-m", "tiny", "-t", "0", *options])
         command = ["sh", "-c", f"cd {shlex.quote(str(tmp_path))}; exec {chat}"]
-        variables = {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        variables = {"LC_ALL": "C.UTF-8"}
         tty = Terminal(command, 36, 140, tmp_path, **variables)
         opened.append(tty)
         tty.until(lambda: tty.shows("Message tiny, or"))

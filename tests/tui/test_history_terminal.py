@@ -29,7 +29,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     opened: list[Terminal] = []
 
     def started(*options: str, disk: Disk | None = None) -> Terminal:
-        variables = {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        variables = {"LC_ALL": "C.UTF-8"}
         prefix, home = ((), tmp_path) if disk is None else (disk.prefix, disk.folder)
         command = [*prefix, *GPTTERM, "-m", "tiny", "-t", "0", "-n", "6", *options]
         opened.append(Terminal(command, 30, 120, home, **variables))

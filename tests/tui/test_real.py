@@ -40,7 +40,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ) -> Terminal:
         model = [] if "-m" in options else ["-m", "tiny"]
         command = [*GPTTERM, *model, *options] if command is None else command
-        variables = {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", **variables}
+        variables = {"LC_ALL": "C.UTF-8", **variables}
         tty = Terminal(command, 30, 120, tmp_path, **variables)
         opened.append(tty)
         tty.until(lambda: tty.shows(ready))
