@@ -16,6 +16,8 @@ settings.load_profile("suite")
 
 # Threads that wait for each other beside other tests take four times as long.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Until all tests are collected: nothing of what that makes is garbage.
+gc.disable()
 
 # A shell's background jobs ignore Ctrl-C, and nohup's a hang-up: the commands under test would
 # inherit that.
@@ -64,9 +66,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what is imported out of garbage collections: torch alone is 0.1 s in each."""
+    """Keep what is imported out of garbage collections, and have few: torch is 0.1 s in each."""
+    gc.enable()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def pytest_xdist_auto_num_workers() -> int:
