@@ -22,7 +22,7 @@ def act(view: ChatView, action: str, key: str) -> None:
     chat_list = view.controller.chat_list
     match action:
         case "undo":
-            view.run_worker(chat_list.undo)
+            view.run_worker(chat_list.changes.undo)
         case "archived":
             view.run_worker(chat_list.toggle_archived)
         case "import":
@@ -34,11 +34,11 @@ def act(view: ChatView, action: str, key: str) -> None:
         case "rename":
             _rename(view, entry)
         case "pin":
-            view.run_worker(partial(chat_list.toggle_pin, entry))
+            view.run_worker(partial(chat_list.changes.toggle_pin, entry))
         case "archive":
-            view.run_worker(partial(chat_list.toggle_archive, entry))
+            view.run_worker(partial(chat_list.changes.toggle_archive, entry))
         case "duplicate":
-            view.run_worker(partial(chat_list.duplicate, entry))
+            view.run_worker(partial(chat_list.changes.duplicate, entry))
         case "delete":
             _delete(view, key)
 
@@ -50,9 +50,7 @@ def _delete(view: ChatView, key: str) -> None:
         return
     entry = next(entry for entry in controller.chat_list.entries() if entry.key == key)
     undo = view.keymap.first(ChatsPane.BINDINGS, "chats.undo")
-    chat_list = controller.chat_list
-    delete = chat_list.delete if entry.document is None else chat_list.delete_text
-    view.run_worker(partial(delete, entry, undo))
+    view.run_worker(partial(controller.chat_list.delete, entry, undo))
 
 
 def _rename(view: ChatView, entry: Entry) -> None:

@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from gptterm.charts.cells import fit_words
 from gptterm.errors import GpttermError, UsageError
-from gptterm.terminal import display_text, one_line
 from gptterm.tui.state.chat import Chat
 from gptterm.tui.state.chat_entries import Entry, saved_entries, with_texts
+from gptterm.tui.state.entry_changes import Change, EntryChanges
 from gptterm.tui.state.events import (
     ChatChanged,
     ChatOpened,
@@ -27,35 +26,16 @@ from gptterm.tui.state.history_access import (
 )
 
 if TYPE_CHECKING:
-    from gptterm.store import History, SearchHit, UsedModel
+    from gptterm.store import SearchHit, UsedModel
     from gptterm.store.document_reading import DocumentSummary
     from gptterm.store.documents import DocumentSaver
 
-TITLE_WIDTH = 30
-"""Cells of a title in a sentence."""
 MOST_TEXTS = 200
 """Texts in the list."""
 COUNTED = 100
 """Chats whose branches are counted."""
 RATED = 30
 """Latest runs whose rates are known."""
-
-
-class Changed(NamedTuple):
-    """A change of a chat that can be undone."""
-
-    done: str
-    """Sentence once it is undone."""
-    undo: Callable[["History"], object]
-
-
-class Deleted(NamedTuple):
-    """A deleted chat that can be restored."""
-
-    key: str
-    title: str
-    chat: Chat | None
-    """The chat itself, if it was in memory only."""
 
 
 class ChatList:
@@ -91,14 +71,14 @@ class ChatList:
         self._new = new
         self._emit = emit
         self._history = HistoryAccess(path, save, emit)
+        self.changes = EntryChanges(self._change, self._show_again, emit)
+        """Changes of what is listed; a chat that may be open is deleted by `delete`."""
         self._opening: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
         """Set once the history is being opened."""
         self._groups: Groups = []
         self._requests = 0
         """Number of chats asked for: only the last one is shown."""
-        self._changes: list[Changed | Deleted] = []
-        """Changes that can be undone, the last one last."""
         self._branches: dict[str, int] = {}
         """Numbers of branches of chats that have more than one."""
         self._version = 0
@@ -198,11 +178,10 @@ class ChatList:
     def entries(self) -> list[Entry]:
         """Return all chats: pinned ones, then by day, the latest first."""
         listed = {summary.id for _, group in self._groups for summary in group}
-        hidden = {change.key for change in self._changes if isinstance(change, Deleted)}
         new = [
             Entry(chat.key, chat.title, "today", model=chat.model, turns=len(chat.tree))
             for chat in self.chats
-            if chat.key not in listed | hidden and not chat.listed
+            if chat.key not in listed | self.changes.deleted and not chat.listed
             if chat is self.current or not chat.empty
         ]
         entries = saved_entries(self._groups, self._branches)
@@ -355,7 +334,7 @@ class ChatList:
 
     # ------------------------------------------------------------------------- changing
 
-    async def _change(self, work: Callable[["History"], object]) -> bool:
+    async def _change(self, work: Change) -> bool:
         """Change something in the history and list the result; False if that failed."""
         if not await self._history.do(work):
             return False
@@ -366,54 +345,20 @@ class ChatList:
         """Set the title of a chat or a text; an empty one stands for its first line or its file."""
         titles = {each.id: each.title for _, group in self._groups for each in group if each.titled}
         titles |= {each.id: each.title for each in self.texts if each.titled}
-        before = titles.get(key)
-        if await self._change(lambda history: history.rename(key, title or None)):
-            undo = Changed("renamed back", lambda history: history.rename(key, before))
-            self._changes.append(undo)
-
-    async def toggle_pin(self, entry: Entry) -> None:
-        """Pin a chat or a text at the top of the list, or unpin it."""
-        key, was = entry.key, entry.pinned
-        if await self._change(lambda history: history.pin(key, not was)):
-            self._emit(Notified("good", "unpinned" if was else "pinned"))
-            undo = Changed("pinned again" if was else "unpinned again", lambda h: h.pin(key, was))
-            self._changes.append(undo)
-
-    async def toggle_archive(self, entry: Entry) -> None:
-        """Move a chat or a text to the archive, or back."""
-        key, was = entry.key, entry.archived
-        if await self._change(lambda history: history.archive(key, not was)):
-            kept = "archived" if entry.document else "archived; search still finds it"
-            self._emit(Notified("good", "unarchived" if was else kept))
-            done = "archived again" if was else "out of the archive again"
-            self._changes.append(Changed(done, lambda history: history.archive(key, was)))
-
-    async def duplicate(self, entry: Entry) -> None:
-        """Copy a chat and show the copy, or copy a text."""
-        copies: list[str] = []
-        if not await self._change(lambda history: copies.append(history.duplicate(entry.key))):
-            return
-        if entry.document is None:
-            await self.show(copies[0])
-        said = "opened the copy" if entry.document is None else f"copied {_cut(entry.title)}"
-        self._emit(Notified("good", said))
+        await self.changes.rename(key, title, titles.get(key))
 
     async def delete(self, entry: Entry, undo_key: str) -> None:
-        """Delete a chat; it can be restored, unless it was empty.
+        """Delete a chat or a text; it can be restored, unless it was an empty chat.
 
         Args:
+            entry: The chat or the text.
             undo_key: Key that restores it.
         """
         chat = self._in_memory(entry.key)
         unsaved = None if chat is None or chat.saver is not None else chat
-        if chat is None or not chat.empty:
-            deleted = Deleted(entry.key, entry.title, unsaved)
-            self._changes.append(deleted)
-            if unsaved is None and not await self._change(lambda h: h.delete(entry.key)):
-                self._changes.remove(deleted)
-                return
-            title = _cut(entry.title)
-            self._emit(Notified("good", f"deleted {title}; {undo_key} brings it back"))
+        is_empty = chat is not None and chat.empty
+        if not is_empty and not await self.changes.delete(entry, undo_key, unsaved):
+            return
         if chat is not None:
             self.chats.remove(chat)
             self.chats = self.chats or [self._new()]
@@ -421,41 +366,12 @@ class ChatList:
                 self._set_current(self.chats[0])
         self._emit(ListChanged())
 
-    async def delete_text(self, entry: Entry, undo_key: str) -> None:
-        """Delete a text from the history; its file stays.
-
-        Args:
-            undo_key: Key that restores it.
-        """
-        key, text = entry.key, entry.document
-        assert text is not None
-        if await self._change(lambda history: history.delete(key)):
-            title = _cut(entry.title)
-            stays = "; its file stays" if text.path else ""
-            self._emit(Notified("good", f"deleted {title}{stays}; {undo_key} brings it back"))
-            done = f"brought back {title}"
-            self._changes.append(Changed(done, lambda history: history.undelete(key)))
-
-    async def undo(self) -> None:
-        """Undo the last change: a chat or text deleted, a chat archived, pinned or renamed."""
-        if not self._changes:
-            self._emit(Notified("info", "there is nothing to undo"))
-            return
-        change = self._changes.pop()
-        if isinstance(change, Deleted):
-            await self._undelete(change)
-        elif await self._change(change.undo):
-            self._emit(Notified("good", change.done))
-
-    async def _undelete(self, deleted: Deleted) -> None:
-        key, title, unsaved = deleted
+    async def _show_again(self, key: str, unsaved: Chat | None) -> None:
+        """Show a chat of the history, or one that only memory has."""
         if unsaved is not None:
             self._set_current(unsaved)
-        elif await self._change(lambda history: history.undelete(key)):
-            await self.show(key)
         else:
-            return
-        self._emit(Notified("good", f"brought back {_cut(title)}"))
+            await self.show(key)
 
     async def import_files(self, paths: Sequence[Path]) -> str:
         """Add the chats in files; return a sentence about the result.
@@ -470,8 +386,3 @@ class ChatList:
         if len(report.ids) == 1:
             await self.show(*report.ids)
         return "; ".join((report.sentence(), *report.problems))
-
-
-def _cut(title: str) -> str:
-    """Return the beginning of a title, for a sentence."""
-    return fit_words(display_text(one_line(title)), TITLE_WIDTH)
