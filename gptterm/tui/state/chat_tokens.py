@@ -12,11 +12,11 @@ from gptterm.conversation.nodes import SYSTEM
 from gptterm.conversation.token_map import TurnToken, chat_text
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack
 from gptterm.engine.api import Candidate, ModelInfo, NextToken
-from gptterm.engine.inspection.answers import TokenScore, TokenView
+from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.inspection.requests import TokenRequest
 from gptterm.errors import GpttermError
-from gptterm.tui.state.asking import ask
 from gptterm.tui.state.controller_view import ControllerView
+from gptterm.tui.state.read_ahead import ReadAhead
 from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.tints import Tint, kept_tints, next_measure, tints
@@ -86,6 +86,7 @@ class ChatTokens:
         self.reading: Reading | None = None
         self._tints: dict[tuple[Measure, str], tuple[Tint, ...]] = {}
         """Of turns in the reading, by measure and turn."""
+        self._read_ahead = ReadAhead()
         self._task: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------- tints
@@ -331,7 +332,7 @@ class ChatTokens:
             prompt_tokens=tokens[0].position if is_reply else None,
         )
         try:
-            view = await ask(self._controller.engine.client, request, TokenView)
+            view = await self._read_ahead.view(self._controller.engine.client, request)
         except GpttermError as error:
             return TokenLook(None, str(error))
         reason = "" if view.distribution else "the first token follows nothing"

@@ -38,6 +38,7 @@ from gptterm.engine.inspection.requests import (
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask, events_of
 from gptterm.tui.state.controller import Controller
+from gptterm.tui.state.read_ahead import ReadAhead
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.tints import MEASURES
 
@@ -99,6 +100,7 @@ class Inspecting:
         self._measured: dict[Measure, list[float | None]] = {}
         """Of the tokens that are scored, as far as they were shown."""
         self._on_change = on_change
+        self._read_ahead = ReadAhead()
         self._task: asyncio.Task[None] | None = None
         self._scoring: asyncio.Task[None] | None = None
         self._is_stale = False
@@ -280,7 +282,7 @@ class Inspecting:
                     sampling=self.controller.settings.sampling,
                     limit=CANDIDATES,
                 )
-                self.found = self.found._replace(token=await ask(client, request, TokenView))
+                self.found = self.found._replace(token=await self._read_ahead.view(client, request))
             case "heat":
                 self._score()
             case "attention":

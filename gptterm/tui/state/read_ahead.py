@@ -1,0 +1,75 @@
+"""Distributions in the places of a text, computed ahead of the key that asks for them."""
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from gptterm.engine.inspection.answers import TokenView
+from gptterm.engine.inspection.requests import TokenRequest
+from gptterm.errors import GpttermError
+from gptterm.tui.state.asking import ask
+
+if TYPE_CHECKING:
+    from gptterm.tui.state.engine_manager import Client
+
+
+class _Ahead(NamedTuple):
+    client: "Client"
+    request: TokenRequest
+    task: asyncio.Task[TokenView | None]
+
+
+class ReadAhead:
+    """Asks for the distribution in one place after another.
+
+    After a step the neighbour in its direction is computed, while the reader looks: a forward pass
+    takes tens of milliseconds, and the next key has its answer at once.
+    """
+
+    def __init__(self) -> None:
+        self._before: TokenRequest | None = None
+        self._step = -1
+        """The text is opened at its end."""
+        self._ahead: _Ahead | None = None
+
+    async def view(self, client: "Client", request: TokenRequest) -> TokenView:
+        """Return the answer to a request.
+
+        Raises:
+            GpttermError: it failed.
+        """
+        view = await self._computed(client, request) or await ask(client, request, TokenView)
+        before, self._before = self._before, request
+        if before is None or before.ids != request.ids:
+            self._begin(client, request)
+        elif before.position != request.position:  # else other samplers were asked for
+            step = request.position - before.position
+            self._step = step if abs(step) == 1 else self._step
+            self._begin(client, request)
+        return view
+
+    async def _computed(self, client: "Client", request: TokenRequest) -> TokenView | None:
+        """The answer that was computed ahead, or is about to be; None: it was to another one."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        if ahead.client is client and ahead.request == request:
+            return await ahead.task
+        ahead.task.cancel()
+        return None
+
+    def _begin(self, client: "Client", request: TokenRequest) -> None:
+        position = request.position + self._step
+        if 0 < position <= len(request.ids):
+            neighbour = replace(request, position=position)
+            task = asyncio.create_task(_answer(client, neighbour))
+            self._ahead = _Ahead(client, neighbour, task)
+
+
+async def _answer(client: "Client", request: TokenRequest) -> TokenView | None:
+    """The answer; None if it fails, which is told when the reader asks."""
+    try:
+        return await ask(client, request, TokenView)
+    except GpttermError:
+        return None
