@@ -128,15 +128,11 @@ def _find_document(prefix: str) -> tuple[str, Path | None]:
         UsageError: there is none whose id begins so, or there are several.
     """
     from gptterm.cli.history import open_history
+    from gptterm.store import find_document
 
     with open_history() as store:
-        found = [each for each in store.documents(archived=None) if each.id.startswith(prefix)]
-    if len(found) != 1:
-        problem = (
-            "no text has an id that begins" if not found else "several texts have ids that begin"
-        )
-        raise UsageError(f"{problem} with {prefix}; see gptterm history documents")
-    return ("", Path(found[0].path)) if found[0].path else (found[0].id, None)
+        found = find_document(store, prefix)
+    return ("", Path(found.path)) if found.path else (found.id, None)
 
 
 write = SectionedCommand(

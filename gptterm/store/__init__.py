@@ -6,7 +6,7 @@ Front ends need `History` and its `ChatSaver`. Importing this imports SQLite, ne
 from gptterm.store.chat_saver import ChatSaver
 from gptterm.store.errors import HistoryError
 from gptterm.store.history import History
-from gptterm.store.lookup import LAST, find_conversation, find_deleted, find_entry
+from gptterm.store.lookup import LAST, find_conversation, find_deleted, find_document, find_entry
 from gptterm.store.queries import SearchHit
 from gptterm.store.search import match_finder
 from gptterm.store.summaries import ConversationSummary, day_name, group_by_day
@@ -23,6 +23,7 @@ __all__ = [
     "day_name",
     "find_conversation",
     "find_deleted",
+    "find_document",
     "find_entry",
     "group_by_day",
     "match_finder",

@@ -30,12 +30,17 @@ class DocumentSummary(NamedTuple):
 
 
 def listed(
-    connection: sqlite3.Connection, limit: int, archived: bool | None = False
+    connection: sqlite3.Connection,
+    limit: int = -1,
+    archived: bool | None = False,
+    prefix: str = "",
 ) -> list[DocumentSummary]:
     """Return the documents, the latest first; of those of one file, the one written to last.
 
     Args:
+        limit: at most so many; negative for all.
         archived: only archived ones, or only others; None for both.
+        prefix: only those whose id begins so.
     """
     version = schema.version_of(connection)
     if version < schema.VERSION_WITH_DOCUMENTS:
@@ -50,8 +55,8 @@ def listed(
         f"SELECT id, path, {title}, max(updated), {marks},"
         " (SELECT count(*) FROM edits WHERE document = documents.seq)"
         f" FROM documents WHERE {kept} GROUP BY path, CASE path WHEN '' THEN seq END"
-        " ORDER BY max(updated) DESC LIMIT ?",
-        (limit,),
+        " HAVING substr(id, 1, ?) = ? ORDER BY max(updated) DESC LIMIT ?",
+        (len(prefix), prefix, limit),
     )
     return [
         DocumentSummary(

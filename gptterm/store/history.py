@@ -22,9 +22,11 @@ from gptterm.store.maintenance import is_due, purge, run_maintenance
 from gptterm.store.merge import Merge, Merged, index_terms, merge, plan, plan_new
 from gptterm.store.pending_changes import PendingChanges
 from gptterm.store.queries import (
+    Entries,
     SearchHit,
     StoredState,
     extent,
+    find_entries,
     read_conversation,
     read_draft,
     search_turns,
@@ -273,13 +275,10 @@ class History:
 
         return self._reader.read(work, [])
 
-    def find(self, prefix: str) -> list[ConversationSummary]:
-        """List the conversations whose id begins with `prefix`."""
+    def find(self, prefix: str) -> Entries:
+        """Find the conversations and the documents whose id begins with `prefix`."""
         self._settle()
-        values = (len(prefix), clean_text(prefix))
-        return self._reader.read(
-            lambda c: summaries.select(c, "substr(id, 1, ?) = ?", values, "ORDER BY id"), []
-        )
+        return self._reader.read(lambda c: find_entries(c, clean_text(prefix)), Entries([], []))
 
     def branches(self, ids: Sequence[str]) -> dict[str, int]:
         """Count the branches of conversations that have more than one."""
@@ -408,8 +407,8 @@ class History:
         document = self.load_document(conversation)
         if document is not None:
             document.id = uuid.uuid4().hex
-            title = next(each for each in self.documents(archived=None) if each.id == conversation)
-            self.add_document(document, f"{title.title or title.path} (copy)")
+            (text,) = (each for each in self.find(conversation).texts if each.id == conversation)
+            self.add_document(document, f"{text.title or text.path} (copy)")
             return document.id
         chat = self.load(conversation)
         opened = {i: child for node in chat.nodes() if (child := chat.selected_child(i := node.id))}

@@ -1,4 +1,4 @@
-"""Queries: load conversations and drafts, search turns and titles."""
+"""Queries: find conversations by their ids, load them and drafts, search turns and titles."""
 
 import contextlib
 import itertools
@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from gptterm.conversation.nodes import Node
 from gptterm.conversation.tree import Conversation
-from gptterm.store import schema, search, serialization, summaries
+from gptterm.store import document_reading, schema, search, serialization, summaries
+from gptterm.store.document_reading import DocumentSummary
 from gptterm.store.errors import HistoryError
+from gptterm.store.summaries import ConversationSummary
 
 _CANDIDATES = 1000
 """Upper bound of hits sorted by age: the latest by row number."""
@@ -36,6 +38,20 @@ class StoredState(NamedTuple):
     nodes: tuple[Node, ...]
     selected: dict[str, str]
     """Turn → its selected child."""
+
+
+class Entries(NamedTuple):
+    """Conversations and documents, in lists."""
+
+    chats: list[ConversationSummary]
+    texts: list[DocumentSummary]
+
+
+def find_entries(connection: sqlite3.Connection, prefix: str) -> Entries:
+    """Find what is listed, archived or not, and has an id that begins so."""
+    where, values = "substr(id, 1, ?) = ?", (len(prefix), prefix)
+    chats = summaries.select(connection, where, values, "ORDER BY id")
+    return Entries(chats, document_reading.listed(connection, archived=None, prefix=prefix))
 
 
 def read_draft(connection: sqlite3.Connection, conversation: str) -> str:

@@ -76,7 +76,7 @@ def write(path: Path, name: str, chats: int, seconds: float) -> None:
         number = 0
         while number < chats or time.monotonic() < until:
             chat = Conversation(id="shared" if number % 3 == 0 else None, created=1.0)
-            if number % 3 == 0 and history.find("shared"):
+            if number % 3 == 0 and history.find("shared").chats:
                 chat = history.load("shared")
             saver = history.saver(chat)
             reply = answer(saver, f"{name} asks {number}", f"{name} is told {number}")

@@ -99,7 +99,7 @@ def test_the_list(history: History) -> None:
     assert len(history.conversations(archived=None)) == 4
     assert [s.title for s in history.conversations(limit=1, offset=1)] == ["question 3"]
     assert history.last() == chats[3].id
-    assert [s.id for s in history.find(chats[0].id[:12])] == [chats[0].id]
+    assert [s.id for s in history.find(chats[0].id[:12]).chats] == [chats[0].id]
 
     answer(history.saver(history.load(chats[0].id)), "again", "yes")
     assert history.last() == chats[0].id
@@ -255,7 +255,7 @@ def test_halves_of_characters_do_no_harm(history: History, notices: list[str]) -
     history.set_draft("draft \udfff")
     assert history.draft() == "draft \ufffd"
     assert history.search("\ud800") == history.search("\ufffd")
-    assert history.find("\ud800") == []
+    assert history.find("\ud800") == ([], [])
     (summary,) = history.conversations()
     assert (summary.title, summary.model) == ("title \ufffd", "/models/\ufffd")
     assert history.load(chat.id).node(chat.last_reply() or "").model == "/models/\ufffd"

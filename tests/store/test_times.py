@@ -104,7 +104,7 @@ def test_the_last_chat_is_the_one_written_last(path: Path, monkeypatch: pytest.M
         saver = history.saver(history.load(ahead.id))
         answer(saver, "again", "yes")
         assert titles()[:3] == ["ahead", "now", "future"]
-        (summary,) = history.find(ahead.id)
+        (summary,) = history.find(ahead.id).chats
         assert abs(summary.updated - time.time()) < 600
         assert set(titles()) == {"old", "future", "now", "imported", "ahead"}
 
@@ -156,7 +156,7 @@ def test_such_a_chat_is_not_the_last_for_ever(path: Path, at: object) -> None:
         chat = talk("a", "b")
         history.add(chat)
         assert history.last() == chat.id
-        (summary,) = history.find(odd.id)
+        (summary,) = history.find(odd.id).chats
         (hit,) = history.search("odd")
         found = [summary.created, summary.updated, hit.created]
     if at == 1.7e12:
