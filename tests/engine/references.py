@@ -1,4 +1,4 @@
-"""What the transformers library says of a model's inside: the reference of taps and inspections."""
+"""Reference of taps and inspections: what the transformers library says of a model's inside."""
 
 from typing import Any
 

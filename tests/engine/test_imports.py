@@ -1,4 +1,4 @@
-"""What an engine imports, and when: a front end is on the screen before torch is there."""
+"""Imports of an engine, and when: a front end is on the screen before torch is there."""
 
 import json
 import subprocess

@@ -57,7 +57,7 @@ COUNTS = usage(7, 2)
 
 
 class Dialect(NamedTuple):
-    """What one kind of server sends, and what is to be made of it."""
+    """A kind of server: what it sends, and what is to be made of it."""
 
     models: Answer
     chat: Answer

@@ -29,7 +29,7 @@ from tests.support.llm_server import Answer, LlmServer, chat, refusal, sse
 
 
 class _Wire(asyncio.Transport):
-    """What a connection writes to; nothing is read from it."""
+    """A transport that drops what a connection writes; nothing is read from it."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Drop a request."""

@@ -1,4 +1,4 @@
-"""What servers refuse is remembered over restarts: bounded, for a week, without keys."""
+"""Memory of what servers refuse: kept over restarts, bounded, for a week, without keys."""
 
 import asyncio
 import json

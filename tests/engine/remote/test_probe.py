@@ -1,4 +1,4 @@
-"""What the report on a server says, against servers of several kinds."""
+"""The report on a server, against servers of several kinds."""
 
 from gptterm.engine.remote.probe import ServerReport, probe
 from gptterm.engine.remote.servers import Access, Servers

@@ -1,4 +1,4 @@
-"""What will not fit is told before memory is taken, with the sizes."""
+"""Memory bounds: what will not fit is told before memory is taken, with the sizes."""
 
 import shutil
 from pathlib import Path

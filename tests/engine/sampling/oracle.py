@@ -22,7 +22,7 @@ class NothingToDrawError(Exception):
 
 @dataclass
 class Verdict:
-    """What the chain does to one row."""
+    """Outcome of the chain for one row."""
 
     kept: dict[int, float] = field(default_factory=dict)
     """id -> probability of being drawn."""
@@ -41,7 +41,7 @@ class Chain:
         self.z = dict(enumerate(logits))
         self.params = params
         self.rounding = dict.fromkeys(self.z, 0.0)
-        """What float32 may have added to each changed logit."""
+        """Bounds of what float32 may have added to each changed logit."""
         self.verdict = Verdict()
 
     # ------------------------------------------------------------------- measures
@@ -57,8 +57,8 @@ class Chain:
         return {i: w / total for i, w in weights.items()}
 
     def errors(self) -> dict[int, float]:
-        """What float32 may add to the logarithm of each weight: by the rounding of the logit, if
-        it was changed, of its distance from the largest, and of the exponential."""
+        """Bounds of what float32 may add to the logarithm of each weight: by the rounding of the
+        logit, if it was changed, of its distance from the largest, and of the exponential."""
         best = max(self.z, key=lambda i: self.z[i])
         ties = {i for i, z in self.z.items() if z == self.z[best]}
         exact = {best} if any(self.rounding[i] for i in ties) else ties

@@ -170,7 +170,7 @@ def test_the_largest_of_many_with_ties(size: int, width: int) -> None:
 
 
 def test_values_change_without_another_chain() -> None:
-    """What a slider moves must not need another graph; switching a filter on may."""
+    """A value that a slider moves must not need another graph; switching a filter on may."""
     base = SamplingParams(temperature=0.8, top_k=40, top_p=0.9)
     same = SamplingParams(temperature=1.7, top_k=17, top_p=0.5)
     assert DeviceChain.for_params(base, 1000) == DeviceChain.for_params(same, 1000)
