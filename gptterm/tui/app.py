@@ -28,7 +28,7 @@ from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.chat_events import show_event
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
-from gptterm.tui.state.events import ControllerEvent, ReplyEnded
+from gptterm.tui.state.events import ControllerEvent, ListChanged, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
 from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS, SCREENS, WRITE_GROUPS
@@ -247,6 +247,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
                 self.attention.reply_ended(event.reply)
         if self.write_screen is not None and self.write_screen.is_mounted:
             self.write_screen.show_engine()
+            if isinstance(event, ListChanged):
+                self.write_screen.list_changed()
         if self.inspect_screen is not None and self.inspect_screen.is_mounted:
             self.inspect_screen.engine_changed()
 

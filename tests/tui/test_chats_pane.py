@@ -73,8 +73,18 @@ async def test_texts_are_in_the_pane_too(open_tui: Open, path: Path) -> None:
         await desk.until(lambda: "brought back Of a king" in desk.notice)
         await desk.press("end", "up", "enter")
         await desk.until(lambda: desk.app.write_screen and desk.app.write_screen.writing.opened)
-        assert desk.app.write_screen is not None
-        assert desk.app.write_screen.writing.document.text == "Of a fox\n\nOnce"
+        write = desk.app.write_screen
+        assert write is not None
+        assert write.writing.document.text == "Of a fox\n\nOnce"
+        name = write.writing.document.id
+        chat_list = desk.app.controller.chat_list
+        await chat_list.rename(name, "Of a vixen")
+        await desk.until(lambda: "Of a vixen" in desk.text)
+        with History.open(path) as elsewhere:
+            elsewhere.rename(name, "Of cubs")
+        await desk.until(lambda: "Of cubs" in desk.text)
+        await chat_list.changes.undo()
+        await desk.until(lambda: "a text without a file" in desk.text)
 
 
 async def test_keys_of_the_pane_are_for_the_open_chat_until_another_is_chosen(

@@ -182,6 +182,11 @@ class WriteScreen(ModeScreen):
         )
         self._keyline.keys = hints(self._keymap, self._focus_area, streaming=self.writing.streaming)
 
+    def list_changed(self) -> None:
+        """Show the title that the text has in the list."""
+        self.writing.take_title()
+        self._count()
+
     @property
     def _focus_area(self) -> str:
         return next((area for area, widget in self._areas.items() if widget.has_focus), TEXT)

@@ -103,6 +103,12 @@ class Writing:
             return self.file.path.name
         return "" if self._saver is None else self._saver.title
 
+    def take_title(self) -> None:
+        """Take over the title that the text has in the list by now, whoever has renamed it."""
+        for listed in self.controller.chat_list.texts:
+            if self._saver is not None and listed.id == self._saver.document.id:
+                self._saver.title = listed.title if listed.titled else ""
+
     @property
     def streaming(self) -> bool:
         """Whether a continuation is being written."""
