@@ -84,7 +84,8 @@ class Pruning:
         """Merge equal branches of each fork, the younger into the older one; return how many.
 
         Branches are equal as far as they insert the same text, by the same tokens, at the same
-        place. What follows the one then follows the other.
+        place. What follows the one then follows the other. A branch that ends within a version of
+        another stays: no version there has its text, which may be the one that a person wants.
         """
         document, now, merged = self._document, self._now(), 0
         forks: list[str | None] = [None]

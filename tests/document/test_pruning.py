@@ -22,13 +22,15 @@ def shown(document: Document) -> list[str]:
     return [each.text for each in branches(document)]
 
 
-def texts(document: Document) -> set[str]:
-    """The text of every version that is not pruned."""
+def texts(document: Document, *, only_ends: bool = False) -> set[str]:
+    """The text of every version that is not pruned, or of every one that nothing follows."""
     found, waiting = {""}, list(document.children(None))
     while waiting:
         document.go(waiting.pop())
-        found.add(document.text)
-        waiting += document.children(document.current)
+        children = document.children(document.current)
+        if not (only_ends and children):
+            found.add(document.text)
+        waiting += children
     return found
 
 
@@ -77,6 +79,15 @@ def test_equal_branches_become_one_and_go_on_together() -> None:
     assert pruning.merge() == 2
 
 
+def test_a_branch_that_ends_within_a_version_of_another_stays() -> None:
+    document = Document()
+    typed(document, None, "Yes.")
+    typed(document, None, "Yes. But no.")
+    typed(document, None, "Yes")
+    assert Pruning(document).merge() == 0
+    assert shown(document) == ["Yes.", "Yes. But no.", "Yes"]
+
+
 def test_other_tokens_and_what_is_marked_are_not_merged() -> None:
     document = Document()
     typed(document, None, "a b")
@@ -107,17 +118,18 @@ def test_a_mark_goes_to_the_version_that_stays() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["a", "b", "ab"])), max_size=30))
-def test_a_merge_loses_no_text_but_beginnings(steps: list[tuple[int, str]]) -> None:
+def test_a_merge_loses_no_text_but_beginnings_and_no_end(steps: list[tuple[int, str]]) -> None:
     document = Document()
     versions: list[str | None] = [None]
     for at, text in steps:
         versions.append(typed(document, versions[at % len(versions)], text))
-    before, view = texts(document), document.text
+    before, ends = texts(document), texts(document, only_ends=True)
     pruning = Pruning(document)
     document.go(versions[-1])
     view = document.text
     merged = pruning.merge()
     assert document.text == view
+    assert ends <= texts(document)
     for text in before - texts(document):
         assert any(other.startswith(text) for other in texts(document))
     again = Document(edits=document.edits())
