@@ -109,7 +109,7 @@ async def _draw_writing(directory: Path) -> list[Path]:
         least = min(range(1, len(edit.logprobs)), key=lambda number: edit.logprobs[number])
         place = edit.start + edit.token_ends()[least - 1] + 1
         screen.area.go_to(place)
-        await until(lambda: screen.pane.walked == tokens.at(place))
+        await until(lambda: screen.panes.alternatives.walked == tokens.at(place))
         app.save_screenshot("write.svg", str(directory))
     return [directory / "write.svg"]
 

@@ -270,8 +270,8 @@ async def test_a_pane_of_write_mode_stands_at_the_edge(open_tui: Open) -> None:
         assert screen is not None
         await desk.until(lambda: screen.is_mounted and screen.writing.opened)
         await desk.press("f5")
-        await desk.until(lambda: screen.samplers.region.right == 200)
-        text, room = screen.area.region, screen.samplers.region.x
+        await desk.until(lambda: screen.panes.samplers.region.right == 200)
+        text, room = screen.area.region, screen.panes.samplers.region.x
         assert abs(text.x - (room - text.right)) <= 1
 
 

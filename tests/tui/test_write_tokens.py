@@ -37,7 +37,7 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         desk = WriteDesk(app, pilot)
         await desk.opened()
-        writing, area, pane = desk.write.writing, desk.write.area, desk.write.pane
+        writing, area, pane = desk.write.writing, desk.write.area, desk.write.panes.alternatives
         tokens, document = writing.text_tokens, writing.document
         await desk.type("The little fox zzgq")
         await desk.press("tab")

@@ -8,6 +8,7 @@ from gptterm.conversation.export import export as write_export
 from gptterm.paths import user_path
 from gptterm.terminal import one_line
 from gptterm.tui.actions.chat_view import ChatView, ScreenView
+from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
 
 LONGEST_NAME = 40
@@ -24,6 +25,20 @@ def export(view: ChatView) -> None:
     name = f"{file_name(tree.title)}.md"
     request = InputRequest("export the chat", "write", hint, name)
     ask_export(view, request, lambda path: write_export(tree, path))
+
+
+def export_text(view: WriteView) -> None:
+    """Ask for a file name and write the document of Write mode to it."""
+    from gptterm.document.export import export_document
+
+    file, document = view.writing.file, view.writing.document
+    if not len(document):
+        view.show_notice("info", "there is nothing to export yet")
+        return
+    hint = ".html tinted by surprisal · .json all versions, with ids and logprobs · .md .txt text"
+    name = "text" if file is None else file.path.stem
+    request = InputRequest("export the text", "write", hint, f"{name}.html")
+    ask_export(view, request, lambda path: export_document(document, path))
 
 
 def ask_export(view: ScreenView, request: InputRequest, write: Callable[[Path], None]) -> None:

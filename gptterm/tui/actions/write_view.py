@@ -1,33 +1,20 @@
 """Interface of the write screen to the actions."""
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from textual.app import App
-
-from gptterm.tui.state.events import NoticeKind
+from gptterm.tui.actions.chat_view import ScreenView
 from gptterm.tui.state.writing import Writing
 from gptterm.tui.widgets.document_area import DocumentArea
 
 
-class WriteView(Protocol):
+class WriteView(ScreenView, Protocol):
     """The parts of the write screen that actions may use."""
 
     writing: Writing
     area: DocumentArea
     sought: str
     """Text that was found or replaced last."""
-
-    @property
-    def app(self) -> App[Any]:
-        """The application, for dialogs."""
-
-    def run_worker(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> object:
-        """Run a coroutine function beside the screen."""
-
-    def show_notice(self, kind: NoticeKind, text: str) -> None:
-        """Show one line to the user."""
 
     def grow_on(self, place: int, task: str = "") -> None:
         """Continue the text at a place, where the cursor goes.

@@ -24,10 +24,7 @@ from gptterm.tui.keys import WRITE_KEYS, Keymap
 from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.continuation_list import ContinuationList
 from gptterm.tui.screens.document_counts import Counts
-from gptterm.tui.screens.document_map import MapPane
-from gptterm.tui.screens.document_samplers import DocumentSamplers
-from gptterm.tui.screens.document_walk import DocumentWalk
-from gptterm.tui.screens.panes import ROOM_FOR_BOTH
+from gptterm.tui.screens.document_panes import DocumentPanes
 from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
@@ -35,7 +32,7 @@ from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.writing import Writing
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
-from gptterm.tui.widgets.key_groups import ALTERNATIVES, CONTINUATIONS, MAP, SAMPLING, TEXT
+from gptterm.tui.widgets.key_groups import CONTINUATIONS, TEXT
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine, place
@@ -75,11 +72,9 @@ class WriteScreen(ModeScreen):
         self.area = DocumentArea(self._edited, self._walk)
         self._continuations = ContinuationList(self)
         self.list = self._continuations.widget
-        self._map = MapPane(self)
-        self.map = self._map.widget
-        self.samplers = DocumentSamplers(self)
-        self.pane = Distribution()
-        self.walk = DocumentWalk(lambda: self.writing, self.area, self.pane)
+        self.panes = DocumentPanes(self)
+        self._areas: dict[str, Widget] = {CONTINUATIONS: self.list, **self.panes.areas}
+        """The widgets beside the text, by their area of the key groups."""
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
         self._is_stale = False
@@ -98,9 +93,7 @@ class WriteScreen(ModeScreen):
         yield self.status
         with Horizontal(id="document"):
             yield Horizontal(self.area, id="text")
-            yield self.map
-            yield self.samplers
-            yield self.pane
+            yield from self.panes.widgets
         yield self.list
         yield self.notice_line
         yield self._keyline
@@ -111,8 +104,8 @@ class WriteScreen(ModeScreen):
         self.set_interval(FRAME_S, self._draw)
         self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
-        self.set_interval(COUNT_S, self._map.refresh)
-        self.set_interval(COUNT_S, self.walk.refresh)
+        self.set_interval(COUNT_S, self.panes.map.refresh)
+        self.set_interval(COUNT_S, self.panes.walk.refresh)
         self.show_engine()
         start_worker(self, self._open)
 
@@ -123,7 +116,7 @@ class WriteScreen(ModeScreen):
             self.refusal = error
             self.app.exit(error.exit_code)
             return
-        self.samplers.show()
+        self.panes.samplers.show()
         self._draw()
         self.area.begin()
 
@@ -139,10 +132,9 @@ class WriteScreen(ModeScreen):
             return
         writing.text_tokens.measure = left.text_tokens.measure
         self.writing = writing
-        self.samplers.show()
         self._draw()
         self._count()
-        self._map.draw()
+        self.panes.refresh()
         self.area.focus()
         self.area.move_cursor(self.area.document.end)
 
@@ -191,16 +183,8 @@ class WriteScreen(ModeScreen):
     def _focus_area(self) -> str:
         return next((area for area, widget in self._areas.items() if widget.has_focus), TEXT)
 
-    @property
-    def _areas(self) -> dict[str, Widget]:
-        """The widgets beside the text, by their area of the key groups."""
-        return {
-            CONTINUATIONS: self.list, MAP: self.map, ALTERNATIVES: self.pane,
-            SAMPLING: self.samplers.panel,
-        }  # fmt: skip
-
     def _changed(self) -> None:
-        self._is_stale = self._map.is_stale = True
+        self._is_stale = self.panes.map.is_stale = True
 
     def _draw(self) -> None:
         """Show what has changed since the last frame."""
@@ -260,18 +244,18 @@ class WriteScreen(ModeScreen):
 
     @on(DocumentArea.SelectionChanged)
     def _cursor_moved(self) -> None:
-        self.walk.look()
+        self.panes.walk.look()
 
     @on(Distribution.WalkRequested)
     def _walk_requested(self, event: Distribution.WalkRequested) -> None:
-        self.walk.step(event.step)
+        self.panes.walk.step(event.step)
 
     @on(Distribution.ActionRequested)
     def _token_action(self, event: Distribution.ActionRequested) -> None:
         from gptterm.tui.actions import document_tokens
 
         document_tokens.act(self, event.action, event.candidate, event.walked)
-        self.walk.look()
+        self.panes.walk.look()
 
     @on(Distribution.Left)
     def _pane_left(self) -> None:
@@ -314,40 +298,21 @@ class WriteScreen(ModeScreen):
             self.list.open()
         self.show_engine()
 
-    @property
-    def _panes(self) -> tuple[Widget, ...]:
-        """The panes right of the text."""
-        return self.map, self.samplers, self.pane
-
-    def _give_room(self, opened: Widget | None = None) -> None:
-        """Hide the panes that the text has no room for: all but the one that was opened last."""
-        panes = [pane for pane in self._panes if pane.display]
-        if len(panes) > 1 and self.size.width < ROOM_FOR_BOTH:
-            kept = opened if opened in panes else panes[0]
-            for pane in panes:
-                pane.display = pane is kept
-
     def on_resize(self) -> None:
         """Hide what there is no room for any more."""
-        focused = self.focused
-        holds = (pane for pane in self._panes if focused in pane.walk_children(with_self=True))
-        self._give_room(next(holds, None))
+        self.panes.fit(self.panes.with_focus(self.focused))
 
     def action_map(self) -> None:
-        """Show the map and go to it; from there, or where it is of no use, hide it."""
-        shown = not (self.map.has_focus or not len(self.writing.document))
-        self.map.display = shown
-        (self.map if shown else self.area).focus()
-        self._give_room(self.map)
-        if not len(self.writing.document):
-            self.show_notice("info", "there are no versions yet")
-        self.call_after_refresh(self._map.draw)
+        """Show the map, or hide it."""
+        self.panes.toggle_map()
 
     def action_sampling(self) -> None:
-        """Show the samplers of this text and go to them, or hide them."""
-        if not self.samplers.toggle():
-            self.area.focus()
-        self._give_room(self.samplers)
+        """Show the samplers of this text, or hide them."""
+        self.panes.toggle_samplers()
+
+    def action_alternatives(self) -> None:
+        """Show the alternatives to the token under the cursor, or hide them."""
+        self.panes.toggle_alternatives()
 
     def action_beside(self) -> None:
         """Change the memory and the author's note."""
@@ -388,14 +353,7 @@ class WriteScreen(ModeScreen):
 
     def action_tint(self) -> None:
         """Tint the tokens by another measure, or no longer."""
-        self.show_notice("info", self.walk.cycle())
-
-    def action_alternatives(self) -> None:
-        """Show the alternatives to the token under the cursor and go to them, or hide them."""
-        shown = not self.pane.has_focus
-        self.walk.show_pane(shown)
-        (self.pane if shown else self.area).focus()
-        self._give_room(self.pane)
+        self.show_notice("info", self.panes.walk.cycle())
 
     def action_open(self) -> None:
         """Choose another text."""
@@ -427,20 +385,9 @@ class WriteScreen(ModeScreen):
 
     def action_export(self) -> None:
         """Ask for a file name and export the document to it."""
-        from gptterm.document.export import export_document
-        from gptterm.tui.actions.export import ask_export
-        from gptterm.tui.dialogs.input import InputRequest
+        from gptterm.tui.actions.export import export_text
 
-        file, document = self.writing.file, self.writing.document
-        if not len(document):
-            self.show_notice("info", "there is nothing to export yet")
-            return
-        hint = (
-            ".html tinted by surprisal · .json all versions, with ids and logprobs · .md .txt text"
-        )
-        name = "text" if file is None else file.path.stem
-        request = InputRequest("export the text", "write", hint, f"{name}.html")
-        ask_export(self, request, lambda path: export_document(document, path))
+        export_text(self)
 
     def action_help(self) -> None:
         """Show all keys."""
@@ -452,12 +399,7 @@ class WriteScreen(ModeScreen):
     def run_binding(self, area: str, action: str) -> None:
         """Run the action of a binding of one of the `WRITE_GROUPS`, from elsewhere."""
         is_own = any(binding.action == action for binding in WRITE_KEYS)
-        if area == MAP and not self.map.display:
-            self.action_map()
-        if area == ALTERNATIVES and not self.pane.display:
-            self.walk.show_pane(True)
-        if area == SAMPLING and not self.samplers.display:
-            self.samplers.toggle()
+        self.panes.show_area(area)
         widget = self._areas.get(area, self.area)
         self.call_after_refresh((self if is_own else widget).run_action, action)
 
