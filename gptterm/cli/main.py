@@ -58,7 +58,7 @@ def _dispatch(arguments: list[str], signals: Signals) -> int:
     subcommand = SUBCOMMANDS.get(arguments[0]) if arguments else None
     if subcommand is None:
         _refuse_near_miss(arguments)
-        return _call(_main_command(signals), arguments, "gptterm", signals)
+        return _call(_main_command(arguments, signals), arguments, "gptterm", signals)
     name = arguments.pop(0)
     command = getattr(import_module(subcommand.module), name)
     signals.watch()
@@ -84,6 +84,18 @@ def _refuse_near_miss(arguments: Sequence[str]) -> None:
         )
 
 
+def _hint_at_near_miss(arguments: Sequence[str], words: Sequence[str], streams: Streams) -> None:
+    """Tell a person, not a script, that a prompt looks like a misspelt subcommand."""
+    # After an option or -- it is a prompt.
+    if not streams.err_is_terminal or not words or arguments[0] != words[0]:
+        return
+    from gptterm.cli.near_miss import possible_subcommand
+
+    if meant := possible_subcommand(words, [*SUBCOMMANDS]):
+        taken = f"{words[0]} is taken as a prompt (did you mean {meant}?)"
+        streams.note(f"{taken}; put -- before it if it is one")
+
+
 def _call(command: click.Command, arguments: list[str], name: str, signals: Signals) -> int:
     stdout = sys.stdout
     try:
@@ -97,12 +109,13 @@ def _call(command: click.Command, arguments: list[str], name: str, signals: Sign
     return code if isinstance(code, int) else 0
 
 
-def _main_command(signals: Signals) -> click.Command:
+def _main_command(arguments: Sequence[str], signals: Signals) -> click.Command:
     from gptterm.cli.options import RunOptions, main_command
 
     def start(settings: dict[str, object], options: RunOptions) -> int:
         from gptterm.cli.dispatch import start
 
+        _hint_at_near_miss(arguments, options.words, Streams(quiet=options.quiet))
         return start(settings, options, signals)
 
     return main_command(start, {name: sub.help for name, sub in SUBCOMMANDS.items()})

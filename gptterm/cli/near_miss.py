@@ -21,10 +21,23 @@ def meant_subcommand(arguments: Sequence[str], names: Sequence[str]) -> str:
     Any words may be a prompt; these are none if the rest of them are what the subcommand takes.
     """
     word, *rest = arguments
+    close = _nearest(word, names)
+    return close if close and _fits(close, rest) else ""
+
+
+def possible_subcommand(words: Sequence[str], names: Sequence[str]) -> str:
+    """Return the subcommand that may have been meant by words taken as a prompt, or "".
+
+    Beside `meant_subcommand`, of a single word any that it is nearly.
+    """
+    return _nearest(words[0], names) if len(words) == 1 else meant_subcommand(words, names)
+
+
+def _nearest(word: str, names: Sequence[str]) -> str:
     if not (word.isalpha() and word.islower()):
         return ""
     close = difflib.get_close_matches(word, names, n=1, cutoff=LIKENESS)
-    return close[0] if close and _fits(close[0], rest) else ""
+    return close[0] if close else ""
 
 
 def _fits(name: str, rest: Sequence[str]) -> bool:
