@@ -28,7 +28,7 @@ from gptterm.engine.api import Dtype, Failed, GenerateRequest, TextPrompt
 PROMPTS = 256
 """Mixed prompts of the local row: of 4 to 60 words, for 16 to 64 tokens."""
 SCRIPT_BATCHES = (16, 64)
-"""Batch sizes of the transformers script; the better one counts."""
+"""Batch sizes of the transformers script; the one that is better in the first round counts."""
 SERVED = 10_000
 IN_FLIGHT = 64
 LATENCY_S = 0.05
@@ -154,9 +154,11 @@ def local_row(directory: Path, rounds: int) -> Row:
     options = ["-m", str(directory), "--dtype", "int8", "--seed", "1"]
     peer = f"transformers {fastest_dtype()}"
     runs: dict[str, list[float]] = {"gptterm batch": [], peer: [], "64 rows": []}
-    for _ in range(rounds):
+    scripts = {batch: script(directory, batch) for batch in SCRIPT_BATCHES}
+    better = max(scripts, key=scripts.__getitem__)
+    for number in range(rounds):
         runs["gptterm batch"].append(run_batch(lines, options))
-        runs[peer].append(max(script(directory, batch) for batch in SCRIPT_BATCHES))
+        runs[peer].append(script(directory, better) if number else scripts[better])
         runs["64 rows"].append(own_rate(directory, prompts))
     return Row(
         what=f"{PROMPTS} mixed prompts, int8", unit="tok/s", runs=runs,
