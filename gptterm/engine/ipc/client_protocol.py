@@ -298,7 +298,7 @@ class ClientProtocol:
 
     # ----------------------------------------------------------------------------- reports
 
-    def receive_data(self, data: bytes) -> list[Notification]:
+    def receive_data(self, data: bytes | memoryview) -> list[Notification]:
         """Pass received bytes on to the handles; return the notifications among them.
 
         Reports that belong to no open command are dropped.

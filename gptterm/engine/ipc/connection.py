@@ -24,6 +24,9 @@ E = TypeVar("E")
 HIGH_WATER = 4096
 """Unconsumed events above which the socket is not read, so that the engine waits."""
 LOW_WATER = 1024
+RECEIVED = 1 << 16
+"""Bytes read at once. A plain protocol is given a new object of 256 KiB for each read, which takes
+longer to allocate than a token takes to handle."""
 _EXIT_TIMEOUT_S = 1.0
 """Limit on the time by which the process may outlive its socket, or the socket the process."""
 
@@ -59,7 +62,7 @@ class Process(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Connection to a running process. When that has exited, `failure` says why.
 
     Commands are encoded by `protocol` and sent by `send` or `result`.
@@ -82,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._on_progress: Callable[[LoadProgress], None] | None = None
         self.protocol = ClientProtocol(log)
         self._transport: asyncio.Transport | None = None
+        self._received = memoryview(bytearray(RECEIVED))
         self._disconnected = asyncio.Event()
         self._kill_reason: str | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -188,10 +192,14 @@ class Connection(asyncio.Protocol):
         """Called by asyncio when the socket is ready."""
         self._transport = cast(asyncio.Transport, transport)
 
-    def data_received(self, data: bytes) -> None:
-        """Called by asyncio with what the process wrote."""
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's name)
+        """Called by asyncio for room for what the process wrote."""
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by asyncio when so much of the room is filled."""
         try:
-            notifications = self.protocol.receive_data(data)
+            notifications = self.protocol.receive_data(self._received[:nbytes])
         except ProtocolError as error:
             self.kill(str(error))
             return

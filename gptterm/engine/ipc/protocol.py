@@ -243,7 +243,7 @@ class FrameReader(Generic[T]):
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(frame_type)
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[T]:
+    def feed(self, data: bytes | memoryview) -> Iterator[T]:
         """Buffer `data` and yield each frame that is complete.
 
         Frames before an invalid one are yielded, however the stream was cut.

@@ -275,7 +275,9 @@ async def test_nonsense_on_the_wire_ends_the_process(tmp_path: Path) -> None:
     async with hosted(tmp_path, FINE) as client:
         connection = client._connection
         assert connection is not None
-        connection.data_received(b"\x00\x00\x00\x01\xff")
+        nonsense = b"\x00\x00\x00\x01\xff"
+        connection.get_buffer(-1)[: len(nonsense)] = nonsense
+        connection.buffer_updated(len(nonsense))
         await until(lambda: not client.alive)
         assert (
             "protocol error from the engine" in failure_of(await collect(client, request())).message
