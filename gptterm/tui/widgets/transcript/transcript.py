@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -15,18 +13,15 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from gptterm.tui.widgets.component_style import component_style
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.highlights import Finder
 from gptterm.tui.widgets.transcript.placeholder import Placeholder, PlaceholderRow
 from gptterm.tui.widgets.transcript.tints import tinted_lines
+from gptterm.tui.widgets.transcript.transcript_painter import TranscriptPainter, more_below
 from gptterm.tui.widgets.transcript.turn_painter import GUTTER, MARGIN, Column, TurnPainter
 from gptterm.tui.widgets.transcript.turn_parser import TurnParser
 from gptterm.tui.widgets.transcript.turn_stack import TurnStack
 from gptterm.tui.widgets.transcript.turn_view import TurnView
-
-MORE_BELOW = " ↓ more below · End "
-"""Drawn over the last row while the view does not follow the end."""
 
 
 class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
@@ -134,14 +129,12 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's name)
         super().__init__(id=id)
         self._stack = TurnStack()
-        self._painter = TurnPainter(self)
+        self._painter = TranscriptPainter(self, self._stack)
         self._parser = TurnParser(self, self._relayout)
         self._finder: Finder | None = None
-        self._placeholder = Placeholder()
         self._laid_out = 0
         self._width = 0
         """Cells of the view; to ask Textual for it costs more than to draw a row."""
-        self._base: Style | None = None
         self._is_resizing = False
         self._is_rendering = False
 
@@ -187,7 +180,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     def set_placeholder(self, sections: Sequence[Sequence[PlaceholderRow]]) -> None:
         """Set the rows drawn in the middle while there are no turns."""
-        self._placeholder = Placeholder(sections)
+        self._painter.placeholder = Placeholder(sections)
         self.refresh()
 
     def append(self, turn: TurnView, text: str, tints: Sequence[tuple[int, int, int]] = ()) -> None:
@@ -239,6 +232,14 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if self.follow:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         self._is_resizing = False
+
+    @property
+    def _view_size(self) -> Size:
+        return Size(self._width, self.size.height)
+
+    def _is_covered(self, y: int) -> bool:
+        """Whether a row of the view has the sign over it that there is more below."""
+        return not self.follow and y == self.size.height - 1
 
     @property
     def _view(self) -> range:
@@ -362,11 +363,11 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Select the turn under the mouse; on its arrows, request another version."""
         if not self._stack.height:
-            row_at = self._placeholder.row_at(event.y, Size(self._width, self.size.height))
-            if row_at is not None and row_at.item is not None:
-                self.post_message(self.ItemTaken(row_at.item))
+            taken = self._painter.placeholder.row_at(event.y, self._view_size)
+            if taken is not None and taken.item is not None:
+                self.post_message(self.ItemTaken(taken.item))
             return
-        if not self.follow and event.y == self.size.height - 1 and event.x in self._more_below:
+        if self._is_covered(event.y) and event.x in more_below(self._width):
             self.follow_end()
             return
         index, row = self._stack.locate(event.y + self.scroll_offset.y)
@@ -382,18 +383,11 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if row == 0 and turn.position[1] > 1 and 0 < right <= 2:
             self.action_sibling(-1 if right == 2 else 1)
 
-    @property
-    def _more_below(self) -> range:
-        """Cells of the last row where it says that there is more below."""
-        room = max(0, self._width - len(MORE_BELOW)) // 2
-        return range(room, room + len(MORE_BELOW))
-
     # ------------------------------------------------------------------------------ drawing
 
     def notify_style_update(self) -> None:
         """Discard everything drawn before: colours may have changed."""
         self._painter.clear()
-        self._base = None
         super().notify_style_update()
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
@@ -404,15 +398,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         """The drawn text of a mouse selection."""
         if not self._stack.height:
             return None
-        first = selection.start.y if selection.start else 0
-        last = selection.end.y if selection.end else self._stack.height - 1
-        picked: list[str] = []
-        margin = Column.of(self._width).left + GUTTER
-        for y in range(max(0, first), min(last, self._stack.height - 1) + 1):
-            text = self._row_strip(y).text
-            start, end = selection.get_span(y) or (0, -1)
-            picked.append(text[max(start, margin) : None if end < 0 else end])
-        return "\n".join(line.rstrip() for line in picked), "\n"
+        return self._painter.selected_text(selection, self._width, self.selected), "\n"
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Render the rows of a part of the view."""
@@ -427,40 +413,12 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         Textual also calls this to find the text under the mouse; only then does the row get
         offsets: they make every style unique, and a stream would flood the caches of styles.
         """
-        if self._base is None:
-            self._base = self.rich_style
-        covered = not self.follow and y == self.size.height - 1
-        y += self.scroll_offset.y
-        if not self._stack.height:
-            return self._placeholder_strip(y, self._base)
-        if y >= self._stack.height:
-            return Strip.blank(self._width, self._base)
-        strip = self._row_strip(y)
-        if (selection := self.text_selection) and (span := selection.get_span(y)):
-            style = component_style(self.screen, "screen--selection")
-            strip = self._painter.style_span(strip, span, style)
+        row = y + self.scroll_offset.y
+        if row >= self._stack.height:
+            return self._painter.render_below(row, self._view_size)
+        strip = self._painter.render_row(row, self._width, self.selected)
+        if (selection := self.text_selection) and (span := selection.get_span(row)):
+            strip = self._painter.with_selection(strip, span)
         if not self._is_rendering:
-            return strip.apply_offsets(0, y)
-        return self._with_more_below(strip) if covered else strip
-
-    def _placeholder_strip(self, y: int, base: Style) -> Strip:
-        shown = self._placeholder
-        if (row := shown.row_at(y, Size(self._width, self.size.height))) is None:
-            return Strip.blank(self._width, base)
-        ground = base + self._painter.style("band") if row.on_band else base
-        strip = self._painter.render_parts(row.parts, shown.width, ground)
-        return Strip([Segment(" " * shown.indent, base), *strip]).adjust_cell_length(
-            self._width, base
-        )
-
-    def _with_more_below(self, strip: Strip) -> Strip:
-        span, base = self._more_below, self._base or self.rich_style
-        said = Strip([Segment(MORE_BELOW, base + self._painter.style("more"))])
-        return Strip.join([strip.crop(0, span.start), said, strip.crop(span.stop)])
-
-    def _row_strip(self, y: int) -> Strip:
-        index, row = self._stack.locate(y)
-        base = self._base or self.rich_style
-        return self._painter.render_row(
-            self.turns[index], row, self._width, index == self.selected, base
-        )
+            return strip.apply_offsets(0, row)
+        return self._painter.with_more_below(strip) if self._is_covered(y) else strip
