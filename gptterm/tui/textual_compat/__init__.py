@@ -1,4 +1,5 @@
-"""Private parts of Textual that the TUI relies on; those of its drivers are in `drivers`.
+"""Private parts of Textual that the TUI relies on; those of its drivers are in `drivers`,
+those of a text area that draws by rows in `row_text_area`.
 
 Textual is pinned in constraints.txt; tests check that each of these exists in that version.
 """
@@ -47,17 +48,6 @@ def keep_few_lines(area: TextArea) -> None:
     Textual keeps 1,024: each 2 KB, with one more for each text of the line and place of the cursor.
     """
     area._line_cache = LRUCache(DRAWN_LINES)
-
-
-class WrapsOnceTextArea(TextArea):
-    """A text area that wraps its text anew for another width only, not for another height."""
-
-    def _rewrap_and_refresh_virtual_size(self) -> None:
-        wrapped = self.wrapped_document
-        if (wrapped._width, wrapped._tab_width) == (self.wrap_width, self.indent_width):
-            self._refresh_size()
-        else:
-            super()._rewrap_and_refresh_virtual_size()
 
 
 def forget_lines(area: TextArea) -> None:

@@ -20,11 +20,11 @@ from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import (
-    WrapsOnceTextArea,
     count_rows_once,
     forget_lines,
     keep_few_lines,
 )
+from gptterm.tui.textual_compat.row_text_area import RowTextArea
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
@@ -39,8 +39,6 @@ _OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
 
 PLACEHOLDER = "Begin a text: the model writes on from the cursor."
 """Shown in place of an empty text."""
-_LONG_LINE = 2000
-"""Characters up to which all of a line is tinted."""
 _MARKED = Style(underline=True, bold=True)
 _UNSEEN = Style(dim=True)
 UNSEEN_SIGN = "┊"
@@ -65,7 +63,7 @@ def shown_text(text: str) -> str:
     return "".join(sign if len(sign) == 1 else _OTHER for sign in signs)
 
 
-class DocumentArea(WrapsOnceTextArea):
+class DocumentArea(RowTextArea):
     """Text area that has the document's edits made elsewhere before its own.
 
     Args:
@@ -106,8 +104,6 @@ class DocumentArea(WrapsOnceTextArea):
         """The token that is looked at."""
         self.unseen = 0
         """Characters at the front that a continuation at the cursor does not see; they are dim."""
-        self._tinted: dict[int, Text] = {}
-        """Lines as they are tinted."""
         self._starts: tuple[str, list[int]] = ("", [0])
         """A text, and the places where its lines begin."""
 
@@ -125,14 +121,12 @@ class DocumentArea(WrapsOnceTextArea):
     def load_text(self, text: str) -> None:
         """Replace the text as it is drawn."""
         self._joined = None
-        self._tinted.clear()
         super().load_text(text)
 
     # ------------------------------------------------------------------------------- tints
 
     def draw_tints(self) -> None:
         """Draw all rows anew: tints have changed."""
-        self._tinted.clear()
         forget_lines(self)
         self.refresh()
 
@@ -154,32 +148,22 @@ class DocumentArea(WrapsOnceTextArea):
             _with_sign(strip) if top <= y < end else strip for y, strip in enumerate(strips, crop.y)
         ]
 
-    def get_line(self, line_index: int) -> Text:
-        """Return a line; the part of it that is in view is tinted."""
+    def row_text(self, line: int, start: int, end: int) -> Text:
+        """Return the characters of a row, tinted."""
+        text = super().row_text(line, start, end)
         if self.tints is None and self.marked is None and not self.unseen:
-            return super().get_line(line_index)
-        if len(self.document.get_line(line_index)) > _LONG_LINE:
-            return self._tinted_line(line_index)
-        # Once for all rows of a paragraph.
-        if line_index not in self._tinted:
-            self._tinted[line_index] = self._tinted_line(line_index)
-        return self._tinted[line_index].copy()
-
-    def _tinted_line(self, line_index: int) -> Text:
-        line = super().get_line(line_index)
-        begin = self._line_starts[line_index]
-        first, last = self._in_view(line_index, len(line.plain))
+            return text
+        begin = self._line_starts[line] + start
         if self.tints is not None:
             styles = self._tint_styles()
-            for start, end, step in self.tints(begin + first, begin + last):
+            for first, last, step in self.tints(begin, begin + len(text)):
                 if step:
-                    line.stylize(styles[step], start - begin, end - begin)
-        if self.unseen > begin:
-            line.stylize(_UNSEEN, 0, self.unseen - begin)
+                    text.stylize(styles[step], max(0, first - begin), last - begin)
+        text.stylize(_UNSEEN, 0, max(0, self.unseen - begin))
         if self.marked is not None:
-            start, end = self.marked
-            line.stylize(_MARKED, max(0, start - begin), max(0, end - begin))
-        return line
+            first, last = self.marked
+            text.stylize(_MARKED, max(0, first - begin), max(0, last - begin))
+        return text
 
     def _tint_styles(self) -> tuple[Style, ...]:
         """The style of each step."""
@@ -191,17 +175,6 @@ class DocumentArea(WrapsOnceTextArea):
             lengths = (len(line) + 1 for line in self.document.lines)
             self._starts = self.shown, list(accumulate(lengths, initial=0))
         return self._starts[1]
-
-    def _in_view(self, line: int, length: int) -> tuple[int, int]:
-        """The part of a line that is in view; of a short one, all."""
-        if length <= _LONG_LINE:
-            return 0, length
-        wrapped, top = self.wrapped_document, self.scroll_offset.y
-        edges = [0, *wrapped.get_offsets(line), length]
-        first_row = wrapped.location_to_offset((line, 0)).y
-        low = min(max(0, top - first_row), len(edges) - 2)
-        high = min(max(low + 1, top + self.size.height - first_row + 1), len(edges) - 1)
-        return edges[low], edges[high]
 
     @property
     def place(self) -> int:
@@ -263,7 +236,6 @@ class DocumentArea(WrapsOnceTextArea):
     def edit(self, edit: Edit) -> EditResult:
         """Have a person's edit made in the document, then show it."""
         self._joined = None
-        self._tinted.clear()
         if self._mirroring:
             return super().edit(edit)
         first, last = sorted((edit.from_location, edit.to_location))
