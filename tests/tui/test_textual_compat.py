@@ -99,7 +99,6 @@ def test_the_private_parts_are_there() -> None:
     for driver in (LinuxDriver, LinuxInlineDriver):
         assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
     assert callable(StylesCache.get_inner_outer.cache_clear)
-    assert "__hash__" in vars(RuleSet)
     assert {"_line_cache", "LRUCache"} <= set(TextArea.__init__.__code__.co_names)
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []
@@ -108,8 +107,14 @@ def test_the_private_parts_are_there() -> None:
     assert len(set(map(tuple, named))) == 1
 
 
-def test_a_text_areas_rows_are_counted_once() -> None:
-    textual_compat.count_rows_once()
+def test_rules_are_told_apart_by_their_identity() -> None:
+    textual_compat.hash_rules_fast()
+    one, other = RuleSet(), RuleSet()
+    assert hash(one) == object.__hash__(one)
+    assert len({one, other, one}) == 2
+
+
+def test_a_row_of_the_table_of_rows_is_one_of_the_height() -> None:
     document = Document("a b c d\n\nwords that are wrapped")
     wrapped = WrappedDocument(document, width=5)
     for start, end, text in (
@@ -119,7 +124,8 @@ def test_a_text_areas_rows_are_counted_once() -> None:
     ):
         edited = document.replace_range(start, end, text)
         wrapped.wrap_range(start, end, edited.end_location)
-        assert wrapped.height == sum(len(offsets) + 1 for offsets in wrapped._wrap_offsets)
+        height = sum(len(offsets) + 1 for offsets in wrapped._wrap_offsets)
+        assert wrapped.height == len(wrapped._offset_to_line_info) == height
 
 
 class _Pane(Static):

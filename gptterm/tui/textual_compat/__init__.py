@@ -1,7 +1,7 @@
-"""Private parts of Textual that the TUI relies on; those of its drivers are in `drivers`,
-those of a text area that draws by rows in `row_text_area`.
+"""Private parts of Textual that the TUI relies on.
 
-Textual is pinned in constraints.txt; tests check that each of these exists in that version.
+Those of its drivers are in `drivers`, of a text area that draws by rows in `row_text_area`. Textual
+is pinned in constraints.txt; tests check that each of these exists in that version.
 """
 
 import os
@@ -53,16 +53,6 @@ def keep_few_lines(area: TextArea) -> None:
 def forget_lines(area: TextArea) -> None:
     """Have a text area draw all rows anew."""
     area._line_cache.clear()
-
-
-@cache
-def count_rows_once() -> None:
-    """Have text areas know their height: Textual adds all lines up for each row that it draws."""
-    from textual.document._wrapped_document import WrappedDocument
-
-    WrappedDocument.height = property(  # type: ignore[method-assign,assignment]
-        lambda self: len(self._offset_to_line_info)
-    )
 
 
 @cache

@@ -27,13 +27,12 @@ class RowTextArea(TextArea):
             super()._rewrap_and_refresh_virtual_size()
 
     def _render_line(self, y: int) -> Strip:
-        wrapped, theme = self.wrapped_document, self._theme
-        own = theme.base_style
+        wrapped, own = self.wrapped_document, self._theme.base_style
         base = self.rich_style if own is None else own
-        row = y + self.scroll_offset.y
-        if row >= wrapped.height:
+        rows, row = wrapped._offset_to_line_info, y + self.scroll_offset.y
+        if row >= len(rows):  # their height, which Textual would add up for each row
             return Strip.blank(self.size.width, base)
-        line, section = wrapped._offset_to_line_info[row]
+        line, section = rows[row]
         whole = self.document.get_line(line)
         # The last row has room for the cursor behind the text.
         edges = [0, *wrapped.get_offsets(line), len(whole) + 1]

@@ -20,7 +20,6 @@ from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import (
-    count_rows_once,
     forget_lines,
     keep_few_lines,
 )
@@ -92,7 +91,6 @@ class DocumentArea(RowTextArea):
             placeholder=PLACEHOLDER,
         )
         keep_few_lines(self)
-        count_rows_once()
         self._edited = edited
         self._walk = walk
         self.shown = ""
