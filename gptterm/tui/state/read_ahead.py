@@ -41,12 +41,13 @@ class ReadAhead:
         """
         view = await self._computed(client, request) or await ask(client, request, TokenView)
         before, self._before = self._before, request
-        if before is None or before.ids != request.ids:
-            self._begin(client, request)
-        elif before.position != request.position:  # else other samplers were asked for
+        if before is not None and before.ids == request.ids:
             step = request.position - before.position
-            self._step = step if abs(step) == 1 else self._step
-            self._begin(client, request)
+            if not step:
+                return view  # other samplers were asked for
+            if abs(step) == 1:
+                self._step = step
+        self._begin(client, request)
         return view
 
     async def _computed(self, client: "Client", request: TokenRequest) -> TokenView | None:
