@@ -1,6 +1,5 @@
 """Misspelt subcommands: a first word that is nearly one, before words that fit it."""
 
-import difflib
 import os
 from collections.abc import Sequence
 
@@ -36,6 +35,8 @@ def possible_subcommand(words: Sequence[str], names: Sequence[str]) -> str:
 def _nearest(word: str, names: Sequence[str]) -> str:
     if not (word.isalpha() and word.islower()):
         return ""
+    import difflib
+
     close = difflib.get_close_matches(word, names, n=1, cutoff=LIKENESS)
     return close[0] if close else ""
 
