@@ -33,7 +33,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def obeyed(shown: str) -> set[str]:
-    """What of a text on its way to a terminal is not just shown."""
+    """Parts of a text on its way to a terminal that are not just shown."""
     return FORBIDDEN & set(shown)
 
 

@@ -12,7 +12,7 @@ GPT2 = "openai-community/gpt2"
 
 
 def mounted(command: str, folder: Path) -> tuple[str, ...]:
-    """What to put before a command so that it sees `folder` ($0) mounted in some way."""
+    """Prefix of a command that makes it see `folder` ($0) mounted in some way."""
     folder.mkdir(exist_ok=True)
     prefix = ("unshare", "-rm", "sh", "-c", f'{command} && exec "$@"', str(folder))
     try:

@@ -168,7 +168,7 @@ def test_a_blackhole_is_noticed_in_time(machine: Machine, scheme: str) -> None:
 
 
 def namespace(*command: str) -> tuple[str, ...]:
-    """What to put before a command to give it a network of its own, with a loopback only."""
+    """Prefix of a command that gives it a network of its own, with a loopback only."""
     prefix = ("unshare", "-rmn", *command)
     try:
         works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0

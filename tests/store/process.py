@@ -26,7 +26,7 @@ from tests.support.scripted import Script, write_script
 RATE = 400.0
 """Tokens a second."""
 WORDS = [f" w{number}" for number in range(150)]
-"""What every reply says."""
+"""Text of every reply."""
 
 
 def say(line: str) -> None:

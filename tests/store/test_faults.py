@@ -30,7 +30,7 @@ from tests.support.waiting import until
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """A failed write is tried again at once."""
     monkeypatch.setattr(writer_thread, "RETRY_S", 0.02)
 
 
@@ -317,7 +317,7 @@ def test_files_that_may_not_grow(path: Path) -> None:
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_read_only_disk(tmp_path: Path, killed: bool) -> None:
-    """What is there can be read; what is new waits until it can be written."""
+    """Rows that are there can be read; new ones wait until they can be written."""
     folder = tmp_path / "disk"
     read_only = mounted(READ_ONLY, folder)
     run(

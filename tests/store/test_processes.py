@@ -18,11 +18,11 @@ from tests.store.process import RATE, WORDS
 from tests.support.waiting import gone
 
 LOST_S = 0.3
-"""So much of a reply may be lost at most."""
+"""Most of a reply that may be lost."""
 
 
 class Shown(NamedTuple):
-    """What a killed front end had shown."""
+    """Text that a killed front end had shown."""
 
     users: list[str]
     tokens: list[float]
@@ -42,7 +42,7 @@ def kill(process_id: int) -> None:
 
 
 def read_lines(stream: IO[bytes], count: int) -> list[str]:
-    """So many lines, waiting for them."""
+    """Read a number of lines, waiting for them."""
     return [stream.readline().decode().rstrip("\n") for _ in range(count)]
 
 

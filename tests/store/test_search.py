@@ -100,7 +100,7 @@ def test_highlights_are_where_the_text_says_it(text: str, query: str) -> None:
 def test_the_signs_of_a_part_of_a_text_are_signs_of_the_text(
     text: str, data: st.DataObject
 ) -> None:
-    """What is in a text is found in it."""
+    """The words of a text are found in it."""
     begin = data.draw(st.integers(0, len(text) - 1))
     part = text[begin : data.draw(st.integers(begin + 1, len(text)))]
     for typed in (part, part.swapcase(), f'"{part}"'):

@@ -83,7 +83,7 @@ def test_such_a_chat_goes_on(history: History, path: Path, at: object) -> None:
 
 
 def test_the_last_chat_is_the_one_written_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the clock said; imported chats have their own times."""
+    """The order does not go by the clock; imported chats have their own times."""
     old, future, now, imported = (talk(name, "x") for name in ("old", "future", "now", "imported"))
     with History.open(path) as history:
         history.saver(old).commit()

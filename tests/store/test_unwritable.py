@@ -1,4 +1,4 @@
-"""What can be read is read: full disks, other users' histories. Links are not followed."""
+"""Histories that can only be read: full disks, other users' files. Links are not followed."""
 
 import os
 import stat

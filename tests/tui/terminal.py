@@ -20,7 +20,7 @@ LEFT_OUT = ("NO_COLOR", "TMUX", "DISPLAY", "COLUMNS", "LINES")
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 """The alternate screen."""
 ENDS = re.compile("… cut after|■(?! stopped| cut)|✗ failed")
-"""What stands at the end of a reply that did not end by itself."""
+"""End of a reply that did not end by itself."""
 
 
 class Terminal:

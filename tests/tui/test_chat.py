@@ -67,7 +67,7 @@ async def test_garbage_passes_leave_the_old_alone_while_a_reply_streams(open_tui
 
 async def test_garbage_of_old_is_collected_after_a_few_replies(open_tui: Open) -> None:
     class Cycle:
-        """What Textual's strips are: a cycle."""
+        """A cycle, as Textual's strips are."""
 
         def __init__(self) -> None:
             self.own = self

@@ -1,4 +1,4 @@
-"""What the list over the prompt offers for a typed line."""
+"""Completions in the list over the prompt for a typed line."""
 
 import pytest
 
@@ -22,12 +22,12 @@ def present(settings: Settings) -> Present:
 
 
 def names(line: str, present: Present) -> list[str]:
-    """What is listed."""
+    """Rows of the list."""
     return [row.name for row in complete(line, present).rows]
 
 
 def rows(line: str, present: Present) -> dict[str, Completion]:
-    """What is listed, by its name."""
+    """Rows of the list, by their names."""
     return {row.name: row for row in complete(line, present).rows}
 
 

@@ -1,4 +1,4 @@
-"""What the hand finds: keys that forgive, notices that end, a title and a bell."""
+"""Keys that forgive, notices that end, a title and a bell."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ WELL = "the history can be written again: nothing is lost"
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """A failed write is tried again at once."""
     monkeypatch.setattr(writer_thread, "RETRY_S", 0.05)
 
 
@@ -35,7 +35,7 @@ def path(home: Path) -> Path:
 
 
 def said(desk: Desk, kind: str = "warning") -> list[str]:
-    """What the user was told."""
+    """Lines that the user was told."""
     return [notice.text for notice in desk.screen.notice_line.history if notice.kind == kind]
 
 
@@ -135,7 +135,7 @@ async def test_a_newer_history_is_left_untouched(open_tui: Open, path: Path) -> 
 
 
 async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path) -> None:
-    """What is said meanwhile is kept then; what was there is there again, a draft too."""
+    """Turns said meanwhile are kept then; all that was there is there again, a draft too."""
     with History.open(path) as history:
         assert history.add(talk("old question", "old answer"))
         history.set_draft("a draft of yesterday")

@@ -118,7 +118,7 @@ def test_what_the_disk_never_takes_is_said_at_the_end(start: Start, tmp_path: Pa
 RATE = 100
 """Tokens a second."""
 LOST_S = 0.3
-"""So much of a reply may be lost at most."""
+"""Most of a reply that may be lost."""
 WORDS = 900
 """Of a reply: more than are there at any moment that is chosen."""
 PARTS = 4

@@ -300,7 +300,7 @@ async def test_text_is_selected_with_the_mouse_and_copied(open_tui: Open) -> Non
 
 
 async def test_drawn_rows_of_text_have_their_styles_in_common(open_tui: Open) -> None:
-    """What a mouse needs of each row is not in them: a stream would fill all caches with it."""
+    """Rows have no offsets for the mouse: a stream would fill all caches with them."""
     async with open_tui(Script.saying(" word" * 200)) as desk:
         await desk.ready()
         await desk.say("hi")

@@ -1,4 +1,4 @@
-"""What can be read where there is little room, and in the terminal's own colours."""
+"""Readability where there is little room, and in the terminal's own colours."""
 
 import re
 from pathlib import Path

@@ -32,7 +32,7 @@ def texts(source: str, width: int = 0) -> list[str]:
 
 
 def rows_of(source: str) -> list[str]:
-    """What is drawn: indents, too."""
+    """Text as it is drawn, indents too."""
     return [line.initial_indent + line.text for line in lines_of(source)]
 
 

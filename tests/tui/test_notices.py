@@ -1,4 +1,4 @@
-"""What is said: whole, in the smallest view too, and not lost when the next line comes."""
+"""Notices: whole, in the smallest view too, and not lost when the next line comes."""
 
 from tests.tui.conftest import Desk, Open
 

@@ -121,7 +121,7 @@ async def settled(desk: Desk) -> None:
 
 
 def wrong(screen: Screen[object]) -> Iterator[str]:
-    """What must be in no picture of a screen."""
+    """Faults that no picture of a screen may have."""
     strips = screen._compositor.render_strips()
     width, height = screen.size
     if len(strips) != height:

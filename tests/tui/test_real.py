@@ -142,7 +142,7 @@ def test_doctor_names_the_log_of_the_screen(start: Start, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("ends", ["> out.txt", "2> errors.txt", "--inline > out.txt"])
 def test_its_size_is_that_of_the_terminal(start: Start, tmp_path: Path, ends: str) -> None:
-    """Whatever stdin, stdout and stderr are besides, and whatever COLUMNS and LINES say."""
+    """The terminal decides, not the other standard streams, nor COLUMNS and LINES."""
     folder, gptterm = shlex.quote(str(tmp_path)), shlex.join(GPTTERM)
     line = f"cd {folder}; echo hi | {gptterm} -m tiny -n 5 -i {ends}"
     tty = start(command=["/bin/sh", "-c", line], COLUMNS="70", LINES="20")

@@ -22,7 +22,7 @@ TEXT = (
 
 
 class Use(NamedTuple):
-    """What a process uses."""
+    """Resources that a process uses."""
 
     mib: float
     descriptors: int

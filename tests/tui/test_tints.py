@@ -194,7 +194,7 @@ def test_tints_of_a_stream_are_those_that_are_kept() -> None:
 
 
 def value(token: Token, measure: Measure) -> float | None:
-    """What tints a token."""
+    """Measured value that tints a token."""
     surprisal = -(token.logprob or 0.0) / math.log(2)
     return {"surprisal": surprisal, "rank": token.rank, "entropy": token.entropy_bits}[measure]
 

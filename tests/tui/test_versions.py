@@ -1,4 +1,4 @@
-"""What is shown with a reply is that of the version in view, whatever was loaded since."""
+"""Numbers beside a reply: those of the version in view, whatever was loaded since."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the screen says: it is said, it stays long enough, and it is true of what is in view."""
+"""Words on the screen: they are said, stay long enough, and are true of the view."""
 
 from pathlib import Path
 

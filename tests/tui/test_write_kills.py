@@ -19,7 +19,7 @@ from tests.tui.terminal import LOOK_AGAIN_S, Terminal
 
 KILLS, PARTS = 100, 4
 LOST_S = 0.25
-"""What was typed before that is kept."""
+"""Seconds before a kill: all that was typed earlier is kept."""
 UNDO, REDO, CONTINUE = b"\x1a", b"\x19", b"\t"
 SCRIPT = Script.saying(" word" * 50, rate=100, endless=True)
 

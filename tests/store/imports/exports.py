@@ -1,4 +1,4 @@
-"""What other programs export, made up: a small chat or two of each format, with its oddities."""
+"""Exports of other programs, made up: a small chat or two of each format, with its oddities."""
 
 import json
 from pathlib import Path

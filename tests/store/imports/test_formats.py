@@ -202,7 +202,7 @@ def test_numbers_that_no_column_holds(history: History, name: str, number: int) 
 
 
 def test_ours_damaged() -> None:
-    """What can be read of it is there, in the branch that was selected."""
+    """The readable part of it is there, in the branch that was selected."""
     chat = anything(5)
     raw = json.loads(to_json(chat))
     raw["nodes"][3]["role"] = raw["nodes"][7]["generations"] = raw["nodes"][9]["created"] = "odd"

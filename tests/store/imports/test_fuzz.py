@@ -118,7 +118,7 @@ def test_any_part_of_a_message(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_an_export_that_was_cut_off(name: str) -> None:
-    """What came before is there."""
+    """The chats before it are there."""
     good = linear("user", "assistant", conversation_id="good")
     data = json.dumps([good, *([EXPORTS[name]] * 2)]).encode()
     begin = len(json.dumps([good])) - 1

@@ -1,4 +1,4 @@
-"""What is told of an import, and imports as a whole."""
+"""Report of an import, and imports as a whole."""
 
 import json
 import random
@@ -147,7 +147,7 @@ def test_a_dry_run(history: History, tmp_path: Path, path: Path) -> None:
 def test_what_cannot_be_saved_is_an_error(
     history: History, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was written before is there, and is in the report."""
+    """The chats that were written before are there, and in the report."""
     monkeypatch.setattr(imports, "MOST_TURNS", 1)
     monkeypatch.setattr("gptterm.store.database.BUSY_S", 0.0)
     export(talk("a", "b"), tmp_path / "1.json")

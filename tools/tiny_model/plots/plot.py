@@ -1,4 +1,4 @@
-"""What a plot is: beats to choose from, a short form, and the questions it can answer."""
+"""Plot: beats to choose from, a short form, and the questions it can answer."""
 
 from __future__ import annotations
 
