@@ -8,7 +8,7 @@ from gptterm.cli.line_input import PROMPT, LineReader, terminal_restorer
 from gptterm.cli.output import TextWriter, loaded_line, statistics_lines
 from gptterm.cli.results import Results
 from gptterm.cli.run import failure_error, find_model, load_model, run_request
-from gptterm.cli.signals import EXIT_BASE, Mode, Signals
+from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import Streams
 from gptterm.config import Settings
 from gptterm.conversation import commands
@@ -17,7 +17,7 @@ from gptterm.conversation.export import export
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.resume import system_text
 from gptterm.conversation.tree import Conversation
-from gptterm.engine.api import Engine, Event, Prompt
+from gptterm.engine.api import Engine, Event, ModelSource, Prompt
 from gptterm.errors import GpttermError, UsageError
 from gptterm.format import plural
 from gptterm.terminal import one_line, printable
@@ -103,6 +103,8 @@ class PlainChat:
 
     def run(self, first: str | None) -> int:
         """Read lines and answer them; return the exit code."""
+        # A Ctrl-C between two prompts is the next one's, if there is no reply for it to stop.
+        self._signals.cancel_mode()
         self._show_resumed()
         self._streams.inform("Type a message. /help lists the commands, Ctrl-D quits.")
         pressed = False
@@ -193,8 +195,16 @@ class PlainChat:
 
     def _switch(self, settings: Settings) -> None:
         """Switch to another model; if it cannot be loaded, back to the previous one."""
+        self._signals.exit_mode()
+        try:
+            source, settings = find_model(settings, self._streams, self._signals)
+            self._load_instead(settings, source)
+        finally:
+            self._signals.cancel_mode()
+        self._announce()
+
+    def _load_instead(self, settings: Settings, source: ModelSource) -> None:
         before = self._settings
-        source, settings = find_model(settings, self._streams, self._signals)
         # Unload first: the machine may have memory for one model only.
         self._engine.close()
         try:
@@ -203,7 +213,6 @@ class PlainChat:
         except GpttermError:
             self._engine = self._load(before)
             raise
-        self._announce()
 
     def _load(self, settings: Settings) -> Engine:
         self._streams.inform(f"loading {one_line(settings.model)} ...")
@@ -262,13 +271,12 @@ class PlainChat:
 
     def _reply(self, reply: str) -> None:
         """Generate a reply; the message it answers is on the disk first, if possible."""
-        self._signals.cancel_mode()
         self._chat.commit()
         self._history.show_notices()
         try:
             self._generate(reply)
         finally:
-            self._signals.mode = Mode.EXIT
+            self._signals.forget_interrupt()
             self._chat.tree.finish(reply, "error")
             self._chat.save()
 

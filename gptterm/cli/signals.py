@@ -2,15 +2,17 @@
 
 Python runs signal handlers between two bytecodes of the main thread, so a handler alone would wait
 for a long step of native code (a prefill, a read of weights). A watcher thread receives the signal
-at once through a pipe, and ends the process if the mode says so.
+at once through a pipe, and alone decides, by the mode. However late it runs, and whatever the mode
+is by then, each signal acts once.
 """
 
 import contextlib
 import enum
 import os
+import select
 import signal
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -28,6 +30,8 @@ class Mode(enum.Enum):
     """End the process at once: during start-up, loading, reading stdin."""
     CANCEL = enum.auto()
     """Set `pending`, so that the generation ends in order; a second signal ends the process."""
+    INTERRUPT = enum.auto()
+    """Cancel, and raise `Interrupted` in the main thread."""
     RAISE = enum.auto()
     """At a prompt: Ctrl-C raises KeyboardInterrupt in the main thread, others end the process."""
 
@@ -40,23 +44,23 @@ class Signals:
     """The process's signal handling; a singleton."""
 
     def __init__(self) -> None:
-        self.mode = Mode.EXIT
         self.pending: int | None = None
         """The signal that cancelled."""
         self.stderr = 2
         """Descriptor of the user's stderr, while libraries have another one."""
         self.cleanup: Callable[[], None] = _nothing
         """Restores the terminal before the process ends."""
-        self._interrupting = False
-        """Whether a signal that cancels raises `Interrupted`."""
-        self._cancelled = False
-        """Whether one has come that was to cancel."""
+        self._mode = Mode.EXIT
+        self._lock = threading.RLock()
+        """Held while a signal acts, and while the mode changes."""
+        self._error: type[KeyboardInterrupt] | None = None
+        """What the main thread is to raise."""
+        self._may_raise = False
+        """Whether the main thread is in a block that expects it."""
         self._watched = False
         self._wakeup = -1
         """Descriptor to which Python writes the numbers of signals; -1 for none."""
         self._installed: list[signal.Signals] = []
-        self._handled = threading.Event()
-        """Whether the main thread has handled a signal at the present prompt."""
 
     def install(self) -> None:
         """Handle the signals, except those that the parent ignores (nohup, `&` in a script)."""
@@ -68,8 +72,12 @@ class Signals:
 
     def watch(self) -> None:
         """Start the watcher thread, before anything that takes long."""
+        if sys.platform == "win32":
+            return  # no signal from a thread to another: `_handle` decides
         reader, self._wakeup = os.pipe()
         os.set_blocking(self._wakeup, False)
+        # Ignored by default, so that a child process that gets one goes on.
+        signal.signal(signal.SIGURG, self._raise)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         self._watched = True
         threading.Thread(target=self._watch, args=(reader,), name="signals", daemon=True).start()
@@ -87,49 +95,61 @@ class Signals:
             signal.signal(number, self._handle)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
+    def exit_mode(self) -> None:
+        """From here on, a signal ends the process."""
+        self._change(Mode.EXIT)
+
     def cancel_mode(self) -> None:
         """From here on, the first signal only cancels."""
         self.pending = None
-        self._cancelled = False
-        self.mode = Mode.CANCEL
+        self._change(Mode.CANCEL)
+
+    def forget_interrupt(self) -> None:
+        """Have the next Ctrl-C only cancel, after one that has cancelled."""
+        if self.pending == signal.SIGINT:
+            self.pending = None
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
         """During the block, Ctrl-C raises KeyboardInterrupt in the main thread.
 
-        The watcher gets no signals then: it might read one only after the block, and take it for a
-        second one.
+        So does one that came in cancel mode before, and cancelled nothing. One that comes at the
+        end of the block, too late to be raised, cancels what follows.
         """
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        self._handled = threading.Event()
-        self.mode = Mode.RAISE
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(target=self._repeat, args=(reader,), name="repeat", daemon=True).start()
+        self._may_raise = True
         try:
+            self._change(Mode.RAISE)
+            if self.pending is not None:
+                self._raise_pending(self.pending)
             yield
         finally:
-            signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-            self.mode = Mode.EXIT
-            os.close(writer)
+            self._may_raise = False
+            self._change(Mode.CANCEL)
+            if self._error is not None:
+                self._error, self.pending = None, signal.SIGINT
+
+    def _raise_pending(self, number: int) -> None:
+        self.pending = None
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.exit_now(EXIT_BASE + number)
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
         """During the block, a signal that cancels raises `Interrupted` in the main thread.
 
-        For work that does not look at `pending`, which is set when the exception leaves the block.
+        For work that does not look at `pending`, which is set when the exception is raised.
         """
-        self._interrupting = True
+        self._may_raise = True
         try:
-            if self._cancelled:
+            self._change(Mode.INTERRUPT)
+            if self.pending is not None:
                 raise Interrupted
             yield
-        except Interrupted:
-            while self.pending is None:  # the watcher has the signal, too
-                time.sleep(0.001)
-            raise
         finally:
-            self._interrupting = False
+            self._may_raise = False
+            self._change(Mode.CANCEL)
+            self._error = None
 
     @contextlib.contextmanager
     def cleaning_up(self, cleanup: Callable[[], None]) -> Iterator[None]:
@@ -149,46 +169,50 @@ class Signals:
         finally:
             os._exit(code)
 
+    def _change(self, mode: Mode) -> None:
+        with self._lock:
+            self._mode = mode
+
     def _watch(self, reader: int) -> None:
         while True:
+            # A signal that comes just before the main thread waits for input does not end its
+            # wait: it gets another one until it has raised.
+            waits = self._error is not None and self._may_raise
+            if waits and not select.select([reader], [], [], REPEAT_S)[0]:
+                self._wake()
+                continue
             for number in os.read(reader, 16):
                 if number in self._installed:
                     self._act(number)
+                    self._wake()
 
-    def _repeat(self, reader: int) -> None:
-        """Send signals to the main thread again until it has handled one.
-
-        A signal that comes just before the main thread waits for input does not end its wait.
-        """
-        handled = self._handled
+    def _wake(self) -> None:
+        """Have the main thread run `_raise`."""
         main = threading.main_thread().ident
         assert main is not None
-        while numbers := os.read(reader, 1):
-            while numbers[0] in self._installed and not handled.wait(REPEAT_S):
-                if self.mode is not Mode.RAISE:
-                    break
-                signal.pthread_kill(main, numbers[0])
-        os.close(reader)
+        assert sys.platform != "win32"
+        if self._error is not None:
+            signal.pthread_kill(main, signal.SIGURG)
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.mode is Mode.RAISE and number == signal.SIGINT:
-            self._handled.set()
-            raise KeyboardInterrupt
-        if self.mode is Mode.CANCEL:
-            self._cancelled = True
-            if self._interrupting:
-                self._interrupting = False
-                raise Interrupted
-        if self.mode is Mode.RAISE or not self._watched:
+    def _raise(self, _number: int, _frame: FrameType | None) -> None:
+        if self._may_raise and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._watched:
             self._act(number)
+            self._raise(number, frame)
 
     def _act(self, number: int) -> None:
-        if self.mode is Mode.RAISE and number == signal.SIGINT:
-            return  # handled by `_handle`
-        if self.mode is Mode.CANCEL and self.pending is None:
-            self.pending = number
-        else:
-            self.exit_now(EXIT_BASE + number)
+        with self._lock:
+            if self._mode is Mode.RAISE and number == signal.SIGINT:
+                self._error = KeyboardInterrupt
+            elif self._mode in (Mode.CANCEL, Mode.INTERRUPT) and self.pending is None:
+                self.pending = number
+                self._error = Interrupted if self._mode is Mode.INTERRUPT else None
+            else:
+                self.exit_now(EXIT_BASE + number)
 
 
 def _nothing() -> None:

@@ -135,6 +135,7 @@ for _ in range(100):
     while signals.pending is None:
         pass
     assert signals.pending == signal.SIGTERM
+    signals.cancel_mode()
 """
 
 
@@ -143,6 +144,53 @@ def test_ctrl_c_at_a_prompt_does_not_cancel_the_next_reply() -> None:
         [sys.executable, "-c", _RAISED], capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+_BETWEEN = """
+import os, signal, sys, time
+from gptterm.cli.signals import Signals
+
+# No other thread runs while this one does not wait: the watcher is late by all that follows.
+sys.setswitchinterval(60)
+
+def interrupt(late):
+    os.kill(os.getpid(), signal.SIGINT)
+    while not late and signals.pending is None:
+        time.sleep(0.001)
+
+signals = Signals()
+signals.install()
+signals.watch()
+signals.cancel_mode()
+for index in range(20):
+    interrupt(late=index % 2)
+    try:
+        with signals.raising():
+            signal.pause()
+        sys.exit("lost")
+    except KeyboardInterrupt:
+        assert signals.pending is None
+    with signals.raising():
+        pass  # the first one was not counted twice
+    interrupt(late=index % 2)
+    try:
+        with signals.interrupting():
+            signal.pause()
+        sys.exit("lost")
+    except KeyboardInterrupt:
+        assert signals.pending == signal.SIGINT
+    signals.forget_interrupt()
+os.kill(os.getpid(), signal.SIGTERM)
+with signals.raising():
+    signal.pause()
+"""
+
+
+def test_a_signal_between_two_prompts_is_neither_lost_nor_counted_twice() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _BETWEEN], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
 
 
 _UNSEEN = """
