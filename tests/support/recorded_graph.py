@@ -28,7 +28,7 @@ class RecordedGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, function: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._calls: list[tuple[Any, Any, Any, Any, list[bool]]] = []
+        self._calls: list[tuple[Any, Any, Any, dict[int, Tensor]]] = []
         self._changed: dict[int, tuple[Tensor, Tensor]] = {}
         try:
             with self:
@@ -42,24 +42,32 @@ class RecordedGraph(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in _OF_THE_HOST:
             raise RuntimeError(f"{name} cannot be captured")
         kwargs = kwargs or {}
-        for tensor in _written(func, args, kwargs):
+        written = _written(func, args, kwargs)
+        for tensor in written:
             # Whole storages, for a view may be written of what was saved.
             storage = tensor.untyped_storage()
             whole = torch.empty(0, dtype=torch.uint8).set_(storage)
             self._changed.setdefault(storage.data_ptr(), (whole, whole.clone()))
         result = func(*args, **kwargs)
         given = {x.untyped_storage().data_ptr() for x in _tensors((args, kwargs))}
-        fresh = [x.untyped_storage().data_ptr() not in given for x in _tensors(result)]
-        self._calls.append((func, args, kwargs, result, fresh))
+        fresh = {
+            number: x
+            for number, x in enumerate(_tensors(result))
+            if x.untyped_storage().data_ptr() not in given
+        }
+        # Else its results are views of memory that other calls write.
+        if fresh or written:
+            self._calls.append((func, args, kwargs, fresh))
         return result
 
     @torch.inference_mode()
     def replay(self) -> None:
-        for func, args, kwargs, result, fresh in self._calls:
+        for func, args, kwargs, fresh in self._calls:
             again = func(*args, **kwargs)
-            for is_fresh, old, new in zip(fresh, _tensors(result), _tensors(again), strict=True):
-                if is_fresh:  # else it is a view of memory that is written elsewhere
-                    old.copy_(new)
+            if fresh:
+                results = (again,) if isinstance(again, Tensor) else _tensors(again)
+                for number, tensor in fresh.items():
+                    tensor.copy_(results[number])
 
 
 def _tensors(tree: Any) -> list[Tensor]:
