@@ -54,7 +54,7 @@ class Signals:
         self._lock = threading.RLock()
         """Held while a signal acts, and while the mode changes."""
         self._error: type[KeyboardInterrupt] | None = None
-        """What the main thread is to raise."""
+        """Exception that the main thread is to raise."""
         self._may_raise = False
         """Whether the main thread is in a block that expects it."""
         self._watched = False
