@@ -11,6 +11,7 @@ import pytest
 from textual import events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
+from textual._wait import wait_for_idle
 from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
@@ -159,6 +160,52 @@ async def test_what_moved_is_told_though_its_place_was_asked_for_before_the_layo
             assert app.screen._compositor.full_map[main].region.width == 80
         await pilot.pause()
         assert main.widths[-1] == 80
+
+
+class _Counter(TerminalApp[None]):
+    """Counts keys, and how often the count was drawn."""
+
+    drawn = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static("0")
+
+    def on_key(self, event: events.Key) -> None:
+        self.query_one(Static).update(event.key, layout=False)
+
+    def count_frames(self) -> None:
+        draw = self.screen._compositor_refresh
+
+        def refresh() -> None:
+            self.drawn += 1
+            draw()
+
+        self.screen._compositor_refresh = refresh  # type: ignore[method-assign]
+
+
+async def test_a_key_is_drawn_before_the_next_tick_and_no_oftener_than_ticks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never, now = 3600.0, 0.0
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", never)
+    monkeypatch.setattr("gptterm.tui.textual_compat.monotonic", lambda: now)
+    async with (app := _Counter()).run_test() as pilot:
+        await pilot.pause()  # what was drawn at the start
+        app.count_frames()
+
+        async def press(key: str) -> int:
+            app.post_message(events.Key(key, key))
+            await wait_for_idle(0)
+            return app.drawn
+
+        now = 1.0
+        assert await press("a") == 1
+        assert await press("b") == 1  # in the same sixtieth of a second
+        now = 2.0
+        assert await press("c") == 2
+        app.query_one(Static).update("no key", layout=False)
+        await wait_for_idle(0)
+        assert app.drawn == 2
 
 
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

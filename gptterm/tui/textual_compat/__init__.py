@@ -4,10 +4,12 @@ Those of its drivers are in `drivers`, of a text area that draws by rows in `row
 is pinned in constraints.txt; tests check that each of these exists in that version.
 """
 
+import math
 import os
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from textual import constants, events
@@ -20,6 +22,7 @@ from textual.cache import LRUCache
 from textual.css.model import RuleSet
 from textual.driver import Driver
 from textual.geometry import Size
+from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.worker import WorkerFailed
@@ -82,6 +85,34 @@ def hash_rules_fast() -> None:
     RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
+@cache
+def draw_keys_at_once() -> None:
+    """Have a screen draw what a key changed as soon as the key has acted.
+
+    Textual draws at one of 60 moments a second. A key that came while a frame was drawn would wait
+    for the next one, and what other messages bring until then would be drawn first.
+    """
+    on_idle = Screen._on_idle
+
+    async def draw_or_wait(self: Screen[Any], event: events.Idle) -> None:
+        # A layout waits: what is to be in a new place may not be there yet.
+        repaints = self._dirty_widgets and not (self._layout_required or self._repaint_required)
+        app = self.app
+        if (
+            repaints
+            and self.is_current
+            and not app._batch_count
+            and isinstance(app, TerminalApp)
+            and app.takes_frame_of_key()
+        ):
+            event.prevent_default()
+            self._on_timer_update()
+        else:
+            await on_idle(self, event)
+
+    Screen._on_idle = draw_or_wait  # type: ignore[method-assign]
+
+
 class TerminalApp(App[Result]):
     """An app with our drivers; it remembers the first unhandled exception, which ends the app.
 
@@ -92,8 +123,11 @@ class TerminalApp(App[Result]):
 
     failure: Exception | None = None
     take_key: Callable[[str], None] | None = None
+    _key_undrawn = False
+    _key_drawn_at = -math.inf
 
     def __init__(self) -> None:
+        draw_keys_at_once()
         draw_what_moved()
         hash_rules_fast()
         super().__init__()
@@ -108,7 +142,16 @@ class TerminalApp(App[Result]):
         if self.take_key is not None and isinstance(event, events.Key):
             self.take_key(event.key)
         else:
+            self._key_undrawn |= isinstance(event, events.Key)
             await super().on_event(event)
+
+    def takes_frame_of_key(self) -> bool:
+        """Return whether a key is to be drawn now, which is so once for each, 60 times a second."""
+        now = monotonic()
+        if not self._key_undrawn or now - self._key_drawn_at < UPDATE_PERIOD:
+            return False
+        self._key_undrawn, self._key_drawn_at = False, now
+        return True
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""
