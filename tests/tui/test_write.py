@@ -368,6 +368,21 @@ async def test_the_status_has_the_context_and_the_seed(open_write: Open) -> None
         assert f"{started.prompt_tokens + 1}/1024" in desk.text
 
 
+async def test_counts_that_stay_draw_nothing(
+    open_write: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_write() as desk:
+        await desk.type("The fox said")
+        await desk.until(lambda: "3 words" in desk.text)
+        drawn: list[tuple[Region, ...]] = []
+        monkeypatch.setattr(desk.write.area, "refresh", lambda *regions: drawn.append(regions))
+        desk.write._count()
+        assert drawn == []
+        monkeypatch.undo()
+        await desk.type(" yes")
+        await desk.until(lambda: "4 words" in desk.text)
+
+
 async def test_memory_and_note_are_seen_counted_and_kept(open_write: Open) -> None:
     async with open_write(beside={"note_depth": 1}) as desk:
         await desk.type("The fox said")

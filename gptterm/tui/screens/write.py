@@ -200,13 +200,13 @@ class WriteScreen(ModeScreen):
     def _count(self) -> None:
         name = one_line(self.writing.title) or "a text without a file"
         sign = "" if self.writing.is_filed else " · not written to the file"
-        self.area.border_title = escape(f"{name}{sign}")
         unseen = self.writing.seen_from(self.area.place) if self.writing.opened else None
         if unseen is not None:
             self.area.dim_unseen(unseen)
-        self.area.border_subtitle = self._counts.describe(
+        counts = self._counts.describe(
             self.writing, self.area.selected_places, self.area.size.width
         )
+        self.area.entitle(escape(f"{name}{sign}"), counts)
 
     # ------------------------------------------------------------------------------ editing
 

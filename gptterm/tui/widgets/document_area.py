@@ -95,6 +95,7 @@ class DocumentArea(RowTextArea):
         self._walk = walk
         self.shown = ""
         """The document's text as far as it is shown."""
+        self._titles = ("", "")
         self._mirroring = False
         self.tints: Callable[[int, int], Sequence[Tint]] | None = None
         """Returns the tints between two places; None: there are none."""
@@ -120,6 +121,12 @@ class DocumentArea(RowTextArea):
         """Replace the text as it is drawn."""
         self._joined = None
         super().load_text(text)
+
+    def entitle(self, title: str, subtitle: str) -> None:
+        """Set both titles, of console markup; each that is set draws all rows anew."""
+        if (title, subtitle) != self._titles:
+            self._titles = title, subtitle
+            self.border_title, self.border_subtitle = title, subtitle
 
     # ------------------------------------------------------------------------------- tints
 
