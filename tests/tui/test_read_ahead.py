@@ -51,7 +51,7 @@ def at(position: int, temperature: float = 1.0) -> TokenRequest:
 
 
 async def test_steps_are_answered_by_what_was_computed_ahead(client: _Recorded) -> None:
-    ahead = ReadAhead()
+    ahead = ReadAhead(delay_s=0)
     for position in (5, 4, 3, 4, 5):
         view = await ahead.view(client, at(position))
         assert view == await ask(client, at(position), TokenView)
@@ -59,8 +59,15 @@ async def test_steps_are_answered_by_what_was_computed_ahead(client: _Recorded) 
     assert client.positions == [5, 5, 4, 4, 3, 3, 2, 4, 4, 5, 5]
 
 
+async def test_keys_faster_than_the_screen_ask_for_themselves(client: _Recorded) -> None:
+    ahead = ReadAhead(delay_s=3600)
+    for position in (5, 4, 3):
+        await ahead.view(client, at(position))
+    assert client.positions == [5, 4, 3]
+
+
 async def test_other_samplers_and_texts_are_not_guessed(client: _Recorded) -> None:
-    ahead = ReadAhead()
+    ahead = ReadAhead(delay_s=0)
     await ahead.view(client, at(4))
     await ahead.view(client, at(4, temperature=0.5))
     view = await ahead.view(client, at(3, temperature=0.5))
@@ -70,7 +77,7 @@ async def test_other_samplers_and_texts_are_not_guessed(client: _Recorded) -> No
 
 
 async def test_a_fault_is_told_when_it_is_asked_for(client: _Recorded) -> None:
-    ahead = ReadAhead()
+    ahead = ReadAhead(delay_s=0)
     await ahead.view(client, at(4))
     await client.close()
     with suppress(GpttermError):  # it may have been computed before

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from gptterm.tui.state.engine_manager import Client
 
 
+DRAWN_S = 0.03
+"""Time for the screen to draw an answer before the engine takes the cores for the next one."""
+
+
 class _Ahead(NamedTuple):
     client: "Client"
     request: TokenRequest
     task: asyncio.Task[TokenView | None]
+    asked: asyncio.Event
 
 
 class ReadAhead:
@@ -25,9 +30,13 @@ class ReadAhead:
 
     After a step the neighbour in its direction is computed, while the reader looks: a forward pass
     takes tens of milliseconds, and the next key has its answer at once.
+
+    Args:
+        delay_s: How long after an answer the next one is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float = DRAWN_S) -> None:
+        self._delay_s = delay_s
         self._before: TokenRequest | None = None
         self._step = -1
         """The text is opened at its end."""
@@ -55,7 +64,7 @@ class ReadAhead:
         ahead, self._ahead = self._ahead, None
         if ahead is None:
             return None
-        if ahead.client is client and ahead.request == request:
+        if ahead.client is client and ahead.request == request and ahead.asked.is_set():
             return await ahead.task
         ahead.task.cancel()
         return None
@@ -64,13 +73,17 @@ class ReadAhead:
         position = request.position + self._step
         if 0 < position <= len(request.ids):
             neighbour = replace(request, position=position)
-            task = asyncio.create_task(_answer(client, neighbour))
-            self._ahead = _Ahead(client, neighbour, task)
+            asked = asyncio.Event()
+            task = asyncio.create_task(self._answer(client, neighbour, asked))
+            self._ahead = _Ahead(client, neighbour, task, asked)
 
-
-async def _answer(client: "Client", request: TokenRequest) -> TokenView | None:
-    """The answer; None if it fails, which is told when the reader asks."""
-    try:
-        return await ask(client, request, TokenView)
-    except GpttermError:
-        return None
+    async def _answer(
+        self, client: "Client", request: TokenRequest, asked: asyncio.Event
+    ) -> TokenView | None:
+        """The answer; None if it fails, which is told when the reader asks."""
+        await asyncio.sleep(self._delay_s)
+        asked.set()
+        try:
+            return await ask(client, request, TokenView)
+        except GpttermError:
+            return None
