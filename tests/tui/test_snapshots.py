@@ -18,6 +18,7 @@ from gptterm.tui.app import GpttermApp
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.screens import stream_painter
 from gptterm.tui.state.reply import Reply
+from gptterm.tui.state.reply_numbers import ReplyNumbers, reply_numbers
 from gptterm.tui.state.turns import reply_details
 from tests.store import chats as made
 from tests.support.scripted import FACTORY, Fault, Script, write_script
@@ -54,7 +55,7 @@ Compare = Callable[..., bool]
 Snap = Callable[..., bool]
 
 
-def held(numbers: stream_painter._Numbers) -> stream_painter._Numbers:
+def held(numbers: ReplyNumbers) -> ReplyNumbers:
     """These, as if every reply had been as fast as another."""
     if numbers.first_token_s is None:
         return numbers
@@ -73,8 +74,9 @@ def snap(
     """Draws the TUI after some steps; what differs from run to run is held still."""
     monkeypatch.setattr(Reply, "tokens_per_s", property(lambda _: 128.0))
     monkeypatch.setattr(Reply, "first_token_s", property(lambda _: 0.12))
-    measured = stream_painter._numbers
-    monkeypatch.setattr(stream_painter, "_numbers", lambda controller: held(measured(controller)))
+    monkeypatch.setattr(
+        stream_painter, "reply_numbers", lambda controller: held(reply_numbers(controller))
+    )
     monkeypatch.setattr("gptterm.tui.state.chat.reply_details", fixed_details)
     # It has as many steps as were asked for on the way, or none.
     monkeypatch.setattr("gptterm.tui.widgets.distribution._sparkline", lambda _: "")

@@ -96,9 +96,16 @@ async def test_the_numbers_are_those_of_the_chat_in_view(open_tui: Open) -> None
         await desk.say("hi")
         first = desk.rows[0]
         assert "/1024" in first
+        desk.screen.prompt.put("/stats")
+        await desk.press("enter")
+        assert "first token" in desk.notice
         await desk.until(lambda: "after the next reply" not in desk.text)
         await desk.press("ctrl+n")
         await desk.until(lambda: "/1024" not in desk.rows[0])
+        desk.screen.prompt.put("/stats")
+        await desk.press("enter")
+        assert "0 of 0 turns" in desk.notice
+        assert "first token" not in desk.notice
         await desk.until(lambda: "after the next reply" in desk.text)
         await desk.say("and now")
         await desk.until(lambda: "/1024" in desk.rows[0] and desk.rows[0] != first)

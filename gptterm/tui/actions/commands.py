@@ -30,6 +30,7 @@ from gptterm.tui.actions.busy import refuse_if_busy
 from gptterm.tui.actions.chat_view import ChatView
 from gptterm.tui.fields import quote
 from gptterm.tui.result import ContinuePlain
+from gptterm.tui.state.reply_numbers import reply_numbers
 
 
 def handle(view: ChatView, text: str) -> None:
@@ -155,18 +156,19 @@ def _copy(view: ChatView, code: bool) -> bool:
 def stats(view: ChatView) -> str:
     """Summarise the chat in counts and rates, on one line."""
     controller = view.controller
-    tree, reply = controller.chat.tree, controller.reply
+    tree, numbers = controller.chat.tree, reply_numbers(controller)
     runs = [run for node in tree.nodes() for run in node.generations]
     parts = [
         f"{len(tree.path())} of {plural(len(tree), 'turn')}",
         plural(sum(run.tokens for run in runs), "token"),
     ]
-    if reply is not None and reply.tokens_per_s is not None:
-        parts.append(token_rate(reply.tokens_per_s))
-    if reply is not None and reply.first_token_s is not None:
-        parts.append(f"first token {latency(reply.first_token_s)}")
-    if reply is not None and reply.started is not None:
-        parts.append(f"{reply.started.reused_tokens} of {reply.started.prompt_tokens} reused")
+    if numbers.tokens_per_s is not None:
+        parts.append(token_rate(numbers.tokens_per_s))
+    if numbers.first_token_s is not None:
+        parts.append(f"first token {latency(numbers.first_token_s)}")
+    if numbers.prompt is not None:
+        reused, total = numbers.prompt
+        parts.append(f"{reused} of {total} reused")
     info = controller.engine.info
     if info is not None and info.parameters:
         parts.append(parameter_count(info.parameters))

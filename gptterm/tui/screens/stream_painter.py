@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from textual.timer import Timer
 
@@ -12,6 +11,7 @@ from gptterm.tui.garbage import Garbage
 from gptterm.tui.state.chat_tokens import TokenLook
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.reply import ENTROPIES, Reply
+from gptterm.tui.state.reply_numbers import reply_numbers
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.status import Status, StatusLine
 from gptterm.tui.widgets.transcript.transcript import Transcript
@@ -126,7 +126,7 @@ class StreamPainter:
         """Update the status line."""
         controller = self._controller
         engine, info = controller.engine, controller.engine.info
-        numbers = _numbers(controller)
+        numbers = reply_numbers(controller)
         device = ""
         if info is not None and engine.ready:
             warm = ("warm",) if info.warm_pid is not None else ()
@@ -194,37 +194,3 @@ class StreamPainter:
         lacking = controller.engine.no_distribution
         reason = f"no probabilities: {lacking}" if lacking else ""
         return TokenLook(found, reason, entropies=tuple(told or self._entropies))
-
-
-class _Numbers(NamedTuple):
-    """Numbers of a reply; None where unknown."""
-
-    tokens_per_s: float | None = None
-    first_token_s: float | None = None
-    context: tuple[int, int] | None = None
-    seed: int | None = None
-
-
-def _numbers(controller: Controller) -> _Numbers:
-    """Return the numbers of the last reply in view; without one, the seed that is set."""
-    chat, given = controller.chat, controller.settings.seed
-    key = chat.tree.last_reply()
-    if key is None:
-        return _Numbers(seed=given)
-    if (reply := controller.last_reply_for(key)) is not None:
-        seed = None if reply.started is None else reply.started.seed
-        return _Numbers(reply.tokens_per_s, reply.first_token_s, reply.context, seed)
-    run, info = chat.tree.node(key).generation, controller.engine.info
-    if run is None:
-        return _Numbers(seed=given)
-    context = None
-    is_own = info is not None and run.model == info.name
-    if is_own and info is not None and info.context_length and run.usage is not None:
-        context = run.usage.prompt_tokens + run.tokens, info.context_length
-    timings = run.timings
-    return _Numbers(
-        None if timings is None else timings.tokens_per_s or None,
-        None if timings is None or not run.tokens else timings.first_token_s,
-        context,
-        run.seed,
-    )
