@@ -27,6 +27,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 LIMIT = ValueParamType(Integer(Range(1, integer=True)))
 SHORT_ID = 8
 """Characters of an id in a list."""
+TITLE_CELLS = 60
 
 
 @click.group(context_settings=_HELP)
@@ -125,7 +126,9 @@ def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     now = time.time()
     for hit in hits:
         who = {"user": "you", "assistant": "reply"}.get(hit.role, "title")
-        head = f"{hit.conversation[:SHORT_ID]}  {when(hit.created, now)}  {who}  {hit.title[:60]}"
+        head = (
+            f"{hit.conversation[:SHORT_ID]}  {when(hit.created, now)}  {who}  {_short(hit.title)}"
+        )
         # The styles are ours: the text itself is printable already.
         streams.write_bytes(f"{one_line(head)}\n    {_highlighted(hit, streams)}\n".encode())
 
@@ -263,7 +266,14 @@ def when(then: float, now: float) -> str:
 
 def _title(summary: "ConversationSummary | DocumentSummary") -> str:
     marks = ("* " if summary.pinned else "") + ("(archived) " if summary.archived else "")
-    return marks + summary.title[:60]
+    return marks + _short(summary.title)
+
+
+def _short(title: str) -> str:
+    """A title in a list, which ends at a word."""
+    from gptterm.charts.cells import fit_words
+
+    return fit_words(one_line(title), TITLE_CELLS)
 
 
 def _highlighted(hit: "SearchHit", streams: Streams) -> str:

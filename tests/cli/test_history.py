@@ -244,6 +244,16 @@ def chats(path: Path) -> list[Conversation]:
     return made
 
 
+def test_titles_in_lists_end_at_a_word(env: dict[str, str], path: Path) -> None:
+    title = "What shall we do about the internationalization of the encyclopaedias, kings?"
+    with History.open(path) as history:
+        history.add(talk(title, "Nothing."))
+    for command in ("list", "search"):
+        words = ["kings"] if command == "search" else []
+        shown = run(["history", command, *words], env).text
+        assert "What shall we do about the internationalization of the…\n" in shown
+
+
 def test_list(env: dict[str, str], chats: list[Conversation], path: Path) -> None:
     lines = run(["history", "list"], env).text.splitlines()
     assert [line.split()[0] for line in lines] == ["ID", *(c.id[:8] for c in chats[::-1])]
