@@ -64,11 +64,14 @@ class InputSplitter:
         return parts
 
     def expire(self) -> list[str | Paste]:
-        """Release what `feed` held back, once nothing has followed for a while: the Escape key."""
+        """Release what `feed` held back, once nothing has followed for a while: the Escape key.
+
+        The rest of a character may come yet, on a slow line.
+        """
         if self._paste is not None:
             return []
         held, self._held = self._held, b""
-        text = self._decoder.decode(held, final=True)
+        text = self._decoder.decode(held)
         return [text] if text else []
 
     def end_paste(self) -> list[str | Paste]:

@@ -78,6 +78,13 @@ def test_the_escape_key_is_held_back_until_nothing_follows() -> None:
     assert not splitter.is_pasting
 
 
+def test_a_character_may_come_in_parts_far_apart() -> None:
+    splitter = InputSplitter()
+    for byte in "🙂".encode()[:-1]:
+        assert splitter.feed(bytes([byte])) == splitter.expire() == []
+    assert splitter.feed("🙂".encode()[-1:]) == ["🙂"]
+
+
 def test_a_long_paste_takes_linear_time() -> None:
     splitter = InputSplitter()
     splitter.feed(PASTE_START)
