@@ -89,7 +89,8 @@ class _Import:
                     else:
                         self._add(chat)
                 found.take(reader, document.name)
-                self._report.ignored += document.is_part and not reader.is_known
+                without_chats = not reader.is_known and not reader.problem
+                self._report.ignored += document.is_part and without_chats
         except SourceError as error:
             found.files_left_out.add(str(error), name)
         if not found.chats:
