@@ -5,11 +5,15 @@ import re
 import stat
 import zipfile
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from textual.widgets import Input
 
 from gptterm.conversation.export import export
+from gptterm.format import byte_size
+from gptterm.store import History
 from tests.store.chats import talk
 from tests.store.imports.exports import BRANCHED, CLAUDE
 from tests.tui.conftest import Open
@@ -68,6 +72,29 @@ async def test_import(open_tui: Open, path: Path, tmp_path: Path) -> None:
         await desk.until(lambda: "imported 1 chat" in desk.notice)
         assert desk.turns[0] == ("user", "from a file")
     assert len(load_all(path)) == 1
+
+
+async def test_an_import_tells_how_far_it_is(
+    open_tui: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, prepare, go_on = tmp_path / "chat.json", History.prepare, Event()
+    export(talk("from a file", "yes"), file)
+
+    def stand_still(*arguments: Any) -> Any:
+        assert go_on.wait(60)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(History, "prepare", stand_still)
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b", "i")
+        await desk.until(lambda: "import chats" in desk.text)
+        await desk.type(str(file))
+        await desk.press("enter")
+        size = byte_size(file.stat().st_size)
+        await desk.until(lambda: f"read {size} of {size} …" in desk.text)
+        go_on.set()
+        await desk.until(lambda: "imported 1 chat" in desk.notice)
 
 
 async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 
 from gptterm.errors import UsageError
+from gptterm.format import byte_size
 from gptterm.paths import dropped_paths
 from gptterm.tui.actions.busy import say_busy
 from gptterm.tui.actions.chat_view import ChatView
@@ -69,15 +70,18 @@ def _import(view: ChatView) -> None:
     async def submit(value: str) -> str:
         if not value:
             raise UsageError("type the name of a file or a folder, or drop it here")
-        return await view.controller.chat_list.import_files(dropped_paths(value))
+        return await view.controller.chat_list.import_files(dropped_paths(value), progress)
+
+    def progress(read: int, size: int) -> None:
+        dialog.tell(f"read {byte_size(read)} of {byte_size(max(read, size))} …")
 
     def done(sentence: str | None) -> None:
         if sentence is not None:
             view.show_notice("good", sentence)
 
     hint = "what ChatGPT, Claude, Open WebUI, LM Studio or gptterm exported: a file or a folder"
-    request = InputRequest("import chats", "import", hint)
-    view.app.push_screen(InputDialog(request, submit), done)
+    dialog = InputDialog(InputRequest("import chats", "import", hint), submit)
+    view.app.push_screen(dialog, done)
 
 
 def search(view: ChatView) -> None:

@@ -62,6 +62,11 @@ class InputDialog(ModalScreen[str | None]):
         """Submit the line, or show the error."""
         start_worker(self, partial(self._try, event.value.strip()), exclusive=True)
 
+    def tell(self, progress: str) -> None:
+        """Show how far the work is, under the line."""
+        if self.is_attached:
+            self.query_one(Static).update(progress)
+
     async def _try(self, value: str) -> None:
         hint = self.query_one(Static)
         hint.remove_class("problem")

@@ -373,13 +373,18 @@ class ChatList:
         else:
             await self.show(key)
 
-    async def import_files(self, paths: Sequence[Path]) -> str:
+    async def import_files(
+        self, paths: Sequence[Path], progress: Callable[[int, int], object]
+    ) -> str:
         """Add the chats in files; return a sentence about the result.
+
+        Args:
+            progress: Called with the bytes that were read, and those of all files so far.
 
         Raises:
             GpttermError: There are none in them, or they cannot be saved.
         """
-        report = await self._history.import_files(paths)
+        report = await self._history.import_files(paths, progress)
         if not len(report):
             raise UsageError(report.problems[0])
         await self.refresh()

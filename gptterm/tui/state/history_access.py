@@ -156,8 +156,13 @@ class HistoryAccess:
             return []
         return await in_daemon_thread(lambda: history.search(query, SEARCH_LIMIT))
 
-    async def import_files(self, paths: Sequence[Path]) -> "Report":
+    async def import_files(
+        self, paths: Sequence[Path], progress: Callable[[int, int], object]
+    ) -> "Report":
         """Add the chats in files.
+
+        Args:
+            progress: Called with the bytes that were read, and those of all files so far.
 
         Raises:
             GpttermError: There is no history, or they cannot be saved.
@@ -165,11 +170,16 @@ class HistoryAccess:
         if (history := self._history) is None:
             raise UsageError("there is no history to import into")
 
+        loop = asyncio.get_running_loop()
+
+        def tell(read: int, size: int) -> None:
+            loop.call_soon_threadsafe(progress, read, size)
+
         def work() -> "Report":
             from gptterm.store.imports import Report, import_files
 
             report = Report()
-            import_files(history, paths, report)
+            import_files(history, paths, report, tell)
             return report
 
         return await in_daemon_thread(work)
