@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from gptterm.conversation.export import export
@@ -126,6 +127,20 @@ async def test_import_of_what_chatgpt_exports(open_tui: Open, path: Path, tmp_pa
         await desk.until(lambda: len(desk.controller.chat_list.entries()) == 1)
     assert [len(chat) for chat in load_all(path)] == [5]
     assert not list(tmp_path.rglob("escaped.txt"))
+
+
+async def test_a_file_dropped_on_the_pane_is_imported(open_tui: Open, tmp_path: Path) -> None:
+    file = tmp_path / "a chat.json"
+    file.write_text(json.dumps([CLAUDE]))
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.press("ctrl+b", "ctrl+b")
+        desk.app.post_message(events.Paste("no file of this name"))
+        desk.app.post_message(events.Paste(f"'{file}' "))
+        await desk.until(lambda: "import chats" in desk.text)
+        assert desk.app.screen.query_one(Input).value == f"'{file}'"
+        await desk.press("enter")
+        await desk.until(lambda: "imported 1 chat" in desk.notice)
 
 
 @pytest.mark.parametrize("form", ["'{}'", "file://{}", "{}"])

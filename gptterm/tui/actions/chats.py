@@ -1,5 +1,6 @@
 """Actions on chats: new, rename, pin, archive, duplicate, delete, import, search."""
 
+import os
 from functools import partial
 
 from gptterm.errors import UsageError
@@ -27,7 +28,7 @@ def act(view: ChatView, action: str, key: str) -> None:
         case "archived":
             view.run_worker(chat_list.toggle_archived)
         case "import":
-            _import(view)
+            import_files(view)
     entry = next((entry for entry in chat_list.entries() if entry.key == key), None)
     if entry is None:
         return
@@ -66,7 +67,19 @@ def _rename(view: ChatView, entry: Entry) -> None:
     view.app.push_screen(InputDialog(request, submit))
 
 
-def _import(view: ChatView) -> None:
+def drop(view: ChatView, pasted: str) -> None:
+    """Offer to import files that are dropped on the pane: the terminal pastes their paths."""
+    if all(map(os.path.lexists, dropped_paths(pasted))):
+        import_files(view, pasted)
+
+
+def import_files(view: ChatView, paths: str = "") -> None:
+    """Ask which files to import, and import them.
+
+    Args:
+        paths: What the dialog begins with.
+    """
+
     async def submit(value: str) -> str:
         if not value:
             raise UsageError("type the name of a file or a folder, or drop it here")
@@ -80,7 +93,7 @@ def _import(view: ChatView) -> None:
             view.show_notice("good", sentence)
 
     hint = "what ChatGPT, Claude, Open WebUI, LM Studio or gptterm exported: a file or a folder"
-    dialog = InputDialog(InputRequest("import chats", "import", hint), submit)
+    dialog = InputDialog(InputRequest("import chats", "import", hint, paths.strip()), submit)
     view.app.push_screen(dialog, done)
 
 

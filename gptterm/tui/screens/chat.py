@@ -393,6 +393,12 @@ class ChatScreen(ModeScreen):
 
         chats.act(self, event.action, event.key)
 
+    @on(ChatsPane.Pasted)
+    def _pasted_on_chats(self, event: ChatsPane.Pasted) -> None:
+        from gptterm.tui.actions import chats
+
+        chats.drop(self, event.text)
+
     # -------------------------------------------------------------------------------- focus
 
     def focus_prompt(self) -> None:

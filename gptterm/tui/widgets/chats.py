@@ -64,6 +64,12 @@ class ChatsPane(RowWidget, can_focus=True):
         entry: Entry
 
     @dataclass
+    class Pasted(Message):
+        """A text was pasted."""
+
+        text: str
+
+    @dataclass
     class ActionRequested(Message):
         """A key requested an action on the selected chat."""
 
@@ -179,6 +185,11 @@ class ChatsPane(RowWidget, can_focus=True):
     def action_act(self, action: str) -> None:
         """Request an action on the selected chat."""
         self.post_message(self.ActionRequested(action, self.selected_key))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Tell of it: a terminal pastes the paths of files that are dropped here."""
+        event.stop()
+        self.post_message(self.Pasted(event.text))
 
     def on_click(self, event: events.Click) -> None:
         """Open the clicked chat."""
