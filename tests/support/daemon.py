@@ -1,7 +1,6 @@
 """Warm engines for tests, apart from those of the user."""
 
 import contextlib
-import itertools
 import os
 import shutil
 import signal
@@ -21,7 +20,6 @@ from tests.support.scripted import FACTORY, Script
 from tests.support.waiting import gone, wait_until
 
 FOREVER = float("inf")
-_MOMENTS = itertools.count()
 ENDLESS = Script.saying([" again"], endless=True, rate=200)
 
 
@@ -76,8 +74,6 @@ class Client:
         self.told: list[int] = []
         """Numbers of prompts ahead, as reported to it."""
         self.events: list[Event] = []
-        self.moments: list[int] = []
-        """Arrival of its events, in the order of those of all clients in this process."""
         self._stopped = False
         self.engine = opened(
             asked,
@@ -95,7 +91,6 @@ class Client:
     def _run(self, request: GenerateRequest) -> None:
         with contextlib.closing(self.engine.generate(request)) as events:
             for event in events:
-                self.moments.append(next(_MOMENTS))
                 self.events.append(event)
                 if self._stopped and not isinstance(event, Finished):
                     return

@@ -51,12 +51,13 @@ from gptterm.engine.ipc.worker import Worker
 from gptterm.engine.runtime.fingerprint import fingerprint_of
 from tests.support.daemon import FOREVER, Client
 from tests.support.gpt2 import write_gpt2
-from tests.support.ipc_engines import end_of, text_of
+from tests.support.ipc_engines import end_of
 from tests.support.waiting import gone, wait_until
 
 POSITIONS = 4096
 WORDS = "Once upon a time there was a king who had three daughters. "
 ENDLESS = POSITIONS - 200
+COMPARED = 400
 
 
 @pytest.fixture(scope="module")
@@ -117,17 +118,18 @@ def test_six_clients_decode_together_and_each_gets_its_own_text(
     del folder
     clients = joined(model, 6)
     for number, client in enumerate(clients):
-        client.begin(asked(number, max_tokens=500))
+        client.begin(asked(number, max_tokens=ENDLESS))
+    wait_until(lambda: all(client.is_at(Token) for client in clients))
+    assert not any(client.is_at(Finished) for client in clients)
+    wait_until(lambda: all(len(tokens(client.events)) >= COMPARED for client in clients))
     for client in clients:
+        client.stop()
         client.ended()
-    begun = [client.moments[client.events.index(tokens(client.events)[0])] for client in clients]
-    assert max(begun) < min(client.moments[-1] for client in clients)
     assert [client.told for client in clients] == [[]] * 6
     for number, client in enumerate(clients):
-        events = list(alone.generate(asked(number, max_tokens=500)))
+        events = list(alone.generate(asked(number, max_tokens=COMPARED)))
         # To the last bit of each logprob.
-        assert tokens(client.events) == tokens(events)
-        assert text_of(client.events) == text_of(events)
+        assert tokens(client.events)[:COMPARED] == tokens(events)
 
 
 def test_each_client_finds_the_cache_of_its_own_chat(folder: Path, model: LoadRequest) -> None:
