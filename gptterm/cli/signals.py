@@ -9,7 +9,6 @@ is by then, each signal acts once.
 import contextlib
 import enum
 import os
-import select
 import signal
 import sys
 import threading
@@ -96,8 +95,10 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def exit_mode(self) -> None:
-        """From here on, a signal ends the process."""
+        """From here on, a signal ends the process; so does one that came and cancelled nothing."""
         self._change(Mode.EXIT)
+        if self.pending is not None:
+            self.exit_now(EXIT_BASE + self.pending)
 
     def cancel_mode(self) -> None:
         """From here on, the first signal only cancels."""
@@ -175,12 +176,14 @@ class Signals:
 
     def _watch(self, reader: int) -> None:
         while True:
-            # A signal that comes just before the main thread waits for input does not end its
-            # wait: it gets another one until it has raised.
-            waits = self._error is not None and self._may_raise
-            if waits and not select.select([reader], [], [], REPEAT_S)[0]:
-                self._wake()
-                continue
+            if self._error is not None and self._may_raise:
+                import select  # not needed before a Ctrl-C
+
+                # A signal that comes just before the main thread waits for input does not end its
+                # wait: it gets another one until it has raised.
+                if not select.select([reader], [], [], REPEAT_S)[0]:
+                    self._wake()
+                    continue
             for number in os.read(reader, 16):
                 if number in self._installed:
                     self._act(number)

@@ -163,32 +163,30 @@ signals.install()
 signals.watch()
 signals.cancel_mode()
 for index in range(20):
-    interrupt(late=index % 2)
-    try:
+    for block, left in ((signals.raising, None), (signals.interrupting, signal.SIGINT)):
+        interrupt(late=index % 2)
+        try:
+            with block():
+                signal.pause()
+            sys.exit("lost")
+        except KeyboardInterrupt:
+            assert signals.pending == left
+        signals.forget_interrupt()
         with signals.raising():
-            signal.pause()
-        sys.exit("lost")
-    except KeyboardInterrupt:
-        assert signals.pending is None
-    with signals.raising():
-        pass  # the first one was not counted twice
-    interrupt(late=index % 2)
-    try:
-        with signals.interrupting():
-            signal.pause()
-        sys.exit("lost")
-    except KeyboardInterrupt:
-        assert signals.pending == signal.SIGINT
-    signals.forget_interrupt()
+            pass  # it was not counted twice
 os.kill(os.getpid(), signal.SIGTERM)
-with signals.raising():
-    signal.pause()
 """
 
 
-def test_a_signal_between_two_prompts_is_neither_lost_nor_counted_twice() -> None:
+@pytest.mark.parametrize("ends", ["with signals.raising(): signal.pause()", "signals.exit_mode()"])
+@pytest.mark.parametrize("late", [True, False])
+def test_a_signal_between_two_prompts_is_neither_lost_nor_counted_twice(
+    ends: str, late: bool
+) -> None:
+    seen = "" if late else "while signals.pending is None: time.sleep(0.001)\n"
+    program = f"{_BETWEEN}{seen}{ends}\ntime.sleep(60)"
     done = subprocess.run(
-        [sys.executable, "-c", _BETWEEN], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
 
