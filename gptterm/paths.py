@@ -8,6 +8,9 @@ from pathlib import Path
 
 from gptterm.environment import variable
 
+MOST_CHARACTERS = 1 << 16
+"""Of a line that may be several paths: a megabyte takes a second and more to be taken apart."""
+
 
 def user_path(typed: str) -> Path:
     """Expand `~` in a path that a user has typed, if there is such a home."""
@@ -19,13 +22,14 @@ def dropped_paths(typed: str) -> list[Path]:
     """Parse paths typed by a user, or typed by a terminal for files dropped on it.
 
     Terminals quote such paths, escape them with backslashes or write file:// URLs, with spaces
-    between several. If the whole line is an existing path, it is that path.
+    between several. If the whole line is an existing path, it is that path; so is one that is too
+    long to be taken apart.
     """
     import shlex
 
     typed = typed.strip()
     path = user_path(typed)
-    if os.path.lexists(path):
+    if len(typed) > MOST_CHARACTERS or os.path.lexists(path):
         return [path]
     try:
         words = shlex.split(typed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gptterm.paths import dropped_paths
+from gptterm.paths import MOST_CHARACTERS, dropped_paths
 
 
 @pytest.fixture
@@ -45,4 +45,9 @@ def test_what_a_terminal_types(files: Path, typed: str, names: list[str]) -> Non
 def test_a_home_and_the_folder_one_is_in(files: Path) -> None:
     assert dropped_paths("~/c.json") == [files / "c.json"]
     assert dropped_paths("'~/a b.json'") == [files / "a b.json"]
+
+
+def test_a_long_text_is_not_taken_apart() -> None:
+    text = "'a b' " * MOST_CHARACTERS
+    assert dropped_paths(text) == [Path(text.strip())]
     assert dropped_paths("c.json") == [Path("c.json")]

@@ -135,7 +135,8 @@ async def test_a_file_dropped_on_the_pane_is_imported(open_tui: Open, tmp_path: 
     async with open_tui() as desk:
         await desk.ready()
         await desk.press("ctrl+b", "ctrl+b")
-        desk.app.post_message(events.Paste("no file of this name"))
+        for text in ("no file of this name", " "):
+            desk.app.post_message(events.Paste(text))
         desk.app.post_message(events.Paste(f"'{file}' "))
         await desk.until(lambda: "import chats" in desk.text)
         assert desk.app.screen.query_one(Input).value == f"'{file}'"

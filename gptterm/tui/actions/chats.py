@@ -69,7 +69,7 @@ def _rename(view: ChatView, entry: Entry) -> None:
 
 def drop(view: ChatView, pasted: str) -> None:
     """Offer to import files that are dropped on the pane: the terminal pastes their paths."""
-    if all(map(os.path.lexists, dropped_paths(pasted))):
+    if pasted.strip() and all(map(os.path.lexists, dropped_paths(pasted))):
         import_files(view, pasted)
 
 
