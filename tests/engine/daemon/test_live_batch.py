@@ -51,7 +51,7 @@ from gptterm.engine.ipc.worker import Worker
 from gptterm.engine.runtime.fingerprint import fingerprint_of
 from tests.support.daemon import FOREVER, Client
 from tests.support.gpt2 import write_gpt2
-from tests.support.ipc_engines import end_of
+from tests.support.ipc_engines import end_of, text_of
 from tests.support.waiting import gone, wait_until
 
 POSITIONS = 4096
@@ -117,12 +117,15 @@ def test_six_clients_decode_together_and_each_gets_its_own_text(
 ) -> None:
     del folder
     clients = joined(model, 6)
-    for number, client in enumerate(clients):
+    *others, last = clients
+    for number, client in enumerate(others):
         client.begin(asked(number, max_tokens=ENDLESS))
-    wait_until(lambda: all(client.is_at(Token) for client in clients))
-    assert not any(client.is_at(Finished) for client in clients)
-    wait_until(lambda: all(len(tokens(client.events)) >= COMPARED for client in clients))
-    for client in clients:
+    wait_until(lambda: all(client.is_at(Token) for client in others))
+    last.begin(asked(5, max_tokens=COMPARED))
+    last.ended()
+    assert not any(client.is_at(Finished) for client in others)
+    wait_until(lambda: all(len(tokens(client.events)) >= COMPARED for client in others))
+    for client in others:
         client.stop()
         client.ended()
     assert [client.told for client in clients] == [[]] * 6
@@ -130,6 +133,8 @@ def test_six_clients_decode_together_and_each_gets_its_own_text(
         events = list(alone.generate(asked(number, max_tokens=COMPARED)))
         # To the last bit of each logprob.
         assert tokens(client.events)[:COMPARED] == tokens(events)
+    assert tokens(last.events) == tokens(events)
+    assert text_of(last.events) == text_of(events)
 
 
 def test_each_client_finds_the_cache_of_its_own_chat(folder: Path, model: LoadRequest) -> None:
