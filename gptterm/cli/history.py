@@ -28,6 +28,7 @@ LIMIT = ValueParamType(Integer(Range(1, integer=True)))
 SHORT_ID = 8
 """Characters of an id in a list."""
 TITLE_CELLS = 60
+"""Most cells of a title in a list."""
 
 
 @click.group(context_settings=_HELP)
@@ -126,11 +127,10 @@ def search_chats(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     now = time.time()
     for hit in hits:
         who = {"user": "you", "assistant": "reply"}.get(hit.role, "title")
-        head = (
-            f"{hit.conversation[:SHORT_ID]}  {when(hit.created, now)}  {who}  {_short(hit.title)}"
-        )
+        place = one_line(f"{hit.conversation[:SHORT_ID]}  {when(hit.created, now)}  {who}")
         # The styles are ours: the text itself is printable already.
-        streams.write_bytes(f"{one_line(head)}\n    {_highlighted(hit, streams)}\n".encode())
+        found = f"{place}  {_short(hit.title)}\n    {_highlighted(hit, streams)}\n"
+        streams.write_bytes(found.encode())
 
 
 @history.command("show", context_settings=_HELP)

@@ -19,10 +19,7 @@ from gptterm.document.stretches import changed_stretch
 from gptterm.terminal import printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
-from gptterm.tui.textual_compat import (
-    forget_lines,
-    keep_few_lines,
-)
+from gptterm.tui.textual_compat import forget_lines, keep_few_lines
 from gptterm.tui.textual_compat.row_text_area import RowTextArea
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
