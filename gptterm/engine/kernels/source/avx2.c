@@ -74,6 +74,18 @@ static inline vint dot4_small(vint sum, vint weights, uint32_t four)
     return sum + (vint)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+/* GCC would move byte after byte. */
+#define STORES_BYTES
+static inline void store_bytes(int8_t *p, const vint integers[QUANT_BLOCK / LANES])
+{
+    const __m256i *n = (const __m256i *)integers;
+    __m256i low = _mm256_packs_epi32(n[0], n[1]), high = _mm256_packs_epi32(n[2], n[3]);
+    /* Each instruction packs the halves of 128 bits apart. */
+    __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+    _mm256_storeu_si256((__m256i *)p, bytes);
+}
+
 /* Weights and a row's block of activations, of four after each other the even ones apart from the
    odd: widened once for all their products. */
 #define WIDENS_INT8
