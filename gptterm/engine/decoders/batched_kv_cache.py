@@ -1,6 +1,7 @@
 """KV cache of a ragged batch: what both backends' caches share."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from gptterm.engine.decoders.attention_step import AttentionStep
 from gptterm.engine.decoders.kv_cache import KVCache
@@ -19,16 +20,20 @@ class BatchedKVCache(ABC):
     Attributes:
         keys, values: by layer, (rows, kv_heads, capacity, head_dim); `len` rows are in use.
         lengths: tokens of each sequence.
-        alike: of each sequence, a number that those added together have, and how many tokens they
-            began with.
+        sources: of each sequence, the row that holds its first tokens: its own, or that of a
+            sequence that was added together with it.
+        shared: of each sequence, how many these are where the row is another's.
     """
+
+    shared_block: ClassVar[int] = 0
+    """Sequences that are added together share whole blocks of so many tokens; 0: nothing."""
 
     def __init__(self) -> None:
         self.keys: list[Array] = []
         self.values: list[Array] = []
         self.lengths: list[int] = []
-        self.alike: list[tuple[int, int]] = []
-        self._added = 0
+        self.sources: list[int] = []
+        self.shared: list[int] = []
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -46,14 +51,16 @@ class BatchedKVCache(ABC):
         """Add `copies` of a sequence, with room for `capacity` tokens each."""
         first, length = len(self), cache.length
         last = first + copies
+        shared = length // self.shared_block * self.shared_block if self.shared_block else 0
         self._reserve(cache, last, max(capacity, length))
         for mine, others in ((self.keys, cache.keys), (self.values, cache.values)):
             for layer, array in enumerate(mine):
-                array[first:last, :, :length] = others[layer, :, :, :length]
+                array[first, :, :shared] = others[layer, 0, :, :shared]
+                array[first:last, :, shared:length] = others[layer, :, :, shared:length]
                 self._clear(array[first:last, :, length:])
         self.lengths += [length] * copies
-        self.alike += [(self._added, length)] * copies
-        self._added += 1
+        self.sources += [first if shared else row for row in range(first, last)]
+        self.shared += [shared] * copies
 
     def remove(self, row: int) -> None:
         """Remove a sequence; the last one takes its row.
@@ -63,22 +70,41 @@ class BatchedKVCache(ABC):
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of a batch of {len(self)}")
-        last, length = len(self) - 1, self.lengths[-1]
+        last = len(self) - 1
+        heirs = [each for each in range(len(self)) if each != row and self.sources[each] == row]
+        if heirs and last not in heirs:
+            self._copy(row, heirs[0], 0, self.shared[row])
+        # Where the last one takes the row, what it shares is there already.
+        heir = row if last in heirs else heirs[0] if heirs else row
+        for each in heirs:
+            self.sources[each] = heir
         if row != last:
-            for array in (*self.keys, *self.values):
-                array[row, :, :length] = array[last, :, :length]
-        self.lengths[row], self.alike[row] = length, self.alike[-1]
-        self.lengths.pop()
-        self.alike.pop()
+            self._copy(last, row, self._own_columns(last), self.lengths[last])
+            self.sources = [row if source == last else source for source in self.sources]
+            for numbers in (self.lengths, self.sources, self.shared):
+                numbers[row] = numbers[last]
+        for numbers in (self.lengths, self.sources, self.shared):
+            numbers.pop()
 
     def copy_row(self, row: int, cache: KVCache) -> None:
         """Append to `cache`, which holds the first tokens of a row, a copy of the rest of it."""
         start, end = cache.length, self.lengths[row]
+        own = max(start, self._own_columns(row))
         cache.reserve(end)
         for mine, others in ((self.keys, cache.keys), (self.values, cache.values)):
             for layer, array in enumerate(mine):
-                others[layer, 0, :, start:end] = array[row, :, start:end]
+                others[layer, 0, :, start:own] = array[self.sources[row], :, start:own]
+                others[layer, 0, :, own:end] = array[row, :, own:end]
         cache.length = max(start, end)
+
+    def _own_columns(self, row: int) -> int:
+        """The first column that a row itself holds."""
+        return 0 if self.sources[row] == row else self.shared[row]
+
+    def _copy(self, row: int, to: int, start: int, end: int) -> None:
+        """Copy columns of a row to another."""
+        for array in (*self.keys, *self.values):
+            array[to, :, start:end] = array[row, :, start:end]
 
     def advance(self, n: int) -> None:
         """Count `n` more tokens of each sequence."""

@@ -77,8 +77,9 @@ class Attention:
             share (grouped-query attention, Ainslie et al., 2023).
         same_sequence: whether the rows are consecutive tokens of the cache's one sequence, instead
             of one token each of its first sequences.
-        alike: of several sequences, the first of those that begin alike, (rows,) int64, and how
-            many positions they share with it, (rows,) int64; each has a copy, and one is read.
+        shared: of several sequences, the one that holds a row's first keys and values, (rows,)
+            int64, and of how many positions, (rows,) int64, of which whole blocks of KEY_BLOCK are
+            read there; None: each holds its own.
 
     Raises:
         ValueError: the positions are not such an array, or more than the cache has sequences; or
@@ -92,7 +93,7 @@ class Attention:
         *,
         heads: int,
         same_sequence: bool,
-        alike: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+        shared: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> None:
         rows = len(positions)
         if heads < 1 or heads % layout.kv_heads:
@@ -102,9 +103,9 @@ class Attention:
             raise ValueError(f"{rows} rows do not fit a cache of {layout.sequences} sequences")
         self._forward = loaded_library().attention_forward
         self._layout = layout
-        self._positions, self._alike = positions, alike  # only addresses are in the struct
-        for numbers in alike or ():
-            check(numbers, "sequences that begin alike", _INT64, rows)
+        self._positions, self._shared = positions, shared  # only addresses are in the struct
+        for numbers in shared or ():
+            check(numbers, "what sequences share", _INT64, rows)
         self._shape = (rows, heads * layout.head_dim)
         self._kv_shape = (rows, layout.kv_heads * layout.head_dim)
         self._default_scale = layout.head_dim**-0.5
@@ -120,8 +121,8 @@ class Attention:
             sequence_stride=0 if same_sequence else layout.kv_heads * head_stride,
             head_stride=head_stride,
             positions=address(positions),
-            leaders=None if alike is None else address(alike[0]),
-            shared=None if alike is None else address(alike[1]),
+            sources=None if shared is None else address(shared[0]),
+            shared=None if shared is None else address(shared[1]),
         )
         self.address = ctypes.addressof(self._struct)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 FLOAT32 = np.dtype(np.float32)
 Floats = NDArray[np.float32]
-PANEL, QUANT_BLOCK = 32, 32
-"""As in source/linear.h."""
+PANEL, QUANT_BLOCK, KEY_BLOCK = 32, 32, 32
+"""As in source/linear.h and source/attention.h."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class AttentionStruct(ctypes.Structure):
         ("sequence_stride", ctypes.c_int64),
         ("head_stride", ctypes.c_int64),
         ("positions", ctypes.c_void_p),
-        ("leaders", ctypes.c_void_p),
+        ("sources", ctypes.c_void_p),
         ("shared", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
         ("bias_stride", ctypes.c_int64),
@@ -107,13 +107,14 @@ class OperationStruct(ctypes.Structure):
     )
 
 
-REVISION = 2
+REVISION = 3
 """That of source/kernels.h."""
 _STRUCTS = (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct, OperationStruct)
 LAYOUT = (
     *map(ctypes.sizeof, _STRUCTS),
     PANEL,
     QUANT_BLOCK,
+    KEY_BLOCK,
     REVISION,
 )
 """Layout that `kernels_layout` in source/dispatch.c must report."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gptterm.engine.decoders.kernel_backend.kv_cache import KernelBatchedKVCache, KernelKVCache
@@ -92,20 +93,77 @@ def test_a_layers_window_is_its_own(backend: Backend, window: int | None) -> Non
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_rows_added_together_are_known_whoever_leaves() -> None:
-    def sequence(length: int) -> KernelKVCache:
-        empty = np.zeros((1, 1, 2, 40, 4), np.float32)
-        return KernelKVCache(empty, empty.copy(), length)
+class _Sequences:
+    """Sequences in a batch, and each alone."""
 
-    def alike() -> list[list[int]] | None:
-        found = cache._read_once()
-        return None if found is None else [numbers.tolist() for numbers in found]
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self.batch = KernelBatchedKVCache()
+        self.alone: list[KernelKVCache] = []
 
-    cache = KernelBatchedKVCache()
-    cache.add(sequence(33), 3, 40)
-    cache.add(sequence(5), 1, 40)
-    assert alike() == [[0, 0, 0, 3], [33, 33, 33, 5]]
-    cache.remove(0)  # the last one takes its row
-    assert alike() == [[0, 1, 1], [5, 33, 33]]
-    cache.remove(1)
-    assert alike() is None
+    def _random(self, *shape: int) -> NDArray[np.float32]:
+        return self._rng.standard_normal(shape, dtype=np.float32)
+
+    def add(self, length: int, copies: int) -> None:
+        first, second = (self._random(2, 1, 2, 128, 8) for _ in range(2))
+        self.batch.add(KernelKVCache(first, second, length), copies, 128)
+        for _ in range(copies):
+            self.alone.append(KernelKVCache(first.copy(), second.copy(), length))
+
+    def remove(self, row: int) -> None:
+        self.batch.remove(row)
+        self.alone[row] = self.alone[-1]
+        self.alone.pop()
+
+    def step(self) -> None:
+        """Decode a token of each, for the same bits in the batch and alone."""
+        together = self.batch.begin_step(1)
+        apart = [cache.begin_step(1) for cache in self.alone]
+        for layer in range(2):
+            q, k, v = (self._random(len(self.alone), 16) for _ in range(3))
+            found = together.attend(layer, q, k, v)
+            for row, step in enumerate(apart):
+                one = slice(row, row + 1)
+                own = step.attend(layer, q[one], k[one], v[one])
+                np.testing.assert_array_equal(found[one], own)
+        for each in (together, *apart):
+            each.commit()
+
+    def check_copy(self, row: int, kept: int) -> None:
+        alone = self.alone[row]
+        copy = KernelKVCache(np.zeros_like(alone.keys), np.zeros_like(alone.values))
+        copy.length = kept
+        for mine, its in ((copy.keys, alone.keys), (copy.values, alone.values)):
+            mine[..., :kept, :] = its[..., :kept, :]
+        self.batch.copy_row(row, copy)
+        assert copy.length == alone.length
+        for mine, its in ((copy.keys, alone.keys), (copy.values, alone.values)):
+            np.testing.assert_array_equal(mine[..., : copy.length, :], its[..., : copy.length, :])
+
+
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_what_sequences_share_stays_whoever_leaves(data: st.DataObject, seed: int) -> None:
+    both = _Sequences(seed)
+    for _ in range(data.draw(st.integers(1, 12))):
+        rows = len(both.alone)
+        match data.draw(st.sampled_from(["add", "remove", "step", "copy"] if rows else ["add"])):
+            case "add":
+                both.add(data.draw(st.integers(1, 100)), data.draw(st.integers(1, 4)))
+            case "remove":
+                both.remove(data.draw(st.integers(0, rows - 1)))
+            case "step":
+                both.step()
+            case _:
+                row = data.draw(st.integers(0, rows - 1))
+                both.check_copy(row, data.draw(st.integers(0, both.alone[row].length)))
+    if both.alone:
+        both.step()
+
+
+def test_copies_take_no_memory_of_their_own() -> None:
+    both = _Sequences(0)
+    both.add(100, 3)
+    assert both.batch.sources == [0, 0, 0]
+    assert both.batch.keys[0][0, :, :96].any()
+    assert not both.batch.keys[0][1:, :, :96].any()
+    both.step()

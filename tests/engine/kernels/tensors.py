@@ -74,11 +74,11 @@ class TensorAttention:
         *,
         same_sequence: bool,
         groups: int = 1,
-        alike: tuple[Tensor, Tensor] | None = None,
+        shared: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self._attention = Attention(
             kv, array(positions), heads=groups * kv.kv_heads, same_sequence=same_sequence,
-            alike=None if alike is None else (array(alike[0]), array(alike[1])),
+            shared=None if shared is None else (array(shared[0]), array(shared[1])),
         )  # fmt: skip
 
     def __call__(

@@ -45,7 +45,7 @@ class Layer:
     kept: torch.dtype = torch.float32
     groups: int = 1
     """Query heads for each of the heads."""
-    alike: tuple[Tensor, Tensor] | None = None
+    shared: tuple[Tensor, Tensor] | None = None
 
     def __post_init__(self) -> None:
         sequences = 1 if self.same_sequence else 3
@@ -66,7 +66,7 @@ class Layer:
             torch.tensor(positions),
             same_sequence=self.same_sequence,
             groups=self.groups,
-            alike=self.alike,
+            shared=self.shared,
         )
         of = slice(len(positions))
         query, key, value = self.query[of], self.key[of], self.value[of]
@@ -361,7 +361,7 @@ def test_tensors_that_are_no_cache(keys: Tensor) -> None:
 
 @pytest.mark.parametrize("head_dim", [64, 25])
 @pytest.mark.parametrize("kept", KEPT)
-def test_of_sequences_that_begin_alike_one_copy_is_read(head_dim: int, kept: torch.dtype) -> None:
+def test_what_sequences_share_is_read_from_one_of_them(head_dim: int, kept: torch.dtype) -> None:
     for window in (None, 100):
         layer = Layer(2, head_dim, False, kept, groups=2)
         for cache in (layer.keys, layer.values):
@@ -370,7 +370,7 @@ def test_of_sequences_that_begin_alike_one_copy_is_read(head_dim: int, kept: tor
         own = layer.attend(positions, None, window)
         for cache in (layer.keys, layer.values):
             cache[2, :, :64] = 0
-        layer.alike = torch.tensor([0, 1, 1]), torch.tensor([9, 70, 70])
+        layer.shared = torch.tensor([0, 1, 1]), torch.tensor([9, 70, 70])
         assert torch.equal(layer.attend(positions, None, window), own)
 
 

@@ -16,10 +16,10 @@ from gptterm.engine.decoders.batched_kv_cache import BatchedKVCache
 from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.kernels.attention import Attention, KVLayout, unscaled
-from gptterm.engine.kernels.compiled import Floats
+from gptterm.engine.kernels.compiled import KEY_BLOCK, Floats
 from gptterm.engine.kernels.program import Program
 
-Alike = tuple[NDArray[np.int64], NDArray[np.int64]]
+Shared = tuple[NDArray[np.int64], NDArray[np.int64]]
 """See `Attention`."""
 
 
@@ -61,7 +61,13 @@ class KernelKVCache(KVCache):
 
 
 class KernelBatchedKVCache(BatchedKVCache):
-    """KV cache of a ragged batch."""
+    """KV cache of a ragged batch.
+
+    What sequences share is read once: each its own copy of it would take the time that weights
+    take.
+    """
+
+    shared_block = KEY_BLOCK
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,18 +76,9 @@ class KernelBatchedKVCache(BatchedKVCache):
     def _step(self) -> "KernelStep":
         assert self._layout is not None
         positions = np.array(self.lengths)
-        return KernelStep(self, len(self), 1, positions, self._layout, self._read_once())
-
-    def _read_once(self) -> Alike | None:
-        """The first row of those that begin alike, and how many tokens of it they share.
-
-        None where no two do: reading each its own copy takes the time that weights take.
-        """
-        first: dict[int, int] = {}
-        leaders = [first.setdefault(number, row) for row, (number, _) in enumerate(self.alike)]
-        if len(first) == len(leaders):
-            return None
-        return np.array(leaders), np.array([shared for _, shared in self.alike])
+        shares = self.sources != list(range(len(self)))
+        shared = (np.array(self.sources), np.array(self.shared)) if shares else None
+        return KernelStep(self, len(self), 1, positions, self._layout, shared)
 
     def _empty(self, like: Array, shape: tuple[int, ...]) -> Array:
         return reserve(shape, like.dtype)
@@ -106,10 +103,10 @@ class KernelStep(AttentionStep):
         n: int,
         positions: NDArray[np.int64],
         layout: KVLayout,
-        alike: Alike | None = None,
+        shared: Shared | None = None,
     ) -> None:
         super().__init__(cache, sequences, n)
-        self._alike = alike
+        self._shared = shared
         self._positions = positions
         self._layout = layout
         self._same_sequence = isinstance(cache, KVCache)
@@ -142,6 +139,6 @@ class KernelStep(AttentionStep):
         if self._attention is None:
             self._attention = Attention(
                 self._layout, self._positions, heads=heads, same_sequence=self._same_sequence,
-                alike=self._alike,
+                shared=self._shared,
             )  # fmt: skip
         return self._attention

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+enum { KEY_BLOCK = 32 }; /* keys that are scored together, from multiples of it on */
+
 /* What the cache holds. A head's key or value of KV_INT8 is head_dim signed bytes, then the float32
    number that they are multiplied with: a 127th of the largest one. */
 typedef enum { KV_FLOAT32, KV_FLOAT16, KV_INT8 } kv_format;
@@ -34,9 +36,9 @@ typedef struct {
     void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, kv_width) */
     int64_t sequence_stride, head_stride; /* in elements */
     const int64_t *positions; /* (rows), of the new tokens */
-    /* Of several sequences: the first of those that begin alike, (rows), and how many positions they
-       share with it, (rows), where each has a copy. Null: nothing is shared. */
-    const int64_t *leaders, *shared;
+    /* Of several sequences: the one that holds a row's first keys and values, (rows), and of how many
+       positions, (rows), of which whole blocks are read there. Null: each holds its own. */
+    const int64_t *sources, *shared;
     const float *bias; /* (heads, bias_stride) by position, or null: a token's score of a key is raised
                           by the key's bias minus its own */
     int64_t bias_stride;

@@ -15,7 +15,7 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
-const int32_t kernels_layout[8] = {
+const int32_t kernels_layout[9] = {
     (int32_t)sizeof(linear),
     (int32_t)sizeof(layer_norm),
     (int32_t)sizeof(attention),
@@ -23,6 +23,7 @@ const int32_t kernels_layout[8] = {
     (int32_t)sizeof(operation),
     PANEL,
     QUANT_BLOCK,
+    KEY_BLOCK,
     REVISION,
 };
 

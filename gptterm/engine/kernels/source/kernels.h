@@ -47,10 +47,10 @@ enum { MOST_LINEARS = 4 }; /* layers whose products are shared out together */
 enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
 /* Sizes and constants that the declarations in Python must agree with. */
-extern const int32_t kernels_layout[8];
+extern const int32_t kernels_layout[9];
 
 /* Raised where the meaning of a field or of a format changes, which no size tells. */
-enum { REVISION = 2 };
+enum { REVISION = 3 };
 
 /* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0;
    the last rank, 3 on x86-64 and 0 elsewhere, runs everywhere. */
