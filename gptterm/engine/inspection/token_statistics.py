@@ -4,9 +4,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gptterm.engine.decoders.base import Ids, Logits
+from gptterm.engine.kernels.compiled import library
+from gptterm.engine.kernels.logits import Sums, logits_sums
 from gptterm.engine.sampling.chain import NotFiniteError
 
 LOWEST = np.float32(-1e4)
@@ -29,37 +30,46 @@ class RowStatistics(NamedTuple):
 def row_statistics(logits: Logits, targets: Ids) -> list[RowStatistics]:
     """Of each row of (n, vocabulary) raw logits, and the token in its place.
 
-    A row at a time, which stays in a core's cache.
-
     Raises:
         NotFiniteError: logits are NaN or infinite.
     """
-    shifted = np.empty(logits.shape[1], np.float32)
-    weights = np.empty_like(shifted)
+    kernel = library() is not None
+    logits = np.ascontiguousarray(logits)
+    sums = logits_sums(logits, targets) if kernel else written_out(logits, targets)
+    if not np.isfinite(sums[:, 0]).all():
+        raise NotFiniteError
+    chosen = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
     return [
-        _statistics(row, target, shifted, weights)
-        for row, target in zip(logits, targets.tolist(), strict=True)
+        _statistics(logit, *numbers)
+        for logit, numbers in zip(chosen.tolist(), sums.tolist(), strict=True)
     ]
 
 
 def _statistics(
-    row: NDArray[np.float32],
-    target: int,
-    shifted: NDArray[np.float32],
-    weights: NDArray[np.float32],
+    logit: float, best: float, total: float, product: float, before: float
 ) -> RowStatistics:
-    best, logit = row.max(), row[target]
-    if not np.isfinite(best):
-        raise NotFiniteError
-    np.subtract(row, best, out=shifted)
-    np.maximum(shifted, LOWEST, out=shifted)
-    np.exp(shifted, out=weights)
-    total = float(weights.sum())
-    log_total = float(np.log(total))
-    rank = 1 + np.count_nonzero(row > logit) + np.count_nonzero(row[:target] == logit)
+    log_total = math.log(total)
     return RowStatistics(
-        logprob=float(logit) - float(best) - log_total,
-        rank=int(rank),
-        entropy_bits=max(0.0, (log_total - float(weights @ shifted) / total) / math.log(2)),
-        log_total=float(best) + log_total,
+        logprob=logit - best - log_total,
+        rank=1 + int(before),
+        entropy_bits=max(0.0, (log_total - product / total) / math.log(2)),
+        log_total=best + log_total,
     )
+
+
+def written_out(logits: Logits, targets: Ids) -> Sums:
+    """`logits_sums` without kernels. A row at a time, which stays in a core's cache."""
+    sums = np.empty((len(logits), 4))
+    shifted = np.empty(logits.shape[1], np.float32)
+    weights = np.empty_like(shifted)
+    for row, target, found in zip(logits, targets.tolist(), sums, strict=True):
+        best, logit = row.max(), row[target]
+        if not np.isfinite(best):
+            found[:] = np.nan
+            continue
+        np.subtract(row, best, out=shifted)
+        np.maximum(shifted, LOWEST, out=shifted)
+        np.exp(shifted, out=weights)
+        before = np.count_nonzero(row > logit) + np.count_nonzero(row[:target] == logit)
+        found[:] = best, weights.sum(), weights @ shifted, before
+    return sums

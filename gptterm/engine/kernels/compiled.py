@@ -91,6 +91,17 @@ class RotaryStruct(ctypes.Structure):
     )
 
 
+class LogitsStruct(ctypes.Structure):
+    """`logits_job` in source/elementwise.h."""
+
+    _fields_ = (
+        ("width", ctypes.c_int64),
+        ("x", ctypes.c_void_p),
+        ("targets", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+    )
+
+
 class OperationStruct(ctypes.Structure):
     """`operation` in source/program.h."""
 
@@ -109,7 +120,14 @@ class OperationStruct(ctypes.Structure):
 
 REVISION = 3
 """That of source/kernels.h."""
-_STRUCTS = (LinearStruct, LayerNormStruct, AttentionStruct, RotaryStruct, OperationStruct)
+_STRUCTS = (
+    LinearStruct,
+    LayerNormStruct,
+    AttentionStruct,
+    RotaryStruct,
+    LogitsStruct,
+    OperationStruct,
+)
 LAYOUT = (
     *map(ctypes.sizeof, _STRUCTS),
     PANEL,
@@ -136,6 +154,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "layer_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
     "rms_norm_forward": (None, (_POINTER, _POINTER, _INT, _POINTER)),
     "rotary_forward": (None, (_POINTER, _INT)),
+    "logits_forward": (None, (_POINTER, _INT, _INT)),
     "activation_forward": (None, (_INT, _POINTER, _POINTER, _LONG, _INT)),
     "program_run": (_INT, (_POINTER, _INT, _INT, _POINTER, _POINTER)),
 }

@@ -584,6 +584,34 @@ static void check_rotary(caller *c, int rows, int half, int rest, int neighbours
     free(x), free(y), free(cosine), free(sine);
 }
 
+static void check_logits(caller *c, int width, int rows)
+{
+    float *x = random_numbers(c, product(rows, width));
+    int64_t *targets = allocate((size_t)rows, sizeof *targets);
+    double *y = allocate(product(rows, 4), sizeof *y);
+    for (int row = 0; row < rows; row++)
+        targets[row] = (int64_t)(random_bits(c) % (uint32_t)width);
+    logits_job job = {width, x, targets, y};
+    logits_forward(&job, rows, c->threads);
+    for (int row = 0; row < rows; row++) {
+        const float *from = x + product(row, width);
+        const double *found = y + product(row, 4);
+        double largest = -2, sum = 0, products = 0, before = 0;
+        for (int i = 0; i < width; i++)
+            largest = (double)from[i] > largest ? (double)from[i] : largest;
+        for (int i = 0; i < width; i++) {
+            double below = (double)from[i] - largest;
+            sum += exp(below), products += exp(below) * below;
+            before += from[i] > from[targets[row]] ||
+                      (i < targets[row] && !(from[i] < from[targets[row]]));
+        }
+        expect(is_close(found[0], largest, 0) && is_close(found[1], sum, 1e-5 * width) &&
+                   is_close(found[2], products, 1e-5 * width) && is_close(found[3], before, 0),
+               "sums of logits", width, rows, row);
+    }
+    free(x), free(targets), free(y);
+}
+
 static void check_elementwise(caller *c)
 {
     static const int widths[] = {1, 15, 64, 77}, row_counts[] = {0, 1, 9, 40},
@@ -593,6 +621,7 @@ static void check_elementwise(caller *c)
             check_layer_norm(c, widths[w], row_counts[r]);
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++) {
+            check_logits(c, widths[w], row_counts[r]);
             check_rms_norm(c, widths[w], row_counts[r]);
             check_rotary(c, row_counts[r], widths[w], (int)w % 3, (int)(w + r) % 2);
         }

@@ -15,11 +15,12 @@ static const kernels *const all_kernels[] = {
 };
 static const kernels *selected;
 
-const int32_t kernels_layout[9] = {
+const int32_t kernels_layout[10] = {
     (int32_t)sizeof(linear),
     (int32_t)sizeof(layer_norm),
     (int32_t)sizeof(attention),
     (int32_t)sizeof(rotary_job),
+    (int32_t)sizeof(logits_job),
     (int32_t)sizeof(operation),
     PANEL,
     QUANT_BLOCK,
@@ -87,6 +88,11 @@ void rms_norm_forward(const layer_norm *n, const float *x, int rows, float *y)
 void rotary_forward(const rotary_job *r, int threads)
 {
     pool_run(selected->rotary_rows, r, r->rows, threads, r->rows < 16 ? 1 : threads);
+}
+
+void logits_forward(const logits_job *l, int rows, int threads)
+{
+    pool_run(selected->logits_rows, l, rows, threads, rows < 2 ? 1 : threads);
 }
 
 void activation_forward(int kind, float *x, const float *up, int64_t count, int threads)

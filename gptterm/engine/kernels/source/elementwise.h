@@ -43,6 +43,18 @@ typedef struct {
     const float *up; /* null for f(x) alone */
 } activation_job;
 
+/* Of each row of logits x: the largest, not a number if that is infinite or one of them is none; of
+   the weights exp(x - largest) the sum, and the sum of weight times x - largest; how many logits come
+   before the target's: greater ones, and equal ones to the left. */
+typedef struct {
+    int64_t width;
+    const float *x;         /* (rows, width) */
+    const int64_t *targets; /* (rows) */
+    double *y;              /* (rows, 4) */
+} logits_job;
+
+void logits_forward(const logits_job *l, int rows, int threads);
+
 void layer_norm_forward(const layer_norm *n, const float *x, int rows, float *y);
 
 void rotary_forward(const rotary_job *r, int threads);

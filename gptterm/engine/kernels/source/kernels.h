@@ -34,6 +34,7 @@ typedef struct {
     work_function layer_norm_rows; /* an item is a row of a `layer_norm_job` */
     work_function rms_norm_rows;   /* an item is a row of a `layer_norm_job` */
     work_function rotary_rows;     /* an item is a row of a `rotary_job` */
+    work_function logits_rows;     /* an item is a row of a `logits_job` */
     work_function activation_chunks; /* an item is ACTIVATION_CHUNK numbers of an `activation_job` */
 } kernels;
 
@@ -47,7 +48,7 @@ enum { MOST_LINEARS = 4 }; /* layers whose products are shared out together */
 enum { CHUNKS_PER_THREAD = 4 }; /* so that a delayed thread leaves some chunks to the others */
 
 /* Sizes and constants that the declarations in Python must agree with. */
-extern const int32_t kernels_layout[9];
+extern const int32_t kernels_layout[10];
 
 /* Raised where the meaning of a field or of a format changes, which no size tells. */
 enum { REVISION = 3 };
