@@ -36,18 +36,17 @@ def row_statistics(logits: Logits, targets: Ids) -> list[RowStatistics]:
     kernel = library() is not None
     logits = np.ascontiguousarray(logits)
     sums = logits_sums(logits, targets) if kernel else written_out(logits, targets)
-    if not np.isfinite(sums[:, 0]).all():
-        raise NotFiniteError
-    chosen = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
     return [
-        _statistics(logit, *numbers)
-        for logit, numbers in zip(chosen.tolist(), sums.tolist(), strict=True)
+        _statistics(float(row[target]), *numbers)
+        for row, target, numbers in zip(logits, targets.tolist(), sums.tolist(), strict=True)
     ]
 
 
 def _statistics(
     logit: float, best: float, total: float, product: float, before: float
 ) -> RowStatistics:
+    if math.isnan(best):
+        raise NotFiniteError
     log_total = math.log(total)
     return RowStatistics(
         logprob=logit - best - log_total,

@@ -36,7 +36,8 @@ int8. Tried, and left: two panels of float16 at once, which in cache is 1.4 time
 memory up to a quarter slower. Of int8 with AVX2, where products of 16 bits bind eight rows and more
 (50 of 61 billion a second that a core does from its L1): fetching the next panel while rows are
 computed from the cache (5 % slower), activations widened once for all panels (64 rows 4 % faster,
-two rows 6 to 15 % slower), |w| · sign(x) · x in 8 bits (a sixth slower).
+two rows 6 to 15 % slower), |w| times x with the sign of w in 8 bits (a sixth
+slower).
 
 `source/` is compiled when gptterm is installed, if there is a C compiler, for several instruction
 sets; the fastest that this CPU supports is used. Without it torch computes in float32 and bfloat16.
