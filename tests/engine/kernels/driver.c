@@ -139,8 +139,8 @@ static void make_16(caller *c, weights *w, int transposed)
     size_t panels = (size_t)((outputs + PANEL - 1) / PANEL);
     uint16_t *source = random_halves(c, product(inputs, outputs));
     int64_t out_stride = transposed ? 1 : inputs, in_stride = transposed ? outputs : 1;
-    w->memory = allocate(panels * product(padded_inputs(w->layer.format, inputs), PANEL),
-                         sizeof *source);
+    w->memory =
+        allocate(panels * product(padded_inputs(w->layer.format, inputs), PANEL), sizeof *source);
     for (int o = 0; o < outputs; o++)
         for (int k = 0; k < inputs; k++) {
             uint16_t *bits = source + o * out_stride + k * in_stride;
@@ -281,7 +281,8 @@ static void check_linear(caller *c, int format, int inputs, int outputs, int tra
 /* Products of several layers with the same rows are those of one after the other. */
 static void check_together(caller *c)
 {
-    static const int formats[] = {Q4_1, FLOAT32_IN_OUT, BFLOAT16, INT8, FLOAT16, Q8_0, FLOAT32_OUT_IN};
+    static const int formats[] = {Q4_1,    FLOAT32_IN_OUT, BFLOAT16,      INT8,
+                                  FLOAT16, Q8_0,           FLOAT32_OUT_IN};
     enum { COUNT = sizeof formats / sizeof *formats, INPUTS = 64 };
     weights all[COUNT];
     const linear *layers[COUNT];
@@ -377,7 +378,8 @@ static void compare_head(const attention_case *t, int row, int head)
     for (int64_t j = 0; j < count; j++) {
         scores[j] = 0;
         for (int d = 0; d < a->head_dim; d++)
-            scores[j] += (double)a->query[query + d] * cached(t, a->keys, row, kv_head, first + j, d);
+            scores[j] +=
+                (double)a->query[query + d] * cached(t, a->keys, row, kv_head, first + j, d);
         scores[j] *= (double)a->scale;
         if (a->soft_cap > 0)
             scores[j] = (double)a->soft_cap * tanh(scores[j] / (double)a->soft_cap);
@@ -403,7 +405,9 @@ static void compare_appended(const attention_case *t, int row, int head)
     for (int d = 0; d < a->head_dim; d++) {
         int64_t from = row * a->kv_stride + head * a->head_dim + d;
         double key = (double)a->key[from], value = (double)a->value[from],
-               bound = a->kv == KV_INT8 ? 0.5001 / 127 : a->kv == KV_FLOAT16 ? 5e-4 : 0;
+               bound = a->kv == KV_INT8      ? 0.5001 / 127
+                       : a->kv == KV_FLOAT16 ? 5e-4
+                                             : 0;
         int holds = is_close(cached(t, a->keys, row, head, a->positions[row], d), key, bound) &&
                     is_close(cached(t, a->values, row, head, a->positions[row], d), value, bound);
         expect(holds, "key or value", row, head, d);
@@ -637,9 +641,10 @@ static void check_program(caller *c, int rows, int width)
 {
     int head_dim = width / 2;
     size_t count = product(rows, width);
-    float *matrices[3], *results[2][2], *x = random_numbers(c, count), *y[2][3],
-          *norm = random_numbers(c, (size_t)width), *cosine = random_numbers(c, product(rows, 1)),
-          *sine = random_numbers(c, product(rows, 1)), *caches[2][2];
+    float *matrices[3], *results[2][2],
+        *x = random_numbers(c, count), *y[2][3], *norm = random_numbers(c, (size_t)width),
+        *cosine = random_numbers(c, product(rows, 1)), *sine = random_numbers(c, product(rows, 1)),
+        *caches[2][2];
     linear layers[3];
     for (int i = 0; i < 3; i++) {
         matrices[i] = random_numbers(c, product(width, width));
@@ -660,19 +665,34 @@ static void check_program(caller *c, int rows, int width)
         }
         float **r = results[by];
         rotary_job turn = {rows, 2, head_dim, 1, 0, r[0], cosine, sine};
-        attention step = {.rows = rows, .heads = 2, .kv_heads = 2, .head_dim = head_dim,
-                          .threads = c->threads, .capacity = rows, .positions = positions,
+        attention step = {.rows = rows,
+                          .heads = 2,
+                          .kv_heads = 2,
+                          .head_dim = head_dim,
+                          .threads = c->threads,
+                          .capacity = rows,
+                          .positions = positions,
                           .head_stride = (int64_t)rows * head_dim};
-        attention own = {.scale = 0.5f, .window = 2, .query = r[0], .key = r[1], .value = y[by][0],
-                         .query_stride = width, .kv_stride = width, .y = y[by][1]};
+        attention own = {.scale = 0.5f,
+                         .window = 2,
+                         .query = r[0],
+                         .key = r[1],
+                         .value = y[by][0],
+                         .query_stride = width,
+                         .kv_stride = width,
+                         .y = y[by][1]};
         operation all[] = {
             {.kind = OP_LAYER_NORM, .number = rows, .layer = &full, .x = x, .y = y[by][0]},
             {.kind = OP_RMS_NORM, .number = rows, .layer = &plain, .x = y[by][0], .y = y[by][1]},
             {.kind = OP_LINEARS, .number = 2, .layer = pair, .x = y[by][1], .results = r},
             {.kind = OP_ROTARY, .threads = c->threads, .layer = &turn},
             {.kind = OP_ATTENTION, .number = 0, .layer = &own},
-            {.kind = OP_ACTIVATION, .number = SILU, .threads = c->threads, .count = (int64_t)count,
-             .y = y[by][1], .other = r[0]},
+            {.kind = OP_ACTIVATION,
+             .number = SILU,
+             .threads = c->threads,
+             .count = (int64_t)count,
+             .y = y[by][1],
+             .other = r[0]},
             {.kind = OP_LINEAR, .layer = layers + 2, .x = y[by][1], .other = x, .y = y[by][2]},
         };
         void *kv[2] = {caches[by][0], caches[by][1]};

@@ -25,24 +25,25 @@ static inline int64_t kv_width(kv_format kv, int head_dim)
    consecutive query heads share the keys and values of a head of the cache. */
 typedef struct {
     int32_t rows, heads, kv_heads, head_dim, threads;
-    int32_t capacity; /* positions of the cache */
-    int32_t window;   /* a token attends to itself and the window - 1 before it; 0: to all */
-    int32_t kv;       /* kv_format of the cache */
-    float scale;      /* of the scores */
-    float soft_cap;   /* scores s become soft_cap · tanh(s / soft_cap); 0: they stay */
-    const float *query;        /* (rows, heads, head_dim) of the new tokens */
-    const float *key, *value;  /* (rows, kv_heads, head_dim) */
-    int64_t query_stride, kv_stride; /* from row to row, in elements */
-    void *keys, *values;       /* the cache: (sequences, kv_heads, capacity, kv_width) */
+    int32_t capacity;   /* positions of the cache */
+    int32_t window;     /* a token attends to itself and the window - 1 before it; 0: to all */
+    int32_t kv;         /* kv_format of the cache */
+    float scale;        /* of the scores */
+    float soft_cap;     /* scores s become soft_cap · tanh(s / soft_cap); 0: they stay */
+    const float *query; /* (rows, heads, head_dim) of the new tokens */
+    const float *key, *value;             /* (rows, kv_heads, head_dim) */
+    int64_t query_stride, kv_stride;      /* from row to row, in elements */
+    void *keys, *values;                  /* the cache: (sequences, kv_heads, capacity, kv_width) */
     int64_t sequence_stride, head_stride; /* in elements */
-    const int64_t *positions; /* (rows), of the new tokens */
+    const int64_t *positions;             /* (rows), of the new tokens */
     /* Of several sequences: the one that holds a row's first keys and values, (rows), and of how many
        positions, (rows), of which whole blocks are read there. Null: each holds its own. */
     const int64_t *sources, *shared;
-    const float *bias; /* (heads, bias_stride) by position, or null: a token's score of a key is raised
-                          by the key's bias minus its own */
+    /* (heads, bias_stride) by position, or null: a token's score of a key is raised by the key's bias
+       minus its own. */
+    const float *bias;
     int64_t bias_stride;
-    float *y;                 /* (rows, heads, head_dim) */
+    float *y; /* (rows, heads, head_dim) */
 } attention;
 
 /* Rows of one sequence that an item covers, so that their keys and values are read once. */

@@ -10,8 +10,8 @@
 enum { MOST_WORDS = 8 };
 
 typedef struct {
-    int blocks;  /* QUANT_BLOCKs */
-    int size;    /* bytes */
+    int blocks; /* QUANT_BLOCKs */
+    int size;   /* bytes */
 } file_block;
 
 static file_block layout(int format)
@@ -70,7 +70,8 @@ static void plain_words(int format, const uint8_t *block, uint32_t words[MOST_WO
 /* The words of block `b` of a Q4_K or Q5_K: the low or the high halves of 32 bytes. */
 static void words_k(int format, const uint8_t *block, int b, uint32_t words[MOST_WORDS])
 {
-    const uint8_t *high_bits = block + 16, *bytes = high_bits + (format == Q5_K ? 32 : 0) + b / 2 * 32;
+    const uint8_t *high_bits = block + 16,
+                  *bytes = high_bits + (format == Q5_K ? 32 : 0) + b / 2 * 32;
     for (int g = 0; g < 4; g++) {
         uint32_t first = word_at(bytes + 4 * g), second = word_at(bytes + 16 + 4 * g);
         words[g] = b % 2 ? (first >> 4 & 0x0f0f0f0f) | (second & 0xf0f0f0f0)
@@ -234,7 +235,11 @@ static int integer_at(int format, const uint32_t words[MOST_WORDS], int j)
 
 static int zero_of(int format)
 {
-    return format == Q8_0 ? 128 : format == Q6_K ? 32 : format == Q5_0 ? 16 : format == Q4_0 ? 8 : 0;
+    return format == Q8_0   ? 128
+           : format == Q6_K ? 32
+           : format == Q5_0 ? 16
+           : format == Q4_0 ? 8
+                            : 0;
 }
 
 static void unpack_rows(const void *job, int first, int last)

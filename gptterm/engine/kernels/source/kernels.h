@@ -24,10 +24,11 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    work_function multiply[WEIGHT_FORMATS]; /* by format; an item is PANEL outputs of a `linear_job` */
-    int rounds_bfloat16;     /* whether BFLOAT16 is multiplied with rounded activations */
-    work_function round_rows;    /* an item is a row of a `round_job` */
-    work_function quantise_rows; /* an item is a row of a `quantise_job` */
+    work_function
+        multiply[WEIGHT_FORMATS]; /* by format; an item is PANEL outputs of a `linear_job` */
+    int rounds_bfloat16;          /* whether BFLOAT16 is multiplied with rounded activations */
+    work_function round_rows;     /* an item is a row of a `round_job` */
+    work_function quantise_rows;  /* an item is a row of a `quantise_job` */
     work_function stream;    /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
     work_function append_kv; /* an item is a row's keys and values of an `attention` */
     work_function attend;    /* an item is a head of a group of rows of an `attention` */
@@ -35,7 +36,8 @@ typedef struct {
     work_function rms_norm_rows;   /* an item is a row of a `layer_norm_job` */
     work_function rotary_rows;     /* an item is a row of a `rotary_job` */
     work_function logits_rows;     /* an item is a row of a `logits_job` */
-    work_function activation_chunks; /* an item is ACTIVATION_CHUNK numbers of an `activation_job` */
+    work_function
+        activation_chunks; /* an item is ACTIVATION_CHUNK numbers of an `activation_job` */
 } kernels;
 
 extern const kernels portable_kernels;

@@ -21,12 +21,12 @@ enum {
 enum weight_format {
     FLOAT32_IN_OUT, /* (in, out), as in OpenAI's files */
     FLOAT32_OUT_IN, /* (out, in) */
-    BFLOAT16,       /* panels of (in / 2, 32, 2): two inputs after each other; `in` is padded with zeros
+    BFLOAT16, /* panels of (in / 2, 32, 2): two inputs after each other; `in` is padded with zeros
                        to an even number */
-    FLOAT16,        /* panels of (in, 32) */
-    INT8,           /* panels of (in / 4, 32, 4) unsigned bytes with zero point 128; `in` is padded
+    FLOAT16,  /* panels of (in, 32) */
+    INT8,     /* panels of (in / 4, 32, 4) unsigned bytes with zero point 128; `in` is padded
                        with zeros to a multiple of QUANT_BLOCK */
-    Q8_0,           /* this one and the next: ggml's, packed as in blocks.h */
+    Q8_0,     /* this one and the next: ggml's, packed as in blocks.h */
     Q4_0,
     Q4_1,
     Q5_0,
@@ -60,7 +60,8 @@ typedef struct {
     const float *x_scales;       /* (rows, blocks) */
     const int32_t *compensation; /* (rows, blocks): -128 times a block's sum, for the zero point */
     const int32_t *half_sums;    /* Q6_K: (rows, blocks, 2), of a block's halves */
-    const uint16_t *x_bfloat16;  /* BFLOAT16, where there are dot products of it: (rows, inputs), padded
+    const uint16_t
+        *x_bfloat16; /* BFLOAT16, where there are dot products of it: (rows, inputs), padded
                                     as the weights are */
 } linear_job;
 

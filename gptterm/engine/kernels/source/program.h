@@ -18,7 +18,8 @@ typedef enum {
 /* One call; what it reads and writes lies where it lay before. */
 typedef struct {
     int32_t kind;
-    int32_t number; /* rows of a norm, layers of LINEARS, the layer of an ATTENTION, or the kind of an
+    int32_t
+        number; /* rows of a norm, layers of LINEARS, the layer of an ATTENTION, or the kind of an
                        ACTIVATION */
     int32_t threads;   /* of ROTARY and ACTIVATION */
     int64_t count;     /* of an ACTIVATION */
