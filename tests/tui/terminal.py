@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-import pyte
 from ptyprocess import PtyProcess  # type: ignore[import-untyped]
+
+from tests.tui.emulator import Screen, Stream
 
 PATIENCE_S = 60.0
 LOOK_AGAIN_S = 0.05
@@ -38,8 +39,8 @@ class Terminal:
             **variables,
         }
         self.process = PtyProcess.spawn(list(command), dimensions=(rows, columns), env=environ)
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
+        self.screen = Screen(columns, rows)
+        self._stream = Stream(self.screen)
         self.written = bytearray()
         self._display: list[str] | None = None
         os.set_blocking(self.process.fd, False)
