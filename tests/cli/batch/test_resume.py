@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ def check_each_line_once(folder: Path, *, ordered: bool) -> None:
     assert all(record["text"] == f"prompt {record['line'] - 1}" for record in found)
 
 
+def _is_through_or_has(process: subprocess.Popen[bytes], out: Path, size: int) -> bool:
+    return process.poll() is not None or (out.exists() and out.stat().st_size >= size)
+
+
 @pytest.mark.parametrize("order", [[], ["--unordered"]])
 def test_killed_as_it_writes_every_line_is_there_once(
     order: list[str], tmp_path: Path, env: dict[str, str]
@@ -47,12 +52,7 @@ def test_killed_as_it_writes_every_line_is_there_once(
             size = dice.randrange(1, 8_000) + (out.stat().st_size if out.exists() else 0)
             with start(arguments, env) as process:
                 # It may be through before it is looked at again.
-                wait_until(
-                    lambda: (
-                        process.poll() is not None  # noqa: B023
-                        or (out.exists() and out.stat().st_size >= size)
-                    )  # noqa: B023
-                )
+                wait_until(partial(_is_through_or_has, process, out, size))
                 process.kill()
         result = run(arguments, env)
         assert (result.code, result.stdout, result.stderr) == (0, b"", "")
