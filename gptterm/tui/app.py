@@ -242,7 +242,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def _show_event(self, event: ControllerEvent) -> None:
         if self.chat_screen.is_mounted:
             show_event(self.chat_screen, event)
-            self.attention.show_title(self.chat_screen.terminal_title)
+            self._show_title()
             if isinstance(event, ReplyEnded):
                 self.attention.reply_ended(event.reply)
         if self.write_screen is not None and self.write_screen.is_mounted:
@@ -251,6 +251,11 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
                 self.write_screen.list_changed()
         if self.inspect_screen is not None and self.inspect_screen.is_mounted:
             self.inspect_screen.engine_changed()
+
+    def _show_title(self) -> None:
+        """Show the chat's title on the terminal, unless a text's is there."""
+        if self.write_screen is None or self.write_screen not in self.screen_stack:
+            self.attention.show_title(self.chat_screen.terminal_title)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return every action of the screen, presets, themes, and quit."""
@@ -343,7 +348,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             from gptterm.tui.screens.write import WriteScreen
 
             keymap = self.chat_screen.keymap
-            self.write_screen = WriteScreen(self.controller, keymap, *self._written)
+            show_title = self.attention.show_title
+            self.write_screen = WriteScreen(self.controller, keymap, show_title, *self._written)
             self.install_screen(self.write_screen, "write")
         if self.screen is self.chat_screen:
             self.push_screen(self.write_screen)
@@ -364,6 +370,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         if self.screen is self.write_screen:
             self.write_screen.writing.stop()
             self.pop_screen()
+            self._show_title()
 
     # ------------------------------------------------------------------------------- ending
 

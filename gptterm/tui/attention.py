@@ -27,8 +27,8 @@ class Attention:
         self._title = ""
 
     def show_title(self, title: str) -> None:
-        """Set the terminal's title to that of a chat; the shell's comes back at the end."""
-        shown = display_text(one_line(title))
+        """Set the terminal's title to a chat's or a text's; the shell's comes back at the end."""
+        shown = f"{display_text(one_line(title))} · gptterm" if title else "gptterm"
         if shown != self._title:
             saved = "" if self._title else PUSH_TITLE
             self._title = shown

@@ -14,6 +14,7 @@ from gptterm.config import Settings, load_settings
 from gptterm.engine.api import ModelSource
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History
+from gptterm.tui import attention
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.screens.write import WriteScreen
 from gptterm.tui.widgets.document_area import UNSEEN_SIGN, shown_text
@@ -486,6 +487,22 @@ async def test_from_the_chat_and_back(open_write: Open) -> None:
         assert "again quits" in desk.said
         await desk.press("ctrl+c")
         assert desk.app._exit
+
+
+async def test_the_terminals_title_is_that_of_what_is_in_front(
+    open_write: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = [""]
+    monkeypatch.setattr(attention, "write_to_terminal", lambda _, data: written.append(data))
+    file = tmp_path / "tale.txt"
+    file.write_text("Once")
+    async with open_write(file=file) as desk:
+        await desk.until(lambda: "\x1b]2;tale.txt · gptterm" in written[-1])
+        await desk.press("f2")
+        await desk.until(lambda: "\x1b]2;gptterm\a" in written[-1])
+        await desk.press("f3")
+        await desk.until(lambda: "\x1b]2;tale.txt · gptterm" in written[-1])
+    assert written[-1] == attention.POP_TITLE
 
 
 async def test_the_palette_and_the_help_have_every_key(open_write: Open) -> None:

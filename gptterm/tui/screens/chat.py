@@ -166,8 +166,8 @@ class ChatScreen(ModeScreen):
 
     @property
     def terminal_title(self) -> str:
-        """Title for the terminal: the chat's, or the program's."""
-        return f"{self.painter.title} · gptterm" if self.painter.title else "gptterm"
+        """Title for the terminal: the chat's, if it has one."""
+        return self.painter.title
 
     def show_placeholder(self) -> None:
         """Show what the empty prompt and the empty transcript say."""

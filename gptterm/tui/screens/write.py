@@ -1,7 +1,7 @@
 """The write screen: one document, and the continuations of the place that was continued last."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -48,6 +48,7 @@ class WriteScreen(ModeScreen):
     """Write mode.
 
     Args:
+        show_title: shows a title on the terminal.
         file: the document's file; None for one without.
         name: id of the document; empty: the one of the file, or without a file the last one.
         beside: fields of its settings, which replace those that are kept.
@@ -59,12 +60,14 @@ class WriteScreen(ModeScreen):
         self,
         controller: Controller,
         keymap: Keymap,
+        show_title: Callable[[str], None],
         file: Path | None,
         name: str = "",
         beside: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         self._keymap = keymap
+        self._show_title = show_title
         self.writing = Writing(
             controller, file, self._changed, self.show_notice, name=name, beside=beside
         )
@@ -198,6 +201,8 @@ class WriteScreen(ModeScreen):
         self.show_engine()
 
     def _count(self) -> None:
+        if self in self.app.screen_stack:
+            self._show_title(self.writing.title)
         name = one_line(self.writing.title) or "a text without a file"
         sign = "" if self.writing.is_filed else " · not written to the file"
         unseen = self.writing.seen_from(self.area.place) if self.writing.opened else None
