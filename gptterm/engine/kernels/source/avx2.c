@@ -8,7 +8,7 @@
 #define NAME "AVX2"
 #define ROW_TILE 3
 #define INT8_ROW_TILE 2
-#define BLOCK_ROW_TILE 1
+#define BLOCK_ROW_TILE 2
 #include "vectors.h"
 
 #include "linear.h"
@@ -58,16 +58,6 @@ static inline vfloat sum_each(vfloat rows[LANES])
     return rows[0];
 }
 
-/* In 16 bits: the 8-bit instruction (vpmaddubsw) saturates sums of two products. */
-static inline vint dot4(vint sum, vint weights, uint32_t four)
-{
-    __m256i x = _mm256_set1_epi32((int)four), w = (__m256i)weights;
-    __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), odd = _mm256_srai_epi16(x, 8);
-    __m256i low = _mm256_set1_epi32(0x00ff00ff);
-    sum += (vint)_mm256_madd_epi16(_mm256_and_si256(w, low), even);
-    return sum + (vint)_mm256_madd_epi16(_mm256_srli_epi16(w, 8), odd);
-}
-
 static inline vint dot4_small(vint sum, vint weights, uint32_t four)
 {
     __m256i pairs = _mm256_maddubs_epi16((__m256i)weights, _mm256_set1_epi32((int)four));
@@ -86,8 +76,9 @@ static inline void store_bytes(int8_t *p, const vint integers[QUANT_BLOCK / LANE
     _mm256_storeu_si256((__m256i *)p, bytes);
 }
 
-/* Weights and a row's block of activations, of four after each other the even ones apart from the
-   odd: widened once for all their products. */
+/* In 16 bits: the 8-bit instruction (vpmaddubsw) saturates sums of two products of bytes. Weights and a
+   row's block of activations, of four after each other the even ones apart from the odd, are widened
+   once for all their products. */
 #define WIDENS_INT8
 typedef struct {
     __m256i even, odd;
