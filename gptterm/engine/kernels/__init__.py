@@ -31,8 +31,8 @@ A step of SmolLM2-135M (layers of 0.3 to 1.8 MB), ms of one core of an AMD EPYC 
 and in huge pages: F16 12.7 and 9.1, Q8_0 6.0 and 5.3, Q4_1 4.9 and 3.8. Huge pages take a virtual
 machine 0.2 s longer to load 140 MB. Fewer instructions for a product (`dot4`, `dot4_small`, and
 -fno-wrapv) took 256 tokens of a prompt from 1.06 to 0.81 s in Q8_0, from 1.13 to 0.68 in Q4_1.
-Tiles of two rows in place of one, with AVX2: 8 and 64 rows of Q8_0 take 15 and 16 % less, of Q4_K 14
-and 15, of Q6_K 24 and 25, of Q5_0 23, of Q4_1 6.
+Tiles of two rows in place of one, with AVX2: 8 and 64 rows of Q8_0 take 15 and 16 % less, of Q4_K
+14 and 15, of Q6_K 24 and 25, of Q5_0 23, of Q4_1 6.
 After 4,000 tokens a step in Q4_1 takes 25 ms with a float32 KV cache, 16 with float16, 18 with
 int8. Tried, and left: two panels of float16 at once, which in cache is 1.4 times as fast, and from
 memory up to a quarter slower. Of int8 with AVX2, where products of 16 bits bind eight rows and more
