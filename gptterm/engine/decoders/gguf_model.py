@@ -10,6 +10,7 @@ from gptterm.engine.decoders.config_parsers.registry import parse_config
 from gptterm.engine.decoders.gguf_weights import GgufWeights
 from gptterm.engine.decoders.rotary import FactorScaling
 from gptterm.engine.gguf.families import (
+    LONG_FACTORS,
     ROPE_TENSORS,
     config_of,
     family_of,
@@ -29,10 +30,15 @@ class GgufModel(NamedTuple):
     """As in config.json."""
     config: DecoderConfig
     weights: GgufWeights
+    for_long_texts: bool
+    """Whether its rotary embedding is LongRoPE's for long texts."""
 
 
-def read_gguf(file: GgufFile) -> GgufModel | str:
+def read_gguf(file: GgufFile, context: int | None = None) -> GgufModel | str:
     """Parse a file's metadata and map its tensors; or why no native decoder runs it.
+
+    Args:
+        context: as `parse_gguf`'s.
 
     Raises:
         ModelError: the tensors cannot be those of the model that the metadata describes.
@@ -44,9 +50,11 @@ def read_gguf(file: GgufFile) -> GgufModel | str:
     family, settings = family_of(file), config_of(file)
     assert family is not None
     assert settings is not None
-    config = parse_gguf(file)
+    config = parse_gguf(file, context)
     assert config is not None
-    weights = GgufWeights(file, family)
+    is_longrope = settings.get("rope_scaling", {}).get("rope_type") == "longrope"
+    for_long_texts = is_longrope and config.rotary is not None and config.rotary.reach is None
+    weights = GgufWeights(file, family, for_long_texts=for_long_texts)
     weights.check(config)
     if weights.rope_factors and config.rotary is not None:
         usable = all(0 < factor < math.inf for factor in weights.rope_factors)
@@ -58,7 +66,7 @@ def read_gguf(file: GgufFile) -> GgufModel | str:
             )
         rotary = replace(config.rotary, scaling=FactorScaling(weights.rope_factors))
         config = replace(config, rotary=rotary)
-    return GgufModel(settings["model_type"], config, weights)
+    return GgufModel(settings["model_type"], config, weights, for_long_texts)
 
 
 def why_not_native(file: GgufFile) -> str:
@@ -80,11 +88,15 @@ def why_not_native(file: GgufFile) -> str:
     return "" if parse_gguf(file) else f"a variant of {architecture} without a native decoder"
 
 
-def parse_gguf(file: GgufFile) -> DecoderConfig | None:
+def parse_gguf(file: GgufFile, context: int | None = None) -> DecoderConfig | None:
     """A file's hyper-parameters; None if no native decoder computes what they describe.
 
-    With LongRoPE the context is that of the pre-training: beyond it the frequencies are others,
-    from the first token on, and the transformers library does not read them from a GGUF file.
+    LongRoPE has other frequencies for texts longer than those of the pre-training, from the first
+    token on. They are taken for all texts if a longer context is asked for, as llama.cpp and vLLM
+    do; else the context is that of the pre-training.
+
+    Args:
+        context: that is asked for, in tokens.
 
     Raises:
         ModelError: one is out of range or of another type.
@@ -97,7 +109,10 @@ def parse_gguf(file: GgufFile) -> DecoderConfig | None:
         config = parse_config(settings, scaling.get("original_max_position_embeddings"))
         if config is None or config.rotary is None or config.rotary.reach is None:
             return config
-        return replace(config, context_length=min(config.context_length, config.rotary.reach))
+        reach = config.rotary.reach
+        if context is not None and context > reach and LONG_FACTORS in file.tensors:
+            return replace(config, rotary=replace(config.rotary, reach=None))
+        return replace(config, context_length=min(config.context_length, reach))
     except ModelError as error:  # in the words of config.json, whose names the settings have
         reason = str(error).removeprefix("config.json").lstrip(": ")
         raise ModelError(f"{file.path}: its metadata is damaged: {reason}") from error

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from gptterm.engine.decoders.config import DecoderConfig, check_weight_shapes
 from gptterm.engine.decoders.weights import main_type
-from gptterm.engine.gguf.families import ROPE_FACTORS, SHORT_FACTORS, Family, Metadata, weight_name
+from gptterm.engine.gguf.families import (
+    LONG_FACTORS,
+    ROPE_FACTORS,
+    SHORT_FACTORS,
+    Family,
+    Metadata,
+    weight_name,
+)
 from gptterm.engine.gguf.reader import GgufFile, Tensor
 from gptterm.engine.kernels import blocks
 from gptterm.engine.kernels.compiled import library
@@ -28,6 +35,7 @@ class GgufWeights:
 
     Args:
         file: of a family that is understood.
+        for_long_texts: which of LongRoPE's factors are meant.
 
     Attributes:
         rope_factors: of the rotary embedding's frequencies; empty where the file has none.
@@ -36,7 +44,7 @@ class GgufWeights:
         ModelError: a file cannot be mapped.
     """
 
-    def __init__(self, file: GgufFile, family: Family) -> None:
+    def __init__(self, file: GgufFile, family: Family, *, for_long_texts: bool = False) -> None:
         self._path = file.path
         self._tensors: dict[str, StoredTensor] = {}
         self._used: set[str] = set()
@@ -44,7 +52,7 @@ class GgufWeights:
         mappings = [_mapped(path) for path in file.parts]
         for tensor in file.tensors.values():
             name, mapping = weight_name(family, tensor.name), mappings[tensor.part]
-            if tensor.name in (ROPE_FACTORS, SHORT_FACTORS):
+            if tensor.name in (ROPE_FACTORS, LONG_FACTORS if for_long_texts else SHORT_FACTORS):
                 self.rope_factors = tuple(map(float, _view(mapping, tensor).converted("float32")))
             elif name is not None:
                 self._tensors[name] = _as_stored(file, family, name, _view(mapping, tensor))

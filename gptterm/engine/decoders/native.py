@@ -99,19 +99,24 @@ def load(
 
 
 def load_gguf(
-    file: GgufFile, device: str, dtype: str, adapters: Sequence[Adapter] = ()
+    file: GgufFile,
+    device: str,
+    dtype: str,
+    adapters: Sequence[Adapter] = (),
+    context: int | None = None,
 ) -> NativeDecoder | None:
     """Load a GGUF file; None if there is no native decoder for what it holds.
 
     Args:
         dtype: `auto` keeps each weight as the file holds it, on a CPU with kernels.
         adapters: merged into the weights.
+        context: that is asked for, in tokens: see `parse_gguf`.
 
     Raises:
         ModelError: the file's tensors are not those of the model that it describes; the CPU has
             no kernels for the dtype; or an adapter is for another model.
     """
-    found = read_gguf(file)
+    found = read_gguf(file, context)
     if isinstance(found, str):
         return None
     config, weights = found.config, found.weights
@@ -123,7 +128,12 @@ def load_gguf(
     if longest > config.context_length:
         decoder.notices += (
             f"texts of up to {config.context_length:,} tokens, not {longest:,}: beyond that the"
-            " file's rotary embedding is another",
+            " file's rotary embedding is another, which a longer --context asks for",
+        )
+    if found.for_long_texts:
+        decoder.notices += (
+            "the rotary embedding for long texts, which --context asks for: without it short ones"
+            " are closer to the model's training",
         )
     # A weight that no layer asked for belongs to a variant that the page does not compute.
     return None if weights.unused else decoder

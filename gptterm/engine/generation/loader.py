@@ -176,7 +176,7 @@ def _load_decoder(
         dtype = request.dtype
         adapters = [read_adapter(source) for source in request.adapters]
         if gguf is not None:
-            return _load_gguf(gguf, device, dtype, adapters)
+            return _load_gguf(gguf, device, dtype, adapters, request.context)
         # A quantised model is computed in the dtype that its config.json names.
         quantised_by_library = bool(config.get("quantization_config"))
         if dtype == "auto" and not quantised_by_library:
@@ -226,7 +226,11 @@ def _needed(directory: Path, device: str, dtype: str, conversion: Conversion | N
 
 
 def _load_gguf(
-    file: GgufFile, device: str, dtype: Dtype, adapters: Sequence[Adapter]
+    file: GgufFile,
+    device: str,
+    dtype: Dtype,
+    adapters: Sequence[Adapter],
+    context: int | None,
 ) -> tuple[Decoder, Literal["native", "transformers"], None]:
     """Load a GGUF file: natively where its family has a decoder, else by transformers."""
     from gptterm.engine.decoders import native
@@ -242,7 +246,7 @@ def _load_gguf(
         dtype = select_dtype(device, *stored_gguf(file))
     needed = file.size if dtype == "auto" else file.parameters * item_size(dtype)
     if not is_spread(needed, device):
-        decoder = native.load_gguf(file, device, dtype, adapters)
+        decoder = native.load_gguf(file, device, dtype, adapters, context)
         if decoder is not None:
             return decoder, "native", None
     from gptterm.engine.decoders.transformers_decoder import TransformersDecoder

@@ -16,7 +16,9 @@ ROPE_FACTORS = "rope_freqs.weight"
 """Tensor that divides the rotary embedding's frequencies: Llama 3's scaling, worked out."""
 SHORT_FACTORS = "rope_factors_short.weight"
 """LongRoPE's, for texts within the context of the pre-training."""
-ROPE_TENSORS = (ROPE_FACTORS, SHORT_FACTORS, "rope_factors_long.weight")
+LONG_FACTORS = "rope_factors_long.weight"
+"""LongRoPE's, for longer texts."""
+ROPE_TENSORS = (ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS)
 
 Config = dict[str, Any]
 """As in config.json."""

@@ -24,7 +24,8 @@ from tests.engine.checkpoints import (
 from tests.engine.gguf.models import load as load_gguf
 from tests.engine.gguf.models import save_gguf
 
-IDS = draw_ids(LONG)
+IDS = draw_ids(POSITIONS)
+LONG_FACTORS = ARCHITECTURES["phi3-longrope"]().rope_parameters["long_factor"]
 
 
 def settings(**changes: Any) -> Any:
@@ -70,6 +71,26 @@ def test_a_gguf_file(tmp_path: Path) -> None:
         expected = torch.log_softmax(reference(model, IDS[:length]), 0)
         found = log_probabilities(engine, IDS[:length])
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("context", [LONG + 1, POSITIONS, 10 * POSITIONS])
+def test_a_gguf_file_for_long_texts(context: int, tmp_path: Path) -> None:
+    """All texts get the factors for long ones, as if the short ones were the same."""
+    model = make(type(ARCHITECTURES["phi3-longrope"]())(**settings()))
+    alike = make(type(ARCHITECTURES["phi3-longrope"]())(**settings(short_factor=LONG_FACTORS)))
+    alike.load_state_dict(model.state_dict())
+    engine = load_gguf(save_gguf(model, tmp_path / "m.gguf", "phi3"), context=context)
+    longest = min(context, POSITIONS)
+    assert (engine.info.decoder, engine.info.context_length) == ("native", longest)
+    (*_, notice) = engine.info.notices
+    assert "embedding for long texts" in notice
+    for length in (1, LONG - 1, LONG, longest - 1):
+        expected = torch.log_softmax(reference(alike, IDS[:length]), 0)
+        found = log_probabilities(engine, IDS[:length])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    # Beyond the switch that is what the library computes.
+    beyond = reference(model, IDS[: longest - 1])
+    assert longest == LONG + 1 or torch.equal(beyond, reference(alike, IDS[: longest - 1]))
 
 
 def test_a_gguf_file_with_damaged_factors(tmp_path: Path) -> None:

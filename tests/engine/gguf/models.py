@@ -191,7 +191,7 @@ def rope_factors(config: Any) -> NDArray[np.float32]:
     return np.array(factors, np.float32)
 
 
-def load(file: Path, dtype: Dtype = "auto") -> LocalEngine:
+def load(file: Path, dtype: Dtype = "auto", context: int | None = None) -> LocalEngine:
     """An engine over a file."""
     source = ModelSource(name=file.name, directory=str(file.parent), gguf_file=file.name)
-    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype))
+    return load_engine(LoadRequest(source=source, device="cpu", dtype=dtype, context=context))
