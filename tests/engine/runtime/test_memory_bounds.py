@@ -79,7 +79,7 @@ def test_a_gguf_file_is_placed_as_any_model_is(
     monkeypatch.setattr(memory_bounds, "_SMALL", 0)
     free |= {"cuda:0": 1000, "cuda:1": 1000, "cpu": 1000}
     with pytest.raises(OutOfMemoryError, match=r"take .* and cuda:0 \+ cuda:1 with main"):
-        loader._load_gguf(read_header(file), "cuda:0", "bfloat16", [])
+        loader._load_gguf(read_header(file), "cuda:0", "bfloat16", [], None)
     with pytest.raises(OutOfMemoryError, match=r"the weights take .* and cpu has 1.0 kB free"):
         load_gguf(file)
     free |= {"cpu": GIB, "cuda:0": GIB}
