@@ -255,7 +255,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def _show_title(self) -> None:
         """Show the chat's title on the terminal, unless a text's is there."""
         if self.write_screen is None or self.write_screen not in self.screen_stack:
-            self.attention.show_title(self.chat_screen.terminal_title)
+            self.attention.show_title(self.chat_screen.painter.title)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return every action of the screen, presets, themes, and quit."""

@@ -164,11 +164,6 @@ class ChatScreen(ModeScreen):
         self.painter.title = shown
         self.painter.show_status()
 
-    @property
-    def terminal_title(self) -> str:
-        """Title for the terminal: the chat's, if it has one."""
-        return self.painter.title
-
     def show_placeholder(self) -> None:
         """Show what the empty prompt and the empty transcript say."""
         engine = self.controller.engine
