@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     Make = Callable[[Path, Any], Contender]
     """(model directory, dtype) → contender; a module's function, which the process imports."""
 
+PRELOADED = ["benchmarks.engines", "transformers.models.gpt2.modeling_gpt2"]
+"""Modules that each process has from its start: one server imports them and forks the processes.
+
+Importing starts no threads, and each process configures its own.
+"""
+
 
 @cache
 def in_subprocess(make: Make, directory: Path, dtype: str) -> Contender:
@@ -28,7 +34,8 @@ def in_subprocess(make: Make, directory: Path, dtype: str) -> Contender:
     Raises:
         RuntimeError: it cannot be made; a run that fails raises it, too.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     here, there = context.Pipe()
     context.Process(target=_serve, args=(there, make, directory, dtype), daemon=True).start()
     there.close()
