@@ -11,6 +11,8 @@ from tests.engine.checkpoints import ARCHITECTURES, draw_ids, gpt2, load, make, 
 from tests.engine.runs import request, run
 
 PROMPT = draw_ids(30, seed=3)
+TOKENS = 50
+"""Past the windows, the switch of LongRoPE and a block of keys."""
 LONG = 300
 
 
@@ -35,7 +37,8 @@ def by_library(model: Any, count: int, **options: Any) -> list[int]:
 def test_greedy_text_is_the_librarys(name: str, tmp_path: Path) -> None:
     model = make(ARCHITECTURES[name](), seed=1)
     engine = load(save(model, tmp_path))
-    assert run(engine, request(PROMPT, max_tokens=80)).ids() == by_library(model, 80)
+    found = run(engine, request(PROMPT, max_tokens=TOKENS)).ids()
+    assert found == by_library(model, TOKENS)
 
 
 @pytest.mark.parametrize("decoder", ["native", "transformers"])
