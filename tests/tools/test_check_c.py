@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.kernels.portable_sources import copy_portable_sources
 from tools import check_c
 
 
@@ -41,16 +42,12 @@ def test_a_sanitizer_that_reports_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_fault_in_the_kernels_fails_the_driver(tmp_path: Path) -> None:
     """An activation that writes its last vector whole, whatever is left of it."""
-    source = check_c.ROOT / check_c.KERNELS / "source"
-    for file in source.iterdir():
-        text = file.read_text()
-        if file.name == "elementwise.inc":
-            rest = "if (i < end) {\n        float rest[LANES] = {0};"
-            assert text.count(rest) == 1
-            whole = "if (i < end) { store(a->x + i, activated(kind, load(a->x + i))); return; }"
-            text = text.replace(rest, f"{whole} {rest}")
-        # The portable kernels are enough, and compile fastest.
-        (tmp_path / file.name).write_text(text.replace("defined(__x86_64__)", "0"))
+    copy_portable_sources(tmp_path)
+    file = tmp_path / "elementwise.inc"
+    text, rest = file.read_text(), "if (i < end) {\n        float rest[LANES] = {0};"
+    assert text.count(rest) == 1
+    whole = "if (i < end) { store(a->x + i, activated(kind, load(a->x + i))); return; }"
+    file.write_text(text.replace(rest, f"{whole} {rest}"))
     sources = [*sorted(tmp_path.glob("*.c")), check_c.DRIVER]
     # Compiling takes longer than running: -O0 compiles fastest, and a write needs no UBSan.
     flags = ["-std=gnu11", "-pthread", f"-I{tmp_path}", "-O0", "-fsanitize=address"]

@@ -9,7 +9,7 @@ from gptterm.engine.kernels.compiled import library
 
 def ranks() -> list[int]:
     opened = library()
-    return [] if opened is None else [i for i in range(4) if opened.kernels_name(i) is not None]
+    return [] if opened is None else [i for i in range(5) if opened.kernels_name(i) is not None]
 
 
 @pytest.fixture(params=ranks(), autouse=True)

@@ -1,5 +1,6 @@
 /* x86-64 with AVX-512 and VNNI: Intel Ice Lake, AMD Zen 4 and later; where there are dot products of
-   bfloat16 (Intel Cooper Lake and Sapphire Rapids, AMD Zen 4), with them. */
+   bfloat16 (Intel Cooper Lake, AMD Zen 4), with them; where there is AMX (Intel Sapphire Rapids), with
+   it, too. */
 #if defined(__x86_64__)
 #pragma GCC target(                                                                                \
     "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,fma,f16c,avx2,prefer-vector-width=512")
@@ -117,5 +118,14 @@ static void bfloat16_pairs(const void *job, int first, int last)
     }
 }
 
-const kernels avx512_bf16_kernels = KERNEL_TABLE("AVX-512 VNNI BF16", bfloat16_pairs, 1);
+const kernels avx512_bf16_kernels =
+    KERNEL_TABLE("AVX-512 VNNI BF16", bfloat16_pairs, 1, int8, q8_0);
+
+#if __GNUC__ >= 11
+#pragma GCC target("amx-tile,amx-int8,amx-bf16")
+#include "amx.inc"
+
+const kernels amx_kernels =
+    KERNEL_TABLE("AVX-512 VNNI BF16 AMX", bfloat16_tiles, 1, int8_tiles, q8_0_tiles);
+#endif
 #endif

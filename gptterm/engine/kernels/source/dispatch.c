@@ -1,5 +1,6 @@
 /* Choice of the instruction set, and the entry points that need no code of their own. */
 
+#include "amx.h"
 #include "attention.h"
 #include "elementwise.h"
 #include "kernels.h"
@@ -7,9 +8,10 @@
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
-    &avx512_bf16_kernels,
-    &avx512_kernels,
-    &avx2_kernels,
+#if __GNUC__ >= 11
+    &amx_kernels,
+#endif
+    &avx512_bf16_kernels, &avx512_kernels, &avx2_kernels,
 #endif
     &portable_kernels,
 };
@@ -34,11 +36,16 @@ static int is_supported(const kernels *k)
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == &avx2_kernels)
         return avx2; /* every such CPU has F16C */
-    if (k == &avx512_kernels || k == &avx512_bf16_kernels)
-        return avx2 && (k == &avx512_kernels || __builtin_cpu_supports("avx512bf16")) &&
-               __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni");
+    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                 __builtin_cpu_supports("avx512vnni");
+    int bfloat16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    if (k == &avx512_kernels)
+        return avx512;
+    if (k == &avx512_bf16_kernels)
+        return bfloat16;
+    if (k != &portable_kernels)
+        return bfloat16 && amx_is_usable();
 #endif
     (void)k;
     return 1;

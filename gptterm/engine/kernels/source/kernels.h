@@ -43,6 +43,9 @@ typedef struct {
 extern const kernels portable_kernels;
 #if defined(__x86_64__)
 extern const kernels avx2_kernels, avx512_kernels, avx512_bf16_kernels;
+#if __GNUC__ >= 11 /* older ones do not know AMX */
+extern const kernels amx_kernels;
+#endif
 #endif
 
 enum { MOST_LINEARS = 4 }; /* layers whose products are shared out together */
@@ -56,7 +59,7 @@ extern const int32_t kernels_layout[10];
 enum { REVISION = 3 };
 
 /* The name of the kernels of a rank, or null if this CPU cannot run them. The fastest have rank 0;
-   the last rank, 3 on x86-64 and 0 elsewhere, runs everywhere. */
+   the last rank runs everywhere. Null, too, beyond the last. */
 const char *kernels_name(int rank);
 
 /* Selects the kernels of a rank, which this CPU must support, for all calls from now on. */
