@@ -17,6 +17,13 @@ class Cache(Protocol):
         """Tokens in the cache."""
         ...
 
+    def expect(self, length: int) -> int:
+        """Prepare for a text of `length` tokens, of which it holds the first; return how many.
+
+        Fewer may remain, of a model that computes texts of that length in another way.
+        """
+        ...
+
     def crop(self, length: int) -> int:
         """Truncate to the first `length` tokens; return how many remain.
 

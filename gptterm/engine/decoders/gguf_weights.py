@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from gptterm.engine.decoders.config import DecoderConfig, check_weight_shapes
 from gptterm.engine.decoders.weights import main_type
 from gptterm.engine.gguf.families import (
-    LONG_FACTORS,
-    ROPE_FACTORS,
-    SHORT_FACTORS,
+    ROPE_TENSORS,
     Family,
     Metadata,
     weight_name,
@@ -35,25 +33,25 @@ class GgufWeights:
 
     Args:
         file: of a family that is understood.
-        for_long_texts: which of LongRoPE's factors are meant.
 
     Attributes:
-        rope_factors: of the rotary embedding's frequencies; empty where the file has none.
+        rope_factors: of the rotary embedding's frequencies, by the tensor's name.
 
     Raises:
         ModelError: a file cannot be mapped.
     """
 
-    def __init__(self, file: GgufFile, family: Family, *, for_long_texts: bool = False) -> None:
+    def __init__(self, file: GgufFile, family: Family) -> None:
         self._path = file.path
         self._tensors: dict[str, StoredTensor] = {}
         self._used: set[str] = set()
-        self.rope_factors: tuple[float, ...] = ()
+        self.rope_factors: dict[str, tuple[float, ...]] = {}
         mappings = [_mapped(path) for path in file.parts]
         for tensor in file.tensors.values():
             name, mapping = weight_name(family, tensor.name), mappings[tensor.part]
-            if tensor.name in (ROPE_FACTORS, LONG_FACTORS if for_long_texts else SHORT_FACTORS):
-                self.rope_factors = tuple(map(float, _view(mapping, tensor).converted("float32")))
+            if tensor.name in ROPE_TENSORS:
+                factors = _view(mapping, tensor).converted("float32").ravel()
+                self.rope_factors[tensor.name] = tuple(map(float, factors))
             elif name is not None:
                 self._tensors[name] = _as_stored(file, family, name, _view(mapping, tensor))
 

@@ -31,6 +31,13 @@ class KVCache(ABC):
     def reserve(self, length: int) -> None:  # noqa: B027 (usually nothing)
         """Make room for `length` tokens, if the cache grows."""
 
+    def expect(self, length: int) -> int:  # noqa: ARG002 (an argument of every kind of cache)
+        return self.length
+
+    def can_rewind(self, length: int) -> bool:  # noqa: ARG002
+        """Whether the first `length` tokens may be looked at as a text of their own."""
+        return True
+
     def crop(self, length: int) -> int:
         if length < 0:
             raise ValueError(f"a KV cache cannot be cropped to {length} tokens")

@@ -24,6 +24,7 @@ from gptterm.engine.decoders.gptj import GPTJ
 from gptterm.engine.decoders.granite import Granite
 from gptterm.engine.decoders.int8_weights import Int8Weights
 from gptterm.engine.decoders.kernel_backend.decoder import KernelDecoder
+from gptterm.engine.decoders.kernel_backend.long_texts import SwitchingDecoder
 from gptterm.engine.decoders.kernel_backend.recording import RecordableLayers
 from gptterm.engine.decoders.layers import LayerMaker
 from gptterm.engine.decoders.llama import Llama, Mistral, Qwen2, Qwen3, SmolLM3
@@ -36,6 +37,7 @@ from gptterm.engine.decoders.phi3 import Phi3
 from gptterm.engine.decoders.stablelm import StableLm
 from gptterm.engine.decoders.starcoder2 import Starcoder2
 from gptterm.engine.decoders.weights import Weights
+from gptterm.engine.gguf.families import LONG_FACTORS
 from gptterm.engine.gguf.reader import GgufFile
 from gptterm.engine.kernels.compiled import library
 from gptterm.errors import ModelError
@@ -87,7 +89,8 @@ def load(
         ModelError: the files are damaged, or do not hold the weights that config.json describes;
             the CPU has no kernels for the dtype; or an adapter is for another model.
     """
-    config = parse_config(config_json, context)
+    has_kernels = device == "cpu" and _has_kernels(dtype)
+    config = parse_config(config_json, context, switches=has_kernels)
     if config is None:
         return None
     if device != "cpu" and dtype == "int8":
@@ -116,19 +119,22 @@ def load_gguf(
         ModelError: the file's tensors are not those of the model that it describes; the CPU has
             no kernels for the dtype; or an adapter is for another model.
     """
-    found = read_gguf(file, context)
+    has_kernels = device == "cpu" and _has_kernels("float32" if dtype == "auto" else dtype)
+    found = read_gguf(file, context, switches=has_kernels)
     if isinstance(found, str):
         return None
     config, weights = found.config, found.weights
     if dtype == "auto":
-        dtype = "stored" if device == "cpu" and _has_kernels("float32") else "float32"
+        dtype = "stored" if has_kernels else "float32"
     architecture = _ARCHITECTURES[found.model_type]
     decoder = _decoder(architecture, config, weights, device, dtype, adapters=adapters)
     longest = file.number(f"{file.text('general.architecture')}.context_length") or 0
     if longest > config.context_length:
+        is_known = LONG_FACTORS in file.tensors
         decoder.notices += (
             f"texts of up to {config.context_length:,} tokens, not {longest:,}: beyond that the"
-            " file's rotary embedding is another, which a longer --context asks for",
+            " rotary embedding is another, which "
+            + ("a longer --context asks for" if is_known else "the file does not hold"),
         )
     if found.for_long_texts:
         decoder.notices += (
@@ -168,6 +174,9 @@ def _made(
         kernel_layers = RecordableLayers(weights, dtype, int8_weights)
         model = architecture(config, kernel_layers)
         kernel_layers.release_pages()
+        if kernel_layers.switched is not None:
+            rotary = kernel_layers.switched
+            return SwitchingDecoder(model, kernel_layers, weights.parameters, rotary)
         return KernelDecoder(model, kernel_layers, weights.parameters)
 
     from gptterm.engine.decoders.torch_backend.decoder import TorchDecoder

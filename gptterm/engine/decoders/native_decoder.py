@@ -14,6 +14,9 @@ from gptterm.engine.decoders.kv_cache import KVCache
 from gptterm.engine.decoders.layers import Array
 from gptterm.engine.decoders.tap import Floats, Tap, TappedStep
 
+TapStep = Callable[[AttentionStep], AttentionStep]
+"""Wraps the step of a pass that is observed."""
+
 
 class Model(Protocol):
     """Architecture of a native decoder: the arithmetic from ids to logits."""
@@ -117,7 +120,7 @@ class NativeDecoder(ABC):
         ids: Array,
         n: int,
         cache: StepMaker,
-        tapped: Callable[[AttentionStep], AttentionStep] | None = None,
+        tapped: TapStep | None = None,
     ) -> Array:
         """(sequences · n,) ids → (sequences · n, hidden_size), appended to the cache.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gptterm.engine.decoders.config_values import VariantError, count, flag, number, shown
 
@@ -27,6 +28,7 @@ class Rotary(msgspec.Struct, frozen=True, kw_only=True):
         magnitude: by which rotated queries and keys are multiplied.
         neighbours: whether numbers 2i and 2i + 1 are a pair, in place of i and i + half.
         reach: longest text that the frequencies are for, in tokens; None: any.
+        beyond: the rotary embedding of longer texts, from their first token on; None: not known.
     """
 
     theta: float
@@ -35,6 +37,7 @@ class Rotary(msgspec.Struct, frozen=True, kw_only=True):
     magnitude: float = 1.0
     neighbours: bool = False
     reach: int | None = None
+    beyond: "Rotary | None" = None
 
     def dims(self, head_dim: int) -> int:
         """How many of a head's numbers are rotated."""
@@ -208,7 +211,7 @@ def _scaled(
             return _longrope(rotary, settings, context_before, context_length, head_dim)
         case _:
             raise VariantError(f"rotary embedding of type {shown(kind)}")
-    return msgspec.structs.replace(rotary, scaling=scaling)
+    return replace(rotary, scaling=scaling)
 
 
 def _yarn(rotary: Rotary, settings: dict[str, Any], context: int, longest: int) -> Rotary:
@@ -230,30 +233,31 @@ def _yarn(rotary: Rotary, settings: dict[str, Any], context: int, longest: int) 
         magnitude = above / below
     else:
         magnitude = _yarn_magnitude(factor, 1)
-    return msgspec.structs.replace(rotary, scaling=scaling, magnitude=magnitude)
+    return replace(rotary, scaling=scaling, magnitude=magnitude)
 
 
 def _longrope(
     rotary: Rotary, settings: dict[str, Any], context: int, longest: int, head_dim: int
 ) -> Rotary:
-    """LongRoPE (Ding et al., 2024) within the context of the pre-training.
-
-    Beyond it every pair has another factor, from the text's first token on: to grow past that
-    length, a text would have to be computed anew.
-    """
-    factors = settings["short_factor"]
-    if not isinstance(factors, list) or 2 * len(factors) != rotary.dims(head_dim):
-        raise VariantError("short_factor of another length than the rotary embedding's")
-    divisors = tuple(number({"short_factor": each}, "short_factor", 1) for each in factors)
+    """LongRoPE (Ding et al., 2024): beyond the context of the pre-training every pair has another
+    factor, from the text's first token on."""
     given = {name: value for name, value in settings.items() if value is not None}
     factor = number(given, "factor", longest / context)
     magnitude = math.sqrt(1 + math.log(factor) / math.log(context)) if factor > 1 else 1.0
-    return msgspec.structs.replace(
-        rotary,
-        scaling=FactorScaling(divisors),
-        magnitude=number(given, "attention_factor", magnitude),
-        reach=context,
-    )
+    rotary = replace(rotary, magnitude=number(given, "attention_factor", magnitude))
+    pairs = rotary.dims(head_dim) // 2
+    beyond = None
+    if "long_factor" in given:
+        beyond = replace(rotary, scaling=_factors(settings, "long_factor", pairs))
+    short = _factors(settings, "short_factor", pairs)
+    return replace(rotary, scaling=short, reach=context, beyond=beyond)
+
+
+def _factors(settings: dict[str, Any], name: str, pairs: int) -> FactorScaling:
+    factors = settings[name]
+    if not isinstance(factors, list) or len(factors) != pairs:
+        raise VariantError(f"{name} of another length than the rotary embedding's")
+    return FactorScaling(tuple(number({name: each}, name, 1) for each in factors))
 
 
 def _yarn_magnitude(factor: float, scale: float) -> float:

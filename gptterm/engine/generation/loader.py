@@ -112,7 +112,7 @@ def _shorter(config: dict[str, Any], decoder: str) -> Iterator[str]:
 
     if decoder == "native" or parse_config(config, SHORTEST_CONTEXT) is None:
         return
-    if reason := why_not_native(config):
+    if reason := why_not_native(config, switches=False):
         yield f"the transformers library computes it: {reason}"
 
 

@@ -49,8 +49,15 @@ class PrefixCache:
         return self._ids
 
     def rewind(self, prompt: Sequence[int]) -> int:
-        """Crop to the common prefix with a prompt. Returns how many of its ids need not be fed."""
-        return self._crop(reusable_prefix(self._ids, prompt))
+        """Crop to the common prefix with a prompt, or to what such a long one can use of it.
+
+        Returns:
+            Number of the prompt's ids that need not be fed.
+        """
+        self._crop(reusable_prefix(self._ids, prompt))
+        kept = self.cache.expect(len(prompt))
+        del self._ids[kept:]
+        return kept
 
     def feed_chunk(self, ids: Sequence[int], limit: int) -> int:
         """Feed up to `limit` of the ids that are not in the cache.
@@ -64,8 +71,14 @@ class PrefixCache:
         self._feed(chunk, last=int(end == len(ids)))
         return end
 
-    def logits_after(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Logits:
-        """Return (1, vocabulary) raw logits after `ids`, and feed those that are not cached.
+    def logits_after(self, ids: Sequence[int]) -> Logits:
+        """Return (1, vocabulary) raw logits after `ids`, and feed those that are not cached."""
+        while (row := self.next_logits(ids)) is None:
+            pass
+        return row
+
+    def next_logits(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Logits | None:
+        """As `logits_after`; None if a chunk was fed of ids that more of have to be fed.
 
         Args:
             draft: ids that may follow, fed together with the last id if that has to be fed. Where
@@ -75,9 +88,8 @@ class PrefixCache:
         if row is None:
             if len(ids) - self.rewind(ids) == 1:
                 self._feed([ids[-1], *draft], last=1 + len(draft))
-            else:
-                while self.feed_chunk(ids, self._decoder.prefill_chunk) < len(ids):
-                    pass
+            elif self.feed_chunk(ids, self._decoder.prefill_chunk) < len(ids):
+                return None
             row = self.known_logits(ids)
         assert row is not None
         return row
@@ -98,8 +110,9 @@ class PrefixCache:
 
     def copy(self, other: "PrefixCache") -> None:
         """Become a copy of another prefix cache."""
-        self.cache.copy_from(other.cache, other.cache.length)
-        self._ids, self._logits = list(other.ids), other._logits
+        count = self.cache.copy_from(other.cache, other.cache.length)
+        self._ids = list(other.ids[:count])
+        self._logits = other._logits if count == len(other.ids) else None
 
     def copy_prefix(self, other: "PrefixCache", prompt: Sequence[int]) -> None:
         """Become a copy of what `prompt` can reuse of another prefix cache."""

@@ -30,7 +30,7 @@ class SoloDecoding:
         self._lookup = PromptLookup() if decoder.supports_speculation else None
 
     def step(self) -> Iterator[Token | Finished]:
-        """Decode one token.
+        """Decode one token, or feed a chunk of a text that has to be computed anew.
 
         Raises:
             UnusableLogitsError: no token can be drawn.
@@ -39,7 +39,9 @@ class SoloDecoding:
         draft: list[int] = []
         if self._lookup is not None:
             draft = self._lookup.draft(sequence.ids, sequence.max_length)
-        logits = self.prefix.logits_after(sequence.ids, draft)
+        logits = self.prefix.next_logits(sequence.ids, draft)
+        if logits is None:
+            return
         (token_id,) = draw(logits, [sequence])
         yield from sequence.advance(token_id, logits[0])
 

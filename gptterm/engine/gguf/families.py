@@ -231,7 +231,8 @@ def _phi3(file: GgufFile) -> Config | None:
             return None
         config["rope_scaling"] = {
             "rope_type": "longrope",
-            "short_factor": [1.0] * pairs,  # the tensor takes their place
+            "short_factor": [1.0] * pairs,  # the tensors take their place
+            "long_factor": [1.0] * pairs if LONG_FACTORS in file.tensors else None,
             "original_max_position_embeddings": data.get("rope.scaling.original_context_length"),
             "attention_factor": factor,
         }

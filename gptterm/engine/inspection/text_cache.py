@@ -84,7 +84,8 @@ class TextCache:
         if self._cache is None:
             self._cache = self._decoder.new_cache()
         common = _common_prefix(self._ids, ids)
-        if common >= length and isinstance(self._cache, KVCache):
+        cache = self._cache
+        if common >= length and isinstance(cache, KVCache) and cache.can_rewind(length):
             return length  # the tokens behind may be wanted again
         kept = min(common, length)
         if kept < len(self._ids):
@@ -97,7 +98,8 @@ class TextCache:
         cache, chunk = self._cache, ids[None, start:end]
         assert cache is not None
         try:
-            if isinstance(cache, KVCache) and _common_prefix(self._ids, ids) >= end:
+            is_held = _common_prefix(self._ids, ids) >= end
+            if is_held and isinstance(cache, KVCache) and cache.can_rewind(end):
                 with cache.rewound(start):
                     return work(chunk, cache)
             if cache.length > start:

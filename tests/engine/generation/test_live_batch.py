@@ -564,33 +564,36 @@ def test_out_of_memory_costs_cached_texts_first(directory: Path, solo: LocalEngi
 # ------------------------------------------------------------------------------- any schedule
 
 
-@given(
-    seed=st.integers(0, 2**16),
-    rows=st.integers(1, 5),
-    deeds=st.lists(
-        st.sampled_from(["submit", "submit", "step", "step", "step", "cancel", "pause", "resume"]),
-        min_size=5,
-        max_size=60,
-    ),
+DEEDS = st.lists(
+    st.sampled_from(["submit", "submit", "step", "step", "step", "cancel", "pause", "resume"]),
+    min_size=5,
+    max_size=60,
 )
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_any_schedule(
-    engine: LocalEngine, solo: LocalEngine, seed: int, rows: int, deeds: list[str]
-) -> None:
+
+
+def follow(live: Live, solo: LocalEngine, seed: int, deeds: list[str], longest: int) -> None:
+    """Do some deeds in turn; each text must be that of the request alone.
+
+    Args:
+        longest: prompt, in tokens.
+    """
     chance = torch.Generator().manual_seed(seed)
 
     def pick(count: int) -> int:
         return int(torch.randint(0, count, (), generator=chance))
 
-    live = Live(engine, rows)
     asked: dict[int, GenerateRequest] = {}
+    texts: list[list[int]] = []
     cancelled, paused = set(), set()
     for deed in deeds:
         if deed == "submit":
+            text = draw_ids(longest, seed=pick(5))
+            if asked and pick(3) == 0:  # as what was written, or a part of it, goes on
+                earlier = pick(len(asked))
+                text = [*texts[earlier], *live.runs[earlier].ids(), *text][:longest]
+            texts.append(text[: 1 + pick(longest)])
             one = request(
-                draw_ids(1 + pick(150), seed=pick(5)),
+                texts[-1],
                 max_tokens=1 + pick(40),
                 sampling=SAMPLINGS[pick(5)],
                 samples=1 + pick(2),
@@ -618,5 +621,17 @@ def test_any_schedule(
             kinds = [type(event) for event in live.runs[number].events]
             assert kinds[0] is Started
             assert kinds.count(Finished) == one.samples
+            run(solo, request([1], max_tokens=1))  # nothing is held of the text
+            alone = run(solo, one)
             for i in range(one.samples):
-                assert live.runs[number].ids(i) == run(solo, one).ids(i)
+                assert live.runs[number].ids(i) == alone.ids(i)
+
+
+@given(seed=st.integers(0, 2**16), rows=st.integers(1, 5), deeds=DEEDS)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_schedule(
+    engine: LocalEngine, solo: LocalEngine, seed: int, rows: int, deeds: list[str]
+) -> None:
+    follow(Live(engine, rows), solo, seed, deeds, longest=150)

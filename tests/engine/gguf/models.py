@@ -167,10 +167,10 @@ def save_gguf(
     tensors = tensors_of(model, architecture)
     if architecture == "llama" and model.config.rope_parameters["rope_type"] == "llama3":
         tensors["rope_freqs.weight"] = rope_factors(model.config)
-    if "short_factor" in (rope := getattr(model.config, "rope_parameters", None) or {}):
-        for length in ("short", "long"):
-            factors = np.array(rope[f"{length}_factor"], np.float32)
-            tensors[f"rope_factors_{length}.weight"] = factors
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    for length in ("short", "long"):
+        if factors := rope.get(f"{length}_factor"):
+            tensors[f"rope_factors_{length}.weight"] = np.array(factors, np.float32)
     kinds: dict[str, str] = {}
     for name, array in tensors.items():
         packed = pack(name, array)

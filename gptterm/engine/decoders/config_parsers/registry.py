@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers import gemma, gpt, llama, parallel
 from gptterm.engine.decoders.config_values import VariantError, shown
@@ -36,35 +38,41 @@ NATIVE_TYPES = frozenset(_PARSERS)
 """Values of model_type for which there are native decoders, for most variants."""
 
 
-def parse_config(config: dict[str, Any], context: int | None = None) -> DecoderConfig | None:
+def parse_config(
+    config: dict[str, Any], context: int | None = None, *, switches: bool = True
+) -> DecoderConfig | None:
     """Parse a config.json; None for an architecture, or a variant, without a native decoder.
 
     Args:
         context: longest text that the model will get, in tokens; None: as long as it can.
+        switches: whether texts that grow may get another rotary embedding, as of LongRoPE.
 
     Raises:
         ModelError: a hyper-parameter is out of range or of another type.
     """
     try:
-        return _parsed(config, context)
+        return _parsed(config, context, switches)
     except VariantError:
         return None
 
 
-def why_not_native(config: dict[str, Any]) -> str:
+def why_not_native(config: dict[str, Any], *, switches: bool = True) -> str:
     """Why no native decoder runs a model, in a few words; empty where one does.
+
+    Args:
+        switches: as `parse_config`'s.
 
     Raises:
         ModelError: as `parse_config`.
     """
     try:
-        _parsed(config, None)
+        _parsed(config, None, switches)
     except VariantError as reason:
         return str(reason)
     return ""
 
 
-def _parsed(config: dict[str, Any], context: int | None) -> DecoderConfig:
+def _parsed(config: dict[str, Any], context: int | None, switches: bool) -> DecoderConfig:
     model_type = config.get("model_type")
     parse = _PARSERS.get(model_type) if isinstance(model_type, str) else None
     if parse is None:
@@ -74,9 +82,14 @@ def _parsed(config: dict[str, Any], context: int | None) -> DecoderConfig:
     parsed = parse(config)
     longest = min(parsed.context_length, context or parsed.context_length)
     for rotary in (parsed.rotary, parsed.local_rotary):
-        if rotary is not None and rotary.reach is not None and longest > rotary.reach:
+        if rotary is None or rotary.reach is None or longest <= rotary.reach:
+            continue
+        if rotary is parsed.local_rotary or rotary.beyond is None or not switches:
             raise VariantError(
                 f"its rotary embedding is another beyond {rotary.reach:,} tokens; --context"
                 f" {rotary.reach} gives it a decoder of gptterm's own"
             )
-    return parsed
+        return parsed
+    if parsed.rotary is None:
+        return parsed
+    return replace(parsed, rotary=replace(parsed.rotary, beyond=None))

@@ -4,6 +4,7 @@ Weights stay views into the mapped files where the dtype allows it: nothing is c
 at start-up. The kernels sum in float32, whatever the weights' dtype.
 """
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,6 +73,39 @@ class Rotary:
         return cosine, sine
 
 
+class SwitchedRotary(Rotary):
+    """Rotary embedding of which longer texts have another, from their first token on.
+
+    A token beyond the switch is one of a longer text; those before it are, too, while
+    `is_long` is set, which each thread sets for itself.
+    """
+
+    def __init__(self, settings: RotarySettings, head_dim: int) -> None:
+        assert settings.reach is not None
+        assert settings.beyond is not None
+        super().__init__(settings, head_dim)
+        self.switch = settings.reach
+        self._beyond = Rotary(settings.beyond, head_dim)
+        self._thread = threading.local()
+
+    @property
+    def is_long(self) -> bool:
+        return getattr(self._thread, "is_long", False)
+
+    @is_long.setter
+    def is_long(self, value: bool) -> None:
+        self._thread.is_long = value
+
+    def angles(self, positions: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        beyond = positions >= self.switch
+        if self.is_long or beyond.all():
+            return self._beyond.angles(positions)
+        cosine, sine = super().angles(positions)
+        if beyond.any():
+            cosine[beyond], sine[beyond] = self._beyond.angles(positions[beyond])
+        return cosine, sine
+
+
 class SoftCap:
     """bound · tanh(x / bound)."""
 
@@ -96,6 +130,7 @@ class KernelLayers:
 
     Attributes:
         cache_dtype: of keys and values, unless asked for another.
+        switched: the rotary embedding, where longer texts have another.
     """
 
     def __init__(
@@ -114,6 +149,7 @@ class KernelLayers:
         # float16 halves what a step reads of a long context; more precise than bfloat16, and than
         # int8 needs.
         self.cache_dtype = default_cache_dtype(self.dtype)
+        self.switched: SwitchedRotary | None = None
 
     @property
     def dtype(self) -> str:
@@ -140,7 +176,10 @@ class KernelLayers:
         return RMSNorm(weight + np.float32(above) if above else weight, epsilon)
 
     def rotary(self, settings: RotarySettings, head_dim: int) -> Rotary:
-        return Rotary(settings, head_dim)
+        if settings.beyond is None:
+            return Rotary(settings, head_dim)
+        self.switched = SwitchedRotary(settings, head_dim)
+        return self.switched
 
     def activation(self, name: ActivationName) -> Activation:
         return Activation(name)
