@@ -96,16 +96,16 @@ def prefill(path: Path, dtype: Dtype) -> Contender:
     def read(prompt: Sequence[int]) -> None:
         next(steps(prompt, 1, 1))
 
-    return _reading(read)
+    return reading(read)
 
 
 def transformers_prefill(directory: Path, dtype: str) -> Contender:
     """The same of transformers: one pass, with the logits of the last token."""
     model = transformers_model(directory, dtype)
-    return _reading(lambda prompt: model(torch.tensor([list(prompt)]), logits_to_keep=1))
+    return reading(lambda prompt: model(torch.tensor([list(prompt)]), logits_to_keep=1))
 
 
-def _reading(read: Callable[[Sequence[int]], object]) -> Contender:
+def reading(read: Callable[[Sequence[int]], object]) -> Contender:
     """Times prompts that differ from the first token on: nothing is cached of the next one."""
     count = 0
 

@@ -32,6 +32,8 @@ SHAPES = {
     "Llama-3.2-1B": Shape("llama", 16, 2048, 8192, 32, 8, 64, 128256),
 }
 KINDS = {"Q4_1": Type.Q4_1, "Q8_0": Type.Q8_0, "F16": Type.F16, "Q4_K_M": Type.Q4_K}
+FILE_TYPES = {"Q4_1": 3, "Q8_0": 7, "F16": 1, "Q4_K_M": 15}
+"""As llama.cpp numbers them."""
 _FLOAT16_SCALES = {Type.Q4_1: (0, 2), Type.Q8_0: (0,), Type.Q4_K: (0, 2), Type.Q6_K: (208,)}
 """Where a block's float16 numbers begin: random ones would not be finite."""
 
@@ -59,6 +61,7 @@ def _write(file: Path, shape: Shape, kind: str) -> None:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(100_000.0)
     writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_file_type(FILE_TYPES[kind])
     _add_tokenizer(writer, shape.vocabulary)
     generator = np.random.default_rng(0)
     for name, size in _matrices(shape):
@@ -80,8 +83,10 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: int) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(names)
-    writer.add_token_types([gguf.TokenType.NORMAL] * len(names))
+    types = [gguf.TokenType.NORMAL] * (len(names) - 1)
+    writer.add_token_types([*types, gguf.TokenType.CONTROL])  # OpenVINO asks for one
     writer.add_token_merges([f"{a} {b}" for a, b in merges])
+    writer.add_bos_token_id(len(names) - 1)
     writer.add_eos_token_id(len(names) - 1)
 
 

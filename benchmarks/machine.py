@@ -9,7 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("gptterm", "torch", "transformers", "ctranslate2", "llama_cpp_python", "numpy")
+PACKAGES = (
+    "gptterm",
+    "torch",
+    "transformers",
+    "ctranslate2",
+    "llama_cpp_python",
+    "openvino_genai",
+    "numpy",
+)
 
 
 def facts() -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Contenders that need a package of their own: CTranslate2 and llama.cpp.
+"""Contenders that need a package of their own: CTranslate2, llama.cpp and OpenVINO GenAI.
 
 Their files are converted from the model directory once, and stay beside it.
 """
 
 import importlib.util
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from benchmarks.engines import SAMPLING, Contender, timed
+from benchmarks.engines import SAMPLING, Contender, reading, timed
 from gptterm.engine.runtime.model_files import read_json
 
 Precision = Literal["float32", "float16", "int8"]
@@ -93,6 +93,49 @@ def llama_cpp_file(file: Path, _: str = "") -> Contender:
         yield from islice(drawn, tokens)
 
     return timed(steps)
+
+
+@cache
+def _openvino_seconds(file: Path) -> Callable[[Sequence[int], int], float]:
+    """OpenVINO GenAI on a GGUF file: (prompt, tokens) → the time that they take."""
+    import numpy as np
+    import openvino
+    import openvino_genai
+
+    threads = torch.get_num_threads()
+    model: Any = openvino_genai.LLMPipeline(str(file), "CPU", INFERENCE_NUM_THREADS=threads)
+    options: Any = openvino_genai.GenerationConfig()
+    options.ignore_eos = True
+
+    def seconds(prompt: Sequence[int], tokens: int) -> float:
+        options.min_new_tokens = options.max_new_tokens = tokens
+        ids = np.array([prompt], np.int64)
+        inputs = openvino_genai.TokenizedInputs(
+            openvino.Tensor(ids), openvino.Tensor(np.ones_like(ids))
+        )
+        started = time.perf_counter()
+        model.generate(inputs, options)
+        return time.perf_counter() - started
+
+    return seconds
+
+
+def openvino(file: Path, _: str = "") -> Contender:
+    """OpenVINO GenAI on a GGUF file, one sample; it draws the likeliest tokens."""
+    seconds = _openvino_seconds(file)
+
+    def run(prompt: Sequence[int], samples: int, tokens: int) -> float:
+        assert samples == 1
+        # The time of the prompt and one token is subtracted.
+        return (tokens - 1) / (-seconds(prompt, 1) + seconds(prompt, tokens))
+
+    return run
+
+
+def openvino_prefill(file: Path, _: str = "") -> Contender:
+    """OpenVINO GenAI's reading of a prompt, to the first new token."""
+    seconds = _openvino_seconds(file)
+    return reading(lambda prompt: seconds(prompt, 1))
 
 
 _GGUF_NAMES = {

@@ -1,6 +1,7 @@
 """Models that people chat with, in their true shapes with random weights, beside their peers.
 
-GGUF files beside llama.cpp, which runs the same files; directories beside transformers.
+GGUF files beside llama.cpp and OpenVINO GenAI, which run the same files; directories beside
+transformers.
 """
 
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def _file_contenders(file: Path) -> dict[str, Load]:
     }
     if optional.installed("llama_cpp"):
         contenders["llama.cpp"] = partial(in_subprocess, optional.llama_cpp_file, file, "")
+    if optional.installed("openvino_genai"):
+        contenders["OpenVINO"] = partial(in_subprocess, optional.openvino, file, "")
     return contenders
 
 
@@ -58,6 +61,17 @@ def _deep_row(folder: Path, rounds: int) -> Row:
     what = f"{SMALL}, Q8_0, at {DEPTH} tokens of context"
     row = measure(what, contenders, 1, rounds, prompt(DEPTH), TOKENS)
     row.reach = "≥ 0.9 × llama.cpp"
+    return row
+
+
+def _prefill_row(folder: Path, rounds: int) -> Row:
+    file = file_for(folder, SMALL, "Q8_0")
+    contenders: dict[str, Load] = {"gptterm": partial(in_subprocess, engines.prefill, file, "auto")}
+    if optional.installed("openvino_genai"):
+        contenders["OpenVINO"] = partial(in_subprocess, optional.openvino_prefill, file, "")
+    what = f"{SMALL}, prompt of {PREFILL} tokens, Q8_0"
+    row = measure(what, contenders, 1, rounds, prompt(PREFILL), TOKENS)
+    row.reach = "≥ 1 × OpenVINO"
     return row
 
 
@@ -122,7 +136,8 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
     batches = (
         partial(_dtype_row, small, rounds, samples, "int8", fastest_dtype()) for samples in (8, 64)
     )
-    yield from attempt([*of_files, partial(_deep_row, folder, rounds), *prompts, *batches])
+    of_small = (partial(measured, folder, rounds) for measured in (_deep_row, _prefill_row))
+    yield from attempt([*of_files, *of_small, *prompts, *batches])
 
 
 if __name__ == "__main__":
