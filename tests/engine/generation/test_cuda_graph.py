@@ -37,6 +37,8 @@ from tests.support.gpt2 import END_OF_TEXT
 
 IDS = draw_ids(POSITIONS)
 SAMPLED = SamplingParams(temperature=1.1, top_k=50, top_p=0.9)
+NARROWEST = "gptterm.engine.decoders.torch_backend.static_kv_cache._NARROWEST"
+"""Columns of the smallest bucket."""
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +76,7 @@ def test_the_logits_are_those_of_the_growing_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At every length: across buckets, and up to the last position."""
-    monkeypatch.setattr("gptterm.engine.decoders.torch_backend.static_kv_cache._NARROWEST", 32)
+    monkeypatch.setattr(NARROWEST, 32)
     slack = 1e-4 if dtype == "float32" else 0.1
     decoder = load(save(make(ARCHITECTURES[name]()), tmp_path), dtype).decoder
     assert isinstance(decoder, TorchDecoder)
@@ -86,11 +88,11 @@ def test_the_logits_are_those_of_the_growing_cache(
     static_cache = StaticKVCache(keys, values)
     static_cache.rewind(20)
     buckets = set()
-    for token_id in IDS[20:]:
+    expected = feed(decoder, usual, IDS[20:], last=len(IDS) - 20)
+    for token_id, wanted in zip(IDS[20:], expected, strict=True):
         buckets.add(static_cache.bucket)
         logits = decoder.step(torch.full((rows,), token_id), static_cache)
         static_cache.length += 1
-        wanted = feed(decoder, usual, [token_id])
         assert torch.allclose(logits, wanted.expand(rows, -1), atol=slack, rtol=slack)
     assert buckets == {32, 64, 128}
 
@@ -149,8 +151,10 @@ def test_the_same_events(
     assert fixed.started == usual.started
 
 
-def test_every_native_model_says_the_same(directory: Path) -> None:
-    asked = request(IDS[:20], sampling=SAMPLED, max_tokens=90, samples=2)
+def test_every_native_model_says_the_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over two buckets of the cache."""
+    monkeypatch.setattr(NARROWEST, 32)
+    asked = request(IDS[:20], sampling=SAMPLED, max_tokens=40, samples=2)
     usual, fixed = run(load(directory), asked), run(static(load(directory)), asked)
     assert [fixed.ids(0), fixed.ids(1)] == [usual.ids(0), usual.ids(1)]
 
