@@ -110,6 +110,16 @@ def test_a_row_has_the_same_bits_alone_and_among_others(
             assert torch.equal(layer(rows[i : i + count]), together[i : i + count])
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_very_many_rows_have_the_bits_of_each_alone(make: Maker) -> None:
+    """More than weights are packed for at once."""
+    rows = random(1100, 40)
+    layer, _ = make(random(37, 40, seed=1), random(37, seed=2))
+    together = layer(rows)
+    for i in (0, 300, 511, 512, 513, 1023, 1024, 1099):
+        assert torch.equal(layer(rows[i : i + 1])[0], together[i])
+
+
 @pytest.mark.parametrize("rows", [1, 7, 8, 20])
 def test_layers_of_a_group_give_the_bits_that_each_gives_alone(rows: int) -> None:
     makers = [*MAKERS, in_out, int8]
