@@ -89,8 +89,8 @@ def load(
         ModelError: the files are damaged, or do not hold the weights that config.json describes;
             the CPU has no kernels for the dtype; or an adapter is for another model.
     """
-    has_kernels = device == "cpu" and _has_kernels(dtype)
-    config = parse_config(config_json, context, switches=has_kernels)
+    switches = device == "cpu" and library() is not None
+    config = parse_config(config_json, context, switches=switches)
     if config is None:
         return None
     if device != "cpu" and dtype == "int8":
@@ -119,7 +119,7 @@ def load_gguf(
         ModelError: the file's tensors are not those of the model that it describes; the CPU has
             no kernels for the dtype; or an adapter is for another model.
     """
-    has_kernels = device == "cpu" and _has_kernels("float32" if dtype == "auto" else dtype)
+    has_kernels = device == "cpu" and library() is not None
     found = read_gguf(file, context, switches=has_kernels)
     if isinstance(found, str):
         return None

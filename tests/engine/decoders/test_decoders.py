@@ -281,3 +281,11 @@ def test_a_decoder_reads_only_what_config_promises(tmp_path: Path) -> None:
     directory = save(make(gpt2()), tmp_path)
     assert native.load(directory, {"model_type": "mamba"}, "cpu", "float32") is None
     assert native.load(directory, {}, "cpu", "float32") is None
+
+
+def test_what_is_not_native_needs_no_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "library", lambda: None)
+    for dtype in ("float32", "float16"):
+        assert native.load(tmp_path, {"model_type": "mamba"}, "cpu", dtype) is None
