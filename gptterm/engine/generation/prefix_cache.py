@@ -78,7 +78,7 @@ class PrefixCache:
         return row
 
     def next_logits(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Logits | None:
-        """As `logits_after`; None if a chunk was fed of ids that more of have to be fed.
+        """As `logits_after`, feeding one chunk at most; None if that did not reach the last id.
 
         Args:
             draft: ids that may follow, fed together with the last id if that has to be fed. Where

@@ -196,7 +196,7 @@ def test_a_long_prompt_is_computed_once(
 
 
 def test_a_text_that_grows_past_it_is_computed_in_chunks(directory: Path, model: Any) -> None:
-    """So that it can be cancelled, and others' texts go on."""
+    """A step of the batch feeds one: between them it can be cancelled."""
     engine = load(directory, None)
     decoder = engine.decoder
     assert isinstance(decoder, SwitchingDecoder)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from gptterm.engine.decoders.config import DecoderConfig
 from gptterm.engine.decoders.config_parsers import gemma, gpt, llama, parallel
 from gptterm.engine.decoders.config_values import VariantError, shown
+from gptterm.engine.decoders.rotary import Rotary
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], DecoderConfig]] = {
     "openai-gpt": gpt.gpt1,
@@ -81,15 +82,23 @@ def _parsed(config: dict[str, Any], context: int | None, switches: bool) -> Deco
         raise VariantError("its weights are quantised")
     parsed = parse(config)
     longest = min(parsed.context_length, context or parsed.context_length)
-    for rotary in (parsed.rotary, parsed.local_rotary):
-        if rotary is None or rotary.reach is None or longest <= rotary.reach:
-            continue
-        if rotary is parsed.local_rotary or rotary.beyond is None or not switches:
-            raise VariantError(
-                f"its rotary embedding is another beyond {rotary.reach:,} tokens; --context"
-                f" {rotary.reach} gives it a decoder of gptterm's own"
-            )
-        return parsed
-    if parsed.rotary is None:
+    _outgrown(parsed.local_rotary, longest, switches=False)
+    if parsed.rotary is None or _outgrown(parsed.rotary, longest, switches=switches):
         return parsed
     return replace(parsed, rotary=replace(parsed.rotary, beyond=None))
+
+
+def _outgrown(rotary: Rotary | None, longest: int, *, switches: bool) -> bool:
+    """Whether there are texts that outgrow a rotary embedding, and switch to another.
+
+    Raises:
+        VariantError: there are, and they cannot switch.
+    """
+    if rotary is None or rotary.reach is None or longest <= rotary.reach:
+        return False
+    if rotary.beyond is None or not switches:
+        raise VariantError(
+            f"its rotary embedding is another beyond {rotary.reach:,} tokens; --context"
+            f" {rotary.reach} gives it a decoder of gptterm's own"
+        )
+    return True

@@ -147,7 +147,6 @@ class SwitchingDecoder(KernelDecoder):
 
     def _compute(self, held: list[int], cache: SwitchingKVCache) -> None:
         """Feed ids that follow each other."""
-        ids = np.array(held, np.int64)
-        for part in np.split(ids, range(self.prefill_chunk, len(ids), self.prefill_chunk)):
-            if len(part):
-                self._feed(part, len(part), cache)
+        for start in range(0, len(held), self.prefill_chunk):
+            part = np.array(held[start : start + self.prefill_chunk], np.int64)
+            self._feed(part, len(part), cache)

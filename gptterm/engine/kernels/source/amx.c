@@ -2,7 +2,7 @@
 
 #include "amx.h"
 
-#if defined(__x86_64__) && defined(__linux__) && __GNUC__ >= 11
+#if COMPILES_AMX && defined(__linux__)
 #pragma GCC target("amx-tile,amx-int8,amx-bf16")
 #include <cpuid.h>
 #include <immintrin.h>
@@ -60,7 +60,7 @@ static int is_right(void)
         shapes.rows[tile] = (uint8_t)row_counts[tile];
         shapes.row_bytes[tile] = tile == 1 ? INPUTS : TILE_BYTES;
     }
-    __asm__ volatile("" ::: "memory"); /* GCC is not told what the next instructions read */
+    finish_stores();
     _tile_loadconfig(&shapes);
     _tile_zero(0);
     _tile_loadd(1, x, INPUTS);

@@ -121,7 +121,7 @@ static void bfloat16_pairs(const void *job, int first, int last)
 const kernels avx512_bf16_kernels =
     KERNEL_TABLE("AVX-512 VNNI BF16", bfloat16_pairs, 1, int8, q8_0);
 
-#if __GNUC__ >= 11
+#if COMPILES_AMX
 #pragma GCC target("amx-tile,amx-int8,amx-bf16")
 #include "amx.inc"
 

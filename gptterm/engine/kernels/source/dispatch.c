@@ -1,6 +1,5 @@
 /* Choice of the instruction set, and the entry points that need no code of their own. */
 
-#include "amx.h"
 #include "attention.h"
 #include "elementwise.h"
 #include "kernels.h"
@@ -8,7 +7,7 @@
 
 static const kernels *const all_kernels[] = {
 #if defined(__x86_64__)
-#if __GNUC__ >= 11
+#if COMPILES_AMX
     &amx_kernels,
 #endif
     &avx512_bf16_kernels, &avx512_kernels, &avx2_kernels,

@@ -2,6 +2,7 @@
 #ifndef GPTTERM_KERNELS_H
 #define GPTTERM_KERNELS_H
 
+#include "amx.h"
 #include "linear.h"
 #include "pool.h"
 
@@ -43,7 +44,7 @@ typedef struct {
 extern const kernels portable_kernels;
 #if defined(__x86_64__)
 extern const kernels avx2_kernels, avx512_kernels, avx512_bf16_kernels;
-#if __GNUC__ >= 11 /* older ones do not know AMX */
+#if COMPILES_AMX
 extern const kernels amx_kernels;
 #endif
 #endif
