@@ -158,7 +158,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(same_sequence: bool) -> 
 # Few rows, some that go together in their number, and more than go together; a head of which keys
 # are turned for many rows, one that has a rest, and one that is too wide for it.
 @pytest.mark.parametrize("count", [2, 3, 21, 70])
-@pytest.mark.parametrize("head_dim", [64, 25, 300])
+@pytest.mark.parametrize("head_dim", [64, 48, 25, 300])
 @pytest.mark.parametrize("window", [None, 50])
 @pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("adjusted", [False, True])
