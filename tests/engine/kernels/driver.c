@@ -262,9 +262,11 @@ static void free_weights(weights *w)
 
 static void check_linear(caller *c, int format, int inputs, int outputs, int transposed)
 {
-    static const int row_counts[] = {0, 1, 2, 3, 7, 8, 13};
+    static const int row_counts[] = {0, 1, 2, 3, 7, 8, 13, 137};
     weights w = make_weights(c, format, inputs, outputs, transposed);
-    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
+    size_t counts = sizeof row_counts / sizeof *row_counts;
+    counts -= format > FLOAT16; /* for which that many rows are no other case */
+    for (size_t i = 0; i < counts; i++) {
         int rows = row_counts[i];
         float *x = random_numbers(c, product(rows, inputs)),
               *y = allocate(product(rows, outputs), sizeof *y);
@@ -290,7 +292,7 @@ static void check_together(caller *c)
         all[i] = make_weights(c, formats[i], INPUTS, 40 * i + 7, 0);
         layers[i] = &all[i].layer;
     }
-    for (int rows = 0; rows < 20; rows += 9) {
+    for (int rows = 0; rows < 150; rows += rows < 18 ? 9 : 119) {
         float *x = random_numbers(c, product(rows, INPUTS)), *y[COUNT], *alone[COUNT];
         for (int i = 0; i < COUNT; i++) {
             y[i] = allocate(product(rows, layers[i]->outputs), sizeof *y[i]);
@@ -470,7 +472,7 @@ static void check_attention(caller *c, int rows, int heads, int kv_heads, int he
 
 static void check_attentions(caller *c)
 {
-    static const int row_counts[] = {1, 2, 5, 70}, head_dims[] = {1, 8, 25, 64, 80, 300},
+    static const int row_counts[] = {1, 2, 5, 70}, head_dims[] = {1, 8, 25, 48, 64, 80, 300},
                      windows[] = {0, 1, 40};
     for (size_t r = 0; r < sizeof row_counts / sizeof *row_counts; r++)
         for (size_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++)

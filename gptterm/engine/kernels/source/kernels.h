@@ -13,6 +13,13 @@ typedef struct {
     uint16_t *y;
 } round_job;
 
+/* Rows packed by lanes: see linear_many.inc. */
+typedef struct {
+    const float *x;
+    int rows, inputs;
+    float *y;
+} lanes_job;
+
 /* float32 activations to int8: see `linear_job`. */
 typedef struct {
     const float *x;
@@ -28,8 +35,12 @@ typedef struct {
     work_function
         multiply[WEIGHT_FORMATS]; /* by format; an item is PANEL outputs of a `linear_job` */
     int rounds_bfloat16;          /* whether BFLOAT16 is multiplied with rounded activations */
-    work_function round_rows;     /* an item is a row of a `round_job` */
-    work_function quantise_rows;  /* an item is a row of a `quantise_job` */
+    int (*panels_at_once)(const linear *l, int rows); /* that `multiply` is best given */
+    int64_t (*lanes_size)(const linear *l, int rows); /* numbers of rows packed by lanes, or 0 */
+    int lanes_rows;                                   /* rows of a tile of a `lanes_job` */
+    work_function pack_by_lanes;                      /* an item is a tile of a `lanes_job` */
+    work_function round_rows;                         /* an item is a row of a `round_job` */
+    work_function quantise_rows;                      /* an item is a row of a `quantise_job` */
     work_function stream;    /* FLOAT32_IN_OUT for few rows; an item is a split of the inputs */
     work_function append_kv; /* an item is a row's keys and values of an `attention` */
     work_function attend;    /* an item is a head of a group of rows of an `attention` */

@@ -18,12 +18,14 @@ static int is_rounded(int format)
 typedef struct {
     float *quantised;
     uint16_t *rounded;
+    float *by_lanes;
 } activations;
 
 static void free_activations(activations *a)
 {
     free(a->quantised);
     free(a->rounded);
+    free(a->by_lanes);
 }
 
 static int quantise(activations *a, const linear *l, const float *x, int rows, linear_job *p)
@@ -51,6 +53,20 @@ static int round_activations(activations *a, const linear *l, const float *x, in
     round_job job = {x, l->inputs, a->rounded};
     pool_run(kernels_selected()->round_rows, &job, rows, l->threads, rows < 8 ? 1 : l->threads);
     p->x_bfloat16 = a->rounded;
+    return 1;
+}
+
+static int pack_activations(activations *a, const linear *l, const float *x, int rows,
+                            linear_job *p)
+{
+    const kernels *k = kernels_selected();
+    a->by_lanes = malloc((size_t)k->lanes_size(l, rows) * sizeof *a->by_lanes);
+    if (!a->by_lanes)
+        return 0;
+    lanes_job job = {x, rows, l->inputs, a->by_lanes};
+    int tiles = (rows + k->lanes_rows - 1) / k->lanes_rows;
+    pool_run(k->pack_by_lanes, &job, tiles, l->threads, l->threads);
+    p->x_by_lanes = a->by_lanes;
     return 1;
 }
 
@@ -90,11 +106,16 @@ static int stream_weights(linear_job *p)
     return 1;
 }
 
-/* The products of an item's panels: those of the layers stand after each other. */
+/* The products of all panels: those of the layers stand after each other. */
 typedef struct {
     linear_job jobs[MOST_LINEARS];
-    int count;
+    int count, panels_an_item;
 } linears_job;
+
+static int num_items(const linears_job *all, const linear *l)
+{
+    return (num_panels(l) + all->panels_an_item - 1) / all->panels_an_item;
+}
 
 static void multiply_panels(const void *job, int first, int last)
 {
@@ -102,26 +123,33 @@ static void multiply_panels(const void *job, int first, int last)
     int begin = 0;
     for (int i = 0; i < all->count && begin < last; i++) {
         const linear_job *p = all->jobs + i;
-        int end = begin + num_panels(p->layer);
+        int end = begin + num_items(all, p->layer), panels = num_panels(p->layer);
         int from = first > begin ? first : begin, to = last < end ? last : end;
-        if (from < to)
-            kernels_selected()->multiply[p->layer->format](p, from - begin, to - begin);
+        if (from < to) {
+            int first_panel = (from - begin) * all->panels_an_item;
+            int last_panel = (to - begin) * all->panels_an_item;
+            kernels_selected()->multiply[p->layer->format](
+                p, first_panel, last_panel < panels ? last_panel : panels);
+        }
         begin = end;
     }
 }
 
 static int multiply_all(linears_job *all)
 {
-    activations a = {0, 0};
+    activations a = {0};
     linear_job forms = {0};
-    int panels = 0, done = 1, threads = all->jobs[0].layer->threads;
+    int items = 0, done = 1, threads = all->jobs[0].layer->threads;
     for (int i = 0; i < all->count && done; i++) {
         const linear_job *p = all->jobs + i;
         int format = p->layer->format;
-        panels += num_panels(p->layer);
-        if (is_quantised(format) && !a.quantised)
+        int panels = kernels_selected()->panels_at_once(p->layer, p->rows);
+        all->panels_an_item = panels > all->panels_an_item ? panels : all->panels_an_item;
+        if (kernels_selected()->lanes_size(p->layer, p->rows) && !a.by_lanes)
+            done = pack_activations(&a, p->layer, p->x, p->rows, &forms);
+        if (done && is_quantised(format) && !a.quantised)
             done = quantise(&a, p->layer, p->x, p->rows, &forms);
-        if (is_rounded(format) && !a.rounded)
+        if (done && is_rounded(format) && !a.rounded)
             done = round_activations(&a, p->layer, p->x, p->rows, &forms);
     }
     for (int i = 0; i < all->count && done; i++) {
@@ -129,9 +157,14 @@ static int multiply_all(linears_job *all)
         p->x_int8 = forms.x_int8, p->x_scales = forms.x_scales;
         p->compensation = forms.compensation, p->half_sums = forms.half_sums;
         p->x_bfloat16 = forms.x_bfloat16;
+        if (kernels_selected()->lanes_size(p->layer, p->rows))
+            p->x_by_lanes = forms.x_by_lanes;
+        items += num_items(all, p->layer);
     }
+    /* Items of many rows take long: in chunks of one, no thread does more than it must. */
+    int chunks = all->panels_an_item > 1 ? items : CHUNKS_PER_THREAD * threads;
     if (done)
-        pool_run(multiply_panels, all, panels, CHUNKS_PER_THREAD * threads, threads);
+        pool_run(multiply_panels, all, items, chunks, threads);
     free_activations(&a);
     return done;
 }
@@ -139,7 +172,7 @@ static int multiply_all(linears_job *all)
 int linears_forward(const linear *const *layers, int count, const float *x, int rows,
                     float *const *y)
 {
-    linears_job all = {.count = 0};
+    linears_job all = {.count = 0, .panels_an_item = 1};
     if (rows < 1)
         return 1;
     for (int i = 0; i < count; i++) {
@@ -166,6 +199,6 @@ int linear_forward(const linear *l, const float *x, int rows, const float *resid
     linear_job p = {.layer = l, .rows = rows, .x = x, .residual = residual, .y = y};
     if (l->format == FLOAT32_IN_OUT && rows < STREAM_ROWS)
         return stream_weights(&p);
-    linears_job one = {.jobs = {p}, .count = 1};
+    linears_job one = {.jobs = {p}, .count = 1, .panels_an_item = 1};
     return multiply_all(&one);
 }

@@ -51,10 +51,11 @@ typedef struct {
 typedef struct {
     const linear *layer;
     int rows;
-    const float *x;        /* (rows, inputs) */
-    const float *residual; /* (rows, outputs) to be added, or null */
-    float *y;              /* (rows, outputs) */
-    float *partial;        /* (splits, rows, outputs) sums of FLOAT32_IN_OUT, for few rows */
+    const float *x;          /* (rows, inputs) */
+    const float *x_by_lanes; /* FLOAT32_OUT_IN, many rows: see linear_many.inc; else null */
+    const float *residual;   /* (rows, outputs) to be added, or null */
+    float *y;                /* (rows, outputs) */
+    float *partial;          /* (splits, rows, outputs) sums of FLOAT32_IN_OUT, for few rows */
     /* INT8 and what follows it: activations in blocks of QUANT_BLOCK, each with its own scale. */
     const int8_t *x_int8;        /* (rows, blocks, QUANT_BLOCK) */
     const float *x_scales;       /* (rows, blocks) */
