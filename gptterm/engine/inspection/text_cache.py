@@ -40,11 +40,15 @@ class TextCache:
         self._cache = None
         self._ids = self._ids[:0]
 
-    def read(self, ids: Ids, length: int) -> Generator[Progress, None, None]:
-        """Feed the first `length` of (n,) ids, as far as they are not cached."""
+    def _read(self, ids: Ids, length: int, whole: int) -> Generator[Progress, None, None]:
+        """Feed the first `length` of (n,) ids, as far as they are not cached.
+
+        Args:
+            whole: length of the text that they begin.
+        """
         begun: int | None = None
         self._copy_found(ids, length)
-        while (held := self._hold(ids, length)) < length:
+        while (held := self._hold(ids, length, whole)) < length:
             begun = held if begun is None else min(begun, held)
             end = min(held + self._chunk(), length)
             self._feed(ids, held, end, self._append)
@@ -57,7 +61,7 @@ class TextCache:
 
         Tokens that the cache holds behind `end` stay, where its kind allows it.
         """
-        yield from self.read(ids, start)
+        yield from self._read(ids, start, end)
         return self._feed(ids, start, end, work)
 
     def _copy_found(self, ids: Ids, length: int) -> None:
@@ -79,18 +83,20 @@ class TextCache:
     def _append(self, ids: Ids, cache: Cache) -> None:
         self._decoder.forward(ids, cache, last=0)
 
-    def _hold(self, ids: Ids, length: int) -> int:
+    def _hold(self, ids: Ids, length: int, whole: int) -> int:
         """Drop what is not of this text; return how many of its first `length` ids are cached."""
         if self._cache is None:
             self._cache = self._decoder.new_cache()
         common = _common_prefix(self._ids, ids)
         cache = self._cache
-        if common >= length and isinstance(cache, KVCache) and cache.can_rewind(length):
+        if common >= length and isinstance(cache, KVCache) and cache.can_rewind(whole):
             return length  # the tokens behind may be wanted again
         kept = min(common, length)
         if kept < len(self._ids):
             kept = self._cache.crop(kept)
             self._ids = self._ids[:kept]
+        kept = cache.expect(whole)
+        self._ids = self._ids[:kept]
         return kept
 
     def _feed(self, ids: Ids, start: int, end: int, work: Callable[[Ids, Cache], T]) -> T:

@@ -170,14 +170,10 @@ def test_the_beginning_of_a_long_text_is_no_short_one(directory: Path, model: An
     torch.testing.assert_close(found[0], reference(model, IDS[:12]), rtol=0, atol=1e-4)
 
 
-def test_a_long_prompt_is_computed_once(
-    directory: Path, model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = load(directory, None)
-    decoder = engine.decoder
-    monkeypatch.setattr(decoder, "prefill_chunk", 10)
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tokens of each pass, which are ten at most."""
     rows: list[int] = []
-    assert isinstance(decoder, SwitchingDecoder)
     hidden = SwitchingDecoder._hidden
 
     def counted(self: Any, ids: Any, step: Any) -> Any:
@@ -185,6 +181,12 @@ def test_a_long_prompt_is_computed_once(
         return hidden(self, ids, step)
 
     monkeypatch.setattr(SwitchingDecoder, "_hidden", counted)
+    monkeypatch.setattr(SwitchingDecoder, "prefill_chunk", 10)
+    return rows
+
+
+def test_a_long_prompt_is_computed_once(directory: Path, model: Any, rows: list[int]) -> None:
+    engine = load(directory, None)
     check(engine, model, 60)
     assert sum(rows) == 60
     rows.clear()
@@ -193,6 +195,22 @@ def test_a_long_prompt_is_computed_once(
     rows.clear()
     run(engine, request(IDS[5:10], max_tokens=LONG + 3 - 5))
     assert sum(rows) == LONG + LONG + 2
+
+
+def test_a_long_text_that_is_looked_into_is_computed_once(directory: Path, rows: list[int]) -> None:
+    engine = load(directory, None)
+    ids = tuple(IDS[:60])
+    list(engine.inspect(TokenRequest(ids=ids, position=60)))
+    assert sum(rows) == 60
+    rows.clear()
+    list(engine.inspect(TokenRequest(ids=ids, position=LONG + 1)))  # of what is held
+    assert sum(rows) == 1
+    rows.clear()
+    list(engine.inspect(TokenRequest(ids=ids, position=LONG)))
+    assert sum(rows) == LONG
+    rows.clear()
+    list(engine.inspect(TokenRequest(ids=ids, position=LONG + 2)))
+    assert sum(rows) == LONG + 2
 
 
 def test_a_text_that_grows_past_it_is_computed_in_chunks(directory: Path, model: Any) -> None:
