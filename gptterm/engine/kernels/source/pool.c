@@ -18,7 +18,12 @@
 #define relax() ((void)0)
 #endif
 
-enum { MAX_WORKERS = 255, MAX_CHUNKS = 0x7fff, SPINS = 4000 };
+enum {
+    MAX_WORKERS = 255,
+    MAX_CHUNKS = 0x7fff,
+    SPINS = 4000,
+    STACK_BYTES = 4 << 20 /* kernels keep up to 1 MiB there: more than macOS gives by itself */
+};
 
 /* The current job. Written before `ticket` is, and not again before all chunks are done. */
 static work_function function;
@@ -100,13 +105,19 @@ static void start_workers(int wanted)
         pthread_atfork(0, 0, forget_workers);
         atfork_registered = 1;
     }
+    if (workers >= wanted)
+        return;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     while (workers < wanted && workers < MAX_WORKERS) {
         pthread_t thread;
-        if (pthread_create(&thread, 0, worker, (void *)(intptr_t)workers))
-            return; /* no more threads: those that run do the job */
+        if (pthread_create(&thread, &attributes, worker, (void *)(intptr_t)workers))
+            break; /* no more threads: those that run do the job */
         pthread_detach(thread);
         workers++;
     }
+    pthread_attr_destroy(&attributes);
 }
 
 void pool_run(work_function new_function, const void *new_job, int new_items, int chunks,
