@@ -73,6 +73,16 @@ class Terminal:
             self._wait()
         raise AssertionError("it never was so; the screen:\n" + "\n".join(self.display))
 
+    def until_stays(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so, and nothing more is drawn; fail if it never is."""
+
+        def stays() -> bool:
+            if condition():
+                self.settle()
+            return bool(condition())
+
+        self.until(stays)
+
     def settle(self) -> None:
         """Wait until nothing more is drawn for a moment."""
         while select.select([self.process.fd], [], [], LOOK_AGAIN_S)[0] and self.read():

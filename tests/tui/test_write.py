@@ -19,6 +19,7 @@ from gptterm.tui.app import GpttermApp
 from gptterm.tui.screens.write import WriteScreen
 from gptterm.tui.widgets.document_area import UNSEEN_SIGN, shown_text
 from gptterm.tui.widgets.key_groups import WRITE_GROUPS
+from gptterm.tui.widgets.keyline import KeyLine
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
 
@@ -87,6 +88,17 @@ def open_write(tmp_path: Path, home: Path) -> Open:
             yield desk
 
     return opened
+
+
+async def test_the_key_line_offers_to_stop_what_has_begun(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("The fox said")
+        keyline = desk.write.query_one(KeyLine)
+        assert "stop" not in [hint.label for hint in keyline.keys]
+        # Nothing is awaited here: a frame with what it begins at would have the line, too.
+        assert desk.write.continue_at(len("The fox said"))
+        assert "stop" in [hint.label for hint in keyline.keys]
+        await desk.done()
 
 
 async def test_typing_continuing_and_undo(open_write: Open) -> None:

@@ -90,9 +90,7 @@ class Walk:
         assert not is_so(), f"{name}: it is so before {pressed}:\n" + "\n".join(self.tty.display)
         self.tty.send(typed(pressed))
         try:
-            self.tty.until(is_so)
-            self.tty.settle()
-            assert is_so(), "it was so, and no longer is"
+            self.tty.until_stays(is_so)
         except AssertionError as error:
             raise AssertionError(f"{name}, {pressed}: {error}") from None
         self.left.discard((name, pressed))

@@ -291,6 +291,8 @@ class WriteScreen(ModeScreen):
             # What the last stream has left, not when a key ended it.
             self._garbage.end()
             self._garbage.begin()
+            # With the text that it begins at, not a frame later.
+            self.show_engine()
         return begun
 
     def action_stop(self) -> None:
