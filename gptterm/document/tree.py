@@ -243,22 +243,32 @@ class Document:
         if not 0 <= edit.start <= end <= len(self._text):
             raise ValueError(f"edit {edit.id!r} does not fit the text")
         self._path.append(_Applied(edit.id, self._text[edit.start : end], self._spans))
-        self._splice(edit.start, end, edit)
+        self._spans = self._divided(self._spans, edit)
+        self._put(edit.start, end, edit.text)
 
     def _leave(self) -> None:
         """Go back to the version before."""
         applied = self._path.pop()
         edit = self._edits[applied.edit]
-        self._text = (
-            self._text[: edit.start] + applied.removed + self._text[edit.start + len(edit.text) :]
-        )
+        self._put(edit.start, edit.start + len(edit.text), applied.removed)
         self._spans = applied.spans
 
-    def _splice(self, start: int, end: int, edit: Edit) -> None:
-        """Replace a stretch of the text by that of an edit, and divide the spans around it."""
-        before, after = [], []
-        by, self.cut_tokens = len(edit.text) - (end - start), 0
-        for span in self._spans:
+    def _put(self, start: int, end: int, text: str) -> None:
+        """Replace a stretch of the text; joined in one go, since it may be of a megabyte."""
+        self._text = "".join((self._text[:start], text, self._text[end:]))
+
+    def _grow(self, edit: Edit, grown: Edit) -> None:
+        """Have the version in view say what it says by now."""
+        if grown.text != edit.text:
+            self._put(edit.start, edit.start + len(edit.text), grown.text)
+        self._spans = self._divided(self._path[-1].spans, grown)
+
+    def _divided(self, spans: tuple[Span, ...], edit: Edit) -> tuple[Span, ...]:
+        """Divide spans around an edit, and put its own between them."""
+        start, end = edit.start, edit.start + edit.removed
+        before, after = list[Span](), list[Span]()
+        by, self.cut_tokens = len(edit.text) - edit.removed, 0
+        for span in spans:
             if span.end <= start:
                 before.append(span)
             elif span.start >= end:
@@ -266,8 +276,7 @@ class Document:
             else:
                 self._divide(span, start, end, by, before, after)
         own = [_whole(edit)] if edit.ids and edit.text else []
-        self._text = self._text[:start] + edit.text + self._text[end:]
-        self._spans = (*before, *own, *after)
+        return (*before, *own, *after)
 
     def _divide(
         self, span: Span, start: int, end: int, by: int, before: list[Span], after: list[Span]
@@ -424,15 +433,12 @@ class Document:
         grown = self._streams[version].written(edit, ended=ended)
         if ended:
             del self._streams[version]
-        shown = self.current == version
-        if shown:
-            self._leave()
         if self._children[version]:
             # Somebody writes on from it already: it stays as it was then.
             grown = msgspec.structs.replace(grown, text=edit.text, ids=(), lengths=(), logprobs=())
         self._edits[version] = grown
-        if shown:
-            self._enter(grown)
+        if self.current == version:
+            self._grow(edit, grown)
 
 
 def _whole(edit: Edit) -> Span:
