@@ -1,8 +1,9 @@
 """Text area of a document, whose text it mirrors character by character."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import accumulate
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -173,9 +174,10 @@ class DocumentArea(RowTextArea):
 
     @property
     def _line_starts(self) -> list[int]:
+        """Places where the lines of `shown` begin, counted once for a text."""
         if self._starts[0] is not self.shown:
-            lengths = (len(line) + 1 for line in self.document.lines)
-            self._starts = self.shown, list(accumulate(lengths, initial=0))
+            ends = (end.end() for end in re.finditer("\n", self.shown))
+            self._starts = self.shown, [0, *ends]
         return self._starts[1]
 
     @property
@@ -191,11 +193,11 @@ class DocumentArea(RowTextArea):
 
     def _place_of(self, location: Location) -> int:
         row, column = location
-        return sum(map(len, self.document.lines[:row])) + row + column
+        return self._line_starts[row] + column
 
     def _location_of(self, place: int) -> Location:
-        before = self.shown.rfind("\n", 0, place)
-        return self.shown.count("\n", 0, place), place - before - 1
+        row = bisect_right(self._line_starts, place) - 1
+        return row, place - self._line_starts[row]
 
     def on_resize(self) -> None:
         """Keep the cursor in view: the list of continuations may take its rows."""
