@@ -208,6 +208,28 @@ async def test_a_key_is_drawn_before_the_next_tick_and_no_oftener_than_ticks(
         assert app.drawn == 2
 
 
+async def test_a_frame_that_is_due_waits_for_a_key_that_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1.0
+    monkeypatch.setattr("gptterm.tui.textual_compat.monotonic", lambda: now)
+    async with (app := _Counter()).run_test() as pilot:
+        await pilot.pause()
+        app.count_frames()
+        screen, shown = app.screen, app.query_one(Static)
+
+        def tick() -> int:
+            screen._dirty_widgets.add(shown)
+            screen._on_timer_update()
+            return app.drawn
+
+        assert tick() == 1
+        app._key_undrawn, app._key_came_at = True, now
+        assert tick() == 1
+        now += 1.0  # a key that changes nothing holds no frame up for long
+        assert tick() == 2
+
+
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(ANSI_SEQUENCES_KEYS, "\x1b\r", raising=False)
     textual_compat.add_key_sequence("\x1b\r", "alt+enter")

@@ -90,9 +90,10 @@ def draw_keys_at_once() -> None:
     """Have a screen draw what a key changed as soon as the key has acted.
 
     Textual draws at one of 60 moments a second. A key that came while a frame was drawn would wait
-    for the next one, and what other messages bring until then would be drawn first.
+    for the next one, and what other messages bring until then would be drawn first: a frame that is
+    due between a key and what it does waits for it.
     """
-    on_idle = Screen._on_idle
+    on_idle, on_timer_update = Screen._on_idle, Screen._on_timer_update
 
     async def draw_or_wait(self: Screen[Any], event: events.Idle) -> None:
         # A layout waits: what is to be in a new place may not be there yet.
@@ -106,11 +107,18 @@ def draw_keys_at_once() -> None:
             and app.takes_frame_of_key()
         ):
             event.prevent_default()
-            self._on_timer_update()
+            on_timer_update(self)
         else:
             await on_idle(self, event)
 
+    def update_or_wait(self: Screen[Any]) -> None:
+        app = self.app
+        moves = self._layout_required or self._repaint_required
+        if moves or not isinstance(app, TerminalApp) or not app.awaits_frame_of_key():
+            on_timer_update(self)
+
     Screen._on_idle = draw_or_wait  # type: ignore[method-assign]
+    Screen._on_timer_update = update_or_wait  # type: ignore[method-assign]
 
 
 class TerminalApp(App[Result]):
@@ -124,7 +132,7 @@ class TerminalApp(App[Result]):
     failure: Exception | None = None
     take_key: Callable[[str], None] | None = None
     _key_undrawn = False
-    _key_drawn_at = -math.inf
+    _key_came_at = _key_drawn_at = -math.inf
 
     def __init__(self) -> None:
         draw_keys_at_once()
@@ -142,7 +150,8 @@ class TerminalApp(App[Result]):
         if self.take_key is not None and isinstance(event, events.Key):
             self.take_key(event.key)
         else:
-            self._key_undrawn |= isinstance(event, events.Key)
+            if isinstance(event, events.Key):
+                self._key_undrawn, self._key_came_at = True, monotonic()
             await super().on_event(event)
 
     def takes_frame_of_key(self) -> bool:
@@ -152,6 +161,10 @@ class TerminalApp(App[Result]):
             return False
         self._key_undrawn, self._key_drawn_at = False, now
         return True
+
+    def awaits_frame_of_key(self) -> bool:
+        """Return whether a key has come just now, so that a frame is to have what it does."""
+        return self._key_undrawn and monotonic() - self._key_came_at < UPDATE_PERIOD
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""

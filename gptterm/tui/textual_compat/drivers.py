@@ -1,12 +1,14 @@
 """Drivers for POSIX terminals: Textual's, with input of our own and the shell's job control."""
 
-import contextlib
+import asyncio
 import os
 import re
-import selectors
 import signal
+import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO
 
 from textual import constants, events
 from textual._xterm_parser import XTermParser
@@ -20,8 +22,8 @@ from gptterm.tui.terminal_input import InputSplitter, Paste
 from gptterm.tui.terminal_output import hold_columns
 
 READ_BYTES = 65536
-POLL_S = 0.1
-"""Longest time after which the input thread notices that it is to end."""
+WRITTEN_S = 0.005
+"""Time that a frame has to go out before the next work is begun."""
 PASTE_SILENCE_S = 2.0
 """A paste is complete when nothing has come for this long: its end mark was lost."""
 STOP_S = 0.05
@@ -30,58 +32,99 @@ IGNORED_STOPS = 20
 
 
 class _TerminalDriver(Driver):
-    """Reads the terminal in a thread, whatever comes, until the terminal is closed."""
+    """Reads the terminal on the app's loop, whatever comes, until the terminal is closed.
+
+    Textual reads in a thread, which has to wait for the interpreter and for a processor before it
+    can hand a key to the loop: tens of milliseconds beside a frame and a model that computes.
+    """
 
     fileno: int
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._keys = _KeyParser(debug=self._debug)
+        self._splitter = InputSplitter()
+        self._timer: asyncio.TimerHandle | None = None
+        """Decides what an unfinished sequence is."""
 
     def write(self, data: str) -> None:
         """Write to the terminal, so that no width it gives to a character moves the next ones."""
         super().write(hold_columns(data))  # type: ignore[safe-super]
 
+    def start_application_mode(self) -> None:
+        """Take the terminal over."""
+        super().start_application_mode()  # type: ignore[safe-super]
+        self._read_on_loop()
+
+    def disable_input(self) -> None:
+        """Read no longer."""
+        self._stop_reading()
+        super().disable_input()  # type: ignore[safe-super]
+
+    def send_message(self, message: Message) -> None:
+        """Send a message to the app."""
+        self._app.post_message(message)
+
     def _run_input_thread(self) -> None:
+        """Leave Textual's thread at once."""
+
+    def _read_on_loop(self) -> None:
+        self._keys = _KeyParser(debug=self._debug)
+        self._splitter = InputSplitter()
         try:
-            self.run_input_thread()
+            self._loop.add_reader(self.fileno, self._run, self._read)
         except OSError:
-            self._in_app(self._app.exit, 128 + signal.SIGHUP)
+            self._closed()
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self.fileno)
+        self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _closed(self) -> None:
+        self._app.call_later(self._app.exit, 128 + signal.SIGHUP)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Do work of the loop; a failure ends the app and is told."""
+        try:
+            work()
         except Exception as error:
-            self._in_app(_raise, error)
+            self._stop_reading()
+            self._app.call_later(_raise, error)
 
-    def _in_app(self, work: object, *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the app has just ended
-            self._app.call_later(work, *arguments)  # type: ignore[arg-type]
+    def _read(self) -> None:
+        """Read what has come; what may be the beginning of more is decided when nothing follows."""
+        self._cancel_timer()
+        try:
+            data = os.read(self.fileno, READ_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self._stop_reading()
+            self._closed()
+            return
+        self._forward(self._splitter.feed(data))
+        if self._splitter.is_pasting:
+            self._timer = self._loop.call_later(PASTE_SILENCE_S, self._run, self._end_paste)
+        else:
+            self._timer = self._loop.call_later(constants.ESCAPE_DELAY, self._run, self._expire)
 
-    def run_input_thread(self) -> None:
-        """Read until the driver stops.
+    def _end_paste(self) -> None:
+        self._forward(self._splitter.end_paste())
 
-        Raises:
-            OSError: The terminal was closed.
-        """
-        parser = _KeyParser(debug=self._debug)
-        splitter = InputSplitter()
-        silent_since = time.monotonic()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.fileno, selectors.EVENT_READ)
-            while not self.exit_event.is_set():  # type: ignore[attr-defined]
-                if selector.select(min(POLL_S, constants.ESCAPE_DELAY)):
-                    if not (data := os.read(self.fileno, READ_BYTES)):
-                        raise OSError("end of input")
-                    silent_since = time.monotonic()
-                    parts = splitter.feed(data)
-                    self._forward(parser, parts)
-                    continue
-                silence = time.monotonic() - silent_since
-                if silence >= PASTE_SILENCE_S:
-                    self._forward(parser, splitter.end_paste())
-                if silence >= constants.ESCAPE_DELAY:
-                    self._forward(parser, splitter.expire())
-                    self._send(parser.expire())
+    def _expire(self) -> None:
+        self._forward(self._splitter.expire())
+        self._send(self._keys.expire())
 
-    def _forward(self, parser: "_KeyParser", parts: Sequence[str | Paste]) -> None:
+    def _forward(self, parts: Sequence[str | Paste]) -> None:
         for part in parts:
             if isinstance(part, Paste):
-                self._send((*parser.expire(), events.Paste(part.text)))
+                self._send((*self._keys.expire(), events.Paste(part.text)))
             else:
-                self._send(parser.parse_keys(part))
+                self._send(self._keys.parse_keys(part))
 
     def _send(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -145,13 +188,49 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+class _Output:
+    """The terminal as Textual's thread writes to it; it says when all has gone out."""
+
+    def __init__(self, file: IO[str] | None) -> None:
+        assert file is not None
+        self._file = file
+        self.has_all = threading.Event()
+        self.has_all.set()
+
+    def write(self, text: str) -> None:
+        """Write."""
+        self._file.write(text)
+
+    def flush(self) -> None:
+        """Let what was written go out."""
+        self._file.flush()
+        self.has_all.set()
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._file.fileno()
+
+
 class FullScreenDriver(_TerminalDriver, LinuxDriver):
     """Draws on the whole screen; a job of the shell, which may stop and continue it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        super().__init__(*arguments, **options)
+        self._output = _Output(sys.__stderr__)
+        self._file = self._output  # type: ignore[assignment]
+        self._is_stalled = False
         self._is_starting = False
         self._was_continued = False
+
+    def write(self, data: str) -> None:
+        """Write to the terminal, a little later."""
+        self._output.has_all.clear()
+        super().write(data)
+
+    def flush(self) -> None:
+        """Have the thread write first that waits for the interpreter; but wait for no terminal."""
+        if not self._is_stalled or self._output.has_all.is_set():
+            self._is_stalled = not self._output.has_all.wait(WRITTEN_S)
 
     @property
     def _is_active(self) -> bool:
@@ -167,7 +246,7 @@ class FullScreenDriver(_TerminalDriver, LinuxDriver):
         try:
             while not self._is_active:
                 self._wait_for_foreground()
-                super().start_application_mode()  # type: ignore[no-untyped-call]
+                super().start_application_mode()
         finally:
             self._is_starting = False
 
