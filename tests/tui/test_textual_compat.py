@@ -230,6 +230,24 @@ async def test_a_frame_that_is_due_waits_for_a_key_that_has_come(
         assert tick() == 2
 
 
+async def test_what_was_to_be_drawn_before_a_key_is_drawn_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 3600.0)
+    monkeypatch.setattr("gptterm.tui.textual_compat.monotonic", lambda: 1.0)
+    async with (app := _Counter()).run_test() as pilot:
+        await pilot.pause()
+        app.count_frames()
+        screen, shown = app.screen, app.query_one(Static)
+        screen._dirty_widgets.add(shown)
+        await app.on_event(events.Key("a", "a"))
+        await screen._on_idle(events.Idle())
+        assert app.drawn == 0  # what the key changes is yet to come
+        await wait_for_idle(0)
+        assert app.drawn == 1
+        assert not screen._dirty_widgets
+
+
 def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(ANSI_SEQUENCES_KEYS, "\x1b\r", raising=False)
     textual_compat.add_key_sequence("\x1b\r", "alt+enter")

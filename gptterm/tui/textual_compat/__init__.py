@@ -107,15 +107,19 @@ def draw_keys_at_once() -> None:
             and app.takes_frame_of_key()
         ):
             event.prevent_default()
+            app.release_repaints()
             on_timer_update(self)
         else:
             await on_idle(self, event)
 
     def update_or_wait(self: Screen[Any]) -> None:
         app = self.app
-        moves = self._layout_required or self._repaint_required
-        if moves or not isinstance(app, TerminalApp) or not app.awaits_frame_of_key():
-            on_timer_update(self)
+        if isinstance(app, TerminalApp):
+            moves = self._layout_required or self._repaint_required
+            if app.awaits_frame_of_key() and not moves:
+                return
+            app.release_repaints()
+        on_timer_update(self)
 
     Screen._on_idle = draw_or_wait  # type: ignore[method-assign]
     Screen._on_timer_update = update_or_wait  # type: ignore[method-assign]
@@ -139,6 +143,8 @@ class TerminalApp(App[Result]):
         draw_what_moved()
         hash_rules_fast()
         super().__init__()
+        self._held: list[tuple[Screen[Any], set[Widget]]] = []
+        """Widgets that were to be drawn before a key, by their screens."""
 
     @property
     def is_exiting(self) -> bool:
@@ -152,6 +158,7 @@ class TerminalApp(App[Result]):
         else:
             if isinstance(event, events.Key):
                 self._key_undrawn, self._key_came_at = True, monotonic()
+                self._hold_repaints()
             await super().on_event(event)
 
     def takes_frame_of_key(self) -> bool:
@@ -161,6 +168,20 @@ class TerminalApp(App[Result]):
             return False
         self._key_undrawn, self._key_drawn_at = False, now
         return True
+
+    def _hold_repaints(self) -> None:
+        """Put what is to be drawn aside, so that it does not count as what a key changes."""
+        screen = self.screen
+        if screen._dirty_widgets:
+            self._held.append((screen, screen._dirty_widgets.copy()))
+            screen._dirty_widgets.clear()
+            screen._update_timer.resume()
+
+    def release_repaints(self) -> None:
+        """Have what was put aside drawn with the next frame."""
+        for screen, widgets in self._held:
+            screen._dirty_widgets.update(widgets)
+        self._held.clear()
 
     def awaits_frame_of_key(self) -> bool:
         """Return whether a key has come just now, so that a frame is to have what it does."""

@@ -22,8 +22,10 @@ from gptterm.tui.terminal_input import InputSplitter, Paste
 from gptterm.tui.terminal_output import hold_columns
 
 READ_BYTES = 65536
-WRITTEN_S = 0.005
+WRITTEN_S = 0.02
 """Time that a frame has to go out before the next work is begun."""
+STALLED_S = 0.1
+"""A terminal that has taken nothing for this long is not waited for."""
 PASTE_SILENCE_S = 2.0
 """A paste is complete when nothing has come for this long: its end mark was lost."""
 STOP_S = 0.05
@@ -218,19 +220,21 @@ class FullScreenDriver(_TerminalDriver, LinuxDriver):
         super().__init__(*arguments, **options)
         self._output = _Output(sys.__stderr__)
         self._file = self._output  # type: ignore[assignment]
-        self._is_stalled = False
+        self._unwritten_since = 0.0
         self._is_starting = False
         self._was_continued = False
 
     def write(self, data: str) -> None:
         """Write to the terminal, a little later."""
-        self._output.has_all.clear()
+        if self._output.has_all.is_set():
+            self._unwritten_since = time.monotonic()
+            self._output.has_all.clear()
         super().write(data)
 
     def flush(self) -> None:
         """Have the thread write first that waits for the interpreter; but wait for no terminal."""
-        if not self._is_stalled or self._output.has_all.is_set():
-            self._is_stalled = not self._output.has_all.wait(WRITTEN_S)
+        if time.monotonic() - self._unwritten_since < STALLED_S:
+            self._output.has_all.wait(WRITTEN_S)
 
     @property
     def _is_active(self) -> bool:
