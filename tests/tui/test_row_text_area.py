@@ -71,6 +71,15 @@ async def test_what_is_not_drawn_anew_has_not_changed(seed: int) -> None:
             assert drawn(area) == before, number
 
 
+async def test_a_row_that_begins_below_the_last_is_scrolled_to() -> None:
+    async with (app := _Own()).run_test(size=(40, 24)):
+        area = app.query_one(RowTextArea)
+        for _ in range(60):
+            area.insert("some words ")
+            row = area.wrapped_document.location_to_offset(area.cursor_location).y
+            assert 0 <= row - area.scroll_offset.y < area.content_size.height
+
+
 async def test_a_key_draws_the_rows_that_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (app := _Own()).run_test(size=(40, 24)) as pilot:
         area, rows = app.query_one(RowTextArea), set[int]()

@@ -110,6 +110,9 @@ class RowTextArea(TextArea):
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
             self._scroll_update(size)
+            if self._is_editing:
+                # Textual has scrolled to the cursor by now, as far as the height was before.
+                self.scroll_cursor_visible()
 
     def _section(self, row: int) -> tuple[int, int, int] | None:
         """Line, start and end of the characters in a row of the text; None beyond it."""
