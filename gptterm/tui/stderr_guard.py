@@ -21,7 +21,7 @@ class TerminalFile(io.TextIOWrapper):
     """A terminal to draw on. Once it is closed, all that is drawn is dropped.
 
     Textual draws in a thread, which an error would end; whoever had more to draw would then wait
-    for it forever. It is the input thread that finds the terminal closed and ends the app.
+    for it forever. It is whoever reads the terminal that finds it closed and ends the app.
     """
 
     def __init__(self, descriptor: int) -> None:
