@@ -157,7 +157,7 @@ class RowTextArea(TextArea):
         return strip.extend_cell_length(width, own).apply_style(base)
 
     def _marks(self, line: int, start: int, end: int) -> Iterator[Mark]:
-        """What is marked of a row: the selection, matching brackets, the cursor."""
+        """Marks of a row: the selection, matching brackets, the cursor."""
         (top, _), (bottom, _) = sorted(self.selection)
         partner = self._matching_bracket_location
         if not top <= line <= bottom and (partner is None or line != partner[0]):
@@ -167,7 +167,7 @@ class RowTextArea(TextArea):
                 yield max(0, first - start), min(last, end) - start, style
 
     def _selected(self, line: int) -> Iterator[Mark]:
-        """What is selected of a line, or the sign of an empty one."""
+        """Marks of the selection in a line, or of the sign of an empty one."""
         (top, first), (bottom, last) = sorted(self.selection)
         style = self._theme.selection_style
         if self.selection.is_empty or not top <= line <= bottom or style is None:
