@@ -173,8 +173,8 @@ class TerminalApp(App[Result]):
         """Put what is to be drawn aside, so that it does not count as what a key changes."""
         screen = self.screen
         if screen._dirty_widgets:
-            self._held.append((screen, screen._dirty_widgets.copy()))
-            screen._dirty_widgets.clear()
+            self._held.append((screen, screen._dirty_widgets))
+            screen._dirty_widgets = set()
             screen._update_timer.resume()
 
     def release_repaints(self) -> None:

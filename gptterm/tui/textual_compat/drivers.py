@@ -41,13 +41,10 @@ class _TerminalDriver(Driver):
     """
 
     fileno: int
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._keys = _KeyParser(debug=self._debug)
-        self._splitter = InputSplitter()
-        self._timer: asyncio.TimerHandle | None = None
-        """Decides what an unfinished sequence is."""
+    _keys: "_KeyParser"
+    _splitter: InputSplitter
+    _timer: asyncio.TimerHandle | None = None
+    """Decides what an unfinished sequence is."""
 
     def write(self, data: str) -> None:
         """Write to the terminal, so that no width it gives to a character moves the next ones."""
@@ -217,7 +214,7 @@ class FullScreenDriver(_TerminalDriver, LinuxDriver):
     """Draws on the whole screen; a job of the shell, which may stop and continue it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self._output = _Output(sys.__stderr__)
         self._file = self._output  # type: ignore[assignment]
         self._unwritten_since = 0.0
