@@ -191,6 +191,8 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         ):
             self._early_input.append(event)
         else:
+            if isinstance(event, events.Key):
+                self.controller.engine.leave_core()
             await super().on_event(event)
 
     async def _start(self) -> None:

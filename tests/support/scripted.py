@@ -58,6 +58,9 @@ FACTORY = "tests.support.scripted:load"
 STALLED = "the script stalls"
 """Written to stderr, and so to the log, when a stall begins."""
 
+LEFT_CORE = "a core is left to others for {:.4f} s"
+"""Written to stderr when the engine is asked to."""
+
 VOCAB_SIZE = 50257
 EOS_ID = VOCAB_SIZE - 1
 
@@ -192,6 +195,11 @@ class ScriptedEngine:
         """Use it from the next token on."""
         self.samplings.append(sampling)
         self._sampling = sampling
+
+    def leave_core(self, seconds: float) -> None:
+        """Write it to the log."""
+        sys.stderr.write(f"{LEFT_CORE.format(seconds)}\n")
+        sys.stderr.flush()
 
     def tokenize(self, text: str) -> tuple[Piece, ...]:
         """Split into words, with a checksum of its bytes as each id."""

@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import weakref
+from pathlib import Path
 
 from textual.strip import Strip
 
 from gptterm.tui.garbage import COLLECT_EVERY
-from tests.support.scripted import Fault, Script
+from gptterm.tui.state.engine_manager import FRAME_S
+from tests.support.scripted import LEFT_CORE, Fault, Script
 from tests.tui.conftest import Open
 
 LONG = "word " * 200
@@ -54,6 +56,18 @@ async def test_escape_keeps_the_part_that_was_made(open_tui: Open) -> None:
         await desk.until(lambda: desk.idle)
         assert desk.turns[1][1].startswith("word word")
         assert "word ■" in desk.text
+
+
+async def test_a_key_is_drawn_on_a_core_that_the_engine_leaves(open_tui: Open, home: Path) -> None:
+    log = home / "engine.log"
+    async with open_tui(Script.saying(LONG, rate=200, endless=True)) as desk:
+        await desk.ready()
+        await desk.type("go")
+        await desk.press("enter")
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 5)
+        assert LEFT_CORE.format(FRAME_S) not in log.read_text()
+        await desk.press("x")
+        await desk.until(lambda: LEFT_CORE.format(FRAME_S) in log.read_text())
 
 
 async def test_garbage_passes_leave_the_old_alone_while_a_reply_streams(open_tui: Open) -> None:

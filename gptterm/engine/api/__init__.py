@@ -10,6 +10,7 @@ from gptterm.engine.api.base import (
 )
 from gptterm.engine.api.engine import (
     Candidate,
+    CoreSharingEngine,
     Engine,
     NextToken,
     Piece,
@@ -68,6 +69,7 @@ __all__ = [
     "Api",
     "Candidate",
     "ChatPrompt",
+    "CoreSharingEngine",
     "Data",
     "Dtype",
     "Engine",

@@ -1,7 +1,7 @@
 """A loaded model that generates text."""
 
 from collections.abc import Generator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gptterm.engine.api.base import Data
 from gptterm.engine.api.events import Event
@@ -87,4 +87,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. The engine cannot be used afterwards."""
+        ...
+
+
+@runtime_checkable
+class CoreSharingEngine(Engine, Protocol):
+    """An engine that computes on all cores, and leaves one to others when it is asked to."""
+
+    def leave_core(self, seconds: float) -> None:
+        """Compute on a core less for a time; where there is one alone, go on. Thread-safe."""
         ...

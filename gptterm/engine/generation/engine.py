@@ -20,6 +20,7 @@ from gptterm.engine.generation.prefix_cache import PrefixPool
 from gptterm.engine.inspection.comparison import Comparison
 from gptterm.engine.inspection.inspector import Events, Inspector
 from gptterm.engine.inspection.requests import InspectionRequest, ScoreRequest
+from gptterm.engine.kernels.compiled import library
 from gptterm.engine.runtime.device import free_memory, release_memory
 from gptterm.engine.text.tokenizer import Tokenizer
 from gptterm.errors import UsageError
@@ -120,6 +121,11 @@ class LocalEngine:
         if self._latest is not None:
             batch, number = self._latest
             batch.set_sampling(number, sampling)
+
+    def leave_core(self, seconds: float) -> None:
+        """Have the kernels compute on a core less for a time; see `CoreSharingEngine`."""
+        if (kernels := library()) is not None:
+            kernels.pool_leave_core(int(seconds * 1e9))
 
     def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:
         """The distribution after all that was generated so far; see `Engine.next_token`.

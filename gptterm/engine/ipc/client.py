@@ -224,6 +224,15 @@ class EngineClient:
             connection = self._require()
             connection.send(connection.protocol.set_sampling(self._running, sampling))
 
+    def leave_core(self, seconds: float) -> None:
+        """Have a running generation compute on a core less for a time, to draw meanwhile.
+
+        Does nothing without one.
+        """
+        if self._running is not None:
+            connection = self._require()
+            connection.send(connection.protocol.leave_core(seconds))
+
     # --------------------------------------------------------------------------- queries
 
     async def next_token(self, sampling: SamplingParams, limit: int = 20) -> NextToken | None:

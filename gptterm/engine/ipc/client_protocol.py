@@ -34,6 +34,7 @@ from gptterm.engine.ipc.protocol import (
     Fatal,
     Generate,
     InspectionFrame,
+    LeaveCore,
     Load,
     Loaded,
     LoadFailed,
@@ -249,6 +250,10 @@ class ClientProtocol:
     def set_sampling(self, generation: Generation, sampling: SamplingParams) -> bytes:
         """Change a generation's samplers from its next token on. Thread-safe."""
         return self._encode(SetSampling(id=generation.id, sampling=sampling))
+
+    def leave_core(self, seconds: float) -> bytes:
+        """Have the engine compute on a core less for a time."""
+        return self._encode(LeaveCore(seconds=seconds))
 
     def next_token(
         self, sampling: SamplingParams, limit: int

@@ -6,7 +6,7 @@ a `Command` to the engine or a `Report` from it.
 
 import struct
 from collections.abc import Iterator
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -85,6 +85,12 @@ class StopInspection(Data, frozen=True, kw_only=True):
     call: int
 
 
+class LeaveCore(Data, frozen=True, kw_only=True):
+    """Compute on a core less for a time: the client draws what a key has changed."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Close(Data, frozen=True, kw_only=True):
     """Free the model and end the process."""
 
@@ -100,6 +106,7 @@ Command = (
     | QueryTokens
     | QueryInspection
     | StopInspection
+    | LeaveCore
     | Close
 )
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gptterm.engine.api import (
     ChatPrompt,
+    CoreSharingEngine,
     Engine,
     Failed,
     GenerateRequest,
@@ -33,6 +34,7 @@ from gptterm.engine.ipc.protocol import (
     EventFrame,
     Fatal,
     Generate,
+    LeaveCore,
     Load,
     Loaded,
     LoadFailed,
@@ -116,6 +118,9 @@ class Worker:
                 self._cancel(channel, command.id)
             case SetSampling():
                 self.generations.set_sampling(channel, command)
+            case LeaveCore():
+                if isinstance(self._engine, CoreSharingEngine):
+                    self._engine.leave_core(command.seconds)
             case Generate():
                 channel.last_id = command.id
                 self.scheduler.put(channel, command)

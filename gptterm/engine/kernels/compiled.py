@@ -156,6 +156,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "rotary_forward": (None, (_POINTER, _INT)),
     "logits_forward": (None, (_POINTER, _INT, _INT)),
     "activation_forward": (None, (_INT, _POINTER, _POINTER, _LONG, _INT)),
+    "pool_leave_core": (None, (_LONG,)),
     "program_run": (_INT, (_POINTER, _INT, _INT, _POINTER, _POINTER)),
 }
 """The library's functions: type of the result, and of the arguments."""

@@ -36,7 +36,7 @@ from tests.support.ipc_engines import (
     request,
     text_of,
 )
-from tests.support.scripted import Fault, Script, write_script
+from tests.support.scripted import LEFT_CORE, Fault, Script, write_script
 from tests.support.waiting import until
 
 ENDLESS = Script.saying([" again"], endless=True, rate=200)
@@ -219,6 +219,18 @@ async def test_new_samplers_act_in_the_middle_of_a_reply(tmp_path: Path) -> None
                 assert event.text == "1.5 "
                 await client.cancel()
         assert end_of(events).reason == "cancelled"
+
+
+async def test_a_core_is_left_while_a_reply_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    async with hosted(tmp_path, ENDLESS) as client:
+        client.leave_core(0.5)  # of no generation: ignored
+        async for event in client.generate(request(max_tokens=10**6)):
+            if isinstance(event, Started):
+                client.leave_core(0.25)
+            if LEFT_CORE.format(0.25) in log.read_text():
+                await client.cancel()
+        assert LEFT_CORE.format(0.5) not in log.read_text()
 
 
 async def test_samplers_set_before_the_engine_has_begun_are_not_lost(tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_commands_are_encoded_with_rising_ids() -> None:
     second, again = core.generate(request(samples=2))
     data = (
         load, generate, next_token, tokenize, again,
-        core.set_sampling(second, warmer), core.cancel(first), core.close(),
+        core.set_sampling(second, warmer), core.leave_core(0.02), core.cancel(first), core.close(),
     )  # fmt: skip
     assert commands(*data) == [
         protocol.Load(request=LOAD),
@@ -333,6 +333,7 @@ def test_commands_are_encoded_with_rising_ids() -> None:
         protocol.QueryTokens(call=3, text="a b"),
         protocol.Generate(id=4, request=request(samples=2)),
         protocol.SetSampling(id=4, sampling=warmer),
+        protocol.LeaveCore(seconds=0.02),
         protocol.Cancel(id=1),
         protocol.Close(),
     ]

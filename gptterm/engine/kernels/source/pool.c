@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdint.h>
+#include <time.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #define relax() __builtin_ia32_pause()
@@ -21,7 +21,10 @@
 enum {
     MAX_WORKERS = 255,
     MAX_CHUNKS = 0x7fff,
+    CALLER = -2, /* in place of a worker's index */
     SPINS = 4000,
+    SECOND = 1000000000, /* in nanoseconds */
+    MAX_LEAVE = SECOND / 20,
     STACK_BYTES = 4 << 20 /* kernels keep up to 1 MiB there: more than macOS gives by itself */
 };
 
@@ -34,6 +37,8 @@ static atomic_int chunks_done;
    the current job or none, never one of a finished job. */
 static _Atomic uint64_t ticket;
 static atomic_int max_helpers; /* workers that may take chunks of the current job */
+/* When the last of them may take chunks again, by `clock_now`. */
+static _Atomic int64_t core_left_until;
 
 static pthread_mutex_t in_use = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
@@ -46,10 +51,29 @@ static uint64_t job_number(uint64_t t) { return t >> 32; }
 static int chunk_count(uint64_t t) { return (int)(t >> 16 & 0xffff); }
 static int next_chunk(uint64_t t) { return (int)(t & 0xffff); }
 
-/* Does chunks until none is left. */
-static void run_chunks(void)
+static int64_t clock_now(void)
 {
-    for (;;) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+/* Nanoseconds for which a worker leaves its core to others. */
+static int64_t time_away(int index)
+{
+    int64_t until = atomic_load_explicit(&core_left_until, memory_order_relaxed);
+    if (!until || index != atomic_load_explicit(&max_helpers, memory_order_relaxed) - 1)
+        return 0;
+    int64_t left = until - clock_now();
+    if (left <= 0) /* unless it is another time by now */
+        atomic_compare_exchange_strong(&core_left_until, &until, 0);
+    return left > 0 ? left : 0;
+}
+
+/* Does chunks until none is left, or the worker of this index is to leave its core. */
+static void run_chunks(int index)
+{
+    while (!time_away(index)) {
         /* Read before it is incremented, so that idle polls do not use up chunk numbers. */
         uint64_t t = atomic_load_explicit(&ticket, memory_order_acquire);
         if (next_chunk(t) >= chunk_count(t))
@@ -84,7 +108,10 @@ static void *worker(void *argument)
         }
         last = job_number(atomic_load(&ticket));
         if (index < atomic_load(&max_helpers))
-            run_chunks();
+            run_chunks(index);
+        int64_t away = time_away(index);
+        if (away)
+            nanosleep(&(struct timespec){.tv_nsec = (long)away}, 0);
     }
     return 0;
 }
@@ -142,8 +169,14 @@ void pool_run(work_function new_function, const void *new_job, int new_items, in
         pthread_cond_broadcast(&wake);
         pthread_mutex_unlock(&sleeping);
     }
-    run_chunks();
+    run_chunks(CALLER);
     for (int spins = 0; atomic_load_explicit(&chunks_done, memory_order_acquire) < chunks; spins++)
         spins < SPINS ? relax() : (void)sched_yield();
     pthread_mutex_unlock(&in_use);
+}
+
+void pool_leave_core(int64_t nanoseconds)
+{
+    int64_t bounded = nanoseconds < MAX_LEAVE ? nanoseconds : MAX_LEAVE;
+    atomic_store(&core_left_until, bounded > 0 ? clock_now() + bounded : 0);
 }
