@@ -7,6 +7,11 @@ replaced by visible symbols. Text for a pipe is not changed.
 
 import os
 import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import regex
 
 # A string: `re` compiles it when it is first used.
 _REPLACED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -15,14 +20,13 @@ TAB = " " * 4
 
 # Characters whose width terminals disagree about, or that change the width of their neighbour.
 # They are removed: a family emoji shows as its members, and borders stay where they are.
-_UNSTABLE_WIDTH: dict[int, str | None] = dict.fromkeys(
-    (
-        *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
-        *range(0x1F3FB, 0x1F400),
-        *range(0xE0000, 0xE0080),
-    )
+UNSTABLE_WIDTH = (
+    *(0x00AD, 0x180E, 0x200B, 0x200D, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF),
+    *range(0x1F3FB, 0x1F400),
+    *range(0xE0000, 0xE0080),
 )
-_UNSTABLE_WIDTH.update({0x2028: "\n", 0x2029: "\n"})
+_STABLE: dict[int, str | None] = dict.fromkeys(UNSTABLE_WIDTH)
+_STABLE.update({0x2028: "\n", 0x2029: "\n"})
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -50,7 +54,7 @@ def display_text(text: str) -> str:
     """Sanitise text for drawing: visible controls, tabs as spaces, no unstable widths."""
     text = printable(text)
     if not text.isascii():
-        text = text.translate(_UNSTABLE_WIDTH)
+        text = text.translate(_STABLE)
     return text.replace("\t", TAB) if "\t" in text else text
 
 
@@ -62,3 +66,32 @@ def one_line(text: str) -> str:
 def is_dumb() -> bool:
     """Whether TERM says that the terminal cannot be drawn on; unset or empty says so, too."""
     return os.environ.get("TERM", "") in ("", "dumb")
+
+
+def cluster_at(line: str, column: int) -> tuple[int, int]:
+    """Return the bounds of the grapheme cluster that a place is inside of.
+
+    Clusters are those of Unicode's UAX #29: emoji of several characters, letters with their marks.
+
+    Returns:
+        Twice the place where it is inside of none.
+    """
+    if not 0 < column < len(line) or line[column].isascii():
+        return column, column
+    begin = max(0, column - _LONGEST_CLUSTER)
+    begin = next((i for i in range(column - 1, begin, -1) if line[i].isascii()), begin)
+    for match in _clusters().finditer(line, begin):
+        if match.end() > column:
+            return (match.start(), match.end()) if match.start() < column else (column, column)
+    return column, column
+
+
+_LONGEST_CLUSTER = 64
+"""Characters before a place in which its cluster is looked for."""
+
+
+@cache
+def _clusters() -> "regex.Pattern[str]":
+    import regex
+
+    return regex.compile(r"\X")

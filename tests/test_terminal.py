@@ -3,10 +3,11 @@
 import unicodedata
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.terminal import is_dumb, one_line, printable
+from gptterm.terminal import cluster_at, is_dumb, one_line, printable
 
 ANY_TEXT = st.text(st.characters())
 
@@ -54,3 +55,28 @@ def test_a_terminal_without_a_name_is_dumb(
     if term is not None:
         monkeypatch.setenv("TERM", term)
     assert is_dumb() is dumb
+
+
+FAMILY, FLAG, ACCENT, HAND = "👩\u200d👩\u200d👧", "🇩🇪", "e\u0301", "👍🏽"
+
+
+@pytest.mark.parametrize("cluster", [FAMILY, FLAG, ACCENT, HAND, "1\ufe0f\u20e3", "각", "नि"])
+@pytest.mark.parametrize("before", ["", "ab ", "日本", FLAG, HAND * 9])
+def test_places_inside_of_a_cluster(cluster: str, before: str) -> None:
+    line, start = f"{before}{cluster} d", len(before)
+    end = start + len(cluster)
+    for column in range(start + 1, end):
+        assert cluster_at(line, column) == (start, end)
+    for column in (start, end, end + 1, len(line)):
+        assert cluster_at(line, column) == (column, column)
+
+
+@given(st.text(st.sampled_from([*FAMILY, *FLAG, *ACCENT, *HAND, "a", " ", "日", "\u200c"])))
+def test_clusters_are_those_of_the_line_from_its_beginning(line: str) -> None:
+    inside = {
+        column: match.span()
+        for match in regex.finditer(r"\X", line)
+        for column in range(match.start() + 1, match.end())
+    }
+    for column in range(min(len(line), 60) + 1):
+        assert cluster_at(line, column) == inside.get(column, (column, column))

@@ -124,7 +124,8 @@ INSPECT_KEYS: tuple[Binding, ...] = (
     _key("f", "first", "First token", "inspect.first", "Hide the first token, or show it"),
     _key("tab", "switch", "Other pane", "inspect.switch", "To the other pane, which scrolls"),
     _key("o", "file", "File", "inspect.file", "Look into a file"),
-    _key("escape,f2", "app.chat", "Back", "inspect.chat", "Back to the chat"),
+    _key("escape", "app.back", "Back", "inspect.back", "Back to the chat, or to the text"),
+    _key("f2", "app.chat", "Chat", "inspect.chat", "To the chat"),
     _key("f1", "help", "Help", "inspect.help", "Show all keys"),
 )
 APP_KEYS: tuple[Binding, ...] = (

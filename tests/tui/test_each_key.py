@@ -144,8 +144,8 @@ def test_each_key_of_inspect_mode(start: Start) -> None:
     walk.escape("─ look into a file")
     press("inspect.help", "inspected text")  # its own keys come first
     walk.escape("─ help ─")
-    for key in range(2):
-        press("inspect.chat", "Message tiny", key=key)
+    for name in ("back", "chat"):
+        press(f"inspect.{name}", "Message tiny")
         tty.send(F4)
         tty.until(lambda: tty.shows("1 token"))
     tty.send(b"\x03\x03")
@@ -185,6 +185,8 @@ def _text(walk: Walk) -> None:
         press("write.undo", walk.changes(TEXT), key=key)
         press("write.redo", walk.changes(TEXT), key=key)
     press("write.undo", walk.changes(TEXT), key=2)
+    for place in ("begin", "end"):
+        press(f"write.{place}", walk.restyles("Once upon"))
     # Another one at the same place.
     press("write.continue", _written(walk))
 

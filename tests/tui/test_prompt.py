@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
+from gptterm.tui.textual_compat.drivers import _KeyParser
 from gptterm.tui.widgets.prompt import paste_placeholder, unfold
 from gptterm.tui.widgets.table_list import TableList
 from tests.support.scripted import Script
@@ -33,6 +34,30 @@ async def test_nothing_is_lost_when_typing_faster_than_the_screen(open_tui: Open
         await desk.until(lambda: desk.screen.prompt.text == "seconXd")
         await desk.until(lambda: desk.idle and len(desk.turns) == 2)
         assert desk.turns[0] == ("user", "first")
+
+
+FAMILY = "👩\u200d👩\u200d👧"
+
+
+@pytest.mark.parametrize("text", [FAMILY, "می\u200cخواهم", "क्\u200dष"])
+async def test_joiners_are_typed_as_other_characters(open_tui: Open, text: str) -> None:
+    async with open_tui() as desk:
+        for key in _KeyParser(debug=False).parse_keys(f"{text}!\u202e"):
+            desk.app.post_message(key)
+        await desk.until(lambda: "!" in desk.screen.prompt.text)
+        assert desk.screen.prompt.text == f"{text}!"
+
+
+async def test_a_cluster_is_passed_and_deleted_as_one(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        prompt = desk.screen.prompt
+        prompt.put(f"a{FAMILY}b")
+        await desk.press("left", "left")
+        assert prompt.cursor_location == (0, 1)
+        await desk.press("right")
+        assert prompt.cursor_location == (0, 1 + len(FAMILY))
+        await desk.press("backspace")
+        assert prompt.text == "ab"
 
 
 async def test_history_at_the_edges(open_tui: Open) -> None:

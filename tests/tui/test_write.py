@@ -116,6 +116,48 @@ async def test_typing_continuing_and_undo(open_write: Open) -> None:
         assert desk.written == "The fox said one."
 
 
+CLUSTERS = ("a", "👩\u200d👩\u200d👧", "e\u0301", "🇩🇪", "👍🏽", "b")
+
+
+async def test_clusters_are_passed_deleted_and_copied_as_one(open_write: Open) -> None:
+    async with open_write() as desk:
+        area = desk.write.area
+        area.post_message(events.Paste("".join(CLUSTERS)))
+        await desk.press("home")
+        for i in range(len(CLUSTERS)):
+            assert area.place == len("".join(CLUSTERS[:i]))
+            await desk.press("right")
+        await desk.press("home", *["shift+right"] * 2, "ctrl+x", "ctrl+z")
+        assert desk.app.clipboard == "".join(CLUSTERS[:2])
+        await desk.press("home", *["shift+right"] * 2, "ctrl+c")
+        await desk.until(lambda: "the selection" in desk.said)
+        assert f"{len(CLUSTERS[1]) + 1} characters" in desk.said
+        await desk.press("home")
+        await desk.press("right", "delete", "backspace")
+        assert desk.written == "".join(CLUSTERS[2:])
+        area.move_cursor((0, 1))
+        assert area.place == len(CLUSTERS[2]), "a click would get there, too"
+
+
+async def test_what_is_typed_into_a_cluster_stays_together(open_write: Open) -> None:
+    """The flag of Germany before that of France: in between, other pairs of letters are flags."""
+    async with open_write() as desk:
+        desk.write.area.post_message(events.Paste("🇫🇷"))
+        await desk.press("home")
+        for letter in "🇩🇪":
+            desk.app.post_message(events.Key(letter, letter))
+        await desk.until(lambda: desk.written == "🇩🇪🇫🇷")
+
+
+async def test_rows_have_the_width_that_every_terminal_gives_them(open_write: Open) -> None:
+    async with open_write() as desk:
+        desk.write.area.post_message(events.Paste("x👍🏽y👩\u200d👧z❤\ufe0f."))
+        await desk.until(lambda: "z❤" in desk.text.replace("\u200c", ""))
+        row = next(row for row in desk.rows if "👍" in row)
+        assert "x👍y👩👧z❤." in row.replace("\u200c", "")
+        assert not {"\u200d", "\ufe0f", "🏽"} & set(row)
+
+
 async def test_keys_act_in_their_order_however_fast_they_come(open_write: Open) -> None:
     async with open_write() as desk:
         for key in ("a", "ctrl+z", "b", "c", "backspace", "d", "left", "e", "end", "tab"):
@@ -499,6 +541,24 @@ async def test_from_the_chat_and_back(open_write: Open) -> None:
         assert "again quits" in desk.said
         await desk.press("ctrl+c")
         assert desk.app._exit
+
+
+async def test_back_from_inspect_mode_is_to_the_text(open_write: Open) -> None:
+    async with open_write() as desk:
+        await desk.type("Once")
+        await desk.press("f4", "escape")
+        assert desk.write.is_current
+        await desk.press("f4", "f2")
+        assert desk.screen.is_current
+
+
+async def test_to_the_beginning_and_the_end_of_the_text(open_write: Open) -> None:
+    async with open_write() as desk:
+        desk.write.area.post_message(events.Paste("one\n\ntwo\nthree"))
+        await desk.press("ctrl+home")
+        assert desk.write.area.place == 0
+        await desk.press("ctrl+end")
+        assert desk.write.area.place == len("one\n\ntwo\nthree")
 
 
 async def test_the_terminals_title_is_that_of_what_is_in_front(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gptterm.format import plural
 from gptterm.threads import in_daemon_thread
-from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.actions.chat_view import ChatView, ScreenView
 from gptterm.tui.textual_compat import write_to_terminal
 from gptterm.tui.widgets.transcript.markdown import code_blocks
 
@@ -76,7 +76,7 @@ def outcome(what: str, text: str, tool: str | None) -> str:
     return f"sent {what} to the terminal's clipboard ({size}; terminals do not confirm it)"
 
 
-def copy(view: ChatView, text: str, what: str) -> None:
+def copy(view: ScreenView, text: str, what: str) -> None:
     """Copy a text by OSC 52 and by a local tool, and report which of them did."""
     write_to_terminal(view.app, osc52(text, os.environ))
 

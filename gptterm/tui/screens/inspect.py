@@ -122,7 +122,7 @@ class InspectScreen(ModeScreen):
             ]
         return (
             *line(TokenText.BINDINGS, ("text.previous text.next", "token")),
-            *line(INSPECT_KEYS, *shown, ("inspect.file", "file"), ("inspect.chat", "back")),
+            *line(INSPECT_KEYS, *shown, ("inspect.file", "file"), ("inspect.back", "back")),
         )
 
     def show_notice(self, kind: NoticeKind, text: str) -> None:

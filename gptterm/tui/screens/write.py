@@ -422,6 +422,11 @@ class WriteScreen(ModeScreen):
         return Subject(name, MixedPrompt(parts=parts), byte=end)
 
     def interrupt(self) -> None:
-        """Stop and say how to quit; the second time, quit."""
-        if again := self._quit.press(self.app):
+        """Copy the selection; else stop and say how to quit; the second time, quit."""
+        if selection := self.area.selected_text:
+            from gptterm.tui.actions import clipboard
+
+            clipboard.copy(self, selection, "the selection")
+            self.area.move_cursor(self.area.cursor_location)
+        elif again := self._quit.press(self.app):
             self.show_notice("info", f"stopped; {again}" if self.writing.stop() else again)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 from time import monotonic
 from typing import Any, TypeVar, cast
+from unicodedata import category
 
 from textual import constants, events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -26,6 +27,8 @@ from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.worker import WorkerFailed
+
+from gptterm.terminal import printable
 
 Result = TypeVar("Result")
 DRAWN_LINES = 128
@@ -86,6 +89,23 @@ def hash_rules_fast() -> None:
 
 
 @cache
+def type_joiners() -> None:
+    """Have the key of a joiner or another format character typed as any other.
+
+    Textual drops what Python calls unprintable: Persian, Indic scripts and emoji need these.
+    """
+    is_printable = cast("property", events.Key.is_printable).fget
+    assert is_printable is not None
+
+    def is_typed(self: events.Key) -> bool:
+        character = self.character or ""
+        is_format = len(character) == 1 and category(character) == "Cf"
+        return is_printable(self) or (is_format and printable(character) == character)
+
+    events.Key.is_printable = property(is_typed)  # type: ignore[method-assign, assignment]
+
+
+@cache
 def draw_keys_at_once() -> None:
     """Have a screen draw what a key changed as soon as the key has acted.
 
@@ -142,6 +162,7 @@ class TerminalApp(App[Result]):
         draw_keys_at_once()
         draw_what_moved()
         hash_rules_fast()
+        type_joiners()
         super().__init__()
         self._held: list[tuple[Screen[Any], set[Widget]]] = []
         """Widgets that were to be drawn before a key, by their screens."""

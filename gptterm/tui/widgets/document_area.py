@@ -17,11 +17,12 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.charts.scales import STEPS
 from gptterm.document.stretches import changed_stretch
-from gptterm.terminal import printable
+from gptterm.terminal import UNSTABLE_WIDTH, cluster_at, printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import forget_lines, keep_few_lines
 from gptterm.tui.textual_compat.row_text_area import RowTextArea
+from gptterm.tui.widgets.cluster_text_area import ClusterTextArea
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 from gptterm.tui.widgets.transcript.tints import STYLE, tint_style
 
@@ -30,6 +31,11 @@ _LINE_ENDS = {
     0x85: 0x2424, 0x2028: 0x2424, 0x2029: 0x2424,
 }  # fmt: skip
 """Line ends of Textual besides LF, and the picture that stands for each."""
+
+_INVISIBLE = "\N{ZERO WIDTH NON-JOINER}"
+"""Stands for what terminals disagree about the width of; this one has none in all of them."""
+
+_DRAWN: dict[int, str | int] = {**_LINE_ENDS, **dict.fromkeys(UNSTABLE_WIDTH, _INVISIBLE)}
 
 _OTHER = "\N{SYMBOL FOR SUBSTITUTE FORM TWO}"
 """Stands for a control that has no picture of its own."""
@@ -52,15 +58,18 @@ def _tints(dark: bool) -> tuple[Style, ...]:
 
 
 def shown_text(text: str) -> str:
-    """Return the text as it is drawn: as many characters, no controls, LF the only line end."""
-    text = text.translate(_LINE_ENDS)
+    """Return the text as it is drawn: as many characters, no controls, LF the only line end.
+
+    An emoji of several shows as its members, as it does in the chat.
+    """
+    text = text.translate(_DRAWN)
     if printable(text) == text:
         return text
     signs = (printable(character) for character in text)
     return "".join(sign if len(sign) == 1 else _OTHER for sign in signs)
 
 
-class DocumentArea(RowTextArea):
+class DocumentArea(ClusterTextArea, RowTextArea):
     """Text area that has the document's edits made elsewhere before its own.
 
     Args:
@@ -72,11 +81,18 @@ class DocumentArea(RowTextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+z,ctrl+underscore,super+z", "undo", "Undo", id="write.undo", tooltip="Undo"),
         Binding("ctrl+y,super+y", "redo", "Redo", id="write.redo", tooltip="Redo"),
+        Binding("ctrl+home", "go_to_end(0)", "Begin", id="write.begin", tooltip="To the beginning"),
+        Binding("ctrl+end", "go_to_end(1)", "End", id="write.end", tooltip="To the end"),
     ]
 
     def __init__(
         self, edited: Callable[[int, int, str], None], walk: Callable[[int], None]
     ) -> None:
+        # Needed by `validate_selection`, which the base class calls.
+        self.shown = ""
+        """The document's text as far as it is shown."""
+        self._starts: tuple[str, list[int]] = ("", [0])
+        """A text, and the places where its lines begin."""
         self._joined: str | None = None
         self._early = ""
         super().__init__(
@@ -91,8 +107,6 @@ class DocumentArea(RowTextArea):
         keep_few_lines(self)
         self._edited = edited
         self._walk = walk
-        self.shown = ""
-        """The document's text as far as it is shown."""
         self._titles = ("", "")
         self._mirroring = False
         self.tints: Callable[[int, int], Sequence[Tint]] | None = None
@@ -101,8 +115,6 @@ class DocumentArea(RowTextArea):
         """The token that is looked at."""
         self.unseen = 0
         """Characters at the front that a continuation at the cursor does not see; they are dim."""
-        self._starts: tuple[str, list[int]] = ("", [0])
-        """A text, and the places where its lines begin."""
 
     @property
     def text(self) -> str:
@@ -191,6 +203,19 @@ class DocumentArea(RowTextArea):
         start, end = sorted(self.selection)
         return self._place_of(start), self._place_of(end)
 
+    @property
+    def selected_text(self) -> str:
+        """The text that is selected, as the document has it."""
+        start, end = self.selected_places
+        return self.shown[start:end]
+
+    def outside(self, location: Location, *, before: bool) -> Location:
+        """Return the location, or the end of the cluster of the document's text around it."""
+        row, column = location
+        begin, end = (*self._line_starts[row : row + 2], len(self.shown) + 1)[:2]
+        bounds = cluster_at(self.shown[begin : end - 1], column)
+        return row, bounds[0 if before else 1]
+
     def _place_of(self, location: Location) -> int:
         row, column = location
         return self._line_starts[row] + column
@@ -244,10 +269,11 @@ class DocumentArea(RowTextArea):
             return super().edit(edit)
         first, last = sorted((edit.from_location, edit.to_location))
         start, end = self._place_of(first), self._place_of(last)
+        replaced = self.shown[start:end]
         self._edited(start, end, edit.text)
         self.shown = self.shown[:start] + edit.text + self.shown[end:]
         edit.text = shown_text(edit.text)
-        return super().edit(edit)
+        return EditResult(super().edit(edit).end_location, replaced)
 
     async def on_key(self, event: events.Key) -> None:
         """Run bindings in the order of the keys, among the characters."""
@@ -284,6 +310,10 @@ class DocumentArea(RowTextArea):
             self.move_cursor(
                 self.replace(text, *self.selection, maintain_selection_offset=False).end_location
             )
+
+    def action_go_to_end(self, end: int) -> None:
+        """Move to the beginning or the end of the text."""
+        self.move_cursor(self.document.end if end else (0, 0))
 
     def action_undo(self) -> None:
         """Go to the version before."""

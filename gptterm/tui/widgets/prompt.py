@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import TextArea
-from textual.widgets.text_area import Edit, EditResult, Location, Selection
+from textual.widgets.text_area import Edit, EditResult, Location
 
 from gptterm.terminal import printable
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import keep_few_lines
+from gptterm.tui.widgets.cluster_text_area import ClusterTextArea
 from gptterm.tui.widgets.key_dispatch import run_own_binding
 
 ChoiceKey = Literal["up", "down", "enter", "tab"]
@@ -23,7 +23,7 @@ FOLDED_PASTE = 4000
 """Characters above which a paste is folded into a placeholder: the text area wraps slowly."""
 
 
-class Prompt(TextArea):
+class Prompt(ClusterTextArea):
     """Text area for messages and commands.
 
     Args:
@@ -143,13 +143,9 @@ class Prompt(TextArea):
 
     # Placeholders are atomic: the cursor does not enter them, and no part of one is edited.
 
-    def validate_selection(self, selection: Selection) -> Selection:
-        """Move a cursor that would enter a placeholder on to the end it was heading for."""
-        backwards = selection.end < self.selection.end
-        return Selection(
-            self._outside_placeholder(selection.start, before=backwards),
-            self._outside_placeholder(selection.end, before=backwards),
-        )
+    def outside(self, location: Location, *, before: bool) -> Location:
+        """Return the location, or the end of the placeholder or cluster that contains it."""
+        return super().outside(self._outside_placeholder(location, before=before), before=before)
 
     def edit(self, edit: Edit) -> EditResult:
         """Extend an edit of a part of a placeholder to all of it."""
