@@ -34,6 +34,7 @@ SUBCOMMANDS = {
     "tokenize": Subcommand("gptterm.cli.tokenize", "a text's tokens: ids and pieces"),
     "score": Subcommand("gptterm.cli.score", "how a model sees a text: perplexity, each token"),
     "inspect": Subcommand("gptterm.cli.inspect", "why: next token, attention, logit lens"),
+    "bench": Subcommand("gptterm.cli.bench", "a model's speed on this machine: prompt, tokens"),
     "engine": Subcommand("gptterm.cli.engine", "engines that stay loaded: start, stop, status"),
     "history": Subcommand("gptterm.cli.history", "saved chats: list, search, show, export, ..."),
     "config": Subcommand("gptterm.cli.config", "the settings: show, path, edit"),
