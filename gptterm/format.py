@@ -64,9 +64,12 @@ def escaped(name: str) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or the exception's name if it has none.
 
-    The messages of libraries can run to pages.
+    The messages of libraries can run to pages. A line that ends in a colon begins a list, whose
+    lines belong to it.
     """
-    message = str(error).strip().partition("\n")[0]
+    message = str(error).strip()
+    line = message.partition("\n")[0]
+    message = message if line.endswith(":") else line
     return shorten(message, 300) or type(error).__name__
 
 

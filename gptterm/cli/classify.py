@@ -28,6 +28,7 @@ from gptterm.cli.signals import EXIT_BASE, Signals
 from gptterm.cli.streams import ReaderGoneError, Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.tasks import Arrow, Example, Task
+from gptterm.config.value_types import Text
 from gptterm.engine.inspection.requests import InspectableEngine
 from gptterm.errors import PromptTooLongError, UsageError
 from gptterm.format import escaped
@@ -63,7 +64,7 @@ def _parameters() -> list[click.Parameter]:
     return [
         *model_options(),
         SectionedOption(
-            ["--labels", "labels"], INPUT, metavar="A,B,...",
+            ["--labels", "labels"], INPUT, type=ValueParamType(Text()), metavar="A,B,...",
             help="the labels, two or more  [those of the task]",
         ),
         SectionedOption(
@@ -122,6 +123,8 @@ class _Classification:
                 raise UsageError(
                     f'--example: "{one_line(example.output)}" is not one of the labels'
                 )
+        if options.show_prompt and options.as_json:
+            raise UsageError("--show-prompt prints texts: leave --json out")
         if self._task.reads_passage:
             raise UsageError(f"the task {options.task} is about one passage, not about lines")
 

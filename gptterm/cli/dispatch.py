@@ -57,6 +57,8 @@ def _check(settings: Settings, options: RunOptions) -> None:
     """Refuse options that contradict each other, before anything is read or loaded."""
     if options.logprobs is not None and not options.json:
         raise UsageError("--logprobs needs --json; see gptterm --help")
+    if options.json and options.show_prompt:
+        raise UsageError("--show-prompt prints a text: leave --json out")
     if options.json and options.echo:
         raise UsageError("--echo is for text: with --json the object has the prompt anyway")
     if options.task is not None:
@@ -100,6 +102,10 @@ def _interactive(
     prompt = _first_prompt(options, plain=options.plain)
     if not plain and not (streams.out_is_terminal or (prompt and streams.err_is_terminal)):
         raise UsageError("-i needs a terminal on stdout; with a prompt, one on stderr will do")
+    if plain and os.isatty(0) and not streams.out_is_terminal:
+        raise UsageError(
+            "--plain needs a terminal on stdout to ask for lines: give them on stdin instead"
+        )
     if plain:
         from gptterm.cli.chat_history import ChatHistory, requested_chat
         from gptterm.cli.plain_chat import chat

@@ -11,7 +11,7 @@ from gptterm.cli.console import confirm, print_json, print_path, print_table
 from gptterm.cli.history_import import import_chats
 from gptterm.cli.options import ValueParamType
 from gptterm.cli.streams import Streams, draws_styles
-from gptterm.config.value_types import Integer
+from gptterm.config.value_types import Integer, Text
 from gptterm.errors import UsageError
 from gptterm.ranges import Range
 from gptterm.terminal import one_line, printable
@@ -108,7 +108,7 @@ class _Search(click.Command):
 
 
 @history.command("search", cls=_Search, context_settings=_HELP)
-@click.argument("query", nargs=-1, required=True)
+@click.argument("query", nargs=-1, required=True, type=ValueParamType(Text()))
 @click.option("-n", "--limit", default=30, metavar="N", help="At most N hits.  [30]",
               type=LIMIT)  # fmt: skip
 @_json_option

@@ -77,8 +77,10 @@ def read_input(words: tuple[str, ...], use_stdin: bool) -> Input | None:
         return None
     given = Input(read_stdin() if reads else "", " ".join(words))
     if not given.stdin.strip() and not given.words.strip():
-        where = "stdin is empty" if reads and not words else "the prompt is empty"
-        raise UsageError(f"{where}: give a PROMPT, or text on stdin")
+        problem = "the prompt is empty"
+        if reads and not words:
+            problem = "stdin has only white space" if given.stdin else "stdin is empty"
+        raise UsageError(f"{problem}: give a PROMPT, or text on stdin")
     return given
 
 

@@ -30,7 +30,7 @@ from gptterm.engine.inspection.requests import (
     InspectableEngine,
     ScoreRequest,
 )
-from gptterm.errors import GpttermError
+from gptterm.errors import GpttermError, UsageError
 from gptterm.ranges import Range
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def score(
     """
     pictures = Pictures(svg, html)
     pictures.check()
+    if form["as_json"] and form["totals"]:
+        raise UsageError("--summary is for a text: the object of --json has the totals anyway")
     text = read_document(file, "score")
     given: dict[str, object] = {
         "model": model, "adapter": adapter, "device": device, "dtype": dtype, "offline": offline,

@@ -127,6 +127,7 @@ def print_totals(streams: Streams, outcome: Outcome) -> None:
         ("bytes", byte_count),
         ("windows", summary.windows),
         ("stride", summary.stride),
+        ("start_token", outcome.start),
     ):
         streams.write_bytes(row_text(row).encode())
 

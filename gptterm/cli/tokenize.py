@@ -12,6 +12,7 @@ from gptterm.cli.signals import Signals
 from gptterm.cli.streams import Streams
 from gptterm.config.value_types import Text
 from gptterm.engine.api import Piece
+from gptterm.errors import UsageError
 
 WORD = ValueParamType(Text())
 
@@ -38,6 +39,8 @@ def tokenize(
     for bytes that are not a whole character.
     """
     streams = Streams(quiet=quiet)
+    if ids_only and as_json:
+        raise UsageError("--ids is for a line of text: the object of --json has the ids anyway")
     text = given_text(words, "tokenize")
     source, _ = local_model(given, "tokenize", streams, signals)
     pieces, start_ids = _encode(source.directory, source.gguf_file, text)

@@ -27,6 +27,7 @@ from gptterm.engine.api import (
 from gptterm.engine.remote.servers import Servers
 from gptterm.engine.samplers import SAMPLERS
 from gptterm.errors import UsageError
+from gptterm.format import escaped
 from gptterm.paths import config_file
 from gptterm.terminal import one_line
 
@@ -253,6 +254,9 @@ def _adapter(text: str) -> AdapterSource:
     directory, scale = AdapterList.split(text)
     # Warm engines have another working directory.
     path = os.path.abspath(os.path.expanduser(directory))
+    folder, _, given = path.rpartition("=")
+    if os.path.isdir(folder) and not os.path.exists(path):
+        raise UsageError(f"--adapter {escaped(directory)}: SCALE must be a number, not {given}")
     return AdapterSource(directory=path, scale=scale)
 
 

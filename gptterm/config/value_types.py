@@ -54,6 +54,8 @@ def _quote(value: object) -> str:
             text = f"{value:g}"  # what was typed as -1 is not called -1.0
         case dict():
             text = "a table"
+        case None:
+            text = "null"
         case _:
             text = str(value)
     return shorten(text, 40)

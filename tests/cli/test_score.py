@@ -77,6 +77,10 @@ def test_without_a_start_token_the_first_one_has_no_score(env: dict[str, str]) -
     assert (alone["scored"], alone["perplexity"], alone["bits_per_byte"]) == (0, None, None)
     totals = run(["score", "-m", "tiny", "--summary", "--no-start"], env, b"The")
     assert totals.text.splitlines()[0] == "perplexity\t"
+    assert totals.text.splitlines()[-1] == "start_token\t"
+    for form in ([], ["--summary"]):
+        totals = run(["score", "-m", "tiny", *form], env, b"The")
+        assert totals.text.splitlines()[-1] == "start_token\t<|endoftext|>"
 
 
 def test_a_long_text_is_read_in_windows_and_says_so(env: dict[str, str]) -> None:

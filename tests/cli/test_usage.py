@@ -72,6 +72,14 @@ def test_an_option_out_of_range_is_refused(option: str, value: str, env: dict[st
         (["models", "are", "fun"], "put -- before a prompt"),
         (["a\udcff"], "not valid UTF-8"),
         (["--stop", "\udcff", "x"], "not valid UTF-8"),
+        (["classify", "--labels", "a\udcff,b"], "not valid UTF-8"),
+        (["history", "search", "a\udcff"], "not valid UTF-8"),
+        (["tokenize", "--ids", "--json", "x"], "--ids is for a line of text"),
+        (["score", "--summary", "--json", "x"], "--summary is for a text"),
+        (["classify", "--labels", "a,b", "--show-prompt", "--json"], "leave --json out"),
+        (["--task", "summarise", "--show-prompt", "--json", "x"], "leave --json out"),
+        (["-m", "tiny", "--adapter", ".=x", "x"], "--adapter .=x: SCALE must be a number, not x"),
+        (["-m", "tiny", "--adapter", ".=nan", "x"], "SCALE must be a number, not nan"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], words: str, env: dict[str, str]) -> None:
@@ -90,7 +98,8 @@ def test_an_error_is_one_line_whatever_was_given(env: dict[str, str]) -> None:
     ("stdin", "words"),
     [
         (b"", "stdin is empty"),
-        (b" \n\t \n", "stdin is empty"),
+        (b" \n\t \n", "stdin has only white space"),
+        (b"\n\n", "stdin has only white space"),
         (b"abc\xff\n", "byte 0xff at offset 3"),
         ("né".encode("latin-1"), "byte 0xe9 at offset 1"),
         ("人".encode()[:2], "at offset 0"),
@@ -102,18 +111,29 @@ def test_bad_stdin(stdin: bytes, words: str, env: dict[str, str]) -> None:
     assert words in result.stderr
 
 
-def test_a_terminal_in_and_a_pipe_out_is_no_hidden_prompt(env: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [([], b"no prompt"), (["--plain"], b"--plain needs"), (["--plain", "hi"], b"--plain needs")],
+)
+def test_a_terminal_in_and_a_pipe_out_is_no_hidden_prompt(
+    arguments: list[str], problem: bytes, env: dict[str, str]
+) -> None:
     master, slave = pty.openpty()
     try:
         result = subprocess.run(
-            COMMAND, env=env, stdin=slave, capture_output=True, timeout=180, check=False
+            [*COMMAND, *arguments],
+            env=env,
+            stdin=slave,
+            capture_output=True,
+            timeout=180,
+            check=False,
         )
     finally:
         os.close(master)
         os.close(slave)
     assert result.returncode == 2
     assert result.stdout == b""
-    assert result.stderr.startswith(b"gptterm: error: no prompt")
+    assert result.stderr.startswith(b"gptterm: error: " + problem)
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def _text(data: bytes) -> str:
 
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        value = msgspec.json.decode(_text(data))
+    except msgspec.MsgspecError as error:
         raise BadLineError(f"not valid JSON: {error} (--lines takes plain text)") from None
     except RecursionError:
         raise BadLineError("not valid JSON: it is nested too deeply") from None

@@ -96,7 +96,8 @@ def test_a_blank_line_is_skipped(data: bytes) -> None:
     ("data", "message"),
     [
         (b"{", "not valid JSON"),
-        (b'{"prompt": "\xff"}', "not valid JSON"),
+        (b'{"prompt": "\xff"}', "not valid UTF-8 (at byte 12)"),
+        (b'{"prompt": "Once", "top_k": null}', "not null"),
         (b"[" * 100_000, "not valid JSON"),
         (b'"text"', "no JSON object"),
         (b"{}", 'needs "prompt" or "messages"'),
