@@ -1,5 +1,6 @@
 """Write mode in the TUI: typing, continuing, choosing, undo, files."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from textual import events
 from textual.geometry import Region
+from textual.strip import Strip
 
 from gptterm.config import Settings, load_settings
 from gptterm.engine.api import ModelSource
@@ -16,8 +18,9 @@ from gptterm.engine.ipc.client import EngineClient
 from gptterm.store import History
 from gptterm.tui import attention
 from gptterm.tui.app import GpttermApp
-from gptterm.tui.screens.write import WriteScreen
-from gptterm.tui.widgets.document_area import UNSEEN_SIGN, shown_text
+from gptterm.tui.screens.write import FRAME_S, WriteScreen
+from gptterm.tui.textual_compat import TerminalApp, set_titles
+from gptterm.tui.widgets.document_area import UNSEEN_SIGN, DocumentArea, shown_text
 from gptterm.tui.widgets.key_groups import WRITE_GROUPS
 from gptterm.tui.widgets.keyline import KeyLine
 from tests.support.scripted import FACTORY, Fault, Script, write_script
@@ -156,6 +159,43 @@ async def test_rows_have_the_width_that_every_terminal_gives_them(open_write: Op
         row = next(row for row in desk.rows if "👍" in row)
         assert "x👍y👩👧z❤." in row.replace("\u200c", "")
         assert not {"\u200d", "\ufe0f", "🏽"} & set(row)
+
+
+async def test_a_title_is_drawn_without_the_text(
+    open_write: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_write() as desk:
+        await desk.type("one two three")
+        await desk.until(lambda: "3 words" in desk.text)
+        rows: list[int] = []
+        draw = DocumentArea.render_line
+
+        def counted(area: DocumentArea, y: int) -> Strip:
+            rows.append(y)
+            return draw(area, y)
+
+        monkeypatch.setattr(DocumentArea, "render_line", counted)
+        set_titles(desk.write.area, "[b]named[/b]", "anew")
+        await desk.until(lambda: "named" in desk.text and "anew" in desk.text)
+        assert rows == []
+        set_titles(desk.write.area, "", "")
+        await desk.until(lambda: "named" not in desk.text and "anew" not in desk.text)
+
+
+async def test_a_tick_does_not_draw_before_a_key(
+    open_write: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_write() as desk:
+        await desk.type("one")
+        awaits = [True]
+        monkeypatch.setattr(TerminalApp, "awaits_frame_of_key", lambda _app: awaits[0])
+        desk.write.writing.edit(3, 3, " two")
+        ticked = asyncio.Event()
+        desk.write.set_timer(3 * FRAME_S, ticked.set)
+        await ticked.wait()
+        assert desk.write.area.shown == "one"
+        awaits[0] = False
+        await desk.until(lambda: desk.write.area.shown == "one two")
 
 
 async def test_keys_act_in_their_order_however_fast_they_come(open_write: Open) -> None:

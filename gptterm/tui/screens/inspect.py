@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.markup import escape
-from textual.widget import Widget
 
 from gptterm.charts.cells import fit_words
 from gptterm.format import short_name
@@ -21,6 +20,7 @@ from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.inspecting import VIEWS, Inspecting, View
 from gptterm.tui.state.subjects import Subject, file_subject
+from gptterm.tui.textual_compat import set_titles
 from gptterm.tui.widgets.inspection.figure_pane import FigurePane
 from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.keyline import KeyLine
@@ -79,12 +79,12 @@ class InspectScreen(ModeScreen):
         at = "" if not pieces else f"token {look.position:,} of {len(pieces):,} · "
         # Where the width is not known yet, the frame cuts the title.
         room = max(8, self.text.size.width - len(at) - 4) if self.text.size else len(name)
-        _set_titles(
+        set_titles(
             self.text,
             at + escape(fit_words(display_text(one_line(name)), room)),
             "" if scale is None else scale.title,
         )
-        _set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")
+        set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")
         self.figure.show(sections(look))
         self.show_engine()
 
@@ -208,11 +208,3 @@ class InspectScreen(ModeScreen):
         """Say how to quit; the second time, quit."""
         if again := self._quit.press(self.app):
             self.show_notice("info", again)
-
-
-def _set_titles(widget: Widget, title: str, subtitle: str) -> None:
-    """Set what has changed: each draws the whole widget again."""
-    if (widget.border_title or "") != title:
-        widget.border_title = title
-    if (widget.border_subtitle or "") != subtitle:
-        widget.border_subtitle = subtitle

@@ -30,6 +30,7 @@ from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 from gptterm.tui.state.subjects import Subject
 from gptterm.tui.state.writing import Writing
+from gptterm.tui.textual_compat import awaits_key, set_titles
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import DocumentArea
 from gptterm.tui.widgets.key_groups import CONTINUATIONS, TEXT
@@ -104,7 +105,7 @@ class WriteScreen(ModeScreen):
     def on_mount(self) -> None:
         """Open the document."""
         self.area.focus()
-        self.set_interval(FRAME_S, self._draw)
+        self.set_interval(FRAME_S, self._tick)
         self.set_interval(SAVE_S, self._save)
         self.set_interval(COUNT_S, self._count)
         self.set_interval(COUNT_S, self.panes.map.refresh)
@@ -189,6 +190,11 @@ class WriteScreen(ModeScreen):
     def _changed(self) -> None:
         self._is_stale = self.panes.map.is_stale = True
 
+    def _tick(self) -> None:
+        """Draw, but not before a key: it ends what streams, and the list would go in its frame."""
+        if not awaits_key(self.app):
+            self._draw()
+
     def _draw(self) -> None:
         """Show what has changed since the last frame."""
         if not self._is_stale or not self.writing.opened:
@@ -211,7 +217,7 @@ class WriteScreen(ModeScreen):
         counts = self._counts.describe(
             self.writing, self.area.selected_places, self.area.size.width
         )
-        self.area.entitle(escape(f"{name}{sign}"), counts)
+        set_titles(self.area, escape(f"{name}{sign}"), counts)
 
     # ------------------------------------------------------------------------------ editing
 

@@ -20,9 +20,10 @@ from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.cache import LRUCache
+from textual.content import Content
 from textual.css.model import RuleSet
 from textual.driver import Driver
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 from textual.widgets import TextArea
@@ -54,6 +55,25 @@ def keep_few_lines(area: TextArea) -> None:
     Textual keeps 1,024: each 2 KB, with one more for each text of the line and place of the cursor.
     """
     area._line_cache = LRUCache(DRAWN_LINES)
+
+
+def set_titles(widget: Widget, title: str, subtitle: str) -> None:
+    """Set both titles of a widget's frame, of console markup, and draw the rows that they are in.
+
+    Textual draws the whole widget for each that is set, also if it is the same.
+    """
+    before = widget._border_title, widget._border_subtitle
+    titles = _title(widget, title), _title(widget, subtitle)
+    if [each and each.markup for each in titles] == [each and each.markup for each in before]:
+        return
+    widget._border_title, widget._border_subtitle = titles
+    (left, top), (width, height) = widget.content_offset, widget.outer_size
+    widget.refresh(Region(-left, -top, width, 1), Region(-left, height - 1 - top, width, 1))
+
+
+def _title(widget: Widget, markup: str) -> Content | None:
+    """A title as Textual keeps it: the first line, or none."""
+    return widget.render_str(markup).expand_tabs(4).split()[0] if markup else None
 
 
 def forget_lines(area: TextArea) -> None:
@@ -206,7 +226,7 @@ class TerminalApp(App[Result]):
 
     def awaits_frame_of_key(self) -> bool:
         """Return whether a key has come just now, so that a frame is to have what it does."""
-        return self._key_undrawn and monotonic() - self._key_came_at < UPDATE_PERIOD
+        return self._key_undrawn and monotonic() - self._key_came_at < 2 * UPDATE_PERIOD
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""
@@ -238,3 +258,8 @@ class TerminalApp(App[Result]):
         chosen = InlineDriver if inline else FullScreenDriver
         self._driver = chosen(self, debug=constants.DEBUG, mouse=mouse, size=size)
         return self._driver
+
+
+def awaits_key(app: App[Any]) -> bool:
+    """Return whether a key has come just now, whose frame is better drawn before anything else."""
+    return isinstance(app, TerminalApp) and app.awaits_frame_of_key()

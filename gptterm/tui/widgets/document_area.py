@@ -107,7 +107,6 @@ class DocumentArea(ClusterTextArea, RowTextArea):
         keep_few_lines(self)
         self._edited = edited
         self._walk = walk
-        self._titles = ("", "")
         self._mirroring = False
         self.tints: Callable[[int, int], Sequence[Tint]] | None = None
         """Returns the tints between two places; None: there are none."""
@@ -131,12 +130,6 @@ class DocumentArea(ClusterTextArea, RowTextArea):
         """Replace the text as it is drawn."""
         self._joined = None
         super().load_text(text)
-
-    def entitle(self, title: str, subtitle: str) -> None:
-        """Set both titles, of console markup; each that is set draws all rows anew."""
-        if (title, subtitle) != self._titles:
-            self._titles = title, subtitle
-            self.border_title, self.border_subtitle = title, subtitle
 
     # ------------------------------------------------------------------------------- tints
 
