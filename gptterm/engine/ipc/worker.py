@@ -119,8 +119,9 @@ class Worker:
             case SetSampling():
                 self.generations.set_sampling(channel, command)
             case LeaveCore():
-                if isinstance(self._engine, CoreSharingEngine):
-                    self._engine.leave_core(command.seconds)
+                engine = self._engine  # the engine's own thread may close it
+                if isinstance(engine, CoreSharingEngine):
+                    engine.leave_core(command.seconds)
             case Generate():
                 channel.last_id = command.id
                 self.scheduler.put(channel, command)
