@@ -45,6 +45,8 @@ WIDGET_STYLES = (
     "version_map",
 )  # fmt: skip
 
+KEY_S = 1 / 30
+"""Time in which a key is drawn, beside an engine that writes."""
 POLL_INTERVAL_S = 2.0
 """Time between two checks whether another program wrote to the history."""
 
@@ -192,8 +194,12 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
             self._early_input.append(event)
         else:
             if isinstance(event, events.Key):
-                self.controller.engine.leave_core()
+                self.controller.engine.leave_core(KEY_S)
             await super().on_event(event)
+
+    def key_drawn(self) -> None:
+        """Give the engine back the core that the key's frame needed."""
+        self.controller.engine.leave_core(0.0)
 
     async def _start(self) -> None:
         # Not needed for the first frame.

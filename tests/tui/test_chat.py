@@ -7,8 +7,8 @@ from pathlib import Path
 
 from textual.strip import Strip
 
+from gptterm.tui.app import KEY_S
 from gptterm.tui.garbage import COLLECT_EVERY
-from gptterm.tui.state.engine_manager import FRAME_S
 from tests.support.scripted import LEFT_CORE, Fault, Script
 from tests.tui.conftest import Open
 
@@ -65,9 +65,10 @@ async def test_a_key_is_drawn_on_a_core_that_the_engine_leaves(open_tui: Open, h
         await desk.type("go")
         await desk.press("enter")
         await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 5)
-        assert LEFT_CORE.format(FRAME_S) not in log.read_text()
+        assert LEFT_CORE.format(KEY_S) not in log.read_text()
         await desk.press("x")
-        await desk.until(lambda: LEFT_CORE.format(FRAME_S) in log.read_text())
+        left, back = LEFT_CORE.format(KEY_S), LEFT_CORE.format(0)
+        await desk.until(lambda: back in log.read_text().partition(left)[2])
 
 
 async def test_garbage_passes_leave_the_old_alone_while_a_reply_streams(open_tui: Open) -> None:

@@ -29,8 +29,6 @@ STAGES = {
     "importing": "starting the engine",
     "loading": "loading",
 }
-FRAME_S = 1 / 60
-"""Time in which a key is drawn, as a rule."""
 COUNT_TIMEOUT_S = 3.0
 """Longest wait for a count of tokens."""
 
@@ -214,13 +212,13 @@ class EngineManager:
                 return len(await asyncio.wait_for(self._local.tokenize(text), COUNT_TIMEOUT_S))
         return None
 
-    def leave_core(self) -> None:
-        """Have the engine leave a core to this process while it draws what a key changes.
+    def leave_core(self, seconds: float) -> None:
+        """Have the engine leave a core to this process, which has something to draw; 0 ends it.
 
         On two cores, a frame of 12 ms takes 25 beside two threads that compute.
         """
         if self._remote is None:
-            self._local.leave_core(FRAME_S)
+            self._local.leave_core(seconds)
 
     async def close(self) -> None:
         """End the process, and close all connections."""

@@ -149,6 +149,7 @@ def draw_keys_at_once() -> None:
             event.prevent_default()
             app.release_repaints()
             on_timer_update(self)
+            app.key_drawn()
         else:
             await on_idle(self, event)
 
@@ -209,6 +210,9 @@ class TerminalApp(App[Result]):
             return False
         self._key_undrawn, self._key_drawn_at = False, now
         return True
+
+    def key_drawn(self) -> None:
+        """Called when what a key changed was drawn."""
 
     def _hold_repaints(self) -> None:
         """Put what is to be drawn aside, so that it does not count as what a key changes."""

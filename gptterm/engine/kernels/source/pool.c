@@ -25,7 +25,8 @@ enum {
     SPINS = 4000,
     SECOND = 1000000000, /* in nanoseconds */
     MAX_LEAVE = SECOND / 20,
-    STACK_BYTES = 4 << 20 /* kernels keep up to 1 MiB there: more than macOS gives by itself */
+    MAX_SLEEP = SECOND / 500, /* until a worker sees that it may come back sooner */
+    STACK_BYTES = 4 << 20     /* kernels keep up to 1 MiB there: more than macOS gives by itself */
 };
 
 /* The current job. Written before `ticket` is, and not again before all chunks are done. */
@@ -111,7 +112,7 @@ static void *worker(void *argument)
             run_chunks(index);
         int64_t away = time_away(index);
         if (away)
-            nanosleep(&(struct timespec){.tv_nsec = (long)away}, 0);
+            nanosleep(&(struct timespec){.tv_nsec = away < MAX_SLEEP ? (long)away : MAX_SLEEP}, 0);
     }
     return 0;
 }

@@ -13,7 +13,7 @@ typedef void (*work_function)(const void *job, int first, int last);
 void pool_run(work_function function, const void *job, int items, int chunks, int threads);
 
 /* Has jobs run on one thread less for some nanoseconds, MAX_LEAVE at most, so that another process
-   gets a core. The caller of a job always computes: nothing changes where it is alone. */
+   gets a core; 0 ends it. The caller of a job always computes: nothing changes where it is alone. */
 void pool_leave_core(int64_t nanoseconds);
 
 #endif
