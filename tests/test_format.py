@@ -84,6 +84,7 @@ def test_a_name_shows_each_character_and_its_end() -> None:
 def test_an_error_is_told_in_its_first_line() -> None:
     assert first_line(ValueError("\n what\x07 \nat line 1\n")) == "what␇"
     assert first_line(KeyError()) == "KeyError"
+    assert first_line(RuntimeError("x" * 1000)) == "x" * 299 + "…"
 
 
 def test_the_list_after_a_colon_belongs_to_the_line() -> None:
@@ -91,4 +92,3 @@ def test_the_list_after_a_colon_belongs_to_the_line() -> None:
         "needs one of: (1) a file, (2) a link"
     )
     assert len(first_line(ValueError("one of:\n" + "a page\n" * 1000))) == 300
-    assert first_line(RuntimeError("x" * 1000)) == "x" * 299 + "…"

@@ -30,7 +30,7 @@ from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
 from gptterm.tui.state.events import ControllerEvent, ListChanged, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
-from gptterm.tui.textual_compat import TerminalApp, add_key_sequence
+from gptterm.tui.textual_compat import KEY_S, TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS, SCREENS, WRITE_GROUPS
 from gptterm.tui.workers import start_worker
 
@@ -45,8 +45,6 @@ WIDGET_STYLES = (
     "version_map",
 )  # fmt: skip
 
-KEY_S = 1 / 30
-"""Time in which a key is drawn, beside an engine that writes."""
 POLL_INTERVAL_S = 2.0
 """Time between two checks whether another program wrote to the history."""
 

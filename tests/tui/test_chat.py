@@ -7,8 +7,8 @@ from pathlib import Path
 
 from textual.strip import Strip
 
-from gptterm.tui.app import KEY_S
 from gptterm.tui.garbage import COLLECT_EVERY
+from gptterm.tui.textual_compat import KEY_S
 from tests.support.scripted import LEFT_CORE, Fault, Script
 from tests.tui.conftest import Open
 

@@ -32,6 +32,8 @@ from textual.worker import WorkerFailed
 from gptterm.terminal import printable
 
 Result = TypeVar("Result")
+KEY_S = 2 * UPDATE_PERIOD
+"""Time in which a key is drawn beside an engine that writes, as a rule: others wait for it."""
 DRAWN_LINES = 128
 """Rows that a text area keeps as it drew them; more than a tall one shows."""
 
@@ -230,7 +232,7 @@ class TerminalApp(App[Result]):
 
     def awaits_frame_of_key(self) -> bool:
         """Return whether a key has come just now, so that a frame is to have what it does."""
-        return self._key_undrawn and monotonic() - self._key_came_at < 2 * UPDATE_PERIOD
+        return self._key_undrawn and monotonic() - self._key_came_at < KEY_S
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""

@@ -28,9 +28,13 @@ class ClusterTextArea(TextArea):
         """Return the location, or the end of the cluster that contains it."""
         row, column = location
         if row < self.document.line_count:
-            start, end = cluster_at(self.document.get_line(row), column)
+            start, end = cluster_at(self.line_of_clusters(row), column)
             return row, start if before else end
         return location
+
+    def line_of_clusters(self, row: int) -> str:
+        """Return the line whose clusters count: as many characters as are drawn of it."""
+        return self.document.get_line(row)
 
     def edit(self, edit: Edit) -> EditResult:
         """Edit the text, as `TextArea.edit`."""

@@ -17,7 +17,7 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.charts.scales import STEPS
 from gptterm.document.stretches import changed_stretch
-from gptterm.terminal import UNSTABLE_WIDTH, cluster_at, printable
+from gptterm.terminal import UNSTABLE_WIDTH, printable
 from gptterm.tui.state.tints import Tint
 from gptterm.tui.terminal_input import pasted_text
 from gptterm.tui.textual_compat import forget_lines, keep_few_lines
@@ -202,12 +202,11 @@ class DocumentArea(ClusterTextArea, RowTextArea):
         start, end = self.selected_places
         return self.shown[start:end]
 
-    def outside(self, location: Location, *, before: bool) -> Location:
-        """Return the location, or the end of the cluster of the document's text around it."""
-        row, column = location
-        begin, end = (*self._line_starts[row : row + 2], len(self.shown) + 1)[:2]
-        bounds = cluster_at(self.shown[begin : end - 1], column)
-        return row, bounds[0 if before else 1]
+    def line_of_clusters(self, row: int) -> str:
+        """Return the line as the document has it: what is drawn has no joiners."""
+        begin = self._line_starts[row]
+        end = self.shown.find("\n", begin)
+        return self.shown[begin:] if end < 0 else self.shown[begin:end]
 
     def _place_of(self, location: Location) -> int:
         row, column = location
