@@ -107,9 +107,12 @@ class Walk:
         self.tty.until(lambda: self.tty.shows(shows))
 
     def escape(self, shown: str) -> None:
-        """Leave what shows a text."""
+        """Leave what shows a text, which a frame that is half read may not show either.
+
+        A key that comes right behind Esc would be that key with Alt.
+        """
         self.tty.send(b"\x1b")
-        self.tty.until(lambda: not self.tty.shows(shown))
+        self.tty.until_stays(lambda: not self.tty.shows(shown))
 
     def changes(self, pattern: str) -> Callable[[], bool]:
         """Condition: a part of the screen becomes another."""
