@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ import click
 from gptterm.cli.console import json_line
 from gptterm.cli.dispatch import require_directory
 from gptterm.cli.help import SectionedCommand
-from gptterm.cli.label_scorer import CONTENT_FREE, LabelScorer, LabelScores
 from gptterm.cli.options import (
     CONTEXT,
     INPUT,
@@ -29,8 +29,17 @@ from gptterm.cli.streams import ReaderGoneError, Streams, configure_libraries
 from gptterm.config import Settings, load_settings
 from gptterm.config.tasks import Arrow, Example, Task
 from gptterm.config.value_types import Text
-from gptterm.engine.inspection.requests import InspectableEngine
-from gptterm.errors import PromptTooLongError, UsageError
+from gptterm.conversation.label_scorer import (
+    CONTENT_FREE,
+    Asking,
+    LabelScorer,
+    LabelScores,
+    Result,
+)
+from gptterm.engine.api import Failed
+from gptterm.engine.inspection.answers import InspectionEvent, is_last
+from gptterm.engine.inspection.requests import InspectableEngine, InspectionRequest
+from gptterm.errors import PromptTooLongError, UsageError, error_of
 from gptterm.format import escaped
 from gptterm.regular_files import read_regular
 from gptterm.terminal import one_line
@@ -151,28 +160,59 @@ class _Classification:
         chat = engine.info.has_chat_template if form == "auto" else form == "chat"
         self._signals.cancel_mode()
         scorer = LabelScorer(
-            engine,
             self._labels,
             chat=chat,
             system=(self._settings.system or "") if chat else "",
             transcript=self._settings.transcript,
-            interrupted=lambda: self._signals.pending is not None,
         )
         try:
-            self._classify(scorer, lines, chat)
+            self._classify(engine, scorer, lines, chat)
         except KeyboardInterrupt:
             return EXIT_BASE + (self._signals.pending or 2)
         return 0
 
-    def _classify(self, scorer: LabelScorer, lines: list[tuple[int, str]], chat: bool) -> None:
+    def _classify(
+        self,
+        engine: InspectableEngine,
+        scorer: LabelScorer,
+        lines: list[tuple[int, str]],
+        chat: bool,
+    ) -> None:
         with self._streams.silenced():
             if self._options.calibrate:
-                scorer.calibrate([self._prompt(text, chat) for text in CONTENT_FREE])
+                prompts = [self._prompt(text, chat) for text in CONTENT_FREE]
+                self._answer(engine, scorer.calibrate(prompts))
             for number, text in lines:
-                scores = scorer.score(self._prompt(text, chat))
+                scores = self._answer(engine, scorer.score(self._prompt(text, chat)))
                 if scores.cut:
                     self._cut(number)
                 self._print(number, text, scores)
+
+    def _answer(self, engine: InspectableEngine, asking: Asking[Result]) -> Result:
+        """Return the result of what asks the engine."""
+        try:
+            request = next(asking)
+            while True:
+                request = asking.send(self._ask(engine, request))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    def _ask(self, engine: InspectableEngine, request: InspectionRequest) -> InspectionEvent:
+        """Return the last event of a request.
+
+        Raises:
+            KeyboardInterrupt: there was a signal meanwhile.
+        """
+        with closing(engine.inspect(request)) as events:
+            for event in events:
+                if self._signals.pending is not None:
+                    raise KeyboardInterrupt
+                if isinstance(event, Failed):
+                    raise error_of(event.kind, event.message)
+                if is_last(event):
+                    return event
+        raise AssertionError("a request without a result")
 
     def _prompt(self, text: str, chat: bool) -> str:
         return self._task.render(

@@ -37,11 +37,15 @@ def task_input(given: Input, settings: Settings, options: RunOptions) -> Input |
     """The input as the task that the options ask for, if any, has it.
 
     Raises:
-        UsageError: there is no such task, or the input does not fit it.
+        UsageError: there is no such task, its answer is a label, or the input does not fit it.
     """
     if options.task is None:
         return given
     task = settings.task(options.task)
+    if task.labels:
+        raise UsageError(
+            f"the task {options.task} answers by a label: gptterm classify --task {options.task}"
+        )
     if task.reads_passage and not (given.stdin.strip() and given.words.strip()):
         raise UsageError(
             f"the task {options.task} needs a text on stdin and a question: "

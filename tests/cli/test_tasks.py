@@ -61,6 +61,18 @@ def test_the_space_after_a_prompt_is_not_printed(models: Path, env: dict[str, st
     assert texts["continue"].strip()
 
 
+def test_a_task_with_labels_is_for_classify(env: dict[str, str]) -> None:
+    home = Path(env["GPTTERM_HOME"])
+    (home / "config.toml").write_text(
+        '[tasks.mood]\nprompt = "{input} is"\nlabels = ["good", "bad"]\n'
+    )
+    done = run(["-m", "tiny", "--task", "mood", "rain"], env)
+    assert done.code == 2
+    assert "answers by a label: gptterm classify --task mood" in done.stderr
+    done = run(["classify", "-m", "tiny", "--task", "mood"], env, stdin=b"rain\n")
+    assert done.text.split("\t")[0] in ("good", "bad")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -1,5 +1,10 @@
 """Tasks picked in the chat and in Write mode: the prompt that is shown is the one that is used."""
 
+import json
+import re
+import subprocess
+import sys
+
 from gptterm.tui.screens.write import WriteScreen
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -62,3 +67,36 @@ async def test_a_chat_model_gets_its_own_wording_and_write_mode_the_base_one(
         assert screen.writing.settings.stop == ()
         await desk.press("ctrl+z", "ctrl+z")
         assert document.text == "Once a fox ran."
+
+
+async def test_the_answer_is_one_of_the_labels_with_the_probabilities_of_all(
+    open_tui: Open,
+) -> None:
+    async with open_tui(real=True, form="raw") as desk:
+        await desk.ready()
+        await desk.type("a good film")
+        await pick(desk, "classify", "Text: a good film", "joy, fear", "")
+        await desk.until(lambda: re.match(r"classify: (joy|fear) \.?\d", desk.notice))
+        in_chat = desk.notice.removeprefix("classify: ")
+        prompt = desk.screen.prompt.text
+        assert prompt.endswith("Text: a good film\nAnswer:")
+        await desk.press("f3")
+        screen = desk.app.write_screen
+        assert isinstance(screen, WriteScreen)
+        await desk.until(lambda: screen.writing.opened)
+        await desk.type("a good film")
+        await pick(desk, "classify", "Text: a good film", "joy, fear", "")
+        await desk.until(lambda: screen.writing.document.text != prompt)
+        label = in_chat.split()[0]
+        await desk.until(lambda: screen.writing.document.text == f"{prompt} {label}")
+        assert not screen.writing.streaming
+        # As the command has it.
+        command = [sys.executable, "-m", "gptterm", "classify", "-m", "tiny", "--raw"]
+        done = subprocess.run(
+            [*command, "--labels", "joy,fear", "--json", "-q"],
+            input=b"a good film\n", capture_output=True, check=True,
+        )  # fmt: skip
+        found = json.loads(done.stdout)["probabilities"]
+        assert in_chat == " · ".join(
+            f"{name} {found[name]:.2f}" for name in sorted(found, key=found.get, reverse=True)
+        )

@@ -1,14 +1,15 @@
 """Tasks: prompts made of a text, in the chat and in Write mode."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from gptterm.config import Settings
 from gptterm.config.tasks import Arrow, Example, Task
-from gptterm.errors import UsageError
+from gptterm.errors import GpttermError, UsageError
 from gptterm.format import plural
 from gptterm.tui.actions.chat_view import ChatView
+from gptterm.tui.actions.labels import likeliest_label
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
 from gptterm.tui.dialogs.tasks import TaskDialog
@@ -24,9 +25,11 @@ class TaskPrompt(NamedTuple):
     task: Task
     before: str
     after: str
+    labels: tuple[str, ...]
+    """One of these is the answer; empty for any other."""
 
 
-Use = Callable[[TaskPrompt], None]
+Use = Callable[[TaskPrompt], Awaitable[None]]
 
 
 def choose_in_chat(view: ChatView) -> None:
@@ -36,13 +39,24 @@ def choose_in_chat(view: ChatView) -> None:
     raw = settings.form == "raw"
     chat = not raw and (info is None or info.has_chat_template)
 
-    def use(made: TaskPrompt) -> None:
-        view.prompt.put(f"{made.before}{text}{made.after}")
+    async def use(made: TaskPrompt) -> None:
+        prompt = f"{made.before}{text}{made.after}"
+        view.prompt.put(prompt)
         said = f"{made.name}: Enter sends it"
         values = {key: value for key, value in made.task.settings.items() if raw}
         if values and view.change(**values):
             said = f"{said}, with {', '.join(name.replace('_', ' ') for name in values)} set for it"
         view.show_notice("info", f"{said} · {made.task.source}")
+        if not made.labels or controller.engine.is_remote:
+            return
+        try:
+            answer = await likeliest_label(
+                controller.engine, settings, made.labels, prompt, chat=chat
+            )
+        except GpttermError as error:
+            view.show_notice("error", f"{made.name}: {error}")
+        else:
+            view.show_notice("info", f"{made.name}: {answer.said}")
 
     _choose(view, settings, text, use, chat=chat)
 
@@ -55,7 +69,7 @@ def choose_in_document(screen: WriteView) -> None:
         start, end = 0, len(writing.document.text)
     text = writing.document.text[start:end]
 
-    def use(made: TaskPrompt) -> None:
+    async def use(made: TaskPrompt) -> None:
         if writing.document.text[start:end] != text:
             screen.show_notice("info", "the text is another one by now: choose the task again")
             return
@@ -63,10 +77,34 @@ def choose_in_document(screen: WriteView) -> None:
             writing.edit(end, end, made.after)
         if made.before:
             writing.edit(start, start, made.before)
-        screen.grow_on(end + len(made.before) + len(made.after), made.name)
+        place = end + len(made.before) + len(made.after)
+        if made.labels and not writing.controller.engine.is_remote:
+            await _label(screen, made, text, place)
+            return
+        screen.grow_on(place, made.name)
         screen.show_notice("info", f"{made.name} · {made.task.source}")
 
     _choose(screen, writing.settings, text, use, chat=False)
+
+
+async def _label(screen: WriteView, made: TaskPrompt, text: str, place: int) -> None:
+    """Write the likeliest label at a place, behind the prompt."""
+    writing, prompt = screen.writing, f"{made.before}{text}{made.after}"
+    whole = writing.document.text
+    screen.draw()
+    try:
+        answer = await likeliest_label(
+            writing.controller.engine, writing.settings, made.labels, prompt, chat=False
+        )
+    except GpttermError as error:
+        screen.show_notice("error", f"{made.name}: {error}")
+        return
+    if writing.document.text == whole:
+        written = f"{'' if prompt[-1:].isspace() else ' '}{answer.label}"
+        writing.edit(place, place, written)
+        screen.draw()
+        screen.area.go_to(place + len(written))
+    screen.show_notice("info", f"{made.name}: {answer.said} · {made.task.source}")
 
 
 def _choose(
@@ -92,7 +130,7 @@ def _choose(
             before, after = _around(
                 task, text, chat=chat, question=question, labels=labels, examples=examples
             )
-            use(TaskPrompt(name, task, before, after))
+            await use(TaskPrompt(name, task, before, after, tuple(task.labels) or labels))
 
     view.run_worker(ask)
 

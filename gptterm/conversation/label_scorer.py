@@ -5,22 +5,17 @@ are normalised over the labels.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeVar
 
-from gptterm.engine.api import ChatPrompt, Failed, Message, Prompt, TextPrompt, Transcript
-from gptterm.engine.inspection.answers import (
-    Encoded,
-    ScoreSummary,
-    is_last,
-)
-from gptterm.engine.inspection.requests import (
-    EncodeRequest,
-    InspectableEngine,
-    InspectionRequest,
-    ScoreRequest,
-)
-from gptterm.errors import UsageError, error_of
+from gptterm.engine.api import ChatPrompt, Message, Prompt, TextPrompt, Transcript
+from gptterm.engine.inspection.answers import Encoded, InspectionEvent, ScoreSummary
+from gptterm.engine.inspection.requests import EncodeRequest, InspectionRequest, ScoreRequest
+from gptterm.errors import UsageError
+
+Result = TypeVar("Result")
+Asking = Generator[InspectionRequest, InspectionEvent, Result]
+"""A computation that asks an engine: it yields requests, and is sent the last event of each."""
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
 """Inputs of which a fair model would say nothing (Zhao et al., 2021, section 5)."""
@@ -43,13 +38,12 @@ class LabelScores(NamedTuple):
 
 
 class LabelScorer:
-    """Scores labels as answers.
+    """Scores labels as answers, by an engine that others ask.
 
     Args:
         labels: two or more.
         chat: the prompt is a user's message; else the label continues it.
         system: of the chat; empty for none.
-        interrupted: asked between two requests; true raises KeyboardInterrupt.
 
     Raises:
         UsageError: from `score`: the tokens of one label begin with those of another.
@@ -57,43 +51,46 @@ class LabelScorer:
 
     def __init__(
         self,
-        engine: InspectableEngine,
         labels: Sequence[str],
         *,
         chat: bool,
         system: str = "",
         transcript: Transcript = Transcript(),  # noqa: B008 - frozen
-        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._engine = engine
         self._labels = tuple(labels)
         self._chat = chat
         self._system = system
         self._transcript = transcript
-        self._interrupted = interrupted
         self._prior = (1.0,) * len(labels)
 
-    def calibrate(self, prompts: Sequence[str]) -> None:
+    def calibrate(self, prompts: Sequence[str]) -> Asking[None]:
         """Divide by the mean probabilities for these prompts from now on.
 
         Contextual calibration (Zhao et al., 2021): a diagonal matrix, the inverse of what the
         model says to inputs without content. The paper has the argmax of it; here the result is
         normalised, which does not change that.
         """
-        rows = [_softmax(self._logprobs(prompt)[0]) for prompt in prompts]
+        rows = []
+        for prompt in prompts:
+            logprobs, _ = yield from self._logprobs(prompt)
+            rows.append(_softmax(logprobs))
         self._prior = tuple(math.fsum(column) / len(rows) for column in zip(*rows, strict=True))
 
-    def score(self, prompt: str) -> LabelScores:
+    def score(self, prompt: str) -> Asking[LabelScores]:
         """Score the labels as answers to a prompt."""
-        logprobs, cut = self._logprobs(prompt)
+        logprobs, cut = yield from self._logprobs(prompt)
         shifted = [
             one - math.log(max(prior, 1e-300))
             for one, prior in zip(logprobs, self._prior, strict=True)
         ]
         return LabelScores(logprobs, _softmax(shifted), cut)
 
-    def _logprobs(self, prompt: str) -> tuple[tuple[float, ...], bool]:
-        texts = [self._ids(self._answered(prompt, label)) for label in self._labels]
+    def _logprobs(self, prompt: str) -> Asking[tuple[tuple[float, ...], bool]]:
+        texts = []
+        for label in self._labels:
+            encoded = yield EncodeRequest(prompt=self._answered(prompt, label))
+            assert isinstance(encoded, Encoded)
+            texts.append(tuple(piece.id for piece in encoded.pieces))
         first = _common_prefix(texts)
         shortest = min(range(len(texts)), key=lambda i: len(texts[i]))
         if len(texts[shortest]) <= first:
@@ -103,7 +100,7 @@ class LabelScorer:
             )
         logprobs, cut = [], False
         for ids in texts:
-            summary = self._ask(ScoreRequest(ids=ids, first=first, start_token=False))
+            summary = yield ScoreRequest(ids=ids, first=first, start_token=False)
             assert isinstance(summary, ScoreSummary)
             logprobs.append(summary.logprob)
             cut = cut or summary.windows > 1
@@ -118,26 +115,6 @@ class LabelScorer:
         return ChatPrompt(
             messages=(*system, *turns), continue_last=True, transcript=self._transcript
         )
-
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        encoded = self._ask(EncodeRequest(prompt=prompt))
-        assert isinstance(encoded, Encoded)
-        return tuple(piece.id for piece in encoded.pieces)
-
-    def _ask(self, request: InspectionRequest) -> object:
-        """Return the last event of a request."""
-        events = self._engine.inspect(request)
-        try:
-            for event in events:
-                if self._interrupted():
-                    raise KeyboardInterrupt
-                if isinstance(event, Failed):
-                    raise error_of(event.kind, event.message)
-                if is_last(event):
-                    return event
-        finally:
-            events.close()
-        raise AssertionError("a request without a result")
 
 
 def _common_prefix(texts: Sequence[Sequence[int]]) -> int:

@@ -8,12 +8,25 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from gptterm.cli.label_scorer import LabelScorer
+from gptterm.conversation.label_scorer import Asking, LabelScorer, Result
+from gptterm.engine.inspection.answers import is_last
+from gptterm.engine.inspection.requests import InspectableEngine
 from gptterm.errors import UsageError
 from tests.engine.checkpoints import gpt2, load, make, save
 
 LABELS = ("king", "moon", "evening rain")
 PROMPTS = ("Text: a king\nAnswer:", "Text: the moon, the Earth\nAnswer:", "She said:\n")
+
+
+def answer(engine: InspectableEngine, asking: Asking[Result]) -> Result:
+    """The result of what asks an engine."""
+    try:
+        request = next(asking)
+        while True:
+            request = asking.send(next(filter(is_last, engine.inspect(request))))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 class Oracle:
@@ -53,7 +66,7 @@ def oracle(directory: Path) -> Oracle:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_probabilities_are_the_oracle_s(directory: Path, oracle: Oracle, prompt: str) -> None:
-    scores = LabelScorer(load(directory), LABELS, chat=False).score(prompt)
+    scores = answer(load(directory), LabelScorer(LABELS, chat=False).score(prompt))
     expected = oracle.probabilities(prompt, LABELS)
     np.testing.assert_allclose(scores.probabilities, expected, atol=1e-4)
     assert scores.best == expected.argmax()
@@ -66,34 +79,37 @@ def test_probabilities_are_the_oracle_s(directory: Path, oracle: Oracle, prompt:
 def test_calibration_divides_by_what_is_said_to_texts_without_content(
     directory: Path, oracle: Oracle
 ) -> None:
-    scorer = LabelScorer(load(directory), LABELS, chat=False)
-    scorer.calibrate(PROMPTS[1:])
+    engine, scorer = load(directory), LabelScorer(LABELS, chat=False)
+    answer(engine, scorer.calibrate(PROMPTS[1:]))
     prior = np.mean([oracle.probabilities(prompt, LABELS) for prompt in PROMPTS[1:]], axis=0)
     weights = oracle.probabilities(PROMPTS[0], LABELS) / prior
-    scores = scorer.score(PROMPTS[0])
+    scores = answer(engine, scorer.score(PROMPTS[0]))
     np.testing.assert_allclose(scores.probabilities, weights / weights.sum(), atol=1e-4)
     # A text without content itself: nothing is left to say.
-    one = LabelScorer(load(directory), LABELS, chat=False)
-    one.calibrate(PROMPTS[:1])
-    np.testing.assert_allclose(one.score(PROMPTS[0]).probabilities, [1 / 3] * 3, atol=1e-6)
+    one = LabelScorer(LABELS, chat=False)
+    answer(engine, one.calibrate(PROMPTS[:1]))
+    np.testing.assert_allclose(
+        answer(engine, one.score(PROMPTS[0])).probabilities, [1 / 3] * 3, atol=1e-6
+    )
 
 
 def test_labels_with_common_tokens(directory: Path, oracle: Oracle) -> None:
     labels = ("the king", "the moon")
-    scores = LabelScorer(load(directory), labels, chat=False).score(PROMPTS[0])
+    scores = answer(load(directory), LabelScorer(labels, chat=False).score(PROMPTS[0]))
     expected = oracle.probabilities(PROMPTS[0], labels)
     np.testing.assert_allclose(scores.probabilities, expected, atol=1e-4)
 
 
 def test_a_label_that_begins_another_is_refused(directory: Path) -> None:
-    scorer = LabelScorer(load(directory), ("the moon", "the moon x"), chat=False)
+    scorer = LabelScorer(("the moon", "the moon x"), chat=False)
     with pytest.raises(UsageError, match="the beginning of another label"):
-        scorer.score(PROMPTS[0])
+        answer(load(directory), scorer.score(PROMPTS[0]))
 
 
 def test_the_order_of_labels_and_of_texts_changes_nothing(directory: Path) -> None:
-    forth = LabelScorer(load(directory), LABELS, chat=True)
-    back = LabelScorer(load(directory), LABELS[::-1], chat=True)
+    engine = load(directory)
+    forth = LabelScorer(LABELS, chat=True)
+    back = LabelScorer(LABELS[::-1], chat=True)
     for prompt in PROMPTS:
-        one, other = forth.score(prompt), back.score(prompt)
+        one, other = (answer(engine, each.score(prompt)) for each in (forth, back))
         np.testing.assert_allclose(one.probabilities, other.probabilities[::-1], atol=1e-5)
