@@ -11,6 +11,8 @@ from gptterm.cli.signals import Signals
 def main() -> NoReturn:
     """Run the command line and exit."""
     _use_utf8()
+    # NumPy's products are small here, and each of its threads spins for 0.1 s before it sleeps.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(100_000)  # at 700, the default, imports collect garbage for 10 ms and more
     signals = Signals()
     signals.install()
