@@ -1,6 +1,7 @@
 """`gptterm config`: show the settings in effect, edit config.toml."""
 
 import contextlib
+import re
 import shlex
 import signal
 import subprocess
@@ -12,9 +13,10 @@ import click
 from gptterm.cli.console import print_path
 from gptterm.cli.streams import configure_libraries
 from gptterm.config import Settings, load_settings
-from gptterm.config.definitions import SETTINGS, TRANSCRIPT, TUI, env_variable
+from gptterm.config.definitions import SETTINGS, TASK, TRANSCRIPT, TUI, env_variable
 from gptterm.config.edit import to_toml
 from gptterm.config.file import read_config
+from gptterm.config.tasks import Task
 from gptterm.environment import editor
 from gptterm.errors import GpttermError, ModelError, UsageError
 from gptterm.own_files import make_folder, write_own
@@ -43,7 +45,6 @@ def show() -> None:
     for value, origin in rows:
         click.echo(printable(f"{value:{width}}  # {origin}" if origin else value))
     click.echo(f"\n# presets: {one_line(', '.join(sorted(settings.presets)))}")
-    click.echo(f"# tasks: {one_line(', '.join(sorted(settings.tasks)))}")
     click.echo(f"# config.toml: {one_line(str(config_file()))}")
     _note([*settings.notices, *_key_problems(settings)])
 
@@ -119,7 +120,21 @@ def _tables(settings: Settings) -> list[tuple[str, str]]:
         ("[tui]", ""),
         *((f"{name} = {_toml(getattr(tui, name))}", "") for name in TUI),
         *((f"keys.{name} = {_toml(key)}", "") for name, key in tui.keys.items()),
+        *(row for name, task in settings.tasks.items() for row in _task(name, task)),
     ]
+
+
+def _task(name: str, task: Task) -> list[tuple[str, str]]:
+    values = {key: getattr(task, key) for key in TASK} | task.settings
+    given = {key: value for key, value in values.items() if value not in ("", ())}
+    return [
+        ("", ""),
+        (f"[tasks.{name if _BARE_KEY.fullmatch(name) else to_toml(name)}]", ""),
+        *((f"{key} = {_toml(value)}", "") for key, value in given.items()),
+    ]
+
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _toml(value: object) -> str:

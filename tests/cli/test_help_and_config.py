@@ -9,6 +9,8 @@ import pytest
 
 from gptterm import __version__
 from gptterm.config.definitions import SETTINGS
+from gptterm.config.file import read_config
+from gptterm.config.tasks import BUILT_IN_TASKS
 from tests.cli.command import COMMAND, run
 from tests.models.test_cache_trouble import mounted
 from tests.support.disks import SMALL
@@ -54,7 +56,8 @@ def test_config_show_says_where_each_value_comes_from(models: Path, env: dict[st
     finally:
         (models / "random" / "generation_config.json").unlink()
     assert result.code == 0, result.stderr
-    lines = [line for line in result.text.splitlines() if " = " in line]
+    settings = result.text.partition("\n[")[0]
+    lines = [line for line in settings.splitlines() if " = " in line]
     rows = dict(line.split(" = ", 1) for line in lines)
     assert rows.keys() >= SETTINGS.keys()
     assert [part.strip() for part in rows["top_k"].split("#")] == ["3", "GPTTERM_TOP_K"]
@@ -62,6 +65,18 @@ def test_config_show_says_where_each_value_comes_from(models: Path, env: dict[st
     assert "preset base (config.toml)" in rows["repetition_penalty"]
     assert "built-in" in rows["max_tokens"]
     assert "presets: base, creative, focused, neutral" in result.text
+
+
+def test_tasks_are_shown_as_they_stand_in_config_toml(env: dict[str, str]) -> None:
+    file = Path(env["GPTTERM_HOME"]) / "config.toml"
+    file.write_text('[tasks."my own"]\nprompt = "{input} is"\nlabels = ["good", "bad"]\n')
+    shown = run(["config", "show"], env).text
+    tables = shown[shown.index("[tasks.continue]") : shown.index("\n# presets")]
+    assert '[tasks."my own"]\nprompt = "{input} is"\nlabels = ["good", "bad"]\n' in tables
+    file.write_text(tables.replace('"my own"', "own").replace("[tasks.", "[tasks.copied-"))
+    tasks = read_config(file).tasks
+    for name, task in BUILT_IN_TASKS.items():
+        assert tasks[f"copied-{name}"] == task
 
 
 def test_config_path_and_edit(env: dict[str, str], tmp_path: Path) -> None:
@@ -91,7 +106,7 @@ def test_config_show_tells_of_two_actions_on_one_key(env: dict[str, str]) -> Non
 
 
 def test_config_show_without_the_model_tells_no_other_models_defaults(env: dict[str, str]) -> None:
-    rows = run(["config", "show"], env).text.splitlines()
+    rows = run(["config", "show"], env).text.partition("\n[")[0].splitlines()
     assert [row.split() for row in rows if row.startswith(("model =", "temperature ="))] == [
         ["model", "=", '"gpt2"', "#", "built-in"],
         ["temperature", "=", "0.8", "#", "built-in"],
