@@ -25,6 +25,18 @@ async def test_new_lines_make_it_grow_to_ten_rows(open_tui: Open) -> None:
         assert desk.screen.prompt.size.height == 10
 
 
+@pytest.mark.parametrize("columns", [60, 65, 80])
+async def test_it_is_wrapped_anew_in_another_width(open_tui: Open, columns: int) -> None:
+    words = " ".join(f"w{number}" for number in range(25))
+    async with open_tui(size=(70, 24)) as desk:
+        desk.screen.prompt.put(words)
+        await desk.pilot.pause()
+        await desk.pilot.resize_terminal(columns, 24)
+        await desk.until(lambda: desk.screen.prompt.region.right == columns)
+        rows = [row[1:] for row in desk.rows if row.startswith("▌ w")]
+        assert " ".join(" ".join(rows).split()) == words
+
+
 async def test_nothing_is_lost_when_typing_faster_than_the_screen(open_tui: Open) -> None:
     async with open_tui() as desk:
         await desk.ready()

@@ -62,6 +62,8 @@ async def test_what_is_not_drawn_anew_has_not_changed(seed: int) -> None:
                 line = dice.randrange(area.document.line_count)
                 place = line, dice.randint(0, len(area.document[line]))
                 area.insert(dice.choice(WORDS), place, maintain_selection_offset=True)
+            elif number % 6 == 4:
+                area.styles.width = dice.randint(12, 40)  # a pane beside it opens or closes
             else:
                 await pilot.press(dice.choice(KEYS))
             await pilot.pause()

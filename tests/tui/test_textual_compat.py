@@ -101,6 +101,7 @@ def test_the_private_parts_are_there() -> None:
         assert "_run_input_thread" in driver.start_application_mode.__code__.co_names
     assert callable(StylesCache.get_inner_outer.cache_clear)
     assert {"_line_cache", "LRUCache"} <= set(TextArea.__init__.__code__.co_names)
+    assert callable(TextArea._rewrap_and_refresh_virtual_size)
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []
     assert parser._timeout_time

@@ -161,6 +161,31 @@ async def test_rows_have_the_width_that_every_terminal_gives_them(open_write: Op
         assert not {"\u200d", "\ufe0f", "🏽"} & set(row)
 
 
+async def test_the_text_is_wrapped_for_the_room_that_panes_leave(
+    open_write: Open, tmp_path: Path
+) -> None:
+    words = " ".join(f"word{number}" for number in range(70))
+    (file := tmp_path / "story.md").write_text(words, encoding="utf-8")
+
+    async with open_write(file=file) as desk:
+        area = desk.write.area
+        wide = area.size.width
+
+        def shown() -> str:
+            left, top, width, height = area.content_region
+            rows = [row[left : left + width] for row in desk.rows[top : top + height]]
+            return " ".join(" ".join(rows).split())
+
+        assert shown() == words
+        for key, has_pane in [("ctrl+b", True), ("ctrl+b", False), ("f5", True), ("f5", False)]:
+            await desk.press(key)
+            await desk.until(lambda has_pane=has_pane: (area.size.width < wide) == has_pane)  # type: ignore[misc]
+            assert shown() == words, key
+        await desk.pilot.resize_terminal(70, 30)
+        await desk.until(lambda: area.size.width < wide)
+        assert shown() == words
+
+
 async def test_a_title_is_drawn_without_the_text(
     open_write: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

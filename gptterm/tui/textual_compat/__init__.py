@@ -1,7 +1,7 @@
 """Private parts of Textual that the TUI relies on.
 
-Those of its drivers are in `drivers`, of a text area that draws by rows in `row_text_area`. Textual
-is pinned in constraints.txt; tests check that each of these exists in that version.
+Those of its drivers are in `drivers`, of text areas in `wrapped_text_area` and `row_text_area`.
+Textual is pinned in constraints.txt; tests check that each of these exists in that version.
 """
 
 import math

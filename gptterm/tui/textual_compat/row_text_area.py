@@ -10,8 +10,9 @@ from textual.geometry import Region, Size
 from textual.reactive import Reactive, reactive
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
+
+from gptterm.tui.textual_compat.wrapped_text_area import WrappedTextArea
 
 Mark = tuple[int, int, Style]
 """First and last column of a stretch of a row, and its style."""
@@ -19,7 +20,7 @@ Look = tuple[str, tuple[int, ...], tuple[Mark, ...]]
 """Characters of a row, widths of its tabs, what is marked: one that keeps all is not drawn anew."""
 
 
-class RowTextArea(TextArea):
+class RowTextArea(WrappedTextArea):
     """A soft-wrapped text area that draws each row from the characters in it.
 
     Textual cuts a line into all of its rows for each row that it draws: with a paragraph of 200

@@ -1,12 +1,12 @@
 """Text area whose cursor stands between grapheme clusters, such as emoji of several characters."""
 
-from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from gptterm.terminal import cluster_at
+from gptterm.tui.textual_compat.wrapped_text_area import WrappedTextArea
 
 
-class ClusterTextArea(TextArea):
+class ClusterTextArea(WrappedTextArea):
     """A text area that moves over, selects and deletes whole grapheme clusters (UAX #29)."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
