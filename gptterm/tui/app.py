@@ -19,6 +19,7 @@ from textual.worker import Worker
 from gptterm.config import Settings
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import GpttermError
+from gptterm.format import plural
 from gptterm.paths import history_file
 from gptterm.tui import keys, themes
 from gptterm.tui.attention import Attention
@@ -28,9 +29,9 @@ from gptterm.tui.screens.chat import ChatScreen
 from gptterm.tui.screens.chat_events import show_event
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.engine_manager import Finder, find_model, new_client
-from gptterm.tui.state.events import ControllerEvent, ListChanged, ReplyEnded
+from gptterm.tui.state.events import ControllerEvent, ListChanged, Notified, ReplyEnded
 from gptterm.tui.terminal_output import count_spacing_marks
-from gptterm.tui.textual_compat import KEY_S, TerminalApp, add_key_sequence
+from gptterm.tui.textual_compat import KEY_S, InputUnread, TerminalApp, add_key_sequence
 from gptterm.tui.widgets.key_groups import CHAT_GROUPS, INSPECT_GROUPS, SCREENS, WRITE_GROUPS
 from gptterm.tui.workers import start_worker
 
@@ -106,7 +107,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         self.unsaved = ""
         """Why the last messages could not be saved, once the app has ended."""
         self._polling: Worker[None] | None = None
-        self._early_input: list[events.Key | events.Paste] | None = []
+        self._early_input: list[events.Event] | None = []
         """Input before the first frame; None once that is drawn."""
         self._tui = settings.tui
         self.attention = Attention(self)
@@ -186,7 +187,7 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
         """Hold input back until there is a prompt."""
         if (
             self._early_input is not None
-            and isinstance(event, events.Key | events.Paste)
+            and isinstance(event, events.Key | events.Paste | InputUnread)
             and not event.is_forwarded
         ):
             self._early_input.append(event)
@@ -198,6 +199,11 @@ class GpttermApp(TerminalApp[int | ContinuePlain]):
     def key_drawn(self) -> None:
         """Give the engine back the core that the key's frame needed."""
         self.controller.engine.leave_core(0.0)
+
+    def on_input_unread(self, event: InputUnread) -> None:
+        """Say that another character stands for some of what was typed or pasted."""
+        said = f"the input is not UTF-8 in {plural(event.places, 'place')}: � stands there"
+        self._show_event(Notified("warning", said))
 
     async def _start(self) -> None:
         # Not needed for the first frame.

@@ -12,6 +12,19 @@ from gptterm.terminal import printable
 PASTE_START = b"\x1b[200~"
 PASTE_END = b"\x1b[201~"
 
+_UNREAD = "\ud800"
+"""Stands for bytes that are not UTF-8 until they are counted: none that are can become this."""
+_MARKING = "gptterm.unread"
+"""Name of the error handler that puts it there."""
+
+
+def _mark_unread(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return _UNREAD, error.end
+
+
+codecs.register_error(_MARKING, _mark_unread)
+
 
 @dataclass(frozen=True)
 class Paste:
@@ -24,11 +37,14 @@ class Paste:
 class InputSplitter:
     """Separates bracketed pastes from other input, across reads of any size.
 
-    Bytes that are not UTF-8 become U+FFFD. A mark of a paste's start within a paste is text.
+    Bytes that are not UTF-8 become U+FFFD, which is counted. A mark of a paste's start within a
+    paste is text.
     """
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")(_MARKING)
+        self._unread = 0
+        """Places with U+FFFD for what is not UTF-8, since `take_unread`."""
         self._held = b""
         """End of the input that may be the beginning of `PASTE_START`."""
         self._paste: bytearray | None = None
@@ -51,7 +67,7 @@ class InputSplitter:
                 else:
                     held = _overlap(keys, PASTE_START)
                     keys, self._held = keys[: len(keys) - held], keys[len(keys) - held :]
-                if text := self._decoder.decode(keys, final=bool(mark)):
+                if text := self._counted(self._decoder.decode(keys, final=bool(mark))):
                     parts.append(text)
             else:
                 searched = max(0, len(self._paste) - len(PASTE_END))
@@ -71,7 +87,7 @@ class InputSplitter:
         if self._paste is not None:
             return []
         held, self._held = self._held, b""
-        text = self._decoder.decode(held)
+        text = self._counted(self._decoder.decode(held))
         return [text] if text else []
 
     def end_paste(self) -> list[str | Paste]:
@@ -79,7 +95,16 @@ class InputSplitter:
         if self._paste is None:
             return []
         data, self._paste = self._paste, None
-        return [Paste(pasted_text(data.decode(errors="replace")))]
+        return [Paste(pasted_text(self._counted(data.decode(errors=_MARKING))))]
+
+    def take_unread(self) -> int:
+        """In how many places U+FFFD was put since this was asked last."""
+        unread, self._unread = self._unread, 0
+        return unread
+
+    def _counted(self, text: str) -> str:
+        self._unread += text.count(_UNREAD)
+        return text.replace(_UNREAD, "\N{REPLACEMENT CHARACTER}")
 
 
 def pasted_text(text: str) -> str:

@@ -54,8 +54,9 @@ def test_a_chat_by_hand(terminal: Start) -> None:
 
 
 def test_what_is_typed_before_the_first_frame_is_sent(terminal: Start) -> None:
-    tty = terminal(Script.saying("Hello."), early=b"an early question\r")
-    tty.until(lambda: tty.shows("Hello.") and tty.shows(" an early question "))
+    tty = terminal(Script.saying("Hello."), early=b"an early question\xff\r")
+    tty.until(lambda: tty.shows("Hello.") and tty.shows(" an early question� "))
+    tty.until(lambda: tty.shows("! 1 notice"))
 
 
 @pytest.mark.parametrize(
@@ -249,11 +250,24 @@ def test_a_paste_is_text_and_never_obeyed(terminal: Start) -> None:
     tty.until(lambda: tty.shows("Read.") and tty.shows("second␎␇␑ ␛[200~ �␛[A."))
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_input_that_is_not_utf8_is_said(terminal: Start, write: bool) -> None:
+    tty = terminal(Script.saying("Read."))
+    if write:
+        tty.send(b"\x1bOR")
+        tty.until(lambda: tty.shows("0 words"))
+    tty.send(b" \xe6\x97ab")
+    tty.until(lambda: tty.shows("�ab") and tty.shows("the input is not UTF-8 in 1 place: �"))
+    tty.send(b"\x1b[200~pa\xff\xfest\xe6\x1b[201~")
+    tty.until(lambda: tty.shows("pa��st�") and tty.shows("the input is not UTF-8 in 3 places: �"))
+
+
 def test_input_that_cannot_be_read_is_skipped(terminal: Start) -> None:
     tty = terminal(Script.saying("Read."))
     # Not UTF-8; a key with alternates, a code beyond Unicode: Textual's parser fails on these.
     tty.send(b"a\xff\x1b[97:65;2ub\x1b[1114112;1uc\xe4d\r")
     tty.until(lambda: tty.shows("Read.") and tty.shows(" a�bc�d "))
+    tty.until(lambda: tty.shows("! 1 notice"))
     # An end that is lost does not take the keyboard for long.
     tty.send(b"\x1b[200~no end")
     tty.until(lambda: tty.shows("no end"))

@@ -69,6 +69,24 @@ def test_examples(data: bytes, expected: list[str | Paste]) -> None:
     assert events([data]) == expected
 
 
+@pytest.mark.parametrize(
+    ("data", "places"),
+    [
+        (b" \xe6\x97ab", 1),
+        (b"\x1b[200~pa\xff\xfest\xe6\x1b[201~", 3),
+        (b"\xc3\x1b[200~x\xa4\x1b[201~\xed\xa0\x80", 5),
+        ("\x1b[200~� ä\x1b[201~�".encode(), 0),  # it was typed as this
+    ],
+)
+def test_what_is_not_utf8_is_counted_however_it_is_cut(data: bytes, places: int) -> None:
+    whole, cut = InputSplitter(), InputSplitter()
+    whole.feed(data)
+    for byte in data:
+        cut.feed(bytes([byte]))
+    assert whole.take_unread() == cut.take_unread() == places
+    assert whole.take_unread() == 0
+
+
 def test_the_escape_key_is_held_back_until_nothing_follows() -> None:
     splitter = InputSplitter()
     assert splitter.feed(b"x\x1b") == ["x"]

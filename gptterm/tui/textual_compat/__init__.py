@@ -168,6 +168,14 @@ def draw_keys_at_once() -> None:
     Screen._on_timer_update = update_or_wait  # type: ignore[method-assign]
 
 
+class InputUnread(events.Event):
+    """Input came that is not UTF-8: in so many places of it U+FFFD stands."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.places = places
+
+
 class TerminalApp(App[Result]):
     """An app with our drivers; it remembers the first unhandled exception, which ends the app.
 

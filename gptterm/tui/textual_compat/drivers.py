@@ -20,6 +20,7 @@ from textual.message import Message
 from gptterm.errors import GpttermError
 from gptterm.tui.terminal_input import InputSplitter, Paste
 from gptterm.tui.terminal_output import hold_columns
+from gptterm.tui.textual_compat import InputUnread
 
 READ_BYTES = 65536
 WRITTEN_S = 0.02
@@ -124,6 +125,8 @@ class _TerminalDriver(Driver):
                 self._send((*self._keys.expire(), events.Paste(part.text)))
             else:
                 self._send(self._keys.parse_keys(part))
+        if places := self._splitter.take_unread():
+            self._send([InputUnread(places)])
 
     def _send(self, messages: Sequence[Message]) -> None:
         for message in messages:
