@@ -1,11 +1,10 @@
 """Builder of a reply from the events of a generation; text and tokens are joined on read."""
 
-import itertools
-
 import msgspec
 
 from gptterm.conversation import token_scores
 from gptterm.conversation.nodes import Generation, Node, shared_ids
+from gptterm.conversation.spelling import is_open, spell
 from gptterm.engine.api import (
     NO_ID,
     Event,
@@ -98,18 +97,21 @@ class ReplyBuilder:
             self._text = ["".join(self._text)]
         return self._text[0] if self._text else ""
 
+    @property
+    def run(self) -> Generation:
+        """The run so far."""
+        reasoning = "".join(self._reasoning)
+        return msgspec.structs.replace(self._run, tokens=len(self._ids), reasoning=reasoning)
+
     def node(self) -> Node:
         """Return the node as it is now. It has token ids once the run has ended."""
         new_text = self.new_text
-        run = msgspec.structs.replace(
-            self._run, tokens=len(self._ids), reasoning="".join(self._reasoning)
-        )
         spelling = self._ids_spelling(new_text) if self.finished and self._has_ids else None
         return msgspec.structs.replace(
             self._node,
             text=self._node.text + new_text,
             ids=() if spelling is None else self._node.ids + spelling,
-            generations=(*self._node.generations, run),
+            generations=(*self._node.generations, self.run),
             scores=self._scores(new_text) if self.finished else self._node.scores,
         )
 
@@ -126,13 +128,15 @@ class ReplyBuilder:
         A reply ended by a stop text has tokens beyond its text, and the stop text may begin in the
         middle of a token: fed to the model again, such ids would differ from what the reader saw.
         White space before the text is stripped in a transcript, but stays part of the ids.
+        A character that the end has cut would be completed by what follows the ids: the reader
+        would see it beside the sign of its beginning.
         """
-        generated, raw = b"".join(self._pieces), new_text.encode()
-        begin = generated.find(raw)
-        if begin < 0 or generated[:begin].decode(errors="replace").strip():
+        generated, raw = spell(self._pieces), new_text.encode()
+        begin = generated.raw.find(raw)
+        if begin < 0 or generated.raw[:begin].decode(errors="replace").strip():
             return None
-        ends = itertools.accumulate((len(piece) for piece in self._pieces), initial=0)
-        for count, end in enumerate(ends):
+        for count, end in enumerate((0, *generated.ends)):
             if end == begin + len(raw):
-                return shared_ids(self._ids[:count])
+                cut = is_open(b"".join(self._pieces[:count]))
+                return None if cut else shared_ids(self._ids[:count])
         return None

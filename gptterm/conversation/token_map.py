@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from gptterm.conversation.nodes import SYSTEM
+from gptterm.conversation.spelling import spell
 from gptterm.conversation.token_scores import character_starts
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import ChatPrompt, ModelInfo, Prompt, TextPrompt, Transcript
@@ -95,8 +96,7 @@ def turn_tokens(
         marked: bytes of the marked prompt.
         messages: parts of each message, in the order of the marks.
     """
-    text = b"".join(pieces)
-    ends = list(accumulate(map(len, pieces)))
+    text, ends = spell(pieces)
     found: dict[str, tuple[TurnToken, ...]] = {}
     at = first = 0
     for literal, parts in zip(_literals(marked, len(messages)), messages, strict=True):

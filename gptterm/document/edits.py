@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from gptterm.conversation.nodes import Generation, TokenId
+from gptterm.conversation.spelling import REPLACEMENT, is_boundary
 from gptterm.engine.api import ModelInfo
 
 
@@ -28,9 +29,10 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     created: float = 0.0
     """Seconds since 1970."""
     ids: tuple[TokenId, ...] = ()
-    """Token ids that spell exactly `text`, if a model wrote it; else empty."""
+    """Token ids that spell `text`, if a model wrote it; else empty. Of a text that was ended within
+    a token, what it has of that one is not theirs."""
     lengths: tuple[int, ...] = ()
-    """Bytes of each token."""
+    """Bytes of `text` that each token spells; see `spelling.spell`."""
     logprobs: tuple[float, ...] = ()
     """Natural logarithm of each token's probability, before penalties and filters; empty where not
     known."""
@@ -61,9 +63,14 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             # Bytes that are not continuations begin a character.
             characters += sum(byte & 0xC0 != 0x80 for byte in data[at:end])
             at = end
-            whole = end == len(data) or data[end] & 0xC0 != 0x80
-            found.append(characters if whole else -1)
+            found.append(characters if is_boundary(data, end) else -1)
         return found
+
+
+def are_lengths(lengths: Iterable[int], text: str) -> bool:
+    """Whether tokens of these lengths spell a text, or the beginning of it."""
+    raw, size = text.encode(), sum(lengths)
+    return 0 < size <= len(raw) and is_boundary(raw, size)
 
 
 def parents_first(edits: Iterable[Edit]) -> list[Edit]:
@@ -135,3 +142,19 @@ def split(span: Span, at: int, ends: list[int]) -> Split:
         begin = origin + (ends[after - 1] if after else 0)
         right = Span(begin, span.end, span.edit, after, last - after)
     return Split(left, right, after - before)
+
+
+def closed(span: Span, text: str, ends: list[int]) -> Span | None:
+    """Return a span up to the last character that is surely whole; None where there is none.
+
+    A U+FFFD may be the beginning of a character: a model that reads the bytes would complete it,
+    and what it writes then begins with a character that the text has half of already.
+
+    Args:
+        text: that of the span.
+        ends: `Edit.token_ends` of its edit.
+    """
+    whole = len(text.rstrip(REPLACEMENT))
+    if whole in (0, len(text)):
+        return span if whole else None
+    return split(span, span.start + whole, ends).before

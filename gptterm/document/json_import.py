@@ -8,7 +8,7 @@ import msgspec
 
 from gptterm.conversation.nodes import EARLIEST, LATEST, Generation, TokenId
 from gptterm.document import settings
-from gptterm.document.edits import Edit, parents_first
+from gptterm.document.edits import Edit, are_lengths, parents_first
 from gptterm.document.json_format import FORMAT, VERSION
 from gptterm.document.tree import Document
 
@@ -44,7 +44,7 @@ class _Version(msgspec.Struct):
         """The edit, with tokens if they spell its text."""
         lengths = tuple(token.length for token in self.tokens)
         logprobs = [token.logprob for token in self.tokens]
-        fits = sum(lengths) == len(self.text.encode())
+        fits = are_lengths(lengths, self.text)
         known = [each for each in logprobs if each is not None and math.isfinite(each)]
         return Edit(
             id=self.id, parent=self.parent, start=self.start, removed=self.removed,

@@ -1,14 +1,14 @@
 """Streams: versions of a document while a model writes them."""
 
-from bisect import bisect_right
-from itertools import accumulate
+from itertools import pairwise
 
 import msgspec
 
-from gptterm.conversation.nodes import Generation, Node
+from gptterm.conversation.nodes import Generation, Node, shared_ids
 from gptterm.conversation.reply_builder import ReplyBuilder
+from gptterm.conversation.spelling import Spelling, spell
 from gptterm.document.edits import Edit
-from gptterm.engine.api import Event, Failed, FinishReason, SamplingParams, Token
+from gptterm.engine.api import NO_ID, Event, Failed, FinishReason, SamplingParams, Token
 
 
 class Stream:
@@ -22,15 +22,17 @@ class Stream:
     def __init__(self, edit: Edit, run: Generation) -> None:
         node = Node(id=edit.id, parent=None, role="assistant", text="", created=edit.created)
         self._reply = ReplyBuilder(node, run)
-        self._lengths: list[int] = []
-        """Bytes of each token."""
+        self._ids: list[int] = []
+        self._pieces: list[bytes] = []
+        self._spelled = Spelling(b"", [])
         self._logprobs: list[float | None] = []
 
     def apply(self, event: Event) -> bool:
         """Apply an event of the generation; return whether it is the last one."""
         self._reply.apply(event)
         if isinstance(event, Token):
-            self._lengths.append(len(event.piece))
+            self._ids.append(event.id)
+            self._pieces.append(event.piece)
             self._logprobs.append(event.logprob)
         return self._reply.finished or isinstance(event, Failed)
 
@@ -43,29 +45,26 @@ class Stream:
         self._reply.finish(reason, error=error)
 
     def scored(self, edit: Edit) -> Edit:
-        """Return the version with the tokens that its text has by now; their ids are not known."""
-        size = len(edit.text.encode())
-        count = bisect_right(list(accumulate(self._lengths)), size)
+        """Return the version with the tokens that its text has by now, without their ids."""
+        if len(self._spelled.ends) < len(self._pieces):
+            self._spelled = spell(self._pieces)  # once for all rows that are drawn
+        count = self._spelled.count_within(edit.text)
+        sizes = (end - start for start, end in pairwise((0, *self._spelled.ends[:count])))
         logprobs = self._logprobs[:count]
         return msgspec.structs.replace(
             edit,
-            lengths=tuple(self._lengths[:count]),
+            lengths=tuple(sizes),
             logprobs=() if None in logprobs else tuple(logprobs),
         )
 
     def written(self, edit: Edit, *, ended: bool) -> Edit:
         """Return the version with what was written so far; its tokens only once it has ended."""
+        edit = msgspec.structs.replace(edit, text=self._reply.new_text)
         if not ended:
-            return msgspec.structs.replace(edit, text=self._reply.new_text)
-        node = self._reply.node()
-        sizes = tuple(self._lengths[: len(node.ids)])
-        fits = sum(sizes) == len(node.text.encode())
-        logprobs = self._logprobs[: len(sizes)] if fits else []
-        return msgspec.structs.replace(
-            edit,
-            text=node.text,
-            ids=node.ids if fits else (),
-            lengths=sizes if fits else (),
-            logprobs=() if None in logprobs else tuple(logprobs),
-            run=node.generation,
-        )
+            return edit
+        run = self._reply.run
+        if NO_ID in self._ids:
+            return msgspec.structs.replace(edit, run=run)
+        scored = self.scored(edit)
+        ids = shared_ids(self._ids[: len(scored.lengths)])
+        return msgspec.structs.replace(scored, ids=ids, run=run)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from gptterm.conversation.nodes import Generation
-from gptterm.document.edits import Edit, Span, parents_first, split
+from gptterm.document.edits import Edit, Span, closed, parents_first, split
 from gptterm.document.settings import DocumentSettings
 from gptterm.document.streams import Stream
 from gptterm.engine.api import (
@@ -178,7 +178,10 @@ class Document:
                 continue
             if span.start >= end:
                 break
-            part = span if span.end <= end else split(span, end, self.ends_of(edit)).before
+            ends = self.ends_of(edit)
+            part = span if span.end <= end else split(span, end, ends).before
+            if part is not None:
+                part = closed(part, self._text[part.start : part.end], ends)
             if part is not None:
                 add_text(part.start)
                 ids = edit.ids[part.first : part.first + part.tokens]
@@ -186,6 +189,17 @@ class Document:
                 at = part.end
         add_text(end)
         return tuple(parts)
+
+    def run_end(self, place: int) -> int:
+        """Return the place where that ends which a model wrote in one go; itself, if it did not."""
+        span = next((each for each in self._spans if each.start <= place < each.end), None)
+        if span is None:
+            return place
+        edit, end = self._edits[span.edit], span.end
+        if span.first + span.tokens == len(edit.ids):
+            cut = edit.text[self.ends_of(edit)[-1] :]  # of a token that the end was within
+            end += len(cut) if self._text.startswith(cut, end) else 0
+        return end
 
     # -------------------------------------------------------------------------------- moving
 
@@ -275,7 +289,7 @@ class Document:
                 after.append(span.moved(by))
             else:
                 self._divide(span, start, end, by, before, after)
-        own = [_whole(edit)] if edit.ids and edit.text else []
+        own = [self._whole(edit)] if edit.ids and edit.text else []
         return (*before, *own, *after)
 
     def _divide(
@@ -294,6 +308,10 @@ class Document:
             if right.after is not None:
                 after.append(right.after.moved(by))
         self.cut_tokens += cut
+
+    def _whole(self, edit: Edit) -> Span:
+        """All tokens of an edit."""
+        return Span(edit.start, edit.start + self.ends_of(edit)[-1], edit.id, 0, len(edit.ids))
 
     def ends_of(self, edit: Edit) -> list[int]:
         """Return `Edit.token_ends`, counted once."""
@@ -439,7 +457,3 @@ class Document:
         self._edits[version] = grown
         if self.current == version:
             self._grow(edit, grown)
-
-
-def _whole(edit: Edit) -> Span:
-    return Span(edit.start, edit.start + len(edit.text), edit.id, 0, len(edit.ids))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gptterm.document import settings
-from gptterm.document.edits import Edit, parents_first
+from gptterm.document.edits import Edit, are_lengths, parents_first
 from gptterm.document.tree import Document
 from gptterm.store import schema
 from gptterm.store.serialization import decode_run, read_time, unpack_floats, unpack_ids
@@ -212,7 +212,7 @@ def _pruned_before(document: Document, until: float) -> list[str]:
 def _edit(row: tuple[Any, ...]) -> Edit:
     version, parent, start, removed, text, created, _, ids, lengths, logprobs, run, *_ = row
     unpacked, sizes = unpack_ids(ids), unpack_ids(lengths)
-    if len(unpacked) != len(sizes) or sum(sizes) != len(text.encode()):
+    if len(unpacked) != len(sizes) or not are_lengths(sizes, text):
         unpacked = sizes = ()
     floats = unpack_floats(logprobs)
     decoded = None

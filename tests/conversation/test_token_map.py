@@ -39,6 +39,13 @@ def test_parts_of_a_character() -> None:
     assert spelled(pieces, "{0}", "€5") == [[(0, 0, 0), (1, 0, 1), (2, 1, 2)]]
 
 
+def test_half_a_character_that_a_model_wrote() -> None:
+    pieces = [b"<a>", b"\xfd", b"b\xe2", b"\x82", b" c", b"</a>"]
+    assert spelled(pieces, "<a>{0}</a>", "\ufffdb\ufffd c") == [
+        [(1, 0, 1), (2, 1, 2), (3, 2, 3), (4, 3, 5)]
+    ]
+
+
 def test_a_tokenizer_that_changes_the_text_and_an_empty_message() -> None:
     pieces = [b"<u>", b"hello", b"<a>", b"yes"]
     assert spelled(pieces, "<u>{0}<a>{1}", "Hello", "yes") == [[], [(3, 0, 3)]]

@@ -1,7 +1,11 @@
 """Documents: every version stays what it was, whatever is done; tokens stay where their text is."""
 
+import codecs
 import json
 import math
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+from types import MappingProxyType
 
 import hypothesis.strategies as st
 import msgspec
@@ -33,6 +37,7 @@ USAGE = Usage(prompt_tokens=0, completion_tokens=0, reused_tokens=0, dropped_tok
 TIMINGS = Timings(first_token_s=0, total_s=0, tokens_per_s=0)
 PIECES = [b"a", b" b", "é".encode()[:1], "é".encode()[1:], "人".encode(), b"\n", b"cd ef"]
 """Of the tokens 0, 1, …"""
+EMOJI = "😀".encode()
 
 
 def write(document: Document, version: str, ids: list[int]) -> None:
@@ -173,6 +178,88 @@ def test_an_edit_inside_a_character_of_several_tokens() -> None:
     assert parts(document) == [[0, 4]] or parts(document) == [[0], [4]]
 
 
+def say(document: Document, version: str, *pieces: bytes) -> None:
+    """Let a model write tokens of these pieces, 10, 11, …, as an engine's decoder tells them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for number, piece in enumerate(pieces, 10):
+        text = decoder.decode(piece)
+        document.apply_event(
+            version, Token(sample=0, id=number, text=text, piece=piece, logprob=-number / 2)
+        )
+
+
+def tokens_of(edit: Edit) -> list[bytes]:
+    """What each token spells, by its length."""
+    raw, ends = edit.text.encode(), accumulate(edit.lengths, initial=0)
+    return [raw[start:end] for start, end in pairwise(ends)]
+
+
+def test_half_a_character_takes_no_token_from_the_others() -> None:
+    document = Document()
+    (version,) = document.begin(0, RUN)
+    say(document, version, b"a", b"\xfd", b" b", EMOJI[:2], EMOJI[2:], EMOJI[:1], EMOJI[1:3], b"c")
+    assert sum(document.written(version).lengths) == len(document.text.encode())
+    end(document, version)
+    edit = document.edit(version)
+    assert edit.text == "a\ufffd b😀\ufffdc"
+    sign = "\ufffd".encode()
+    assert edit.ids == tuple(range(10, 18))
+    assert edit.logprobs == tuple(-number / 2 for number in range(10, 18))
+    assert tokens_of(edit) == [
+        b"a", sign, b" b", EMOJI[:2], EMOJI[2:], sign[:1], sign[1:], b"c",
+    ]  # fmt: skip
+    assert edit.token_ends() == [1, 2, 4, -1, 5, -1, 6, 7]
+    assert parts(document) == [list(range(10, 18))]
+    exported = json.loads(to_json(document))
+    assert [each["id"] for each in exported["edits"][0]["tokens"]] == list(range(10, 18))
+    assert from_builtins(exported).edits() == document.edits()
+
+
+def test_stopped_within_a_character_the_tokens_before_it_stay() -> None:
+    document = Document()
+    (version,) = document.begin(0, RUN)
+    # As GPT-2 cuts an emoji: the space is part of its first token.
+    say(document, version, b"So", b" big", b" " + EMOJI[:2], EMOJI[2:3])
+    document.finish(version, "cancelled")
+    edit = document.edit(version)
+    assert (edit.text, edit.ids, edit.lengths) == ("So big ", (10, 11), (2, 4))
+    assert edit.logprobs == (-5.0, -5.5)
+    assert parts(document) == [[10, 11], " "]
+    assert from_builtins(json.loads(to_json(document))).edits() == document.edits()
+    document.replace(7, 7, "!")
+    assert parts(document) == [[10, 11], " !"]
+    assert [document.run_end(place) for place in (0, 5, 6, 7)] == [7, 7, 6, 7]
+
+
+def test_half_a_character_at_the_end_is_not_completed() -> None:
+    document = Document()
+    (version,) = document.begin(0, RUN)
+    say(document, version, b"So", b" b" + EMOJI[:2])
+    finished = Finished(sample=0, reason="length", text="\ufffd", usage=USAGE, timings=TIMINGS)
+    document.apply_event(version, finished)
+    assert (document.text, document.edit(version).ids) == ("So b\ufffd", (10, 11))
+    assert parts(document) == [[10], " b\ufffd"]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=3) | st.sampled_from([EMOJI, b"ab"]), max_size=8))
+def test_every_run_keeps_its_tokens(pieces: list[bytes]) -> None:
+    document = Document()
+    (version,) = document.begin(0, RUN)
+    say(document, version, *pieces)
+    known = document.written(version)
+    assert known.text == document.text
+    document.finish(version, "cancelled")
+    edit = document.edit(version)
+    assert (edit.lengths, edit.logprobs) == (known.lengths, known.logprobs)
+    whole = b"".join(pieces).decode("utf-8", "replace")
+    assert whole.startswith(edit.text)
+    # Only the last character can be missing, and the tokens that it begins in.
+    begun = sum(len(piece) for piece in pieces[: len(edit.ids) + 1])
+    missing = b"".join(pieces)[:begun].decode("utf-8", "replace")
+    assert len(edit.ids) == len(pieces) or len(missing) > len(edit.text)
+    check_spans(document, {10 + number: piece for number, piece in enumerate(pieces)})
+
+
 def test_a_stop_text_in_the_middle_of_a_token_leaves_no_ids() -> None:
     document = Document()
     (version,) = document.begin(0, RUN)
@@ -263,7 +350,9 @@ def test_tokens_spell_the_text_where_they_stand(ids: list[int], data: st.DataObj
         check_spans(document)
 
 
-def check_spans(document: Document) -> None:
+def check_spans(
+    document: Document, pieces: Mapping[int, bytes] = MappingProxyType(dict(enumerate(PIECES)))
+) -> None:
     """The spans are in order, and each has the text of its tokens."""
     at = 0
     for span in document.spans:
@@ -278,10 +367,10 @@ def check_spans(document: Document) -> None:
     whole = b"".join(
         part.text.encode()
         if isinstance(part, TextPrompt)
-        else b"".join(PIECES[i] for i in part.ids)
+        else b"".join(pieces[i] for i in part.ids)
         for part in document.prompt_parts(len(document.text), INFO)
     )
-    assert whole.decode() == document.text
+    assert whole.decode("utf-8", "replace") == document.text
 
 
 class Versions(RuleBasedStateMachine):

@@ -16,7 +16,7 @@ from gptterm.document.tree import Document
 from gptterm.engine.api import Failed
 from gptterm.store import History
 from gptterm.store.recovery import recover
-from tests.document.test_tree import RUN, check_spans, end, parts, write, written
+from tests.document.test_tree import EMOJI, RUN, check_spans, end, parts, say, write, written
 
 FILE = "/stories/fox.txt"
 
@@ -61,6 +61,22 @@ def test_a_document_comes_back_whole(history: History, path: Path) -> None:
     again.undo()
     assert again.redo()
     assert again.text == document.text
+
+
+def test_tokens_of_half_characters_come_back(history: History, path: Path) -> None:
+    saver = history.open_document(FILE)
+    document = saver.document
+    (whole,) = document.begin(0, RUN)
+    say(document, whole, b"a", b"\xfd", b" b" + EMOJI[:2], EMOJI[2:])
+    end(document, whole)
+    (stopped,) = document.begin(len(document.text), RUN)
+    say(document, stopped, b"c", b" " + EMOJI[:2])
+    document.finish(stopped, "cancelled")
+    assert document.text == "a\ufffd b😀c "
+    assert saver.flush()
+    again = reopened(path)
+    assert_same(document, again)
+    assert [len(again.edit(version).ids) for version in (whole, stopped)] == [4, 1]
 
 
 def test_what_was_refused_leaves_nothing(history: History, path: Path) -> None:

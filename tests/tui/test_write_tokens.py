@@ -1,5 +1,6 @@
 """Tokens of a document with the bundled model: tints, alternatives, swaps, bans."""
 
+import codecs
 import math
 from pathlib import Path
 
@@ -10,10 +11,20 @@ from gptterm.config import load_settings
 from gptterm.conversation.nodes import Generation
 from gptterm.conversation.token_map import TurnToken
 from gptterm.document.tree import Document
-from gptterm.engine.api import Finished, SamplingParams, Timings, Token, Usage
-from gptterm.engine.inspection.answers import TokenScore
+from gptterm.engine.api import (
+    Finished,
+    MixedPrompt,
+    SamplingParams,
+    TextPrompt,
+    Timings,
+    Token,
+    Usage,
+)
+from gptterm.engine.inspection.answers import Encoded, TokenScore
+from gptterm.engine.inspection.requests import EncodeRequest
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.tui.app import GpttermApp
+from gptterm.tui.state.asking import ask
 from gptterm.tui.state.document_tokens import DocumentTokens, Reading, _stretch
 from gptterm.tui.state.engine_manager import EngineManager, find_model
 from tests.tui.test_write import WriteDesk
@@ -190,6 +201,40 @@ async def test_a_model_that_is_gone_leaves_the_usual_one(
         assert any("nobody/gone is not on this machine" in line for line in said)
         assert desk.controller.engine.info is not None
         assert desk.controller.engine.info.name == "tiny"
+
+
+async def test_half_a_character_is_read_and_tinted_as_it_was_written(home: Path) -> None:
+    settings = load_settings({"model": "tiny"})
+    client = EngineClient(log=home / "engine.log")
+    app = GpttermApp(settings, None, client, find_model, write=True)
+    async with app.run_test(size=(120, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.opened()
+        writing, info = desk.write.writing, desk.controller.engine.info
+        tokens, document = writing.text_tokens, writing.document
+        assert info is not None
+        request = EncodeRequest(prompt=MixedPrompt(parts=(TextPrompt(text=" foxý ran"),)))
+        found = (await ask(client, request, Encoded)).pieces
+        drawn = [each for each in found if each.piece != b"\xbd"]
+        assert b"\xc3" in [each.piece for each in drawn]
+        await desk.type("The")
+        run = Generation.for_model(info, SamplingParams())
+        (version,) = document.begin(3, run)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for each in drawn:
+            text = decoder.decode(each.piece)
+            token = Token(sample=0, id=each.id, text=text, piece=each.piece, logprob=-2.0)
+            document.apply_event(version, token)
+        document.finish(version, "length")
+        assert document.text == "The fox\ufffd ran"
+        assert document.edit(version).ids == tuple(each.id for each in drawn)
+        await desk.press("ctrl+t")
+        await desk.until(lambda: tokens.reading and len(tokens.reading.scores) > len(drawn))
+        reading = tokens.reading
+        assert reading is not None
+        assert reading.ids[-len(drawn) :] == document.edit(version).ids
+        assert "".join(document.text[t.start : t.end] for t in reading.tokens) == document.text
+        assert tokens.bits(3, len(document.text))[1] == len(drawn)
 
 
 def write(document: Document, *pieces: bytes) -> None:

@@ -5,12 +5,12 @@ It knows no widgets: it calls `on_change`, and the screen reads what changed.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from gptterm.charts.measures import SCALES, Measure, measured
 from gptterm.charts.scales import WEIGHT, Scale
 from gptterm.charts.views.attention import without_first
+from gptterm.conversation.spelling import spell
 from gptterm.engine.api import ModelInfo, Piece
 from gptterm.engine.inspection.answers import (
     HEAD_STATISTICS,
@@ -269,7 +269,7 @@ class Inspecting:
             return min(subject.position, self.last)
         if subject.byte is None:
             return self.last
-        ends = accumulate(len(piece) for piece in self.spelled)
+        ends = spell(self.spelled).ends
         return next((i for i, end in enumerate(ends) if end > subject.byte), self.last)
 
     async def _ask(self) -> None:

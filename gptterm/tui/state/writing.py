@@ -400,10 +400,7 @@ class Writing:
         info = self.controller.engine.info
         if problem or info is None:
             return problem
-        end = max(
-            (span.end for span in self.document.spans if span.start <= walked.start < span.end),
-            default=walked.end,
-        )
+        end = max(walked.end, self.document.run_end(walked.start))
         if text:
             self.document.swap(walked.start, end, text, token, self._run(info, self.settings))
         else:
