@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from gptterm.conversation.spelling import spell
 from gptterm.engine.api import NO_ID, Token
 
 MAX_TOKENS = 8192
@@ -88,20 +89,20 @@ def score(tokens: Iterable[Token], text: str, start: int) -> list[ScoredToken]:
         start: characters of the turn before it.
     """
     tokens = list(tokens)
-    raw = text.encode()
-    begin = b"".join(token.piece for token in tokens).find(raw)
+    raw, spelling = text.encode(), spell([token.piece for token in tokens])
+    begin = spelling.raw.find(raw)
     if begin < 0 or not raw:
         return []
     starts = character_starts(text)
     found: list[ScoredToken] = []
     at = -begin
-    for token in tokens:
+    for token, end in zip(tokens, spelling.ends, strict=True):
+        begins, at = at, end - begin
         # Characters that are complete before and after the token.
-        before, at = starts[_clamp(at, raw)], at + len(token.piece)
-        after = starts[_clamp(at, raw)]
+        before, after = starts[_clamp(begins, raw)], starts[_clamp(at, raw)]
         if token.logprob is None or (at <= 0 and token.piece):
             continue
-        if at - len(token.piece) >= len(raw):
+        if begins >= len(raw):
             break
         others = (
             ScoredAlternative(other.id, other.piece, other.logprob) for other in token.alternatives

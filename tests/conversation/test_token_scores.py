@@ -74,6 +74,31 @@ def test_parts_of_characters_and_text_that_is_not_shown() -> None:
     assert token_scores.score(events, "something else", 0) == []
 
 
+def test_half_a_character_keeps_its_score_and_the_others_theirs() -> None:
+    chat, reply = chat_with(
+        token("Hi", -0.5), token(b"\xfd", -1.0, id_=8),
+        Token(sample=0, id=9, text="\ufffd you", piece=b" you", logprob=-2.0),
+    )  # fmt: skip
+    node = chat.node(reply)
+    assert node.text == "Hi\ufffd you"
+    assert node.ids == (7, 8, 9)
+    assert spelled(node) == ["Hi", "\ufffd", " you"]
+    assert [each.piece for each in unpack(node.scores)] == [b"Hi", b"\xfd", b" you"]
+    assert from_json(to_json(chat)).node(reply) == node
+
+
+def test_a_reply_that_ends_within_a_character_has_scores_and_no_ids() -> None:
+    chat = Conversation()
+    reply = chat.begin_reply(chat.add_user("a question"), Generation(model="m"))
+    for event in (token("Hi", -0.5), token("🙂".encode()[:3], -1.0), finished("\ufffd")):
+        chat.apply_event(reply, event)
+    node = chat.node(reply)
+    assert node.text == "Hi\ufffd"
+    assert spelled(node) == ["Hi", "\ufffd"]
+    # The model would go on with the rest of the character.
+    assert node.ids == ()
+
+
 def test_none_without_log_probabilities_and_those_of_a_continued_reply() -> None:
     chat, reply = chat_with(token("one", None))
     assert chat.node(reply).scores == b""
