@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 
 from gptterm.charts.measures import Measure
@@ -162,9 +163,10 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
 
 def test_tints_of_a_stream_are_those_that_are_kept() -> None:
     rng = random.Random(3)
-    for measure in MEASURES * 100:
-        said = "".join(rng.choice("ab c\n€漢") for _ in range(rng.randint(1, 12)))
-        raw, pieces = f" {said}".encode(), list[bytes]()
+    characters = [each.encode() for each in "ab c\n€漢"]
+    for measure, some in zip(MEASURES * 200, cycle((characters, [*characters, b"\xe2", b"\xfd"]))):
+        raw, pieces = b" " + b"".join(rng.choices(some, k=rng.randint(1, 12))), list[bytes]()
+        said = raw.decode("utf-8", "replace")
         while raw:
             size = rng.randint(1, 4)
             pieces.append(raw[:size])

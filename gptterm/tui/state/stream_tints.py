@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gptterm.charts.measures import SCALES, Measure
+from gptterm.conversation.spelling import spell
 from gptterm.conversation.token_scores import character_starts
 from gptterm.engine.api import Token
 from gptterm.tui.state.tints import Tint
@@ -38,12 +39,27 @@ class _Values(NamedTuple):
         )
 
 
+class _Unseen(NamedTuple):
+    """Bytes that have not been seen as text yet, and the values of their token."""
+
+    piece: bytes
+    values: _Values
+    is_rest: bool = False
+    """Others of the token have been seen."""
+
+    @property
+    def counted(self) -> _Values:
+        """The values for what the bytes spell: the beginning of a character is no part of what
+        its token is counted for a second time."""
+        begins = self.is_rest and self.piece.decode(errors="ignore") == ""
+        return _Values() if begins else self.values
+
+
 class StreamTints:
     """Matches the tokens of one reply to the text that they spell, in order."""
 
     def __init__(self) -> None:
-        self._tokens: list[tuple[bytes, _Values]] = []
-        """Bytes that have not been seen as text yet, and the values of their token."""
+        self._tokens: list[_Unseen] = []
         self._pending = _Values()
         """Of tokens that ended within the next character."""
         self._has_begun = False
@@ -54,7 +70,7 @@ class StreamTints:
 
     def add(self, token: Token) -> None:
         """Take a token; what is not known of it tints nothing."""
-        self._tokens.append((token.piece, _Values.of(token)))
+        self._tokens.append(_Unseen(token.piece, _Values.of(token)))
 
     def cut(self, text: str, measure: Measure | None) -> tuple[Tint, ...]:
         """Return the tints of the next part of the text, None: without any; the rest waits."""
@@ -70,18 +86,17 @@ class StreamTints:
     def _match(self, text: str) -> None:
         """Take the next part of the text."""
         raw, starts = text.encode(), character_starts(text)
+        self._spell(raw)
         if not self._has_begun and raw:
             self._has_begun = True
             self._skip_to(raw)
         at = done = 0
         while at < len(raw) and self._tokens:
-            piece, values = self._tokens.pop(0)
-            taken = min(len(piece), len(raw) - at)
-            self._pending = self._pending.plus(values)
-            if rest := piece[taken:]:
-                # The beginning of a character is no part of what this token is counted for.
-                is_text = rest.decode(errors="ignore") != ""
-                self._tokens.insert(0, (rest, self._pending if is_text else _Values()))
+            token = self._tokens.pop(0)
+            taken = min(len(token.piece), len(raw) - at)
+            self._pending = self._pending.plus(token.counted)
+            if rest := token.piece[taken:]:
+                self._tokens.insert(0, _Unseen(rest, self._pending, is_rest=True))
             at += taken
             end = starts[at]
             if end > done:
@@ -89,13 +104,22 @@ class StreamTints:
                 done, self._pending = end, _Values()
         self._length += len(text)
 
+    def _spell(self, raw: bytes) -> None:
+        """Have the tokens spell the next part of the text."""
+        pieces = [token.piece for token in self._tokens]
+        spelling = spell(pieces, final=False)
+        if raw not in spelling.raw:
+            spelling = spell(pieces)  # the text ends within a character
+        spelled = zip(self._tokens, spelling.pieces(), strict=True)
+        self._tokens = [token._replace(piece=piece) for token, piece in spelled]
+
     def _skip_to(self, raw: bytes) -> None:
         """Drop the white space that a transcript strips before the text."""
-        while self._tokens and not raw.startswith(self._tokens[0][0][:1]):
-            piece, values = self._tokens.pop(0)
-            stripped = piece.lstrip()
+        while self._tokens and not raw.startswith(self._tokens[0].piece[:1]):
+            token = self._tokens.pop(0)
+            stripped = token.piece.lstrip()
             if stripped:
-                self._tokens.insert(0, (stripped, values))
+                self._tokens.insert(0, token._replace(piece=stripped))
                 return
 
 
