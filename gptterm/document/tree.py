@@ -433,17 +433,23 @@ class Document:
             self._streams[version].finish(reason, error)
             self._store(version, ended=True)
 
-    def discard(self, version: str) -> None:
-        """Remove a version without text, which a refused generation has left; others stay."""
+    def discard(self, version: str) -> bool:
+        """Remove a version without text, which a generation has left, and return True.
+
+        Others stay, as does one that a person writes on from, or has marked.
+        """
         edit = self._edits[version]
-        if edit.text or self._children[version] or version in self._streams:
-            return
+        is_used = self._children[version] or version in self._streams
+        is_marked = any(version in each for each in (self.names, self.bookmarks, self.pruned))
+        if edit.text or is_used or is_marked:
+            return False
         if self.current == version:
             self.go(edit.parent)
         del self._edits[version], self._children[version]
         self._children[edit.parent].remove(version)
         if self._selected.get(edit.parent) == version:
             del self._selected[edit.parent]
+        return True
 
     def _store(self, version: str, *, ended: bool) -> None:
         """Take over what was written."""

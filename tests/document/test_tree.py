@@ -478,3 +478,15 @@ def test_a_refused_version_goes_and_one_with_a_text_stays() -> None:
     assert document.text == "Soa"
     document.discard(before)
     assert len(document) == 2
+
+
+def test_an_empty_version_that_a_person_has_marked_stays() -> None:
+    document = Document()
+    document.replace(0, 0, "So")
+    versions = document.begin(2, RUN, 4)
+    for version in versions:
+        end(document, version)
+    document.names[versions[0]] = "the end"
+    document.bookmarks[versions[1]] = 2
+    document.pruned[versions[2]] = 1.0
+    assert [document.discard(version) for version in versions] == [False, False, False, True]

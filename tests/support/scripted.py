@@ -100,6 +100,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Begin the reply again instead of ending it with `eos`."""
     echo_sampling: bool = False
     """Each piece is the temperature in effect, so that a change is visible in the text."""
+    silent: int = 0
+    """So many samples, of more, end at once."""
     rate: float | None = None
     """Tokens per second of each sample; None for as fast as possible."""
     hold: tuple[int, str] | None = None
@@ -243,9 +245,10 @@ class ScriptedEngine:
             if self.script.hold is not None and self.script.hold[0] == step:
                 while not Path(self.script.hold[1]).exists():
                     time.sleep(0.01)
-            for sample in samples:
+            for index, sample in enumerate(samples):
                 if not sample.done:
-                    yield from sample.step(self._piece(reply, step))
+                    is_silent = index < self.script.silent < len(samples)
+                    yield from sample.step(None if is_silent else self._piece(reply, step))
         for sample in samples:
             if not sample.done:
                 yield sample.finish("length")

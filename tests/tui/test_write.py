@@ -255,6 +255,53 @@ async def test_continuing_in_the_middle_keeps_the_text_after(open_write: Open) -
         assert "the model reads the text after it too" in desk.said
 
 
+async def test_a_text_that_the_model_ends_gets_no_empty_version(open_write: Open) -> None:
+    async with open_write(Script.saying(" one.", [], [])) as desk:
+        writing = desk.write.writing
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        document, shown = writing.document, writing.document.current
+        for told in range(1, 3):
+            await desk.press("tab")
+            await desk.done()
+            await desk.until(lambda: len(document) == 2 and not writing.generation.is_busy)
+            said = "the model ends the text here: write on, or ban its end (Ctrl+L, then b)"
+            assert [line.text for line in desk.write.notice_line.history] == [said] * told
+            assert (document.current, desk.written) == (shown, "So one.")
+        await desk.press("escape")
+        await desk.until(lambda: "1 continuation" in desk.text)
+        assert "0 tokens" not in desk.text
+
+
+async def test_of_several_continuations_the_empty_ones_go(open_write: Open) -> None:
+    async with open_write(Script.saying(" one.", " two.", [], silent=1)) as desk:
+        writing, document = desk.write.writing, desk.write.writing.document
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.done()
+        await desk.press("escape", "2", "g")
+        await desk.until(lambda: desk.said and not writing.generation.is_busy)
+        assert desk.said == "1 of 2 continuations are empty: the model ends the text here"
+        assert (desk.written, len(writing.continuations)) == ("So two.", 2)
+        # With none that has a text, the one before comes into view again.
+        await desk.press("up")
+        assert desk.written == "So one."
+        await desk.press("2", "g")
+        await desk.until(lambda: "ban its end" in desk.said and not writing.generation.is_busy)
+        assert (desk.written, len(writing.continuations), len(document)) == ("So one.", 2, 3)
+
+
+async def test_a_stop_text_that_comes_at_once_is_told(open_write: Open) -> None:
+    async with open_write(Script.saying("END of it"), stop=["END"]) as desk:
+        writing = desk.write.writing
+        await desk.type("So")
+        await desk.press("tab")
+        await desk.until(lambda: desk.said and not writing.generation.is_busy)
+        assert desk.said == "'END' comes at once, and ends the text"
+        assert (desk.written, len(writing.document)) == ("So", 1)
+
+
 async def test_several_continuations_are_chosen_among(open_write: Open) -> None:
     async with open_write() as desk:
         await desk.type("So")

@@ -23,7 +23,9 @@ class WriteView(ScreenView, Protocol):
             task: whose settings are used.
         """
 
-    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
+    def continue_at(
+        self, place: int, samples: int = 1, task: str = "", beside: str | None = None
+    ) -> bool:
         """Begin continuations of the text up to a place; see `Writing.continue_at`."""
 
     def draw(self) -> None:

@@ -52,9 +52,7 @@ class ContinuationList:
         current = writing.document.current
         edit = None if current is None else writing.document.edit(current)
         if edit is not None and edit.run is not None and not writing.streaming:
-            writing.document.go(edit.parent)
-            if not self._screen.continue_at(edit.start, count):
-                writing.document.go(current)
+            self._screen.continue_at(edit.start, count, beside=current)
         else:
             self._screen.continue_at(self._screen.area.place, count)
         self._screen.draw_followed()

@@ -290,9 +290,11 @@ class WriteScreen(ModeScreen):
         if self.writing.opened and self.continue_at(self.area.place, task=task):
             self._follows = True
 
-    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
+    def continue_at(
+        self, place: int, samples: int = 1, task: str = "", beside: str | None = None
+    ) -> bool:
         """Begin continuations; see `Writing.continue_at`."""
-        begun = self.writing.continue_at(place, samples, task)
+        begun = self.writing.continue_at(place, samples, task, beside)
         if begun:
             # What the last stream has left, not when a key ended it.
             self._garbage.end()

@@ -2,21 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gptterm.conversation.nodes import Generation
 from gptterm.document.tree import Document
 from gptterm.engine.api import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     GenerateRequest,
     Reasoning,
     Started,
     Token,
 )
 from gptterm.errors import GpttermError
+from gptterm.terminal import one_line
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
 
@@ -65,12 +68,18 @@ class Continuing:
             return None
         return self.started.prompt_tokens + self.tokens, self.started.context_length
 
-    def begin(self, versions: tuple[str, ...], request: GenerateRequest) -> None:
-        """Begin a generation that writes versions, a sample each."""
+    def begin(
+        self, versions: tuple[str, ...], request: GenerateRequest, before: str | None
+    ) -> None:
+        """Begin a generation that writes versions, a sample each.
+
+        Args:
+            before: the version that comes into view again if none of them gets a text.
+        """
         self.versions = versions
         self.started, self.finished, self.tokens = None, None, 0
         self._counts = dict.fromkeys(versions, 0)
-        self._task = asyncio.create_task(self._generate(versions, request))
+        self._task = asyncio.create_task(self._generate(versions, request, before))
 
     def stop(self) -> bool:
         """End the versions with the text so far; False if none is written."""
@@ -89,7 +98,9 @@ class Continuing:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def _generate(self, versions: tuple[str, ...], request: GenerateRequest) -> None:
+    async def _generate(
+        self, versions: tuple[str, ...], request: GenerateRequest, before: str | None
+    ) -> None:
         events = self._controller.engine.client.generate(request)
         error = ""
         try:
@@ -100,16 +111,28 @@ class Continuing:
             error = str(problem)
             self._notify("error", error)
         finally:
-            document = self._document()
             for version in versions:
-                document.finish(version, "error" if error else "cancelled", error=error)
-                run = document.edit(version).run
-                if run is not None and run.reason == "error":
-                    document.discard(version)
+                reason: FinishReason = "error" if error else "cancelled"
+                self._document().finish(version, reason, error=error)
+            self._discard_empty(versions, before)
             if self.versions == versions:
                 self.versions = ()
             self._controller.loader.restart_if_dead()
             self._on_change()
+
+    def _discard_empty(self, versions: tuple[str, ...], before: str | None) -> None:
+        """Remove the versions that got no text, and tell why."""
+        document = self._document()
+        shown, parent = document.current, document.edit(versions[0]).parent
+        runs = {version: document.edit(version).run for version in versions}
+        empty = [version for version in versions if document.discard(version)]
+        if shown in empty:
+            left = [version for version in versions if version not in empty]
+            there = (*left, *(each for each in document.children(parent) if each == before))
+            document.go(there[0] if there else parent)
+        ended = [run for version in empty if (run := runs[version]) is not None]
+        if line := why_empty(ended, len(versions), can_ban=not self._controller.engine.is_remote):
+            self._notify("info", line)
 
     def _count(self, version: str, event: Event) -> None:
         match event:
@@ -138,3 +161,25 @@ class Continuing:
                     document.apply_event(version, event)
                 self._notify("error", event.message)
         self._on_change()
+
+
+def why_empty(runs: Sequence[Generation], of: int, *, can_ban: bool) -> str:
+    """Return a line on continuations that ended without a text; empty where it is told elsewhere.
+
+    Args:
+        runs: those of them.
+        of: all that were begun with them.
+        can_ban: the token that ends a text can be banned.
+    """
+    ended = [run for run in runs if run.reason not in ("cancelled", "error", None)]
+    if not ended:
+        return ""
+    share = "" if len(ended) == of else f"{len(ended)} of {of} continuations are empty: "
+    match ended[0].reason:
+        case "eos":
+            hint = "write on, or ban its end (Ctrl+L, then b)" if can_ban else "write on"
+            return f"{share}the model ends the text here" + ("" if share else f": {hint}")
+        case "stop":
+            return f"{share}{one_line(repr(ended[0].stop))} comes at once, and ends the text"
+        case _:
+            return f"{share}the model wrote no text here"

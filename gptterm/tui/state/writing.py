@@ -326,13 +326,16 @@ class Writing:
         """End the continuations with the text so far; False if none is written."""
         return self.generation.stop()
 
-    def continue_at(self, place: int, samples: int = 1, task: str = "") -> bool:
+    def continue_at(
+        self, place: int, samples: int = 1, task: str = "", beside: str | None = None
+    ) -> bool:
         """Begin continuations of the text up to a place; False, with a notice, if that cannot be.
 
         More of a place that has some go beside those.
 
         Args:
             task: whose settings win over those of the text.
+            beside: the version in view, if they are to replace it, and not to follow it.
         """
         problem = self._problem(place)
         if problem:
@@ -342,6 +345,9 @@ class Writing:
         assert info is not None
         if task:
             settings = settings.with_task(task, chat=False)
+        before = self.document.current
+        if beside is not None:
+            self.document.go(self.document.edit(beside).parent)
         settings = msgspec.structs.replace(settings, seed=self._next_seed(place, settings.seed))
         self.own.note_model()
         after = self._after(place, info)
@@ -357,7 +363,7 @@ class Writing:
         logprobs = None if self.controller.engine.is_remote else 0
         request = settings.request(prompt, samples=samples, logprobs=logprobs)
         request = msgspec.structs.replace(request, sampling=run.sampling)
-        self.generation.begin(versions, request)
+        self.generation.begin(versions, request, before)
         self._on_change()
         return True
 
