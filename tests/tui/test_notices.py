@@ -1,5 +1,6 @@
 """Notices: whole, in the smallest view too, and not lost when the next line comes."""
 
+from gptterm.tui.widgets.notice import NoticeLine
 from tests.tui.conftest import Desk, Open
 
 LONG = "the engine was ended: " + "the machine may be out of memory; " * 3 + "look there"
@@ -39,6 +40,19 @@ async def test_more_than_three_rows_are_cut_and_whole_among_all_notices(open_tui
         assert f"{LONG} twice: {LONG}" in shown(desk)
         await desk.press("escape")
         assert "! 1 notice" not in desk.rows[0]
+
+
+async def test_a_notice_that_is_repeated_is_shown_as_long_as_the_first(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        line = desk.screen.query_one(NoticeLine)
+        for _ in range(2):
+            line.post("info", "the same")
+        first, second = line.history[-2:]
+        line._expire(first)
+        assert line.notice is second
+        line._expire(second)
+        assert line.notice is None
 
 
 async def test_no_notices_are_no_empty_screen(open_tui: Open) -> None:

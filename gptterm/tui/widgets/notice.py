@@ -34,7 +34,8 @@ class NoticeLine(RowWidget):
     PREFIX = "notice"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"notice--{kind}" for kind in SIGNS}
 
-    notice: reactive[Notice | None] = reactive(None, layout=True)
+    # One that says the same again is another one: it has a time of its own.
+    notice: reactive[Notice | None] = reactive(None, layout=True, always_update=True)
     """The last notice; None once it no longer matters."""
 
     hint: reactive[str] = reactive("", layout=True)
