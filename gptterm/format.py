@@ -39,6 +39,14 @@ def parameter_count(parameters: int) -> str:
     return f"{parameters / 1e6:,.1f} M parameters"
 
 
+def three_digits(value: float) -> str:
+    """Format a number to three digits: `8.27`, `8,270`; from a million on to one: `8e+06`."""
+    if value >= 999_500:
+        return f"{value:.0e}"
+    digits = f"{value:.3g}"
+    return f"{float(digits):,.0f}" if value >= 99.95 else digits
+
+
 def plural(number: int, noun: str, several: str = "") -> str:
     """Format a count with its noun: `1 chat`, `3 chats`, `1,024 tokens`; or another plural."""
     return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"

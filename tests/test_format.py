@@ -11,6 +11,7 @@ from gptterm.format import (
     parameter_count,
     plural,
     shorten,
+    three_digits,
     token_rate,
 )
 
@@ -92,3 +93,21 @@ def test_the_list_after_a_colon_belongs_to_the_line() -> None:
         "needs one of: (1) a file, (2) a link"
     )
     assert len(first_line(ValueError("one of:\n" + "a page\n" * 1000))) == 300
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (8.274, "8.27"),
+        (99.94, "99.9"),
+        (99.96, "100"),
+        (999.6, "1,000"),
+        (8274.0, "8,270"),
+        (999_499.0, "999,000"),
+        (1_250_000.0, "1e+06"),
+        (8.27e300, "8e+300"),
+    ],
+)
+def test_three_digits(value: float, text: str) -> None:
+    assert three_digits(value) == text

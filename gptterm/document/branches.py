@@ -1,12 +1,15 @@
 """Branches of a document: runs of versions between the forks of its tree, for a map of it."""
 
 import math
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 from gptterm.conversation.branches import MOST_TEXT, runs
 from gptterm.document.edits import Edit
 from gptterm.document.tree import Document
-from gptterm.format import plural
+from gptterm.format import plural, three_digits
 
 
 class Branch(NamedTuple):
@@ -21,8 +24,9 @@ class Branch(NamedTuple):
     name: str
     """Of its last version with a name; empty for none."""
     text: str
-    """The beginning of what its edits wrote."""
+    """The beginning of what its edits wrote and left."""
     words: int
+    """Those of that text."""
     tokens: int
     """Those of models, with known probabilities."""
     bits: float | None
@@ -41,9 +45,9 @@ class Branch(NamedTuple):
     def numbers(self) -> tuple[str, ...]:
         """Its length, and how well the model likes it."""
         length = plural(self.words, "word")
-        if self.bits is None:
+        if self.bits is None or self.perplexity is None:
             return (length,)
-        return length, f"ppl {self.perplexity:.3g} · {self.bits:.2f} bits"
+        return length, f"ppl {three_digits(self.perplexity)} · {self.bits:.2f} bits"
 
 
 def branches(document: Document) -> list[Branch]:
@@ -78,7 +82,7 @@ def rename(document: Document, branch: Branch, name: str) -> None:
 
 def _branch(document: Document, run: list[str], depth: int, *, is_selected: bool) -> Branch:
     edits = [document.edit(version) for version in run]
-    text = _beginning(edits)
+    texts = standing(edits)
     logprobs = [each for edit in edits for each in edit.logprobs]
     names = (name for version in reversed(run) if (name := document.names.get(version, "")))
     return Branch(
@@ -86,8 +90,8 @@ def _branch(document: Document, run: list[str], depth: int, *, is_selected: bool
         last=run[-1],
         depth=depth,
         name=next(names, ""),
-        text=text,
-        words=sum(len(edit.text.split()) for edit in edits),
+        text=_SEPARATOR.join(texts[:MOST_TEXT])[:MOST_TEXT],
+        words=sum(len(text.split()) for text in texts),
         tokens=len(logprobs),
         bits=-math.fsum(logprobs) / len(logprobs) / math.log(2) if logprobs else None,
         is_selected=is_selected,
@@ -95,10 +99,35 @@ def _branch(document: Document, run: list[str], depth: int, *, is_selected: bool
     )
 
 
-def _beginning(edits: list[Edit]) -> str:
-    text = ""
+_SEPARATOR = " … "
+
+
+def standing(edits: Iterable[Edit]) -> list[str]:
+    """Return what is left of the texts that edits wrote one after the other, in the text's order.
+
+    Stretches that touch are one: a word typed in two parts, or changed within, is one word.
+    """
+    starts, texts = list[int](), list[str]()
     for edit in edits:
-        text += edit.text
-        if len(text) >= MOST_TEXT:
-            break
-    return text[:MOST_TEXT]
+        start, end = edit.start, edit.start + edit.removed
+        first = bisect_left(starts, start)
+        if first and starts[first - 1] + len(texts[first - 1]) > start:
+            first -= 1
+        last = bisect_left(starts, end, first)
+        parts = [(start, edit.text)] if edit.text else []
+        if first < last:
+            left, right = starts[first], starts[last - 1]
+            if left < start:
+                parts.insert(0, (left, texts[first][: start - left]))
+            if right + len(texts[last - 1]) > end:
+                parts.append((start + len(edit.text), texts[last - 1][end - right :]))
+        grown = len(edit.text) - edit.removed
+        starts[first:] = [*(at for at, _ in parts), *(at + grown for at in starts[last:])]
+        texts[first:last] = [text for _, text in parts]
+    # What touches has the same place once the texts before it are taken out.
+    places, before = list[int](), 0
+    for at, text in zip(starts, texts, strict=True):
+        places.append(at - before)
+        before += len(text)
+    pairs = zip(places, texts, strict=True)
+    return ["".join(text for _, text in group) for _, group in groupby(pairs, lambda each: each[0])]

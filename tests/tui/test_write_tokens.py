@@ -2,6 +2,7 @@
 
 import codecs
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,39 @@ async def test_a_model_that_is_gone_leaves_the_usual_one(
         assert any("nobody/gone is not on this machine" in line for line in said)
         assert desk.controller.engine.info is not None
         assert desk.controller.engine.info.name == "tiny"
+
+
+async def test_tokens_of_a_long_text_are_estimated_by_all_that_was_read(home: Path) -> None:
+    client = EngineClient(log=home / "engine.log")
+    app = GpttermApp(load_settings({"model": "tiny"}), None, client, find_model, write=True)
+    async with app.run_test(size=(120, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.opened()
+        writing, area = desk.write.writing, desk.write.area
+        tokens = writing.text_tokens
+        # The end has more tokens a character than the beginning.
+        text = "The little fox was very happy. " * 1300 + "7 4 9 2 8 1 3\n" * 2900
+        writing.edit(0, 0, text)
+        request = EncodeRequest(prompt=MixedPrompt(parts=(TextPrompt(text=text),)))
+        pieces = (await ask(client, request, Encoded)).pieces
+        found: list[int] = []
+
+        def is_counted(end: int) -> bool:
+            reading, count = tokens.reading, tokens.count(0, len(text))
+            if count is not None and reading is not None and reading.end == end:
+                assert not count[1]
+                found.append(count[0])
+                return True
+            return False
+
+        for place, end in ((0, 16_000), (len(text), len(text)), (0, 16_000)):
+            area.go_to(place)
+            desk.write.draw()
+            await desk.until(partial(is_counted, end))
+        first, _, last = found
+        assert first < 0.5 * len(pieces)
+        # Back there, what was read of the end is not forgotten.
+        assert abs(last / len(pieces) - 1) < 0.3
 
 
 async def test_half_a_character_is_read_and_tinted_as_it_was_written(home: Path) -> None:

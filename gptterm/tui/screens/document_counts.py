@@ -1,7 +1,7 @@
 """Counts under the document: words, tokens and perplexity of the text and of the selection."""
 
 from gptterm.document.stretches import changed_stretch
-from gptterm.format import plural
+from gptterm.format import plural, three_digits
 from gptterm.tui.state.writing import Writing
 
 Stretch = tuple[int, int]
@@ -65,7 +65,7 @@ def _numbers(writing: Writing, stretch: Stretch, words: int) -> list[str]:
         parts.append(f"{'' if exact else '≈ '}{number:,} {'token' if number == 1 else 'tokens'}")
     bits, scored = tokens.bits(*stretch)
     if scored:
-        perplexity = f"ppl {2.0 ** min(1000.0, bits / scored):.3g}"
+        perplexity = f"ppl {three_digits(2.0 ** min(1000.0, bits / scored))}"
         # The first token of a text has nothing before it.
         is_whole = count is not None and scored + 1 >= count[0]
         parts.append(perplexity if is_whole else f"{perplexity} of {plural(scored, 'token')}")

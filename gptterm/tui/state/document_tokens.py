@@ -82,6 +82,9 @@ class DocumentTokens:
         """Of the reading, by measure and number of scores."""
         self._edited: tuple[str, str, Stretch] | None = None
         """Two texts, and how they differ."""
+        self._rates: dict[int, tuple[int, int]] = {}
+        """Tokens and characters of each stretch that the model has read, by its beginning."""
+        self._rated: tuple[Document, ModelInfo] | None = None
         self._written = WrittenTokens(document)
         self._task: asyncio.Task[None] | None = None
 
@@ -149,6 +152,9 @@ class DocumentTokens:
         )
         self.reading = reading = Reading(info, text, memory, start, end, ids, tokens, scores)
         self._read_tints = None
+        if self._rated != (document, info):
+            self._rates, self._rated = {}, (document, info)
+        self._rates[start] = len(tokens), end - start
         self._on_change()
         if self.measure is None or len(scores) >= len(ids):
             return
@@ -206,17 +212,20 @@ class DocumentTokens:
     def count(self, start: int, end: int) -> tuple[int, bool] | None:
         """Return the number of tokens in a stretch, and whether it is exact; None: not known.
 
-        Of a text that is longer than what is read, it is an estimate.
+        What is not read now is estimated, by all that was read of the text.
         """
         reading = self.reading
         if reading is None or not self._is_current(reading) or not reading.tokens:
             return None
-        if reading.start <= start and end <= reading.end:
-            first = bisect_right(reading.tokens, start, key=lambda token: token.end)
-            last = bisect_left(reading.tokens, end, key=lambda token: token.start)
-            return max(0, last - first), True
-        rate = len(reading.tokens) / (reading.end - reading.start)
-        return round(rate * (end - start)), False
+        low, high = max(start, reading.start), min(end, reading.end)
+        first = bisect_right(reading.tokens, low, key=lambda token: token.end)
+        last = bisect_left(reading.tokens, high, key=lambda token: token.start)
+        known = max(0, last - first)
+        if (low, high) == (start, end):
+            return known, True
+        rest = (end - start) - max(0, high - low)
+        tokens, characters = map(sum, zip(*self._rates.values(), strict=True))
+        return known + round(rest * tokens / characters), False
 
     def bits(self, start: int, end: int) -> tuple[float, int]:
         """Return the sum of the surprisals in a stretch of the text, and the number of tokens.

@@ -10,7 +10,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from gptterm.charts.cells import fit
-from gptterm.format import plural
+from gptterm.format import plural, three_digits
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
@@ -50,7 +50,9 @@ class Continuation(NamedTuple):
         if self.streams:
             return "writing …"
         count = plural(self.tokens, "token")
-        return count if self.perplexity is None else f"{count} · ppl {self.perplexity:.3g}"
+        return (
+            count if self.perplexity is None else f"{count} · ppl {three_digits(self.perplexity)}"
+        )
 
 
 class Continuations(RowWidget, can_focus=True):
@@ -139,12 +141,13 @@ class Continuations(RowWidget, can_focus=True):
         if y >= len(self._rows):
             return ()
         continuation = self._rows[y]
-        room = max(0, width - _NUMBER_WIDTH - 2)
+        numbers = max(_NUMBER_WIDTH, *(len(row.numbers) for row in self._rows))
+        room = max(0, width - numbers - 2)
         chosen, sign = y == self._chosen, _KEPT if continuation.is_kept else " "
         return (
             (_BAR if chosen else " ", "bar"),
             (f"{sign}{fit(one_line(continuation.text), room)}", "chosen" if chosen else "text"),
-            (f"{continuation.numbers:>{_NUMBER_WIDTH}}", "number"),
+            (f"{continuation.numbers:>{numbers}}", "number"),
         )
 
     def _columns_row(self, y: int, width: int) -> Sequence[StyledText]:
