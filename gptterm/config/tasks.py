@@ -158,7 +158,7 @@ BUILT_IN_TASKS: dict[str, Task] = {
         source=f"{_GPT2}, section 3.7",
     ),
     "answer": Task(
-        about="answer a question from the passage on stdin",
+        about="answer a question from a text: stdin, or what is typed",
         prompt="{passage}\n\n{examples}Q: {input}\nA:",
         example="Q: {input}\nA: {output}\n",
         chat="Answer from this passage only, in a few words.\n\n{passage}\n\n"
@@ -167,7 +167,7 @@ BUILT_IN_TASKS: dict[str, Task] = {
         source=f"{_GPT2}, section 3.5",
     ),
     "classify": Task(
-        about="one of the labels: gptterm classify",
+        about="answer by one of the labels",
         prompt="Classify each text as {labels}.\n\n{examples}Text: {input}\nAnswer:",
         example="Text: {input}\nAnswer: {output}\n\n",
         chat="Classify the text as {labels}. Answer with the label only."

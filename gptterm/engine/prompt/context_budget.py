@@ -260,7 +260,13 @@ def _fitted(
     cut: bool = False,
 ) -> FittedPrompt:
     notices = []
-    if dropped_tokens:
+    if dropped_tokens and isinstance(request.prompt, MixedPrompt):
+        # Only the end of a long document was sent: how much of the whole is dropped is not known.
+        notices.append(
+            "the text is longer than the context: the model sees its end, a prompt of"
+            f" {len(rendered.ids)} tokens"
+        )
+    elif dropped_tokens:
         what = "chat" if isinstance(request.prompt, ChatPrompt) else "prompt"
         whole = dropped_tokens + len(rendered.ids)
         first = f"first {dropped_tokens}" if dropped_tokens > 1 else "first"

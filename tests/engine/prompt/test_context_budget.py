@@ -127,6 +127,14 @@ def test_the_notices_say_what_happened() -> None:
     )
 
 
+def test_of_a_document_no_total_is_told_which_is_not_known() -> None:
+    result = fitted(noted("a king " * 50, "", "", 0), 32, 8)
+    assert result.dropped_tokens
+    assert result.notices == (
+        "the text is longer than the context: the model sees its end, a prompt of 24 tokens",
+    )
+
+
 @given(size=st.integers(1, 300), max_tokens=st.integers(1, 300), context=st.integers(2, 200))
 def test_a_prompt_and_its_reply_never_exceed_the_context(
     size: int, max_tokens: int, context: int
