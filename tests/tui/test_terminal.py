@@ -211,6 +211,22 @@ def test_stopped_without_notice_and_back(terminal: Start) -> None:
     assert tty.ended() == 0
 
 
+def test_continued_while_it_writes(terminal: Start) -> None:
+    tty = terminal(Script.saying("Hello."))
+    entered = tty.written.count(ENTERED)
+    for _ in range(50):
+        os.kill(tty.process.pid, signal.SIGCONT)
+        tty.read()
+    # What is typed while it takes the terminal back is lost.
+    tty.until_stays(lambda: tty.written.count(ENTERED) > entered)
+    tty.send(b"hi\r")
+    tty.until(lambda: tty.shows("Hello."))
+    # As a terminal that is closed does.
+    for number in (signal.SIGHUP, signal.SIGCONT):
+        os.kill(tty.process.pid, number)
+    assert tty.ended() == 128 + signal.SIGHUP
+
+
 def test_the_editor_gets_the_prompt_and_gives_it_back(terminal: Start) -> None:
     tty = terminal(Script.saying("Hello."))
     tty.send(b"draft")

@@ -1,9 +1,12 @@
 """Private parts of Textual: all in one module, and all there in the pinned version."""
 
 import ast
+import asyncio
 import importlib
 import inspect
+import os
 import pkgutil
+import signal
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -26,6 +29,7 @@ from textual.widgets import Static, TextArea
 import gptterm.tui
 from gptterm.tui import textual_compat
 from gptterm.tui.textual_compat import TerminalApp
+from gptterm.tui.textual_compat.drivers import FullScreenDriver
 
 
 def modules() -> Iterator[ModuleType]:
@@ -92,6 +96,7 @@ def test_the_private_parts_are_there() -> None:
     assert "_driver" in App.__init__.__code__.co_names
     assert callable(App._handle_exception)
     assert callable(LinuxDriver._sigcont_application)
+    assert callable(LinuxDriver._sigtstp_application)
     assert "_auto_restart" in Driver.__init__.__code__.co_names
     assert {"_must_signal_resume", "_writer_thread", "fileno", "exit_event"} <= set(
         LinuxDriver.__init__.__code__.co_names
@@ -255,3 +260,28 @@ def test_a_sequence_is_read_as_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = ANSI_SEQUENCES_KEYS["\x1b\r"]
     assert isinstance(keys, tuple)
     assert [str(key) for key in keys] == ["alt+enter"]
+
+
+async def test_a_signal_writes_nothing_before_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("suspend_application_mode", "resume_application_mode"):
+        monkeypatch.setattr(FullScreenDriver, name, lambda _, name=name: done.append(name))
+    monkeypatch.setattr(FullScreenDriver, "_is_active", True)
+    monkeypatch.setattr(os, "kill", lambda *_: done.append("stop"))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT)}
+    try:
+        driver = FullScreenDriver(TerminalApp[None]())
+        driver._sigcont_application()
+        driver._sigtstp_application()
+        # The thread may hold the lock that all writing waits for.
+        assert not done
+        await asyncio.sleep(0)
+        back = ["suspend_application_mode", "resume_application_mode"]
+        assert done == [*back, "suspend_application_mode", "stop"]
+        # The terminal is another program's: nothing is written.
+        driver._auto_restart = False
+        driver._sigtstp_application()
+        assert done[4:] == ["stop"]
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,6 +1,7 @@
 """Drivers for POSIX terminals: Textual's, with input of our own and the shell's job control."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -266,9 +267,26 @@ class FullScreenDriver(_TerminalDriver, LinuxDriver):
             ignored = 0 if self._was_continued else ignored + 1
         raise GpttermError("the terminal belongs to another job: start gptterm in the foreground")
 
+    def _sigtstp_application(self, *_: object) -> None:
+        if self._is_active and self._auto_restart:
+            self._run_soon(super()._sigtstp_application)
+        else:
+            super()._sigtstp_application()
+
     def _sigcont_application(self, *_: object) -> None:
         self._was_continued = True
-        if self._is_starting or not self._auto_restart:
+        if not self._is_starting and self._auto_restart:
+            self._run_soon(self._take_back)
+
+    def _run_soon(self, work: Callable[[], None]) -> None:
+        """Do work of a signal on the loop: this thread may be writing just now, and hold the lock
+        that all writing waits for."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the app has ended
+            self._loop.call_soon_threadsafe(self._run, work)
+
+    def _take_back(self) -> None:
+        """Take the terminal back from the shell."""
+        if self._app._exit:
             return
         if self._is_active:
             # No SIGTSTP came before. Otherwise a second thread would read keys, and quitting
