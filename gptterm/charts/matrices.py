@@ -11,8 +11,10 @@ from gptterm.charts.scales import SHADES
 
 MOST_LABEL = 12
 """Cells of a row's label."""
-_NUMBER = 6
+_NUMBER, _SHORT_NUMBER = 6, 5
 """Cells of a number and the gap before it."""
+_SHORT_END = 99.95
+"""Numbers below this can be short."""
 
 
 def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[Line]:
@@ -26,8 +28,10 @@ def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[
     labels = [fit(label, label_width) + " " for label in matrix.row_labels]
     room = max(1, width - label_width - 1)
     count = len(matrix.column_labels)
-    if matrix.numbers and count * _NUMBER <= room:
-        lines = _numbers(matrix, labels, ramp=ramp)
+    is_short = count * _NUMBER > room
+    cell = _SHORT_NUMBER if is_short and not (matrix.values >= _SHORT_END).any() else _NUMBER
+    if matrix.numbers and count * cell <= room:
+        lines = _numbers(matrix, labels, is_short=is_short, ramp=ramp)
     elif ramp or matrix.marked or (2 * count <= room and len(labels) <= 32):
         lines = _whole_cells(matrix, labels, room, ramp=ramp)
     else:
@@ -35,24 +39,32 @@ def matrix_lines(matrix: Matrix, width: int, *, ramp: bool = False) -> Iterator[
     for line in lines:
         yield cropped(line, width)
     hidden = max(0, count - room)
-    axes = f"{matrix.axes[0]} × {matrix.axes[1]}"
+    notes = [f"{matrix.axes[0]} × {matrix.axes[1]}"]
     if hidden:
-        axes += f", without the first {hidden:,}: the terminal is narrow"
-    yield cropped([Run(axes, tone="dim")], width)
+        notes.append(f"without the first {hidden:,}: the terminal is narrow")
+    for note in notes:
+        yield cropped([Run(note, tone="dim")], width)
 
 
-def _numbers(matrix: Matrix, labels: list[str], *, ramp: bool) -> Iterator[Line]:
-    titles = "".join(f"{fit(label, _NUMBER - 1):>{_NUMBER}}" for label in matrix.column_labels)
+def _numbers(matrix: Matrix, labels: list[str], *, is_short: bool, ramp: bool) -> Iterator[Line]:
+    cell = _SHORT_NUMBER if is_short else _NUMBER
+    write = _short if is_short else matrix.scale.write
+    titles = "".join(f"{fit(label, cell - 1):>{cell}}" for label in matrix.column_labels)
     yield [Run(" " * cell_len(labels[0]) + titles.rstrip(), tone="dim")]
     for i, (label, row) in enumerate(zip(labels, matrix.values.tolist(), strict=True)):
         line = [Run(label, tone="dim")]
         for j, value in enumerate(row):
-            text = "" if value != value else matrix.scale.write(value)
+            text = "" if value != value else write(value)
             step = None if ramp or value != value else matrix.scale.step(value)
             marked = matrix.marked == (i, j)
             sign = Run("▸" if marked else " ", tone="strong")
-            line += [sign, Run(f"{text:>{_NUMBER - 1}}", step, "marked" if marked else "plain")]
+            line += [sign, Run(f"{text:>{cell - 1}}", step, "marked" if marked else "plain")]
         yield line
+
+
+def _short(value: float) -> str:
+    """Write a number of up to 99 in four cells at most."""
+    return f"{value:.2f}".lstrip("0") if value < 0.995 else f"{value:.1f}"
 
 
 def _steps(matrix: Matrix, room: int) -> list[list[int | None]]:

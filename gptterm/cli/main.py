@@ -170,8 +170,8 @@ def _usage_message(error: click.exceptions.UsageError) -> str:
         case click.exceptions.BadParameter() if isinstance(error.param, click.Argument):
             message = f"{error.param.human_readable_name} {error.message}"
         case _:
-            message = error.message.rstrip(".")
-            message = message[:1].lower() + message[1:]
+            message = error.message[:1].lower() + error.message[1:]
+    message = message.rstrip(".")
     path = error.ctx.command_path if error.ctx else "gptterm"
     if message.startswith("no such command"):
         # Perhaps `gptterm models are fun` was meant as a prompt.

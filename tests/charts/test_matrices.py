@@ -1,5 +1,7 @@
 """Matrices on terminals: the form by the room, and each step where it belongs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,23 @@ def test_numbers_stand_in_their_cells() -> None:
     assert axes[0].text == "layer × head"
 
 
+def test_numbers_become_short_before_they_go() -> None:
+    drawn = matrix(2, 12, numbers=True)
+    values = drawn.values.tolist()
+    for width, short in ((80, False), (74, True)):
+        _, first, *_ = matrix_lines(drawn, width)
+        assert line_width(first) <= width
+        numbers = "".join(run.text for run in first).split()[1:]
+        assert len(numbers) == 12
+        if short:
+            assert [float(text) for text in numbers] == [round(value, 2) for value in values[0]]
+    first = next(iter(matrix_lines(drawn, 60)))
+    assert not "".join(run.text for run in first[1:]).strip()
+    # Ranks have more digits than there is room for.
+    ranks = replace(drawn, values=drawn.values * 1000)
+    assert not "".join(run.text for run in next(iter(matrix_lines(ranks, 74)))[1:]).strip()
+
+
 def test_half_blocks_hold_two_rows() -> None:
     drawn = matrix(64, 50)
     lines = list(matrix_lines(drawn, 64))[:-1]
@@ -53,7 +72,8 @@ def test_half_blocks_hold_two_rows() -> None:
 
 def test_the_last_columns_stay_where_there_is_no_room_for_all() -> None:
     drawn = matrix(2, 300)
-    *_, axes = matrix_lines(drawn, 60)
+    *_, axes, hidden = matrix_lines(drawn, 60)
     first = next(matrix_lines(drawn, 60, ramp=True))
     assert line_width(first) == 60
-    assert "without the first" in axes[0].text
+    assert axes[0].text == "from × to"
+    assert "without the first" in hidden[0].text

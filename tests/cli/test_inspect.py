@@ -1,6 +1,7 @@
 """`gptterm inspect`: what comes next and the text's heat, from any position."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -153,3 +154,13 @@ def test_bad_input_is_one_line(
     assert (done.code, done.stdout) == (code, b"")
     assert line in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_choice_that_there_is_not_is_one_sentence(env: dict[str, str]) -> None:
+    done = run(["inspect", "-m", "tiny", "--statistic", "foo", "x"], env)
+    assert done.code == 2
+    assert done.stderr.endswith("'induction'; see gptterm inspect --help\n")
+    # No minus zero: the first token looks at itself alone.
+    rows = run(["inspect", "-m", "tiny", "x"], env)
+    assert rows.code == 0
+    assert not re.search(r"-0(\.0+)?\b(?!\.)", rows.text)

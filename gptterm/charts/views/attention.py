@@ -69,7 +69,9 @@ def attention_sections(
     notes = ["without the first token"] if hide_first and view.window_start == 0 else []
     yield Section(title, _tinted(shown, row, view.window_start), notes)
     yield Section("most attended", _most_attended(shown, row, view.window_start))
-    yield Section("heads with the largest weights", _head_table(view, weights, shown))
+    others = ["bits and what follows are of all weights, that of the first token too"]
+    heads = _head_table(view, weights, shown)
+    yield Section("heads with the largest weights", heads, others if notes else [])
 
 
 def head_name(layer: int, head: int) -> str:

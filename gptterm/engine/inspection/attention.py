@@ -159,7 +159,7 @@ def head_statistics(weights: Floats, ids: Ids) -> Floats:
     follows[:, 1:] = ids[own, None] == ids[None, :-1]
     follows *= np.arange(count) <= own[:, None]
     previous = weights[:, np.arange(n), np.maximum(own - 1, 0)] * (own > 0)
-    entropy = -(weights * np.log2(np.maximum(weights, _TINY))).sum(-1)
+    entropy = 0.0 - (weights * np.log2(np.maximum(weights, _TINY))).sum(-1)  # no minus zero
     return np.stack(
         [
             entropy,

@@ -101,8 +101,8 @@ def _attention(look: Inspecting) -> Iterator[Section]:
     title = head_title(view.statistics, look.statistic, look.head)
     most = _most_layers(look)
     grid = heads_section(view.statistics, look.statistic, "of this token", look.head, most)
-    yield Section(title, grid.block, grid.notes)
-    _, *rest = attention_sections(view, look.pieces, look.head, hide_first=look.hides_first)
+    whole, *rest = attention_sections(view, look.pieces, look.head, hide_first=look.hides_first)
+    yield Section(title, grid.block, (*whole.notes, *grid.notes))
     yield from rest
 
 
