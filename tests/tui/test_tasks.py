@@ -5,6 +5,9 @@ import re
 import subprocess
 import sys
 
+from textual.widgets import Input
+
+from gptterm.tui.dialogs.choice import ChoiceDialog
 from gptterm.tui.screens.write import WriteScreen
 from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
@@ -15,7 +18,6 @@ async def pick(desk: Desk, task: str, shown: str, *answers: str) -> None:
     await desk.press("alt+t")
     await desk.until(lambda: "make a prompt by a task" in desk.text)
     await desk.type(task)
-    await desk.press("down")
     await desk.until(lambda: shown in desk.text and "et al." in desk.text)
     await desk.press("enter")
     for answer in answers:
@@ -67,6 +69,22 @@ async def test_a_chat_model_gets_its_own_wording_and_write_mode_the_base_one(
         assert screen.writing.settings.stop == ()
         await desk.press("ctrl+z", "ctrl+z")
         assert document.text == "Once a fox ran."
+
+
+async def test_a_key_right_behind_the_text_moves_in_what_matches_it(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        await desk.ready()
+        await desk.type("A story.")
+        await desk.press("alt+t")
+        await desk.until(lambda: isinstance(desk.app.screen, ChoiceDialog))
+        dialog = desk.app.screen
+        assert isinstance(dialog, ChoiceDialog)
+        # Both in one read of the terminal: the input's message of the text comes after the key.
+        dialog.query_one(Input).insert_text_at_cursor("answer")
+        dialog.action_move(1)
+        await desk.until(lambda: "▎ classify" in desk.text and "rewrite" not in desk.text)
+        await desk.pilot.pause()
+        assert "▎ classify" in desk.text
 
 
 async def test_the_answer_is_one_of_the_labels_with_the_probabilities_of_all(

@@ -64,6 +64,8 @@ class ChoiceDialog(ModalScreen[str | None]):
         self._rows = rows
         self._columns = columns
         self._free = free
+        self._filtered = ""
+        """The typed text whose matches are listed."""
         self._list = TableList()
         self._detail = Static(markup=False, classes="detail")
 
@@ -113,7 +115,8 @@ class ChoiceDialog(ModalScreen[str | None]):
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show other items in place of all; the highlighted one stays."""
         self._rows, key = rows, self._list.key
-        self.filter(self.typed)
+        self._filtered = self.typed
+        self.filter(self._filtered)
         if key is not None:
             self._list.highlight(key)
 
@@ -137,16 +140,18 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     # ---------------------------------------------------------------------------------- keys
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self) -> None:
         """Show the items that match."""
-        self.filter(event.value)
+        self._follow_text()
 
     def action_move(self, by: int) -> None:
         """Move the highlight while the input has the focus."""
+        self._follow_text()
         self._list.move(by)
 
     def action_complete(self) -> None:
         """Type the highlighted item, or the first one."""
+        self._follow_text()
         keys = [row.key for row in self._list.rows if row.key]
         if keys:
             self.type(self._list.key or keys[0])
@@ -154,6 +159,12 @@ class ChoiceDialog(ModalScreen[str | None]):
     def action_cancel(self) -> None:
         """Cancel."""
         self.dismiss(None)
+
+    def _follow_text(self) -> None:
+        """Show what matches the text; a key may come before the input's message of the last one."""
+        if self.typed != self._filtered:
+            self._filtered = self.typed
+            self.filter(self._filtered)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the highlighted item, or the free text."""
