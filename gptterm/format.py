@@ -1,5 +1,7 @@
 """Format values for people: byte sizes, durations, rates, counts, shortened text."""
 
+import math
+
 from gptterm.terminal import one_line
 
 
@@ -34,17 +36,20 @@ def token_rate(per_second: float) -> str:
     return f"{per_second:.{digits}f} tok/s"
 
 
+def perplexity(value: float, digits: int = 3) -> str:
+    """Format a perplexity in so many significant digits: `24.5`, `8,270`, `8.27e6` from 10^6 on."""
+    rounded = float(f"{value:.{digits}g}")
+    if rounded < 1000 or not math.isfinite(rounded):
+        return f"{rounded:.{digits}g}"
+    if rounded < 1e6:
+        return f"{rounded:,.0f}"
+    mantissa, _, exponent = f"{rounded:.{digits - 1}e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
 def parameter_count(parameters: int) -> str:
     """Format the size of a model: `124.4 M parameters`."""
     return f"{parameters / 1e6:,.1f} M parameters"
-
-
-def three_digits(value: float) -> str:
-    """Format a number to three digits: `8.27`, `8,270`; from a million on to one: `8e+06`."""
-    if value >= 999_500:
-        return f"{value:.0e}"
-    digits = f"{value:.3g}"
-    return f"{float(digits):,.0f}" if value >= 99.95 else digits
 
 
 def plural(number: int, noun: str, several: str = "") -> str:

@@ -1,5 +1,7 @@
 """Values formatted for people."""
 
+import math
+
 import pytest
 
 from gptterm.format import (
@@ -9,9 +11,9 @@ from gptterm.format import (
     first_line,
     latency,
     parameter_count,
+    perplexity,
     plural,
     shorten,
-    three_digits,
     token_rate,
 )
 
@@ -33,6 +35,27 @@ from gptterm.format import (
 )
 def test_a_size_has_three_digits_and_the_unit_of_disks(count: float, text: str) -> None:
     assert byte_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "three", "four"),
+    [
+        (1.0, "1", "1"),
+        (24.5678, "24.6", "24.57"),
+        (999.4, "999", "999.4"),
+        (999.96, "1,000", "1,000"),
+        (8274.6, "8,270", "8,275"),
+        (123_456.0, "123,000", "123,500"),
+        (999_960.0, "1.00e6", "1.000e6"),
+        (8_274_600.0, "8.27e6", "8.275e6"),
+        (2.0**1000, "1.07e301", "1.072e301"),
+        (math.inf, "inf", "inf"),
+        (math.nan, "nan", "nan"),
+    ],
+)
+def test_a_perplexity_is_a_number_that_one_reads(value: float, three: str, four: str) -> None:
+    assert perplexity(value) == three
+    assert perplexity(value, 4) == four
 
 
 @pytest.mark.parametrize(
@@ -93,21 +116,3 @@ def test_the_list_after_a_colon_belongs_to_the_line() -> None:
         "needs one of: (1) a file, (2) a link"
     )
     assert len(first_line(ValueError("one of:\n" + "a page\n" * 1000))) == 300
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (1.0, "1"),
-        (8.274, "8.27"),
-        (99.94, "99.9"),
-        (99.96, "100"),
-        (999.6, "1,000"),
-        (8274.0, "8,270"),
-        (999_499.0, "999,000"),
-        (1_250_000.0, "1e+06"),
-        (8.27e300, "8e+300"),
-    ],
-)
-def test_three_digits(value: float, text: str) -> None:
-    assert three_digits(value) == text

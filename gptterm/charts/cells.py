@@ -1,5 +1,7 @@
 """Texts of tokens, numbers and bars, in terminal cells."""
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len, set_cell_size
 
 from gptterm.terminal import display_text
@@ -25,6 +27,15 @@ def fit_words(text: str, width: int) -> str:
     # The word that ends at the cut is whole.
     words = cut if text[len(cut) : len(cut) + 1] == " " else cut.rpartition(" ")[0]
     return f"{(words if cell_len(words) * 2 >= width else cut).rstrip(' ,;:.-')}…"
+
+
+def fit_parts(parts: Sequence[str], width: int) -> str:
+    """Join parts by ` · `, at most `width` cells: the last ones are left out, the first is cut."""
+    for count in range(len(parts), 0, -1):
+        text = " · ".join(parts[:count])
+        if cell_len(text) <= width:
+            return text
+    return fit(parts[0], width).rstrip() if parts else ""
 
 
 def bar(fraction: float, width: int) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -65,6 +65,20 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             at = end
             found.append(characters if is_boundary(data, end) else -1)
         return found
+
+
+def tokens_within(ends: Sequence[int], start: int, end: int) -> range:
+    """Return the tokens of an edit that lie wholly between two places of its text.
+
+    Args:
+        ends: `Edit.token_ends` of it.
+    """
+    inside, at = list[int](), 0
+    for token, last in enumerate(ends):
+        if start <= at and last <= end:
+            inside.append(token)
+        at = max(at, last)
+    return range(inside[0], inside[-1] + 1) if inside else range(0)
 
 
 def are_lengths(lengths: Iterable[int], text: str) -> bool:

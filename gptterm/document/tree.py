@@ -143,9 +143,9 @@ class Document:
         selected, children = self._selected.get(version), self.children(version)
         return selected if selected in children else children[-1] if children else None
 
-    def is_streaming(self, version: str) -> bool:
-        """Whether a model is writing the version."""
-        return version in self._streams
+    def is_streaming(self, version: str | None = None) -> bool:
+        """Whether a model is writing the version; None: any."""
+        return bool(self._streams) if version is None else version in self._streams
 
     def written(self, version: str) -> Edit:
         """Return the edit that made a version; one that is being written, with its tokens so far.

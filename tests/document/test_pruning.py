@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.document.branches import branches
+from gptterm.document.branches import BranchMap
 from gptterm.document.pruning import Pruning
 from gptterm.document.tree import Document
 from tests.document.test_tree import written
@@ -19,7 +19,7 @@ def typed(document: Document, at: str | None, *texts: str) -> str:
 
 
 def shown(document: Document) -> list[str]:
-    return [each.text for each in branches(document)]
+    return [each.text for each in BranchMap().branches(document)]
 
 
 def texts(document: Document, *, only_ends: bool = False) -> set[str]:

@@ -1,8 +1,9 @@
 """Tokens of a document with the bundled model: tints, alternatives, swaps, bans."""
 
+import asyncio
 import codecs
 import math
-from functools import partial
+import re
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,11 @@ from gptterm.engine.api import (
 from gptterm.engine.inspection.answers import Encoded, TokenScore
 from gptterm.engine.inspection.requests import EncodeRequest
 from gptterm.engine.ipc.client import EngineClient
+from gptterm.format import perplexity
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.state.asking import ask
-from gptterm.tui.state.document_tokens import DocumentTokens, Reading, _stretch
+from gptterm.tui.state.document_reading import Reading, stretch_at
+from gptterm.tui.state.document_tokens import DocumentTokens
 from gptterm.tui.state.engine_manager import EngineManager, find_model
 from tests.tui.test_write import WriteDesk
 
@@ -58,12 +61,11 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         assert "surprisal, bits" in desk.said
         # Typed text is read by the model; the tints stay where they are while one types on.
         await desk.until(lambda: tinted(desk, "zz"))
-        assert tokens.reading is not None
-        assert (
-            "".join(document.text[t.start : t.end] for t in tokens.reading.tokens) == document.text
-        )
+        reading = tokens.reader.reading
+        assert reading is not None
+        assert "".join(document.text[t.start : t.end] for t in reading.tokens) == document.text
         bits, count = tokens.bits(0, len(document.text))
-        assert count == len(tokens.reading.ids) - 1
+        assert count == len(reading.ids) - 1
         # What was kept with the run is what the reading says of it.
         (span,) = document.spans
         read = tokens.bits(span.start, span.end)
@@ -204,37 +206,76 @@ async def test_a_model_that_is_gone_leaves_the_usual_one(
         assert desk.controller.engine.info.name == "tiny"
 
 
-async def test_tokens_of_a_long_text_are_estimated_by_all_that_was_read(home: Path) -> None:
+async def test_the_estimate_of_a_long_text_stays(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("The king said so. " * 2000 + "zzgq xkqj " * 2000)
+    settings = load_settings({"model": "tiny", "temperature": 0.0, "max_tokens": 24})
     client = EngineClient(log=home / "engine.log")
-    app = GpttermApp(load_settings({"model": "tiny"}), None, client, find_model, write=True)
+    app = GpttermApp(settings, None, client, find_model, write=True, file=file)
     async with app.run_test(size=(120, 30)) as pilot:
         desk = WriteDesk(app, pilot)
         await desk.opened()
         writing, area = desk.write.writing, desk.write.area
-        tokens = writing.text_tokens
-        # The end has more tokens a character than the beginning.
-        text = "The little fox was very happy. " * 1300 + "7 4 9 2 8 1 3\n" * 2900
-        writing.edit(0, 0, text)
-        request = EncodeRequest(prompt=MixedPrompt(parts=(TextPrompt(text=text),)))
-        pieces = (await ask(client, request, Encoded)).pieces
-        found: list[int] = []
+        tokens, document = writing.text_tokens, writing.document
 
-        def is_counted(end: int) -> bool:
-            reading, count = tokens.reading, tokens.count(0, len(text))
-            if count is not None and reading is not None and reading.end == end:
-                assert not count[1]
-                found.append(count[0])
-                return True
-            return False
-
-        for place, end in ((0, 16_000), (len(text), len(text)), (0, 16_000)):
+        async def estimate_at(place: int) -> int:
             area.go_to(place)
-            desk.write.draw()
-            await desk.until(partial(is_counted, end))
-        first, _, last = found
-        assert first < 0.5 * len(pieces)
-        # Back there, what was read of the end is not forgotten.
-        assert abs(last / len(pieces) - 1) < 0.3
+            await desk.until(lambda: tokens.at(place) is not None)
+            count = tokens.count(0, len(document.text))
+            assert count is not None
+            assert not count[1]
+            return count[0]
+
+        places = [0, 20_000, len(document.text)]
+        for place in places:
+            await estimate_at(place)
+        found = [await estimate_at(place) for place in places]
+        assert max(found) - min(found) <= 4  # at the edges of what is read
+        # What the model writes has its count, and the rest the same estimate as before.
+        await desk.press("tab")
+        await desk.done()
+        new = len(document.edit(document.current or "").ids)
+        grown = await estimate_at(len(document.text))
+        assert abs(grown - found[-1] - new) <= 4
+        await desk.until(lambda: f"≈ {grown:,} tokens" in desk.text)
+
+
+async def test_perplexity_is_known_without_tints_once_nothing_changes(home: Path) -> None:
+    client = EngineClient(log=home / "engine.log")
+    app = GpttermApp(load_settings({"model": "tiny"}), None, client, find_model, write=True)
+    async with app.run_test(size=(140, 30)) as pilot:
+        desk = WriteDesk(app, pilot)
+        await desk.opened()
+        document, tokens = desk.write.writing.document, desk.write.writing.text_tokens
+        await desk.type("Once there was a fox.")
+        # Of all but the first token, which follows nothing, and of the branch in the map.
+        await desk.until(lambda: re.search(r"5 words · \d+ tokens · ppl [\d.]+(?! of)", desk.text))
+        bits, count = tokens.bits(0, len(document.text))
+        reading = tokens.reader.current
+        assert reading is not None
+        assert count == len(reading.ids) - 1
+        await desk.press("ctrl+b")
+        value = perplexity(2.0 ** (bits / count))
+        await desk.until(lambda: f"5 words · ppl {value} · {bits / count:.2f} bits" in desk.text)
+        # Of an edit at the end, what is new is computed.
+        await desk.press("escape", "end")
+        await desk.type(" It ran.")
+        await desk.until(lambda: tokens.bits(0, len(document.text))[1] > count)
+        later = tokens.reader.current
+        assert later is not None
+        assert later.scores[: len(reading.ids)] == reading.scores
+
+
+def test_a_model_that_cannot_score_still_counts(home: Path) -> None:
+    engine = EngineManager(EngineClient(log=home / "log"), find_model, lambda: None)
+    document = Document()
+    document.replace(0, 0, "abcd")
+    tokens = DocumentTokens(engine, lambda: document, SamplingParams, lambda: None)
+    read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(2))
+    reading = Reading(None, document.text, "", 0, 4, (0, 1), read, [])  # type: ignore[arg-type]
+    tokens.reader.take(reading)
+    asyncio.run(tokens.reader._score(reading))  # there is no engine
+    assert (tokens.reader.problem, tokens.count(0, 4)) == ("", (2, True))
 
 
 async def test_half_a_character_is_read_and_tinted_as_it_was_written(home: Path) -> None:
@@ -263,8 +304,10 @@ async def test_half_a_character_is_read_and_tinted_as_it_was_written(home: Path)
         assert document.text == "The fox\ufffd ran"
         assert document.edit(version).ids == tuple(each.id for each in drawn)
         await desk.press("ctrl+t")
-        await desk.until(lambda: tokens.reading and len(tokens.reading.scores) > len(drawn))
-        reading = tokens.reading
+        await desk.until(
+            lambda: tokens.reader.reading and len(tokens.reader.reading.scores) > len(drawn)
+        )
+        reading = tokens.reader.reading
         assert reading is not None
         assert reading.ids[-len(drawn) :] == document.edit(version).ids
         assert "".join(document.text[t.start : t.end] for t in reading.tokens) == document.text
@@ -302,7 +345,7 @@ def test_tints_as_written_as_read_and_after_an_edit(home: Path) -> None:
         TokenScore(id=n, piece=b"", logprob=-bits * math.log(2)) for n, bits in enumerate((1, 2, 9))
     ]
     read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(3))
-    tokens.reading = Reading(None, document.text, "", 0, 6, (0, 1, 2), read, scores)  # type: ignore[arg-type]
+    tokens.reader.take(Reading(None, document.text, "", 0, 6, (0, 1, 2), read, scores))  # type: ignore[arg-type]
     assert tokens.tints(0, 6) == ((0, 2, 1), (2, 4, 2), (4, 6, 5))
     assert tokens.bits(0, 6) == (12.0, 3)
     assert tokens.step(0, 1) == 2
@@ -332,10 +375,10 @@ def test_where_the_text_begins_that_the_model_sees(home: Path) -> None:
     assert tokens.seen_from(200, 20) is None
     read = tuple(TurnToken(n, 2 * n, 2 * n + 2) for n in range(100))
     whole = Reading(None, document.text, "", 0, 200, tuple(range(100)), read, [])  # type: ignore[arg-type]
-    tokens.reading = whole
+    tokens.reader.take(whole)
     assert [tokens.seen_from(place, 20) for place in (200, 100, 40, 0)] == [160, 32, 0, 0]
     # Of what is before a stretch, by the length of its tokens.
-    tokens.reading = whole._replace(start=100, tokens=read[50:])
+    tokens.reader.take(whole._replace(start=100, tokens=read[50:]))
     assert tokens.seen_from(120, 20) == 68
     document.replace(0, 0, "x")
     assert tokens.seen_from(200, 20) is None
@@ -343,10 +386,10 @@ def test_where_the_text_begins_that_the_model_sees(home: Path) -> None:
 
 def test_what_is_read_of_a_long_text() -> None:
     text = "word " * 20_000
-    assert _stretch(text[:16_000], 15_000) == (0, 16_000)
+    assert stretch_at(text[:16_000], 15_000) == (0, 16_000)
     for place in (0, 9_000, 50_000, 100_000):
-        start, end = _stretch(text, place)
+        start, end = stretch_at(text, place)
         assert start <= max(0, place - 7_000)
         assert place <= end <= start + 16_000
-        assert _stretch(text, place + 1) == (start, end)
+        assert stretch_at(text, place + 1) == (start, end)
         assert start == 0 or text[start] == " "

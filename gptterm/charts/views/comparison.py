@@ -8,6 +8,7 @@ from gptterm.charts.figure import Cell, Column, Section, Table, TintedToken, Tok
 from gptterm.charts.scales import KL
 from gptterm.engine.inspection.answers import TokenScore
 from gptterm.engine.inspection.comparison import ComparedToken
+from gptterm.format import perplexity
 
 COLUMNS = (
     "position", "id", "piece", "kl", "logprob", "rank", "entropy_bits", "other_logprob",
@@ -104,10 +105,10 @@ def totals_section(
     cells = [
         (
             Cell(name),
-            Cell(f"{perplexity:,.4g}", perplexity),
+            Cell(perplexity(value, 4), value),
             Cell(f"{bits:.3f}", bits),
             Cell(f"{logprob:,.1f}", logprob),
         )
-        for name, perplexity, bits, logprob in rows
+        for name, value, bits, logprob in rows
     ]
     return Section("", Table(columns, cells), notes)

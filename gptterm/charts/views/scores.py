@@ -15,7 +15,7 @@ from gptterm.charts.figure import (
 )
 from gptterm.charts.measures import SCALES, Measure, measured
 from gptterm.engine.inspection.answers import ScoreSummary, TokenScore
-from gptterm.format import plural
+from gptterm.format import perplexity, plural
 
 COLUMNS = ("position", "id", "piece", "logprob", "rank", "entropy_bits")
 """Of plain text."""
@@ -108,8 +108,9 @@ def summary_lines(
         return ["no token has a score: the first one follows nothing"]
     mean = -summary.logprob / math.log(2) / summary.scored
     lines = [
-        f"perplexity {summary.perplexity:,.4g}, {summary.bits_per_byte(byte_count):.3f} bits per "
-        f"byte, {mean:.2f} bits a token, {plural(summary.scored, 'token')}"
+        f"perplexity {perplexity(summary.perplexity, 4)}, "
+        f"{summary.bits_per_byte(byte_count):.3f} bits per byte, "
+        f"{mean:.2f} bits a token, {plural(summary.scored, 'token')}"
     ]
     lines.append(
         f"the first token follows {start}"

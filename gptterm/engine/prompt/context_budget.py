@@ -9,7 +9,7 @@ import msgspec
 
 from gptterm.engine.api import ChatPrompt, GenerateRequest, Message, MixedPrompt, TextPrompt
 from gptterm.engine.prompt.infill import Infill, infill
-from gptterm.engine.prompt.mixed import mixed_ids
+from gptterm.engine.prompt.mixed import MixedIds, mixed_ids
 from gptterm.engine.prompt.rendering import RenderedPrompt, render
 from gptterm.engine.text.infill_tokens import InfillTokens
 from gptterm.engine.text.tokenizer import Tokenizer
@@ -71,8 +71,10 @@ def fit(
     if length <= budget:
         return _fitted(rendered, request, context)
     if request.overflow == "error":
+        # A front end gives only the end of a long text: its length is not known here.
+        many = f"more than {budget}" if isinstance(prompt, MixedPrompt) else f"{length}"
         raise PromptTooLongError(
-            f"the prompt has {length} tokens and the reply may take {reserve}, but the model holds"
+            f"the prompt has {many} tokens and the reply may take {reserve}, but the model holds"
             f" {context}; shorten it, lower --max-tokens, or use --overflow truncate"
         )
     if isinstance(prompt, ChatPrompt):
@@ -87,19 +89,32 @@ def fit(
         )
     if isinstance(prompt, MixedPrompt) and rendered.kept:
         ids = mixed_ids(prompt, tokenizer, vocab_size)
-        rest = budget - len(ids.front) - len(ids.note)
-        if rest < 1:
-            raise PromptTooLongError(
-                f"the memory and the note have {ids.kept} tokens, and only {budget} are left beside"
-                " the reply; shorten them or lower --max-tokens"
-            )
-        tail = ids.joined(rest)
-        dropped = length - len(tail)
-        return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=dropped)
+        return _fitted_end(ids, rendered, request, context, budget)
     start = tokenizer.start_ids if isinstance(prompt, TextPrompt | MixedPrompt) else ()
     start = start if len(start) < budget else ()
     tail = [*start, *rendered.ids[length - (budget - len(start)) :]]
-    return _fitted(replace(rendered, ids=tail), request, context, dropped_tokens=length - len(tail))
+    seen = len(tail) - len(start) if isinstance(prompt, MixedPrompt) else None
+    cut = replace(rendered, ids=tail)
+    return _fitted(cut, request, context, dropped_tokens=length - len(tail), seen=seen)
+
+
+def _fitted_end(
+    ids: MixedIds, rendered: RenderedPrompt, request: GenerateRequest, context: int, budget: int
+) -> FittedPrompt:
+    """Keep the end of a text, with all of its memory and its note.
+
+    Raises:
+        PromptTooLongError: they leave no room for the text.
+    """
+    rest = budget - len(ids.front) - len(ids.note)
+    if rest < 1:
+        raise PromptTooLongError(
+            f"the memory and the note have {ids.kept} tokens, and only {budget} are left beside"
+            " the reply; shorten them or lower --max-tokens"
+        )
+    tail = replace(rendered, ids=ids.joined(rest))
+    dropped = len(rendered.ids) - len(tail.ids)
+    return _fitted(tail, request, context, dropped_tokens=dropped, seen=rest)
 
 
 def _fitted_middle(
@@ -114,12 +129,13 @@ def _fitted_middle(
     fitted = _fitted(rendered, request, context)
     if not filled.dropped:
         return fitted
-    much = f"{filled.dropped} tokens of the texts before and after the place"
+    texts = "the texts before and after the place"
     if request.overflow == "error":
         raise PromptTooLongError(
-            f"{much} are more than the model holds; shorten them or use --overflow truncate"
+            f"{texts} have more tokens than the model holds; shorten them or use --overflow"
+            " truncate"
         )
-    notice = f"{much} were dropped: those far from it do not fit"
+    notice = f"{texts} are too long: the model sees the {filled.seen} tokens nearest to it"
     return replace(fitted, dropped_tokens=filled.dropped, notices=(notice, *fitted.notices))
 
 
@@ -258,14 +274,17 @@ def _fitted(
     dropped_tokens: int = 0,
     dropped_messages: int = 0,
     cut: bool = False,
+    seen: int | None = None,
 ) -> FittedPrompt:
+    """Tell what was dropped of a prompt.
+
+    Args:
+        seen: tokens that are left of a text whose length is not known.
+    """
     notices = []
-    if dropped_tokens and isinstance(request.prompt, MixedPrompt):
-        # Only the end of a long document was sent: how much of the whole is dropped is not known.
-        notices.append(
-            "the text is longer than the context: the model sees its end, a prompt of"
-            f" {len(rendered.ids)} tokens"
-        )
+    if seen is not None:
+        last = f"last {seen} tokens" if seen > 1 else "last token"
+        notices.append(f"the text is too long: the model sees its {last}")
     elif dropped_tokens:
         what = "chat" if isinstance(request.prompt, ChatPrompt) else "prompt"
         whole = dropped_tokens + len(rendered.ids)

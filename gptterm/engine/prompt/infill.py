@@ -22,6 +22,8 @@ class Infill(NamedTuple):
     ids: list[int]
     dropped: int
     """Tokens of both texts that did not fit."""
+    seen: int
+    """Tokens of both texts that did."""
     kept: int
     """Tokens of the memory and the note."""
 
@@ -52,4 +54,5 @@ def infill(
         *joined[:start], tokens.prefix, *joined[start:], tokens.suffix, *kept, tokens.middle,
     ]  # fmt: skip
     dropped = max(0, len(before.body) - left) + len(suffix) - len(kept)
-    return Infill(ids, dropped, before.kept)
+    seen = min(len(before.body), left) + len(kept)
+    return Infill(ids, dropped, seen, before.kept)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
-from gptterm.document.branches import Branch, branches, rename
+from gptterm.document.branches import Branch, BranchMap, rename
+from gptterm.engine.api import ModelInfo
 from gptterm.format import plural
 from gptterm.tui.actions.write_view import WriteView
 from gptterm.tui.dialogs.input import InputDialog, InputRequest
+from gptterm.tui.state.writing import Writing
 from gptterm.tui.widgets.version_map import DocumentMap
 
 
@@ -21,6 +23,9 @@ class MapPane:
         self.is_stale = False
         """The branches may have changed since they were drawn."""
         self._screen = screen
+        self._map = BranchMap()
+        self._mapped: tuple[Writing, ModelInfo | None] | None = None
+        """The document that `_map` is of, and the model that reads it."""
         self._branches: list[Branch] = []
         """Those that the map shows."""
 
@@ -33,8 +38,15 @@ class MapPane:
         """Show the branches, where the map is shown."""
         if self.widget.display and self._screen.writing.opened:
             self.is_stale = False
-            self._branches = branches(self._screen.writing.document)
+            self._branches = self._find_branches()
             self.widget.show(self._branches)
+
+    def _find_branches(self) -> list[Branch]:
+        writing = self._screen.writing
+        mapped = writing, writing.controller.engine.info
+        if self._mapped != mapped:
+            self._map, self._mapped = BranchMap(writing.text_tokens.bits), mapped
+        return self._map.branches(writing.document)
 
     def _walk_to(self, branch: int) -> None:
         """Bring a branch into view, at its end."""

@@ -51,7 +51,7 @@ class DocumentWalk:
 
     def refresh(self) -> None:
         """Have the model read what it has not yet, and draw what it has."""
-        self._writing().text_tokens.refresh(self._area.place)
+        self._writing().text_tokens.reader.refresh(self._area.place)
         if self._area.tints is not None:
             self._area.draw_tints()
         self.look()

@@ -15,6 +15,7 @@ from gptterm.charts.views.lens import lens_grid, lens_section
 from gptterm.charts.views.next_token import next_token_sections
 from gptterm.charts.views.scores import scores_table, summary_lines
 from gptterm.engine.inspection.answers import TokenView
+from gptterm.format import perplexity
 from gptterm.tui.state.inspecting import Inspecting
 
 NEIGHBOURS = 6
@@ -75,7 +76,7 @@ def _heat(look: Inspecting) -> Iterator[Section]:
         return
     upto = scores[: look.looked_at + 1]
     nats = [-score.logprob for score in upto if score.logprob is not None]
-    so_far = f"{math.exp(sum(nats) / len(nats)):,.4g}" if nats else "not known"
+    so_far = perplexity(math.exp(sum(nats) / len(nats)), 4) if nats else "not known"
     notes = [f"perplexity up to token {len(upto) - 1}: {so_far}"]
     if look.summary is None:
         notes.append(f"{len(scores):,} of {len(look.pieces):,} tokens scored")

@@ -1,55 +1,31 @@
 """Tokens of a document: what the model makes of each, tints, the one under the cursor."""
 
-import asyncio
-import contextlib
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from gptterm.charts.measures import Measure, measured
-from gptterm.conversation.token_map import Part, TurnToken, mark
-from gptterm.document.seen import memory_of, note_of
+from gptterm.document.seen import note_of
 from gptterm.document.stretches import Stretch, changed_stretch
 from gptterm.document.tree import Document
-from gptterm.engine.api import MixedPrompt, ModelInfo, SamplingParams, TextPrompt, TokenPrompt
-from gptterm.engine.inspection.answers import Encoded, TokenScore, TokenView
+from gptterm.engine.api import MixedPrompt, SamplingParams, TokenPrompt
+from gptterm.engine.inspection.answers import Encoded, TokenView
 from gptterm.engine.inspection.requests import EncodeRequest, TokenRequest
 from gptterm.errors import GpttermError
 from gptterm.tui.state.asking import ask
 from gptterm.tui.state.chat_tokens import TokenLook, WalkedToken
+from gptterm.tui.state.document_reading import DocumentReader, Reading
 from gptterm.tui.state.engine_manager import EngineManager
-from gptterm.tui.state.reading import Ids, read_tokens, score_rest, still_valid
+from gptterm.tui.state.reading import Ids
 from gptterm.tui.state.tints import Tint, next_measure, tints
 from gptterm.tui.state.written_tokens import WrittenTokens, between
 
-MOST_READ = 16_000
-"""Characters that the model reads around the cursor, of a longer text: some 4,000 tokens."""
-_STEP = MOST_READ // 4
-"""The stretch stays the same while the cursor stays within so many characters."""
-
 _SEEN_STEP = 16
 """Tokens by which the beginning of what the model sees moves, so that it is drawn seldom."""
-
-
-class Reading(NamedTuple):
-    """A stretch of the text as the loaded model reads it. Places are those of `text`."""
-
-    info: ModelInfo
-    text: str
-    """The whole text."""
-    memory: str
-    """Text before it, of which it is no part."""
-    start: int
-    end: int
-    ids: tuple[int, ...]
-    tokens: tuple[TurnToken, ...]
-    scores: list[TokenScore]
-    """Of the first ids; they grow."""
 
 
 class DocumentTokens:
@@ -74,95 +50,17 @@ class DocumentTokens:
         self._on_change = on_change
         self.measure: Measure | None = None
         """Measure that tints the text; None: nothing does."""
-        self.problem = ""
-        """Why the model does not read the text; empty if it does."""
-        self._refused_by: ModelInfo | None = None
-        self.reading: Reading | None = None
-        self._read_tints: tuple[Measure, int, tuple[Tint, ...]] | None = None
-        """Of the reading, by measure and number of scores."""
+        self.reader = DocumentReader(engine, document, lambda: self.measure is not None, on_change)
+        self._read_tints: tuple[Reading, Measure, int, tuple[Tint, ...]] | None = None
+        """Of a reading, by measure and number of scores."""
         self._edited: tuple[str, str, Stretch] | None = None
         """Two texts, and how they differ."""
-        self._rates: dict[int, tuple[int, int]] = {}
-        """Tokens and characters of each stretch that the model has read, by its beginning."""
-        self._rated: tuple[Document, ModelInfo] | None = None
         self._written = WrittenTokens(document)
-        self._task: asyncio.Task[None] | None = None
 
     def cycle(self) -> None:
         """Tint by the next measure, after the last one by none."""
         self.measure = next_measure(self.measure)
         self._on_change()
-
-    # ------------------------------------------------------------------------------ reading
-
-    def refresh(self, place: int) -> None:
-        """Have the model read what it has not yet around a place; tints need the scores too."""
-        engine = self._engine
-        if self._refused_by is not engine.info:
-            self.problem, self._refused_by = "", None
-        can = engine.ready and not engine.is_remote and not self.problem
-        busy = self._task is not None and not self._task.done()
-        if can and not busy and not self._is_read(place):
-            self._task = asyncio.create_task(self._read(place))
-
-    def _is_read(self, place: int) -> bool:
-        document, reading = self._document(), self.reading
-        current, text = document.current, document.text
-        if not text or (current is not None and document.is_streaming(current)):
-            return True  # it is read once it is whole
-        if reading is None or not self._is_current(reading):
-            return False
-        if (reading.start, reading.end) != _stretch(text, place):
-            return False
-        return self.measure is None or len(reading.scores) >= len(reading.ids)
-
-    def _is_current(self, reading: Reading) -> bool:
-        document = self._document()
-        same = reading.text == document.text and reading.memory == memory_of(document)
-        return same and reading.info is self._engine.info
-
-    async def _read(self, place: int) -> None:
-        try:
-            await self._read_once(place)
-        except GpttermError as error:
-            self.problem = str(error)
-            self._refused_by = self._engine.info
-        self._on_change()
-
-    async def _read_once(self, place: int) -> None:
-        document, info, client = self._document(), self._engine.info, self._engine.client
-        assert info is not None
-        text = document.text
-        start, end = _stretch(text, place)
-        parts = document.prompt_parts(end, info, start)
-        memory = memory_of(document)
-        message = ((Part("", text[start:end], 0),),)
-        ids, turns = await read_tokens(
-            client,
-            MixedPrompt(parts=parts, memory=memory),
-            MixedPrompt(parts=(TextPrompt(text=mark(0)),), memory=memory),
-            message,
-        )
-        before, scores = self.reading, list[TokenScore]()
-        if before is not None and before.info is info:
-            scores = still_valid(before.ids, before.scores, ids)
-        tokens = tuple(
-            TurnToken(token.position, start + token.start, start + token.end)
-            for token in turns.get("", ())
-        )
-        self.reading = reading = Reading(info, text, memory, start, end, ids, tokens, scores)
-        self._read_tints = None
-        if self._rated != (document, info):
-            self._rates, self._rated = {}, (document, info)
-        self._rates[start] = len(tokens), end - start
-        self._on_change()
-        if self.measure is None or len(scores) >= len(ids):
-            return
-        async with contextlib.aclosing(score_rest(client, ids, scores)) as steps:
-            async for _ in steps:
-                if not self._is_current(reading):
-                    return
-                self._on_change()
 
     # ------------------------------------------------------------------------------- tints
 
@@ -185,17 +83,17 @@ class DocumentTokens:
 
     def _tints_as_read(self, start: int, end: int) -> Iterator[Tint]:
         """Those of the reading: of what was edited since, not; of what follows, as it was."""
-        reading, measure = self.reading, self.measure
+        reading, measure = self.reader.reading, self.measure
         if reading is None or measure is None or reading.info is not self._engine.info:
             return
-        known = self._read_tints
-        if known is None or known[:2] != (measure, len(reading.scores)):
+        known, made_of = self._read_tints, (measure, len(reading.scores))
+        if known is None or known[0] is not reading or known[1:3] != made_of:
             scored = [t for t in reading.tokens if t.position < len(reading.scores)]
             values = (
                 (t.start, t.end, measured(reading.scores[t.position], measure)) for t in scored
             )
-            known = self._read_tints = measure, len(reading.scores), tints(values, measure)
-        parts, change = known[2], self._change(reading)
+            known = self._read_tints = reading, *made_of, tints(values, measure)
+        parts, change = known[3], self._change(reading)
         by = len(change.text) - (change.end - change.start)
         yield from between(parts, 0, start, min(end, change.start))
         yield from between(parts, by, max(start, change.end + by), end)
@@ -212,20 +110,16 @@ class DocumentTokens:
     def count(self, start: int, end: int) -> tuple[int, bool] | None:
         """Return the number of tokens in a stretch, and whether it is exact; None: not known.
 
-        What is not read now is estimated, by all that was read of the text.
+        What is not read now is estimated, by all that was read of the text before.
         """
-        reading = self.reading
-        if reading is None or not self._is_current(reading) or not reading.tokens:
+        reading = self.reader.current
+        if reading is None or not reading.tokens:
             return None
-        low, high = max(start, reading.start), min(end, reading.end)
-        first = bisect_right(reading.tokens, low, key=lambda token: token.end)
-        last = bisect_left(reading.tokens, high, key=lambda token: token.start)
-        known = max(0, last - first)
-        if (low, high) == (start, end):
-            return known, True
-        rest = (end - start) - max(0, high - low)
-        tokens, characters = map(sum, zip(*self._rates.values(), strict=True))
-        return known + round(rest * tokens / characters), False
+        if reading.start <= start and end <= reading.end:
+            first = bisect_right(reading.tokens, start, key=lambda token: token.end)
+            last = bisect_left(reading.tokens, end, key=lambda token: token.start)
+            return max(0, last - first), True
+        return self.reader.kept.estimate(self._document(), start, end), False
 
     def bits(self, start: int, end: int) -> tuple[float, int]:
         """Return the sum of the surprisals in a stretch of the text, and the number of tokens.
@@ -244,25 +138,11 @@ class DocumentTokens:
 
     def _bits_as_read(self, start: int, end: int) -> tuple[float, int]:
         total, count, at = 0.0, 0, start
-        reading = self.reading
-        if reading is not None and reading.info is self._engine.info:
-            change = self._change(reading)
-            by = len(change.text) - (change.end - change.start)
-            scored = reading.tokens[: len(reading.scores)]
-            for low, high, moved in ((0, change.start, 0), (change.end, len(reading.text), by)):
-                first = bisect_left(scored, max(low, start - moved), key=lambda t: t.start)
-                last = bisect_right(scored, min(high, end - moved), key=lambda t: t.end)
-                values = [
-                    (token, bits)
-                    for token in scored[first:last]
-                    if token.position < len(reading.scores)
-                    if (bits := reading.scores[token.position].surprisal_bits) is not None
-                ]
-                if values:
-                    before = self._written.bits(at, values[0][0].start + moved)
-                    at = values[-1][0].end + moved
-                    total += before[0] + math.fsum(bits for _, bits in values)
-                    count += before[1] + len(values)
+        text = self._document().text
+        for part in self.reader.kept.scored(self._engine.info, text, start, end):
+            before = self._written.bits(at, part.start)
+            total, count = total + before[0] + part.bits, count + before[1] + part.tokens
+            at = part.end
         rest = self._written.bits(at, end)
         return total + rest[0], count + rest[1]
 
@@ -274,8 +154,8 @@ class DocumentTokens:
         Args:
             room: tokens of the text that fit into the context.
         """
-        reading = self.reading
-        if reading is None or not self._is_current(reading):
+        reading = self.reader.current
+        if reading is None:
             return None
         if not reading.start <= place <= reading.end or not reading.tokens:
             return None
@@ -296,8 +176,8 @@ class DocumentTokens:
 
         None: the model has not read it yet.
         """
-        reading = self.reading
-        if reading is None or not self._is_current(reading):
+        reading = self.reader.current
+        if reading is None:
             return None
         if not reading.start <= place <= reading.end or not reading.tokens:
             return None
@@ -314,7 +194,7 @@ class DocumentTokens:
 
     def step(self, place: int, by: int) -> int | None:
         """Return the beginning of another token than that at a place; None if it is not known."""
-        walked, reading = self.at(place), self.reading
+        walked, reading = self.at(place), self.reader.current
         if walked is None or reading is None:
             return None
         number = min(max(walked.number + by, 0), len(reading.tokens))
@@ -324,7 +204,7 @@ class DocumentTokens:
 
     async def look(self, place: int, limit: int) -> TokenLook:
         """Return what the model would have said in the place of the token at a place."""
-        engine, walked, reading = self._engine, self.at(place), self.reading
+        engine, walked, reading = self._engine, self.at(place), self.reader.current
         if walked is None or reading is None:
             return TokenLook(None, self._why_unknown())
         is_end = walked.number == len(reading.tokens)
@@ -399,21 +279,11 @@ class DocumentTokens:
             return "a server does not score a text"
         if not engine.ready:
             return "once the model is ready"
-        return self.problem or "the model reads the text"
+        return self.reader.problem or "the model reads the text"
 
     @property
     def lacking(self) -> str:
         """Why a text that is to be tinted is not, as far as it is typed; empty if it is."""
         engine = self._engine
-        reads = engine.ready and not engine.is_remote and not self.problem
+        reads = engine.ready and not engine.is_remote and not self.reader.problem
         return "" if reads else self._why_unknown()
-
-
-def _stretch(text: str, place: int) -> tuple[int, int]:
-    """The part of a text that is read for a place: all, or what is around it from a word on."""
-    if len(text) <= MOST_READ:
-        return 0, len(text)
-    start = max(0, place // _STEP - 2) * _STEP
-    end = min(len(text), start + MOST_READ)
-    space = text.find(" ", start, start + 64) if start else 0
-    return max(space, start), end

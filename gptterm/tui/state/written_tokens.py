@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
-from gptterm.document.edits import Edit, Span
+from gptterm.document.edits import Edit, Span, tokens_within
 from gptterm.document.tree import Document
 from gptterm.engine.api import ModelInfo
 from gptterm.tui.state.tints import Tint, tints
@@ -60,7 +60,8 @@ class WrittenTokens:
             if not (start <= span.start and span.end <= end):
                 ends = document.ends_of(edit)
                 origin = span.start - (ends[span.first - 1] if span.first else 0)
-                tokens = range(*_within(ends, tokens, start - origin, end - origin))
+                inside = tokens_within(ends, start - origin, end - origin)
+                tokens = range(max(tokens.start, inside.start), min(tokens.stop, inside.stop))
             total -= math.fsum(edit.logprobs[tokens.start : tokens.stop]) / math.log(2)
             count += len(tokens)
         return total, count
@@ -95,13 +96,3 @@ def _edit_tints(edit: Edit) -> tuple[Tint, ...]:
         values.append((at, max(at, end), bits))
         at = max(at, end)
     return tints(values, "surprisal")
-
-
-def _within(ends: Sequence[int], tokens: range, start: int, end: int) -> tuple[int, int]:
-    """The first of an edit's tokens that lies between two places of its text, and the last + 1."""
-    inside, at = [], 0
-    for token, last in enumerate(ends):
-        if token in tokens and start <= at and last <= end:
-            inside.append(token)
-        at = max(at, last)
-    return (inside[0], inside[-1] + 1) if inside else (0, 0)

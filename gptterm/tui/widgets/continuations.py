@@ -9,13 +9,14 @@ from rich.cells import chop_cells
 from textual import events
 from textual.binding import Binding, BindingType
 
-from gptterm.charts.cells import fit
-from gptterm.format import plural, three_digits
+from gptterm.charts.cells import fit, fit_parts
+from gptterm.format import perplexity, plural
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.widgets.row_widget import RowWidget, StyledText
 
 DEFAULT_COUNT = 3
 _NUMBER_WIDTH = 22
+"""Cells of the numbers at least: they stay in their place while one is written."""
 _BAR = "▎"
 _KEPT = "★"
 _COLUMN_ROWS, _LEAST_COLUMN = 9, 28
@@ -45,13 +46,13 @@ class Continuation(NamedTuple):
     """It was marked to be kept."""
 
     @property
-    def numbers(self) -> str:
+    def numbers(self) -> tuple[str, ...]:
         """Its length, and how well the model likes it."""
         if self.streams:
-            return "writing …"
+            return ("writing …",)
         count = plural(self.tokens, "token")
         return (
-            count if self.perplexity is None else f"{count} · ppl {three_digits(self.perplexity)}"
+            (count,) if self.perplexity is None else (count, f"ppl {perplexity(self.perplexity)}")
         )
 
 
@@ -97,6 +98,8 @@ class Continuations(RowWidget, can_focus=True):
         self._act = act
         self._in_columns = False
         self._rows: list[Continuation] = []
+        self._widest = 0
+        """Cells of the longest numbers of a row."""
         self._chosen = 0
         self._count = ""
         self._is_open = False
@@ -123,6 +126,7 @@ class Continuations(RowWidget, can_focus=True):
             return
         layout = len(rows) != len(self._rows)
         self._rows, self._chosen = rows, chosen
+        self._widest = max((len(" · ".join(row.numbers)) for row in rows), default=0)
         self.display = self._is_open or len(rows) > 1
         self.border_title = plural(len(rows), "continuation")
         self.refresh(layout=layout)
@@ -141,13 +145,13 @@ class Continuations(RowWidget, can_focus=True):
         if y >= len(self._rows):
             return ()
         continuation = self._rows[y]
-        numbers = max(_NUMBER_WIDTH, *(len(row.numbers) for row in self._rows))
-        room = max(0, width - numbers - 2)
+        most = min(max(_NUMBER_WIDTH, self._widest), max(0, width - 2))
+        room = max(0, width - most - 2)
         chosen, sign = y == self._chosen, _KEPT if continuation.is_kept else " "
         return (
             (_BAR if chosen else " ", "bar"),
             (f"{sign}{fit(one_line(continuation.text), room)}", "chosen" if chosen else "text"),
-            (f"{continuation.numbers:>{numbers}}", "number"),
+            (f"{fit_parts(continuation.numbers, most):>{most}}", "number"),
         )
 
     def _columns_row(self, y: int, width: int) -> Sequence[StyledText]:
@@ -160,7 +164,8 @@ class Continuations(RowWidget, can_focus=True):
             shown, chosen = self._rows[number], number == self._chosen
             if y == 0:
                 sign = _KEPT if shown.is_kept else " "
-                text, style = f"{sign}{fit(f'{number + 1} · {shown.numbers}', room)}", "number"
+                parts = (str(number + 1), *shown.numbers)
+                text, style = f"{sign}{fit(fit_parts(parts, room), room)}", "number"
             else:
                 lines = wrapped(shown.text, room)
                 # Of a long one, its end while it is written.

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from gptterm.charts.cells import fit, fit_words
+from gptterm.charts.cells import fit_parts, fit_words
 from gptterm.terminal import one_line
 from gptterm.tui.themes import MUTED
 from gptterm.tui.widgets.options import GUTTER, Options
@@ -140,5 +140,5 @@ def _label(branch: Branch, width: int) -> Content:
         sign,
         (fit_words(title, room), style),
         "\n",
-        (fit(f"{indent}  {' · '.join(branch.numbers)}", width).rstrip(), MUTED),
+        (f"{indent}  {fit_parts(branch.numbers, width - len(indent) - 2)}", MUTED),
     )

@@ -67,10 +67,21 @@ def test_truncation_keeps_the_memory_and_the_note(kind: str) -> None:
     rest = 52 - fixed
     assert cut.prompt.ids == [*of.start_ids, *memory, *body[-rest:-5], *note, *body[-5:]]
     assert cut.dropped_tokens == len(body) - rest
-    assert len(cut.notices) == 1
+    assert cut.notices == (f"the text is too long: the model sees its last {rest} tokens",)
     # A note deeper than the text is is right behind the memory.
     deep = fitted(noted("king", "", "\nqueen\n", 999), 60, of=of).prompt.ids
     assert deep == [*of.start_ids, *note, *of.encode("king")]
+
+
+def test_no_length_is_told_of_a_text_of_which_only_the_end_is_known() -> None:
+    """Write mode gives no more characters than the context may hold, of a text of any length."""
+    of = tokenizer("llama")
+    prompt = noted(" the king had three" * 20, "", "", 0)
+    cut = fitted(prompt, 60, of=of)
+    seen = len(cut.prompt.ids) - len(of.start_ids)
+    assert cut.notices == (f"the text is too long: the model sees its last {seen} tokens",)
+    with pytest.raises(PromptTooLongError, match="the prompt has more than 52 tokens and the"):
+        fitted(prompt, 60, 8, "error", of=of)
 
 
 def test_a_memory_of_more_than_half_is_told_and_of_all_refused() -> None:
@@ -124,14 +135,6 @@ def test_the_notices_say_what_happened() -> None:
     assert result.notices == (
         "the prompt is too long: the first 84 of its 100 tokens were dropped",
         "the reply is limited to 16 tokens by the model's 32",
-    )
-
-
-def test_of_a_document_no_total_is_told_which_is_not_known() -> None:
-    result = fitted(noted("a king " * 50, "", "", 0), 32, 8)
-    assert result.dropped_tokens
-    assert result.notices == (
-        "the text is longer than the context: the model sees its end, a prompt of 24 tokens",
     )
 
 

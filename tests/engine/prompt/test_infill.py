@@ -108,6 +108,8 @@ def test_what_is_far_from_the_place_is_dropped_and_told() -> None:
         assert fitted.dropped_tokens == len(before) + len(after) - len(head) - len(tail)
         told = [notice for notice in fitted.notices if "before and after the place" in notice]
         assert bool(told) == bool(fitted.dropped_tokens)
+        seen = f"the {len(head) + len(tail)} tokens nearest to it"
+        assert all(notice.endswith(seen) for notice in told)
     with pytest.raises(PromptTooLongError, match="before and after the place"):
         fit(request(overflow="error"), made, 24, made.vocab_size)
 

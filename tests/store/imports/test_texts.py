@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gptterm.document.branches import branches
+from gptterm.document.branches import BranchMap
 from gptterm.document.export import to_json
 from gptterm.document.settings import DocumentSettings
 from gptterm.document.tree import Document
@@ -118,7 +118,7 @@ def test_a_tree_of_loom(history: History, tmp_path: Path) -> None:
     assert report.lines() == ["imported 1 text"]
     document = stored(history)
     assert document.text == "Once upon a\N{GRINNING FACE}"
-    assert [(each.text, each.depth, each.name) for each in branches(document)] == [
+    assert [(each.text, each.depth, each.name) for each in BranchMap().branches(document)] == [
         ("Once upon", 0, "The fork"),
         (" a time", 1, ""),
         (" a\N{GRINNING FACE}!", 1, ""),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptterm.tui.screens.document_counts import changed_count
+from gptterm.document.words import changed_count
 
 TEXTS = st.text("a b\n", max_size=12)
 
