@@ -37,6 +37,8 @@ class Dialect(NamedTuple):
     """The same for completions."""
     takes_usage: bool = True
     """Takes `stream_options`."""
+    banned_words: str = ""
+    """Field of words that are never written, with or without a space before; empty for none."""
 
 
 def _unless(value: Number) -> Callable[[Number], Number | None]:
@@ -64,6 +66,7 @@ DIALECTS: dict[str, Dialect] = {
         | {"top_k": _TOP_K, "min_p": Field("min_p")}
         | {"repetition_penalty": Field("repetition_penalty")},
         neutral=True,
+        banned_words="bad_words",
     ),
     "llamacpp": Dialect(
         "llama.cpp",

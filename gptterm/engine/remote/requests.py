@@ -1,6 +1,8 @@
 """Requests: the body of a call from a `GenerateRequest`, and what a server has refused so far."""
 
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from gptterm.engine.api import (
     MixedPrompt,
     Prompt,
     RemoteModel,
+    SamplingParams,
     TextPrompt,
     TokenPrompt,
 )
@@ -164,14 +167,33 @@ def _sampling(
                 body[wire.name] = sent
     if sampling.order != type(sampling)().order:
         notices.append(f"the sampler order {sampling.order} is not used: a server has its own")
-    if sampling.word_bias:
-        notices.append("banned and biased words are not used: a server knows tokens only")
+    body |= _words(sampling, dialect, learned, notices)
     if sampling.logit_bias and "logit_bias" not in learned.fields:
         body["logit_bias"] = {
             str(token): max(-_BIAS_LIMIT, min(bias, _BIAS_LIMIT))
             for token, bias in sampling.logit_bias
         }
     return body
+
+
+def _words(
+    sampling: SamplingParams, dialect: Dialect, learned: Learned, notices: list[str]
+) -> dict[str, Any]:
+    """Ban words, where the server does; it has no biases of words."""
+    words, name = sampling.word_bias, dialect.banned_words
+    takes = name and name not in learned.fields
+    banned = [word for word, value in words if value == -math.inf] if takes else []
+    if len(banned) < len(words):
+        what = "biased words are" if takes else "banned and biased words are"
+        notices.append(f"{what} not used: {dialect.label} knows biases of tokens only")
+    return {name: [form for word in banned for form in _cases(word)]} if banned else {}
+
+
+def _cases(word: str) -> Iterator[str]:
+    """Yield a word in the cases that a ban is of: of a lower-case one, in any."""
+    yield word
+    if word == word.lower():
+        yield from sorted({word.capitalize(), word.upper()} - {word})
 
 
 def _limits(
@@ -235,12 +257,16 @@ def no_logprobs(remote: RemoteModel, learned: Learned) -> str:
 
 # -------------------------------------------------------------------------------- refusals
 
-_DROPPABLE = frozenset(
-    {"stop", "seed", "logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
+_BY_VALUE = frozenset(
+    {"stop", "seed"}
     | {wire.name for dialect in DIALECTS.values() for wire in dialect.samplers.values()}
 )
-_BY_VALUE = _DROPPABLE - {"logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
 """Fields that may be taken with another value."""
+_DROPPABLE = (
+    _BY_VALUE
+    | {"logprobs", "top_logprobs", "stream_options", "logit_bias", "ignore_eos"}
+    | {dialect.banned_words for dialect in DIALECTS.values() if dialect.banned_words}
+)
 _NO_SUCH_FIELD = re.compile(
     r"unrecogni[sz]ed|unsupported|not supported|not support|unexpected|unknown|not permitted"
     r"|not allowed|no such",

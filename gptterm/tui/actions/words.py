@@ -77,7 +77,5 @@ def change_word(screen: WriteView, entry: str) -> str:
     screen.writing.use_samplers()
     did = "banned" if value == -math.inf else f"bias {value:+g}" if value else "as it was"
     cased = "" if not value or word != word.lower() or word == word.upper() else ", in any case"
-    server = (
-        " once a model of this machine writes" if screen.writing.controller.engine.is_remote else ""
-    )
+    server = ", as far as the server can" if screen.writing.controller.engine.is_remote else ""
     return f"{one_line(word)}: {did}, in this text{cased}{server}"

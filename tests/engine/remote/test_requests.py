@@ -1,5 +1,6 @@
 """Bodies of requests in each dialect, and what is learned from refusals."""
 
+import math
 from typing import Any
 
 import pytest
@@ -83,6 +84,26 @@ def test_samplers_go_by_the_names_of_the_dialect_and_the_others_are_told(dialect
     for name, label in labels.items():
         told = any(note.startswith(f"{label} is not used") for note in call.notices)
         assert told == (name not in taken)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_words_are_banned_where_the_server_does_and_what_is_not_used_is_told(dialect: str) -> None:
+    never, less = ("the end", -math.inf), ("NATO", -2.0)
+    request = GenerateRequest(prompt=HELLO, sampling=SamplingParams(word_bias=(never, less)))
+    call = build(request, model(dialect), Learned())
+    forms = ["the end", "THE END", "The end"]
+    assert call.body.get("bad_words") == (forms if dialect == "vllm" else None)
+    (told,) = (note for note in call.notices if "words are not used" in note)
+    assert told.startswith("biased" if dialect == "vllm" else "banned and biased")
+    only_banned = replace(request, sampling=SamplingParams(word_bias=(never, ("CIA", -math.inf))))
+    call = build(only_banned, model("vllm"), Learned())
+    assert (call.body["bad_words"], call.notices) == ([*forms, "CIA"], ())
+    # A server of that dialect that does not know the field.
+    learned = Learned()
+    assert learn_refusal(400, "bad_words: extra fields not permitted", "", call, learned)
+    call = build(only_banned, model("vllm"), learned)
+    assert "bad_words" not in call.body
+    assert len(call.notices) == 1
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
