@@ -30,13 +30,15 @@ _LONGEST_NUMBER = 4000
 """Digits. Python refuses to convert more than 4,300."""
 _MOST_RESTARTS = 100
 
-# Possessive quantifiers: each byte is looked at once, whatever the input.
-_STRING_BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_NO_BRACKET = rb'(?:[^"\[\]{}]++|"' + _STRING_BODY + rb'")*+'
+# Possessive quantifiers: each byte is looked at once, whatever the input. Before Python 3.11.5, what
+# they repeat must not fail once it has matched a byte (gh-106052): so a string may lack its end.
+_STRING_BODY = rb'[^"\\]*+(?:\\.?+[^"\\]*+)*+'
 _IN_STRING = re.compile(_STRING_BODY, re.DOTALL)
-_NEXT = re.compile(_NO_BRACKET + rb'(?:([\[\]{}])|(")|\Z)', re.DOTALL)
-"""Matches up to and including the next bracket (1) or the quote of an unterminated string (2)."""
-_BRACKET, _OPEN_STRING = 1, 2
+"""Matches up to the closing quote, or to the end, where a backslash may lack its character."""
+_STRING = re.compile(rb'"' + _STRING_BODY + rb'("?+)', re.DOTALL)
+_NO_BRACKET = rb'(?:[^"\[\]{}]++|"' + _STRING_BODY + rb'"?+)*+'
+_NEXT = re.compile(_NO_BRACKET + rb"(?:([\[\]{}])|\Z)", re.DOTALL)
+"""Matches up to and including the next bracket, or to the end, which may be in a string."""
 _FIRST_KEY = re.compile(rb'\{\s*+"[^"\\]{1,40}"\s*+:')
 _MOST_WRONG_GUESSES = 10
 _BETWEEN = re.compile(rb"[\s,\x00\x1e]*+")
@@ -154,32 +156,55 @@ class _Splitter:
 
     def _skip(self, pattern: re.Pattern[bytes]) -> bool:
         """Skip a match of the pattern, possibly empty; return whether anything follows."""
-        while True:
-            found = pattern.match(self._buffer, self._at)
-            assert found is not None
-            self._at = found.end()
-            if self._at < len(self._buffer):
-                return True
+        while not self._skip_to_end(pattern):
             if self._ended:
                 return False
             self._fill()
+        return True
 
     def _skip_literals(self) -> None:
         """Skip strings, numbers and names up to the next bracket."""
-        while self._skip(_LITERALS) and self._byte() == b'"':
-            self._at += 1
-            self._skip_string()
+        start = self._at
+        while not self._skip_to_end(_LITERALS):
+            if (quote := self._open_string(start)) is not None:
+                self._at = quote
+                self._skip_string()
+            elif self._ended:
+                return
+            else:
+                self._fill()
+            start = self._at
+
+    def _skip_to_end(self, pattern: re.Pattern[bytes]) -> bool:
+        """Skip a match of the pattern in what is read; return whether anything follows."""
+        found = pattern.match(self._buffer, self._at)
+        assert found is not None
+        self._at = found.end()
+        return self._at < len(self._buffer)
+
+    def _open_string(self, start: int) -> int | None:
+        """Return where the string that is not closed yet begins; None if there is none.
+
+        Args:
+            start: a place from which on there is no bracket but in strings.
+        """
+        last = None
+        for last in _STRING.finditer(self._buffer, start):  # noqa: B007 - the last one
+            pass
+        return None if last is None or last[1] else last.start() + 1
 
     def _skip_string(self) -> None:
         """Skip the rest of a string."""
-        while self._skip(_IN_STRING):
-            if self._byte() == b'"':
+        while True:
+            start = self._at
+            if self._skip_to_end(_IN_STRING):
                 self._at += 1
                 return
-            if self._ended:  # in the middle of an escape
-                self._at = len(self._buffer)
-            else:
-                self._fill()
+            if self._ended:
+                return
+            part = self._buffer[start : self._at]
+            self._at -= (len(part) - len(part.rstrip(b"\\"))) % 2  # half of an escape
+            self._fill()
 
     def _container(self) -> tuple[bytes, str]:
         """Read the object or array that begins here; return its text and the problem with it.
@@ -191,7 +216,7 @@ class _Splitter:
         while True:
             for found in _NEXT.finditer(self._buffer, self._at):
                 self._at = found.end()
-                if found.lastindex != _BRACKET:
+                if not found[1]:
                     break
                 depth += 1 if self._buffer[self._at - 1] in b"[{" else -1
                 if depth == 0:
@@ -203,7 +228,8 @@ class _Splitter:
                 if b"\n{" in self._buffer[self._start : self._at]:
                     return self._taken(problem)
                 self._start = None
-            if found.lastindex == _OPEN_STRING:
+            if (quote := self._open_string(found.start())) is not None:
+                self._at = quote
                 self._skip_string()
             elif self._ended:
                 return self._taken(problem or CUT_OFF)
