@@ -30,8 +30,8 @@ _LONGEST_NUMBER = 4000
 """Digits. Python refuses to convert more than 4,300."""
 _MOST_RESTARTS = 100
 
-# Possessive quantifiers: each byte is looked at once, whatever the input. Before Python 3.11.5, what
-# they repeat must not fail once it has matched a byte (gh-106052): so a string may lack its end.
+# Possessive quantifiers: each byte is looked at once, whatever the input. Before Python 3.11.5,
+# what they repeat must not fail once it has matched a byte (gh-106052): a string may lack its end.
 _STRING_BODY = rb'[^"\\]*+(?:\\.?+[^"\\]*+)*+'
 _IN_STRING = re.compile(_STRING_BODY, re.DOTALL)
 """Matches up to the closing quote, or to the end, where a backslash may lack its character."""
