@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from gptterm.conversation.spelling import spell
+from gptterm.conversation.spelling import Spelling, spell
 from gptterm.engine.api import NO_ID, Token
 
 MAX_TOKENS = 8192
@@ -85,12 +85,13 @@ def score(tokens: Iterable[Token], text: str, start: int) -> list[ScoredToken]:
     Args:
         tokens: the run's, in order, of which those without a log probability get no score.
         text: what the run wrote. White space before it, and what follows it, may be missing from
-            it: a transcript strips the one, and a stop text ends it before the other.
+            it: a transcript strips the one, and a stop text ends it before the other. It may go on
+            behind the tokens: only so many are kept.
         start: characters of the turn before it.
     """
     tokens = list(tokens)
-    raw, spelling = text.encode(), spell([token.piece for token in tokens])
-    begin = spelling.raw.find(raw)
+    raw = text.encode()
+    spelling, begin = _spelling([token.piece for token in tokens], raw)
     if begin < 0 or not raw:
         return []
     starts = character_starts(text)
@@ -113,6 +114,16 @@ def score(tokens: Iterable[Token], text: str, start: int) -> list[ScoredToken]:
             )
         )
     return found
+
+
+def _spelling(pieces: Sequence[bytes], raw: bytes) -> tuple[Spelling, int]:
+    """Return what tokens spell, and where a text begins in it; -1 if they do not spell it."""
+    whole = spell(pieces)
+    if (begin := whole.raw.find(raw)) >= 0:
+        return whole, begin
+    first = spell(pieces, final=False)  # the text completes the last character
+    space = len(first.raw) - len(first.raw.lstrip())
+    return first, next((at for at in (0, space) if raw.startswith(first.raw[at:])), -1)
 
 
 def _clamp(at: int, raw: bytes) -> int:

@@ -124,6 +124,25 @@ def test_size_is_bounded_and_damage_is_no_score(monkeypatch: pytest.MonkeyPatch)
     assert unpack(packed) == ()
 
 
+@pytest.mark.parametrize("before", ["", "  "])
+def test_a_reply_of_more_tokens_keeps_the_scores_of_the_first(
+    before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = "🙂".encode()
+    monkeypatch.setattr(token_scores, "MAX_TOKENS", 5)
+    # The last one that is kept begins a character. A transcript strips the space before a reply.
+    tokens = [b"a", face, b" b", face[:2], face[2:], b" c"]
+    events = [token(piece, -float(n)) for n, piece in enumerate([before.encode(), *tokens])]
+    text = "a🙂 b🙂 c"
+    chat, reply = chat_with(*events, Token(sample=0, id=1, text=text, piece=b"", logprob=-9.0))
+    found = unpack(chat.node(reply).scores)
+    pieces = [before.encode(), *tokens][:5]
+    kept = pieces[1:]
+    assert [each.piece for each in found if each.piece] == kept
+    assert [text[each.start : each.end] for each in found if each.piece][:3] == ["a", "🙂", " b"]
+    assert all(each.end <= len(text) for each in found)
+
+
 def test_json_keeps_them() -> None:
     part = "é".encode()
     chat, reply = chat_with(
