@@ -23,7 +23,7 @@ __main__.main()
 """
 HEAVY = {
     "torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "textual",
-    "huggingface_hub", "openai", "rich", "httpx", "httpx2",
+    "huggingface_hub", "rich", "httpx", "httpx2",
 }  # fmt: skip
 
 
@@ -82,15 +82,14 @@ def test_what_ends_before_a_model_is_wanted_imports_nothing_heavy(
 def test_looking_for_a_model_needs_no_torch(tmp_path: Path) -> None:
     exit_code, modules = _run(["-m", "someone/nosuch", "x"], tmp_path)
     assert exit_code == 3
-    assert not modules & {"torch", "transformers", "textual", "openai"}
+    assert not modules & {"torch", "transformers", "textual"}
 
 
 def test_a_model_on_a_server_needs_none_here(tmp_path: Path) -> None:
     with LlmServer(stream("Hi"), models=[{"id": "m"}]) as server:
         exit_code, modules = _run(["--server", server.url, "--no-stdin", "x"], tmp_path)
     assert exit_code == 0
-    assert "openai" in modules
-    assert not modules & (HEAVY - {"openai", "httpx2"})
+    assert not modules & HEAVY
 
 
 def test_a_prompt_that_is_not_kept_needs_no_database_and_none_needs_torch(tmp_path: Path) -> None:

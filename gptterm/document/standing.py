@@ -28,12 +28,12 @@ class Piece(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What it has of the edit's text."""
+        """Its part of the edit's text."""
         return self.edit.text[self.begin : self.end]
 
 
 class Standing:
-    """What stands of a run of edits; the text before them is not needed."""
+    """Standing text of a run of edits; the text before them is not needed."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -87,7 +87,7 @@ def stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 class Written:
-    """What stands of a run of edits, its words, and the surprisal of its tokens.
+    """Standing text of a run of edits, its words, and the surprisal of its tokens.
 
     A long document is edited thousands of times: an edit more takes no replay of those before, and
     words are counted anew where they have changed.

@@ -189,10 +189,10 @@ class _Batch:
         wanted = self._options.concurrency or _ELSEWHERE
         if source.remote is not None:
             from gptterm.engine.remote.session import Session
-            from gptterm.engine.remote.transports import open_for_batch
+            from gptterm.engine.remote.transports import open_transport
 
             access = self._settings.servers.access(source.remote)
-            prepare = partial(open_for_batch, retries=_RETRIES)
+            prepare = partial(open_transport, retries=_RETRIES)
             session = Session(source.remote, access, remembers=True, prepare=prepare)
             try:
                 await session.open()

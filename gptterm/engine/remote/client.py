@@ -63,7 +63,7 @@ class RemoteClient:
         """Use the model that `request` names; it was found by `discovery.find`.
 
         Raises:
-            ModelError: its key cannot be read, or the openai package is missing.
+            ModelError: its key cannot be read.
         """
         remote = request.source.remote
         assert remote is not None

@@ -1,8 +1,8 @@
-"""DirectTransport: requests of a batch, over kept HTTP/1.1 connections.
+"""DirectTransport: requests over kept HTTP/1.1 connections, without a proxy.
 
-The openai client takes 2 ms of a core for a request, so that a few hundred requests a second keep
-it busy. This does what a batch needs of it, in a tenth of that: keys, TLS, retries, bounds. Servers
-behind a proxy are reached by `openai_transport`.
+General clients take 1 to 2 ms of a core for a request, so that a few hundred a second of a batch
+keep them busy, and up to a second to be imported. This does what a server of this API needs, in a
+tenth of that: keys, TLS, retries, bounds. `proxied` goes through proxies.
 """
 
 import asyncio
@@ -14,13 +14,12 @@ import time
 import urllib.request
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gptterm import __version__
 from gptterm.engine.api import RemoteModel
 from gptterm.engine.remote.exchange import (
     CONNECT_TIMEOUT_S,
@@ -29,6 +28,7 @@ from gptterm.engine.remote.exchange import (
     TransportError,
     read_bounded,
 )
+from gptterm.engine.remote.headers import request_headers
 from gptterm.engine.remote.http_connection import (
     Decoder,
     HttpConnection,
@@ -80,7 +80,7 @@ class DirectTransport:
         self._path = parts.path
         self._tls = _tls() if parts.scheme == "https" else None
         self._retries = retries
-        self._head = _head(parts.netloc, access)
+        self._head = _head([("Host", parts.netloc), *request_headers(remote, access)])
         self._idle: deque[tuple[float, HttpConnection]] = deque()
         self._open: set[HttpConnection] = set()
 
@@ -89,11 +89,14 @@ class DirectTransport:
         """See `Transport.post`."""
         data = msgspec.json.encode(body)
         head = f"POST {self._path}/{path} HTTP/1.1\r\nContent-Length: {len(data)}\r\n"
-        stream = await with_retries(lambda: self._send(head, data), self._retries)
-        try:
+        async with self._answer(head, data) as stream:
             yield stream
-        finally:
-            self._release(stream.connection)
+
+    @contextlib.asynccontextmanager
+    async def get(self, path: str) -> AsyncIterator["_Stream"]:
+        """See `Transport.get`."""
+        async with self._answer(f"GET {self._path}/{path} HTTP/1.1\r\n", b"") as stream:
+            yield stream
 
     async def close(self) -> None:
         """See `Transport.close`."""
@@ -101,6 +104,14 @@ class DirectTransport:
             connection.close()
         self._open.clear()
         self._idle.clear()
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, head: str, data: bytes) -> AsyncIterator["_Stream"]:
+        stream = await with_retries(lambda: self._send(head, data), self._retries)
+        try:
+            yield stream
+        finally:
+            self._release(stream.connection)
 
     async def _send(self, first: str, body: bytes) -> "_Stream":
         """Send a request once; return an answer that is a success."""
@@ -193,25 +204,13 @@ class _Stream:
 
 
 def _tls() -> ssl.SSLContext:
-    from httpx2 import create_ssl_context  # the system's trust store, as the openai client has it
+    from httpx2 import create_ssl_context  # the system's trust store
 
     return create_ssl_context()
 
 
-def _head(netloc: str, access: Access) -> bytes | None:
-    """Return the headers of every request; None if one of the user's cannot be sent."""
-    headers = {
-        "Host": netloc,
-        "Accept": "application/json, text/event-stream",
-        "Accept-Encoding": "gzip",
-        "Content-Type": "application/json",
-        "User-Agent": f"gptterm/{__version__}",
-    }
-    if access.key:
-        headers["Authorization"] = f"Bearer {access.key}"
-    own = {name.lower() for name, _ in access.headers}
-    pairs = [(name, value) for name, value in headers.items() if name.lower() not in own]
-    pairs += access.headers
-    if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in pairs):
+def _head(headers: Sequence[tuple[str, str]]) -> bytes | None:
+    """Return headers as they are sent; None if one of the user's cannot be."""
+    if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in headers):
         return None
-    return "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1") + b"\r\n"
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1") + b"\r\n"

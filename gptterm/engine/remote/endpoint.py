@@ -7,7 +7,7 @@ from gptterm.engine.remote import memory, requests
 from gptterm.engine.remote.errors import Describer
 from gptterm.engine.remote.exchange import Transport
 from gptterm.engine.remote.servers import Access
-from gptterm.engine.remote.transports import open_openai
+from gptterm.engine.remote.transports import open_transport
 
 Open = Callable[[RemoteModel, Access], Awaitable[Transport]]
 
@@ -28,7 +28,7 @@ class Endpoint:
         access: Access,
         *,
         remembers: bool = False,
-        prepare: Open = open_openai,
+        prepare: Open = open_transport,
     ) -> None:
         self._prepare = prepare
         self.remote = remote
@@ -52,11 +52,7 @@ class Endpoint:
             memory.remember(self.remote, self.learned)
 
     async def open(self) -> Transport:
-        """Prepare the transport, which connects by itself.
-
-        Raises:
-            ModelError: the openai package is missing, or too old.
-        """
+        """Prepare the transport, which connects by itself."""
         if self._transport is None:
             self._transport = await self._prepare(self.remote, self.access)
         return self._transport

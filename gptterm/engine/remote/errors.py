@@ -179,7 +179,7 @@ class Describer:
 
     def exception(self, error: BaseException) -> Problem:
         """Describe an exception of the transport, by what caused it."""
-        return self._problem("internal", self._transport(list(_causes(error))))
+        return self._problem("internal", self._transport(list(causes_of(error))))
 
     def _transport(self, causes: list[BaseException]) -> str:
         where = self._where
@@ -202,7 +202,7 @@ class Describer:
             return f"the proxy before {where} fails: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
         if names & {"ConnectTimeout", "PoolTimeout", "ConnectTimeoutError"}:
             return f"{where} cannot be reached: check the address, the network and a firewall"
-        if names & {"ReadTimeout", "WriteTimeout", "TimeoutError", "APITimeoutError"}:
+        if names & {"ReadTimeout", "WriteTimeout", "TimeoutError"}:
             return self.silence().message
         if names & {"RemoteProtocolError", "ReadError", "NoAnswerError", "ConnectionResetError"}:
             return f"{where} closed the connection without an answer: the server's log says why"
@@ -212,12 +212,17 @@ class Describer:
         detail = f" ({shorten(str(last), 120)})" if last is not None else ""
         return f"the connection to {where} failed{detail}: check the address and the network"
 
-    def silence(self) -> Problem:
-        """Describe a server that said nothing for too long."""
+    def silence(self, limit_s: float | None = None) -> Problem:
+        """Describe a server that said nothing for too long.
+
+        Args:
+            limit_s: seconds that were waited; None for those of the settings.
+        """
+        own = self._access.timeout_s
+        waited = own if limit_s is None else limit_s
+        remedy = " (timeout in config.toml sets another limit)" if waited == own else ""
         return self._problem(
-            "internal",
-            f"{self._where} said nothing for {self._access.timeout_s:g} s: is it overloaded? "
-            "(timeout in config.toml sets another limit)",
+            "internal", f"{self._where} said nothing for {waited:g} s: is it overloaded?{remedy}"
         )
 
     def in_stream(self, reason: str) -> Problem:
@@ -266,13 +271,13 @@ class Describer:
         return Problem(kind, shorten(self._access.hide(message), 600))
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception and those that it came from."""
     seen = 0
     while error is not None and seen < 20:
         yield error
         if isinstance(error, BaseExceptionGroup) and error.exceptions:
-            yield from _causes(error.exceptions[0])
+            yield from causes_of(error.exceptions[0])
         error, seen = error.__cause__ or error.__context__, seen + 1
 
 

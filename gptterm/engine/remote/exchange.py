@@ -76,6 +76,10 @@ class Transport(Protocol):
         """
         ...
 
+    def get(self, path: str) -> AbstractAsyncContextManager[Stream]:
+        """Ask for what is at a path; the rest is as for `post`."""
+        ...
+
     async def close(self) -> None:
         """Close all connections."""
         ...

@@ -7,14 +7,24 @@ from typing import Any, NamedTuple
 
 from gptterm.engine.api import RemoteModel
 from gptterm.engine.remote.errors import Describer, parse_body
-from gptterm.engine.remote.exchange import BodyTooLongError, StatusError, TransportError
+from gptterm.engine.remote.exchange import (
+    CONNECT_TIMEOUT_S,
+    MOST_BODY_BYTES,
+    BodyTooLongError,
+    StatusError,
+    TransportError,
+    read_bounded,
+)
 from gptterm.engine.remote.servers import Access
-from gptterm.engine.remote.transports import open_openai
+from gptterm.engine.remote.transports import open_transport
 from gptterm.errors import ModelError
 from gptterm.json_values import as_objects
 
 _NO_LIST = frozenset({404, 405, 500, 501})
 """Some servers have no list, and transformers' fails without a Hub cache."""
+
+
+_LIMIT_S = 2 * CONNECT_TIMEOUT_S
 
 
 class ModelList(NamedTuple):
@@ -32,17 +42,18 @@ async def list_models(remote: RemoteModel, access: Access) -> ModelList | None:
         ModelError: the server cannot be reached, or refuses.
     """
     describe = Describer(remote, access)
-    transport = await open_openai(remote, access)
+    transport = await open_transport(remote, access, retries=1)
+    limit_s = min(access.timeout_s, _LIMIT_S)
     try:
-        async with asyncio.timeout(access.timeout_s):
-            headers, body = await transport.models()
+        async with asyncio.timeout(limit_s), transport.get("models") as stream:
+            headers, body = stream.headers, await read_bounded(stream, MOST_BODY_BYTES)
     except StatusError as error:
         # An address that is no API has none either.
         if error.status in _NO_LIST and not parse_body(error.body).is_page:
             return None
         problem = describe.status(error.status, error.headers, error.body)
     except TimeoutError:
-        problem = describe.silence()
+        problem = describe.silence(limit_s)
     except TransportError as error:
         problem = describe.exception(error)
     except BodyTooLongError:

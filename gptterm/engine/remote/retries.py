@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+from gptterm.engine.remote.errors import causes_of
 from gptterm.engine.remote.exchange import StatusError, TransportError
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ async def with_retries(attempt: Callable[[], Awaitable[T]], retries: int) -> T:
             if wait_s is None:
                 raise
         except TransportError as error:
-            if isinstance(error.__cause__, ssl.SSLError):
+            if any(isinstance(cause, ssl.SSLError) for cause in causes_of(error)):
                 raise
             wait_s = _backoff_s(number)
         await asyncio.sleep(wait_s)

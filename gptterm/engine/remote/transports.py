@@ -1,44 +1,28 @@
-"""Transports: the openai client, or connections of our own for the many requests of a batch."""
-
-from typing import TYPE_CHECKING
+"""Transports: connections of our own, or a client that goes through proxies."""
 
 from gptterm.engine.api import RemoteModel
 from gptterm.engine.remote.exchange import RETRIES, Transport
 from gptterm.engine.remote.servers import Access
-from gptterm.errors import ModelError
 from gptterm.threads import in_daemon_thread
 
-if TYPE_CHECKING:
-    from gptterm.engine.remote.openai_transport import OpenaiTransport
+
+async def open_transport(remote: RemoteModel, access: Access, retries: int = RETRIES) -> Transport:
+    """Prepare the way to a server, which connects with the first request."""
+    from gptterm.engine.remote.direct import is_direct
+
+    prepare = _direct if is_direct(remote.url) else proxied
+    # Imports and the trust store take up to a fifth of a second, without the event loop.
+    return await in_daemon_thread(lambda: prepare(remote, access, retries))
 
 
-async def open_openai(
-    remote: RemoteModel, access: Access, retries: int = RETRIES
-) -> "OpenaiTransport":
-    """Prepare the openai client, which connects by itself.
+def _direct(remote: RemoteModel, access: Access, retries: int) -> Transport:
+    from gptterm.engine.remote.direct import DirectTransport
 
-    Raises:
-        ModelError: the openai package is missing, or too old.
-    """
-
-    def prepare() -> "OpenaiTransport":
-        try:
-            from gptterm.engine.remote.openai_transport import OpenaiTransport
-        except ImportError as error:
-            raise ModelError(
-                f"remote models need the openai package, version 3 or later ({error}): "
-                'pip install "openai>=3"'
-            ) from None
-        return OpenaiTransport(remote, access, retries)
-
-    # The import and the trust store take most of a second, without the event loop.
-    return await in_daemon_thread(prepare)
+    return DirectTransport(remote, access, retries)
 
 
-async def open_for_batch(remote: RemoteModel, access: Access, retries: int) -> Transport:
-    """Prepare what takes the least time for a request. Raises as `open_openai` does."""
-    from gptterm.engine.remote.direct import DirectTransport, is_direct
+def proxied(remote: RemoteModel, access: Access, retries: int) -> Transport:
+    """Prepare the way through proxies; without any, it connects directly."""
+    from gptterm.engine.remote.proxied import ProxiedTransport
 
-    if is_direct(remote.url):
-        return await in_daemon_thread(lambda: DirectTransport(remote, access, retries))
-    return await open_openai(remote, access, retries)
+    return ProxiedTransport(remote, access, retries)

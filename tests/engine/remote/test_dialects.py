@@ -23,7 +23,7 @@ from gptterm.engine.api import (
 from gptterm.engine.remote.discovery import find
 from gptterm.engine.remote.servers import Access, Servers
 from gptterm.engine.remote.session import Session
-from gptterm.engine.remote.transports import open_for_batch
+from gptterm.engine.remote.transports import open_transport
 from tests.support.llm_server import (
     Answer,
     LlmServer,
@@ -197,7 +197,7 @@ async def opened(server: LlmServer) -> Session:
     assert asked is not None
     remote = (await find(asked, Access())).remote
     assert remote is not None
-    return Session(remote, Access(), prepare=lambda r, a: open_for_batch(r, a, retries=0))
+    return Session(remote, Access(), prepare=lambda r, a: open_transport(r, a, retries=0))
 
 
 async def said(session: Session, prompt: Prompt) -> list[Event]:

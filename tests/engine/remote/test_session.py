@@ -8,7 +8,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,18 @@ from gptterm.engine.api import (
     Finished,
     GenerateRequest,
     Message,
+    RemoteModel,
     SamplingParams,
     Started,
     TextPrompt,
     Token,
 )
 from gptterm.engine.remote.endpoint import Open
+from gptterm.engine.remote.exchange import RETRIES, Transport
+from gptterm.engine.remote.headers import request_headers
 from gptterm.engine.remote.servers import Access, Servers
 from gptterm.engine.remote.session import Session
-from gptterm.engine.remote.transports import open_for_batch, open_openai
+from gptterm.engine.remote.transports import open_transport, proxied
 from tests.support.llm_server import (
     Answer,
     LlmServer,
@@ -49,11 +51,14 @@ HELLO = GenerateRequest(
 KEY = "sk-very-secret-key"
 
 
-for_batch = partial(open_for_batch, retries=2)
-prepare: Open = open_openai
+async def open_proxied(remote: RemoteModel, access: Access) -> Transport:
+    return proxied(remote, access, RETRIES)
 
 
-@pytest.fixture(params=[open_openai, for_batch], ids=["openai", "direct"], autouse=True)
+prepare: Open = open_transport
+
+
+@pytest.fixture(params=[open_transport, open_proxied], ids=["direct", "proxied"], autouse=True)
 def _both_transports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to a server keep the same promises."""
     monkeypatch.setattr(f"{__name__}.prepare", request.param)
@@ -128,8 +133,8 @@ async def test_the_stream_may_arrive_in_any_pieces() -> None:
 async def test_a_stream_cut_at_any_byte_keeps_its_text_and_is_marked(
     whole: bool, step: int
 ) -> None:
-    # The parser is the same; the openai client takes three times as long for a request.
-    step *= 7 if prepare is open_openai else 1
+    # The parser is the same, and takes three times as long for a request.
+    step *= 7 if prepare is open_proxied else 1
     ended = BODY.index(b'"finish_reason": "stop"')
     complete = BODY.index(b"\n\n", ended) + 2
     with LlmServer(stream("x")) as server:
@@ -411,6 +416,26 @@ async def test_the_key_is_sent_and_nothing_about_the_machine(
         assert not {"x-stainless-os", "x-stainless-arch", "openai-organization"} & set(headers)
         assert headers["user-agent"].startswith("gptterm/")
     assert KEY not in caplog.text
+
+
+def test_whose_account_pays_is_told_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "my-organisation")
+    monkeypatch.delenv("OPENAI_PROJECT_ID", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    servers = Servers()
+    for name, told in (("openai/gpt-4.1", "my-organisation"), ("m@http://h/v1", None)):
+        remote = servers.find(name)
+        assert remote is not None
+        headers = dict(request_headers(remote, servers.access(remote)))
+        assert headers.get("OpenAI-Organization") == told
+        assert ("Authorization" in headers) == (told is not None)
+        assert "OpenAI-Project" not in headers
+    # The user's own come in the place of ours, in any case.
+    own = Access("", "", (("user-agent", "mine"), ("X-Team", "a")))
+    pairs = request_headers(RemoteModel(server="s", url="http://h/v1", model="m"), own)
+    assert [value for name, value in pairs if name.lower() == "user-agent"] == ["mine"]
+    assert ("X-Team", "a") in pairs
 
 
 async def test_a_redirect_is_not_followed() -> None:
