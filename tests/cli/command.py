@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pexpect
 
+from tests.support.forks import run_forked
+
 COMMAND = [sys.executable, "-m", "gptterm"]
 PATIENCE = 180.0
 """Time-out of a test, ten times what anything is expected to take."""
@@ -62,6 +64,9 @@ def start(
 
 def run(arguments: Sequence[object], env: Mapping[str, str], stdin: bytes | None = None) -> Result:
     """Run gptterm to its end; `stdin` None is an empty one."""
+    done = run_forked([str(word) for word in arguments], env, stdin or b"")
+    if done is not None:
+        return Result(done.code, done.stdout, done.stderr.decode("utf-8", "replace"))
     with start(arguments, env, stdin=subprocess.PIPE) as process:
         return finish(process, stdin or b"")
 

@@ -2,16 +2,13 @@
 
 import json
 import random
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from gptterm.cli.options import main_command
-from tests.cli.forks import answers
+from tests.cli.command import run
 from tests.test_security import obeyed
 
 CODES = frozenset(range(6))
@@ -81,24 +78,18 @@ def payloads(count: int, seed: int) -> list[bytes]:
 
 
 @pytest.fixture
-def process(env: dict[str, str], tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that runs cases, without a terminal."""
+def own(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """An environment whose warm engines and editor are the test's."""
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.forks"],
-        env={**env, "XDG_RUNTIME_DIR": str(runtime), "VISUAL": "true"},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    ) as running:  # fmt: skip
-        yield running
-        assert running.stdin is not None
-        running.stdin.close()
+    return {**env, "XDG_RUNTIME_DIR": str(runtime), "VISUAL": "true"}
 
 
-def check(process: "subprocess.Popen[str]", cases: list[tuple[list[str], bytes]]) -> dict[int, int]:
+def check(env: dict[str, str], cases: list[tuple[list[str], bytes]]) -> dict[int, int]:
     """Run the cases; return how often each exit code came."""
     codes: dict[int, int] = {}
-    for case, (code, _, err) in zip(cases, answers(process, cases), strict=True):
+    for case in cases:
+        code, _, err = run(case[0], env, case[1])
         codes[code] = codes.get(code, 0) + 1
         assert code in CODES, (case, code, err)
         assert "Traceback" not in err, (case, err)
@@ -118,15 +109,15 @@ def cases(lists: int, inputs: int, seed: int) -> list[tuple[list[str], bytes]]:
     return found
 
 
-def test_some_arguments_and_stdin(process: "subprocess.Popen[str]") -> None:
-    codes = check(process, cases(26, 23, 1))
+def test_some_arguments_and_stdin(own: dict[str, str]) -> None:
+    codes = check(own, cases(26, 23, 1))
     assert codes.keys() >= {0, 2}
 
 
 @pytest.mark.slow
 def test_480_argument_lists_and_310_payloads(
-    process: "subprocess.Popen[str]", capsys: pytest.CaptureFixture[str]
+    own: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    codes = check(process, cases(480, 310, 2))
+    codes = check(own, cases(480, 310, 2))
     with capsys.disabled():
         print(f"\nexit codes: {json.dumps(codes, sort_keys=True)}")  # noqa: T201

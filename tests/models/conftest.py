@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support import checkpoint
+from tests.support.forks import run_forked
 from tests.support.hub import Hub, Repository, serving
+
+GPTTERM = ("-m", "gptterm")
 
 # The user who runs the tests has settings, tokens, proxies and a cache, which must not matter.
 _FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "GPTTERM_", "HTTP", "ALL_PROXY", "NO_PROXY")
@@ -69,6 +72,13 @@ class Machine:
         self, *command: str, prefix: tuple[str, ...] = (), **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a Python command line in the home."""
+        if command[:2] == GPTTERM and not prefix:
+            full = self.environment | environment
+            done = run_forked(command[2:], full, folder=str(self.home))
+            if done is not None:
+                return subprocess.CompletedProcess(
+                    command, done.code, done.stdout.decode(), done.stderr.decode()
+                )
         return subprocess.run(
             [*prefix, sys.executable, *command],
             env=self.environment | environment,
