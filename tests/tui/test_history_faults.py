@@ -1,5 +1,6 @@
 """Faults of the history while the TUI is open: a real file, real disks, what the user sees."""
 
+import os
 import random
 import shutil
 import sys
@@ -141,7 +142,7 @@ async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path)
         history.set_draft("a draft of yesterday")
     aside = path.with_name("aside.db")
     path.rename(aside)
-    path.mkdir()
+    os.mkfifo(path)
     async with open_tui(Script.saying("First.", "Second.")) as desk:
         await desk.ready()
         (warned,) = said(desk)
@@ -152,8 +153,7 @@ async def test_what_cannot_be_opened_is_opened_later(open_tui: Open, path: Path)
         await desk.say("one")
         await desk.press("ctrl+n")
         desk.screen.save_draft()
-        path.rmdir()
-        aside.rename(path)
+        aside.replace(path)  # in one step: between two, the app may make a new one
         await desk.until(lambda: "not saved" not in desk.rows[0])
         await desk.until(
             lambda: "old question" in desk.text and "a draft of yesterday" in desk.text
@@ -172,12 +172,11 @@ async def test_what_was_typed_meanwhile_is_not_overwritten(open_tui: Open, path:
         history.set_draft("a draft of yesterday")
     aside = path.with_name("aside.db")
     path.rename(aside)
-    path.mkdir()
+    os.mkfifo(path)
     async with open_tui() as desk:
         await desk.ready()
         await desk.type("today")
-        path.rmdir()
-        aside.rename(path)
+        aside.replace(path)  # in one step: between two, the app may make a new one
         await desk.until(lambda: "not saved" not in desk.rows[0])
         assert desk.screen.prompt.message == "today"
     with History.open(path) as history:
