@@ -115,6 +115,24 @@ class ReplyBuilder:
             scores=self._scores(new_text) if self.finished else self._node.scores,
         )
 
+    def drawn(self) -> Node:
+        """Return the node as it is now; while the run goes on, as far as whole tokens spell its
+        text, with their ids, if they are known."""
+        node = self.node()
+        if self.finished or not self._has_ids:
+            return node
+        generated, text = spell(self._pieces, final=False), self.new_text
+        if (begin := generated.begin_of(text)) is None:
+            return node
+        generated = generated.behind(begin)
+        count = generated.count_within(text)
+        size = generated.ends[count - 1] if count else 0
+        return msgspec.structs.replace(
+            node,
+            text=self._node.text + generated.raw[:size].decode(),
+            ids=self._node.ids + shared_ids(self._ids[:count]),
+        )
+
     def _scores(self, new_text: str) -> bytes:
         """Scores of the node's tokens and of this run's."""
         if not self._scored:
@@ -131,12 +149,11 @@ class ReplyBuilder:
         A character that the end has cut would be completed by what follows the ids: the reader
         would see it beside the sign of its beginning.
         """
-        generated, raw = spell(self._pieces), new_text.encode()
-        begin = generated.raw.find(raw)
-        if begin < 0 or generated.raw[:begin].decode(errors="replace").strip():
+        generated = spell(self._pieces)
+        if (begin := generated.begin_of(new_text)) is None:
             return None
         for count, end in enumerate((0, *generated.ends)):
-            if end == begin + len(raw):
+            if end == begin + len(new_text.encode()):
                 cut = is_open(b"".join(self._pieces[:count]))
                 return None if cut else shared_ids(self._ids[:count])
         return None

@@ -22,6 +22,16 @@ class Spelling(NamedTuple):
         """Return the bytes that each token spells."""
         return [self.raw[start:end] for start, end in pairwise((0, *self.ends))]
 
+    def begin_of(self, text: str) -> int | None:
+        """Return the bytes before a text, of which a transcript strips white space; None if there
+        are others, or the text is not spelled."""
+        begin = self.raw.find(text.encode())
+        return None if begin < 0 or self.raw[:begin].decode(errors="replace").strip() else begin
+
+    def behind(self, begin: int) -> "Spelling":
+        """Return the text behind so many bytes; tokens before it spell nothing of it."""
+        return Spelling(self.raw[begin:], [max(0, end - begin) for end in self.ends])
+
     def count_within(self, text: str) -> int:
         """Count the leading tokens that spell whole characters of a text; 0 if it begins otherwise.
 

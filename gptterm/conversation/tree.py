@@ -156,6 +156,14 @@ class Conversation:
         builder = self._builders.get(node_id)
         return self._nodes[node_id] if builder is None else builder.node()
 
+    def drawn(self, node_id: str) -> Node:
+        """Return a turn for a prompt: of a reply being streamed, the whole tokens, with their ids.
+
+        Else the model would read its text with other tokens than it has drawn.
+        """
+        builder = self._builders.get(node_id)
+        return self._nodes[node_id] if builder is None else builder.drawn()
+
     def nodes(self) -> tuple[Node, ...]:
         """Return all turns, parents before their children."""
         return tuple(self.node(node_id) for node_id in self._nodes)
@@ -384,8 +392,7 @@ class Conversation:
         turns are merged into one message.
         """
         found: list[tuple[Node, ...]] = []
-        for key in self.path_to(node_id):
-            node = self.node(key)
+        for node in map(self.drawn, self.path_to(node_id)):
             if node.role == "assistant" and not node.text:
                 continue
             if found and found[-1][-1].role == node.role:

@@ -187,6 +187,37 @@ def test_white_space_before_a_transcripts_reply_stays_in_its_ids() -> None:
     assert (chat.node(reply).text, chat.node(reply).ids) == ("The", (1, 2))
 
 
+def test_a_prompt_has_the_ids_of_a_reply_that_is_being_written() -> None:
+    chat = Conversation()
+    reply = chat.begin_reply(chat.add_user("q"), RUN)
+
+    def read() -> tuple[str, tuple[int, ...]]:
+        message = chat.chat_prompt(reply, INFO).messages[-1]
+        return message.text, message.ids
+
+    assert read() == ("q", ())
+    fox = "🦊".encode()
+    for number, text, piece in (
+        (1, "", b" "),  # a transcript strips it
+        (2, "The", b" The"),
+        (3, "", fox[:2]),
+        (4, "🦊", fox[2:]),
+    ):
+        chat.apply_event(reply, Token(sample=0, id=number, text=text, piece=piece))
+    assert read() == ("The🦊", (1, 2, 3, 4))
+    # What is held back, since a stop text may begin there, is read once the token is whole.
+    chat.apply_event(reply, Token(sample=0, id=5, text=" ran", piece=b" ran\n"))
+    assert read() == ("The🦊", (1, 2, 3, 4))
+    chat.apply_event(reply, Token(sample=0, id=6, text="\nand", piece=b"and"))
+    assert read() == ("The🦊 ran\nand", (1, 2, 3, 4, 5, 6))
+    chat.finish(reply, "cancelled")
+    assert read() == ("The🦊 ran\nand", (1, 2, 3, 4, 5, 6))
+    chat.continue_reply(reply, RUN)
+    assert read() == ("The🦊 ran\nand", (1, 2, 3, 4, 5, 6))
+    chat.apply_event(reply, Token(sample=0, id=7, text=" on", piece=b" on"))
+    assert read() == ("The🦊 ran\nand on", (1, 2, 3, 4, 5, 6, 7))
+
+
 def test_a_continued_reply_whose_ids_are_not_all_known_has_none() -> None:
     chat = Conversation()
     (reply,) = answered(chat, chat.add_user("q"), "one")
