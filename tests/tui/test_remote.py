@@ -111,6 +111,23 @@ async def test_escape_closes_the_connection_and_keeps_the_text(
         assert desk.turns[-1] == ("assistant", "so far")
 
 
+async def test_the_walk_says_that_a_servers_tokens_come_at_the_end(
+    open_tui: Open, server: LlmServer
+) -> None:
+    told = {"content": [{**TOP, "top_logprobs": [TOP, OTHER]}]}
+    server.answers = [Answer(sse(chat("Yes", logprobs=told), done=False), hold=True)]
+    async with open_tui(server=server.url) as desk:
+        await desk.ready()
+        desk.screen.cycle_tints()
+        desk.screen.prompt.put("hi")
+        await desk.press("enter")
+        await desk.until(lambda: "Yes" in desk.text)
+        await desk.press("ctrl+l", "right")
+        assert desk.notice == "a server's reply has its tokens once it is written"
+        await desk.press("escape")
+        await desk.until(lambda: desk.idle)
+
+
 async def test_a_failed_reply_is_kept_and_the_next_one_goes_on(
     open_tui: Open, server: LlmServer
 ) -> None:

@@ -1,9 +1,19 @@
 """Walk over the tokens of a chat with the bundled model: the pane, tints of all turns."""
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
+from gptterm.engine.api import ChatPrompt
 from gptterm.engine.inspection.answers import TokenView
 from gptterm.engine.inspection.requests import TokenRequest
+from gptterm.tui.screens.inspect import InspectScreen
+from gptterm.tui.screens.turn_views import TurnViews
+from gptterm.tui.state.turns import Turn
+from gptterm.tui.widgets.transcript.markdown import parse_markdown
+from tests.support.gpt2 import write_gpt2
 from tests.tui.conftest import Desk, Open
 
 
@@ -111,3 +121,86 @@ async def test_a_reply_grows_on_from_an_alternative_and_bans(open_tui: Open) -> 
         await desk.press("escape")
         assert desk.screen.transcript.has_focus
         assert marked(desk)
+
+
+@asynccontextmanager
+async def endless(open_tui: Open, folder: Path, **options: object) -> AsyncIterator[Desk]:
+    """A reply that is being written, byte by byte: other tokens than its text is read with.
+
+    The model is small but deep, so that each token costs two milliseconds, and knows no end.
+    """
+    write_gpt2(folder, says=b"over the hills and far away, ", layers=24, positions=8192)
+    given = {"model": str(folder), "temperature": 0.0, "max_tokens": 8000, **options}
+    async with open_tui(real=True, **given) as desk:
+        await desk.ready()
+        desk.screen.prompt.put("and so")
+        await desk.press("enter")
+        await desk.until(lambda: desk.controller.reply and desk.controller.reply.tokens > 40)
+        yield desk
+        assert desk.controller.replying is not None
+        await desk.press("escape", "escape")
+        await desk.until(lambda: desk.idle)
+
+
+async def test_the_walk_while_a_reply_is_written(open_tui: Open, tmp_path: Path) -> None:
+    async with endless(open_tui, tmp_path / "model") as desk:
+        tokens, tree = desk.controller.tokens, desk.controller.chat.tree
+        await desk.press("ctrl+l", "left")
+        await desk.until(lambda: marked(desk))
+        walked = tokens.walked
+        assert walked is not None
+        assert walked.end - walked.start == len(marked(desk)) == 1
+        await desk.until(lambda: " rank " in desk.text)
+        await desk.press("left")
+        await desk.until(lambda: tokens.walked and tokens.walked.number == walked.number - 1)
+        # The reply grows behind the cursor, and the walk goes on into what was written since.
+        drawn = len(desk.screen.transcript.turns[-1].lines[-1].text)
+        await desk.until(lambda: len(desk.screen.transcript.turns[-1].lines[-1].text) > drawn + 40)
+        assert tokens.walked is not None
+        assert not desk.screen.transcript.follow
+        assert marked(desk) == tree.node(walked.key).text[tokens.walked.start :][:1]
+        await desk.press("right", "right")
+        await desk.until(lambda: tokens.walked and tokens.walked.number == walked.number + 1)
+        await desk.until(lambda: desk.screen.distribution.walked == tokens.walked)
+        turn = desk.screen.transcript.turns[-1]
+        text = "\n".join(line.text for line in turn.lines)
+        assert tree.node(turn.key).text.startswith(text)
+        assert len(text) > drawn + 40
+
+
+async def test_inspect_shows_the_ids_of_a_reply_that_is_written(
+    open_tui: Open, tmp_path: Path
+) -> None:
+    async with endless(open_tui, tmp_path / "model") as desk:
+        key = desk.controller.reply.key if desk.controller.reply else ""
+        await desk.press("f4")
+        screen = desk.app.screen
+        assert isinstance(screen, InspectScreen)
+        await desk.until(lambda: screen.inspecting.pieces)
+        assert screen.inspecting.subject is not None
+        prompt = screen.inspecting.subject.prompt
+        assert isinstance(prompt, ChatPrompt)
+        ids = prompt.messages[-1].ids
+        assert len(ids) > 40
+        assert tuple(piece.id for piece in screen.inspecting.pieces[-len(ids) :]) == ids
+        assert all(len(piece.piece) == 1 for piece in screen.inspecting.pieces[-len(ids) :])
+        await desk.press("escape")
+    assert desk.controller.chat.tree.node(key).ids[: len(ids)] == ids
+
+
+def test_a_walk_over_markdown_shows_its_text_and_leaves_it_as_it_was() -> None:
+    table, views = "| a |\n| - |\n| b |\n", TurnViews()
+    turn = Turn("1", "assistant", "tiny", table, markdown=True)
+    (view,) = views.update("chat", [turn])
+    view.set_document(parse_markdown(view.markdown_source))
+    view.layout(40)
+    drawn = [line.text for line in view.lines]
+    assert "| - |" not in drawn
+    views.show_cursor("chat", replace(turn, markdown=False, cursor=(2, 3)))
+    view.layout(40)
+    assert [line.text for line in view.lines] == table.split("\n")
+    assert view.cursor_row == 0
+    views.show_cursor("chat", turn)
+    view.set_document(parse_markdown(view.markdown_source))
+    view.layout(40)
+    assert [line.text for line in view.lines] == drawn

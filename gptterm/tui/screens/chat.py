@@ -104,7 +104,7 @@ class ChatScreen(ModeScreen):
             self.transcript,
             self._turn_views,
             self.show_notice,
-            self.painter.refresh_distribution,
+            self.painter,
         )
         self.side = SidePane(self, self.sampling, self.distribution)
         self._draft = Draft(self, controller, self.prompt, self.turn_editor)

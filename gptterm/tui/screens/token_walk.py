@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gptterm.conversation.nodes import SYSTEM
+from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.controller import Controller
@@ -17,7 +18,7 @@ class TokenWalk:
 
     Args:
         notify: shows one line to the user.
-        on_moved: called when another token is looked at, or none.
+        painter: draws the text that is written, and the distribution in the token's place.
     """
 
     def __init__(
@@ -26,21 +27,21 @@ class TokenWalk:
         transcript: Transcript,
         views: TurnViews,
         notify: Callable[[NoticeKind, str], None],
-        on_moved: Callable[[], None],
+        painter: StreamPainter,
     ) -> None:
         self._controller = controller
         self._transcript = transcript
         self._views = views
         self._notify = notify
-        self._on_moved = on_moved
+        self._painter = painter
         self._waiting: tuple[str, int] | None = None
         """The step that is made once the model has read the chat."""
 
     def step(self, key: str, by: int) -> None:
-        """Go to another token of a turn; the first time, have the model read the chat."""
+        """Go to another token of a turn; have the model read the chat where that is not known."""
         tokens = self._controller.tokens
         left = tokens.walked
-        if tokens.walk(key, by):
+        if not tokens.is_behind(key, by) and tokens.walk(key, by):
             self._show(key, left)
         else:
             self._ask(key, by)
@@ -55,8 +56,9 @@ class TokenWalk:
         left = tokens.walked
         if (tokens.measure is None and left is None) or not self._has(key):
             return
+        self._painter.draw()
         turn = self._controller.chat.turn(key, self._controller.engine.info, tokens)
-        if turn.markdown or turn.is_streaming:
+        if turn.markdown:
             return
         signs = self._views.signs
         at = offset_at(turn.text, turn.tints, turn.cursor, place, signs=signs)
@@ -69,19 +71,25 @@ class TokenWalk:
         if left is not None and left.key != key:
             self._draw(left.key)
         self._draw(key, scroll=True)
-        self._on_moved()
+        self._painter.refresh_distribution()
 
     def _ask(self, key: str, by: int) -> None:
         engine = self._controller.engine
         if engine.no_distribution:
             self._notify("info", f"no tokens to look at: {engine.no_distribution}")
+        elif engine.is_remote and self._controller.tokens.measure and self._is_streaming(key):
+            self._notify("info", "a server's reply has its tokens once it is written")
         elif engine.is_remote:
             self._notify("info", "a server tells tokens of its next replies only: t asks for them")
         elif not engine.ready:
             self._notify("info", "the tokens are shown once the model is ready")
         else:
             self._waiting = key, by
-            self._controller.tokens.read()
+            self._controller.tokens.read(anew=True)
+
+    def _is_streaming(self, key: str) -> bool:
+        tree = self._controller.chat.tree
+        return key in tree and tree.is_streaming(key)
 
     def update(self) -> None:
         """Make the step that waited, if the chat was read."""
@@ -103,7 +111,7 @@ class TokenWalk:
         if walked is not None:
             self._controller.tokens.leave()
             self._draw(walked.key)
-            self._on_moved()
+            self._painter.refresh_distribution()
 
     def leave_others(self, key: str | None) -> None:
         """Look at no token of another turn than the selected one."""
@@ -115,6 +123,7 @@ class TokenWalk:
         controller, chat = self._controller, self._controller.chat
         if not self._has(key):
             return
+        self._painter.draw()
         turn = chat.turn(key, controller.engine.info, controller.tokens)
         view = self._views.show_cursor(chat.key, turn)
         if view is not None:

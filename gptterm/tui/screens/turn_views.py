@@ -42,11 +42,13 @@ class TurnViews:
         return views
 
     def show_cursor(self, chat: str, turn: Turn) -> TurnView | None:
-        """Draw another token of a turn as the one that is looked at; None: it has no view."""
+        """Draw another token of a turn as the one that is looked at; None: it has no view.
+
+        All of the turn's text must have been drawn: what is appended later follows it.
+        """
         _, view = self._cache.get(chat, {}).get(turn.key, (None, None))
-        if view is not None and not turn.is_streaming:
-            lines = tinted_lines(turn.text, turn.tints, turn.cursor, signs=self.signs)
-            view.set_lines(lines)
+        if view is not None:
+            _set_text(view, turn, signs=self.signs)
             self._cache[chat][turn.key] = turn, view
         return view
 
@@ -70,14 +72,18 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
 
 def _new_view(turn: Turn, *, signs: bool) -> TurnView:
     view = TurnView(turn.key, turn.role, turn.label)
+    _set_text(view, turn, signs=signs)
+    view.is_streaming = turn.is_streaming
+    return view
+
+
+def _set_text(view: TurnView, turn: Turn, *, signs: bool) -> None:
     if turn.tints or turn.cursor:
         view.set_lines(tinted_lines(turn.text, turn.tints, turn.cursor, signs=signs))
     elif turn.is_streaming and turn.markdown:
         view.stream_markdown(turn.text)
     else:
         view.set_text(turn.text, markdown=turn.markdown)
-    view.is_streaming = turn.is_streaming
-    return view
 
 
 def _set_state(view: TurnView, turn: Turn) -> None:

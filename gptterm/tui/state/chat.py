@@ -176,7 +176,7 @@ class Chat:
             is_stopped=not (streaming or elsewhere) and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
-            cursor=None if streaming else cursor,
+            cursor=cursor,
             measure=measure,
         )
 

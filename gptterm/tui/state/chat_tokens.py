@@ -137,6 +137,14 @@ class ChatTokens:
         self._look_at(key, tokens, at)
         return True
 
+    def is_behind(self, key: str, step: int) -> bool:
+        """Whether a step leads to a token of a reply that was written after it was read."""
+        tree, tokens = self._controller.chat.tree, self._tokens(key)
+        if key not in tree or not tree.is_streaming(key):
+            return False
+        at = self._number(key, tokens)
+        return step < 0 if at is None else step > 0 and at + step >= len(tokens)
+
     def walk_to(self, key: str, place: int) -> bool:
         """Go to the token that spells a character of a turn; False if its tokens are not known."""
         tokens = self._tokens(key)
@@ -220,23 +228,28 @@ class ChatTokens:
         if self.measure is not None or self.walked is not None:
             self.read()
 
-    def read(self) -> None:
-        """Have the model read what it has not yet, if it can be asked."""
+    def read(self, *, anew: bool = False) -> None:
+        """Have the model read what it has not yet, if it can be asked.
+
+        Args:
+            anew: what was written of a reply since, too.
+        """
         engine = self._controller.engine
         if self._refused_by is not engine.info:
             self.problem, self._refused_by = "", None
         can = engine.ready and not engine.is_remote and not self.problem
-        if can and not self.is_reading and not self.is_read:
-            self._task = asyncio.create_task(self._read_all())
+        if can and not self.is_reading and (anew or not self.is_read):
+            self._task = asyncio.create_task(self._read_all(anew=anew))
 
     @property
     def is_reading(self) -> bool:
         """Whether the model reads the chat."""
         return self._task is not None and not self._task.done()
 
-    async def _read_all(self) -> None:
+    async def _read_all(self, *, anew: bool) -> None:
         """Read until nothing is new; what is written meanwhile is read at its end."""
-        while not self.is_read:
+        while anew or not self.is_read:
+            anew = False
             try:
                 await self._read_once()
             except GpttermError as error:

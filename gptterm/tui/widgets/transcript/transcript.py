@@ -213,6 +213,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def refresh_turn(self, turn: TurnView) -> None:
         """Redraw a turn whose text, footer, position or dimming was changed."""
         turn.invalidate()
+        self._parser.parse(self.turns)
         self._layout_turns()
         self.refresh()
 
@@ -351,7 +352,8 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.WalkRequested(turn.key, step))
 
     def show_cursor(self, turn: TurnView) -> None:
-        """Scroll to the token that is looked at."""
+        """Scroll to the token that is looked at, and stay there while more is written."""
+        self.follow = self.follow and not turn.is_streaming
         if (row := self._stack.scroll_for_cursor(turn, self._view)) is not None:
             self.scroll_to(y=row, animate=False, immediate=True)
 

@@ -151,9 +151,8 @@ class TurnView:
             markdown: Leave it in `markdown_source` for the owner of the view to parse.
         """
         shown = display_text(text)
-        self.markdown_source = shown if markdown else ""
-        self._document = None
         self.set_lines(plain_lines(shown))
+        self.markdown_source = shown if markdown else ""
 
     def stream_markdown(self, text: str) -> None:
         """Replace the text by the beginning of Markdown that is being written."""
@@ -166,16 +165,20 @@ class TurnView:
             self.set_text("\n".join(line.text for line in self.lines) + text)
         else:
             self._stream.feed(display_text(text))
-            self.set_lines(self._stream.lines(0))
+            self._replace(self._stream.lines(0))
 
     def set_document(self, document: Document) -> None:
         """Replace the plain lines of `markdown_source` by its parsed form."""
-        self.markdown_source = ""
-        self._document = document if any(isinstance(b, Table) for b in document) else None
         self.set_lines(layout_markdown(document, 0))
+        self._document = document if any(isinstance(b, Table) for b in document) else None
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Replace the lines; the next `layout` wraps them."""
+        """Replace the text by lines; the next `layout` wraps them."""
+        self.markdown_source = ""
+        self._document = self._stream = None
+        self._replace(lines)
+
+    def _replace(self, lines: Sequence[Line]) -> None:
         self.lines = PackedLines(lines)
         self._width = 0
         self._highlights = None
