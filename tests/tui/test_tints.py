@@ -13,7 +13,7 @@ from gptterm.conversation.token_scores import ScoredToken, pack, score, unpack
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
 from gptterm.tui.state.stream_tints import StreamTints
-from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, legend
+from gptterm.tui.state.tints import MEASURES, Tint, kept_tints
 from gptterm.tui.state.tints import tints as whole_tints
 from gptterm.tui.state.turns import Turn
 from gptterm.tui.widgets.transcript.lines import Span
@@ -22,7 +22,9 @@ from tests.support.scripted import Script
 from tests.tui.conftest import Desk, Open
 from tests.tui.saved import fill
 
-LEGEND = legend("surprisal")
+LEGEND = "surprisal, bits, from  0  1  2  4  6  8  11  15"
+RANKS = "rank, from  1  2  4  11  31  101  1,001  10,001"
+SIGNS = "surprisal, bits, from  ▁ 0  ▂ 1  ▃ 2  ▄ 4  ▅ 6  ▆ 8  ▇ 11  █ 15"
 
 
 def scored(*tokens: tuple[int, int, float]) -> bytes:
@@ -67,6 +69,13 @@ def backgrounds(desk: Desk, word: str) -> set[str]:
     return found
 
 
+def legend_background(desk: Desk, mark: str) -> str | None:
+    """Background of a step of the legend."""
+    cells = list(desk.screen.notice_line.render_line(0))
+    style = next(cell.style for cell in cells if cell.text == mark)
+    return style.bgcolor.name if style is not None and style.bgcolor is not None else None
+
+
 async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> None:
     async with open_tui(Script.saying("one two three")) as desk:
         await desk.ready()
@@ -89,7 +98,7 @@ async def test_t_tints_replies_and_asks_for_what_it_takes(open_tui: Open) -> Non
         assert LEGEND in desk.text
         assert "cannot be looked into" not in desk.text
         await desk.press("t")
-        assert legend("rank") in desk.text
+        assert RANKS in desk.text
         await desk.press("t", "t")
         assert "surprisal" not in desk.text
 
@@ -107,7 +116,7 @@ async def test_another_measure_tints_what_is_written_from_its_beginning(
         await desk.press("enter")
         await desk.until(lambda: "one two three" in desk.text)
         await desk.press("ctrl+l", "t")
-        assert legend("rank") in desk.text
+        assert RANKS in desk.text
 
         def written() -> Turn:
             return list(desk.controller.turns(desk.controller.chat))[-1]
@@ -149,6 +158,14 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
         assert three
         assert two.isdisjoint(three)
         assert two == {DARK[3].background}
+        # The legend has the same colours, and no signs.
+        assert desk.text.count(LEGEND) == 1
+        assert legend_background(desk, " 4 ") == DARK[3].background
+        # A notice has its time, then the legend is there again.
+        desk.screen.show_notice("info", "covers it")
+        await desk.until(lambda: "covers it" in desk.text and LEGEND not in desk.text)
+        desk.screen.notice_line.end("info")
+        await desk.until(lambda: LEGEND in desk.text)
         await desk.press("shift+left")
         assert backgrounds(desk, "words") == two
         # What is kept can be walked without the model that wrote it.
@@ -159,6 +176,7 @@ async def test_after_a_restart_by_version_and_as_signs_without_colours(
         desk.app.no_color = True
         await desk.press("t", "t", "t", "t")
         assert "▁ other▄ words█." in desk.text
+        assert SIGNS in desk.text
 
 
 def test_tints_of_a_stream_are_those_that_are_kept() -> None:

@@ -38,7 +38,7 @@ async def test_the_numbers_follow_the_version_in_view(open_tui: Open) -> None:
         # A notice stays until another turn or version is chosen.
         desk.screen.show_notice("good", "copied")
         desk.screen.painter.show_numbers()
-        assert desk.screen.notice_line.hint == ""
+        assert not desk.screen.notice_line.shows_hint
         await desk.press("shift+right")
         await shows_seed(desk, 102)
         # The map walks them too: Esc goes back to where it began, Enter stays.

@@ -58,7 +58,12 @@ async def test_tints_alternatives_swap_and_ban(home: Path) -> None:
         await desk.press("tab")
         await desk.done()
         await desk.press("ctrl+t")
-        assert "surprisal, bits" in desk.said
+        assert "surprisal, bits, from  0  1  2  4  6  8  11  15" in desk.text
+        # A notice does not end it.
+        desk.write.show_notice("info", "covers it")
+        await desk.until(lambda: "covers it" in desk.text and "surprisal" not in desk.text)
+        desk.write.notice_line.end("info")
+        await desk.until(lambda: "surprisal, bits" in desk.text)
         # Typed text is read by the model; the tints stay where they are while one types on.
         await desk.until(lambda: tinted(desk, "zz"))
         reading = tokens.reader.reading

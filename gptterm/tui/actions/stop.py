@@ -49,7 +49,7 @@ def stop(view: ChatView) -> None:
         view.show_notice("info", f"stopped{waiting}")
     else:
         view.turn_editor.cancel()
-    view.notice_line.hint = ""
+    view.notice_line.show_hint("")
     view.transcript.highlight(None)
     view.focus_prompt()
 

@@ -183,7 +183,7 @@ class ChatScreen(ModeScreen):
         shown = self.notice_line.notice
         if shown is not None and (shown.kind, shown.text) == (kind, one_line(text)):
             # But a hint may cover it.
-            self.notice_line.hint = ""
+            self.notice_line.is_covered = True
             return
         self.notice_line.post(kind, text)
         if kind == "warning":
@@ -259,7 +259,7 @@ class ChatScreen(ModeScreen):
     def _show_hint(self) -> None:
         """Show the list for what is typed, and what a command expects."""
         self._suggester.update(self._typed_line)
-        self.notice_line.hint = self._suggester.hint
+        self.notice_line.show_hint(self._suggester.hint)
 
     def save_draft(self) -> None:
         """Save text typed but not sent."""
@@ -314,10 +314,10 @@ class ChatScreen(ModeScreen):
         tree, turn = self.controller.chat.tree, self.transcript.selected_turn
         known = turn is not None and turn.key in tree
         node = tree.node(turn.key) if turn and known else None
-        told = [details(node) if node is not None else ""]
-        if turn is not None:
-            told.insert(0, self.walk.describe(turn.key))
-        self.notice_line.hint = " · ".join(filter(None, told))
+        lacking = "" if turn is None else self.walk.lacking(turn.key)
+        told = (lacking, details(node) if node is not None else "")
+        legend = () if turn is None else self.walk.legend
+        self.notice_line.show_hint(" · ".join(filter(None, told)), legend)
         if not self.distribution.has_focus:
             self.walk.leave_others(turn.key if turn else None)
 
@@ -362,7 +362,7 @@ class ChatScreen(ModeScreen):
 
     def _refresh_details(self) -> None:
         """Bring the details up to date, unless a notice has taken their place."""
-        if self.notice_line.hint and self.transcript.has_focus:
+        if self.notice_line.shows_hint and self.transcript.has_focus:
             self._show_details()
 
     @on(Transcript.ActionRequested)

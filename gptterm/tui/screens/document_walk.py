@@ -1,9 +1,10 @@
 """Tokens of the document on the write screen: tints in the text, the pane of alternatives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from gptterm.charts.measures import SCALES
+from gptterm.charts.runs import Run, legend
 from gptterm.tui.state.chat_tokens import TokenLook
-from gptterm.tui.state.tints import legend
 from gptterm.tui.state.writing import Writing
 from gptterm.tui.widgets.distribution import Distribution
 from gptterm.tui.widgets.document_area import COLOURLESS, DocumentArea
@@ -28,18 +29,24 @@ class DocumentWalk:
         pane.on_capacity_changed = self.look
         self._asking = self._is_stale = False
 
-    def cycle(self) -> str:
-        """Tint by the next measure, or no longer; return the scale."""
+    def cycle(self) -> tuple[Sequence[Run], str]:
+        """Tint by the next measure, or no longer.
+
+        Returns:
+            The scale as the text has it, none without tints; and what else there is to say of it.
+        """
         tokens = self._writing().text_tokens
         tokens.cycle()
         self._area.tints = None if tokens.measure is None else self._tints
         self.refresh()
         self._area.draw_tints()
         if tokens.measure is None:
-            return "no tints"
-        signs = f" · {COLOURLESS}" if self._area.app.no_color else ""
-        lacking = f" · what is typed is not tinted: {tokens.lacking}" if tokens.lacking else ""
-        return f"{legend(tokens.measure)}{signs}{lacking}"
+            return (), ""
+        steps, no_color = legend(SCALES[tokens.measure], ramp=False), self._area.app.no_color
+        said = [COLOURLESS] if no_color else []
+        if tokens.lacking:
+            said.append(f"what is typed is not tinted: {tokens.lacking}")
+        return [run._replace(step=None) for run in steps] if no_color else steps, " · ".join(said)
 
     def _tints(self, start: int, end: int) -> tuple[tuple[int, int, int], ...]:
         return self._writing().text_tokens.tints(start, end)

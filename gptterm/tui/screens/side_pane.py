@@ -46,7 +46,7 @@ class SidePane(Vertical):
         self._meaning.show(event.help)
         if self.screen.classes.isdisjoint(("-tall", "-very-tall")):
             # The pane has no room for it.
-            self._view.notice_line.hint = event.help
+            self._view.notice_line.show_hint(event.help)
 
     @on(SamplingPanel.Changed)
     def _changed(self, event: SamplingPanel.Changed) -> None:

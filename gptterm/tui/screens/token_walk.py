@@ -1,14 +1,15 @@
 """Walk over the tokens of the transcript: the cursor in a turn, and what is said of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from gptterm.charts.measures import SCALES
+from gptterm.charts.runs import Run, legend
 from gptterm.conversation.nodes import SYSTEM
 from gptterm.tui.screens.stream_painter import StreamPainter
 from gptterm.tui.screens.turn_views import TurnViews
 from gptterm.tui.state.chat_tokens import WalkedToken
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
-from gptterm.tui.state.tints import legend
 from gptterm.tui.widgets.transcript.tints import offset_at
 from gptterm.tui.widgets.transcript.transcript import Transcript
 
@@ -135,15 +136,19 @@ class TokenWalk:
         """Whether the open branch has a turn."""
         return key == SYSTEM or key in self._controller.chat.tree.path()
 
-    def describe(self, key: str) -> str:
-        """The scale of the tints, and why a turn has none."""
+    @property
+    def legend(self) -> Sequence[Run]:
+        """The scale of the tints, as the text has them; nothing without."""
+        measure = self._controller.tokens.measure
+        return () if measure is None else legend(SCALES[measure], ramp=self._views.signs)
+
+    def lacking(self, key: str) -> str:
+        """Why a turn has no tints; empty if it has, or none are asked for."""
         tokens, tree = self._controller.tokens, self._controller.chat.tree
-        if tokens.measure is None:
+        scores = tree.node(key).scores if key in tree else b""
+        if tokens.measure is None or tokens.tints(key, scores):
             return ""
-        lacking = ""
-        if not tokens.tints(key, tree.node(key).scores if key in tree else b""):
-            lacking = f" · {tokens.problem or self._why_untinted()}"
-        return f"{legend(tokens.measure)}{lacking}"
+        return tokens.problem or self._why_untinted()
 
     def _why_untinted(self) -> str:
         engine = self._controller.engine

@@ -368,7 +368,10 @@ class WriteScreen(ModeScreen):
 
     def action_tint(self) -> None:
         """Tint the tokens by another measure, or no longer."""
-        self.show_notice("info", self.panes.walk.cycle())
+        legend, said = self.panes.walk.cycle()
+        self.notice_line.show_hint(said, legend)
+        if not legend:
+            self.show_notice("info", "no tints")
 
     def action_open(self) -> None:
         """Choose another text."""

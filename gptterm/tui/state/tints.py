@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Protocol
 
 from gptterm.charts.measures import SCALES, Measure
-from gptterm.charts.scales import RAMP
 from gptterm.conversation.token_scores import unpack
 
 ALTERNATIVES = 5
@@ -62,10 +61,3 @@ def next_measure(measure: Measure | None) -> Measure | None:
     """Return the measure after another: from none through all of them to none."""
     at = 0 if measure is None else MEASURES.index(measure) + 1
     return MEASURES[at] if at < len(MEASURES) else None
-
-
-def legend(measure: Measure) -> str:
-    """Return the scale of a measure, by the signs that stand for its tints without colours."""
-    scale = SCALES[measure]
-    steps = " ".join(f"{sign} {mark}" for sign, mark in zip(RAMP, scale.marks, strict=True))
-    return f"{scale.title}: {steps}"
