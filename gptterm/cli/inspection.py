@@ -91,12 +91,15 @@ def local_model(
 def given_text(words: tuple[str, ...], command: str) -> str:
     """The text that a command is about: its words, or stdin without its last newline.
 
+    Args:
+        words: `-` alone is stdin; so are none, unless that is a terminal.
+
     Raises:
         UsageError: there is none, or it is not valid UTF-8.
     """
     if not words and os.isatty(0):
         raise UsageError(f"no text: give TEXT or text on stdin; see gptterm {command} --help")
-    text = " ".join(words) if words else without_newline(read_stdin())
+    text = without_newline(read_stdin()) if words in ((), ("-",)) else " ".join(words)
     if not text:
         raise UsageError("the text is empty: give TEXT or text on stdin")
     return text

@@ -32,7 +32,7 @@ def tokenize(
     as_json: bool,
     **given: object,
 ) -> None:
-    """Show the tokens of TEXT, or of stdin: position, id, and the piece of the text that it is.
+    """Show the tokens of TEXT, or of stdin (-): position, id, and the piece of the text that it is.
 
     One newline at the end of stdin is dropped, every other byte counts. The name of a special token
     in a text is ordinary characters. In a pipe: tab-separated, with \\n, \\t, \\r, \\\\, and \\xE4

@@ -66,6 +66,15 @@ def test_bad_input_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_dash_is_stdin(env: dict[str, str]) -> None:
+    for command in ("tokenize", "inspect"):
+        arguments = [command, "-m", "tiny", "--json"]
+        plain = run([*arguments, "The fox"], env)
+        assert run([*arguments, "-"], env, b"The fox\n").stdout == plain.stdout
+    found = json.loads(run(["tokenize", "-m", "tiny", "--json", "-", "fox"], env).stdout)
+    assert found["text"] == "- fox"
+
+
 def test_white_space_is_text(env: dict[str, str]) -> None:
     done = run(["tokenize", "-m", "tiny", "--json"], env, b" \n\n")
     assert b"".join(pieces_of(done.stdout)) == b" \n"
