@@ -32,6 +32,7 @@ from gptterm.format import plural
 from gptterm.ranges import Range
 
 if TYPE_CHECKING:
+    from gptterm.charts.figure import Figure
     from gptterm.cli.inspection_views import Found, Inspection
     from gptterm.config import Settings
 
@@ -86,7 +87,7 @@ def inspect(
     quiet: bool,
     **given: Any,
 ) -> int:
-    """Look into a model as it reads TEXT, or stdin without its last newline.
+    """Look into a model as it reads TEXT, or stdin (-) without its last newline.
 
     \b
     next       what comes next: raw and used probabilities, the filter that cut each token
@@ -124,10 +125,20 @@ def inspect(
         streams.write_bytes(json_line(_object(engine.info, pieces, objects, notices)))
     else:
         print_figure(streams, figure)
+        _note_hidden(figure, streams)
     return 0
 
 
 _SHOWN = ("head", "statistic", "measure", "hide_first", "window", "limit")
+
+
+def _note_hidden(figure: "Figure", streams: Streams) -> None:
+    """Say beside plain numbers what a drawing says below them: that the first token is left out."""
+    from gptterm.charts.views.attention import WITHOUT_FIRST
+
+    hides = any(WITHOUT_FIRST in section.notes for section in figure.sections)
+    if hides and not streams.out_is_terminal:
+        streams.note(f"attention is {WITHOUT_FIRST}: the weights of the others sum to 1")
 
 
 def _prompt(text: str, settings: "Settings", *, chat: bool) -> Prompt:

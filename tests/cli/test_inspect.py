@@ -84,9 +84,10 @@ def test_the_lens_ends_in_what_the_model_says(env: dict[str, str]) -> None:
 
 def test_the_first_token_can_be_left_out(env: dict[str, str]) -> None:
     arguments = ["inspect", "-m", "tiny", "--view", "map", "--head", "2.1", TEXT]
-    header, *rows = [
-        line.split("\t") for line in run([*arguments, "--hide-first"], env).text.splitlines()
-    ]
+    done = run([*arguments, "--hide-first"], env)
+    assert done.stderr.count("without the first token") == len(done.stderr.splitlines()) == 1
+    assert run(arguments, env).stderr == run([*arguments, "--hide-first", "-q"], env).stderr == ""
+    header, *rows = [line.split("\t") for line in done.text.splitlines()]
     assert len(header) == 9
     assert {row[1] for row in rows} == {"0"}
     for index, row in enumerate(rows[1:], 1):

@@ -25,6 +25,7 @@ MOST_HEADS = 12
 """Rows of a table of heads."""
 MOST_BARS = 12
 """Positions in a table of one row of weights."""
+WITHOUT_FIRST = "without the first token"
 _NAMES = {
     "entropy": "entropy",
     "max": "largest weight",
@@ -66,7 +67,7 @@ def attention_sections(
     whose = "mean of all heads" if head is None else head_name(*head)
     shown = pieces[view.window_start : view.position + 1]
     title = f"attention of {piece_text(pieces[view.position].piece)} at {view.position}, {whose}"
-    notes = ["without the first token"] if hide_first and view.window_start == 0 else []
+    notes = [WITHOUT_FIRST] if hide_first and view.window_start == 0 else []
     yield Section(title, _tinted(shown, row, view.window_start), notes)
     yield Section("most attended", _most_attended(shown, row, view.window_start))
     others = ["bits and what follows are of all weights, that of the first token too"]
@@ -161,7 +162,7 @@ def map_section(found: AttentionMap, pieces: Sequence[Piece], *, hide_first: boo
             [piece_text(each.piece) for each in pieces[found.window_start :][:columns]],
             ("attending token", "attended token"),
         ),
-        ("without the first token",) if hide_first and found.window_start == 0 else (),
+        (WITHOUT_FIRST,) if hide_first and found.window_start == 0 else (),
     )
 
 
