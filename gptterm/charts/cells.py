@@ -10,10 +10,10 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def fit(text: str, width: int) -> str:
-    """Pad or cut a text to exactly `width` cells; a cut is marked by …"""
+    """Pad or cut a text to exactly `width` cells; a cut is marked by …, but not one of padding."""
     if width <= 0:
         return ""
-    if cell_len(text) > width:
+    if cell_len(text) > width and cell_len(text := text.rstrip(" ")) > width:
         text = set_cell_size(text, width - 1).rstrip() + "…"
     # A cut text too: half a wide character, or a space, may have left cells free.
     return set_cell_size(text, width)
@@ -47,7 +47,9 @@ def bar(fraction: float, width: int) -> str:
 
 
 def probability(value: float) -> str:
-    """Format a probability in at most two significant digits: 1.0, .91, .004, <.001."""
+    """Format a probability in at most two significant digits: 1.0, .91, .004, <.001, 0."""
+    if value == 0:
+        return "0"
     if value >= 0.995:
         return "1.0"
     if value >= 0.0095:

@@ -3,14 +3,14 @@
 import pytest
 from rich.cells import cell_len
 
-from gptterm.charts.cells import bar, piece_text, probability, text_in_line
+from gptterm.charts.cells import bar, fit, piece_text, probability, text_in_line
 
 
 @pytest.mark.parametrize(
     ("value", "written"),
     [
         (0.9951, "1.0"), (0.9949, ".99"), (0.0104, ".01"), (0.0099, ".01"), (0.0096, ".01"),
-        (0.0094, ".009"), (0.0012, ".001"), (0.0009, "<.001"),
+        (0.0094, ".009"), (0.0012, ".001"), (0.0009, "<.001"), (1e-30, "<.001"), (0.0, "0"),
     ],
 )  # fmt: skip
 def test_probabilities_of_a_size_are_written_alike(value: float, written: str) -> None:
@@ -46,3 +46,12 @@ def test_a_bar_fits_and_shows_what_is_there(fraction: float) -> None:
     drawn = bar(fraction, 10)
     assert cell_len(drawn) <= 10
     assert bool(drawn) == (fraction > 0)
+
+
+def test_a_cut_is_marked_and_lost_padding_is_not() -> None:
+    assert fit("a word", 5) == "a wo…"
+    assert fit("word   ", 5) == "word "
+    assert fit("word   ", 4) == "word"
+    assert fit("漢字  ", 4) == "漢字"
+    assert fit("漢字  ", 3) == "漢…"
+    assert fit("     ", 2) == "  "
