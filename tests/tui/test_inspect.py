@@ -79,10 +79,12 @@ async def walk(desk: Desk, look: Inspecting) -> None:
     """Go to other tokens by keys and the mouse, to both ends."""
     count = len(look.pieces)
     await desk.press("left", "left")
-    await desk.until(lambda: f"token {count - 3} of" in desk.rows[2])
+    await desk.until(lambda: f"token at position {count - 3}" in desk.rows[2])
+    assert f"position {count - 3} · {count} tokens · The" in desk.rows[1]
     await desk.press("end")
     await desk.until(lambda: look.position == count)
     await desk.until(lambda: f"position {count - 1}" in desk.text)
+    assert f"the end · {count} tokens" in desk.rows[1]
     await desk.press("home")
     await desk.until(lambda: "the first token follows nothing" in desk.text)
     text = opened(desk).text
@@ -90,7 +92,7 @@ async def walk(desk: Desk, look: Inspecting) -> None:
     await desk.until(lambda: look.position > 1)
     assert look.pieces[look.position].piece.decode().strip() in "The little fox ran"
     await desk.press("2")
-    await desk.until(lambda: look.summary is not None and "perplexity up to token" in desk.text)
+    await desk.until(lambda: look.summary is not None and "perplexity up to position" in desk.text)
     assert len(look.scores) == count
     assert f"perplexity {look.summary.perplexity:,.4g}" in desk.text if look.summary else False
     for measure in ("rank", "entropy"):
@@ -159,3 +161,16 @@ async def test_before_the_model_a_file_and_what_cannot_be_looked_into(
         await desk.press("enter")
         await desk.until(lambda: "notes.txt" in desk.text)
         await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))
+
+
+async def test_at_twenty_columns_nothing_is_said_to_be_cut_that_is_not(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.0, max_tokens=4, size=(20, 24)) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        await desk.press("f4")
+        await desk.until(lambda: "surprisal" in desk.text)
+        rows = {row.split()[0]: row.split()[1:] for row in desk.rows if row.split()}
+        assert rows["rank"] == ["1"]
+        assert len(rows["id"]) == 1
+        assert rows["id"][0].isdecimal()
+        assert "…" not in desk.rows[1]

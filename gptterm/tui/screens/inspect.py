@@ -8,8 +8,8 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.markup import escape
 
-from gptterm.charts.cells import fit_words
-from gptterm.format import short_name
+from gptterm.charts.cells import fit_parts, fit_words
+from gptterm.format import plural, short_name
 from gptterm.paths import user_path
 from gptterm.terminal import display_text, one_line
 from gptterm.tui.actions.stop import QuitKey
@@ -26,6 +26,9 @@ from gptterm.tui.widgets.inspection.token_text import TokenText
 from gptterm.tui.widgets.keyline import KeyLine
 from gptterm.tui.widgets.notice import NoticeLine
 from gptterm.tui.widgets.status import Status, StatusLine, place
+
+LEAST_NAME = 8
+"""Cells for a text's name, below which it is left out."""
 
 
 class InspectScreen(ModeScreen):
@@ -75,18 +78,23 @@ class InspectScreen(ModeScreen):
         scale, values = look.tints()
         pieces = look.spelled
         self.text.show(pieces, look.position, scale, values)
-        name = "" if look.subject is None else look.subject.name
-        at = "" if not pieces else f"token {look.position:,} of {len(pieces):,} · "
-        # Where the width is not known yet, the frame cuts the title.
-        room = max(8, self.text.size.width - len(at) - 4) if self.text.size else len(name)
-        set_titles(
-            self.text,
-            at + escape(fit_words(display_text(one_line(name)), room)),
-            "" if scale is None else scale.title,
-        )
+        set_titles(self.text, escape(self._title()), "" if scale is None else scale.title)
         set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")
         self.figure.show(sections(look))
         self.show_engine()
+
+    def _title(self) -> str:
+        """The place in the text, and as much of the text's name as there is room for."""
+        look, count = self.inspecting, len(self.inspecting.pieces)
+        name = display_text(one_line("" if look.subject is None else look.subject.name))
+        if not count:
+            return name
+        place = f"position {look.position:,}" if look.position < count else "the end"
+        # Where the width is not known yet, the frame cuts the title.
+        room = self.text.size.width - 4 if self.text.size else len(name)
+        at = fit_parts((place, plural(count, "token")), max(len(place), room))
+        room -= len(at) + 3
+        return f"{at} · {fit_words(name, room)}" if room >= LEAST_NAME else at
 
     def show_engine(self) -> None:
         """Show the model and the keys."""

@@ -66,8 +66,9 @@ def _facts(look: Inspecting, view: TokenView) -> Section:
             ("entropy", f"{score.entropy_bits:.2f} bits"),
         ]
     cells = [(Cell(name, dim=True), Cell(text)) for name, text in rows]
-    title = f"token {view.position} of {len(look.pieces)}"
-    return Section(title, Table((Column("", least=11), Column("")), cells))
+    return Section(
+        f"token at position {view.position:,}", Table((Column("", least=11), Column("")), cells)
+    )
 
 
 def _heat(look: Inspecting) -> Iterator[Section]:
@@ -77,7 +78,7 @@ def _heat(look: Inspecting) -> Iterator[Section]:
     upto = scores[: look.looked_at + 1]
     nats = [-score.logprob for score in upto if score.logprob is not None]
     so_far = perplexity(math.exp(sum(nats) / len(nats)), 4) if nats else "not known"
-    notes = [f"perplexity up to token {len(upto) - 1}: {so_far}"]
+    notes = [f"perplexity up to position {len(upto) - 1:,}: {so_far}"]
     if look.summary is None:
         notes.append(f"{len(scores):,} of {len(look.pieces):,} tokens scored")
     else:
