@@ -163,6 +163,22 @@ async def test_before_the_model_a_file_and_what_cannot_be_looked_into(
         await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))
 
 
+async def test_the_table_of_heat_fills_the_pane(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.0, max_tokens=60, size=(200, 60)) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        await desk.press("f4")
+        look = opened(desk).inspecting
+        await desk.press("2")
+        await desk.until(lambda: look.summary is not None and "the whole:" in desk.text)
+        count = len(look.pieces)
+        for key, position in (("end", count - 1), ("home", 0)):
+            await desk.press(key)
+            await desk.until(lambda at=position: f"▸{at} " in desk.text)  # type: ignore[misc]
+            figure = opened(desk).figure
+            assert figure.virtual_size.height == figure.scrollable_content_region.height
+
+
 async def test_at_twenty_columns_nothing_is_said_to_be_cut_that_is_not(open_tui: Open) -> None:
     async with open_tui(real=True, temperature=0.0, max_tokens=4, size=(20, 24)) as desk:
         await desk.ready()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gptterm.charts.cells import piece_text, probability
 from gptterm.charts.figure import Cell, Column, Section, Table
+from gptterm.charts.layout import section_lines
 from gptterm.charts.views.attention import (
     attention_sections,
     head_title,
@@ -18,8 +19,9 @@ from gptterm.engine.inspection.answers import TokenView
 from gptterm.format import perplexity
 from gptterm.tui.state.inspecting import Inspecting
 
-NEIGHBOURS = 6
-"""Tokens before and after the one that is looked at, in the table of scores."""
+FEWEST_ROWS, TABLE_NOTES = 5, 3
+"""Tokens around the one that is looked at, in the table of scores, even where there is no room;
+rows around theirs."""
 FEWEST_LAYERS, GRID_NOTES = 4, 4
 """Of the grids of heads and of the lens, which leave half of the rows to what stands below."""
 
@@ -86,9 +88,13 @@ def _heat(look: Inspecting) -> Iterator[Section]:
         context = 0 if info is None else info.context_length
         whole, *rest = summary_lines(look.summary, context, None, "")
         notes += [f"the whole: {whole}", *rest]
-    yield Section("", None, notes)
-    first = max(0, look.looked_at - NEIGHBOURS)
-    near = scores[first : look.looked_at + NEIGHBOURS + 1]
+    about = Section("", None, notes)
+    yield about
+    columns, room = look.room
+    room -= len(list(section_lines(about, columns, ramp=False))) + TABLE_NOTES
+    count = max(room, FEWEST_ROWS)
+    first = max(0, min(look.looked_at - count // 2, len(scores) - count))
+    near = scores[first : first + count]
     if near:
         yield Section("", scores_table(near, look.measure, first, marked=look.looked_at))
 
