@@ -163,6 +163,30 @@ async def test_before_the_model_a_file_and_what_cannot_be_looked_into(
         await desk.until(partial(shows, desk, "gpt2 cannot be looked into"))
 
 
+async def test_the_top_of_what_is_new_is_shown(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.0, max_tokens=12, size=(120, 24)) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        await desk.press("f4")
+        figure = opened(desk).figure
+        await desk.until(lambda: "token at position" in desk.text)
+
+        async def scroll() -> None:
+            figure.scroll_to(y=5, animate=False, force=True)
+            await desk.until(lambda: figure.scroll_offset.y == 5)
+
+        await scroll()
+        # The same, asked for once more, stays where it is.
+        opened(desk).engine_changed()
+        assert figure.scroll_offset.y == 5
+        await desk.press("left")
+        await desk.until(lambda: figure.scroll_offset.y == 0)
+        await scroll()
+        await desk.press("3")
+        await desk.until(lambda: figure.scroll_offset.y == 0)
+        assert "mean of all heads" in desk.rows[2]
+
+
 async def test_the_table_of_heat_fills_the_pane(open_tui: Open) -> None:
     async with open_tui(real=True, temperature=0.0, max_tokens=60, size=(200, 60)) as desk:
         await desk.ready()

@@ -80,7 +80,7 @@ class InspectScreen(ModeScreen):
         self.text.show(pieces, look.position, scale, values)
         set_titles(self.text, escape(self._title()), "" if scale is None else scale.title)
         set_titles(self.figure, f"{VIEWS.index(look.view) + 1} {look.view}", "")
-        self.figure.show(sections(look))
+        self.figure.show(sections(look), place=(look.subject, look.view, look.position))
         self.show_engine()
 
     def _title(self) -> str:

@@ -28,13 +28,21 @@ class FigurePane(ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._sections: Sequence[Section] = ()
+        self._place: object = None
         self._lines: list[Line] = []
         self._strips: dict[int, Strip] = {}
         self._base: Style | None = None
         """To ask Textual for it costs more than to draw a row."""
 
-    def show(self, sections: Sequence[Section]) -> None:
-        """Show sections."""
+    def show(self, sections: Sequence[Section], place: object = None) -> None:
+        """Show sections.
+
+        Args:
+            place: what they are about; of another one the top is shown.
+        """
+        if place != self._place:
+            self._place = place
+            self.scroll_to(y=0, animate=False, immediate=True, force=True)
         self._sections = sections
         self._layout_lines()
 
