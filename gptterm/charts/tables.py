@@ -27,7 +27,8 @@ def table_lines(table: Table, width: int, *, ramp: bool = False) -> Iterator[Lin
         Run(fit_column(table.columns[i], table.columns[i].title, widths[i]), tone="dim")
         for i in shown
     ]
-    yield cropped(_spaced(titles, gap), width)
+    if any(column.title for column in table.columns):
+        yield cropped(_spaced(titles, gap), width)
     for row in rows:
         runs = [_run(table, i, row[i], widths[i], ramp=ramp) for i in shown]
         yield cropped(_spaced(runs, gap), width)

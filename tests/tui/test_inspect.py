@@ -44,6 +44,7 @@ async def test_a_chat_in_every_view(open_tui: Open) -> None:
         assert token.score is not None
         assert f"id           {reply.ids[-1]}" in desk.text
         assert "rank         1" in desk.text
+        assert f"entropy      {token.score.entropy_bits:.2f} bits raw · 0.00 used" in desk.text
         await walk(desk, look)
         await heads(desk, look)
         await desk.press("4")

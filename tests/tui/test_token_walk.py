@@ -78,6 +78,19 @@ async def test_the_walk_over_prompt_and_reply(open_tui: Open) -> None:
         await desk.until(lambda: not marked(desk))
 
 
+async def test_a_low_narrow_screen_has_entropies_and_the_cut(open_tui: Open) -> None:
+    async with open_tui(real=True, temperature=0.5, max_tokens=6, seed=1, size=(60, 20)) as desk:
+        await desk.ready()
+        await desk.say("The little fox ran")
+        await desk.press("ctrl+l", "left", "left", "enter")
+        await desk.until(lambda: " rank " in desk.text and "H model" in desk.text)
+        assert "── top-" in desk.text
+        # F5 goes to the samplers, which are there again.
+        assert "temperature" not in desk.text
+        await desk.press("f5")
+        await desk.until(lambda: "temperature" in desk.text and "H model" in desk.text)
+
+
 async def test_a_reply_grows_on_from_an_alternative_and_bans(open_tui: Open) -> None:
     async with open_tui(real=True, temperature=0.0, max_tokens=8) as desk:
         await desk.ready()

@@ -15,7 +15,8 @@ from gptterm.charts.views.attention import (
 from gptterm.charts.views.lens import lens_grid, lens_section
 from gptterm.charts.views.next_token import next_token_sections
 from gptterm.charts.views.scores import scores_table, summary_lines
-from gptterm.engine.inspection.answers import TokenView
+from gptterm.engine.api import NextToken
+from gptterm.engine.inspection.answers import TokenScore, TokenView
 from gptterm.format import perplexity
 from gptterm.tui.state.inspecting import Inspecting
 
@@ -65,12 +66,18 @@ def _facts(look: Inspecting, view: TokenView) -> Section:
             ("probability", f"{probability(math.exp(score.logprob))} raw · {used}"),
             ("rank", f"{score.rank:,}"),
             ("surprisal", f"{score.surprisal_bits:.2f} bits"),
-            ("entropy", f"{score.entropy_bits:.2f} bits"),
+            ("entropy", _entropies(score, view.distribution)),
         ]
     cells = [(Cell(name, dim=True), Cell(text)) for name, text in rows]
     return Section(
         f"token at position {view.position:,}", Table((Column("", least=11), Column("")), cells)
     )
+
+
+def _entropies(score: TokenScore, found: NextToken | None) -> str:
+    """Of the model's distribution, and of the one that the samplers draw from."""
+    used = "" if found is None else f" raw · {found.used_entropy_bits:.2f} used"
+    return f"{score.entropy_bits:.2f} bits{used}"
 
 
 def _heat(look: Inspecting) -> Iterator[Section]:

@@ -23,7 +23,8 @@ ROOM_FOR_ONE, ROOM_FOR_BOTH = 100, 140
 class Panes:
     """Shows and hides the side panes by classes of the screen, which its stylesheet uses.
 
-    `-no-NAME` hides a pane beside the transcript; `-over-NAME` shows one over it.
+    `-no-NAME` hides a pane beside the transcript; `-over-NAME` shows one over it, and
+    `-over-alternatives` the lower widget of the side pane alone where both have little room.
 
     Args:
         screen: The screen.
@@ -104,7 +105,7 @@ class Panes:
 
     def fold(self) -> None:
         """Hide what lies over the transcript."""
-        self._screen.remove_class("-over-chats", "-over-sampling")
+        self._screen.remove_class("-over-chats", "-over-sampling", "-over-alternatives")
 
     def show_area(self, area: str) -> None:
         """Show the pane that an area of the key groups is in, if it is in one."""
@@ -133,7 +134,7 @@ class Panes:
             self._prompt.focus()
 
     def enter_below(self) -> None:
-        """Show the side pane and focus its other widget."""
+        """Show the side pane and focus its other widget, which has all of a low pane."""
         self._enter("sampling", 1)
 
     def _leave(self, name: Pane) -> None:
@@ -142,6 +143,7 @@ class Panes:
 
     def _enter(self, name: Pane, index: int = 0) -> None:
         self._show(name)
+        self._screen.set_class(index > 0, "-over-alternatives")
         # What is not displayed takes no focus, and Textual applies styles whenever it is idle.
         self._screen.app.stylesheet.update(self._screen)
         self._widgets[name][index].focus()

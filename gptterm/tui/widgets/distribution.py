@@ -122,10 +122,13 @@ class Distribution(RowWidget, can_focus=True):
         title = f"next token {_sparkline(shown.entropies)}".rstrip()
         if shown.score is not None:
             title = _own_title(shown.score)
-        if found is not None and shown.score is None and self.row_count < HEADED:
-            title = _entropies(found)
-        self.border_title = escape(title)
-        self.border_subtitle = "" if found is None else _kept_text(found, shown)
+        subtitle = "" if found is None else _kept_text(found, shown)
+        if found is not None and self.row_count < HEADED:
+            if shown.score is None:
+                title = _entropies(found)
+            else:
+                subtitle = _entropies(found)
+        self.border_title, self.border_subtitle = escape(title), subtitle
 
     @property
     def walked(self) -> WalkedToken | None:
