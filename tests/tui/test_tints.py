@@ -13,7 +13,7 @@ from gptterm.conversation.token_scores import ScoredToken, pack, score, unpack
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Token
 from gptterm.tui.state.stream_tints import StreamTints
-from gptterm.tui.state.tints import MEASURES, Tint, kept_tints
+from gptterm.tui.state.tints import MEASURES, Tint, kept_tints, raw_parts
 from gptterm.tui.state.tints import tints as whole_tints
 from gptterm.tui.state.turns import Turn
 from gptterm.tui.widgets.transcript.lines import Span
@@ -57,6 +57,36 @@ def test_lines_with_controls_tabs_and_gaps() -> None:
         at = [offset_at(text, ((0, 2, 3), (3, 6, 0)), None, (0, x), signs=signs) for x in range(8)]
         assert "".join(text[i] for i in at).replace("\t", "t")[: len(row)] == row
     assert [offset_at(text, (), (4, 5), (1, x), signs=False) for x in range(5)] == [4, 5, 6, 7, 7]
+
+
+def test_what_is_no_character_is_shown_by_its_bytes() -> None:
+    tokens = ((b"a", 0, 1), (b"\xf0", 1, 1), (b"\x9f", 1, 2), (b" b\xe2", 2, 5), (b"c", 5, 6))
+    text = "".join(piece.decode("latin") for piece, *_ in tokens)
+    text = text.encode("latin").decode("utf-8", "replace")
+    assert text == "a\ufffd b\ufffdc"
+    raw = raw_parts(text, tokens)
+    assert raw == ((1, 2, "<F0><9F>"), (2, 5, " b<E2>"))
+    tints = tuple((start, end, 3) for _, start, end in tokens if end > start)
+    (line,) = tinted_lines(text, tints, (1, 2), raw, signs=False)
+    assert line.text == "a<F0><9F> b<E2>c"
+    at = [offset_at(text, tints, None, (0, x), raw, signs=False) for x in range(len(line.text))]
+    assert at == [0, *[1] * 8, *[2] * 6, 5]
+    # A model reads the sign itself as bytes, too, unless it has a token for it.
+    assert raw_parts("\ufffd", ((b"\xef", 0, 0), (b"\xbf\xbd", 0, 1))) == ((0, 1, "<EF><BF BD>"),)
+    assert raw_parts("\ufffd", (("\ufffd".encode(), 0, 1),)) == ((0, 1, "\ufffd"),)
+
+
+async def test_half_a_character_at_the_end_of_a_reply_is_tinted_by_its_bytes(
+    open_tui: Open,
+) -> None:
+    async with open_tui(Script.saying("first", ["a", b"\xf0", b"\x9f"])) as desk:
+        await desk.ready()
+        await desk.say("hi")
+        await desk.press("ctrl+l", "t", "escape")
+        await desk.say("again")
+        assert desk.turns[-1] == ("assistant", "a\ufffd")
+        await desk.until(lambda: "a<F0><9F>" in desk.text)
+        assert "\ufffd" not in desk.text
 
 
 def backgrounds(desk: Desk, word: str) -> set[str]:

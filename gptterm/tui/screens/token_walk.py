@@ -62,7 +62,7 @@ class TokenWalk:
         if turn.markdown:
             return
         signs = self._views.signs
-        at = offset_at(turn.text, turn.tints, turn.cursor, place, signs=signs)
+        at = offset_at(turn.text, turn.tints, turn.cursor, place, turn.raw, signs=signs)
         if tokens.walk_to(key, at):
             self._show(key, left)
 

@@ -64,7 +64,7 @@ def _is_outdated(before: Turn, turn: Turn) -> bool:
     if turn.is_streaming and before.is_streaming:
         return turn.measure != before.measure  # text and tints were appended
     drawn = (
-        (each.label, each.text, each.markdown, each.is_streaming, each.tints, each.cursor)
+        (each.label, each.text, each.markdown, each.is_streaming, each.tints, each.raw, each.cursor)
         for each in (before, turn)
     )
     return len(set(drawn)) > 1
@@ -79,7 +79,8 @@ def _new_view(turn: Turn, *, signs: bool) -> TurnView:
 
 def _set_text(view: TurnView, turn: Turn, *, signs: bool) -> None:
     if turn.tints or turn.cursor:
-        view.set_lines(tinted_lines(turn.text, turn.tints, turn.cursor, signs=signs))
+        lines = tinted_lines(turn.text, turn.tints, turn.cursor, turn.raw, signs=signs)
+        view.set_lines(lines)
     elif turn.is_streaming and turn.markdown:
         view.stream_markdown(turn.text)
     else:

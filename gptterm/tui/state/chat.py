@@ -10,7 +10,7 @@ from gptterm.conversation.reply_form import is_markdown
 from gptterm.conversation.resume import last_model
 from gptterm.conversation.tree import Conversation
 from gptterm.engine.api import Event, ModelInfo, Prompt
-from gptterm.tui.state.tints import Tint, TokenMarks
+from gptterm.tui.state.tints import RawPart, Tint, TokenMarks
 from gptterm.tui.state.turns import (
     QUEUED,
     WRITTEN_ELSEWHERE,
@@ -136,8 +136,9 @@ class Chat:
         """
         dropped = self.tree.out_of_context()
         if self.tree.system:
-            tints, cursor = _shown_tokens(tokens, SYSTEM, b"")
-            yield Turn(SYSTEM, SYSTEM, SYSTEM, self.tree.system, tints=tints, cursor=cursor)
+            tints, raw, cursor = _shown_tokens(tokens, SYSTEM, b"")
+            text = self.tree.system
+            yield Turn(SYSTEM, SYSTEM, SYSTEM, text, tints=tints, raw=raw, cursor=cursor)
         for key in self.tree.path():
             yield self._turn(self.tree.node(key), info, tokens, dropped=key in dropped)
         for message in queued:
@@ -155,7 +156,7 @@ class Chat:
         self, node: Node, info: ModelInfo | None, tokens: TokenMarks | None, *, dropped: bool
     ) -> Turn:
         streaming = self.tree.is_streaming(node.id)
-        tints, cursor = _shown_tokens(tokens, node.id, node.scores)
+        tints, raw, cursor = _shown_tokens(tokens, node.id, node.scores)
         measure = tokens.measure if streaming and tokens is not None else None
         elsewhere = self.written_elsewhere and node.id == self.tree.leaf and is_cut_off(node)
         made = reply_details(node)
@@ -176,6 +177,7 @@ class Chat:
             is_stopped=not (streaming or elsewhere) and is_stopped(node),
             is_streaming=streaming,
             tints=tints,
+            raw=raw,
             cursor=cursor,
             measure=measure,
         )
@@ -183,6 +185,9 @@ class Chat:
 
 def _shown_tokens(
     tokens: TokenMarks | None, key: str, scores: bytes
-) -> tuple[tuple[Tint, ...], tuple[int, int] | None]:
-    """Tints of a turn, and the part of it that the walked token spells."""
-    return ((), None) if tokens is None else (tokens.tints(key, scores), tokens.cursor(key))
+) -> tuple[tuple[Tint, ...], tuple[RawPart, ...], tuple[int, int] | None]:
+    """Tints of a turn, parts shown by their bytes, and the part that the walked token spells."""
+    if tokens is None:
+        return (), (), None
+    tints, cursor = tokens.tints(key, scores), tokens.cursor(key)
+    return tints, tokens.raw(key, scores) if tints or cursor else (), cursor

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gptterm.charts.measures import Measure, measured
 from gptterm.conversation.nodes import SYSTEM
+from gptterm.conversation.spelling import REPLACEMENT
 from gptterm.conversation.token_map import TurnToken, chat_text
 from gptterm.conversation.token_scores import ScoredAlternative, ScoredToken, unpack
 from gptterm.engine.api import Candidate, ModelInfo, NextToken
@@ -19,7 +20,7 @@ from gptterm.tui.state.controller_view import ControllerView
 from gptterm.tui.state.read_ahead import ReadAhead
 from gptterm.tui.state.reading import read_tokens, score_rest, still_valid
 from gptterm.tui.state.subjects import Subject
-from gptterm.tui.state.tints import Tint, kept_tints, next_measure, tints
+from gptterm.tui.state.tints import RawPart, Tint, kept_tints, next_measure, raw_parts, tints
 
 
 class Reading(NamedTuple):
@@ -112,6 +113,18 @@ class ChatTokens:
                 self._tints[measure, key] = tints(values, measure)
             return self._tints[measure, key]
         return kept_tints(scores) if measure == "surprisal" else ()
+
+    def raw(self, key: str, scores: bytes) -> tuple[RawPart, ...]:
+        """Return the parts of a turn that are shown by the bytes that were drawn, else are read."""
+        text = self._text(key) or ""
+        if REPLACEMENT not in text:
+            return ()
+        tokens = [(token.piece, token.start, token.end) for token in unpack(scores)]
+        if not tokens and self.reading is not None:
+            known = self.reading.scores
+            read = (t for t in self._read(key) if t.position < len(known))
+            tokens = [(known[t.position].piece, t.start, t.end) for t in read]
+        return raw_parts(text, tokens)
 
     # --------------------------------------------------------------------------- the walk
 

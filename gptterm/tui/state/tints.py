@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Protocol
 
+from gptterm.charts.cells import text_in_line
 from gptterm.charts.measures import SCALES, Measure
+from gptterm.conversation.spelling import REPLACEMENT
 from gptterm.conversation.token_scores import unpack
 
 ALTERNATIVES = 5
@@ -14,6 +16,9 @@ MEASURES: tuple[Measure, ...] = ("surprisal", "rank", "entropy")
 
 Tint = tuple[int, int, int]
 """Start and end of a part of the text, and its step on the scale, 0 to 7."""
+
+RawPart = tuple[int, int, str]
+"""Start and end of a part of the text, and the bytes of its tokens, written to be shown."""
 
 
 class TokenMarks(Protocol):
@@ -27,6 +32,9 @@ class TokenMarks(Protocol):
 
     def cursor(self, key: str) -> tuple[int, int] | None:
         """Return the part of a turn's text that the walked token spells."""
+
+    def raw(self, key: str, scores: bytes) -> tuple[RawPart, ...]:
+        """Return the parts of a turn's text that are shown by their bytes."""
 
 
 def tints(values: Iterable[tuple[int, int, float | None]], measure: Measure) -> tuple[Tint, ...]:
@@ -46,6 +54,23 @@ def tints(values: Iterable[tuple[int, int, float | None]], measure: Measure) -> 
             total = sum(pending) if measure == "surprisal" else max(pending)
             found.append((start, end, scale.step(total) or 0))
         pending, done = [], end
+    return tuple(found)
+
+
+def raw_parts(text: str, tokens: Iterable[tuple[bytes, int, int]]) -> tuple[RawPart, ...]:
+    """Return the parts of a text where U+FFFD stands for tokens that are no whole characters.
+
+    Args:
+        tokens: piece, start and end of each token in order.
+    """
+    found, pending, done = list[RawPart](), "", 0
+    for piece, start, end in tokens:
+        pending += text_in_line(piece)
+        if end <= start or start < done:
+            continue
+        if REPLACEMENT in text[start:end] and "\n" not in text[start:end]:
+            found.append((start, end, pending))
+        pending, done = "", end
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ from gptterm.charts.measures import Measure
 from gptterm.conversation.nodes import Node
 from gptterm.format import latency, plural, short_name, token_rate
 from gptterm.terminal import one_line
-from gptterm.tui.state.tints import Tint
+from gptterm.tui.state.tints import RawPart, Tint
 
 QUEUED = "queued"
 """Key of messages and replies that are still in the queue and have no node yet."""
@@ -30,6 +30,7 @@ class Turn:
         is_stopped: The reply was ended before its time.
         is_streaming: The text is still being written.
         tints: Parts of the text by a measure of their tokens; empty: it is not tinted.
+        raw: Parts of the text that are shown by their bytes.
         cursor: Start and end of the token that is looked at.
         measure: Measure that tints tokens as they are written; None: nothing does.
     """
@@ -47,6 +48,7 @@ class Turn:
     is_stopped: bool = False
     is_streaming: bool = False
     tints: tuple[Tint, ...] = ()
+    raw: tuple[RawPart, ...] = ()
     cursor: tuple[int, int] | None = None
     measure: Measure | None = None
 

@@ -23,6 +23,7 @@ def tinted_lines(
     text: str,
     tints: Sequence[tuple[int, int, int]],
     cursor: tuple[int, int] | None = None,
+    raw: Sequence[tuple[int, int, str]] = (),
     *,
     signs: bool,
 ) -> list[Line]:
@@ -31,13 +32,16 @@ def tinted_lines(
     Args:
         tints: (start, end, step) of each part, in order.
         cursor: start and end of the part that is looked at; a line's end in it gets a sign.
+        raw: start, end and shown text of each part that is shown by its bytes.
         signs: a sign before each part tells its step, where there are no colours.
     """
     lines, spans, row = list[Line](), list[Span](), ""
+    shown = _by_bytes(raw)
     for start, end, step in _parts(len(text), tints, cursor):
         is_cursor = cursor is not None and cursor[0] <= start < cursor[1]
         sign = RAMP[step] if signs and step is not None else ""
-        part = text[start:end].replace("\n", "↵\n") if is_cursor else text[start:end]
+        part = shown.get((start, end), text[start:end])
+        part = part.replace("\n", "↵\n") if is_cursor else part
         for number, piece in enumerate(f"{sign}{display_text(part)}".split("\n")):
             if number:
                 lines.append(Line(row, tuple(spans)))
@@ -56,12 +60,14 @@ def offset_at(
     tints: Sequence[tuple[int, int, int]],
     cursor: tuple[int, int] | None,
     place: tuple[int, int],
+    raw: Sequence[tuple[int, int, str]] = (),
     *,
     signs: bool,
 ) -> int:
     """The character of a text that `tinted_lines` draws at a place: line, and column in it."""
     line, column = place
     at = width = 0
+    shown = _by_bytes(raw)
     for start, end, step in _parts(len(text), tints, cursor):
         begin = start
         for number, piece in enumerate(text[start:end].split("\n")):
@@ -71,12 +77,21 @@ def offset_at(
                 width += 1
             if at > line:
                 return begin - 1
+            if at == line and (bytes_text := shown.get((start, end))) is not None:
+                width += len(bytes_text)
+                if width > column:
+                    return start
+                continue
             for index, character in enumerate(piece if at == line else ""):
                 width += len(display_text(character))
                 if width > column:
                     return begin + index
             begin += len(piece)
     return len(text)
+
+
+def _by_bytes(raw: Sequence[tuple[int, int, str]]) -> dict[tuple[int, int], str]:
+    return {(start, end): shown for start, end, shown in raw}
 
 
 def _parts(
