@@ -122,7 +122,7 @@ def test_each_key_of_inspect_mode(start: Start) -> None:
     tty = start("-n", "20")
     tty.say("hello")
     walk = Walk(tty, INSPECT_GROUPS)
-    press, token, head = walk.press, r"token \d+ of \d+", r"layer \d · head \d · induction"
+    press, token, head = walk.press, r"position \d+ ·|the end ·", r"layer \d · head \d · induction"
     tty.send(F4)
     tty.until(lambda: tty.shows("1 token") and tty.shows("surprisal"))
     for name in ("first", "last", "previous", "next", "up", "down", "page-up", "page-down"):
