@@ -49,10 +49,13 @@ FAULTS = {
     "runtime error": ("address", "int main(int n, char **v) { (void)v; return 1 << (n + 40); }"),
     "data race": (
         "thread",
-        # Often: of two accesses at the very same moment the sanitizer may miss both.
-        "#include <pthread.h>\nstatic int x;\n"
-        "static void *add(void *p) { for (int i = 0; i < 999; i++) x++; return p; }\n"
-        "int main(void) { pthread_t t; pthread_create(&t, 0, add, 0); add(0);"
+        # One after the other, by what orders nothing: of two accesses at the very same moment the
+        # sanitizer may miss both.
+        "#include <pthread.h>\nstatic int x, done;\n"
+        "static void *add(void *p) { x++; __atomic_store_n(&done, 1, __ATOMIC_RELAXED);"
+        " return p; }\n"
+        "int main(void) { pthread_t t; pthread_create(&t, 0, add, 0);"
+        " while (!__atomic_load_n(&done, __ATOMIC_RELAXED)) {} x++;"
         " return pthread_join(t, 0); }",
     ),
 }
