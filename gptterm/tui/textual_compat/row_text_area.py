@@ -1,6 +1,7 @@
 """A text area for long paragraphs; the parts of Textual's own that it relies on are private."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Self
 
 from rich.style import Style
@@ -15,7 +16,7 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 from gptterm.tui.textual_compat.wrapped_text_area import WrappedTextArea
 
 Mark = tuple[int, int, Style]
-"""First and last column of a stretch of a row, and its style."""
+"""First and last column of a stretch of a line or of a row, and its style."""
 Look = tuple[str, tuple[int, ...], tuple[Mark, ...]]
 """Characters of a row, widths of its tabs, what is marked: one that keeps all is not drawn anew."""
 
@@ -38,7 +39,7 @@ class RowTextArea(WrappedTextArea):
         """How each row of the screen was drawn last; None: beyond the text."""
         self._is_editing = False
         self._styles_are_old = True
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        super().__init__(*arguments, **options)
 
     def row_text(self, line: int, start: int, end: int) -> Text:
         """Return the characters of a line from `start` to `end`, in their own styles."""
@@ -87,14 +88,14 @@ class RowTextArea(WrappedTextArea):
 
     def _draw_changes(self) -> None:
         """Draw the rows that look another way than they were drawn."""
-        top = self.scroll_offset.y
+        top, marks = self.scroll_offset.y, cache(self._marks)
         for y in range(self.content_size.height):
-            if y not in self._looks or self._looks[y] != self._look(top + y):
+            if y not in self._looks or self._looks[y] != self._look(top + y, marks):
                 self.refresh_lines(top + y)
 
     def render_line(self, y: int) -> Strip:
         """Return a row of the screen."""
-        self._looks[y] = self._look(y + self.scroll_offset.y)
+        self._looks[y] = self._look(y + self.scroll_offset.y, self._marks)
         return super().render_line(y)
 
     def _rewrap_and_refresh_virtual_size(self) -> None:
@@ -107,7 +108,7 @@ class RowTextArea(WrappedTextArea):
 
     def _refresh_size(self) -> None:
         """Have the scrollbar show the height of the text."""
-        size = Size(0, self.wrapped_document.height)
+        size = Size(0, len(self.wrapped_document._offset_to_line_info))
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
             self._scroll_update(size)
@@ -126,14 +127,14 @@ class RowTextArea(WrappedTextArea):
         edges = [0, *wrapped.get_offsets(line), len(self.document.get_line(line)) + 1]
         return line, edges[section], edges[section + 1]
 
-    def _look(self, row: int) -> Look | None:
+    def _look(self, row: int, marks: Callable[[int], Sequence[Mark]]) -> Look | None:
         if (section := self._section(row)) is None:
             return None
         line, start, end = section
         characters = self.document.get_line(line)[start:end]
         tabs = characters.count("\t")
         widths = tuple(self._tab_widths(line, start)[:tabs]) if tabs else ()
-        return characters, widths, tuple(self._marks(line, start, end))
+        return characters, widths, tuple(_within(marks(line), start, end))
 
     def _tab_widths(self, line: int, start: int) -> list[int]:
         """Widths of the tabs of a line from a column on, and of what is behind the last."""
@@ -150,22 +151,20 @@ class RowTextArea(WrappedTextArea):
         text.set_length(end - start)
         if self._is_selected_blank(line):
             text.plain = "▌"
-        for first, last, style in self._marks(line, start, end):
+        for first, last, style in _within(self._marks(line), start, end):
             text.stylize(style, first, last)
         text = expand_text_tabs_from_widths(text, self._tab_widths(line, start))
         strip = Strip(text.render(self.app.console), cell_length=text.cell_len)
         width = self.scrollable_content_region.size.width
         return strip.extend_cell_length(width, own).apply_style(base)
 
-    def _marks(self, line: int, start: int, end: int) -> Iterator[Mark]:
-        """Marks of a row: the selection, matching brackets, the cursor."""
+    def _marks(self, line: int) -> Sequence[Mark]:
+        """Marks of a line: the selection, matching brackets, the cursor."""
         (top, _), (bottom, _) = sorted(self.selection)
         partner = self._matching_bracket_location
         if not top <= line <= bottom and (partner is None or line != partner[0]):
-            return
-        for first, last, style in (*self._selected(line), *self._pointed_at(line)):
-            if max(first, start) < min(last, end):
-                yield max(0, first - start), min(last, end) - start, style
+            return ()
+        return *self._selected(line), *self._pointed_at(line)
 
     def _selected(self, line: int) -> Iterator[Mark]:
         """Marks of the selection in a line, or of the sign of an empty one."""
@@ -202,3 +201,10 @@ class RowTextArea(WrappedTextArea):
         """Place of the bracket that matches the one at the cursor, if both are shown."""
         shown = self._has_cursor and self.match_cursor_bracket and self.selection.is_empty
         return self._matching_bracket_location if shown else None
+
+
+def _within(marks: Iterable[Mark], start: int, end: int) -> Iterator[Mark]:
+    """Marks of a line as those of a row of it, from its start to its end."""
+    for first, last, style in marks:
+        if max(first, start) < min(last, end):
+            yield max(0, first - start), min(last, end) - start, style

@@ -12,7 +12,7 @@ class ClusterTextArea(WrappedTextArea):
     def __init__(self, *arguments: object, **options: object) -> None:
         # Needed by `validate_selection`, which the base class calls.
         self._is_inserting = False
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        super().__init__(*arguments, **options)
 
     def validate_selection(self, selection: Selection) -> Selection:
         """Move a cursor that would enter a cluster on to the end that it was heading for."""
