@@ -9,8 +9,12 @@ import pkgutil
 import signal
 from collections.abc import Iterator
 from types import ModuleType
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
 from textual import events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._styles_cache import StylesCache
@@ -28,8 +32,9 @@ from textual.widgets import Static, TextArea
 
 import gptterm.tui
 from gptterm.tui import textual_compat
-from gptterm.tui.textual_compat import TerminalApp
+from gptterm.tui.textual_compat import KEY_S, TerminalApp
 from gptterm.tui.textual_compat.drivers import FullScreenDriver
+from gptterm.tui.textual_compat.wrapped_text_area import cut_lines_fast
 
 
 def modules() -> Iterator[ModuleType]:
@@ -133,6 +138,50 @@ def test_a_row_of_the_table_of_rows_is_one_of_the_height() -> None:
         wrapped.wrap_range(start, end, edited.end_location)
         height = sum(len(offsets) + 1 for offsets in wrapped._wrap_offsets)
         assert wrapped.height == len(wrapped._offset_to_line_info) == height
+
+
+@given(st.lists(st.text(alphabet="ab  \t大🙂(", max_size=60)), st.integers(1, 14))
+def test_a_line_is_cut_into_its_rows(lines: list[str], width: int) -> None:
+    cut_lines_fast()
+    wrapped = WrappedDocument(Document("\n".join(lines)), width=width)
+    for number, line in enumerate(wrapped.document.lines):
+        rows = Text(line, end="").divide(wrapped.get_offsets(number))
+        assert wrapped.get_sections(number) == [row.plain for row in rows]
+
+
+class _Input:
+    """A terminal of which nothing but the input is looked at."""
+
+    def __init__(self) -> None:
+        self.fileno, self.other_side = os.pipe()
+
+
+def test_a_frame_waits_for_unread_input_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(textual_compat, "monotonic", lambda: now[0])
+    app, terminal = TerminalApp[None](), _Input()
+    app._driver = cast("Driver", terminal)
+    assert not app.awaits_frame_of_key()
+    os.write(terminal.other_side, b"a")
+    assert app.awaits_frame_of_key()
+    now[0] += KEY_S / 2
+    assert app.awaits_frame_of_key()
+    now[0] += KEY_S
+    assert not app.awaits_frame_of_key(), "what no one reads holds up no frame for good"
+    os.read(terminal.fileno, 1)
+    assert not app.awaits_frame_of_key()
+    app.key_read()
+    assert app.awaits_frame_of_key(), "read, but it has not acted"
+
+
+async def test_a_frame_waits_for_a_key_until_it_has_acted() -> None:
+    async with (app := TerminalApp[None]()).run_test():
+        app.key_read()
+        assert app.awaits_frame_of_key()
+        await app.on_event(events.Key("a", "a"))
+        app.key_drawn()
+        app.takes_frame_of_key()
+        assert not app.awaits_frame_of_key()
 
 
 class _Pane(Static):

@@ -25,6 +25,7 @@ from gptterm.tui.screens.base import ModeScreen
 from gptterm.tui.screens.continuation_list import ContinuationList
 from gptterm.tui.screens.document_counts import Counts
 from gptterm.tui.screens.document_panes import DocumentPanes
+from gptterm.tui.screens.frame_pace import FramePace
 from gptterm.tui.screens.write_hints import hints
 from gptterm.tui.state.controller import Controller
 from gptterm.tui.state.events import NoticeKind
@@ -82,6 +83,7 @@ class WriteScreen(ModeScreen):
         self.notice_line = NoticeLine()
         self._keyline = KeyLine()
         self._is_stale = False
+        self._pace = FramePace()
         self._follows = False
         """The cursor goes with what is written."""
         self._counts = Counts()
@@ -105,11 +107,11 @@ class WriteScreen(ModeScreen):
     def on_mount(self) -> None:
         """Open the document."""
         self.area.focus()
-        self.set_interval(FRAME_S, self._tick)
         self.set_interval(SAVE_S, self._save)
-        self.set_interval(COUNT_S, self._count)
-        self.set_interval(COUNT_S, self.panes.map.refresh)
-        self.set_interval(COUNT_S, self.panes.walk.refresh)
+        self._draw_every(FRAME_S, lambda: self._pace.draw(self._draw))
+        self._draw_every(COUNT_S, self._count)
+        self._draw_every(COUNT_S, self.panes.map.refresh)
+        self._draw_every(COUNT_S, self.panes.walk.refresh)
         self.show_engine()
         start_worker(self, self._open)
 
@@ -190,10 +192,9 @@ class WriteScreen(ModeScreen):
     def _changed(self) -> None:
         self._is_stale = self.panes.map.is_stale = True
 
-    def _tick(self) -> None:
-        """Draw, but not before a key: it ends what streams, and the list would go in its frame."""
-        if not awaits_key(self.app):
-            self._draw()
+    def _draw_every(self, seconds: float, draw: Callable[[], object]) -> None:
+        """Draw something at intervals, but not before a key, which would wait for it."""
+        self.set_interval(seconds, lambda: None if awaits_key(self.app) else draw())
 
     def _draw(self) -> None:
         """Show what has changed since the last frame."""

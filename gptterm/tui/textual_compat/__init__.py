@@ -6,6 +6,7 @@ Textual is pinned in constraints.txt; tests check that each of these exists in t
 
 import math
 import os
+import select
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
@@ -186,8 +187,10 @@ class TerminalApp(App[Result]):
 
     failure: Exception | None = None
     take_key: Callable[[str], None] | None = None
-    _key_undrawn = False
+    _key_unhandled = _key_undrawn = False
     _key_came_at = _key_drawn_at = -math.inf
+    _input_waits_since: float | None = None
+    """When the first input was noticed that has not acted yet."""
 
     def __init__(self) -> None:
         draw_keys_at_once()
@@ -205,6 +208,8 @@ class TerminalApp(App[Result]):
 
     async def on_event(self, event: events.Event) -> None:
         """Hand a key that is asked for over, even one that works in every dialog."""
+        if isinstance(event, events.Key):
+            self._key_unhandled, self._input_waits_since = False, None
         if self.take_key is not None and isinstance(event, events.Key):
             self.take_key(event.key)
         else:
@@ -240,7 +245,28 @@ class TerminalApp(App[Result]):
 
     def awaits_frame_of_key(self) -> bool:
         """Return whether a key has come just now, so that a frame is to have what it does."""
-        return self._key_undrawn and monotonic() - self._key_came_at < KEY_S
+        now = monotonic()
+        if self._key_undrawn:
+            return now - self._key_came_at < KEY_S
+        if not (self._key_unhandled or self._has_unread_input()):
+            self._input_waits_since = None
+            return False
+        if self._input_waits_since is None:
+            self._input_waits_since = now
+        return now - self._input_waits_since < KEY_S
+
+    def key_read(self) -> None:
+        """Called by the driver for each key, which is handled after what the loop does by then."""
+        self._key_unhandled = True
+
+    def _has_unread_input(self) -> bool:
+        """Whether the terminal has input: while a frame was prepared, nothing was read."""
+        fileno = getattr(self._driver, "fileno", None)
+        if fileno is None:
+            return False
+        poll = select.poll()
+        poll.register(fileno, select.POLLIN)
+        return bool(poll.poll(0))
 
     async def _on_exit_app(self) -> None:
         """Exit as by a key when the driver says so: a page of a browser was closed."""

@@ -21,7 +21,7 @@ from textual.message import Message
 from gptterm.errors import GpttermError
 from gptterm.tui.terminal_input import InputSplitter, Paste
 from gptterm.tui.terminal_output import hold_columns
-from gptterm.tui.textual_compat import InputUnread
+from gptterm.tui.textual_compat import InputUnread, TerminalApp
 
 READ_BYTES = 65536
 WRITTEN_S = 0.02
@@ -64,6 +64,8 @@ class _TerminalDriver(Driver):
 
     def send_message(self, message: Message) -> None:
         """Send a message to the app."""
+        if isinstance(message, events.Key) and isinstance(self._app, TerminalApp):
+            self._app.key_read()
         self._app.post_message(message)
 
     def _run_input_thread(self) -> None:
