@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual._compositor import Compositor
 from textual._wait import wait_for_idle
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
@@ -159,6 +160,26 @@ def busy() -> Iterator[None]:
         patch.setattr("textual.app.wait_for_idle", short)
         patch.setattr("textual.pilot.wait_for_idle", short)
         yield
+
+
+@pytest.fixture(autouse=True)
+def unseen_frames(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave frames out that go to no terminal: they were a third of these tests' CPU time.
+
+    A test that looks at the screen draws it. Tests of frames are marked `frames`; the apps in a
+    terminal, where walks press all keys, draw each of theirs.
+    """
+    if request.node.get_closest_marker("frames"):
+        return
+    draw = Compositor.render_update
+
+    def draw_screenshots(self: Compositor, full: bool = False, *rest: Any, **options: Any) -> Any:
+        if full:
+            return draw(self, full, *rest, **options)
+        self._dirty_regions.clear()
+        return None
+
+    monkeypatch.setattr(Compositor, "render_update", draw_screenshots)
 
 
 @pytest.fixture

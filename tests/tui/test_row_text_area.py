@@ -10,6 +10,8 @@ from textual.widgets.text_area import Selection
 
 from gptterm.tui.textual_compat.row_text_area import RowTextArea
 
+pytestmark = pytest.mark.frames
+
 WORDS = ("a", "fox", "(and so)", "大きな", "🙂", "\t", "tab\tstop", "x" * 50, "[", "]")
 
 

@@ -24,6 +24,8 @@ from tests.store import chats as made
 from tests.support.scripted import FACTORY, Fault, Script, write_script
 from tests.tui.conftest import Desk
 
+pytestmark = pytest.mark.frames
+
 MARKDOWN = """# A plan
 
 Here is **what to do**, in *three* steps with `code`:
