@@ -4,6 +4,7 @@ import re
 
 import pytest
 from rich.cells import cell_len
+from textual import events
 
 from gptterm.engine.api import Candidate, NextToken
 from gptterm.tui.state.chat_tokens import TokenLook
@@ -249,3 +250,12 @@ async def test_arrows_are_on_the_chosen_row_only(open_tui: Open) -> None:
         assert [
             label for label in ("temperature", "top-k", "top-p") if "◂" in row(desk, label)
         ] == ["top-k"]
+
+
+async def test_keys_that_come_at_once_act_one_after_the_other(open_tui: Open) -> None:
+    async with open_tui() as desk:
+        for key in ("f5", "1", ".", "2", "5", "enter", "p", "c", "r", "e", "a", "enter", "f5"):
+            desk.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        desk.app.post_message(events.Paste("and this"))
+        await desk.until(lambda: desk.screen.prompt.text == "and this")
+        assert desk.controller.settings.sampling.temperature == 1.1

@@ -31,6 +31,7 @@ from textual.widgets import TextArea
 from textual.worker import WorkerFailed
 
 from gptterm.terminal import printable
+from gptterm.tui.textual_compat.key_order import Input, KeyOrder
 
 Result = TypeVar("Result")
 KEY_S = 2 * UPDATE_PERIOD
@@ -198,6 +199,7 @@ class TerminalApp(App[Result]):
         hash_rules_fast()
         type_joiners()
         super().__init__()
+        self._key_order = KeyOrder(self, self._handle_input)
         self._held: list[tuple[Screen[Any], set[Widget]]] = []
         """Widgets that were to be drawn before a key, by their screens."""
 
@@ -207,16 +209,28 @@ class TerminalApp(App[Result]):
         return self._exit
 
     async def on_event(self, event: events.Event) -> None:
-        """Hand a key that is asked for over, even one that works in every dialog."""
+        """Hand keys over in their order."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._key_order.take(event)
+            return
+        if isinstance(event, events.Key):
+            self._expect_frame()
+        await super().on_event(event)
+
+    async def _handle_input(self, event: Input) -> None:
+        """Hand input to the focused widget, or a key that is asked for to who asks."""
         if isinstance(event, events.Key):
             self._key_unhandled, self._input_waits_since = False, None
-        if self.take_key is not None and isinstance(event, events.Key):
-            self.take_key(event.key)
-        else:
-            if isinstance(event, events.Key):
-                self._key_undrawn, self._key_came_at = True, monotonic()
-                self._hold_repaints()
-            await super().on_event(event)
+            if self.take_key is not None:
+                self.take_key(event.key)
+                return
+            self._expect_frame()
+        await super().on_event(event)
+
+    def _expect_frame(self) -> None:
+        """Have what a key does drawn as soon as it has acted."""
+        self._key_undrawn, self._key_came_at = True, monotonic()
+        self._hold_repaints()
 
     def takes_frame_of_key(self) -> bool:
         """Return whether a key is to be drawn now, which is so once for each, 60 times a second."""
