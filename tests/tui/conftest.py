@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -19,13 +20,16 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
+from gptterm.engine.ipc import engine_process
 from gptterm.engine.ipc.client import EngineClient
+from gptterm.engine.ipc.engine_process import EngineProcess
 from gptterm.errors import ModelError
 from gptterm.tui.actions import stop
 from gptterm.tui.app import GpttermApp
 from gptterm.tui.result import ContinuePlain
 from gptterm.tui.state.engine_manager import find_model
 from gptterm.tui.widgets import notice
+from tests.support.engine_forks import EngineForks
 from tests.support.scripted import FACTORY, Script, write_script
 
 TRIES = 500
@@ -128,6 +132,19 @@ def parsed_styles() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forked_engines() -> Iterator[None]:
+    """Engines are forks of a process that has imported them: two thirds of the cost of each."""
+    forks = EngineForks()
+
+    async def spawn(factory: str, log: Path) -> tuple[EngineProcess, socket.socket]:
+        return await (forks.spawn if forks.fits else engine_process.spawn)(factory, log)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gptterm.engine.ipc.client.spawn", spawn)
         yield
 
 

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gptterm.config import Settings, load_settings
 from gptterm.engine.api import ModelSource
+from gptterm.engine.ipc import engine_process
 from gptterm.engine.ipc.client import EngineClient
 from gptterm.errors import ModelError
 from gptterm.tui.state.controller import Controller
@@ -39,6 +40,14 @@ STEPS = st.lists(
     min_size=2,
     max_size=10,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_children() -> Iterator[None]:
+    """Here engines are this process's children: each is killed by what it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gptterm.engine.ipc.client.spawn", engine_process.spawn)
+        yield
 
 
 def scripted_finder(folder: Path) -> Finder:

@@ -645,9 +645,9 @@ async def test_from_the_chat_and_back(open_write: Open) -> None:
     async with open_write() as desk:
         await desk.type("kept")
         await desk.press("f2")
-        assert "Message gpt2" in desk.text
+        await desk.until(lambda: "Message gpt2" in desk.text)
         await desk.press("f3")
-        assert "a text without a file" in desk.text
+        await desk.until(lambda: "a text without a file" in desk.text)
         assert desk.written == "kept"
         await desk.press("ctrl+c")
         assert "again quits" in desk.said
