@@ -19,6 +19,7 @@ from typing import NoReturn, cast
 
 from gptterm.engine.ipc.engine_process import EngineProcess
 from gptterm.engine.runtime.log import open_log
+from tests.support.forks import AT_START, MOST_BYTES
 
 _IMPORTED = (
     "gptterm.engine.decoders.native",
@@ -26,9 +27,6 @@ _IMPORTED = (
     "gptterm.engine.ipc.child_main",
     "tests.support.scripted",
 )
-_MOST_BYTES = 64 << 10
-_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "MKL_")
-"""Prefixes of variables that are read while the interpreter or a library starts."""
 
 
 # ---------------------------------------------------------------------------------- the server
@@ -51,7 +49,7 @@ def serve(number: int) -> NoReturn:
                 os.read(woken, 1 << 12)
                 _tell_exits(exits)
             if asked.fileno() in readable:
-                data, files, _, _ = socket.recv_fds(asked, _MOST_BYTES, 3)
+                data, files, _, _ = socket.recv_fds(asked, MOST_BYTES, 3)
                 if not data:
                     os._exit(0)
                 child = os.fork()
@@ -146,7 +144,7 @@ class EngineForks:
         told, tells = os.pipe()
         log_fd = open_log(log)
         request = json.dumps([factory, dict(os.environ), os.getcwd()]).encode()
-        assert len(request) < _MOST_BYTES
+        assert len(request) < MOST_BYTES
         socket.send_fds(self._socket, [request], [theirs.fileno(), log_fd, tells])
         theirs.close()
         os.close(log_fd)
@@ -156,7 +154,7 @@ class EngineForks:
 
 
 def _read_at_start() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(_AT_START)}
+    return {name: value for name, value in os.environ.items() if name.startswith(AT_START)}
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ from typing import NamedTuple, NoReturn
 
 LIMIT_S = 180
 """Time-out of a run."""
-_MOST_BYTES = 64 << 10
+MOST_BYTES = 64 << 10
 """Of a request; a packet has at most some 200 KiB."""
 _LOCALE = "C.UTF-8"
 """Of a server: arguments are decoded before it gets them."""
 _MOST_SERVERS = 2
-_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "MKL_")
+AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "MKL_")
 """Prefixes of variables that are read while the interpreter or a library starts."""
 
 
@@ -45,7 +45,7 @@ def serve(number: int) -> NoReturn:
     _import()
     with socket.socket(fileno=number) as asked:
         while True:
-            data, files, _, _ = socket.recv_fds(asked, _MOST_BYTES, 3)
+            data, files, _, _ = socket.recv_fds(asked, MOST_BYTES, 3)
             if not data:
                 os._exit(0)
             arguments, environment, folder = json.loads(data)
@@ -128,7 +128,7 @@ class _ForkServer:
     ) -> Done | None:
         """Run the command to its end; None if this server cannot, or is busy."""
         request = json.dumps([arguments, dict(environment), folder]).encode()
-        if len(request) > _MOST_BYTES or not self._lock.acquire(blocking=False):
+        if len(request) > MOST_BYTES or not self._lock.acquire(blocking=False):
             return None
         try:
             return self._run(request, stdin)
@@ -191,7 +191,7 @@ def run_forked(
     """
     if environment.get("LC_ALL", _LOCALE) != _LOCALE or "PYTHONUTF8" in environment:
         return None
-    key = frozenset(pair for pair in environment.items() if pair[0].startswith(_AT_START))
+    key = frozenset(pair for pair in environment.items() if pair[0].startswith(AT_START))
     if key not in _servers:
         if len(_servers) == _MOST_SERVERS:
             return None

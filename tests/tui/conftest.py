@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -20,9 +19,7 @@ from textual.pilot import Pilot
 
 from gptterm.config import Settings, TuiSettings, load_settings
 from gptterm.engine.api import ModelSource
-from gptterm.engine.ipc import engine_process
 from gptterm.engine.ipc.client import EngineClient
-from gptterm.engine.ipc.engine_process import EngineProcess
 from gptterm.errors import ModelError
 from gptterm.tui.actions import stop
 from gptterm.tui.app import GpttermApp
@@ -135,17 +132,17 @@ def parsed_styles() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def forked_engines() -> Iterator[None]:
+@pytest.fixture(scope="session")
+def engine_forks() -> EngineForks:
+    """A process that has imported what engines import."""
+    return EngineForks()
+
+
+@pytest.fixture(autouse=True)
+def forked_engines(engine_forks: EngineForks, monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines are forks of a process that has imported them: two thirds of the cost of each."""
-    forks = EngineForks()
-
-    async def spawn(factory: str, log: Path) -> tuple[EngineProcess, socket.socket]:
-        return await (forks.spawn if forks.fits else engine_process.spawn)(factory, log)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gptterm.engine.ipc.client.spawn", spawn)
-        yield
+    if engine_forks.fits:
+        monkeypatch.setattr("gptterm.engine.ipc.client.spawn", engine_forks.spawn)
 
 
 @pytest.fixture(autouse=True)

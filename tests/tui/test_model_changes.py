@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -42,12 +42,10 @@ STEPS = st.lists(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_children() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def own_children(forked_engines: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     """Here engines are this process's children: each is killed by what it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gptterm.engine.ipc.client.spawn", engine_process.spawn)
-        yield
+    monkeypatch.setattr("gptterm.engine.ipc.client.spawn", engine_process.spawn)
 
 
 def scripted_finder(folder: Path) -> Finder:
