@@ -1,6 +1,7 @@
 """Private parts of Textual that the TUI relies on.
 
-Those of its drivers are in `drivers`, of text areas in `wrapped_text_area` and `row_text_area`.
+Those of its drivers are in `drivers`, of text areas in `wrapped_text_area` and `row_text_area`;
+`key_order` has keys act one after the other.
 Textual is pinned in constraints.txt; tests check that each of these exists in that version.
 """
 
